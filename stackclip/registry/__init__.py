@@ -1,0 +1,41 @@
+"""The shelves on which components stand by name: one decorator puts them there, one look-up finds them."""
+
+from stackclip.registry.shelf import Component, Problem, Shelf, forget, problems, use_workspace
+from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
+
+__all__ = [
+    "SHELVES",
+    "Component",
+    "Option",
+    "Problem",
+    "Shelf",
+    "Spec",
+    "backbones",
+    "bind",
+    "datasets",
+    "did_you_mean",
+    "executors",
+    "forget",
+    "heads",
+    "learners",
+    "methods",
+    "options_of",
+    "problems",
+    "prompts",
+    "scorers",
+    "selectors",
+    "split_specs",
+    "use_workspace",
+]
+
+datasets = Shelf("datasets", "stackclip.data")
+prompts = Shelf("prompts", "stackclip.prompts")
+selectors = Shelf("selectors", "stackclip.selectors")
+scorers = Shelf("scorers", "stackclip.scorers")
+heads = Shelf("heads", "stackclip.heads")
+learners = Shelf("learners", "stackclip.learners")
+methods = Shelf("methods", "stackclip.methods")
+backbones = Shelf("backbones", "stackclip.clip")
+executors = Shelf("executors", "stackclip.benchmarks")
+
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, executors)
