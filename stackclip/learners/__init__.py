@@ -1,1 +1,1 @@
-"""."""
+"""Prompt learners: what is trained on the text side, against cached image features."""

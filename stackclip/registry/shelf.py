@@ -31,6 +31,7 @@ class Component:
     name: str
     factory: Callable[..., Any]
     source: str
+    file: Path | None = None
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -45,7 +46,7 @@ class Component:
     @property
     def doc(self) -> str:
         """The whole docstring."""
-        return inspect.getdoc(self.factory) or ""
+        return inspect.cleandoc(self.factory.__doc__ or "")
 
     def create(self, spec: Spec) -> Any:
         """Make the component with the options of `spec`, typed and checked."""
@@ -79,8 +80,11 @@ class Shelf:
         if name != name.lower() or not name.replace("-", "").isalnum():
             raise UsageError(f"{name!r} is no component name: wanted lower-case letters, digits and hyphens")
 
+        file, line = _caller()
+        source = f"{_shown(file)}:{line}"
+
         def place(factory: Factory) -> Factory:
-            self._place(Component(self.kind, name, factory, _source_of(factory)))
+            self._place(Component(self.kind, name, factory, source, file))
             return factory
 
         return place
@@ -125,8 +129,10 @@ class Shelf:
 
     def _place(self, component: Component) -> None:
         there = self._components.setdefault(component.name, [])
-        # The same code seen again replaces itself: an entry point whose class carries the decorator, a re-imported file.
-        there[:] = [other for other in there if not _same_code(other.factory, component.factory)]
+        # The same code seen again replaces itself: an entry point whose class is decorated, a re-imported file.
+        there[:] = [
+            other for other in there if other.factory is not component.factory and other.source != component.source
+        ]
         there.append(component)
 
     def _load(self) -> None:
@@ -150,7 +156,9 @@ class Shelf:
             if not callable(factory):
                 _report(Problem(self.kind, name, source, f"{point.value} is no class or function"))
                 continue
-            self._place(Component(self.kind, name, factory, source))
+            module = sys.modules.get(getattr(factory, "__module__", ""))
+            file = getattr(module, "__file__", None)
+            self._place(Component(self.kind, name, factory, source, Path(file) if file else None))
 
 
 _problems: dict[tuple[str, str], Problem] = {}
@@ -241,24 +249,16 @@ def _import_tree(home: str) -> None:
             importlib.import_module(f"{home}.{found.name}")
 
 
-def _source_of(factory: Callable[..., Any]) -> str:
-    module = sys.modules.get(getattr(factory, "__module__", ""), None)
-    file = getattr(module, "__file__", None) or inspect.getsourcefile(factory) or "?"
-    try:
-        line = inspect.getsourcelines(factory)[1]
-    except (OSError, TypeError):
-        return file
-    return f"{_shorten(file)}:{line}"
+def _caller() -> tuple[Path, int]:
+    """File and line from which a shelf's `register` was called."""
+    frame = sys._getframe(2)
+    return Path(frame.f_code.co_filename).resolve(), frame.f_lineno
 
 
-def _shorten(file: str) -> str:
+def _shown(file: Path) -> str:
+    """A path as people should see it: below the package's own folder if it is in there."""
     package = Path(__file__).resolve().parents[1]
-    path = Path(file).resolve()
-    return path.relative_to(package.parent).as_posix() if path.is_relative_to(package) else str(path)
-
-
-def _same_code(one: Callable[..., Any], other: Callable[..., Any]) -> bool:
-    return one is other or (_source_of(one) == _source_of(other) and one.__qualname__ == other.__qualname__)
+    return file.relative_to(package.parent).as_posix() if file.is_relative_to(package) else str(file)
 
 
 def forget(shelves: Iterable[Shelf]) -> None:

@@ -87,6 +87,11 @@ class Option:
     REQUIRED: typing.ClassVar[Any] = inspect.Parameter.empty
 
     @property
+    def label(self) -> str:
+        """The name as it is typed: `lambda` for the parameter `lambda_`."""
+        return self.name.removesuffix("_")
+
+    @property
     def type_name(self) -> str:
         """The type as a person reads it: `int`, `float | none`, `mean|sum`."""
         return _type_name(self.type)
@@ -104,7 +109,13 @@ class Option:
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
-    """The keyword-only parameters of a factory (a class's `__init__`, or a function), with their types."""
+    """The keyword-only parameters of a factory (a class's `__init__`, or a function), with their types.
+
+    A factory that is composed of others states its own: an attribute `options`.
+    """
+    stated = None if inspect.isclass(factory) else getattr(factory, "options", None)
+    if stated is not None:
+        return tuple(stated)
     target: Any = factory.__init__ if inspect.isclass(factory) else factory
     if target is object.__init__:
         return ()
@@ -123,21 +134,21 @@ def bind(owner: str, options: Iterable[Option], given: Mapping[str, str]) -> dic
     Raises BadOption for an option that `owner` does not have (with the nearest name), for a value of the wrong type
     and for a required option that is not given.
     """
-    known = {option.name: option for option in options}
+    known = {option.label: option for option in options}
     values: dict[str, Any] = {}
     for name, text in given.items():
         if name not in known:
             has = f"it has {', '.join(sorted(known))}" if known else "it has none"
             raise BadOption(f"{owner} has no option {name!r}{did_you_mean(name, known)}; {has}")
         try:
-            values[name] = _convert(text, known[name].type)
+            values[known[name].name] = _convert(text, known[name].type)
         except ValueError as error:
             wanted = known[name].type_name
             detail = f" ({error})" if str(error) else ""
             raise BadOption(f"{owner}: {name}={text!r} is not of type {wanted}{detail}") from None
     for option in known.values():
         if option.default is Option.REQUIRED and option.name not in values:
-            raise BadOption(f"{owner} needs {option.name}: write {owner}[{option.name}=...]")
+            raise BadOption(f"{owner} needs {option.label}: write {owner}[{option.label}=...]")
     return values
 
 

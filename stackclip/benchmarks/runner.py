@@ -1,0 +1,395 @@
+"""The runner of a bench: every batch is read once and handed to every method that wants it.
+
+Training: all methods of a seed see the same batches in the same order, each with its own optimiser. Test: all methods
+predict from the same batch, and the metrics accumulate as it streams. Batches never depend on which methods or cells
+take part, so a method benched alone, together with others or in a resumed bench gives the same rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip import __version__
+from stackclip.benchmarks.features import FeatureReader
+from stackclip.benchmarks.metrics import Measured
+from stackclip.benchmarks.plan import Plan, check_overlap
+from stackclip.benchmarks.rows import RowFolder, cell_id
+from stackclip.benchmarks.tally import Tally
+from stackclip.cache import Store
+from stackclip.clip import TextEncoder, Tower
+from stackclip.data import Dataset
+from stackclip.errors import NotApplicable, StackclipError
+from stackclip.heads import TrainedHead, load_head, save_head
+from stackclip.methods import Detector, Method, Task, component_of
+from stackclip.ops.files import canonical_json, content_hash, file_hash
+from stackclip.registry import Spec, executors
+from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
+
+__all__ = ["Bench", "Progress"]
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+SEMANTICS = 1  # raised when a change of ours changes figures, so that old rows are not taken for new ones
+
+
+class Progress(Protocol):
+    """Told how far a stage of the bench is."""
+
+    def __call__(self, stage: str, done: int, total: int) -> None: ...
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Nobody is watching."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A plan, and where its features, rows and trained heads are."""
+
+    plan: Plan
+    tower: Tower
+    encode: TextEncoder
+    store: Store
+    rows: RowFolder
+    heads: Path
+    progress: Progress = _silent
+
+    def run(self) -> list[Row]:
+        """All rows of the plan, those found finished among them; what is missing is computed and kept cell by cell.
+
+        Failures are rows with an `error`; they are tried again by the next run. Raises CategoryOverlap, and with
+        `fail_fast` whatever went wrong first.
+        """
+        check_overlap(self.plan)
+        jobs: list[Callable[[], list[Row]]] = [partial(_Seed(self, seed).run) for seed in self.plan.seeds]
+        return [row for rows in executors.create(self.plan.executor).run(jobs) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One category of one tested data set."""
+
+    dataset: Dataset
+    category: str
+    samples: tuple[Sample, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass
+class _Contender:
+    """A method in the bench of one seed: what it still has to do, what it has learned, what went wrong."""
+
+    spec: str
+    method: Method
+    lacking: list[_Cell]
+    detector: Detector | None = None
+    trained: bool = False
+    losses: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def working(self) -> Detector:
+        """The detector of a method that has begun."""
+        if self.detector is None:
+            raise StackclipError(f"{self.spec} has not begun")
+        return self.detector
+
+
+class _Seed:
+    """The cells of one seed."""
+
+    def __init__(self, bench: Bench, seed: int) -> None:
+        self.bench, self.plan, self.seed = bench, bench.plan, seed
+        self.device = bench.tower.device
+        self.reader = FeatureReader(bench.store, self.device)
+        self.parts = {spec: method.needs(bench.tower.spec) | {MASK} for spec, method in self.plan.resolved.items()}
+        self.every_part = frozenset[Part]().union(*self.parts.values())
+        self.training, self.training_left_out = self._usable(self.plan.training, localised=True)
+        self.cells = [
+            _Cell(dataset, category, *self._usable(dataset.select(split="test", categories=(category,)).samples))
+            for dataset in self.plan.test_on
+            for category in dataset.categories
+        ]
+        self.finished: dict[tuple[str, str, str], Row] = {}
+
+    def run(self) -> list[Row]:
+        """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
+        contenders = [_Contender(spec, method, self._lacking(spec)) for spec, method in self.plan.resolved.items()]
+        at_work = [contender for contender in contenders if contender.lacking]
+        for contender in at_work:
+            self._attempt(contender, self._begin, contender)
+        self._train([contender for contender in at_work if contender.detector])
+        for cell in self.cells:
+            wanted = [contender for contender in at_work if cell in contender.lacking]
+            if wanted:
+                self._test(cell, wanted)
+        return [self.finished[spec, cell.dataset.name, cell.category] for spec in self.parts for cell in self.cells]
+
+    def _usable(
+        self, samples: Sequence[Sample], *, localised: bool = False
+    ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+        """The samples that the store holds in full, and the ids of the others.
+
+        `localised` leaves out defective pictures without a mask too: a map cannot learn from them.
+        """
+        held = self.bench.store.holdings(samples)
+        usable = [
+            sample
+            for sample, parts in zip(samples, held, strict=True)
+            if self.every_part <= parts and not (localised and sample.label == ANOMALOUS and sample.mask is None)
+        ]
+        kept = {sample.id for sample in usable}
+        return tuple(usable), tuple(sample.id for sample in samples if sample.id not in kept)
+
+    def _lacking(self, spec: str) -> list[_Cell]:
+        """The cells of a method that no finished row is there for."""
+        lacking = []
+        for cell in self.cells:
+            row = self.bench.rows.find(cell_id(self._cell_identity(spec, cell)))
+            if row is None:
+                lacking.append(cell)
+            else:
+                self.finished[spec, cell.dataset.name, cell.category] = row
+        return lacking
+
+    def _begin(self, contender: _Contender) -> None:
+        """Make a method's detector, with what it learned before if that is on disk."""
+        plan, bench = self.plan, self.bench
+        task = Task(
+            tower=bench.tower.spec,
+            encode=_TaskEncode(bench.encode, self.reader, self.training),
+            categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
+            train_on=tuple(dataset.name for dataset in plan.train_on),
+            seed=self.seed,
+            device=self.device,
+            epochs=plan.epochs,
+            class_names=plan.class_names,
+            shots=plan.shots,
+        )
+        detector = contender.method.begin(task)
+        path = self._head_path(contender.spec)
+        if detector.epochs and not self.training:
+            raise NotApplicable("there is no picture to train on")
+        if path.exists():
+            head = load_head(path, fingerprint=bench.store.fingerprint_hash)
+            detector.load_state_dict(head.tensors)
+            contender.losses, contender.trained = list(head.facts["losses"]), True
+            contender.seconds = head.facts["seconds"]
+        contender.detector = detector
+
+    def _train(self, contenders: Sequence[_Contender]) -> None:
+        """Train all together: one scan of the training pictures an epoch, whoever still learns takes a step."""
+        learning = [c for c in contenders if not c.trained and c.detector and c.detector.epochs]
+        epochs = max((c.detector.epochs for c in learning if c.detector), default=0)
+        for epoch in range(epochs):
+            active = [c for c in learning if c.detector and not c.error and c.detector.epochs > epoch]
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.training))
+            shuffled = [self.training[index] for index in order]
+            parts = frozenset[Part]().union(*(self.parts[c.spec] for c in active))
+            totals: dict[str, dict[str, float]] = {c.spec: {} for c in active}
+            done = 0
+            for features in self.reader.batches(shuffled, parts, size=self.plan.batch_size):
+                for contender in active:
+                    started = time.perf_counter()
+                    terms = self._attempt(contender, contender.working.step, features)
+                    contender.seconds += time.perf_counter() - started
+                    for name, value in (terms or {}).items():
+                        total = totals[contender.spec]
+                        total[name] = total.get(name, 0.0) + value * len(features) / len(shuffled)
+                done += len(features)
+                self.bench.progress(f"train, seed {self.seed}", epoch * len(shuffled) + done, epochs * len(shuffled))
+            for contender in active:
+                contender.losses.append(totals[contender.spec])
+                if contender.detector and contender.detector.epochs == epoch + 1 and not contender.error:
+                    self._keep_head(contender)
+
+    def _keep_head(self, contender: _Contender) -> None:
+        """Write what a method learned, so that an interrupted bench need not learn it again."""
+        if contender.detector is None:
+            return
+        facts = {
+            "fingerprint": self.bench.store.fingerprint_hash,
+            "tower": self.bench.tower.spec.name,
+            "method": contender.spec,
+            "losses": contender.losses,
+            "seconds": round(contender.seconds, 3),
+            "training": self._training_identity(contender.spec),
+        }
+        path = self._head_path(contender.spec)
+        save_head(path, TrainedHead(contender.detector.state_dict(), facts))
+
+    def _test(self, cell: _Cell, contenders: Sequence[_Contender]) -> None:
+        """Predict one category with every method from the same batches, and write a row for each."""
+        tallies = {c.spec: Tally(error=c.error) for c in contenders}
+        shots = self.plan.shots_of(cell.dataset, cell.category, self.seed)
+        if shots:
+            shown = self.reader.read(shots, self.every_part - {MASK})
+            for contender in contenders:
+                self._attempt(tallies[contender.spec], _remember, contender, cell.category, shown)
+        parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
+        stage, done = f"test {cell.dataset.name} {cell.category}, seed {self.seed}", 0
+        for features in self.reader.batches(cell.samples, parts, size=self.plan.batch_size):
+            runs = [self.bench.store.runs(sample) for sample in features.samples]
+            for contender in contenders:
+                tally = tallies[contender.spec]
+                self._attempt(tally, _predict, contender, features, runs, tally)
+            done += len(features)
+            self.bench.progress(stage, done, len(cell.samples))
+        for contender in contenders:
+            tally = tallies[contender.spec]
+            measured = self._attempt(tally, _measure, contender, cell, tally)
+            self._write(contender, cell, tally, measured, shots)
+
+    def _write(
+        self, contender: _Contender, cell: _Cell, tally: Tally, measured: Measured | None, shots: Sequence[Sample]
+    ) -> None:
+        """Make the row of a cell; keep it on disk unless it failed."""
+        row = Row(
+            method=contender.spec,
+            train_on=tuple(dataset.name for dataset in self.plan.train_on),
+            test_on=cell.dataset.name,
+            category=cell.category,
+            shots=self.plan.shots,
+            seed=self.seed,
+            metrics=dict(measured.values) if measured else {},
+            undefined=dict(measured.undefined) if measured else {},
+            seconds=round(tally.seconds, 3),
+            error=tally.error,
+            facts=self._facts(contender, cell, shots),
+        )
+        self.finished[contender.spec, cell.dataset.name, cell.category] = row
+        if row.error:
+            logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
+        else:
+            self.bench.rows.write(cell_id(self._cell_identity(contender.spec, cell)), row)
+
+    def _attempt(self, owner: _Contender | Tally, function: Callable[..., Result], *arguments: Any) -> Result | None:
+        """Run a method's own code: what it raises becomes the owner's error, and the others go on.
+
+        The owner is the method itself at training, when all its cells are lost, and one cell's tally at test.
+        """
+        if owner.error:
+            return None
+        try:
+            return function(*arguments)
+        except Exception as error:
+            if self.plan.fail_fast:
+                raise
+            owner.error = str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}"
+            logger.debug("what went wrong", exc_info=error)
+            return None
+
+    def _facts(self, contender: _Contender, cell: _Cell, shots: Sequence[Sample]) -> dict[str, Any]:
+        """What a reader of a row needs to trust it."""
+        tower, text = self.bench.tower, self.bench.tower.text_fingerprint
+        return {
+            "tower": tower.spec.name,
+            "note": tower.spec.note,
+            "layers": list(tower.spec.layers),
+            "features": self.bench.store.fingerprint_hash,
+            "fingerprint": dict(tower.fingerprint),
+            "text": content_hash(canonical_json(text)),
+            "recorded": dict(tower.recorded),
+            "stackclip": __version__,
+            "mask_rule": "bilinear > 0.5",
+            "aupro": "exact: 8-connected regions, FPR limit 0.3; cflow200 beside it",
+            "batch_size": self.plan.batch_size,
+            "trained_pictures": len(self.training),
+            "trained_left_out": list(self.training_left_out),
+            "tested_pictures": len(cell.samples),
+            "tested_left_out": list(cell.left_out),
+            "shots_drawn": [sample.id for sample in shots],
+            "losses": contender.losses,
+            "train_seconds": round(contender.seconds, 3),
+            **(contender.detector.facts if contender.detector else {}),
+        }
+
+    def _head_path(self, spec: str) -> Path:
+        return self.bench.heads / f"{cell_id(self._training_identity(spec))}.safetensors"
+
+    def _training_identity(self, spec: str) -> dict[str, Any]:
+        """Everything that what a method learns depends on."""
+        component = component_of(Spec.parse(spec).name)
+        given = dict(Spec.parse(spec).options)
+        names = self.plan.class_names or given.get("class_names", "")
+        return {
+            "semantics": SEMANTICS,
+            "method": spec,
+            "defaults": {option.label: option.default_text for option in component.options},
+            "code": file_hash(component.file) if component.file else "",
+            "train_on": [[d.name, list(d.categories)] for d in self.plan.train_on],
+            "pictures": self._content(self.training),
+            "seed": self.seed,
+            "shots": self.plan.shots,
+            "epochs": self.plan.epochs,
+            "batch_size": self.plan.batch_size,
+            "class_names": names,
+            "class_names_file": file_hash(Path(names)) if names.endswith(".json") and Path(names).is_file() else "",
+            "features": self.bench.store.fingerprint_hash,
+            "text": dict(self.bench.tower.text_fingerprint),
+        }
+
+    def _cell_identity(self, spec: str, cell: _Cell) -> dict[str, Any]:
+        """Everything that a row's figures depend on."""
+        return {
+            **self._training_identity(spec),
+            "test_on": cell.dataset.name,
+            "category": cell.category,
+            "tested": self._content(cell.samples),
+        }
+
+    def _content(self, samples: Iterable[Sample]) -> str:
+        """The hash of pictures, masks and labels, in order."""
+        facts = [[sample.id, sample.label, *self.bench.store.contents(sample)] for sample in samples]
+        return content_hash(canonical_json({"samples": facts}))
+
+
+def _remember(contender: _Contender, category: str, features: Features) -> None:
+    contender.working.remember(category, features)
+
+
+def _predict(contender: _Contender, features: Features, runs: Sequence[np.ndarray], tally: Tally) -> None:
+    started = time.perf_counter()
+    tally.add(contender.working.predict(features), features.samples, runs)
+    tally.seconds += time.perf_counter() - started
+
+
+def _measure(contender: _Contender, cell: _Cell, tally: Tally) -> Measured:
+    started = time.perf_counter()
+    measured = tally.compute(cell.samples, contender.working)
+    tally.seconds += time.perf_counter() - started
+    return measured
+
+
+@dataclass(frozen=True, slots=True)
+class _TaskEncode:
+    """The tower's text side and the training pictures' class means, as strategies ask for them."""
+
+    encoder: TextEncoder
+    reader: FeatureReader
+    training: Sequence[Sample]
+
+    @property
+    def context(self) -> int:
+        return self.encoder.context
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        return self.encoder(phrases)
+
+    def count_tokens(self, phrase: str) -> int:
+        return self.encoder.count_tokens(phrase)
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        of = {category: [s for s in self.training if s.category == category] for category in categories}
+        return torch.stack([self.reader.class_mean(of[category]) for category in categories])

@@ -1,0 +1,290 @@
+"""Rows as tables: one line a method, best bold and second underlined; on the terminal, CSV, Markdown, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean, pstdev
+from typing import TYPE_CHECKING
+
+from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.benchmarks.rows import row_to_json
+from stackclip.types import Row
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+__all__ = ["METRICS", "WRITERS", "Cell", "Line", "Summary", "notes", "rich_tables", "summarise"]
+
+METRICS = (*IMAGE_METRICS, *PIXEL_METRICS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number of a table: the mean over what it sums up, the spread over seeds, and of how many it is.
+
+    `value` is None where nothing is defined; `why` then says the reason.
+    """
+
+    value: float | None
+    spread: float | None = None
+    counted: int = 0
+    of: int = 0
+    why: str = ""
+
+    @property
+    def text(self) -> str:
+        """The number times 100 with one decimal, `±` the spread over several seeds, `(k of n)` where some lack."""
+        if self.value is None:
+            return "n/a"
+        spread = "" if self.spread is None else f" ±{100 * self.spread:.1f}"
+        partial = "" if self.counted == self.of else f" ({self.counted} of {self.of})"
+        return f"{100 * self.value:.1f}{spread}{partial}"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a table: a method on a category, or on the mean over categories."""
+
+    method: str
+    category: str
+    cells: tuple[Cell, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One table: everything trained on one place and tested on another with the same shots."""
+
+    train_on: str
+    test_on: str
+    shots: int
+    seeds: tuple[int, ...]
+    categories: tuple[str, ...]
+    metrics: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+    @property
+    def title(self) -> str:
+        """What was trained on what, in words."""
+        count = len(self.categories)
+        parts = [
+            f"trained on {self.train_on}, tested on {self.test_on}",
+            f"mean over {count} categor{'y' if count == 1 else 'ies'}",
+            f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}",
+        ]
+        return ", ".join([*parts, *([f"{self.shots} shots"] if self.shots else [])])
+
+    def ranks(self, column: int, category: str) -> dict[str, int]:
+        """Method -> 1 for the best and 2 for the second best value of a column among the lines of a category."""
+        lines = [line for line in self.lines if line.category == category and line.cells]
+        shown = {
+            line.method: round(100 * value, 1) for line in lines if (value := line.cells[column].value) is not None
+        }
+        order = sorted(set(shown.values()), reverse=True)
+        return {method: order.index(value) + 1 for method, value in shown.items() if len(shown) > 1}
+
+
+MEAN = "mean"
+
+
+def summarise(rows: Iterable[Row], *, per_category: bool = False) -> list[Summary]:
+    """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
+
+    A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
+    """
+    groups: dict[tuple[tuple[str, ...], str, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.train_on, row.test_on, row.shots), []).append(row)
+    return [_summary(key, group, per_category) for key, group in groups.items()]
+
+
+def _summary(key: tuple[tuple[str, ...], str, int], rows: Sequence[Row], per_category: bool) -> Summary:
+    train_on, test_on, shots = key
+    categories = tuple(dict.fromkeys(row.category for row in rows))
+    seeds = tuple(dict.fromkeys(row.seed for row in rows))
+    metrics = tuple(name for name in METRICS if any(name in row.metrics or name in row.undefined for row in rows))
+    lines = []
+    for method in dict.fromkeys(row.method for row in rows):
+        own = [row for row in rows if row.method == method]
+        for category in (*(categories if per_category else ()), MEAN):
+            chosen = [row for row in own if category in (MEAN, row.category)]
+            errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
+            cells = tuple(_cell(chosen, name, seeds) for name in metrics)
+            lines.append(Line(method, category, cells, "; ".join(errors)))
+    order = {category: index for index, category in enumerate((*categories, MEAN))}
+    lines.sort(key=lambda line: order[line.category])
+    return Summary("+".join(train_on), test_on, shots, seeds, categories, metrics, tuple(lines))
+
+
+def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int]) -> Cell:
+    by_seed = [[row.metrics[metric] for row in rows if row.seed == seed and metric in row.metrics] for seed in seeds]
+    means = [fmean(values) for values in by_seed if values]
+    if not means:
+        reasons = dict.fromkeys(row.undefined.get(metric) or row.error for row in rows)
+        return Cell(None, why="; ".join(reason for reason in reasons if reason))
+    counted, of = sum(map(len, by_seed)), len(rows)
+    return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, counted, of)
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures."""
+    said: dict[str, None] = {}
+    for row in rows:
+        if row.facts.get("note"):
+            said[str(row.facts["note"])] = None
+        scores = row.facts.get("scores")
+        if scores:
+            curve = ", ".join(f"{k}: {value:.3f}" for k, value in scores.items())
+            stacks = " | ".join(", ".join(stack) for stack in row.facts["stacks"])
+            said[f"{row.method}: {len(row.facts['stacks'])} stack(s) of scores {{{curve}}}: {stacks}"] = None
+    for row in rows:
+        for metric, reason in row.undefined.items():
+            about = "pixel metrics" if metric.startswith("pixel") else metric
+            said[f"{row.method}: {about} n/a on {row.test_on} {row.category}: {reason}"] = None
+        if row.error:
+            said[f"{row.method}: failed on {row.test_on}: {row.error}"] = None
+        for name in (*row.facts.get("trained_left_out", ()), *row.facts.get("tested_left_out", ())):
+            said[f"left out: {name}"] = None
+    return list(said)
+
+
+def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
+    """Tables for a terminal: best bold, second underlined."""
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = []
+    for summary in summaries:
+        table = Table(title=escape(summary.title), title_justify="left", title_style="bold", header_style="dim")
+        table.add_column("method", no_wrap=True)
+        many = len({line.category for line in summary.lines}) > 1
+        if many:
+            table.add_column("category", no_wrap=True)
+        for name in summary.metrics:
+            table.add_column(name.replace("_", "\n", 1), justify="right")
+        previous = summary.lines[0].category if summary.lines else ""
+        for line in summary.lines:
+            if line.category != previous:
+                table.add_section()
+                previous = line.category
+            cells = [Text(text, _STYLES.get(rank, "")) for text, rank in _ranked(summary, line)]
+            table.add_row(Text(line.method), *([Text(line.category)] if many else []), *cells)
+        tables.append(table)
+    return tables
+
+
+_STYLES = {1: "bold", 2: "underline"}
+
+
+def _ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
+    """The text of each cell of a line with its rank in its column (0 for none)."""
+    return [
+        (
+            "failed" if line.error and cell.value is None else cell.text,
+            summary.ranks(column, line.category).get(line.method, 0),
+        )
+        for column, cell in enumerate(line.cells)
+    ]
+
+
+def _markdown(rows: Sequence[Row], *, per_category: bool) -> str:
+    out = []
+    for summary in summarise(rows, per_category=per_category):
+        head = ["method", *(["category"] if per_category else []), *summary.metrics]
+        out += [f"**{summary.title}**", "", _pipes(head), _pipes(["---"] * len(head))]
+        for line in summary.lines:
+            cells = [_MARKDOWN[min(rank, 3)].format(text) for text, rank in _ranked(summary, line)]
+            out.append(_pipes([line.method, *([line.category] if per_category else []), *cells]))
+        out.append("")
+    return "\n".join([*out, *(f"- {note}" for note in notes(rows))]) + "\n"
+
+
+_MARKDOWN = ("{}", "**{}**", "<u>{}</u>", "{}")
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _latex(rows: Sequence[Row], *, per_category: bool) -> str:
+    out = ["% needs \\usepackage{booktabs}"]
+    for summary in summarise(rows, per_category=per_category):
+        head = ["method", *(["category"] if per_category else []), *summary.metrics]
+        out += [
+            f"% {summary.title}",
+            f"\\begin{{tabular}}{{{'l' * (2 if per_category else 1)}{'r' * len(summary.metrics)}}}",
+        ]
+        out += ["\\toprule", _ampersands(head), "\\midrule"]
+        previous = summary.lines[0].category if summary.lines else ""
+        for line in summary.lines:
+            if line.category != previous:
+                out.append("\\midrule")
+                previous = line.category
+            cells = [_LATEX[min(rank, 3)].format(_tex(text)) for text, rank in _ranked(summary, line)]
+            names = [_tex(line.method), *([_tex(line.category)] if per_category else [])]
+            out.append(" & ".join([*names, *cells]) + r" \\")
+        out += ["\\bottomrule", "\\end{tabular}", ""]
+    return "\n".join([*out, *(f"% {note}" for note in notes(rows))]) + "\n"
+
+
+_LATEX = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
+
+
+def _ampersands(cells: Sequence[str]) -> str:
+    return " & ".join(map(_tex, cells)) + r" \\"
+
+
+def _tex(text: str) -> str:
+    for plain, escaped in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#"), ("±", r"$\pm$")):
+        text = text.replace(plain, escaped)
+    return text
+
+
+def _csv(rows: Sequence[Row], *, per_category: bool) -> str:
+    """One line a cell of the bench, values as fractions at full precision; `per_category` changes nothing."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    keys = ("method", "train_on", "test_on", "category", "shots", "seed")
+    facts = ("tower", "class_names", "features", "stackclip")
+    writer.writerow([*keys, *METRICS, "undefined", "error", "seconds", *facts])
+    for row in rows:
+        flat = row_to_json(row) | {"train_on": "+".join(row.train_on)}
+        writer.writerow(
+            [
+                *(_quoted(flat[key]) for key in keys),
+                *(row.metrics.get(name, "") for name in METRICS),
+                _quoted("; ".join(f"{name}: {why}" for name, why in row.undefined.items())),
+                _quoted(row.error),
+                row.seconds,
+                *(_quoted(row.facts.get(name, "")) for name in facts),
+            ]
+        )
+    return out.getvalue()
+
+
+def _quoted(value: object) -> object:
+    """A text that a spreadsheet would run as a formula is made harmless."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def _json_lines(rows: Sequence[Row], *, per_category: bool) -> str:
+    """One JSON object a cell with all its facts; undefined metrics are null; `per_category` changes nothing."""
+    lines = []
+    for row in rows:
+        nulls = dict.fromkeys(row.undefined)
+        facts = row_to_json(row)
+        lines.append(json.dumps({**facts, "metrics": {**nulls, **row.metrics}}, sort_keys=True, allow_nan=False))
+    return "".join(f"{line}\n" for line in lines)
+
+
+WRITERS: dict[str, Callable[..., str]] = {
+    ".csv": _csv,
+    ".jsonl": _json_lines,
+    ".md": _markdown,
+    ".tex": _latex,
+}

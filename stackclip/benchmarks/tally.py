@@ -1,0 +1,70 @@
+"""What a method said of one category, batch by batch, and the metrics of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip.benchmarks.metrics import PIXEL_METRICS, Measured, PixelMetrics, image_metrics
+from stackclip.errors import NonFiniteScores
+from stackclip.methods import Detector
+from stackclip.types import ANOMALOUS, Prediction, Sample
+
+__all__ = ["Tally"]
+
+
+@dataclass
+class Tally:
+    """What a method said of one category so far."""
+
+    scores: list[Tensor] = field(default_factory=list)
+    peaks: list[Tensor] = field(default_factory=list)
+    pixels: PixelMetrics = field(default_factory=PixelMetrics)
+    why_no_scores: str = ""
+    why_no_maps: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+    def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray]) -> None:
+        """Take in the prediction of one batch. Raises NonFiniteScores naming the picture."""
+        self.why_no_scores, self.why_no_maps = prediction.why_no_scores, prediction.why_no_maps
+        if prediction.scores is not None:
+            _check_finite(prediction.scores, samples)
+            self.scores.append(prediction.scores.float().cpu())
+        if prediction.maps is not None:
+            _check_finite(prediction.maps.flatten(1).sum(1), samples)
+            self.peaks.append(prediction.maps.amax((1, 2)).float().cpu())
+            for scores, mask_runs in zip(prediction.maps.float().cpu().numpy(), runs, strict=True):
+                self.pixels.add(scores, mask_runs)
+
+    def compute(self, samples: Sequence[Sample], detector: Detector) -> Measured:
+        """The metrics of the category."""
+        values: dict[str, float] = {}
+        undefined: dict[str, str] = {}
+        labels = [sample.label for sample in samples]
+        unlocalised = sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
+        if self.scores:
+            scores = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
+            _merge(image_metrics(scores.numpy(), labels), values, undefined)
+        if self.peaks and not unlocalised:
+            _merge(self.pixels.compute(), values, undefined)
+        else:
+            reason = self.why_no_maps or f"{unlocalised} defective pictures have no mask"
+            undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
+        return Measured(values, undefined)
+
+
+def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, str]) -> None:
+    values.update(measured.values)
+    undefined.update(measured.undefined)
+
+
+def _check_finite(numbers: Tensor, samples: Sequence[Sample]) -> None:
+    finite = numbers.isfinite()
+    if not finite.all():
+        first = samples[int((~finite).nonzero()[0])]
+        raise NonFiniteScores(f"NaN or infinity for {first.key}; the method's cells are left out")

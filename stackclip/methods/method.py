@@ -1,0 +1,82 @@
+"""What a method is: it declares the parts it needs, begins on a task, learns by batches and predicts by batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from stackclip.prompts import Encode
+from stackclip.types import Features, Part, Prediction, TowerSpec
+
+__all__ = ["Detector", "Method", "Task"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """All that a method may know when it begins.
+
+    `categories` are the training categories in the order of their data sets, `train_on` the names of those data sets.
+    `epochs` and `class_names` override the method's own where they are given. `shots` normal pictures a category will
+    be shown before the test.
+    """
+
+    tower: TowerSpec
+    encode: Encode
+    categories: tuple[str, ...]
+    train_on: tuple[str, ...]
+    seed: int
+    device: torch.device
+    epochs: int | None = None
+    class_names: str | None = None
+    shots: int = 0
+
+
+class Detector(Protocol):
+    """A method at work on one task.
+
+    The runner calls `step` on every batch of `epochs` passes over the training pictures, then `remember` where shots
+    are given, then `predict`. `state_dict` and `load_state_dict` are those of `nn.Module`: what was learned.
+    """
+
+    @property
+    def epochs(self) -> int:
+        """How many passes over the training pictures it wants; 0 if it does not train."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What a reader of its rows should know: names, stacks, learning rate ... as JSON can hold it."""
+
+    def step(self, features: Features) -> Mapping[str, float]:
+        """Take one optimiser step on a batch and return the loss by term; `loss` is their sum."""
+
+    def remember(self, category: str, features: Features) -> None:
+        """Look at the shots of a category that will be tested. Raises NotApplicable if it learns nothing from them."""
+
+    def predict(self, features: Features) -> Prediction:
+        """Scores (B,) and maps (B, H, W) of a batch."""
+
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        """The final scores (N,) of a whole category from its scores (N,) and map maxima (N,).
+
+        A method whose score is transductive (a min-max over the tested pictures) makes it here; others change nothing.
+        """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What was learned, by name."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object:
+        """Take what was learned before."""
+
+
+class Method(Protocol):
+    """What stands on the shelf `methods`, and what a prompt strategy becomes."""
+
+    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+        """The parts that it reads at training and at test."""
+
+    def begin(self, task: Task) -> Detector:
+        """Group the categories, encode the text, make the weights: all that happens before the first batch."""

@@ -1,0 +1,271 @@
+"""The pipeline that makes a method of a prompt strategy: groups, anchors, head, training, maps and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from stackclip.data.names import category_name
+from stackclip.errors import NotApplicable
+from stackclip.heads import Head, HeadRecipe
+from stackclip.methods.memory import PatchMemory
+from stackclip.methods.method import Task
+from stackclip.ops.maps import LOGIT_SCALE, unit
+from stackclip.prompts import CPE, Encode, Strategy, subjects_of
+from stackclip.registry import Component, Option, Spec, bind, heads, options_of, prompts, selectors
+from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TextAnchors, TowerSpec
+
+__all__ = ["Composition", "Pipeline", "PromptedDetector"]
+
+BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """How a prompt strategy is run. Each field is an option of every prompt strategy's name.
+
+    `head` is a head with options of its own (`efa[temperature=4]`), or `none`: image scores without training, and no
+    maps. `select` turns an ensemble into one vector. `class_names` says what categories are called: raw, spaced,
+    natural or a JSON file. `epochs` and `lr` are the strategy's and the paper's unless given.
+    """
+
+    head: str = "linear"
+    select: str = "mean-of-unit"
+    class_names: str = "spaced"
+    epochs: int | None = None
+    lr: float | None = None
+    few_shot: bool = False
+
+    def schedule(self, strategy: Strategy, train_on: tuple[str, ...]) -> tuple[int, float]:
+        """Epochs and learning rate. FuzzyCLIP, section 3.1: 1e-4 when training on MVTec-AD, else 1e-3."""
+        epochs = getattr(strategy, "epochs", 2) if self.epochs is None else self.epochs
+        rate = (1e-4 if "mvtec" in train_on else 1e-3) if self.lr is None else self.lr
+        return epochs, rate
+
+
+class Composition:
+    """A named method: a prompt strategy, and what it changes in the pipeline's and the strategy's defaults.
+
+    It is a factory as the registry wants one: its `options` are the strategy's and the pipeline's together.
+    """
+
+    def __init__(self, strategy: str, doc: str, *, pipeline: type[Pipeline] = Pipeline, **defaults: object) -> None:
+        self.strategy = strategy
+        self.pipeline = pipeline
+        self.defaults = defaults
+        self.__doc__ = doc
+
+    @cached_property
+    def component(self) -> Component:
+        """The prompt strategy."""
+        return prompts.find(self.strategy)
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The strategy's options, then the pipeline's, with this method's defaults."""
+        every = {option.name: option for option in (*self.component.options, *options_of(self.pipeline))}
+        return tuple(
+            Option(name, option.type, self.defaults.get(name, option.default))
+            for name, option in every.items()
+            if name != "few_shot"
+        )
+
+    def __call__(self, **values: Any) -> PromptedMethod:
+        """Make the method; `values` are options that were typed and checked."""
+        values = {**self.defaults, **values}
+        of_pipeline = {field.name for field in fields(self.pipeline)}
+        return PromptedMethod(
+            self.component.factory(**{name: value for name, value in values.items() if name not in of_pipeline}),
+            self.pipeline(**{name: value for name, value in values.items() if name in of_pipeline}),
+        )
+
+    def create(self, spec: Spec) -> PromptedMethod:
+        """Make the method with the options of `spec`, typed and checked."""
+        return self(**bind(spec.name, self.options, dict(spec.options)))
+
+
+class PromptedMethod:
+    """A prompt strategy run through the pipeline."""
+
+    def __init__(self, strategy: Strategy, pipeline: Pipeline) -> None:
+        self.strategy = strategy
+        self.pipeline = pipeline
+        self.recipe: HeadRecipe | None = None if pipeline.head == "none" else heads.create(pipeline.head)
+        self.select = selectors.create(pipeline.select)
+
+    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+        """The head's parts and the class token."""
+        return frozenset({CLS}) | (self.recipe.needs(tower) if self.recipe else frozenset())
+
+    def begin(self, task: Task) -> PromptedDetector:
+        """Group the categories and make the head."""
+        return PromptedDetector(self, task)
+
+
+class PromptedDetector(nn.Module):
+    """A prompt strategy at work on one task."""
+
+    head: Head | None
+
+    def __init__(self, method: PromptedMethod, task: Task) -> None:
+        super().__init__()
+        pipeline = method.pipeline
+        self.strategy, self.select, self.recipe = method.strategy, method.select, method.recipe
+        self.tower, self.encode, self.device = task.tower, task.encode, task.device
+        self.class_names = task.class_names or pipeline.class_names
+        self.names = tuple(dict.fromkeys(self._name(category) for category in task.categories))
+        self.named_encode = _NamedEncode(task, {category: self._name(category) for category in task.categories})
+        self.groups = self.strategy.groups(self.names, self.named_encode)
+        self._anchors: dict[tuple[str, bool], Tensor] = {}
+        self.epochs, rate = pipeline.schedule(self.strategy, task.train_on)
+        self.epochs = task.epochs if task.epochs is not None else self.epochs
+        if task.shots and not pipeline.few_shot:
+            raise NotApplicable(f"it is zero-shot and learns nothing from {task.shots} shots; april-gan takes them")
+        self.memory = PatchMemory(task.tower) if task.shots else None
+        if self.recipe is None:
+            self.head, self.epochs = None, 0
+        else:
+            self.head = cast(Head, self.recipe.build(task.tower, len(self.groups), seed=task.seed).to(task.device))
+            self.optimiser = torch.optim.Adam(self.parameters(), lr=rate, betas=BETAS)
+        explain = getattr(self.strategy, "explain", None)
+        self.facts: dict[str, Any] = {
+            "class_names": self.class_names,
+            "epochs": self.epochs,
+            "learning_rate": rate if self.head else None,
+            "head": pipeline.head,
+            "selector": pipeline.select,
+            "image_score": "text and transductive map maximum" if self.memory else "text",
+            **(explain(self.names, self.named_encode) if explain else {"stacks": [list(g) for g in self.groups]}),
+        }
+
+    def step(self, features: Features) -> Mapping[str, float]:
+        """One Adam step on the focal and dice losses of all layers."""
+        if self.head is None:
+            raise NotApplicable("without a head there is nothing to train")
+        stacks = torch.tensor([self._stack_of(category) for category in features.categories], device=self.device)
+        anchors = torch.stack([self._training_anchors(category) for category in features.categories])
+        loss = self.head.loss(features, anchors, stacks)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.optimiser.step()
+        return {"loss": loss.item()}
+
+    def remember(self, category: str, features: Features) -> None:
+        """Keep the patch tokens of the shots."""
+        if self.memory is None:
+            raise NotApplicable("it is zero-shot and learns nothing from shots")
+        self.memory.remember(category, features)
+
+    @torch.inference_mode()
+    def predict(self, features: Features) -> Prediction:
+        """Image score: the softmax of 100 cos with the test anchors. Map: the head's, weighed over the stacks."""
+        anchors = torch.stack([self.anchors(category) for category in features.categories])  # (B, K, 2, D)
+        weights = self._weights(features, anchors)
+        logits = LOGIT_SCALE * torch.einsum("bd,bksd->bks", unit(features[CLS]), anchors)
+        scores = (weights * logits.softmax(-1)[..., ANOMALOUS]).sum(1)
+        if self.head is None:
+            return Prediction(scores, None, why_no_maps=NO_MAP)
+        maps = self.head.maps(features, anchors, weights)
+        return Prediction(scores, maps if self.memory is None else maps + self.memory.maps(features))
+
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        """Few-shot: the mean of the text score and the min-maxed map maximum (transductive), as released."""
+        if self.memory is None or peaks is None:
+            return scores
+        return (scores + (peaks - peaks.min()) / (peaks.max() - peaks.min()).clamp(min=1e-12)) / 2
+
+    def anchors(self, category: str, *, seen: bool = False) -> Tensor:
+        """The anchors of a category under every stack: (K, 2, D), unit length."""
+        if (category, seen) not in self._anchors:
+            found = [self._anchor(self._name(category), group, seen=seen) for group in self.groups]
+            self._anchors[category, seen] = torch.stack(found).to(self.device)
+        return self._anchors[category, seen]
+
+    def text_anchors(self, categories: Sequence[str]) -> TextAnchors:
+        """The test anchors of several categories."""
+        return TextAnchors({category: self.anchors(category) for category in categories})
+
+    def _anchor(self, name: str, group: tuple[str, ...], *, seen: bool) -> Tensor:
+        """The two anchors of one subject: (2, D)."""
+
+        def fits(subject: str) -> bool:
+            return CPE.longest(subject, self.encode.count_tokens) <= self.encode.context
+
+        subjects = subjects_of(self.strategy, name, group, seen=seen, fits=fits)
+        sides = (
+            self.select(self.encode([phrase for subject in subjects for phrase in CPE.phrases(subject, side)]))
+            for side in (NORMAL, ANOMALOUS)
+        )
+        return torch.stack(tuple(sides))
+
+    def _training_anchors(self, category: str) -> Tensor:
+        """A training category's anchors under its own stack: (2, D)."""
+        key = (category, True)
+        if key not in self._anchors:
+            stack = self.groups[self._stack_of(category)]
+            self._anchors[key] = self._anchor(self._name(category), stack, seen=True)[None].to(self.device)
+        return self._anchors[key][0]
+
+    def _weights(self, features: Features, anchors: Tensor) -> Tensor:
+        """How much each stack counts for each picture: (B, K). FuzzyCLIP, equation 11."""
+        if self.head is None or self.recipe is None:
+            return anchors.new_full(anchors.shape[:2], 1 / anchors.shape[1])
+        if self.recipe.weighting == "train-prompt":
+            stacks = torch.stack([self._anchor(group[0], group, seen=True) for group in self.groups]).to(self.device)
+            return self.head.weights(features, stacks[:, NORMAL].expand(len(features), -1, -1))
+        if self.recipe.weighting == "category":
+            text = torch.stack([self._category_text(category) for category in features.categories])
+            features = Features(features.samples, {**features.parts, CLS: text})
+        return self.head.weights(features, anchors[:, :, NORMAL])
+
+    def _category_text(self, category: str) -> Tensor:
+        """The text feature of a category's own name: (D,), unit length."""
+        vector: Tensor = self.select(self.encode(CPE.phrases(self._name(category), NORMAL)))
+        return vector.to(self.device)
+
+    def _stack_of(self, category: str) -> int:
+        name = self._name(category)
+        return next(index for index, group in enumerate(self.groups) if name in group)
+
+    def _name(self, category: str) -> str:
+        return category_name(category, style=self.class_names)
+
+
+NO_MAP = (
+    "no map: patch tokens of intermediate layers are not aligned with text before a head is trained, "
+    "and a map from them is inverted (CLIP-AD, table 7)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedEncode:
+    """The tower's text side, with categories under the names that the method gives them."""
+
+    task: Task
+    name_of: Mapping[str, str]
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        return self.task.encode(phrases)
+
+    @property
+    def context(self) -> int:
+        return self.task.encode.context
+
+    def count_tokens(self, phrase: str) -> int:
+        return self.task.encode.count_tokens(phrase)
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        means = {category: self.task.encode.class_means([category])[0] for category in self.name_of}
+        of_name = [
+            torch.stack([means[category] for category, name in self.name_of.items() if name == wanted]).mean(0)
+            for wanted in categories
+        ]
+        return torch.stack(of_name)
+
+
+_: type[Encode] = _NamedEncode

@@ -1,0 +1,133 @@
+"""The compositional prompt ensemble (CPE): every state of a subject in every template.
+
+Prompt = [State] [Cls] [State] (FuzzyCLIP, equation 1). The structure is APRIL-GAN's, 7 normal and 5 anomalous states in
+35 templates: 245 and 175 phrases. The words are our own; see docs/decisions/0005.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from stackclip.errors import UsageError
+from stackclip.prompts.strategy import Strategy
+from stackclip.types import ANOMALOUS, NORMAL
+
+__all__ = ["CPE", "Ensemble", "subjects_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """States with one slot for the subject, and templates with one slot for the state; slots are written `{}`."""
+
+    normal: tuple[str, ...]
+    anomalous: tuple[str, ...]
+    templates: tuple[str, ...]
+
+    def phrases(self, subject: str, side: int) -> tuple[str, ...]:
+        """All phrases of a subject that is NORMAL or ANOMALOUS, templates running fastest."""
+        states = {NORMAL: self.normal, ANOMALOUS: self.anomalous}[side]
+        return tuple(template.format(state.format(subject)) for state in states for template in self.templates)
+
+    def longest(self, subject: str, count_tokens: Callable[[str], int]) -> int:
+        """The tokens of the longest phrase of a subject."""
+        states = max((state.format(subject) for state in self.normal + self.anomalous), key=count_tokens)
+        return max(count_tokens(template.format(states)) for template in self.templates)
+
+
+CPE = Ensemble(
+    normal=(
+        "{}",
+        "flawless {}",
+        "perfect {}",
+        "intact {}",
+        "{} without any flaw",
+        "{} without any defect",
+        "{} without any damage",
+    ),
+    anomalous=(
+        "damaged {}",
+        "broken {}",
+        "{} with a flaw",
+        "{} with a defect",
+        "{} with some damage",
+    ),
+    templates=(
+        "a photo of a {}.",
+        "a photo of the {}.",
+        "a photo of my {}.",
+        "a photo of one {}.",
+        "a good photo of a {}.",
+        "a good photo of the {}.",
+        "a bad photo of a {}.",
+        "a bad photo of the {}.",
+        "a close-up photo of a {}.",
+        "a close-up photo of the {}.",
+        "a cropped photo of a {}.",
+        "a cropped photo of the {}.",
+        "a bright photo of a {}.",
+        "a bright photo of the {}.",
+        "a dark photo of a {}.",
+        "a dark photo of the {}.",
+        "a blurry photo of a {}.",
+        "a blurry photo of the {}.",
+        "a sharp photo of a {}.",
+        "a sharp photo of the {}.",
+        "a low resolution photo of a {}.",
+        "a low resolution photo of the {}.",
+        "a black and white photo of a {}.",
+        "a black and white photo of the {}.",
+        "a jpeg picture of a {}.",
+        "a jpeg picture of the {}.",
+        "a photo of a small {}.",
+        "a photo of the small {}.",
+        "a photo of a large {}.",
+        "a photo of the large {}.",
+        "a photo of a {} for inspection.",
+        "a photo of the {} for inspection.",
+        "there is a {} in the picture.",
+        "this is a {} in the picture.",
+        "this is one {} on the production line.",
+    ),
+)
+
+
+def subjects_of(
+    strategy: Strategy,
+    category: str,
+    group: tuple[str, ...],
+    *,
+    seen: bool,
+    fits: Callable[[str], bool],
+) -> tuple[str, ...]:
+    """The subjects whose ensembles are averaged into one anchor: one, unless a stack is cut into chunks.
+
+    A stack of many names can outgrow CLIP's context. What happens then is the strategy's `overflow`: `error` raises
+    UsageError; `truncate-names` leaves out whole names from the end until it fits; `chunk-mean` cuts the stack
+    into consecutive pieces that fit. The end-of-text token is never cut.
+    """
+    name = partial(strategy.subject, category, seen=seen)
+    whole = name(group)
+    if fits(whole):
+        return (whole,)
+    overflow = getattr(strategy, "overflow", "error")
+    if overflow == "error":
+        raise UsageError(
+            f"the subject {_shorten(whole)!r} of {len(group)} names does not fit the text tower's context; "
+            "use the option overflow=truncate-names or overflow=chunk-mean, or more clusters"
+        )
+    pieces, rest = [], group
+    while rest:
+        length = next((length for length in range(len(rest), 0, -1) if fits(name(rest[:length]))), 0)
+        if not length:
+            raise UsageError(f"the name {_shorten(name(rest[:1]))!r} alone does not fit the text tower's context")
+        pieces.append(name(rest[:length]))
+        if overflow == "truncate-names":
+            break
+        rest = rest[length:]
+    return tuple(pieces)
+
+
+def _shorten(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."
