@@ -1,9 +1,8 @@
-"""Batches of stored features, read one ahead of the one in use."""
+"""Batches of stored features on the device that works with them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,26 +25,17 @@ class FeatureReader:
 
     def read(self, samples: Sequence[Sample], parts: Iterable[Part]) -> Features:
         """The features of one batch."""
-        return Features(tuple(samples), {part: self._tensor(samples, part) for part in sorted(parts)})
+        return next(self.batches(samples, parts, size=len(samples)))
 
     def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
-        """The features of all samples in order, `size` at a time; the next batch is read while one is in use."""
-        parts = frozenset(parts)
-        with ThreadPoolExecutor(1) as reader:
-            waiting = None
-            for start in range(0, len(samples), size):
-                ahead = reader.submit(self.read, samples[start : start + size], parts)
-                if waiting is not None:
-                    yield waiting.result()
-                waiting = ahead
-            if waiting is not None:
-                yield waiting.result()
+        """The features of all samples in order, `size` at a time."""
+        for batch, arrays in self.store.batches(samples, parts, batch_size=size):
+            yield Features(batch, {part: self._tensor(array, part) for part, array in arrays.items()})
 
     def class_mean(self, samples: Sequence[Sample]) -> Tensor:
         """The mean of the unit class tokens of samples: (D,)."""
         return unit(self.read(samples, {CLS})[CLS]).mean(0)
 
-    def _tensor(self, samples: Sequence[Sample], part: Part) -> Tensor:
-        array = self.store.masks(samples) if part == MASK else self.store.read(samples, part)
-        tensor = torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+    def _tensor(self, array: np.ndarray, part: Part) -> Tensor:
+        tensor = torch.from_numpy(array).to(self.device)
         return tensor if part == MASK else tensor.float()

@@ -51,7 +51,7 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 )
 """Other projects' names of the same numbers, and ours."""
 
-FPR_LIMIT = 0.3  # AUPRO is integrated up to here and divided by it (MVTec AD, section 5.2)
+FPR_LIMIT = 0.3  # AUPRO is integrated up to here and divided by it (MVTec AD, Bergmann et al. 2021)
 _CFLOW_THRESHOLDS = 200  # the script's `max_step`
 
 
@@ -140,7 +140,7 @@ class PixelMetrics:
         give one point (false-positive rate over the normal pixels of all pictures, mean over all regions of the share
         of the region that is positive); the points are joined by straight lines, from (0, 0) on, and the area below
         them up to a rate of 0.3 is divided by 0.3. So pixels of one score are one step and are never ordered among
-        themselves. MVTec AD, section 5.2.
+        themselves. MVTec AD, Bergmann et al. 2021.
 
         All are undefined where no pixel is anomalous or none is normal; the 200-threshold one also where its script
         has no answer.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -35,10 +35,11 @@ from stackclip.ops.files import canonical_json, content_hash, file_hash
 from stackclip.registry import Spec, executors
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
-__all__ = ["Bench", "Progress"]
+__all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+Overwrite = Literal["only-missing", "always", "never"]
 SEMANTICS = 1  # raised when a change of ours changes figures, so that old rows are not taken for new ones
 
 
@@ -53,8 +54,19 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """The rows of a plan in its order, and how many of them were computed now."""
+
+    rows: list[Row]
+    computed: int
+
+
+@dataclass(frozen=True)
 class Bench:
-    """A plan, and where its features, rows and trained heads are."""
+    """A plan, and where its features, rows and trained heads are.
+
+    `overwrite` says which cells are computed: `only-missing`, `always` all of them anew, or `never` any.
+    """
 
     plan: Plan
     tower: Tower
@@ -63,16 +75,18 @@ class Bench:
     rows: RowFolder
     heads: Path
     progress: Progress = _silent
+    overwrite: Overwrite = "only-missing"
 
-    def run(self) -> list[Row]:
+    def run(self) -> Outcome:
         """All rows of the plan, those found finished among them; what is missing is computed and kept cell by cell.
 
         Failures are rows with an `error`; they are tried again by the next run. Raises CategoryOverlap, and with
         `fail_fast` whatever went wrong first.
         """
         check_overlap(self.plan)
-        jobs: list[Callable[[], list[Row]]] = [partial(_Seed(self, seed).run) for seed in self.plan.seeds]
-        return [row for rows in executors.create(self.plan.executor).run(jobs) for row in rows]
+        jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed).run) for seed in self.plan.seeds]
+        outcomes = list(executors.create(self.plan.executor).run(jobs))
+        return Outcome([row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +137,13 @@ class _Seed:
         ]
         self.finished: dict[tuple[str, str, str], Row] = {}
 
-    def run(self) -> list[Row]:
+    def run(self) -> Outcome:
         """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
         contenders = [_Contender(spec, method, self._lacking(spec)) for spec, method in self.plan.resolved.items()]
         at_work = [contender for contender in contenders if contender.lacking]
+        if self.bench.overwrite == "never":
+            for contender in at_work:
+                contender.error = "not computed yet"
         for contender in at_work:
             self._attempt(contender, self._begin, contender)
         self._train([contender for contender in at_work if contender.detector])
@@ -134,7 +151,8 @@ class _Seed:
             wanted = [contender for contender in at_work if cell in contender.lacking]
             if wanted:
                 self._test(cell, wanted)
-        return [self.finished[spec, cell.dataset.name, cell.category] for spec in self.parts for cell in self.cells]
+        rows = [self.finished[spec, cell.dataset.name, cell.category] for spec in self.parts for cell in self.cells]
+        return Outcome(rows, sum(len(contender.lacking) for contender in at_work))
 
     def _usable(
         self, samples: Sequence[Sample], *, localised: bool = False
@@ -157,7 +175,7 @@ class _Seed:
         lacking = []
         for cell in self.cells:
             row = self.bench.rows.find(cell_id(self._cell_identity(spec, cell)))
-            if row is None:
+            if row is None or self.bench.overwrite == "always":
                 lacking.append(cell)
             else:
                 self.finished[spec, cell.dataset.name, cell.category] = row
@@ -181,8 +199,8 @@ class _Seed:
         path = self._head_path(contender.spec)
         if detector.epochs and not self.training:
             raise NotApplicable("there is no picture to train on")
-        if path.exists():
-            head = load_head(path, fingerprint=bench.store.fingerprint_hash)
+        if path.exists() and bench.overwrite != "always":
+            head = load_head(path, fingerprint=bench.store.digest)
             detector.load_state_dict(head.tensors)
             contender.losses, contender.trained = list(head.facts["losses"]), True
             contender.seconds = head.facts["seconds"]
@@ -219,7 +237,7 @@ class _Seed:
         if contender.detector is None:
             return
         facts = {
-            "fingerprint": self.bench.store.fingerprint_hash,
+            "fingerprint": self.bench.store.digest,
             "tower": self.bench.tower.spec.name,
             "method": contender.spec,
             "losses": contender.losses,
@@ -297,7 +315,7 @@ class _Seed:
             "tower": tower.spec.name,
             "note": tower.spec.note,
             "layers": list(tower.spec.layers),
-            "features": self.bench.store.fingerprint_hash,
+            "features": self.bench.store.digest,
             "fingerprint": dict(tower.fingerprint),
             "text": content_hash(canonical_json(text)),
             "recorded": dict(tower.recorded),
@@ -336,7 +354,7 @@ class _Seed:
             "batch_size": self.plan.batch_size,
             "class_names": names,
             "class_names_file": file_hash(Path(names)) if names.endswith(".json") and Path(names).is_file() else "",
-            "features": self.bench.store.fingerprint_hash,
+            "features": self.bench.store.digest,
             "text": dict(self.bench.tower.text_fingerprint),
         }
 
@@ -351,7 +369,11 @@ class _Seed:
 
     def _content(self, samples: Iterable[Sample]) -> str:
         """The hash of pictures, masks and labels, in order."""
-        facts = [[sample.id, sample.label, *self.bench.store.contents(sample)] for sample in samples]
+        store = self.bench.store
+        facts = [
+            [sample.id, sample.label, store.source(sample).digest, sample.mask and store.source(sample, MASK).digest]
+            for sample in samples
+        ]
         return content_hash(canonical_json({"samples": facts}))
 
 
@@ -381,8 +403,8 @@ class _TaskEncode:
     training: Sequence[Sample]
 
     @property
-    def context(self) -> int:
-        return self.encoder.context
+    def context_length(self) -> int:
+        return self.encoder.context_length
 
     def __call__(self, phrases: Sequence[str]) -> Tensor:
         return self.encoder(phrases)

@@ -1,1 +1,26 @@
-"""."""
+"""open_clip's image and text towers, wrapped: parts of pictures, features of phrases, and what they depend on."""
+
+from stackclip.clip.backbones import BackboneFacts, describe_backbones
+from stackclip.clip.device import flush_denormals, plain_attention
+from stackclip.clip.doubles import random_tower
+from stackclip.clip.loading import Backbone, assemble_tower, load_tower
+from stackclip.clip.text import TextEncoder, TextMemory
+from stackclip.clip.tower import Tower
+from stackclip.clip.transform import ImageTransform
+from stackclip.clip.weights import read_weights
+
+__all__ = [
+    "Backbone",
+    "BackboneFacts",
+    "ImageTransform",
+    "TextEncoder",
+    "TextMemory",
+    "Tower",
+    "assemble_tower",
+    "describe_backbones",
+    "flush_denormals",
+    "load_tower",
+    "plain_attention",
+    "random_tower",
+    "read_weights",
+]

@@ -194,7 +194,7 @@ class PromptedDetector(nn.Module):
         """The two anchors of one subject: (2, D)."""
 
         def fits(subject: str) -> bool:
-            return CPE.longest(subject, self.encode.count_tokens) <= self.encode.context
+            return CPE.longest(subject, self.encode.count_tokens) <= self.encode.context_length
 
         subjects = subjects_of(self.strategy, name, group, seen=seen, fits=fits)
         sides = (
@@ -253,8 +253,8 @@ class _NamedEncode:
         return self.task.encode(phrases)
 
     @property
-    def context(self) -> int:
-        return self.task.encode.context
+    def context_length(self) -> int:
+        return self.task.encode.context_length
 
     def count_tokens(self, phrase: str) -> int:
         return self.task.encode.count_tokens(phrase)

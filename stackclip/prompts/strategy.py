@@ -16,7 +16,7 @@ class Encode(Protocol):
     """What a strategy may ask of the tower."""
 
     @property
-    def context(self) -> int:
+    def context_length(self) -> int:
         """How many tokens the text tower takes, start and end of text included: 77 for CLIP."""
 
     def __call__(self, phrases: Sequence[str]) -> Tensor:

@@ -1,0 +1,253 @@
+"""Encoding what a store lacks: reading, the tower and writing at the same time, each picture once."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackclip.cache.shapes import is_mask, mask_rule, part_bytes
+from stackclip.cache.sources import Source, has_source, role_of, stamp_source
+from stackclip.cache.store import Progress, Store
+from stackclip.cache.writer import Writer
+from stackclip.data.images import read_picture
+from stackclip.data.masks import read_mask
+from stackclip.errors import PictureError
+from stackclip.ops.regions import Runs, label_regions
+from stackclip.types import Part, Sample, TowerSpec
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+__all__ = ["Encoder", "Plan", "Report", "extract", "plan"]
+
+
+class Encoder(Protocol):
+    """What extraction asks of a tower."""
+
+    @property
+    def spec(self) -> TowerSpec:
+        """Its sizes."""
+
+    def prepare(self, image: Image.Image, /) -> NDArray[np.float32]:
+        """Turn a picture into the tower's input (3, S, S); called from several threads."""
+
+    def encode(self, pictures: Tensor, parts: Iterable[Part], /) -> Mapping[Part, Tensor]:
+        """The parts of a batch (B, 3, S, S)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an extraction would do: how many pictures it reads, the parts it makes, the bytes it adds (estimated)."""
+
+    pictures: int
+    parts: tuple[Part, ...]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an extraction did: pictures encoded, there before, failed; bytes written, seconds, the store's folder."""
+
+    encoded: int
+    already_there: int
+    failed: tuple[PictureError, ...]
+    bytes: int
+    seconds: float
+    folder: Path
+
+
+def plan(store: Store | None, samples: Sequence[Sample], parts: Iterable[Part], spec: TowerSpec) -> Plan:
+    """Say what `extract` would encode, without doing it; `store` is None where there is none yet."""
+    wanted = frozenset(parts)
+    if store is not None:
+        lacks = store.lacking(samples, wanted)
+    else:
+        lacks = tuple((sample, needs) for sample in samples if (needs := _possible(sample, wanted)))
+    return Plan(
+        pictures=len(lacks),
+        parts=tuple(sorted(frozenset[Part]().union(*(missing for _, missing in lacks)))),
+        bytes=sum(part_bytes(part, spec) for _, missing in lacks for part in missing),
+    )
+
+
+def extract(
+    store: Store,
+    tower: Encoder,
+    samples: Sequence[Sample],
+    parts: Iterable[Part],
+    *,
+    batch_size: int = 8,
+    workers: int = 2,
+    progress: Progress | None = None,
+    strict: bool = False,
+) -> Report:
+    """Encode the parts that the store lacks for these samples, and nothing else.
+
+    Pictures are read and prepared in `workers` threads ahead of the tower, which runs in the caller's thread, and
+    sealed in another. A picture that cannot be used is in the report's `failed` and the rest goes on; with `strict`
+    the first one ends the extraction. Whatever ends it, Ctrl-C too, what was encoded is sealed, and the next call goes
+    on from there. Raises StoreLocked, StoreError where the store cannot be written to, and PictureError if `strict`.
+    """
+    start = time.monotonic()
+    lacks = store.lacking(samples, parts)
+    failed: list[PictureError] = []
+    encoded = written = 0
+    if lacks:
+        with store.writer() as writer:
+            run = _Run(tower, writer, batch_size)
+            for done, prepared in enumerate(_prepared(store, tower, lacks, workers=workers, ahead=batch_size), start=1):
+                if isinstance(prepared, PictureError):
+                    run.failed.append(prepared)
+                else:
+                    run.take(prepared)
+                if strict and run.failed:
+                    raise run.failed[0]
+                if progress is not None:
+                    progress(done, len(lacks))
+            run.finish()
+            if strict and run.failed:
+                raise run.failed[0]
+        failed, encoded, written = run.failed, run.encoded, writer.bytes_written
+    return Report(
+        encoded=encoded,
+        already_there=len(samples) - encoded - len(failed),
+        failed=tuple(failed),
+        bytes=written,
+        seconds=time.monotonic() - start,
+        folder=store.folder,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A sample that is ready for the tower: its picture (None if only its mask is wanted) and the runs of its mask."""
+
+    source: Source | None
+    picture: NDArray[np.float32] | None
+    parts: frozenset[Part]
+    mask: Source | None
+    runs: Mapping[Part, Runs]
+
+
+class _Run:
+    """The batches of one extraction: prepared pictures that lack the same parts go through the tower together."""
+
+    def __init__(self, tower: Encoder, writer: Writer, batch_size: int) -> None:
+        self.encoded = 0
+        self.failed: list[PictureError] = []
+        self._tower, self._writer, self._batch_size = tower, writer, batch_size
+        self._waiting: dict[frozenset[Part], list[_Prepared]] = {}
+        self._claimed: set[tuple[str, Part]] = set()
+
+    def take(self, prepared: _Prepared) -> None:
+        """Put one sample into its batch, and encode the batch when it is full."""
+        missing = self._claim(prepared.source, prepared.parts)
+        masks = self._claim(prepared.mask, prepared.runs)
+        prepared = replace(prepared, runs={part: prepared.runs[part] for part in masks})
+        if missing:
+            batch = self._waiting.setdefault(missing, [])
+            batch.append(prepared)
+            if len(batch) == self._batch_size:
+                self._encode(missing)
+        elif masks:
+            self._keep(prepared)
+
+    def finish(self) -> None:
+        """Encode the batches that did not fill."""
+        for missing in tuple(self._waiting):
+            self._encode(missing)
+
+    def _encode(self, parts: frozenset[Part]) -> None:
+        import torch
+
+        batch = self._waiting.pop(parts)
+        pictures = torch.from_numpy(np.stack([prepared.picture for prepared in batch if prepared.picture is not None]))
+        given = self._tower.encode(pictures, sorted(parts))
+        halves = {part: given[part].to(torch.float16).cpu().numpy() for part in parts}
+        for row, prepared in enumerate(batch):
+            try:
+                self._keep(prepared, {part: half[row] for part, half in halves.items()})
+            except PictureError as error:
+                self.failed.append(error)
+
+    def _keep(self, prepared: _Prepared, features: Mapping[Part, NDArray[np.float16]] | None = None) -> None:
+        if prepared.source is not None and features:
+            self._writer.add(prepared.source, features)
+        if prepared.mask is not None:
+            self._writer.add(prepared.mask, prepared.runs)
+        self.encoded += 1
+
+    def _claim(self, source: Source | None, parts: Iterable[Part]) -> frozenset[Part]:
+        """Those of the parts that no sample with the same content brought before."""
+        if source is None:
+            return frozenset()
+        new = frozenset(
+            part
+            for part in parts
+            if (source.digest, part) not in self._claimed and not self._writer.holds(source, part)
+        )
+        self._claimed.update((source.digest, part) for part in new)
+        return new
+
+
+def _prepared(
+    store: Store, tower: Encoder, lacks: Sequence[tuple[Sample, frozenset[Part]]], *, workers: int, ahead: int
+) -> Iterator[_Prepared | PictureError]:
+    """Prepare the samples in threads, in order, a bounded number of them ahead."""
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="stackclip-prepare") as pool:
+        waiting: deque[Future[_Prepared]] = deque()
+        try:
+            for sample, missing in lacks:
+                waiting.append(pool.submit(_prepare, store, tower, sample, missing))
+                if len(waiting) > ahead + 2 * workers:
+                    yield _outcome(waiting.popleft())
+            while waiting:
+                yield _outcome(waiting.popleft())
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _outcome(future: Future[_Prepared]) -> _Prepared | PictureError:
+    try:
+        return future.result()
+    except PictureError as error:
+        return error
+
+
+def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Part]) -> _Prepared:
+    """Read what the missing parts are made from; raises PictureError."""
+    masks = sorted(part for part in missing if is_mask(part))
+    dense = missing - frozenset(masks)
+    source = picture = mask = None
+    runs: dict[Part, Runs] = {}
+    if dense:
+        source = store.source(sample)
+        dense = frozenset(part for part in dense if not store.holds(source, part))
+        if dense:
+            picture = tower.prepare(read_picture(sample.image))
+            _require_unchanged(sample, source)
+    if masks:
+        mask = store.source(sample, masks[0])
+        for part in masks:
+            runs[part] = label_regions(read_mask(sample, tower.spec.image_size, rule=mask_rule(part)))
+        _require_unchanged(sample, mask)
+    return _Prepared(source, picture, dense, mask, runs)
+
+
+def _require_unchanged(sample: Sample, source: Source) -> None:
+    if stamp_source(sample, source.role) != source.stamps:
+        raise PictureError(source.path, "was changed while it was read; run again")
+
+
+def _possible(sample: Sample, parts: frozenset[Part]) -> frozenset[Part]:
+    return frozenset(part for part in parts if has_source(sample, role_of(part)))

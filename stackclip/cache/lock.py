@@ -1,0 +1,87 @@
+"""One writer at a time: a lock that the system drops when its holder dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from stackclip.errors import StoreError, StoreLocked
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+__all__ = ["WriterLock"]
+
+_FAR = 1 << 30  # Windows locks bytes, and a locked byte cannot be read: lock one behind the text
+
+
+class WriterLock:
+    """The right to write to a store, held from construction to `release`.
+
+    The file stays when the lock is released or its holder dies: who holds it is the system's business, the text in it
+    (host and pid) only names the holder to the one who is refused. Raises StoreLocked, or StoreError where the folder
+    cannot be written to or the file system has no locks.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StoreError(f"cannot write to {path.parent}: {error.strerror}") from None
+        try:
+            if not _try_lock(self._descriptor):
+                raise StoreLocked(f"{path.parent} is being written to by {_holder(path)}: wait until it is done")
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, _me(), 0) if hasattr(os, "pwrite") else os.write(self._descriptor, _me())
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StoreError(f"cannot lock {path}: {error.strerror}") from None
+        except StoreLocked:
+            os.close(self._descriptor)
+            raise
+
+    def release(self) -> None:
+        """Let the next writer in."""
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+
+
+def _me() -> bytes:
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid()}).encode()
+
+
+def _holder(path: Path) -> str:
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        return f"process {int(facts['pid'])} on {str(facts['host'])!r}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+if sys.platform == "win32":
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, _FAR, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

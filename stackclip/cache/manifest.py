@@ -1,0 +1,181 @@
+"""Facts on disk with their own checksum, and the manifest that makes a segment part of its store."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from stackclip.cache.fingerprint import FORMAT
+from stackclip.cache.shapes import is_mask, part_shape
+from stackclip.cache.sources import Role, Stamps
+from stackclip.errors import CorruptStore, StoreError
+from stackclip.ops.files import canonical_json, content_hash
+from stackclip.types import Part, TowerSpec
+
+__all__ = ["Extent", "Manifest", "Record", "read_sealed", "sealed"]
+
+_LARGEST = 1 << 28  # bytes of JSON that are read at all; a manifest of ten thousand pictures has about 4e6
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """The content as canonical JSON beside the blake3 of its canonical JSON: one byte string for equal contents."""
+    return canonical_json({"blake3": content_hash(canonical_json(content)), "content": content}) + b"\n"
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what `sealed` made; raises CorruptStore when a single byte is another."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
+            raise CorruptStore(f"{path}: is no regular file of at most {_LARGEST} bytes")
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorruptStore(f"{path}: {error.strerror}") from None
+    try:
+        content = dict(json.loads(data)["content"])
+        intact = sealed(content) == data
+    except (ValueError, KeyError, TypeError, RecursionError):
+        intact = False
+    if not intact:
+        raise CorruptStore(f"{path}: its checksum does not fit its content")
+    return content
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a segment holds of one source: the parts, each with the xxh3 (16 hex digits) of its bytes."""
+
+    key: str
+    role: Role
+    digest: str
+    stamps: Stamps
+    hashes: Mapping[Part, str]
+
+    def facts(self) -> dict[str, Any]:
+        """The record as the manifest writes it."""
+        return {
+            "key": self.key,
+            "role": self.role,
+            "source": self.digest,
+            "stamps": [list(stamp) for stamp in self.stamps],
+            "xxh3": {str(part): digest for part, digest in sorted(self.hashes.items())},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Where an array lies in its segment: the first byte, and the shape with its rows first."""
+
+    offset: int
+    shape: tuple[int, ...]
+    itemsize: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.itemsize * math.prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The facts of one segment; its file is the commit point, without it the segment does not exist.
+
+    `frame` is the blake3 of all bytes of the segment that lie in no extent. Row i of a part belongs to the i-th record
+    that has the part.
+    """
+
+    fingerprint: str
+    size: int
+    frame: str
+    records: tuple[Record, ...]
+    extents: Mapping[Part, Extent]
+
+    def encoded(self) -> bytes:
+        """The bytes of the manifest's file."""
+        return sealed(
+            {
+                "format": FORMAT,
+                "fingerprint": self.fingerprint,
+                "size": self.size,
+                "frame": self.frame,
+                "records": [record.facts() for record in self.records],
+                "parts": {
+                    str(part): {"offset": extent.offset, "shape": list(extent.shape)}
+                    for part, extent in self.extents.items()
+                },
+            }
+        )
+
+    @classmethod
+    def read(cls, path: Path, *, fingerprint: str, spec: TowerSpec) -> Manifest:
+        """Read and check a manifest's file.
+
+        Raises CorruptStore for a damaged one, and for one whose facts contradict each other or the store.
+        """
+        content = read_sealed(path)
+        if content.get("format") != FORMAT:
+            raise CorruptStore(f"{path}: has the format {content.get('format')!r}, wanted {FORMAT}")
+        if content.get("fingerprint") != fingerprint:
+            raise CorruptStore(f"{path}: belongs to another store")
+        try:
+            return cls._parsed(content, spec)
+        except (ValueError, KeyError, TypeError, AttributeError, StoreError) as error:
+            raise CorruptStore(f"{path}: its facts do not fit together ({error})") from None
+
+    @classmethod
+    def _parsed(cls, content: Mapping[str, Any], spec: TowerSpec) -> Manifest:
+        records = tuple(_record(facts) for facts in content["records"])
+        extents = {
+            Part.parse(name): _extent(Part.parse(name), facts, spec)
+            for name, facts in sorted(content["parts"].items(), key=lambda item: int(item[1]["offset"]))
+        }
+        held = {part for record in records for part in record.hashes}
+        if held != set(extents):
+            raise ValueError("its records have other parts than its segment")
+        for part, extent in extents.items():
+            rows = sum(part in record.hashes for record in records)
+            if not is_mask(part) and extent.shape[0] != rows:
+                raise ValueError(f"{part} has {extent.shape[0]} rows for {rows} records")
+        end, size = 0, _natural(content["size"])
+        for extent in extents.values():
+            if extent.offset < end or extent.offset + extent.size > size:
+                raise ValueError("its arrays overlap or leave the file")
+            end = extent.offset + extent.size
+        return cls(_digest(content["fingerprint"]), size, _digest(content["frame"]), records, extents)
+
+
+def _record(facts: Mapping[str, Any]) -> Record:
+    role = facts["role"]
+    if role not in ("picture", "mask"):
+        raise ValueError(f"unknown role {role!r}")
+    hashes = {Part.parse(name): str(digest) for name, digest in facts["xxh3"].items()}
+    if any(is_mask(part) != (role == "mask") for part in hashes):
+        raise ValueError(f"a {role} has the parts {', '.join(facts['xxh3'])}")
+    stamps = tuple((int(size), int(time)) for size, time in facts["stamps"])
+    return Record(str(facts["key"]), cast(Role, role), _digest(facts["source"]), stamps, hashes)
+
+
+def _extent(part: Part, facts: Mapping[str, Any], spec: TowerSpec) -> Extent:
+    shape = tuple(_natural(side) for side in facts["shape"])
+    if shape[1:] != ((3,) if is_mask(part) else part_shape(part, spec)):
+        raise ValueError(f"{part} has the shape {shape}")
+    return Extent(_natural(facts["offset"]), shape, 4 if is_mask(part) else 2)
+
+
+def _natural(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} is no size")
+    return value
+
+
+def _digest(value: Any) -> str:
+    if not isinstance(value, str) or not _HEX.fullmatch(value):
+        raise ValueError(f"{value!r} is no digest")
+    return value

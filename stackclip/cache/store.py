@@ -1,0 +1,537 @@
+"""The store of one tower's features: what it holds, what it lacks, and reading it with every byte checked."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackclip.cache.fingerprint import FORMAT, differences, fingerprint_digest, folder_name
+from stackclip.cache.lock import WriterLock
+from stackclip.cache.manifest import Manifest, Record, read_sealed, sealed
+from stackclip.cache.segment import array_hash, check_frame, read_exactly, run_offsets
+from stackclip.cache.shapes import MASK_NEAREST, is_mask, part_shape
+from stackclip.cache.sources import (
+    Role,
+    Source,
+    Stamps,
+    has_source,
+    hash_source,
+    home_of,
+    recorded_key,
+    role_of,
+    stamp_source,
+)
+from stackclip.cache.writer import SEAL_BYTES, SEAL_SECONDS, Writer, clear_leftovers, make_folder, open_writer
+from stackclip.errors import CorruptStore, FingerprintMismatch, MissingParts, PictureError, StoreError
+from stackclip.ops.files import sync_folder, write_atomically
+from stackclip.ops.regions import Runs, paint_mask
+from stackclip.types import CLS, MASK, Part, Sample, TowerSpec
+
+__all__ = ["Problem", "Store", "find_store", "stores_in"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+_MASK_PARTS = frozenset({MASK, MASK_NEAREST})
+_SIZES = ("image_size", "grid", "depth", "width", "joint")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file of the store that is not as it was written, and how many records it takes with it (if that is known)."""
+
+    path: Path
+    reason: str
+    records: int | None
+
+    def __str__(self) -> str:
+        lost = "what it held is unknown" if self.records is None else f"it held {self.records} records"
+        return f"{self.reason} ({lost})"
+
+
+class _Place(NamedTuple):
+    """Where a part of a source is: its segment, its row, and the xxh3 of its bytes."""
+
+    segment: _Segment
+    row: int
+    hash: str
+
+
+class _Segment:
+    """A committed segment, opened anew for each read: nothing is shared with other processes or threads."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self._offsets: dict[Part, NDArray[np.uint64]] | None = None
+        self._checked: set[tuple[Part, int]] = set()
+        self._process = os.getpid()
+
+    def read(self, part: Part, rows: Iterable[tuple[_Place, str]], into: Sequence[NDArray[Any]]) -> None:
+        """Fill `into` with dense rows; raises CorruptStore naming the segment and the picture."""
+        extent = self._extent(part)
+        step = extent.size // extent.shape[0]
+        with self._opened() as file:
+            for (place, key), array in zip(rows, into, strict=True):
+                self._fill(file, extent.offset + place.row * step, array, part=part, place=place, key=key)
+
+    def read_runs(self, part: Part, place: _Place, key: str) -> Runs:
+        """The runs (R, 3) of one mask; raises CorruptStore."""
+        extent = self._extent(part)
+        offsets = (self._offsets or {})[part]
+        start, stop = int(offsets[place.row]), int(offsets[place.row + 1])
+        runs = np.empty((stop - start, 3), np.dtype("<u4"))
+        with self._opened() as file:
+            self._fill(file, extent.offset + start * runs.itemsize * 3, runs, part=part, place=place, key=key)
+        return runs
+
+    def _extent(self, part: Part) -> Any:
+        if self._process != os.getpid():  # after a fork: this process has read nothing yet
+            self._offsets, self._checked, self._process = None, set(), os.getpid()
+        if self._offsets is None:
+            self._offsets = run_offsets(self.path, self.manifest)
+        return self.manifest.extents[part]
+
+    def _opened(self) -> Any:
+        try:
+            return self.path.open("rb", buffering=0)
+        except OSError as error:
+            raise CorruptStore(f"{self.path}: {error.strerror}") from None
+
+    def _fill(self, file: Any, offset: int, array: NDArray[Any], *, part: Part, place: _Place, key: str) -> None:
+        try:
+            read_exactly(file, offset, array)
+        except OSError as error:
+            raise CorruptStore(f"{self.path}: {part} of {key} cannot be read: {error.strerror}") from None
+        if (part, place.row) not in self._checked:
+            if array_hash(array) != place.hash:
+                raise CorruptStore(f"{self.path}: {part} of {key} is not what was written (its xxh3 differs)")
+            self._checked.add((part, place.row))
+
+
+class Store:
+    """The features of one tower for any number of pictures, by the pictures' content.
+
+    Opening reads the manifests and checks them and the segments' metadata; a segment that fails is in `problems` and
+    the rest serves. A store can be pickled, forked and read by many threads and processes while one writes.
+    """
+
+    def __init__(self, folder: Path, content: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.fingerprint: Mapping[str, Any] = content["fingerprint"]
+        self.digest = fingerprint_digest(self.fingerprint)
+        self.recorded: Mapping[str, Any] = content["recorded"]
+        self.spec = TowerSpec(**{**content["tower"], "layers": tuple(content["tower"]["layers"])})
+        self._lock = threading.RLock()
+        self._forget_all()
+        self.refresh()
+
+    @classmethod
+    def open(cls, folder: Path, *, fingerprint: Mapping[str, Any] | None = None) -> Store:
+        """Open a store that exists; a fingerprint that is given must be its own.
+
+        Raises StoreError where there is none or its format is newer, CorruptStore for a damaged store.json,
+        FingerprintMismatch naming each input that differs.
+        """
+        facts = folder / "store.json"
+        if not facts.exists():
+            raise StoreError(f"{folder} is no feature store: it has no store.json. Run: stackclip cache-features")
+        try:
+            content = read_sealed(facts)
+            if content.get("format") != FORMAT:
+                raise StoreError(f"{folder} has the format {content.get('format')!r}, this stackclip reads {FORMAT}")
+            inputs = dict(content["fingerprint"])
+            if content["digest"] != fingerprint_digest(inputs):
+                raise CorruptStore(f"{facts}: its digest is not that of its fingerprint")
+            if fingerprint is not None and (differing := differences(inputs, fingerprint)):
+                raise FingerprintMismatch(f"{folder} was made with another tower: {'; '.join(differing)}")
+            return cls(folder, content)
+        except CorruptStore as error:
+            raise CorruptStore(
+                f"{error}. Delete that file and run stackclip cache-features: the rest is kept"
+            ) from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorruptStore(f"{facts}: its facts do not fit together ({error!r})") from None
+
+    @classmethod
+    def create(
+        cls, parent: Path, fingerprint: Mapping[str, Any], *, spec: TowerSpec, recorded: Mapping[str, Any]
+    ) -> Store:
+        """Open the store of this fingerprint below `parent`, and make it first where there is none.
+
+        `recorded` (library versions, device) is kept for the reader and decides nothing.
+        """
+        folder = parent / folder_name(fingerprint)
+        if not (folder / "store.json").exists():
+            make_folder(folder / "segments")
+            content = {
+                "format": FORMAT,
+                "fingerprint": dict(fingerprint),
+                "digest": fingerprint_digest(fingerprint),
+                "tower": asdict(spec),
+                "recorded": dict(recorded),
+            }
+            try:
+                write_atomically(folder / "store.json", sealed(content))
+            except OSError as error:
+                raise StoreError(f"cannot write {folder / 'store.json'}: {error.strerror or error}") from None
+        store = cls.open(folder, fingerprint=fingerprint)
+        for name in _SIZES:
+            if (found := getattr(store.spec, name)) != (wanted := getattr(spec, name)):
+                raise FingerprintMismatch(f"{folder} holds a tower whose {name} is {found}, wanted {wanted}")
+        return store
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store.open, (self.folder,)
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """The files that failed when they were opened; `verify` looks deeper."""
+        return tuple(self._problems.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of the segments that serve."""
+        return sum(segment.manifest.size for segment in list(self._segments.values()))
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """Every part that some record has."""
+        with self._lock:
+            return frozenset(part for places in self._places.values() for part in places)
+
+    def __len__(self) -> int:
+        """How many different pictures there are features of."""
+        with self._lock:
+            return sum(any(not is_mask(part) for part in places) for places in self._places.values())
+
+    def refresh(self) -> None:
+        """See what other processes committed, or dropped, since the store was opened."""
+        with self._lock:
+            try:
+                names = os.listdir(self.folder / "segments")  # noqa: PTH208 -- names are enough, and fast
+            except FileNotFoundError:
+                names = []
+            except OSError as error:
+                raise StoreError(f"cannot read {self.folder / 'segments'}: {error.strerror}") from None
+            paths = [self.folder / "segments" / name for name in names if re.fullmatch(r"\d{6,}\.json", name)]
+            if not {*self._segments, *self._problems} <= {*paths}:
+                self._forget_all()
+            for path in sorted(paths, key=lambda path: int(path.stem)):
+                if path not in self._segments and path not in self._problems:
+                    self._open_segment(path)
+
+    def source(self, sample: Sample, part: Part = CLS) -> Source:
+        """Name the content of the sample's picture (or of its mask, for a mask part).
+
+        A file whose key, size and time of change are recorded is taken for what it was; any other is read and hashed.
+        Raises PictureError for a file that cannot be read.
+        """
+        role = role_of(part)
+        stamps = stamp_source(sample, role)
+        digest = self._trusted(sample, role, stamps)
+        if digest is not None:
+            return Source(recorded_key(sample), role, home_of(sample, role), digest, stamps)
+        source = hash_source(sample, role)
+        with self._lock:
+            self._seen[role, source.key] = (source.stamps, source.digest)
+        return source
+
+    def holds(self, source: Source, part: Part) -> bool:
+        """Whether the part of this content can be read."""
+        return self._has(source.digest, part)
+
+    def holdings(self, samples: Iterable[Sample]) -> list[frozenset[Part]]:
+        """The parts that can be read for each sample.
+
+        A sample without a mask file has its mask parts by definition: no runs. A picture that cannot be read has none.
+        """
+        return [self._holdings(sample) for sample in samples]
+
+    def lacking(self, samples: Iterable[Sample], parts: Iterable[Part]) -> tuple[tuple[Sample, frozenset[Part]], ...]:
+        """The samples that lack some of the parts, each with those that it lacks."""
+        wanted = frozenset(parts)
+        lacks = ((sample, wanted - self._holdings(sample)) for sample in samples)
+        return tuple((sample, missing) for sample, missing in lacks if missing)
+
+    def read(self, samples: Sequence[Sample], part: Part) -> NDArray[np.float16]:
+        """A dense part of each sample: (B, D) for `cls`, (B, P, C) for `patch/N`.
+
+        Raises MissingParts where the store lacks it, CorruptStore where its bytes are not those that were written.
+        """
+        batch = np.empty((len(samples), *part_shape(part, self.spec)), np.dtype("<f2"))
+        by_segment: dict[_Segment, list[tuple[_Place, str, NDArray[Any]]]] = {}
+        for place, sample, array in zip(self._locate(samples, part), samples, batch, strict=True):
+            by_segment.setdefault(place.segment, []).append((place, recorded_key(sample), array))
+        for segment, wanted in by_segment.items():
+            wanted.sort(key=lambda entry: entry[0].row)
+            with _telling_how_to_mend(self.folder):
+                segment.read(part, [entry[:2] for entry in wanted], [entry[2] for entry in wanted])
+        return batch
+
+    def runs(self, sample: Sample, part: Part = MASK) -> Runs:
+        """The labelled runs (R, 3) of the sample's mask at the tower's picture size; none without a mask file."""
+        if not has_source(sample, role_of(part)):
+            return np.empty((0, 3), np.uint32)
+        (place,) = self._locate([sample], part)
+        with _telling_how_to_mend(self.folder):
+            return place.segment.read_runs(part, place, recorded_key(sample))
+
+    def masks(self, samples: Sequence[Sample], part: Part = MASK) -> NDArray[np.uint8]:
+        """The samples' masks (B, H, W) at the tower's picture size: 1 where a pixel is anomalous."""
+        side = self.spec.image_size
+        painted = np.zeros((len(samples), side, side), np.uint8)
+        for mask, sample in zip(painted, samples, strict=True):
+            runs = self.runs(sample, part)
+            if len(runs):
+                try:
+                    mask[...] = paint_mask(runs, (side, side))
+                except ValueError as error:
+                    raise CorruptStore(f"{self.folder}: {part} of {sample.key}: {error}") from None
+        return painted
+
+    def batches(
+        self, samples: Iterable[Sample], parts: Iterable[Part], *, batch_size: int, threads: int = 2
+    ) -> Iterator[tuple[tuple[Sample, ...], dict[Part, NDArray[Any]]]]:
+        """The samples in batches, in their order, with their parts; `threads` batches are read ahead.
+
+        Dense parts are float16, mask parts (B, H, W) uint8. Raises what `read` raises.
+        """
+        wanted = tuple(parts)
+        with ThreadPoolExecutor(threads, thread_name_prefix="stackclip-reader") as readers:
+            ahead: deque[tuple[tuple[Sample, ...], Future[dict[Part, NDArray[Any]]]]] = deque()
+            try:
+                for batch in _in_batches(samples, batch_size):
+                    ahead.append((batch, readers.submit(self._batch, batch, wanted)))
+                    if len(ahead) > threads:
+                        first, reading = ahead.popleft()
+                        yield first, reading.result()
+                while ahead:
+                    first, reading = ahead.popleft()
+                    yield first, reading.result()
+            finally:
+                for _, reading in ahead:
+                    reading.cancel()
+
+    def writer(
+        self,
+        *,
+        on_sealed: Callable[[tuple[Record, ...]], None] | None = None,
+        seal_bytes: int = SEAL_BYTES,
+        seal_seconds: float = SEAL_SECONDS,
+    ) -> AbstractContextManager[Writer]:
+        """Add to the store: `with store.writer() as writer: writer.add(source, {part: array})`.
+
+        `on_sealed` is called, from the sealing thread, with the records that have just become safe. Raises StoreLocked
+        naming host and process of another writer, StoreError where the folder cannot be written to.
+        """
+
+        def make(sealer: ThreadPoolExecutor) -> Writer:
+            self.refresh()
+            return Writer(
+                self.folder,
+                self.digest,
+                self.spec,
+                sealer=sealer,
+                held=self._has,
+                committed=self._adopt,
+                on_sealed=on_sealed,
+                seal_bytes=seal_bytes,
+                seal_seconds=seal_seconds,
+            )
+
+        return open_writer(self.folder, make)
+
+    def verify(self, progress: Progress | None = None) -> list[Problem]:
+        """Read every byte again and compare it with what was written; the problems found, one for each segment.
+
+        Raises CorruptStore when store.json itself is damaged.
+        """
+        found = Store.open(self.folder, fingerprint=self.fingerprint)
+        problems = list(found.problems)
+        for done, (path, segment) in enumerate(sorted(found._segments.items()), start=1):
+            try:
+                _verify_segment(segment)
+            except CorruptStore as error:
+                problems.append(Problem(path, str(error), len(segment.manifest.records)))
+            if progress is not None:
+                progress(done, len(found._segments))
+        return problems
+
+    def repair(self, progress: Progress | None = None) -> list[Problem]:
+        """Verify, and drop each segment that has a problem, so that the next run encodes its pictures again.
+
+        Returns what was dropped. Raises StoreLocked while another process writes.
+        """
+        lock = WriterLock(self.folder / "writer.lock")
+        try:
+            problems = self.verify(progress)
+            for problem in problems:
+                _drop(problem.path)
+            clear_leftovers(self.folder)
+        finally:
+            lock.release()
+        with self._lock:
+            self._forget_all()
+            self.refresh()
+        return problems
+
+    def _forget_all(self) -> None:
+        self._segments: dict[Path, _Segment] = {}
+        self._problems: dict[Path, Problem] = {}
+        self._places: dict[str, dict[Part, _Place]] = {}
+        self._damaged: dict[tuple[str, Part], str] = {}
+        self._seen: dict[tuple[Role, str], tuple[Stamps, str]] = {}
+        self._lengths: set[int] = set()
+
+    def _open_segment(self, path: Path) -> None:
+        records: int | None = None
+        try:
+            manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec)
+            records = len(manifest.records)
+            self._remember_sources(manifest)
+            check_frame(path.with_suffix(".h5"), manifest)
+        except CorruptStore as error:
+            if not path.exists():
+                return  # dropped by a repair while we looked
+            self._problems[path] = Problem(path, str(error), records)
+            if records is not None:
+                for record in manifest.records:
+                    self._damaged.update(((record.digest, part), str(error)) for part in record.hashes)
+            logger.warning("%s. Run: stackclip verify --repair %s", self._problems[path], self.folder)
+        else:
+            self._adopt(path, manifest)
+
+    def _adopt(self, path: Path, manifest: Manifest) -> None:
+        """Make a committed segment's records findable; those of later segments win."""
+        with self._lock:
+            segment = _Segment(path.with_suffix(".h5"), manifest)
+            self._segments[path.with_suffix(".json")] = segment
+            self._remember_sources(manifest)
+            rows: dict[Part, int] = dict.fromkeys(manifest.extents, 0)
+            for record in manifest.records:
+                places = self._places.setdefault(record.digest, {})
+                for part, digest in record.hashes.items():
+                    places[part] = _Place(segment, rows[part], digest)
+                    rows[part] += 1
+
+    def _remember_sources(self, manifest: Manifest) -> None:
+        for record in manifest.records:
+            self._seen[record.role, record.key] = (record.stamps, record.digest)
+            self._lengths.update(size for size, _ in record.stamps)
+
+    def _trusted(self, sample: Sample, role: Role, stamps: Stamps) -> str | None:
+        seen = self._seen.get((role, recorded_key(sample)))
+        return seen[1] if seen is not None and seen[0] == stamps else None
+
+    def _has(self, digest: str, part: Part) -> bool:
+        return part in self._places.get(digest, ())
+
+    def _holdings(self, sample: Sample) -> frozenset[Part]:
+        held = self._held_of(sample, CLS)
+        if has_source(sample, "mask"):
+            return held | self._held_of(sample, MASK)
+        return held | _MASK_PARTS
+
+    def _held_of(self, sample: Sample, part: Part) -> frozenset[Part]:
+        with suppress(PictureError):  # it is told when the picture is encoded or read
+            source = self._known_source(sample, part)
+            with self._lock:
+                return frozenset(self._places.get(source or "", ()))
+        return frozenset()
+
+    def _known_source(self, sample: Sample, part: Part) -> str | None:
+        """The digest of the sample's content, or None where it cannot be in the store."""
+        role = role_of(part)
+        stamps = stamp_source(sample, role)
+        digest = self._trusted(sample, role, stamps)
+        if digest is None and all(size in self._lengths for size, _ in stamps):
+            digest = self.source(sample, part).digest
+        return digest
+
+    def _locate(self, samples: Sequence[Sample], part: Part) -> list[_Place]:
+        """Where the part of each sample is."""
+        places, missing = [], []
+        for sample in samples:
+            digest = self._known_source(sample, part)
+            place = self._places.get(digest or "", {}).get(part)
+            if place is not None:
+                places.append(place)
+            elif (damage := self._damaged.get((digest or "", part))) is not None:
+                with _telling_how_to_mend(self.folder):
+                    raise CorruptStore(f"{damage}; it held {part} of {sample.key}")
+            else:
+                missing.append(sample)
+        if missing:
+            damage = f" ({len(self._problems)} of its segments are damaged)" if self._problems else ""
+            raise MissingParts(
+                f"{self.folder.name}{damage} lacks {part} of {len(missing)} of {len(samples)} pictures, "
+                f"{missing[0].key} among them. Run: stackclip cache-features --dataset {missing[0].dataset}"
+            )
+        return places
+
+    def _batch(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> dict[Part, NDArray[Any]]:
+        return {part: self.masks(samples, part) if is_mask(part) else self.read(samples, part) for part in parts}
+
+
+def find_store(parent: Path, fingerprint: Mapping[str, Any]) -> Store | None:
+    """The store of this fingerprint below `parent`, or None; raises what `Store.open` raises."""
+    folder = parent / folder_name(fingerprint)
+    return Store.open(folder, fingerprint=fingerprint) if (folder / "store.json").exists() else None
+
+
+def stores_in(parent: Path) -> tuple[Path, ...]:
+    """The folders of the stores below `parent`, by name."""
+    return tuple(sorted(path.parent for path in parent.glob("*/store.json")))
+
+
+@contextmanager
+def _telling_how_to_mend(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except CorruptStore as error:
+        raise CorruptStore(f"{error}. Run: stackclip verify --repair {folder}") from None
+
+
+def _verify_segment(segment: _Segment) -> None:
+    """Read every row of a segment; raises CorruptStore at the first that is not as it was written."""
+    rows: dict[Part, int] = dict.fromkeys(segment.manifest.extents, 0)
+    for record in segment.manifest.records:
+        for part, digest in record.hashes.items():
+            place = _Place(segment, rows[part], digest)
+            rows[part] += 1
+            if is_mask(part):
+                segment.read_runs(part, place, record.key)
+            else:
+                row = np.empty(segment.manifest.extents[part].shape[1:], np.dtype("<f2"))
+                segment.read(part, [(place, record.key)], [row])
+
+
+def _drop(manifest: Path) -> None:
+    """Take a segment out of its store: the manifest first, for good, and then the file."""
+    try:
+        manifest.unlink(missing_ok=True)
+        sync_folder(manifest.parent)
+        manifest.with_suffix(".h5").unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot remove {manifest}: {error.strerror}") from None
+
+
+def _in_batches(samples: Iterable[Sample], size: int) -> Iterator[tuple[Sample, ...]]:
+    left = iter(samples)
+    while batch := tuple(islice(left, size)):
+        yield batch

@@ -1,0 +1,123 @@
+"""Which image towers of open_clip can be used, why the others cannot, and an empty model of one that can."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import open_clip
+import torch
+from torch import nn
+
+from stackclip.errors import UnknownComponent, UsageError
+from stackclip.ops.files import canonical_json, content_hash
+from stackclip.registry import did_you_mean
+
+__all__ = [
+    "architecture_hash",
+    "build_model",
+    "check_architecture",
+    "check_layers",
+    "check_size",
+    "find_architecture",
+    "why_not",
+]
+
+
+def find_architecture(name: str, *, also: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The configuration that open_clip lists under `name`.
+
+    Raises UnknownComponent for a name that it does not list, with the nearest of its names and those in `also`.
+    """
+    listed = open_clip.list_models()
+    if name not in listed:
+        near = did_you_mean(name, (*also, *listed))
+        raise UnknownComponent(f"no backbone is named {name!r}{near}; see: stackclip list backbones")
+    config: dict[str, Any] = open_clip.get_model_config(name)
+    return config
+
+
+def why_not(config: Mapping[str, Any]) -> str:
+    """Why a model of that configuration cannot be used, in a few words; empty where it can.
+
+    Wanted are patch tokens on a square grid, a class token that is the image feature, and a causal text tower that
+    reads open_clip's own tokens up to the end-of-text.
+    """
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    reasons = {
+        "its image tower is a timm model, which has no class token in common with CLIP's": vision.get(
+            "timm_model_name"
+        ),
+        "its image tower is a ResNet, which has no patch tokens": isinstance(vision.get("layers"), list | tuple),
+        "its image feature is pooled by attention, not the class token": vision.get("attentional_pool"),
+        "its image feature is the average of the patches, not the class token": vision.get("pool_type", "tok") != "tok",
+        "it is a captioning model": "multimodal_cfg" in config,
+        "its text tower is a model of transformers": text.get("hf_model_name"),
+        "its tokenizer comes from transformers": text.get("hf_tokenizer_name"),
+        "its text tower does not end at the end-of-text token": (
+            text.get("pool_type", "argmax") != "argmax" or text.get("no_causal_mask") or text.get("embed_cls")
+        ),
+        "its text tower has no projection": text.get("proj_type", "linear") == "none",
+        "its picture is not a square": not isinstance(vision.get("image_size", 224), int),
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def check_architecture(config: Mapping[str, Any], *, name: str) -> None:
+    """Raise UsageError for a model whose patch tokens or phrases could not be used, with the reason."""
+    reason = why_not(config)
+    if reason:
+        raise UsageError(f"{name} cannot be used: {reason}; take a plain ViT such as ViT-L-14-336 or ViT-B-16-plus-240")
+
+
+def build_model(config: Mapping[str, Any], *, image_size: int, quick_gelu: bool) -> nn.Module:
+    """open_clip's model of that configuration at a picture size, its parameters without values (on `meta`).
+
+    No random numbers are drawn: weights are put in afterwards, all of them.
+    """
+    arguments = json.loads(json.dumps(config))
+    arguments["vision_cfg"]["image_size"] = image_size
+    arguments["quick_gelu"] = quick_gelu
+    kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
+    with torch.device("meta"):
+        model: nn.Module = kind(**arguments)
+    return model.eval().requires_grad_(False)
+
+
+def architecture_hash(config: Mapping[str, Any]) -> str:
+    """The blake3 of a configuration without picture size and activation, in hex.
+
+    Weights alone do not say everything that the features depend on: the number of heads, for one.
+    """
+    facts = json.loads(json.dumps(config))
+    facts.pop("quick_gelu", None)
+    facts["vision_cfg"].pop("image_size", None)
+    return content_hash(canonical_json(facts))
+
+
+def check_size(config: Mapping[str, Any], size: int | None, *, name: str) -> int:
+    """The side of the picture in pixels: `size`, else the model's own. Raises UsageError unless patches fill it."""
+    vision = config["vision_cfg"]
+    patch = int(vision.get("patch_size", 16))
+    side = int(vision.get("image_size", 224)) if size is None else size
+    if side < patch or side % patch:
+        low = max(side // patch, 1) * patch
+        raise UsageError(
+            f"--image-size {side} is no multiple of {name}'s patches of {patch} pixels: take {low} or {low + patch}"
+        )
+    return side
+
+
+def check_layers(layers: tuple[int, ...] | None, *, depth: int, name: str) -> tuple[int, ...]:
+    """The tapped layers in order, 1-based: those named, else the ends of the four quarters of the depth.
+
+    Raises UsageError for a layer that the tower does not have, and for none at all.
+    """
+    if layers is None:
+        return tuple(sorted({max(1, depth * quarter // 4) for quarter in (1, 2, 3, 4)}))
+    outside = [layer for layer in layers if not 1 <= layer <= depth]
+    if outside or not layers:
+        found = ", ".join(map(str, outside)) or "no layer"
+        raise UsageError(f"--layers names {found}; {name} has layers 1 to {depth}, for example 6,12,18,24 of 24")
+    return tuple(sorted(set(layers)))

@@ -1,0 +1,72 @@
+"""Where a tower runs and with which numbers: device, precision, and two switches of PyTorch on a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from stackclip.errors import UsageError
+
+__all__ = ["DTYPES", "choose_device", "choose_precision", "flush_denormals", "plain_attention"]
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the first CUDA device, else the CPU (Apple's `mps` only when named).
+
+    Raises UsageError for a device that is not here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"{name!r} is no device, wanted auto, cpu, cuda, cuda:1 or mps") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"{name} was asked for, this machine has {torch.cuda.device_count()}: use --device cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("mps was asked for, this machine has none: use --device cpu")
+    return device
+
+
+def choose_precision(
+    name: Literal["auto", "fp32", "bf16", "fp16"], device: torch.device
+) -> Literal["fp32", "bf16", "fp16"]:
+    """The numbers of the image forward: `auto` is bf16 on a GPU (fp16 on one older than Ampere), fp32 elsewhere.
+
+    bf16 and fp16 mean autocast over float32 weights. On most CPUs both are slower than fp32, so never chosen there.
+    """
+    if name not in ("auto", *DTYPES):
+        raise UsageError(f"{name!r} is no precision, wanted auto, fp32, bf16 or fp16")
+    if name != "auto":
+        return name
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Keep attention off PyTorch's fused inference path, which is slower than the plain one on a CPU.
+
+    The switch belongs to the process and is put back on leaving; the features are those of the path that trains.
+    """
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def flush_denormals() -> bool:
+    """Let this thread round numbers below 1e-38 to zero from now on; False where the CPU cannot.
+
+    Saturated softmaxes make such numbers, and a CPU takes a hundred cycles for each. PyTorch offers no way to ask for
+    the state before, so nothing here calls this unasked: a program calls it once, where it begins.
+    """
+    return torch.set_flush_denormal(True)

@@ -1,0 +1,194 @@
+"""A frozen CLIP: one forward gives every part of a picture that is asked for; phrases become raw text features."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from stackclip.clip.device import DTYPES, plain_attention
+from stackclip.clip.transform import ImageTransform
+from stackclip.errors import NotApplicable, UsageError
+from stackclip.types import CLS, Part, TowerSpec
+
+__all__ = ["SEMANTICS", "Tower"]
+
+SEMANTICS = 1  # of the features; raised when the same tower would give other numbers under the same names
+_PHRASES_AT_ONCE = 128
+
+
+class Tower:
+    """A model of open_clip with its transform, its tokens and everything that its features depend on, in words.
+
+    `model` is open_clip's own, frozen and in evaluation mode. Build one with `load_tower`, or with `assemble_tower`
+    from a configuration and weights.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        spec: TowerSpec,
+        transform: ImageTransform,
+        tokenizer: Any,
+        architecture: str,
+        weights: str,
+        activation: Literal["gelu", "quick-gelu"],
+        device: torch.device,
+        precision: Literal["fp32", "bf16", "fp16"],
+        recorded: Mapping[str, Any],
+    ) -> None:
+        self.model = model
+        self.spec = spec
+        self.transform = transform
+        self.device = device
+        self.precision = precision
+        self.recorded = dict(recorded)
+        self._tokenizer = tokenizer
+        self._text: Any = getattr(model, "text", model)  # open_clip keeps the text tower in either place
+        self.context_length = int(self._text.positional_embedding.shape[0])
+        named = {"architecture": architecture, "weights": weights, "activation": activation, "semantics": SEMANTICS}
+        self.fingerprint: dict[str, Any] = {
+            "model": spec.name,
+            **named,
+            **transform.facts,
+            "position_embedding": "bicubic-antialias",
+            "attention": "plain",
+            "dtype": precision,
+        }
+        self.text_fingerprint: dict[str, Any] = {**named, "context_length": self.context_length}
+
+    def prepare(self, image: Image.Image) -> NDArray[np.float32]:
+        """An RGB picture as the tower reads it, (3, S, S); any number of threads may call it at once."""
+        return self.transform(image)
+
+    def encode(self, pictures: Tensor, parts: Iterable[Part]) -> dict[Part, Tensor]:
+        """Give the parts of prepared pictures (B, 3, S, S), float32 on the tower's device, in one forward.
+
+        `cls` is (B, D): the class token after ln_post and the projection, not normalised. `patch/N` is (B, P, C): the
+        residual stream after block N, without ln_post. Blocks behind the last one needed are not run. A picture's
+        features do not depend on the others of its batch.
+
+        Raises NotApplicable for a part that this tower does not have, UsageError for pictures of another size.
+        """
+        side = self.spec.image_size
+        if pictures.ndim != 4 or pictures.shape[1:] != (3, side, side):
+            raise UsageError(
+                f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes (B, 3, {side}, {side})"
+            )
+        wanted = tuple(dict.fromkeys(parts))
+        layers = sorted(self._layer(part) for part in wanted if part != CLS)
+        visual: Any = self.model.visual
+        dtype = DTYPES[self.precision]
+        with (
+            torch.no_grad(),
+            plain_attention(),
+            torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32),
+        ):
+            found = visual.forward_intermediates(
+                pictures.to(self.device, torch.float32, non_blocking=True),
+                indices=[layer - 1 for layer in layers] or 1,
+                stop_early=CLS not in wanted,
+                intermediates_only=CLS not in wanted,
+                output_fmt="NLC",
+            )
+        taps = dict(zip(layers, found["image_intermediates"], strict=False))  # without layers there is one tap unasked
+        return {
+            part: (found["image_features"] if part == CLS else taps[part.index]).to(torch.float32).contiguous()
+            for part in wanted
+        }
+
+    def encode_text(self, phrases: Sequence[str]) -> Tensor:
+        """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.
+
+        Raises UsageError for a phrase that is longer than the text tower's context: its end is never cut.
+        """
+        tokens = [self._tokens(phrase) for phrase in _listed(phrases)]
+        features = torch.empty(len(tokens), self.spec.joint, device=self.device)
+        by_length = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))  # little padding in any batch
+        for start in range(0, len(tokens), _PHRASES_AT_ONCE):
+            chosen = by_length[start : start + _PHRASES_AT_ONCE]
+            features[chosen] = self.encode_tokens(_padded([tokens[index] for index in chosen]))
+        return features
+
+    def count_tokens(self, phrase: str) -> int:
+        """The tokens of a phrase, start and end of text among them."""
+        return len(self._token_ids(phrase))
+
+    def tokenize(self, phrases: Sequence[str]) -> Tensor:
+        """Token ids (N, L) of phrases, padded with zeros to the longest of them.
+
+        Raises UsageError for a phrase that is longer than the text tower's context.
+        """
+        return _padded([self._tokens(phrase) for phrase in _listed(phrases)])
+
+    def encode_tokens(self, tokens: Tensor) -> Tensor:
+        """Raw text features (N, D) of token ids (N, L); the end of text is the largest id of each row.
+
+        Padding behind the last end of text in the batch is left out: the text tower is causal, so nothing before it
+        can see it.
+        """
+        tokens = tokens.to(self.device, torch.long)
+        ends = tokens.argmax(dim=-1)  # (N,)
+        length = int(ends.max()) + 1 if len(ends) else 1
+        with torch.no_grad(), plain_attention(), torch.autocast(self.device.type, enabled=False):
+            return self.encode_embedded(self.embed_tokens(tokens[:, :length]), ends)
+
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        """Token embeddings (N, L, W) of token ids (N, L), without positions: where learned prompts are put in."""
+        embedded: Tensor = self._text.token_embedding(tokens)
+        return embedded
+
+    def encode_embedded(self, embedded: Tensor, ends: Tensor) -> Tensor:
+        """Raw text features (N, D) of token embeddings (N, L, W), read at the positions `ends` (N,).
+
+        Gradients pass, for prompt learners.
+        """
+        text, length = self._text, embedded.shape[1]
+        hidden = embedded + text.positional_embedding[:length]
+        hidden = text.transformer(hidden, attn_mask=text.attn_mask[:length, :length])
+        hidden = text.ln_final(hidden)  # (N, L, W)
+        pooled: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), ends]  # (N, W)
+        project = text.text_projection
+        joint: Tensor = project(pooled) if isinstance(project, nn.Linear) else pooled @ project  # (N, D)
+        return joint
+
+    def _layer(self, part: Part) -> int:
+        if part.kind != "patch" or not 1 <= part.index <= self.spec.depth:
+            raise NotApplicable(
+                f"{self.spec.name} has no part {part}: it gives cls and patch/1 to patch/{self.spec.depth}"
+            )
+        return part.index
+
+    def _token_ids(self, phrase: str) -> list[int]:
+        tokenizer = self._tokenizer
+        return [tokenizer.sot_token_id, *tokenizer.encode(phrase), tokenizer.eot_token_id]
+
+    def _tokens(self, phrase: str) -> list[int]:
+        ids = self._token_ids(phrase)
+        if len(ids) > self.context_length:
+            shown = textwrap.shorten(phrase, 100, placeholder=" ...")
+            raise UsageError(
+                f"{shown!r} has {len(ids)} tokens, the text tower of {self.spec.name} reads {self.context_length}: "
+                f"shorten it"
+            )
+        return ids
+
+
+def _listed(phrases: Sequence[str]) -> Sequence[str]:
+    if isinstance(phrases, str):
+        raise UsageError(f"one phrase came, {phrases!r}, wanted a list of phrases: [{phrases!r}]")
+    return phrases
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.long)
+    for index, row in enumerate(rows):
+        tokens[index, : len(row)] = torch.tensor(row)
+    return tokens

@@ -1,0 +1,66 @@
+"""Tells which layout a folder has, or shows the layouts that it could have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stackclip.data.listing import folders_in, pictures_below
+from stackclip.errors import DataError, UnknownLayout
+from stackclip.registry import datasets
+
+__all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
+
+LAYOUTS = ("visa", "ksdd", "mvtec", "folder")  # tried in this order; the last takes any pictures
+
+
+def detect_layout(root: Path) -> str:
+    """The name of the reader for `root`: one of LAYOUTS.
+
+    Raises DataError for what is no folder, and UnknownLayout, which says what was found and shows the trees known.
+    """
+    check_folder(root)
+    for layout in LAYOUTS[:-1]:
+        if datasets.create(layout).recognises(root):
+            return layout
+    if held := [folder.name for folder in folders_in(root) if _is_published(folder)]:
+        raise UnknownLayout(f"{root}: holds data sets ({_some(held)}) and is none itself: name one of them")
+    if datasets.create(LAYOUTS[-1]).recognises(root):
+        return LAYOUTS[-1]
+    raise unknown_layout(root, LAYOUTS)
+
+
+def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:
+    """What `root` holds, in one line, and then the trees of the readers `wanted`."""
+    trees = "\n".join(f"{name}:\n{datasets.create(name).tree.rstrip()}\n" for name in wanted)
+    return UnknownLayout(f"{root}: {_contents(root)}; wanted {' or '.join(wanted)}, as below\n\n{trees}")
+
+
+def check_folder(root: Path) -> None:
+    """Raises DataError where `root` is missing or no folder."""
+    if root.is_dir():
+        return
+    reason = "is a file; name the folder that holds it" if root.exists() else "no such folder; nothing is downloaded"
+    raise DataError(f"{root}: {reason}")
+
+
+def _is_published(folder: Path) -> bool:
+    return any(datasets.create(layout).recognises(folder) for layout in LAYOUTS[:-1])
+
+
+def _contents(root: Path) -> str:
+    folders = [folder.name for folder in folders_in(root)]
+    files = sorted(path.name for path in root.iterdir() if not path.is_dir())
+    if not folders and not files:
+        return "an empty folder"
+    pictures = sum(1 for _ in pictures_below(root))
+    parts = [f"{_count(len(folders), 'folder')} ({_some(folders)})"] if folders else []
+    parts += [f"{_count(len(files), 'file')} ({_some(files)})"] if files else []
+    return f"{' and '.join(parts)}, {_count(pictures, 'picture') if pictures else 'no picture'} in all"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

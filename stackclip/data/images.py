@@ -1,0 +1,181 @@
+"""Reads a picture file as 8-bit RGB, whatever its kind, or says why it cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from stackclip.errors import PictureError
+
+__all__ = ["EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "open_picture", "picture_size", "read_picture", "turned"]
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # no others: some of Pillow's readers start programs
+PIXEL_LIMIT = 2**27  # 134 million: 0.4 GB once decoded; a file of a few kB can declare far more
+
+_SIXTEEN_BIT = 2**16 - 1
+_TURN = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """The picture at `path` as 8-bit RGB, upright.
+
+    EXIF rotation is applied; of an animation the first frame counts. Transparency is dropped and the colours below it
+    are kept, as `convert("RGB")` does in the released code of every method here, so that numbers compare. 16-bit grey
+    is scaled by its full range (65535 becomes 255), never stretched by its content; float grey goes from 0 to 1.
+    Raises PictureError, naming the file and the reason, for whatever cannot be read so.
+    """
+    with open_picture(path) as picture:
+        upright = turned(picture)
+        upright.info.pop("transparency", None)
+        if upright.mode.startswith("I"):
+            upright = Image.fromarray(_eight_bit(path, np.asarray(upright)))
+        elif upright.mode == "F":
+            upright = Image.fromarray(_eight_bit_of_float(path, np.asarray(upright)))
+        colours = upright.convert("RGB")
+        colours.info.clear()
+        return colours
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """The (height, width) that `read_picture` would give, without decoding; raises PictureError."""
+    with open_picture(path) as picture:
+        width, height = picture.size
+        return (width, height) if _orientation(picture) > 4 else (height, width)
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """The undecoded Pillow picture at `path`; what goes wrong with it inside the block becomes a PictureError."""
+    _check_regular_file(path)
+    try:
+        with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
+            width, height = picture.size
+            if width * height > PIXEL_LIMIT:
+                raise PictureError(path, f"{width} x {height} pixels; the limit is {PIXEL_LIMIT}: scale it down")
+            yield picture
+    except PictureError:
+        raise
+    except UnidentifiedImageError:
+        raise PictureError(path, f"not a picture; wanted one of {', '.join(FORMATS)}") from None
+    except Image.DecompressionBombError:
+        raise PictureError(path, f"too many pixels; the limit is {PIXEL_LIMIT}: scale it down") from None
+    except PermissionError:
+        raise PictureError(path, "no permission to read it") from None
+    except Exception as error:  # a decoder on damaged bytes may raise anything: struct.error, KeyError, SyntaxError ...
+        raise PictureError(path, f"cannot be decoded ({_one_line(error)})") from error
+
+
+def turned(picture: Image.Image) -> Image.Image:
+    """Decode a picture and turn it upright."""
+    # The orientation is taken before decoding, as `picture_size` takes it, so that the two always agree.
+    turn = _TURN.get(_orientation(picture))
+    picture.load()
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _check_regular_file(path: Path) -> None:
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        raise PictureError(path, "a broken link" if path.is_symlink() else "no such file") from None
+    except PermissionError:
+        raise PictureError(path, "no permission to read it") from None
+    except (OSError, ValueError) as error:
+        loop = isinstance(error, OSError) and error.errno == errno.ELOOP
+        raise PictureError(path, "a link that leads to itself" if loop else _one_line(error)) from None
+    for is_kind, kind in _KINDS:
+        if is_kind(facts.st_mode):
+            raise PictureError(path, f"{kind}; wanted a picture file")
+    if facts.st_size == 0:
+        raise PictureError(path, "empty file")
+
+
+def _orientation(picture: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none."""
+    if picture.format == "TIFF":  # Pillow turns these itself
+        return 1
+    if picture.format == "PNG" and "exif" not in picture.info:  # getexif() would decode the picture to look further
+        return 1
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF around a good picture: every other reader shows it as it lies, and so do we
+        return 1
+    return orientation if orientation in _TURN else 1
+
+
+def _eight_bit(path: Path, values: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Grey levels (H, W) from 0 to 65535, rounded to 0 to 255."""
+    least, most = int(values.min()), int(values.max())
+    if least < 0 or most > _SIXTEEN_BIT:
+        raise PictureError(path, f"32-bit grey with values from {least} to {most}; wanted 0 to {_SIXTEEN_BIT}")
+    return np.asarray((values.astype(np.uint32) + 128) // 257, dtype=np.uint8)
+
+
+def _eight_bit_of_float(path: Path, values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Grey levels (H, W) from 0 to 1, rounded to 0 to 255."""
+    if not np.isfinite(values).all():
+        raise PictureError(path, "float grey with NaN or infinity; wanted values from 0 to 1")
+    least, most = float(values.min()), float(values.max())
+    if least < 0 or most > 1:
+        raise PictureError(path, f"float grey with values from {least:g} to {most:g}; wanted 0 to 1")
+    return np.asarray(np.rint(values * 255), dtype=np.uint8)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+_reading = threading.Lock()
+_readers = 0
+_filters: warnings.catch_warnings[None] | None = None
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Mute Pillow's own warnings, which name no file; errors remain.
+
+    The filters belong to the whole process, so the first of several threads sets them and the last restores them.
+    """
+    global _readers, _filters
+    with _reading:
+        if _readers == 0:
+            _filters = warnings.catch_warnings()
+            _filters.__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _reading:
+            _readers -= 1
+            if _readers == 0 and _filters is not None:
+                _filters.__exit__(None, None, None)
+                _filters = None

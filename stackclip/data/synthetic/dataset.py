@@ -1,0 +1,143 @@
+"""The registered data set `synthetic`: drawn products with painted defects, written once in the layout of MVTec."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+from PIL import Image
+
+from stackclip.data.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
+from stackclip.data.synthetic.scene import Pair, draw_pair
+from stackclip.errors import BadOption
+from stackclip.ops.files import sync_folder
+from stackclip.registry import datasets
+from stackclip.types import GOOD, Sample
+
+__all__ = ["VERSION", "Synthetic"]
+
+VERSION = 1
+"""Rises with every change of what is drawn, so that older folders are not taken for newer ones."""
+
+
+@datasets.register("synthetic")
+class Synthetic:
+    """Drawn products (14 patterns on 16 shapes) with 12 kinds of painted defects; needs no download.
+
+    `part` says which: `training`, or what training never shows: `combinations` of pattern and shape, `shapes` (gear,
+    cable), kinds of `defects` (hole, cut; on the categories of `combinations`). `categories` of them are taken, spread
+    over patterns and shapes, with `train_good` good pictures each to train with and `per_category` to test with, half
+    of them good. With `paired` every defective picture shows one of the good products, otherwise one of its own.
+
+    Raises BadOption for numbers out of range.
+    """
+
+    tree = """\
+ROOT/                               made by the generator
+  woven-bottle/                     PATTERN-SHAPE
+    train/good/000.png
+    test/good/000.png
+    test/scratch/000.png            a folder for each kind of defect
+    ground_truth/scratch/000_mask.png
+"""
+
+    def __init__(
+        self,
+        *,
+        part: PartName = "training",
+        size: int = 112,
+        categories: int = 12,
+        per_category: int = 20,
+        train_good: int = 10,
+        paired: bool = False,
+        seed: int = 0,
+    ) -> None:
+        if part not in PARTS:
+            raise BadOption(f"synthetic: part={part!r} is none of {', '.join(PARTS)}")
+        for name, value, low, high in (
+            ("size", size, 32, 2048),
+            ("categories", categories, 1, len(categories_of(part))),
+            ("per_category", per_category, 2, 1000),
+            ("train_good", train_good, 0, 1000),
+            ("seed", seed, 0, 2**63 - 1),
+        ):
+            if not low <= value <= high:
+                raise BadOption(f"synthetic[part={part}]: {name}={value} is not in {low} to {high}")
+        self.part = part
+        self.size = size
+        self.categories = spread(part, categories)
+        self.per_category = per_category
+        self.train_good = train_good
+        self.paired = paired
+        self.seed = seed
+
+    @property
+    def folder_name(self) -> str:
+        """All options and the generator's version, as the name of a folder."""
+        twins = "-paired" if self.paired else ""
+        counts = f"{len(self.categories)}x{self.per_category}+{self.train_good}"
+        return f"synthetic-{self.part}-{self.size}px-{counts}{twins}-seed{self.seed}-v{VERSION}"
+
+    def generate(self, folder: Path) -> Path:
+        """Write the data set below `folder`, unless it is there; return its root.
+
+        It is drawn into a hidden folder that is then renamed, so what has the name is whole, and of two processes that
+        draw at once one finds the other's work done.
+        """
+        root = folder / self.folder_name
+        if root.is_dir():
+            return root
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{self.folder_name}.", dir=folder))
+        try:
+            draft.chmod(0o755)
+            for number, category in enumerate(self.categories):
+                self._write_category(draft / category, category, number)
+            try:
+                draft.rename(root)
+            except OSError:
+                if not root.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        sync_folder(folder)
+        return root
+
+    def read(self, root: Path, name: str) -> tuple[Sample, ...]:
+        """The samples of a generated folder, in the order of the MVTec layout."""
+        samples: tuple[Sample, ...] = datasets.create("mvtec").read(root, name)
+        return samples
+
+    def _write_category(self, folder: Path, category: str, number: int) -> None:
+        kinds = kinds_of(self.part)
+        defective = self.per_category - self.per_category // 2
+        for index in range(self.train_good):
+            _write(folder / "train" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], "train", index).good)
+        for index in range(self.per_category // 2):
+            _write(folder / "test" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], GOOD, index).good)
+        for turn in range(defective):
+            # Categories begin at different kinds, so that few pictures still show all kinds.
+            kind, index = kinds[(turn + number * defective) % len(kinds)], turn // len(kinds)
+            role, instance = (GOOD, turn % max(1, self.per_category // 2)) if self.paired else ("defective", turn)
+            pair = self._pair(category, kind, role, instance)
+            _write(folder / "test" / kind, f"{index:03}.png", pair.defective)
+            mask = pair.mask.astype(np.uint8) * np.uint8(255)
+            _write(folder / "ground_truth" / kind, f"{index:03}_mask.png", mask)
+
+    def _pair(self, category: str, kind: str, role: str, index: int) -> Pair:
+        words = f"{self.seed}/{category}/{role}/{index}".encode()
+        seed = int.from_bytes(blake3(words).digest(7), "little")
+        return draw_pair(category, kind, seed=seed, size=self.size)
+
+
+def _write(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("wb") as file:
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,106 @@
+"""What this machine can do: packages, device, reachable weights, and where things are kept."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from stackclip import __version__
+from stackclip.cache import Store, stores_in
+from stackclip.clip import describe_backbones
+from stackclip.errors import StackclipError
+from stackclip.registry import SHELVES, problems
+from stackclip.terminal import size
+from stackclip.workspace import Workspace
+
+__all__ = ["findings"]
+
+NEEDED = (
+    "torch",
+    "open_clip_torch",
+    "h5py",
+    "numpy",
+    "scikit-learn",
+    "scipy",
+    "Pillow",
+    "safetensors",
+    "click",
+    "rich",
+)
+OPTIONAL = {"faiss-cpu": "faiss", "faiss-gpu-cu12": "faiss-gpu"}
+
+
+def findings(workspace: Workspace) -> Iterator[tuple[str, list[str]]]:
+    """Titled lists of lines, in the order in which a person reads them."""
+    yield "stackclip", [f"{__version__} on Python {platform.python_version()}, {platform.platform()}", sys.executable]
+    yield "packages", [*(f"{name} {_version(name) or 'NOT INSTALLED'}" for name in NEEDED), *_optional()]
+    yield "device", list(_devices())
+    yield "weights", list(_weights())
+    yield "kept in", list(_places(workspace))
+    yield "components", list(_components())
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _optional() -> Iterator[str]:
+    for name, extra in OPTIONAL.items():
+        version = _version(name)
+        yield f"{name} {version}" if version else f'{name} not installed (optional): pip install "stackclip[{extra}]"'
+
+
+def _devices() -> Iterator[str]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            facts = torch.cuda.get_device_properties(index)
+            yield f"cuda:{index} {facts.name}, {size(facts.total_memory)}; autocast bf16"
+    else:
+        yield f"cpu, {os.cpu_count()} cores, {torch.get_num_threads()} threads; float32 (no GPU that torch can use)"
+
+
+def _weights() -> Iterator[str]:
+    backbones = describe_backbones()
+    yield "without a download: " + ", ".join(b.name for b in backbones if b.origin == "registered")
+    cached = [f"{b.name} --pretrained {tag}" for b in backbones for tag in b.cached]
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    home = os.environ.get("HF_HOME", "its usual place")
+    yield f"in the local cache (HF_HOME: {home}{', offline' if offline else ''}): {', '.join(cached) or 'none'}"
+    usable = sum(1 for b in backbones if b.origin == "open_clip" and not b.why_not)
+    yield f"open_clip lists {usable} models that can be used with --pretrained TAG or --weights FILE"
+
+
+def _places(workspace: Workspace) -> Iterator[str]:
+    yield f"workspace cache: {workspace.cache}{'' if workspace.cache.exists() else ' (made at first use)'}"
+    yield f"own components: {workspace.registry or 'none without --workspace'}"
+    try:
+        for store in map(Store.open, stores_in(workspace.features)):
+            bad = f", {len(store.problems)} PROBLEMS: run stackclip verify" if store.problems else ""
+            yield f"store {store.folder.name}: {len(store)} pictures, {size(store.size_bytes)}{bad}"
+    except StackclipError as error:
+        yield f"stores: {error}"
+    rows = len(list(workspace.rows.glob("[!.]*.json"))) if workspace.rows.is_dir() else 0
+    heads = sum(1 for _ in _files(workspace.heads, "*.safetensors"))
+    yield f"{rows} rows, {heads} heads"
+
+
+def _files(folder: Path, pattern: str) -> Iterator[Path]:
+    yield from folder.glob(pattern) if folder.is_dir() else ()
+
+
+def _components() -> Iterator[str]:
+    for shelf in SHELVES:
+        names = shelf.names()
+        if names:
+            yield f"{shelf.kind}: {', '.join(names)}"
+    for problem in problems():
+        yield f"PROBLEM: {problem}"

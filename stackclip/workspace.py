@@ -1,0 +1,52 @@
+"""Where a user's work lies: features, rows, heads and generated pictures, and own components."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+__all__ = ["Workspace"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folders of a user's work. `registry` is None where no code of the user's may run."""
+
+    cache: Path
+    registry: Path | None = None
+
+    @classmethod
+    def find(cls, root: Path | None) -> Workspace:
+        """`root` and its `registry/` where it is given; else `STACKCLIP_CACHE`; else the platform's cache folder."""
+        if root is not None:
+            return cls(root / "cache", root / "registry")
+        named = os.environ.get("STACKCLIP_CACHE")
+        return cls(Path(named).expanduser() if named else user_cache_path("stackclip"))
+
+    @property
+    def features(self) -> Path:
+        """One feature store for each fingerprint."""
+        return self.cache / "features"
+
+    @property
+    def text(self) -> Path:
+        """Text features that were encoded before."""
+        return self.cache / "text"
+
+    @property
+    def rows(self) -> Path:
+        """One file for each finished cell of a bench."""
+        return self.cache / "rows"
+
+    @property
+    def heads(self) -> Path:
+        """Trained heads."""
+        return self.cache / "heads"
+
+    @property
+    def generated(self) -> Path:
+        """Generated data sets."""
+        return self.cache / "data"

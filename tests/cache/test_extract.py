@@ -1,0 +1,154 @@
+"""Extraction encodes what is lacking, once, and loses nothing when it is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stackclip.cache import Store, extract, plan
+from stackclip.errors import PictureError
+from stackclip.types import CLS, MASK, patch
+
+
+def test_a_second_run_encodes_nothing(store, samples, tower, parts) -> None:
+    first = extract(store, tower, samples, parts)
+    assert (first.encoded, first.already_there, first.failed) == (6, 0, ())
+    assert first.bytes == store.size_bytes
+    assert first.folder == store.folder
+    second = extract(Store.open(store.folder), tower, samples, parts)
+    assert (second.encoded, second.already_there, second.bytes) == (0, 6, 0)
+    assert len(tower.encoded) == 6
+
+
+def test_only_the_parts_that_are_lacking_are_asked_of_the_tower(store, samples, tower, parts) -> None:
+    extract(store, tower, samples[:3], {CLS})
+    extract(store, tower, samples, {CLS, patch(2)}, batch_size=2)
+    assert tower.encoded[3:].count(frozenset({patch(2)})) == 3
+    assert tower.encoded[3:].count(frozenset({CLS, patch(2)})) == 3
+    assert extract(store, tower, samples, {MASK}).encoded == 3
+    assert len(tower.encoded) == 9  # masks need no tower
+
+
+@pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (4, 3), (100, 2)])
+def test_neither_batch_size_nor_workers_change_what_is_stored(
+    store, new_store, samples, tower, parts, batch_size, workers
+) -> None:
+    extract(store, tower, samples, parts, batch_size=batch_size, workers=workers)
+    for part in parts - {MASK}:
+        single = [tower.encode(_prepared(tower, sample), [part])[part].numpy().astype(np.float16) for sample in samples]
+        np.testing.assert_allclose(store.read(samples, part), np.concatenate(single), atol=2e-3)
+    assert extract(new_store(), tower, samples, parts, batch_size=3).already_there == 6
+
+
+def _prepared(tower, sample):
+    import torch
+
+    return torch.from_numpy(tower.prepare(Image.open(sample.image)))[None]
+
+
+def test_pictures_of_equal_bytes_are_encoded_once(store, samples, tower, parts, make_samples, tmp_path) -> None:
+    twins = make_samples(6, root=tmp_path / "twins", dataset="bolts")
+    report = extract(store, tower, [*samples, *twins], parts, batch_size=5)
+    assert (report.encoded, report.already_there) == (6, 6)
+    assert len(tower.encoded) == 6
+    np.testing.assert_array_equal(store.read(twins, CLS), store.read(samples, CLS))
+    np.testing.assert_array_equal(store.masks(twins), store.masks(samples))
+
+
+def test_touched_renamed_and_moved_pictures_are_not_encoded_again(
+    filled, samples, tower, parts, make_samples, tmp_path
+) -> None:
+    moved = make_samples(6, root=tmp_path / "moved")
+    moved[2] = replace(moved[2], id="renamed.png", image=moved[2].image.rename(tmp_path / "renamed.png"))
+    report = extract(Store.open(filled.folder), tower, moved, parts)
+    assert (report.encoded, report.already_there, len(tower.encoded)) == (0, 6, 6)
+
+
+def test_a_bad_picture_is_named_and_the_rest_goes_on(store, samples, tower, parts, tmp_path) -> None:
+    samples[2].image.write_bytes(b"no picture")
+    samples[3].mask.write_bytes(b"no mask")
+    samples[4] = replace(samples[4], image=tmp_path / "gone.png")
+    seen = []
+    report = extract(store, tower, samples, parts, progress=lambda done, total: seen.append((done, total)))
+    assert report.encoded == 3
+    assert [error.path.name for error in report.failed] == ["002.png", "003_mask.png", "gone.png"]
+    assert seen == [(done, 6) for done in range(1, 7)]
+    assert len(store.lacking(samples, parts)) == 3
+
+
+def test_a_mask_of_another_size_than_its_picture_is_refused(store, samples, tower, parts) -> None:
+    Image.new("L", (24, 21), 255).save(samples[1].mask)
+    report = extract(store, tower, samples, parts)
+    assert [error.path for error in report.failed] == [samples[1].mask]
+
+
+def test_strict_stops_at_the_first_bad_picture_and_keeps_what_was_done(store, samples, tower, parts) -> None:
+    samples[3].image.write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"003.png"):
+        extract(store, tower, samples, parts, batch_size=1, strict=True)
+    assert len(Store.open(store.folder)) == 3
+
+
+def test_features_that_float16_cannot_hold_fail_their_picture_alone(store, samples, tower) -> None:
+    original = tower.encode
+    order = iter([1.0, 1e9, float("nan"), 1.0, 1.0, 1.0])
+
+    def encode(pictures, parts):
+        import torch
+
+        given = original(pictures, parts)
+        factors = torch.tensor([next(order) for _ in pictures])
+        return {part: features * factors[:, None] for part, features in given.items()}
+
+    tower.encode = encode
+    report = extract(store, tower, samples, {CLS}, batch_size=3)
+    assert report.encoded == 4
+    assert [error.path.name for error in report.failed] == ["001.png", "002.png"]
+    assert "not finite in float16" in str(report.failed[0])
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, SystemExit, MemoryError])
+def test_a_stopped_run_keeps_what_it_encoded_and_the_next_goes_on_from_there(
+    store, samples, tower, parts, reason
+) -> None:
+    def stop(count: int) -> None:
+        if count == 4:
+            raise reason
+
+    tower.before = stop
+    with pytest.raises(reason):
+        extract(store, tower, samples, parts, batch_size=2)
+    tower.before = lambda count: None
+    fresh = Store.open(store.folder)
+    assert len(fresh) == 4
+    report = extract(fresh, tower, samples, parts)
+    assert (report.encoded, report.already_there) == (2, 4)
+    assert len(tower.encoded) == 6
+
+
+def test_a_picture_that_changes_while_it_is_read_is_not_taken(store, samples, tower) -> None:
+    prepare = tower.prepare
+
+    def changing(image):
+        samples[0].image.write_bytes(samples[1].image.read_bytes() + b" ")
+        return prepare(image)
+
+    tower.prepare = changing
+    (error,) = extract(store, tower, samples[:1], {CLS}).failed
+    assert "was changed while it was read" in str(error)
+    assert len(store) == 0
+
+
+def test_a_plan_says_what_an_extraction_would_do(store, samples, tower, parts, spec) -> None:
+    nothing = plan(None, samples, parts, spec)
+    assert nothing == plan(store, samples, parts, spec)
+    assert (nothing.pictures, set(nothing.parts)) == (6, parts)
+    assert nothing.bytes == 6 * (2 * 6 + 2 * 2 * 16 * 8) + 3 * 12 * 16
+    assert plan(None, samples, {MASK}, spec).pictures == 3
+    extract(store, tower, samples[:4], parts)
+    assert plan(store, samples, parts, spec).pictures == 2
+    extract(store, tower, samples, parts)
+    assert plan(store, samples, parts, spec) == plan(store, [], parts, spec)

@@ -1,0 +1,314 @@
+"""What a writer acknowledged survives whatever ends it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stackclip.cache import Store, Writer, extract
+from stackclip.cache.lock import WriterLock
+from stackclip.errors import PictureError, StoreError, StoreLocked
+from stackclip.types import CLS, MASK, Sample, patch
+
+ONES = np.ones(6, np.float16)
+TOKENS = np.ones((16, 8), np.float16)
+
+
+def leftovers(store: Store) -> list[str]:
+    names = {path.name for path in store.folder.rglob("*") if path.is_file()} - {"store.json", "writer.lock"}
+    return sorted(name for name in names if name.startswith(".") or name.replace(".h5", ".json") not in names)
+
+
+def test_what_is_sealed_is_acknowledged_and_not_before(store: Store, samples: list[Sample]) -> None:
+    told: list[str] = []
+    with store.writer(on_sealed=lambda records: told.extend(record.key for record in records)) as writer:
+        writer.add(store.source(samples[0]), {CLS: ONES})
+        assert (writer.acknowledged, told) == (0, [])
+        assert Store.open(store.folder).lacking(samples[:1], {CLS})
+        writer.seal()
+        assert (writer.acknowledged, told) == (1, ["screws/000.png"])
+        assert not Store.open(store.folder).lacking(samples[:1], {CLS})
+        writer.add(store.source(samples[1]), {CLS: ONES})
+    assert writer.acknowledged == 2
+    assert writer.bytes_written == store.size_bytes
+
+
+def test_a_segment_is_sealed_when_it_is_large_enough(store: Store, samples: list[Sample]) -> None:
+    with store.writer(seal_bytes=2 * TOKENS.nbytes) as writer:
+        for sample in samples[:5]:
+            writer.add(store.source(sample), {patch(1): TOKENS})
+    assert len(list((store.folder / "segments").glob("*.h5"))) == 3
+
+
+def test_a_segment_is_sealed_when_it_is_old_enough(store: Store, samples: list[Sample]) -> None:
+    with store.writer(seal_seconds=0) as writer:
+        for sample in samples[:3]:
+            writer.add(store.source(sample), {CLS: ONES})
+    assert len(list((store.folder / "segments").glob("*.h5"))) == 3
+
+
+def test_parts_that_come_later_go_into_segments_of_their_own(filled: Store, samples, tower, parts) -> None:
+    old = {path: path.read_bytes() for path in (filled.folder / "segments").iterdir()}
+    report = extract(filled, tower, samples, {*parts, patch(3)})
+    assert report.encoded == 6
+    assert tower.encoded[-6:] == [frozenset({patch(3)})] * 6
+    assert {path: path.read_bytes() for path in old} == old
+    assert sorted(path.name for path in (filled.folder / "segments").iterdir())[2:] == ["000002.h5", "000002.json"]
+
+
+def test_nothing_is_stored_twice(filled: Store, samples) -> None:
+    with filled.writer() as writer:
+        writer.add(filled.source(samples[0]), {CLS: ONES})
+        writer.add(filled.source(samples[0]), {patch(3): TOKENS})
+        writer.add(filled.source(samples[0]), {patch(3): 2 * TOKENS})
+    assert writer.acknowledged == 1
+    assert filled.read(samples[:1], patch(3)).max() == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused_with_the_pictures_name(store: Store, samples, value) -> None:
+    features = ONES.copy()
+    features[3] = value
+    with store.writer() as writer:
+        with pytest.raises(PictureError, match=r"000.png: cls is not finite"):
+            writer.add(store.source(samples[0]), {CLS: features, patch(1): TOKENS})
+        writer.add(store.source(samples[1]), {CLS: -65504 * ONES})
+    assert store.holdings(samples[:2])[0].isdisjoint({CLS, patch(1)})
+    assert CLS in store.holdings(samples[:2])[1]
+
+
+def test_arrays_of_another_type_shape_or_origin_are_refused(store: Store, samples) -> None:
+    with store.writer() as writer:
+        source, mask = store.source(samples[1]), store.source(samples[1], MASK)
+        with pytest.raises(StoreError, match=r"cls of screws/001.png is float32 \(6,\), wanted float16 \(6,\)"):
+            writer.add(source, {CLS: ONES.astype(np.float32)})
+        with pytest.raises(StoreError, match=r"patch/1 .* is float16 \(15, 8\), wanted float16 \(16, 8\)"):
+            writer.add(source, {patch(1): TOKENS[1:]})
+        with pytest.raises(StoreError, match="not made from its mask"):
+            writer.add(mask, {CLS: ONES})
+        with pytest.raises(StoreError, match="not made from its picture"):
+            writer.add(source, {MASK: np.zeros((1, 3), np.uint32)})
+        with pytest.raises(StoreError, match="does not hold patch/9"):
+            writer.add(source, {patch(9): TOKENS})
+    assert len(store) == 0
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt, SystemExit, ValueError])
+def test_what_was_gathered_is_sealed_whatever_ends_the_block(store: Store, samples, reason) -> None:
+    def stop(writer: Writer) -> None:
+        writer.add(store.source(samples[0]), {CLS: ONES})
+        raise reason
+
+    with pytest.raises(reason), store.writer() as writer:
+        stop(writer)
+    assert not Store.open(store.folder).lacking(samples[:1], {CLS})
+    store.writer().__enter__().seal()  # the lock is free again
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "posix_fallocate", "open", "replace", "sync_folder", "manifest"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
+    store: Store, samples, tower, parts, monkeypatch, call, number
+) -> None:
+    extract(store, tower, samples[:2], parts)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        if call == "replace":
+            patched.setattr(Path, "replace", refuse)
+        elif call == "sync_folder":
+            patched.setattr("stackclip.cache.writer.sync_folder", refuse)
+        elif call == "manifest":
+            patched.setattr("stackclip.cache.writer.write_atomically", refuse)
+        elif call == "open":
+            original = os.open
+            patched.setattr(os, "open", lambda path, *rest: refuse() if ".tmp" in str(path) else original(path, *rest))
+        else:
+            patched.setattr(os, call, refuse)
+        with pytest.raises(StoreError, match=r"cannot write .*000002.h5: .*run again") as raised:
+            extract(store, tower, samples, parts)
+    assert "\n" not in str(raised.value)
+    assert os.strerror(number) in str(raised.value)
+    fresh = Store.open(store.folder)
+    assert (len(fresh), fresh.problems) == (2, ())
+    assert extract(fresh, tower, samples, parts).encoded == 4
+    assert leftovers(store) == []
+    assert Store.open(store.folder).verify() == []
+
+
+def test_a_manifest_that_could_not_be_forced_to_the_disk_keeps_its_segment(store, samples, monkeypatch) -> None:
+    from stackclip.cache import writer as module
+
+    def write_then_fail(path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write_atomically", write_then_fail)
+        with pytest.raises(StoreError), store.writer() as writer:
+            writer.add(store.source(samples[0]), {CLS: ONES})
+    assert writer.acknowledged == 0
+    assert Store.open(store.folder).verify() == []
+
+
+def test_short_writes_are_continued(store, samples, tower, parts, monkeypatch) -> None:
+    original = os.write
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", lambda descriptor, data: original(descriptor, data[:7]))
+        extract(store, tower, samples, parts)
+    assert Store.open(store.folder).verify() == []
+
+
+def test_the_space_is_taken_before_writing_only_where_the_system_can(store, samples, monkeypatch) -> None:
+    def cannot(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", cannot)
+        with store.writer() as writer:
+            writer.add(store.source(samples[0]), {CLS: ONES})
+    with monkeypatch.context() as patched:
+        patched.delattr(os, "posix_fallocate")
+        with store.writer() as writer:
+            writer.add(store.source(samples[1]), {CLS: ONES})
+    assert Store.open(store.folder).verify() == []
+    assert len(store) == 2
+
+
+def test_a_writer_that_failed_takes_nothing_more(store, samples, monkeypatch) -> None:
+    monkeypatch.setattr(os, "posix_fallocate", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+
+    def add_all(writer: Writer) -> None:
+        for sample in samples:
+            writer.add(store.source(sample), {CLS: ONES})
+            time.sleep(0.05)
+
+    with pytest.raises(StoreError, match="No space left"), store.writer(seal_seconds=0) as writer:
+        add_all(writer)
+    assert writer.acknowledged == 0
+
+
+def test_a_second_writer_is_refused_with_host_and_process(filled, samples) -> None:
+    code = """
+        import sys, pathlib, stackclip.cache as cache
+        try:
+            with cache.Store.open(pathlib.Path(sys.argv[1])).writer():
+                print("in")
+        except Exception as error:
+            print(type(error).__name__, error)
+    """
+    run = [sys.executable, "-c", textwrap.dedent(code), str(filled.folder)]
+    with filled.writer():
+        refused = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+        with pytest.raises(StoreLocked), filled.writer():
+            raise AssertionError("two writers")
+        with pytest.raises(StoreLocked):
+            filled.repair()
+    assert refused.startswith("StoreLocked")
+    assert f"process {os.getpid()} on " in refused
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "in\n"
+
+
+def test_the_lock_of_a_dead_process_and_any_text_in_it_stop_nobody(filled, samples) -> None:
+    for text in (json.dumps({"host": "gone", "pid": 1}), "\0\xff{", ""):
+        (filled.folder / "writer.lock").write_text(text)
+        with filled.writer():
+            pass
+
+
+def test_a_holder_that_left_no_name_is_still_a_holder(tmp_path) -> None:
+    lock = WriterLock(tmp_path / "writer.lock")
+    (tmp_path / "writer.lock").write_text("?")
+    with pytest.raises(StoreLocked, match="by another process"):
+        WriterLock(tmp_path / "writer.lock")
+    lock.release()
+    WriterLock(tmp_path / "writer.lock").release()
+
+
+def test_the_next_writer_removes_what_a_killed_one_left(filled, samples) -> None:
+    segments = filled.folder / "segments"
+    for name in (".000002.h5.tmp", ".000002.json.77.tmp", "000003.h5"):
+        (segments / name).write_bytes(b"half")
+    (filled.folder / ".store.json.77.tmp").write_bytes(b"half")
+    assert Store.open(filled.folder).verify() == []  # none of them is part of the store
+    (segments / "000009.json").write_text("damaged, so its segment is not for a writer to judge")
+    (segments / "000009.h5").write_bytes(b"kept")
+    with filled.writer() as writer:
+        writer.add(filled.source(samples[0]), {patch(3): TOKENS})
+    names = {path.name for path in segments.iterdir()}
+    assert names == {f"{number}.{kind}" for number in ("000001", "000009", "000010") for kind in ("h5", "json")}
+    assert not list(filled.folder.glob(".*.tmp"))
+
+
+WRITE_ONE_BY_ONE = """
+    import sys, pathlib, numpy, stackclip.cache as cache
+    from stackclip.cache.sources import Source
+    from stackclip.types import Part
+    store = cache.Store.open(pathlib.Path(sys.argv[1]))
+    tell = lambda records: print(*(record.digest for record in records), flush=True)
+    with store.writer(on_sealed=tell, seal_bytes=600) as writer:
+        for index in range(int(sys.argv[2]), 10**6):
+            source = Source(f"d/{index}", "picture", pathlib.Path("x"), f"{index:064x}", ((index, index),))
+            writer.add(source, {Part("patch", 1): numpy.full((16, 8), index % 1000, numpy.float16)})
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.013, 0.031, 0.07])
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(store: Store, delay: float) -> None:
+    code = textwrap.dedent(WRITE_ONE_BY_ONE)
+    acknowledged: list[str] = []
+    for start in (0, 10**5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(store.folder), str(start)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        acknowledged += process.stdout.readline().split()
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        acknowledged += process.stdout.read().split()
+        process.wait()
+        process.stdout.close()
+    fresh = Store.open(store.folder)
+    assert fresh.verify() == []
+    assert len(fresh) >= len(acknowledged) > 0
+    assert all(patch(1) in fresh._places[digest] for digest in acknowledged if len(digest) == 64)
+    with fresh.writer():
+        pass
+    assert leftovers(fresh) == []
+
+
+def test_a_reader_beside_a_writer_never_sees_half_a_segment(store: Store) -> None:
+    code = textwrap.dedent(WRITE_ONE_BY_ONE)
+    process = subprocess.Popen([sys.executable, "-c", code, str(store.folder), "0"], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        sizes = []
+        for _ in range(15):
+            store.refresh()
+            sizes.append(len(store))
+            assert store.problems == ()
+            assert store.verify() == []
+    finally:
+        process.kill()
+        process.communicate()
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > sizes[0] > 0
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, spec, fingerprint) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot make .*file: File exists"):
+        Store.create(tmp_path / "file" / "cache", fingerprint, spec=spec, recorded={})

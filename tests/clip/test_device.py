@@ -1,0 +1,52 @@
+"""Device and precision by name."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+import torch
+
+from stackclip.clip.device import choose_device, choose_precision, flush_denormals, plain_attention
+from stackclip.errors import UsageError
+
+
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+
+
+def test_auto_precision_follows_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_precision("auto", torch.device("cpu")) == "fp32"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert choose_precision("auto", torch.device("cuda")) == "bf16"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert choose_precision("auto", torch.device("cuda")) == "fp16"
+    assert choose_precision("fp32", torch.device("cuda")) == "fp32"
+
+
+def test_a_device_that_is_not_here_is_refused_with_one_that_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(UsageError, match="cuda:1 was asked for, this machine has 1: use --device cpu"):
+        choose_device("cuda:1")
+    with pytest.raises(UsageError, match="'gpu' is no device"):
+        choose_device("gpu")
+
+
+def test_the_fused_attention_is_off_inside_only() -> None:
+    before = torch.backends.mha.get_fastpath_enabled()
+    with suppress(KeyError), plain_attention():
+        assert not torch.backends.mha.get_fastpath_enabled()
+        raise KeyError
+    assert torch.backends.mha.get_fastpath_enabled() is before
+
+
+def test_denormal_numbers_become_zero_after_flushing() -> None:
+    try:
+        if not flush_denormals():
+            pytest.skip("this processor cannot flush denormal numbers")
+        assert (torch.tensor([1e-38]) * 1e-3).item() == 0.0
+    finally:
+        torch.set_flush_denormal(False)

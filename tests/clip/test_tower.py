@@ -1,0 +1,272 @@
+"""The tower against the released APRIL-GAN code, against open_clip itself, and against its own promises."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stackclip.clip import Tower, assemble_tower, random_tower
+from stackclip.errors import NotApplicable, UsageError
+from stackclip.types import CLS, MASK, Part, patch
+
+CASES = ("t12s_112_gelu", "t12m_112_quick_gelu", "t12m_160_gelu", "t12s_160_quick_gelu")
+
+
+def released(shared: Path, case: str) -> tuple[Any, Any, Tower]:
+    """The stored outputs of a case, its inputs, and our tower with its weights at its picture size."""
+    folder = shared / "reference" / "golden"
+    stored = np.load(folder / f"aprilgan_{case}.npz")
+    config = json.loads(str(stored["__config__"]))
+    arrays = np.load(folder / f"tower_{config['tower']}.npz")
+    tower = assemble_tower(
+        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
+        {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files if name != "__config__"},
+        name=config["tower"],
+        activation=config["activation"].replace("_", "-"),
+        image_size=config["image_size"],
+        device="cpu",
+    )
+    return stored, np.load(folder / "inputs.npz"), tower
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_parts_are_those_of_the_released_code(shared: Path, case: str) -> None:
+    stored, inputs, tower = released(shared, case)
+    assert tower.spec.layers == (3, 6, 9, 12)
+    for prefix, name in (("", "images"), ("shot_", "shots")):
+        pictures = torch.from_numpy(inputs[f"{name}_{tower.spec.image_size}"].astype(np.float32))
+        parts = tower.encode(pictures, [CLS, *tower.spec.taps] if not prefix else tower.spec.taps)
+        for layer in tower.spec.layers:
+            np.testing.assert_allclose(parts[patch(layer)], stored[f"{prefix}tap{layer}"][:, 1:], atol=1e-4)
+        if not prefix:
+            np.testing.assert_allclose(parts[CLS], stored["cls"], atol=1e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_position_embedding_is_resized_as_in_the_released_code(shared: Path, case: str) -> None:
+    stored, _, tower = released(shared, case)
+    embedding = tower.model.visual.positional_embedding
+    np.testing.assert_allclose(embedding, stored["pos_embed_used"], atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_text_features_are_those_of_the_released_code(shared: Path, case: str) -> None:
+    stored, inputs, tower = released(shared, case)
+    np.testing.assert_allclose(
+        tower.encode_tokens(torch.from_numpy(inputs["tokens"])), stored["text_features_tokens"], atol=1e-4
+    )
+
+
+def test_the_tower_is_open_clips_own_model_at_that_size(
+    tiny: str, tiny_config: dict[str, Any], tiny_weights: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.safetensors"
+    save_file(tiny_weights, path)
+    theirs = open_clip.create_model(tiny, pretrained=str(path), force_image_size=64, force_quick_gelu=True).eval()
+    ours = assemble_tower(
+        tiny_config, tiny_weights, name=tiny, image_size=64, activation="quick-gelu", device="cpu", precision="fp32"
+    )
+    pictures = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    phrases = ["a photo of a bottle", "a photo of a metal nut with a scratch on its left side", ""]
+    with torch.no_grad():
+        torch.testing.assert_close(ours.encode(pictures, [CLS])[CLS], theirs.encode_image(pictures), atol=1e-5, rtol=0)
+        tokens = open_clip.get_tokenizer(tiny)(phrases)
+        torch.testing.assert_close(ours.encode_text(phrases), theirs.encode_text(tokens), atol=1e-5, rtol=0)
+        torch.testing.assert_close(ours.model.encode_text(tokens), theirs.encode_text(tokens), atol=1e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def tower() -> Tower:
+    return random_tower()
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Tensor:
+    return torch.randn(5, 3, 112, 112, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_pictures_features_do_not_depend_on_its_batch(tower: Tower, pictures: Tensor) -> None:
+    together = tower.encode(pictures, [CLS, patch(8)])
+    for index in range(len(pictures)):
+        alone = tower.encode(pictures[index : index + 1], [CLS, patch(8)])
+        for part, values in alone.items():
+            torch.testing.assert_close(values[0], together[part][index], atol=2e-5, rtol=0)
+
+
+def test_a_part_is_the_same_whichever_others_are_asked_for(tower: Tower, pictures: Tensor) -> None:
+    everything = tower.encode(pictures[:2], [patch(8), CLS, patch(3), patch(2), patch(3)])
+    assert list(everything) == [patch(8), CLS, patch(3), patch(2)]
+    for part, values in everything.items():
+        torch.testing.assert_close(tower.encode(pictures[:2], [part])[part], values, atol=1e-6, rtol=0)
+
+
+def test_blocks_behind_the_last_one_needed_are_not_run(tower: Tower, pictures: Tensor) -> None:
+    ran: list[int] = []
+    handles = [
+        block.register_forward_hook(lambda *_, index=index: ran.append(index))
+        for index, block in enumerate(tower.model.visual.transformer.resblocks, start=1)
+    ]
+    tower.encode(pictures[:1], [patch(2), patch(3)])
+    for handle in handles:
+        handle.remove()
+    assert ran == [1, 2, 3]
+
+
+def test_parts_have_the_shapes_that_the_spec_says_and_carry_no_gradient(tower: Tower, pictures: Tensor) -> None:
+    spec = tower.spec
+    parts = tower.encode(pictures[:2], [CLS, *spec.taps])
+    assert parts[CLS].shape == (2, spec.joint)
+    for part in spec.taps:
+        assert parts[part].shape == (2, spec.grid**2, spec.width)
+        assert parts[part].dtype == torch.float32
+        assert parts[part].is_contiguous()
+        assert not parts[part].requires_grad
+
+
+@pytest.mark.parametrize("part", [MASK, patch(0), patch(9), Part("vv", 4)])
+def test_a_part_that_the_tower_lacks_is_named_with_those_it_has(tower: Tower, pictures: Tensor, part: Part) -> None:
+    with pytest.raises(NotApplicable, match=f"has no part {part}: it gives cls and patch/1 to patch/8"):
+        tower.encode(pictures[:1], [part])
+
+
+def test_pictures_of_another_size_are_refused(tower: Tower) -> None:
+    with pytest.raises(UsageError, match=r"shape \(1, 3, 96, 96\) came, random-vit-8 takes \(B, 3, 112, 112\)"):
+        tower.encode(torch.zeros(1, 3, 96, 96), [CLS])
+
+
+def test_encoding_leaves_the_process_as_it_was(tower: Tower, pictures: Tensor) -> None:
+    state = torch.random.get_rng_state()
+    assert torch.backends.mha.get_fastpath_enabled()
+    tower.encode(pictures[:1], [CLS])
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert torch.is_grad_enabled()
+    assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_autocast_outside_does_not_reach_an_fp32_tower(tower: Tower, pictures: Tensor) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = tower.encode(pictures[:1], [CLS])[CLS], tower.encode_text(["a bottle"])
+    outside = tower.encode(pictures[:1], [CLS])[CLS], tower.encode_text(["a bottle"])
+    torch.testing.assert_close(inside, outside)
+
+
+def test_bf16_gives_float32_features_near_those_of_fp32(tower: Tower, pictures: Tensor) -> None:
+    half = random_tower(precision="bf16").encode(pictures[:2], [CLS, patch(4)])
+    full = tower.encode(pictures[:2], [CLS, patch(4)])
+    for part, values in half.items():
+        assert values.dtype == torch.float32
+        cosine = torch.nn.functional.cosine_similarity(values, full[part], dim=-1)
+        assert cosine.min() > 0.999
+        assert not torch.equal(values, full[part])
+
+
+def test_padding_is_trimmed_without_a_trace(tower: Tower) -> None:
+    phrases = ["a crack", "a close-up photo of a damaged printed circuit board with a missing part", "x"]
+    padded = torch.zeros(3, tower.context_length, dtype=torch.long)
+    tokens = tower.tokenize(phrases)
+    padded[:, : tokens.shape[1]] = tokens
+    assert torch.equal(padded, open_clip.get_tokenizer("ViT-B-32")(phrases))
+    with torch.no_grad():
+        theirs = tower.model.encode_text(padded)
+    torch.testing.assert_close(tower.encode_tokens(padded), theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(tower.encode_text(phrases), theirs, atol=1e-5, rtol=0)
+
+
+def test_phrases_come_back_in_their_order_however_many_batches_they_need(tower: Tower) -> None:
+    phrases = [" ".join(["long"] * (1 + index * 7 % 40) + [str(index)]) for index in range(150)]
+    together = tower.encode_text(phrases)
+    for index in (0, 1, 77, 149):
+        torch.testing.assert_close(together[index], tower.encode_text([phrases[index]])[0], atol=1e-5, rtol=0)
+
+
+def test_no_phrases_have_no_features(tower: Tower) -> None:
+    assert tower.encode_text([]).shape == (0, 96)
+    assert tower.encode_tokens(torch.zeros(0, 77)).shape == (0, 96)
+
+
+def test_a_phrase_that_is_too_long_is_refused_with_its_length(tower: Tower) -> None:
+    fits = " ".join(["nut"] * 75)
+    assert tower.count_tokens(fits) == 77
+    assert tower.encode_text([fits]).shape == (1, 96)
+    with pytest.raises(UsageError, match=r"'nut nut .*' has 78 tokens, the text tower of random-vit-8 reads 77"):
+        tower.encode_text(["short", f"{fits} nut"])
+
+
+def test_one_phrase_instead_of_a_list_is_refused(tower: Tower) -> None:
+    with pytest.raises(UsageError, match=r"wanted a list of phrases: \['bottle'\]"):
+        tower.encode_text("bottle")
+
+
+def test_gradients_reach_learned_token_embeddings(tower: Tower) -> None:
+    tokens = tower.tokenize(["a photo of a bottle"])
+    embedded = tower.embed_tokens(tokens).requires_grad_()
+    features = tower.encode_embedded(embedded, tokens.argmax(dim=-1))
+    torch.testing.assert_close(features, tower.encode_tokens(tokens), atol=1e-6, rtol=0)
+    features.sum().backward()
+    assert embedded.grad is not None
+    assert embedded.grad.abs().sum() > 0
+    assert all(parameter.grad is None for parameter in tower.model.parameters())
+
+
+def test_threads_prepare_the_same_pictures(tower: Tower) -> None:
+    rng = np.random.default_rng(0)
+    images = [Image.fromarray(rng.integers(0, 256, (40 + i, 60, 3), dtype=np.uint8)) for i in range(16)]
+    one_by_one = [tower.prepare(image) for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        for alone, threaded in zip(one_by_one, pool.map(tower.prepare, images), strict=True):
+            np.testing.assert_array_equal(alone, threaded)
+
+
+def test_the_fingerprint_notices_everything_that_changes_the_features(
+    tiny_config: dict[str, Any], tiny_weights: dict[str, Tensor]
+) -> None:
+    def fingerprint(config: dict[str, Any] = tiny_config, **changed: Any) -> str:
+        arguments = {"name": "tiny", "device": "cpu", "precision": "fp32", "weights": tiny_weights, **changed}
+        weights = arguments.pop("weights")
+        return json.dumps(assemble_tower(config, weights, **arguments).fingerprint, sort_keys=True)
+
+    nudged = {**tiny_weights, "visual.proj": torch.nextafter(tiny_weights["visual.proj"], torch.tensor(9.0))}
+    more_heads = {**tiny_config, "vision_cfg": {**tiny_config["vision_cfg"], "head_width": 8}}
+    different = [
+        fingerprint(),
+        fingerprint(name="other"),
+        fingerprint(weights=nudged),
+        fingerprint(more_heads),
+        fingerprint(activation="quick-gelu"),
+        fingerprint(image_size=64),
+        fingerprint(precision="bf16"),
+        fingerprint(normalisation={"mean": (0.5, 0.5, 0.5)}),
+        fingerprint(normalisation={"std": (0.5, 0.5, 0.5)}),
+        fingerprint(normalisation={"interpolation": "bilinear"}),
+    ]
+    assert len(set(different)) == len(different)
+    assert fingerprint(layers=(1, 2)) == fingerprint(activation="gelu") == fingerprint(image_size=48) == fingerprint()
+
+
+def test_the_text_fingerprint_leaves_out_what_only_pictures_see(
+    tiny_config: dict[str, Any], tiny_weights: dict[str, Tensor]
+) -> None:
+    def build(**changed: Any) -> dict[str, Any]:
+        return assemble_tower(
+            tiny_config, tiny_weights, **{"name": "tiny", "device": "cpu", **changed}
+        ).text_fingerprint
+
+    assert build() == build(image_size=64) == build(precision="bf16") == build(name="other")
+    assert build() != build(activation="quick-gelu")
+    assert build()["context_length"] == 77
+
+
+def test_libraries_and_device_are_recorded_but_not_keyed(tower: Tower) -> None:
+    assert tower.recorded["torch"] == torch.__version__
+    assert tower.recorded["device"] == "cpu"
+    assert not set(tower.recorded) & set(tower.fingerprint)

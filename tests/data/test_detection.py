@@ -1,0 +1,82 @@
+"""A folder's layout is told from its tree, or the trees known are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackclip.data.detection import LAYOUTS, detect_layout
+from stackclip.errors import DataError, UnknownLayout
+from stackclip.registry import datasets
+
+
+def plant(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("names", "layout"),
+    [
+        (["nut/train/good/0.png", "nut/test/bent/0.png"], "mvtec"),
+        (["nut/test/good/0.png"], "mvtec"),
+        (["train/good/0.png", "test/good/0.png"], "mvtec"),
+        (["split_csv/1cls.csv", "pcb1/Data/Images/Normal/0.JPG"], "visa"),
+        (["pcb1/Data/Images/Normal/0.JPG"], "visa"),
+        (["kos01/Part0.jpg", "kos01/Part0_label.bmp"], "ksdd"),
+        (["a.png"], "folder"),
+        (["good/a.png", "dent/b.png"], "folder"),
+        (["caps/good/a.png", "caps/dent/b.png"], "folder"),
+        (["2024/may/a.png"], "folder"),
+    ],
+)
+def test_each_tree_is_told(tmp_path: Path, names: list[str], layout: str) -> None:
+    assert detect_layout(plant(tmp_path, *names)) == layout
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ([], "an empty folder"),
+        (["a.txt", "b.csv"], "2 files (a.txt, b.csv), no picture in all"),
+        (["x/a.txt"], "1 folder (x), no picture in all"),
+        (
+            [f"{name}/a.txt" for name in "abcde"] + ["z"],
+            "5 folders (a, b, c, d, ...) and 1 file (z), no picture in all",
+        ),
+    ],
+)
+def test_a_folder_of_no_known_layout_says_what_it_holds_and_shows_the_trees(
+    tmp_path: Path, names: list[str], found: str
+) -> None:
+    with pytest.raises(UnknownLayout) as caught:
+        detect_layout(plant(tmp_path, *names))
+    first, _, rest = str(caught.value).partition("\n")
+    assert first == f"{tmp_path}: {found}; wanted visa or ksdd or mvtec or folder, as below"
+    for layout in LAYOUTS:
+        assert f"{layout}:\n{datasets.create(layout).tree.rstrip()}" in rest
+
+
+def test_a_folder_of_data_sets_is_not_taken_for_one(tmp_path: Path) -> None:
+    plant(tmp_path, "mvtec/nut/test/good/0.png", "sdd/kos01/Part0.jpg", "0.png")
+    with pytest.raises(UnknownLayout, match=r"holds data sets \(mvtec, sdd\) and is none itself: name one of them"):
+        detect_layout(tmp_path)
+
+
+def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="absent: no such folder; nothing is downloaded"):
+        detect_layout(tmp_path / "absent")
+    with pytest.raises(DataError, match=r"a\.png: is a file; name the folder"):
+        detect_layout(plant(tmp_path, "a.png") / "a.png")
+
+
+def test_the_tree_that_each_reader_shows_is_one_it_recognises(tmp_path: Path) -> None:
+    plant(tmp_path / "visa", "split_csv/1cls.csv")
+    plant(tmp_path / "ksdd", "kos01/Part0.jpg")
+    plant(tmp_path / "mvtec", "CATEGORY/train/good/0.png")
+    plant(tmp_path / "folder", "CATEGORY/good/0.png")
+    for layout in LAYOUTS:
+        assert detect_layout(tmp_path / layout) == layout

@@ -1,0 +1,115 @@
+"""The MVTec-AD layout: labels by folder, masks by stem."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from stackclip.data.mvtec import Btad, Mvtec
+from stackclip.errors import DataError
+from stackclip.registry import datasets
+from stackclip.types import ANOMALOUS, GOOD, NORMAL
+
+
+def plant(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+TREE = (
+    "nut/train/good/000.png",
+    "nut/train/good/001.PNG",
+    "nut/test/good/000.png",
+    "nut/test/scratch/000.png",
+    "nut/test/scratch/001.png",
+    "nut/test/bent/000.png",
+    "nut/ground_truth/scratch/001_mask.png",
+    "cap/train/good/000.png",
+    "cap/test/good/000.png",
+    "license.txt",
+    "notes/readme.txt",
+)
+
+
+def test_labels_masks_and_ids_come_from_the_folders(tmp_path: Path) -> None:
+    samples = Mvtec().read(plant(tmp_path, *TREE), "mine")
+    assert [(sample.id, sample.split, sample.label, sample.defect) for sample in samples] == [
+        ("cap/train/good/000.png", "train", NORMAL, GOOD),
+        ("cap/test/good/000.png", "test", NORMAL, GOOD),
+        ("nut/train/good/000.png", "train", NORMAL, GOOD),
+        ("nut/train/good/001.PNG", "train", NORMAL, GOOD),
+        ("nut/test/bent/000.png", "test", ANOMALOUS, "bent"),
+        ("nut/test/good/000.png", "test", NORMAL, GOOD),
+        ("nut/test/scratch/000.png", "test", ANOMALOUS, "scratch"),
+        ("nut/test/scratch/001.png", "test", ANOMALOUS, "scratch"),
+    ]
+    assert [sample.mask for sample in samples if sample.label == ANOMALOUS] == [
+        None,  # no masks at all for `bent`
+        tmp_path / "nut/ground_truth/scratch/000_mask.png",  # a gap: the path expected
+        tmp_path / "nut/ground_truth/scratch/001_mask.png",
+    ]
+    assert all(sample.image == tmp_path / sample.id and sample.dataset == "mine" for sample in samples)
+    assert {sample.category for sample in samples} == {"cap", "nut"}
+
+
+def test_the_folder_of_one_category_is_read_by_itself(tmp_path: Path) -> None:
+    samples = Mvtec().read(plant(tmp_path, *TREE) / "nut", "nut")
+    assert {sample.category for sample in samples} == {"nut"}
+    assert samples[0].id == "train/good/000.png"
+
+
+def test_anomalous_train_pictures_do_not_take_the_masks_of_test_pictures(tmp_path: Path) -> None:
+    names = ("a/train/hole/0.png", "a/test/hole/0.png", "a/ground_truth/hole/0_mask.png")
+    train, test = Mvtec().read(plant(tmp_path, *names), "mine")
+    assert (train.label, train.mask) == (ANOMALOUS, None)
+    assert test.mask == tmp_path / "a/ground_truth/hole/0_mask.png"
+
+
+def test_the_ok_and_ko_of_btad_are_understood(tmp_path: Path) -> None:
+    names = ("01/train/ok/0.bmp", "01/test/ok/1.bmp", "01/test/ko/2.bmp", "01/ground_truth/ko/2.png")
+    samples = Btad().read(plant(tmp_path, *names), "btad")
+    assert [(sample.defect, sample.label) for sample in samples] == [(GOOD, 0), ("ko", 1), (GOOD, 0)]
+    assert samples[1].mask == tmp_path / "01/ground_truth/ko/2.png"
+
+
+def test_the_mask_folders_of_loco_are_taken_whole(tmp_path: Path) -> None:
+    names = (
+        "a/test/logical_anomalies/000.png",
+        "a/ground_truth/logical_anomalies/000/000.png",
+        "a/validation/good/1.png",
+    )
+    (sample,) = datasets.create("mvtec-loco").read(plant(tmp_path, *names), "loco")
+    assert sample.mask == tmp_path / "a/ground_truth/logical_anomalies/000"
+
+
+@pytest.mark.parametrize("name", ["a/test/0.png", "a/train/0.png"])
+def test_a_picture_beside_the_defect_folders_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"0\.png: beside the folders of (test|train)/; wanted"):
+        Mvtec().read(plant(tmp_path, "a/test/good/1.png", name), "mine")
+
+
+@pytest.mark.parametrize(
+    ("folder", "normal", "anomalous"), [("MVTec", 467, 1258), ("MPDD", 176, 282), ("BTAD", 451, 290)]
+)
+def test_a_tree_of_the_published_list_gives_the_published_counts(
+    tmp_path: Path, shared: Path, folder: str, normal: int, anomalous: int
+) -> None:
+    lines = (shared / f"reference/splits/aa_clip_jsonl/{folder}/full-shot.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    plant(tmp_path, *(row[key] for row in rows for key in ("image_path", "mask_path") if key in row))
+    samples = Mvtec().read(tmp_path, "published")
+    assert Counter(sample.label for sample in samples) == {NORMAL: normal, ANOMALOUS: anomalous}
+    expected = {
+        row["image_path"]: (
+            row["class_name"],
+            int(row["label"]),
+            tmp_path / row["mask_path"] if "mask_path" in row else None,
+        )
+        for row in rows
+    }
+    assert {sample.id: (sample.category, sample.label, sample.mask) for sample in samples} == expected
