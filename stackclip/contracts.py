@@ -19,27 +19,20 @@ from torch import Tensor
 
 from stackclip.clip import TextEncoder, Tower, random_tower
 from stackclip.data import read_mask, read_picture
-from stackclip.errors import (
-    BrokenPlugin,
-    DataError,
-    NotApplicable,
-    StackclipError,
-    UnknownComponent,
-    UsageError,
-)
+from stackclip.errors import BrokenPlugin, DataError, NotApplicable, StackclipError, UnknownComponent, UsageError
 from stackclip.methods import Composition, Detector, Method, Pipeline, Task
 from stackclip.ops.maps import unit
 from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, options_of, problems
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Prediction, Sample
 
-__all__ = ["Finding", "Report", "check"]
+__all__ = ["Finding", "Report", "check", "find_components"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One promise, whether the component kept it, and if not, the reason in one line."""
 
-    check: str
+    sentence: str
     passed: bool
     detail: str = ""
 
@@ -57,21 +50,29 @@ class Report:
         return all(finding.passed for finding in self.findings)
 
 
-def check(name: str, *, shelf: str | None = None) -> Report:
-    """Try a component's promises out: `check("halves")`, `check("stacked[clusters=2]")`.
+def check(name: str) -> tuple[Report, ...]:
+    """Try a component's promises out: `check("halves")`, `check("stacked[clusters=2]")`; a report for each shelf.
 
-    `shelf` says which is meant where a name stands on several. What the component raises is a finding. Raises
-    UnknownComponent, DuplicateComponent, BrokenPlugin or BadOption for a name that does not lead to a component.
+    What the component raises is a finding. Raises UnknownComponent, DuplicateComponent or BrokenPlugin for a name that
+    does not lead to a component, BadOption for options that it does not have.
     """
     spec = Spec.parse(name)
-    component = _find(spec.name, shelf)
-    bind(spec.name, component.options, dict(spec.options))
-    subject = _Subject(component, spec)
-    promises = {**_OF_ALL, **_MADE}
-    findings = [_try(promise, function, subject) for promise, function in promises.items()]
-    if findings[-1].passed:
-        findings += [_try(promise, function, subject) for promise, function in _OF_SHELF[component.shelf].items()]
-    return Report(component, tuple(findings))
+    return tuple(_check(_Subject(component, spec)) for component in find_components(spec.name))
+
+
+def find_components(name: str) -> tuple[Component, ...]:
+    """The components of that name on all shelves, at least one.
+
+    Raises UnknownComponent (with the nearest name), DuplicateComponent or BrokenPlugin.
+    """
+    found = tuple(shelf.find(name) for shelf in SHELVES if name in shelf)
+    if found:
+        return found
+    for problem in problems():
+        if problem.name == name:
+            raise BrokenPlugin(str(problem))
+    known = sorted({other for shelf in SHELVES for other in shelf.names()})
+    raise UnknownComponent(f"no component is named {name!r}{did_you_mean(name, known)}; see: stackclip list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,33 +100,23 @@ class _Unkept(Exception):
 Promises = Mapping[str, Callable[[_Subject], None]]
 
 
-def _find(name: str, shelf: str | None) -> Component:
-    among = [each for each in SHELVES if shelf in (None, each.kind)]
-    if not among:
-        kinds = tuple(each.kind for each in SHELVES)
-        raise UsageError(f"no shelf is named {shelf!r}{did_you_mean(str(shelf), kinds)}; there are {', '.join(kinds)}")
-    holding = [each for each in among if name in each]
-    if len(holding) > 1:
-        kinds = tuple(each.kind for each in holding)
-        raise UsageError(f"{name!r} stands on the shelves {' and '.join(kinds)}: say which one is meant")
-    if holding:
-        return holding[0].find(name)
-    for problem in problems():
-        if problem.name == name:
-            raise BrokenPlugin(str(problem))
-    known = sorted({each for shelf_ in among for each in shelf_.names()})
-    raise UnknownComponent(f"no component is named {name!r}{did_you_mean(name, known)}; see: stackclip list")
+def _check(subject: _Subject) -> Report:
+    bind(subject.spec.name, subject.component.options, dict(subject.spec.options))
+    findings = [_try(sentence, function, subject) for sentence, function in _OF_ALL.items()]
+    if findings[-1].passed:
+        findings += [_try(*promise, subject) for promise in _OF_SHELF[subject.component.shelf].items()]
+    return Report(subject.component, tuple(findings))
 
 
-def _try(promise: str, function: Callable[[_Subject], None], subject: _Subject) -> Finding:
+def _try(sentence: str, function: Callable[[_Subject], None], subject: _Subject) -> Finding:
     try:
         function(subject)
     except _Unkept as reason:
-        return Finding(promise, False, str(reason))
+        return Finding(sentence, False, str(reason))
     except (Exception, SystemExit) as error:
         first = str(error).strip().partition("\n")[0]
-        return Finding(promise, False, f"{type(error).__name__}: {first}" if first else type(error).__name__)
-    return Finding(promise, True)
+        return Finding(sentence, False, f"{type(error).__name__}: {first}" if first else type(error).__name__)
+    return Finding(sentence, True)
 
 
 def _require(kept: bool, reason: str) -> None:
@@ -141,12 +132,20 @@ def _require_close(found: Tensor, wanted: Tensor, reason: str, tolerance: float 
 
 @contextmanager
 def _global_randomness_untouched() -> Iterator[None]:
-    before = (random.getstate(), str(np.random.get_state()), torch.get_rng_state())  # noqa: NPY002  # watched, not used
+    before = _global_randomness()
     yield
-    after = (random.getstate(), str(np.random.get_state()), torch.get_rng_state())  # noqa: NPY002  # watched, not used
-    kept = (before[0] == after[0], before[1] == after[1], torch.equal(before[2], after[2]))
-    for source, same in zip(("random", "numpy", "torch"), kept, strict=True):
-        _require(same, f"it drew from the global state of {source}: draw from a generator of your own")
+    for source, state in _global_randomness().items():
+        kept = state == before[source]
+        _require(kept, f"it drew from, or seeded, the global state of {source}: draw from a generator of your own")
+
+
+def _global_randomness() -> dict[str, Any]:
+    _, numbers, *rest = np.random.get_state()
+    return {
+        "random": random.getstate(),
+        "numpy": (bytes(np.asarray(numbers)), *rest),
+        "torch": torch.get_rng_state().tolist(),
+    }
 
 
 # What every component promises
@@ -161,7 +160,7 @@ def _options_documented(subject: _Subject) -> None:
     if not isinstance(factory, type) and hasattr(factory, "options"):
         return  # composed of components that document their own
     words = set(re.findall(r"\w+", subject.component.doc))
-    unsaid = [option.label for option in subject.component.options if option.label not in words]
+    unsaid = [option.label for option in subject.component.options if option.label not in {*words, "seed"}]
     _require(not unsaid, f"the docstring does not say what {', '.join(unsaid)} means")
 
 
@@ -180,8 +179,8 @@ _OF_ALL: Promises = {
     "its name is lower-case letters, digits and hyphens": _well_named,
     "its docstring says what it is": _documented,
     "its docstring names every option": _options_documented,
+    "it can be made, and the global random state is left alone": _made,  # the last: without it there is nothing to try
 }
-_MADE: Promises = {"it can be made": _made}
 
 
 # The synthetic task that strategies, heads and methods are tried on
@@ -416,20 +415,23 @@ def _batch_independent(subject: _Subject) -> None:
     detector, features = _begun(method), _batch(method)
     together = detector.predict(features)
     for row in range(len(features)):
-        rows = (None if tensor is None else tensor[row : row + 1] for tensor in (together.scores, together.maps))
+        scores, maps = (tensor if tensor is None else tensor[[row]] for tensor in (together.scores, together.maps))
         alone = detector.predict(_picture(features, row))
-        _same_prediction(alone, Prediction(*rows), f"picture {row} alone and in its batch", 1e-3)
+        _same_prediction(alone, Prediction(scores, maps), f"picture {row} alone and in its batch", 1e-3)
 
 
 def _seeded(subject: _Subject) -> None:
     method = subject.method()
-    features, predictions = _batch(method), []
+    features = _batch(method)
+
+    def trained() -> Prediction:
+        detector = _begun(method)
+        _learned(detector, features, steps=2)
+        return detector.predict(features)
+
     with _global_randomness_untouched():
-        for _ in range(2):
-            detector = _begun(method)
-            _learned(detector, features, steps=2)
-            predictions.append(detector.predict(features))
-    _same_prediction(*predictions, "two runs with one seed", 0.0)
+        one, other = trained(), trained()
+    _same_prediction(one, other, "two runs with one seed", 0.0)
 
 
 def _keeps_what_it_learned(subject: _Subject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
@@ -132,24 +132,32 @@ def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int]) -> Cell:
 
 def notes(rows: Sequence[Row]) -> list[str]:
     """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures."""
-    said: dict[str, None] = {}
+    said = dict.fromkeys(str(row.facts["note"]) for row in rows if row.facts.get("note"))
     for row in rows:
-        if row.facts.get("note"):
-            said[str(row.facts["note"])] = None
-        scores = row.facts.get("scores")
-        if scores:
-            curve = ", ".join(f"{k}: {value:.3f}" for k, value in scores.items())
-            stacks = " | ".join(", ".join(stack) for stack in row.facts["stacks"])
-            said[f"{row.method}: {len(row.facts['stacks'])} stack(s) of scores {{{curve}}}: {stacks}"] = None
+        if row.facts.get("scores"):
+            said[f"{row.method}, seed {row.seed}: {_curve(row.facts['scores'], row.facts['stacks'])}"] = None
+    reasons: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         for metric, reason in row.undefined.items():
-            about = "pixel metrics" if metric.startswith("pixel") else metric
-            said[f"{row.method}: {about} n/a on {row.test_on} {row.category}: {reason}"] = None
+            about = "pixel metrics" if metric.startswith("pixel") else "image metrics"
+            reasons.setdefault((row.method, f"{about} n/a: {reason}"), {})[f"{row.test_on} {row.category}"] = None
         if row.error:
-            said[f"{row.method}: failed on {row.test_on}: {row.error}"] = None
-        for name in (*row.facts.get("trained_left_out", ()), *row.facts.get("tested_left_out", ())):
-            said[f"left out: {name}"] = None
+            reasons.setdefault((row.method, f"failed: {row.error}"), {})[f"{row.test_on} {row.category}"] = None
+    places = {f"{row.test_on} {row.category}" for row in rows}
+    for (method, reason), where in reasons.items():
+        said[f"{method}, {'everywhere' if len(where) == len(places) else ', '.join(where)}: {reason}"] = None
+    for name in dict.fromkeys(
+        name for row in rows for name in (*row.facts.get("trained_left_out", ()), *row.facts.get("tested_left_out", ()))
+    ):
+        said[f"left out: {name}"] = None
     return list(said)
+
+
+def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:
+    """The score curve of a clustering and the stacks that were chosen."""
+    curve = ", ".join(f"{k}: {value:.3f}" for k, value in sorted(scores.items(), key=lambda item: int(item[0])))
+    named = "; ".join(" + ".join(stack) for stack in stacks)
+    return f"{len(stacks)} stack{'s' if len(stacks) > 1 else ''} ({named}); score by number of stacks {{{curve}}}"
 
 
 def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
@@ -166,7 +174,7 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
         if many:
             table.add_column("category", no_wrap=True)
         for name in summary.metrics:
-            table.add_column(name.replace("_", "\n", 1), justify="right")
+            table.add_column(name.replace("_", "\n"), justify="right")
         previous = summary.lines[0].category if summary.lines else ""
         for line in summary.lines:
             if line.category != previous:

@@ -90,7 +90,7 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         return _read(spec, datasets.create(spec), root, _name_of(root))
     reader = datasets.create(spec)
     root = _root_of(spec, reader, data_root, generated)
-    name = _name_of(root) if getattr(reader, "named_by_folder", False) else spec.name
+    name = _name_of(root) if getattr(reader, "named_by_folder", False) else getattr(reader, "name", spec.name)
     return _read(spec, reader, root, name)
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from stackclip.data.names import category_name
+from stackclip.data.names import CategoryNames
 from stackclip.errors import NotApplicable
 from stackclip.heads import Head, HeadRecipe
 from stackclip.methods.memory import PatchMemory
@@ -118,9 +118,10 @@ class PromptedDetector(nn.Module):
         self.strategy, self.select, self.recipe = method.strategy, method.select, method.recipe
         self.tower, self.encode, self.device = task.tower, task.encode, task.device
         self.class_names = task.class_names or pipeline.class_names
-        self.names = tuple(dict.fromkeys(self._name(category) for category in task.categories))
-        self.named_encode = _NamedEncode(task, {category: self._name(category) for category in task.categories})
-        self.groups = self.strategy.groups(self.names, self.named_encode)
+        self._name = CategoryNames(self.class_names)
+        name_of = {category: self._name(category) for category in task.categories}
+        names, encode = tuple(dict.fromkeys(name_of.values())), _NamedEncode(task, name_of)
+        self.groups = self.strategy.groups(names, encode)
         self._anchors: dict[tuple[str, bool], Tensor] = {}
         self.epochs, rate = pipeline.schedule(self.strategy, task.train_on)
         self.epochs = task.epochs if task.epochs is not None else self.epochs
@@ -140,7 +141,7 @@ class PromptedDetector(nn.Module):
             "head": pipeline.head,
             "selector": pipeline.select,
             "image_score": "text and transductive map maximum" if self.memory else "text",
-            **(explain(self.names, self.named_encode) if explain else {"stacks": [list(g) for g in self.groups]}),
+            **(explain(names, encode) if explain else {"stacks": [list(g) for g in self.groups]}),
         }
 
     def step(self, features: Features) -> Mapping[str, float]:
@@ -231,9 +232,6 @@ class PromptedDetector(nn.Module):
     def _stack_of(self, category: str) -> int:
         name = self._name(category)
         return next(index for index, group in enumerate(self.groups) if name in group)
-
-    def _name(self, category: str) -> str:
-        return category_name(category, style=self.class_names)
 
 
 NO_MAP = (

@@ -168,7 +168,7 @@ def test_any_flipped_bit_is_noticed(filled, samples, parts) -> None:
     truth = {part: filled.read(samples, part) for part in parts - {MASK}}
     for path in sorted(path for path in filled.folder.rglob("*.*") if path.name != "writer.lock"):
         data = path.read_bytes()
-        for position in random.choice(len(data), min(len(data), 250), replace=False):
+        for position in random.choice(len(data), min(len(data), 120), replace=False):
             flipped = bytearray(data)
             flipped[position] ^= 1 << random.integers(8)
             path.write_bytes(flipped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +67,7 @@ def _lit(body: Body, lamp: Lamp, edge: float) -> tuple[Field, Field]:
     facing = np.maximum(up - right * slope_x - down * slope_y, 0.0) / steep
     shade = 0.36 + (0.64 / up) * facing
     # The half vector between the light and the viewer, who looks straight down.
-    half = (2.0 + 2.0 * up) ** -0.5
+    half = 1.0 / math.sqrt(2.0 + 2.0 * up)
     mirror = np.maximum((up + 1.0) - right * slope_x - down * slope_y, 0.0) * half / steep
     for _ in range(4):
         mirror = mirror * mirror

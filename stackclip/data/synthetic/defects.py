@@ -311,14 +311,14 @@ _THREADS: tuple[Colour, ...] = ((0.10, 0.10, 0.13), (0.96, 0.95, 0.90), (0.75, 0
 
 def _fiber(body: Body, site: Site) -> Damage:
     x, y = 0.0, 0.0
-    heading, curl = between(site.rng, -math.pi, math.pi), between(site.rng, 0.08, 0.22)
+    heading, curl = between(site.rng, -math.pi, math.pi), between(site.rng, 0.02, 0.14)
     curl *= 1.0 if site.rng.random() < 0.5 else -1.0
     line: list[tuple[float, float, float]] = []
     steps = 30
     for step in range(steps):
         line.append((x, y, 0.017 if 0 < step < steps - 1 else 0.006))
-        curl += between(site.rng, -0.12, 0.12)
-        curl = max(-0.32, min(0.32, curl))
+        curl += between(site.rng, -0.14, 0.14)
+        curl = max(-0.27, min(0.27, curl))
         heading += curl
         cosine, sine = direction(heading)
         x, y = x + 0.036 * cosine, y + 0.036 * sine

@@ -168,10 +168,10 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field) -> _
 
 def _masked(damage: Damage, change: NDArray[np.int32]) -> NDArray[np.bool_]:
     seen = change > _VISIBLE
-    if damage.region is not None:
-        whole: NDArray[np.bool_] = seen | (damage.region > 0.5)
-        return whole
     reach = max(1, round(seen.shape[0] / 56))
+    if damage.region is not None:
+        seen |= damage.region > 0.5
+        reach = max(1, reach // 2)
     closed = ~_grown(~_grown(seen, reach), reach)
     filled: NDArray[np.bool_] = binary_fill_holes(closed | seen)
     return filled

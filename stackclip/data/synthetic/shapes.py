@@ -284,19 +284,19 @@ def _dress_cable(u: Field, v: Field, quirks: Quirks, distance: Field, edge: floa
     )
 
 
-_BRACKET_HOLES = ((-0.42, -0.46), (-0.42, -0.06), (0.08, 0.44), (0.48, 0.44))
+_BRACKET_HOLES = ((-0.37, -0.40), (-0.37, -0.03), (0.06, 0.39), (0.42, 0.39))
 
 
 def _bracket(u: Field, v: Field, quirks: Quirks) -> Field:
-    upright = _box(u + 0.42, v - 0.0, 0.23, 0.68, 0.05)
-    foot = _box(u - 0.02, v - 0.44, 0.67, 0.23, 0.05)
-    holes = either(*(length(u - x, v - y) for x, y in _BRACKET_HOLES)) - 0.085
+    upright = _box(u + 0.37, v, 0.21, 0.60, 0.05)
+    foot = _box(u - 0.02, v - 0.39, 0.60, 0.21, 0.05)
+    holes = either(*(length(u - x, v - y) for x, y in _BRACKET_HOLES)) - 0.08
     return both(_melt(upright, foot, 0.12), -holes)
 
 
 def _dress_bracket(u: Field, v: Field, quirks: Quirks, distance: Field, edge: float, contrast: Colour) -> Dress:
     holes = either(*(length(u - x, v - y) for x, y in _BRACKET_HOLES))
-    countersink = 0.55 * np.maximum(0.145 - holes, 0.0)
+    countersink = 0.55 * np.maximum(0.135 - holes, 0.0)
     return Dress(0.05 * dome(-distance / 0.05) - countersink)
 
 
