@@ -291,6 +291,7 @@ def bench(
     from stackclip.benchmarks.plan import Plan, check_overlap, needed
 
     _check_suffixes(outputs)
+    _check_methods(methods)
     plan = Plan(
         methods=methods,
         train_on=_open_datasets(workspace, train_on, data_root, ()),
@@ -305,7 +306,6 @@ def bench(
         executor=executor,
     )
     check_overlap(plan)
-    plan.check_names()
     tower = _load_tower(**tower_arguments)
     samples, parts = needed(plan, tower.spec)
     store = _store(workspace, tower)
@@ -325,9 +325,9 @@ def bench(
 
 
 @cli.command()
-@click.option("--methods", callback=_specs, default=(), help="Only these.")
-@click.option("--train-on", callback=_specs, default=(), help="Only rows trained on these.")
-@click.option("--test-on", callback=_specs, default=(), help="Only rows tested on these.")
+@click.option("--methods", callback=_specs, default="", help="Only these.")
+@click.option("--train-on", callback=_specs, default="", help="Only rows trained on these.")
+@click.option("--test-on", callback=_specs, default="", help="Only rows tested on these.")
 @click.option("--seeds", callback=_numbers, help="Only these.")
 @click.option("--per-category", is_flag=True)
 @click.option("-o", "--output", "outputs", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
@@ -356,6 +356,7 @@ def report(
         and (not test_on or row.test_on in test_on)
         and (seeds is None or row.seed in seeds)
     ]
+    rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
     for tower in dict.fromkeys((row.facts.get("tower"), row.facts.get("features")) for row in rows):
@@ -520,6 +521,14 @@ def _open_datasets(
     if not opened:
         raise UsageError(f"none of {', '.join(names)} has a category {', '.join(categories)}")
     return tuple(opened)
+
+
+def _check_methods(names: Sequence[str]) -> None:
+    """Raise UsageError for a method or option that does not exist, before any work is done."""
+    from stackclip.methods import resolve
+
+    for name in names:
+        resolve(name)
 
 
 def _load_tower(**arguments: Any) -> Tower:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,8 @@ from stackclip.registry import Component, Shelf, problems
 
 __all__ = ["Bars", "component_page", "duration", "errors", "output", "set_up_logging", "shelf_table", "size"]
 
-output = Console(soft_wrap=False)
+WIDTH_ELSEWHERE = 160  # of a table that goes into a file or a pipe
+output = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_ELSEWHERE)
 errors = Console(stderr=True, soft_wrap=True)
 logger = logging.getLogger("stackclip")
 SECONDS_BETWEEN_LINES = 5.0

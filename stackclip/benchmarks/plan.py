@@ -9,7 +9,7 @@ import numpy as np
 from stackclip.data import Dataset
 from stackclip.errors import CategoryOverlap, UsageError
 from stackclip.methods import Method, resolve
-from stackclip.registry import Spec, executors
+from stackclip.registry import Spec
 from stackclip.types import MASK, NORMAL, Part, Sample, TowerSpec
 
 __all__ = ["Plan", "check_overlap", "needed"]
@@ -40,11 +40,6 @@ class Plan:
     def resolved(self) -> dict[str, Method]:
         """The methods by their specs, in the order given; a spec given twice counts once."""
         return {str(Spec.parse(text)): resolve(text) for text in self.methods}
-
-    def check_names(self) -> None:
-        """Raise UsageError for a method or option that does not exist, before any work is done."""
-        _ = self.resolved
-        executors.find(Spec.parse(self.executor).name)
 
     def shots_of(self, dataset: Dataset, category: str, seed: int) -> tuple[Sample, ...]:
         """The normal training pictures shown of a category: drawn by the seed, without replacement."""

@@ -162,19 +162,20 @@ def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:
 
 def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
     """Tables for a terminal: best bold, second underlined."""
-    from rich.markup import escape
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     tables = []
     for summary in summaries:
-        table = Table(title=escape(summary.title), title_justify="left", title_style="bold", header_style="dim")
+        title = Text(summary.title, "bold")
+        table = Table(title=title, title_justify="left", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
         table.add_column("method", no_wrap=True)
         many = len({line.category for line in summary.lines}) > 1
         if many:
             table.add_column("category", no_wrap=True)
         for name in summary.metrics:
-            table.add_column(name.replace("_", "\n"), justify="right")
+            table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
         previous = summary.lines[0].category if summary.lines else ""
         for line in summary.lines:
             if line.category != previous:

@@ -37,7 +37,7 @@ from stackclip.types import ANOMALOUS, NORMAL
 
 PATTERN_NAMES, SHAPE_NAMES, KINDS = tuple(PATTERNS), tuple(SHAPES), tuple(DEFECTS)
 
-DIGEST = "50162b4ad22dfaff4cbb60dc122e895fdc01e31762410f541250d1bf8ff14ad2"
+DIGEST = "c335efa805fd3d2667bc445b17c3c355fee31accf8ab4cde96370f33bd06b0ea"
 DIGEST_OF_A_FEW = """
 import hashlib
 from stackclip.data.synthetic import DEFECTS, PATTERNS, SHAPES, draw_pair

@@ -203,7 +203,7 @@ def _dent(body: Body, site: Site) -> Damage:
     dented = replace(
         body,
         height=body.height - 0.95 * radius * bowl,
-        colour=body.colour * (1.0 - 0.28 * bowl),
+        colour=body.colour * (1.0 - 0.42 * bowl),
         gloss=body.gloss + 0.7 * bowl,
     )
     return Damage(dented, _on(body, soft(bowl, 0.0, 0.16), site.edge))

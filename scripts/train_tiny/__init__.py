@@ -1,0 +1,1 @@
+"""Training of the embedded tower `stackclip-tiny` on generated pictures."""

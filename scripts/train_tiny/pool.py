@@ -1,0 +1,122 @@
+"""The pool: pairs of generated pictures on disk, drawn once by other processes and read while they still draw."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackclip.data.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, categories_of, draw_pair, kinds_of
+
+__all__ = ["CHUNK", "NAMES", "Pool", "draw_chunk", "drawing"]
+
+CHUNK = 500  # pairs in a folder: about 44 MB at 112 pixels
+NAMES = tuple(tuple(names) for names in (PATTERNS, SHAPES, COLOURS, DEFECTS))
+"""The words that the four columns of the labels count."""
+_ARRAYS = ("pictures", "masks", "labels")
+_PATIENCE = 0.5  # seconds between two looks for a chunk that is being drawn
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The chunks below a folder; pair `i` lies in chunk `i // CHUNK` and follows from `seed` and `i` alone."""
+
+    folder: Path
+    size: int
+    seed: int
+
+    @cached_property
+    def _open(self) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
+        return {}
+
+    def read(
+        self, indices: NDArray[np.int64]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8]]:
+        """Pictures (N, 2, S, S, 3) good and defective, masks (N, S, S), labels (N, 4) of pattern, shape, colour, kind.
+
+        Waits for a chunk that is not there yet.
+        """
+        rows = [(self._chunk(int(index) // CHUNK), int(index) % CHUNK) for index in indices]
+        pictures, packed, labels = (np.stack([arrays[which][at] for arrays, at in rows]) for which in range(3))
+        return pictures, np.unpackbits(packed, axis=-1, count=self.size).astype(bool), labels
+
+    def _chunk(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        if number not in self._open:
+            place = self.folder / _folder_name(self, number)
+            while not place.is_dir():
+                time.sleep(_PATIENCE)
+            pictures, masks, labels = (np.load(place / f"{name}.npy", mmap_mode="r") for name in _ARRAYS)
+            self._open[number] = pictures, masks, labels
+        return self._open[number]
+
+
+@contextmanager
+def drawing(pool: Pool, pairs: int, *, workers: int) -> Iterator[None]:
+    """Let `workers` processes draw the first `pairs` of a pool, in order, while the block runs.
+
+    Chunks that are there stay. With no workers they are drawn before the block begins.
+    """
+    numbers = [n for n in range(-(-pairs // CHUNK)) if not (pool.folder / _folder_name(pool, n)).is_dir()]
+    pool.folder.mkdir(parents=True, exist_ok=True)
+    if not workers:
+        for number in numbers:
+            draw_chunk(pool, number)
+        yield
+        return
+    spawn = multiprocessing.get_context("spawn")
+    shares = [numbers[first::workers] for first in range(workers)]
+    processes = [spawn.Process(target=_draw_all, args=(pool, share), daemon=True) for share in shares if share]
+    for process in processes:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.terminate()
+            process.join()
+
+
+def draw_chunk(pool: Pool, number: int) -> Path:
+    """Draw one chunk, of training categories and kinds alone, and give it its name when it is whole."""
+    categories, kinds = categories_of("training"), kinds_of("training")
+    side = pool.size
+    pictures = np.empty((CHUNK, 2, side, side, 3), np.uint8)
+    masks = np.empty((CHUNK, side, -(-side // 8)), np.uint8)
+    labels = np.empty((CHUNK, 4), np.uint8)
+    for row in range(CHUNK):
+        draws = np.random.default_rng((pool.seed, number * CHUNK + row))
+        category, kind = categories[draws.integers(len(categories))], kinds[draws.integers(len(kinds))]
+        pair = draw_pair(category, kind, seed=int(draws.integers(2**53)), size=side)
+        pictures[row] = pair.good, pair.defective
+        masks[row] = np.packbits(pair.mask, axis=-1)
+        words = pair.pattern, pair.shape, pair.colour, pair.defect
+        labels[row] = [names.index(word) for names, word in zip(NAMES, words, strict=True)]
+    place = pool.folder / _folder_name(pool, number)
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    draft.mkdir()
+    try:
+        for name, array in zip(_ARRAYS, (pictures, masks, labels), strict=True):
+            np.save(draft / f"{name}.npy", array)
+        draft.rename(place)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return place
+
+
+def _draw_all(pool: Pool, numbers: list[int]) -> None:
+    os.nice(5)
+    for number in numbers:
+        draw_chunk(pool, number)
+
+
+def _folder_name(pool: Pool, number: int) -> str:
+    return f"{pool.size}px-seed{pool.seed}-{number:05}"
