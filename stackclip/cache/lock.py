@@ -38,7 +38,7 @@ class WriterLock:
             if not _try_lock(self._descriptor):
                 raise StoreLocked(f"{path.parent} is being written to by {_holder(path)}: wait until it is done")
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, _me(), 0) if hasattr(os, "pwrite") else os.write(self._descriptor, _me())
+            os.write(self._descriptor, _me())
         except OSError as error:
             os.close(self._descriptor)
             raise StoreError(f"cannot lock {path}: {error.strerror}") from None

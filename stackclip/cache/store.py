@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import re
@@ -77,13 +78,13 @@ class _Segment:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
-        self._offsets: dict[Part, NDArray[np.uint64]] | None = None
+        self._seen: tuple[int, ...] = ()
+        self._offsets: dict[Part, NDArray[np.uint64]] = {}
         self._checked: set[tuple[Part, int]] = set()
-        self._process = os.getpid()
 
     def read(self, part: Part, rows: Iterable[tuple[_Place, str]], into: Sequence[NDArray[Any]]) -> None:
         """Fill `into` with dense rows; raises CorruptStore naming the segment and the picture."""
-        extent = self._extent(part)
+        extent = self.manifest.extents[part]
         step = extent.size // extent.shape[0]
         with self._opened() as file:
             for (place, key), array in zip(rows, into, strict=True):
@@ -91,28 +92,31 @@ class _Segment:
 
     def read_runs(self, part: Part, place: _Place, key: str) -> Runs:
         """The runs (R, 3) of one mask; raises CorruptStore."""
-        extent = self._extent(part)
-        offsets = (self._offsets or {})[part]
-        start, stop = int(offsets[place.row]), int(offsets[place.row + 1])
-        runs = np.empty((stop - start, 3), np.dtype("<u4"))
         with self._opened() as file:
-            self._fill(file, extent.offset + start * runs.itemsize * 3, runs, part=part, place=place, key=key)
+            start, stop = (int(offset) for offset in self._offsets[part][place.row : place.row + 2])
+            runs = np.empty((stop - start, 3), np.dtype("<u4"))
+            offset = self.manifest.extents[part].offset + start * runs.itemsize * 3
+            self._fill(file, offset, runs, part=part, place=place, key=key)
         return runs
 
-    def _extent(self, part: Part) -> Any:
-        if self._process != os.getpid():  # after a fork: this process has read nothing yet
-            self._offsets, self._checked, self._process = None, set(), os.getpid()
-        if self._offsets is None:
-            self._offsets = run_offsets(self.path, self.manifest)
-        return self.manifest.extents[part]
-
-    def _opened(self) -> Any:
+    def _opened(self) -> io.FileIO:
+        """Open the file; what was checked counts only in the process that did it, and for the file as it was then."""
         try:
-            return self.path.open("rb", buffering=0)
+            file = io.FileIO(self.path)
+            facts = os.fstat(file.fileno())
         except OSError as error:
             raise CorruptStore(f"{self.path}: {error.strerror}") from None
+        seen = (os.getpid(), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        if seen != self._seen:
+            try:
+                self._offsets, self._checked = run_offsets(self.path, self.manifest), set()
+            except CorruptStore:
+                file.close()
+                raise
+            self._seen = seen
+        return file
 
-    def _fill(self, file: Any, offset: int, array: NDArray[Any], *, part: Part, place: _Place, key: str) -> None:
+    def _fill(self, file: io.FileIO, offset: int, array: NDArray[Any], *, part: Part, place: _Place, key: str) -> None:
         try:
             read_exactly(file, offset, array)
         except OSError as error:
@@ -148,7 +152,7 @@ class Store:
         FingerprintMismatch naming each input that differs.
         """
         facts = folder / "store.json"
-        if not facts.exists():
+        if not _is_there(facts):
             raise StoreError(f"{folder} is no feature store: it has no store.json. Run: stackclip cache-features")
         try:
             content = read_sealed(facts)
@@ -176,7 +180,7 @@ class Store:
         `recorded` (library versions, device) is kept for the reader and decides nothing.
         """
         folder = parent / folder_name(fingerprint)
-        if not (folder / "store.json").exists():
+        if not _is_there(folder / "store.json"):
             make_folder(folder / "segments")
             content = {
                 "format": FORMAT,
@@ -222,18 +226,12 @@ class Store:
     def refresh(self) -> None:
         """See what other processes committed, or dropped, since the store was opened."""
         with self._lock:
-            try:
-                names = os.listdir(self.folder / "segments")  # noqa: PTH208 -- names are enough, and fast
-            except FileNotFoundError:
-                names = []
-            except OSError as error:
-                raise StoreError(f"cannot read {self.folder / 'segments'}: {error.strerror}") from None
-            paths = [self.folder / "segments" / name for name in names if re.fullmatch(r"\d{6,}\.json", name)]
-            if not {*self._segments, *self._problems} <= {*paths}:
-                self._forget_all()
-            for path in sorted(paths, key=lambda path: int(path.stem)):
-                if path not in self._segments and path not in self._problems:
-                    self._open_segment(path)
+            found = self._manifests()
+            if any(found.get(path) != known for path, known in self._known.items()):
+                self._forget_all()  # some are gone, or others took their names
+            for path in sorted(found.keys() - self._known.keys(), key=lambda path: int(path.stem)):
+                self._known[path] = found[path]
+                self._open_segment(path)
 
     def source(self, sample: Sample, part: Part = CLS) -> Source:
         """Name the content of the sample's picture (or of its mask, for a mask part).
@@ -390,7 +388,24 @@ class Store:
             self.refresh()
         return problems
 
+    def _manifests(self) -> dict[Path, tuple[int, ...]]:
+        """The manifests that are there now, each with what changes when another file takes its name."""
+        found = {}
+        try:
+            with os.scandir(self.folder / "segments") as entries:
+                for entry in entries:
+                    if re.fullmatch(r"\d{6,}\.json", entry.name):
+                        with suppress(FileNotFoundError):  # dropped by a repair while we looked
+                            facts = entry.stat()
+                            found[Path(entry.path)] = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StoreError(f"cannot read {self.folder / 'segments'}: {error.strerror}") from None
+        return found
+
     def _forget_all(self) -> None:
+        self._known: dict[Path, tuple[int, ...]] = {}
         self._segments: dict[Path, _Segment] = {}
         self._problems: dict[Path, Problem] = {}
         self._places: dict[str, dict[Part, _Place]] = {}
@@ -491,7 +506,17 @@ class Store:
 def find_store(parent: Path, fingerprint: Mapping[str, Any]) -> Store | None:
     """The store of this fingerprint below `parent`, or None; raises what `Store.open` raises."""
     folder = parent / folder_name(fingerprint)
-    return Store.open(folder, fingerprint=fingerprint) if (folder / "store.json").exists() else None
+    return Store.open(folder, fingerprint=fingerprint) if _is_there(folder / "store.json") else None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+    return True
 
 
 def stores_in(parent: Path) -> tuple[Path, ...]:
