@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -314,7 +314,8 @@ def bench(
         _say_plan(workspace, tower, samples, parts)
     elif overwrite != "never" and store.lacking(samples, parts):
         if cached_only:
-            raise _missing(store, samples, parts, methods)
+            texts = zip((*train_on, *test_on), (*plan.train_on, *plan.test_on), strict=False)
+            raise _missing(store, samples, parts, {dataset.name: text for text, dataset in texts})
         failed = _encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
         store.refresh()
     rows = _run(workspace, plan, tower, store, overwrite="never" if dry_run else overwrite)
@@ -612,14 +613,27 @@ def _say_note(tower: Tower) -> None:
         click.echo(f"note: {tower.spec.note}", err=True)
 
 
-def _missing(store: Store, samples: Sequence[Sample], parts: frozenset[Part], methods: Sequence[str]) -> MissingParts:
+def _missing(store: Store, samples: Sequence[Sample], parts: frozenset[Part], typed: Mapping[str, str]) -> MissingParts:
+    """The error of a bench that may not encode; `typed` says what each data set was called on the command line."""
     lacking = store.lacking(samples, parts)
-    sample, missing = lacking[0]
-    named = ", ".join(str(part) for part in sorted(missing))
-    return MissingParts(
-        f"{sample.dataset} {sample.split} lacks {named} of {len(lacking)} pictures. "
-        f"Run: stackclip cache-features --methods {','.join(methods)} --dataset {sample.dataset}"
-    )
+    named = ", ".join(str(part) for part in sorted(frozenset[Any]().union(*(missing for _, missing in lacking))))
+    datasets = list(dict.fromkeys(sample.dataset for sample, _ in lacking))
+    splits = {sample.split for sample, _ in lacking}
+    words = ["stackclip", "cache-features", *(f"--dataset '{typed[name]}'" for name in datasets)]
+    words += [] if splits == {"test"} else ["--split all"]
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") == click.core.ParameterSource.COMMANDLINE
+        if given and parameter.name in _SAID_AGAIN:
+            value = context.params[parameter.name]
+            words.append(f"{parameter.opts[-1]} '{','.join(map(str, value)) if isinstance(value, tuple) else value}'")
+    return MissingParts(f"{', '.join(datasets)}: {len(lacking)} pictures lack {named}. Run: {' '.join(words)}")
+
+
+_SAID_AGAIN = (
+    *("methods", "data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
+    *("device", "precision"),
+)
 
 
 def _run(workspace: Workspace, plan: Plan, tower: Tower, store: Store, *, overwrite: Overwrite) -> list[Row]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from blake3 import blake3
@@ -102,14 +103,14 @@ def run_offsets(path: Path, manifest: Manifest) -> dict[Part, NDArray[np.uint64]
     return offsets
 
 
-def read_exactly(file: BinaryIO | io.RawIOBase, offset: int, into: NDArray[Any]) -> NDArray[Any]:
+def read_exactly(file: io.RawIOBase, offset: int, into: NDArray[Any]) -> NDArray[Any]:
     """Fill a contiguous array from an unbuffered file; raises OSError where the file ends before."""
     view, done = _bytes_of(into), 0
     file.seek(offset)
     while done < len(view):
-        count = file.readinto(view[done:])  # type: ignore[union-attr]  # BinaryIO of an unbuffered file has it
+        count = file.readinto(view[done:])
         if not count:
-            raise OSError(5, f"ends {len(view) - done} bytes early")
+            raise OSError(errno.EIO, f"ends {len(view) - done} bytes early")
         done += count
     return into
 

@@ -106,7 +106,7 @@ class _Segment:
             facts = os.fstat(file.fileno())
         except OSError as error:
             raise CorruptStore(f"{self.path}: {error.strerror}") from None
-        seen = (os.getpid(), facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        seen = (os.getpid(), *_signature(facts))
         if seen != self._seen:
             try:
                 self._offsets, self._checked = run_offsets(self.path, self.manifest), set()
@@ -346,7 +346,7 @@ class Store:
                 self.spec,
                 sealer=sealer,
                 held=self._has,
-                committed=self._adopt,
+                committed=self._committed,
                 on_sealed=on_sealed,
                 seal_bytes=seal_bytes,
                 seal_seconds=seal_seconds,
@@ -396,8 +396,7 @@ class Store:
                 for entry in entries:
                     if re.fullmatch(r"\d{6,}\.json", entry.name):
                         with suppress(FileNotFoundError):  # dropped by a repair while we looked
-                            facts = entry.stat()
-                            found[Path(entry.path)] = (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+                            found[Path(entry.path)] = _signature(entry.stat())
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -431,11 +430,18 @@ class Store:
         else:
             self._adopt(path, manifest)
 
+    def _committed(self, path: Path, manifest: Manifest) -> None:
+        """Take in a segment that this process has just written."""
+        manifest_path = path.with_suffix(".json")
+        with self._lock:
+            self._known[manifest_path] = _signature(manifest_path.stat())
+            self._adopt(manifest_path, manifest)
+
     def _adopt(self, path: Path, manifest: Manifest) -> None:
         """Make a committed segment's records findable; those of later segments win."""
         with self._lock:
             segment = _Segment(path.with_suffix(".h5"), manifest)
-            self._segments[path.with_suffix(".json")] = segment
+            self._segments[path] = segment
             self._remember_sources(manifest)
             rows: dict[Part, int] = dict.fromkeys(manifest.extents, 0)
             for record in manifest.records:
@@ -507,6 +513,11 @@ def find_store(parent: Path, fingerprint: Mapping[str, Any]) -> Store | None:
     """The store of this fingerprint below `parent`, or None; raises what `Store.open` raises."""
     folder = parent / folder_name(fingerprint)
     return Store.open(folder, fingerprint=fingerprint) if _is_there(folder / "store.json") else None
+
+
+def _signature(facts: os.stat_result) -> tuple[int, ...]:
+    """What is different when another file has taken the name."""
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _is_there(path: Path) -> bool:

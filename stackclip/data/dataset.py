@@ -23,9 +23,10 @@ _NAMES_SHOWN = 20
 class Reader(Protocol):
     """What stands on the shelf `datasets`; its keyword-only arguments are the options.
 
-    It may also have `title` (the layout, for the finding), `source` (licence and origin), `folders` (other names that
-    its folder usually has), `recognises(root)`, `named_by_folder` (the folder's name is the data set's), and
-    `generate(folder)`, which writes the pictures unless they are there and returns their root.
+    It may also have `name` (of the data set; else its registered one), `title` (the layout, for the finding), `source`
+    (licence and origin), `folders` (other names that its folder usually has), `recognises(root)`, `named_by_folder`
+    (the folder's name is the data set's), and `generate(folder)`, which writes the pictures unless they are there and
+    returns their root.
     """
 
     tree: str

@@ -112,7 +112,7 @@ class Shelf:
         if found:
             return found[0]
         for problem in problems():
-            if problem.name == name and problem.shelf in ("", self.kind):
+            if name in (problem.name, problem.name.replace("_", "-")) and problem.shelf in ("", self.kind):
                 raise BrokenPlugin(f"{self._one} {problem}")
         raise UnknownComponent(
             f"no {self._one} is named {name!r}{did_you_mean(name, self.names())}; see: stackclip list {self.kind}"
@@ -137,8 +137,12 @@ class Shelf:
 
     def _load(self) -> None:
         if not self._home_loaded:
-            self._home_loaded = True
-            _import_tree(self.home)
+            self._home_loaded = True  # before the import: what it imports may ask this shelf
+            try:
+                _import_tree(self.home)
+            except BaseException:
+                self._home_loaded = False
+                raise
         _load_workspace()
 
     def _load_entry_points(self, name: str) -> None:
@@ -146,8 +150,7 @@ class Shelf:
             if point in _loaded_points:
                 continue
             _loaded_points.add(point)
-            distribution = point.dist.name if point.dist else "an unnamed distribution"
-            source = f"{distribution}, {point.value}"
+            source = f"{_distribution_name(point.dist)}, {point.value}"
             try:
                 factory = point.load()
             except (Exception, SystemExit) as error:
@@ -220,9 +223,9 @@ def _entry_points(kind: str) -> dict[str, list[importlib.metadata.EntryPoint]]:
     return _points.get(kind, {})
 
 
-def _distribution_name(distribution: importlib.metadata.Distribution) -> str:
+def _distribution_name(distribution: importlib.metadata.Distribution | None) -> str:
     try:
-        return distribution.metadata["Name"] or "an unnamed distribution"
+        return (distribution and distribution.metadata["Name"]) or "an unnamed distribution"
     except Exception:
         return "an unnamed distribution"
 
@@ -263,8 +266,9 @@ def _shown(file: Path) -> str:
 
 def forget(shelves: Iterable[Shelf]) -> None:
     """Drop what came from workspaces and entry points, and read them anew at the next look-up (for tests)."""
-    global _points
+    global _points, _workspace_loaded
     _points = None
+    _workspace_loaded = _workspace is None
     _problems.clear()
     _loaded_points.clear()
     for shelf in shelves:

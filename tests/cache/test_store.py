@@ -305,6 +305,23 @@ def test_a_reader_sees_what_another_process_commits_and_drops(store, samples, to
     assert len(reader.lacking(samples, parts)) == 6
 
 
+def test_a_segment_that_took_the_name_of_a_dropped_one_is_not_read_as_that_one(
+    filled, samples, tower, make_samples, tmp_path, new_store
+) -> None:
+    reader = new_store()
+    reader.read(samples, CLS)  # and so every row is checked
+    for path in (filled.folder / "segments").iterdir():
+        path.unlink()
+    others = make_samples(6, root=tmp_path / "others", dataset="others", seed=1)
+    extract(new_store(), tower, others, {CLS, patch(1), patch(2)})
+    assert (filled.folder / "segments" / "000001.h5").exists()
+    with pytest.raises(CorruptStore):
+        reader.read(samples, CLS)
+    reader.refresh()
+    np.testing.assert_array_equal(reader.read(others, CLS), expected(tower, others, CLS))
+    assert len(reader.lacking(samples, {CLS})) == 6
+
+
 def test_a_store_knows_its_size_and_its_neighbours(filled, tmp_path, parts, spec) -> None:
     assert filled.size_bytes == (filled.folder / "segments" / "000001.h5").stat().st_size
     assert (len(filled), filled.parts) == (6, parts)

@@ -37,6 +37,7 @@ class Synthetic:
     Raises BadOption for numbers out of range.
     """
 
+    title = "generated pictures in MVTec-AD layout"
     tree = """\
 ROOT/                               made by the generator
   woven-bottle/                     PATTERN-SHAPE
@@ -68,6 +69,7 @@ ROOT/                               made by the generator
         ):
             if not low <= value <= high:
                 raise BadOption(f"synthetic[part={part}]: {name}={value} is not in {low} to {high}")
+        self.name = f"synthetic-{part}"
         self.part = part
         self.size = size
         self.categories = spread(part, categories)

@@ -1,0 +1,97 @@
+"""The losses against the released code's values and gradients, against autograd, and by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stackclip.ops.losses import FOCAL_GAMMA, FOCAL_SMOOTH, dice_loss, focal_loss
+from stackclip.types import ANOMALOUS, NORMAL
+
+
+@pytest.fixture(scope="module")
+def released(shared: Path) -> dict[str, Tensor]:
+    """`loss.*` of the released code: two-channel logits (3, 2, 24, 24), the mask, losses and their gradients."""
+    with np.load(shared / "reference" / "golden" / "metrics.npz") as arrays:
+        return {
+            name.removeprefix("loss."): torch.from_numpy(np.array(arrays[name]))
+            for name in arrays.files
+            if name.startswith("loss.")
+        }
+
+
+def difference(logits: Tensor) -> Tensor:
+    return logits[:, ANOMALOUS] - logits[:, NORMAL]
+
+
+def test_the_focal_loss_and_its_gradient_are_those_of_the_released_code(released: dict[str, Tensor]):
+    logits = released["logits"].clone().requires_grad_()
+    loss = focal_loss(difference(logits), released["gt"])
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), released["focal"], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(logits.grad, released["grad_focal"], atol=1e-8, rtol=1e-3)
+
+
+@pytest.mark.parametrize("side", ["abnormal", "normal"])
+def test_the_dice_loss_and_its_gradient_are_those_of_the_released_code(released: dict[str, Tensor], side: str):
+    logits = released["logits"].clone().requires_grad_()
+    sign, mask = (1, released["gt"]) if side == "abnormal" else (-1, 1 - released["gt"])
+    loss = dice_loss(torch.sigmoid(sign * difference(logits)), mask)
+    loss.backward()
+    torch.testing.assert_close(loss.detach(), released[f"dice_{side}"], atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(logits.grad, released[f"grad_dice_{side}"], atol=1e-8, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "sign"), [("focal_hard_right", 1), ("focal_hard_wrong", -1)])
+def test_certain_pixels_cost_what_they_cost_in_the_released_code(released: dict[str, Tensor], name: str, sign: int):
+    mask = torch.tensor([[[0, 1], [1, 0]]])
+    loss = focal_loss(sign * 1e4 * (2.0 * mask - 1), mask)
+    torch.testing.assert_close(loss, released[name], atol=1e-9, rtol=1e-4)
+
+
+def test_one_pixel_by_hand():
+    probability = 1 / (1 + math.exp(-0.4))
+    smoothed = (1 - FOCAL_SMOOTH) * probability + FOCAL_SMOOTH * (1 - probability) + FOCAL_SMOOTH
+    wanted = -((1 - smoothed) ** FOCAL_GAMMA) * math.log(smoothed)
+    for logit, label in ((0.4, 1), (-0.4, 0)):  # both classes count alike
+        loss = focal_loss(torch.full((1, 1, 1), logit, dtype=torch.float64), torch.full((1, 1, 1), label))
+        assert float(loss) == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1.0, 50.0, 1e3, 1e30])
+def test_gradients_stay_finite_however_certain_the_map_is(size: float):
+    logits = (size * torch.tensor([[[-1.0, 1.0], [1.0, -1.0]]])).requires_grad_()
+    mask = torch.tensor([[[0, 1], [0, 1]]])
+    (focal_loss(logits, mask) + dice_loss(torch.sigmoid(logits), mask)).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_both_losses_have_the_gradients_of_their_formulas():
+    draws = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 5, dtype=torch.float64, generator=draws, requires_grad=True)
+    mask = (torch.rand(2, 5, 5, generator=draws) < 0.3).to(torch.uint8)
+    assert torch.autograd.gradcheck(lambda x: focal_loss(x, mask), logits)
+    assert torch.autograd.gradcheck(lambda x: dice_loss(torch.sigmoid(x), mask), logits)
+
+
+def test_dice_by_hand():
+    probability = torch.tensor([[[0.5, 0.0], [1.0, 0.5]], [[0.0, 0.0], [0.0, 0.0]]])
+    mask = torch.tensor([[[0, 0], [1, 1]], [[0, 0], [0, 0]]])
+    first = 1 - (2 * 1.5 + 1) / (2 + 2 + 1)
+    second = 0.0  # a normal picture with an empty map
+    assert float(dice_loss(probability, mask)) == pytest.approx((first + second) / 2)
+
+
+def test_a_map_nearer_to_the_mask_costs_less():
+    mask = torch.zeros(1, 6, 6)
+    mask[0, 2:4, 2:4] = 1
+    costs = []
+    for size in (-3.0, -1.0, 0.0, 1.0, 3.0):
+        logits = size * (2 * mask - 1)
+        costs.append(float(focal_loss(logits, mask) + dice_loss(torch.sigmoid(logits), mask)))
+    assert costs == sorted(costs, reverse=True)
