@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import signal
 import sys
 import time
@@ -18,9 +20,9 @@ from stackclip.errors import MissingParts, PictureError, StackclipError, UsageEr
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.plan import Plan
-    from stackclip.benchmarks.runner import Overwrite
+    from stackclip.benchmarks.runner import Bench, Overwrite
     from stackclip.cache import Store
-    from stackclip.clip import TextEncoder, Tower
+    from stackclip.clip import Tower
     from stackclip.data import Dataset
     from stackclip.types import Part, Row, Sample
     from stackclip.workspace import Workspace
@@ -31,6 +33,7 @@ DEFAULT_BACKBONE = "random-vit-8"
 TRAINING, TESTED = "synthetic[part=training]", "synthetic[part=combinations]"
 PROMPT_METHODS = "stacked,fuzzy,precise,april-gan"
 FAILED_SOME = 3
+logger = logging.getLogger("stackclip")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -50,10 +53,15 @@ class _Group(click.Group):
             with _signals():
                 return super().invoke(ctx)
         except StackclipError as error:
-            click.echo(f"Error: {error}", err=True)
+            logger.error("Error: %s", error)
             ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise
+            logger.error("Error: %s: %s", error.filename, error.strerror)
+            ctx.exit(1)
         except KeyboardInterrupt as stop:
-            click.echo("interrupted; what was finished is kept: run the same command again to go on", err=True)
+            logger.error("interrupted; what was finished is kept: run the same command again to go on")
             ctx.exit(stop.code if isinstance(stop, _Stopped) else 128 + signal.SIGINT)
 
 
@@ -318,10 +326,71 @@ def bench(
             raise _missing(store, samples, parts, {dataset.name: text for text, dataset in texts})
         failed = _encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
         store.refresh()
-    rows = _run(workspace, plan, tower, store, overwrite="never" if dry_run else overwrite)
+    rows = _run(workspace, plan, tower, overwrite="never" if dry_run else overwrite)
     _show(rows, tower, per_category=per_category, as_json=as_json)
     _write(rows, outputs, per_category=per_category)
     if failed or any(row.error for row in rows) or any(_left_out(row) for row in rows):
+        sys.exit(FAILED_SOME)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--object", "object_name", required=True, help="What the pictures show, in words: 'metal plate'.")
+@click.option("--methods", callback=_specs, default="stackclip", show_default=True)
+@click.option("--train-on", callback=_specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
+@click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data sets.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="predictions",
+    show_default=True,
+    help="Folder for scores.csv and the heat maps.",
+)
+@tower_options
+@encode_options
+@click.pass_obj
+def predict(
+    workspace: Workspace,
+    /,
+    folder: Path,
+    object_name: str,
+    methods: tuple[str, ...],
+    train_on: tuple[str, ...],
+    seed: int,
+    epochs: int | None,
+    data_root: Path | None,
+    output: Path,
+    encode_batch_size: int,
+    num_workers: int,
+    **tower_arguments: Any,
+) -> None:
+    """Find defects in your own pictures: a score for each, and heat maps on one common scale.
+
+    FOLDER needs no masks and no labels. The methods train on other data sets; nothing is learned from FOLDER.
+    """
+    from dataclasses import replace
+
+    from stackclip.benchmarks.plan import Plan, needed
+    from stackclip.benchmarks.predictions import predict_all, write_predictions
+
+    _check_methods(methods)
+    [opened] = _open_datasets(workspace, [str(folder)], None, ())
+    shown = [replace(sample, category=object_name, split="test") for sample in opened.samples]
+    own = replace(opened, samples=tuple(shown))
+    training = _open_datasets(workspace, train_on, data_root, ())
+    plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs)
+    tower = _load_tower(**tower_arguments)
+    samples, parts = needed(plan, tower.spec)
+    failed = _encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
+    with _bench(workspace, plan, tower) as run:
+        predictions = predict_all(run, own.samples, seed=seed)
+    for line in write_predictions(predictions, output):
+        click.echo(line)
+    _say_note(tower)
+    if failed:
         sys.exit(FAILED_SOME)
 
 
@@ -517,7 +586,7 @@ def _open_datasets(
             dataset.select(categories=categories)
         if categories and not chosen:
             continue
-        click.echo(dataset.finding, err=True)
+        logger.info("%s", dataset.finding)
         opened.append(dataset.select(categories=chosen) if categories else dataset)
     if not opened:
         raise UsageError(f"none of {', '.join(names)} has a category {', '.join(categories)}")
@@ -583,13 +652,13 @@ def _encode(
         )
     store.refresh()
     for failure in done.failed:
-        click.echo(f"failed: {failure}", err=True)
+        logger.error("failed: %s", failure)
     rate = f", {done.encoded / done.seconds:.0f} pictures/s" if done.encoded and done.seconds else ""
-    click.echo(
+    logger.info(
+        "%s",
         f"encoded {done.encoded} pictures in {duration(done.seconds)}{rate}; {done.already_there} were there already"
         + (f"; {len(done.failed)} failed" if done.failed else "")
         + f"; the store holds {len(store)} pictures, {size(store.size_bytes)}, in {done.folder}",
-        err=True,
     )
     _say_note(tower)
     return done.failed
@@ -610,7 +679,7 @@ def _say_plan(workspace: Workspace, tower: Tower, samples: Sequence[Sample], par
 
 def _say_note(tower: Tower) -> None:
     if tower.spec.note:
-        click.echo(f"note: {tower.spec.note}", err=True)
+        logger.info("note: %s", tower.spec.note)
 
 
 def _missing(store: Store, samples: Sequence[Sample], parts: frozenset[Part], typed: Mapping[str, str]) -> MissingParts:
@@ -636,26 +705,36 @@ _SAID_AGAIN = (
 )
 
 
-def _run(workspace: Workspace, plan: Plan, tower: Tower, store: Store, *, overwrite: Overwrite) -> list[Row]:
+@contextmanager
+def _bench(workspace: Workspace, plan: Plan, tower: Tower, overwrite: Overwrite = "only-missing") -> Iterator[Bench]:
+    """A bench over the workspace's store, with progress bars."""
     from stackclip.benchmarks.rows import RowFolder
     from stackclip.benchmarks.runner import Bench
     from stackclip.cache import TextMemory
     from stackclip.clip import TextEncoder
-    from stackclip.terminal import Bars, duration
+    from stackclip.terminal import Bars
 
-    encoder: TextEncoder = TextEncoder(tower, TextMemory(workspace.text, tower.text_fingerprint))
+    encode = TextEncoder(tower, TextMemory(workspace.text, tower.text_fingerprint))
+    rows, store = RowFolder(workspace.rows), _store(workspace, tower)
     with Bars.shown() as bars:
-        run = Bench(plan, tower, encoder, store, RowFolder(workspace.rows), workspace.heads, bars, overwrite)
-        started = time.monotonic()
+        yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite)
+
+
+def _run(workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite) -> list[Row]:
+    """Run a bench and say how many cells were computed."""
+    from stackclip.terminal import duration
+
+    started = time.monotonic()
+    with _bench(workspace, plan, tower, overwrite) as run:
         outcome = run.run()
     there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
     if overwrite == "never":
-        click.echo(f"{there} of {count} cells are there", err=True)
+        logger.info("%d of %d cells are there", there, count)
     elif outcome.computed:
         took = duration(time.monotonic() - started)
-        click.echo(f"computed {outcome.computed} cells in {took}; {there} of {count} were there already", err=True)
+        logger.info("computed %d cells in %s; %d of %d were there already", outcome.computed, took, there, count)
     else:
-        click.echo(f"nothing was left to compute: all {count} cells were there already", err=True)
+        logger.info("nothing was left to compute: all %d cells were there already", count)
     return outcome.rows
 
 

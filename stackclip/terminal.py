@@ -40,7 +40,7 @@ class Bars:
         self._progress = progress
         self._bars: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
-        self._said = 0.0
+        self._said = time.monotonic()
 
     @classmethod
     @contextmanager
@@ -73,10 +73,17 @@ class Bars:
         logger.info("%s: %d of %d%s", stage, done, total, left)
 
 
+class _Lines(logging.Handler):
+    """Lines on stderr, above the progress bars while there are some."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        errors.print(self.format(record), markup=False, highlight=False)
+
+
 def set_up_logging(verbosity: int, log_file: Path | None) -> None:
     """Messages on stderr: errors at -1, progress lines too at 0, everything from 1 on; and everything in a file."""
     level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    handlers: list[logging.Handler] = [_Lines()]
     handlers[0].setLevel(level)
     handlers[0].setFormatter(logging.Formatter("%(message)s"))
     if log_file is not None:

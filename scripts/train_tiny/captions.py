@@ -26,6 +26,8 @@ _COLOUR_SHARE = 0.2
 _ENSEMBLE_SHARE = 0.7  # of states and templates, taken from the prompt ensemble that towers are tested with
 _KIND_SHARE = 0.25
 
+_JOINERS = (" ", " ", ", ", " and ")
+
 _NORMAL = (
     "good {}",
     "undamaged {}",
@@ -132,7 +134,8 @@ def _name(
         for _ in range(int(draws.integers(1, 4))):
             names.append((int(draws.integers(len(_PATTERNS))), int(draws.choice(_KNOWN_SHAPES))))
         order = draws.permutation(len(names))
-        return _JOIN.join(f"{_PATTERNS[names[i][0]]} {_SHAPES[names[i][1]]}" for i in order), tuple(names), ANY
+        listed = (f"{_PATTERNS[names[i][0]]} {_SHAPES[names[i][1]]}" for i in order)
+        return _one(_JOINERS, draws).join(listed), tuple(names), ANY
     return f"{prefix}{_one(_GENERIC if form == 'generic' else _STRANGE, draws)}", ((ANY, ANY),), said
 
 
@@ -152,5 +155,4 @@ def _one(texts: tuple[str, ...], draws: np.random.Generator) -> str:
     return texts[draws.integers(len(texts))]
 
 
-_JOIN = ", "
 _KNOWN_SHAPES = tuple(index for index, shape in enumerate(_SHAPES) if shape not in ("gear", "cable"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -88,6 +88,13 @@ class Bench:
         outcomes = list(executors.create(self.plan.executor).run(jobs))
         return Outcome([row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes))
 
+    def detectors(self, seed: int) -> dict[str, Detector]:
+        """The trained detector of every method of the plan; what was not trained before is trained now.
+
+        Raises what a method raises.
+        """
+        return _Seed(replace(self, plan=replace(self.plan, fail_fast=True)), seed).detectors()
+
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
@@ -153,6 +160,14 @@ class _Seed:
                 self._test(cell, wanted)
         rows = [self.finished[spec, cell.dataset.name, cell.category] for spec in self.parts for cell in self.cells]
         return Outcome(rows, sum(len(contender.lacking) for contender in at_work))
+
+    def detectors(self) -> dict[str, Detector]:
+        """The detectors of all methods, trained."""
+        contenders = [_Contender(spec, method, []) for spec, method in self.plan.resolved.items()]
+        for contender in contenders:
+            self._attempt(contender, self._begin, contender)
+        self._train(contenders)
+        return {contender.spec: contender.working for contender in contenders}
 
     def _usable(
         self, samples: Sequence[Sample], *, localised: bool = False

@@ -426,7 +426,7 @@ class Store:
             if records is not None:
                 for record in manifest.records:
                     self._damaged.update(((record.digest, part), str(error)) for part in record.hashes)
-            logger.warning("%s. Run: stackclip verify --repair %s", self._problems[path], self.folder)
+            logger.warning("%s. Run: stackclip repair %s", self._problems[path], self.folder)
         else:
             self._adopt(path, manifest)
 
@@ -540,7 +540,7 @@ def _telling_how_to_mend(folder: Path) -> Iterator[None]:
     try:
         yield
     except CorruptStore as error:
-        raise CorruptStore(f"{error}. Run: stackclip verify --repair {folder}") from None
+        raise CorruptStore(f"{error}. Run: stackclip repair {folder}") from None
 
 
 def _verify_segment(segment: _Segment) -> None:

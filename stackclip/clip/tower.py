@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from stackclip.clip.device import DTYPES, plain_attention
 from stackclip.clip.transform import ImageTransform
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.types import CLS, Part, TowerSpec
+from stackclip.types import CLS, Part, TowerSpec, patch
 
 __all__ = ["SEMANTICS", "Tower"]
 
 SEMANTICS = 1  # of the features; raised when the same tower would give other numbers under the same names
-_PHRASES_AT_ONCE = 128
+_PHRASES_AT_ONCE = 16
 
 
 class Tower:
@@ -72,37 +72,28 @@ class Tower:
         """Give the parts of prepared pictures (B, 3, S, S), float32 on the tower's device, in one forward.
 
         `cls` is (B, D): the class token after ln_post and the projection, not normalised. `patch/N` is (B, P, C): the
-        residual stream after block N, without ln_post. Blocks behind the last one needed are not run. A picture's
-        features do not depend on the others of its batch.
+        residual stream after block N, without ln_post. Blocks behind the last one needed are not run.
 
         Raises NotApplicable for a part that this tower does not have, UsageError for pictures of another size.
         """
         side = self.spec.image_size
-        if pictures.ndim != 4 or pictures.shape[1:] != (3, side, side):
+        if pictures.ndim != 4 or pictures.shape[1:] != (3, side, side) or not len(pictures):
             raise UsageError(
                 f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes (B, 3, {side}, {side})"
             )
         wanted = tuple(dict.fromkeys(parts))
         layers = sorted(self._layer(part) for part in wanted if part != CLS)
-        visual: Any = self.model.visual
+        # Picture by picture on a CPU: attention would multiply a batch token by token, which is slower, and so no
+        # picture's features depend on the others, not even in the last bit.
+        several = pictures.chunk(len(pictures)) if self.device.type == "cpu" else (pictures,)
         dtype = DTYPES[self.precision]
         with (
             torch.no_grad(),
             plain_attention(),
             torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32),
         ):
-            found = visual.forward_intermediates(
-                pictures.to(self.device, torch.float32, non_blocking=True),
-                indices=[layer - 1 for layer in layers] or 1,
-                stop_early=CLS not in wanted,
-                intermediates_only=CLS not in wanted,
-                output_fmt="NLC",
-            )
-        taps = dict(zip(layers, found["image_intermediates"], strict=False))  # without layers there is one tap unasked
-        return {
-            part: (found["image_features"] if part == CLS else taps[part.index]).to(torch.float32).contiguous()
-            for part in wanted
-        }
+            found = [self._forward(some, layers, image_feature=CLS in wanted) for some in several]
+        return {part: torch.cat([each[part] for each in found]).to(torch.float32) for part in wanted}
 
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.
@@ -111,10 +102,17 @@ class Tower:
         """
         tokens = [self._tokens(phrase) for phrase in _listed(phrases)]
         features = torch.empty(len(tokens), self.spec.joint, device=self.device)
-        by_length = sorted(range(len(tokens)), key=lambda index: len(tokens[index]))  # little padding in any batch
-        for start in range(0, len(tokens), _PHRASES_AT_ONCE):
-            chosen = by_length[start : start + _PHRASES_AT_ONCE]
-            features[chosen] = self.encode_tokens(_padded([tokens[index] for index in chosen]))
+        by_length: dict[int, list[int]] = {}
+        for index, ids in enumerate(tokens):
+            by_length.setdefault(len(ids), []).append(index)
+        for same in by_length.values():
+            for start in range(0, len(same), _PHRASES_AT_ONCE):
+                chosen = same[start : start + _PHRASES_AT_ONCE]
+                rows = [tokens[index] for index in chosen]
+                # Always as many rows of one length, so that a phrase's features do not depend on the phrases it came
+                # with, not even in the last bit.
+                rows += rows[:1] * (_PHRASES_AT_ONCE - len(rows))
+                features[chosen] = self.encode_tokens(_padded(rows))[: len(chosen)]
         return features
 
     def count_tokens(self, phrase: str) -> int:
@@ -158,6 +156,18 @@ class Tower:
         project = text.text_projection
         joint: Tensor = project(pooled) if isinstance(project, nn.Linear) else pooled @ project  # (N, D)
         return joint
+
+    def _forward(self, pictures: Tensor, layers: Sequence[int], *, image_feature: bool) -> dict[Part, Tensor]:
+        visual: Any = self.model.visual
+        found = visual.forward_intermediates(
+            pictures.to(self.device, torch.float32, non_blocking=True),
+            indices=[layer - 1 for layer in layers] or 1,
+            stop_early=not image_feature,
+            intermediates_only=not image_feature,
+            output_fmt="NLC",
+        )
+        parts = {patch(layer): tap for layer, tap in zip(layers, found["image_intermediates"], strict=bool(layers))}
+        return {**parts, CLS: found["image_features"]} if image_feature else parts
 
     def _layer(self, part: Part) -> int:
         if part.kind != "patch" or not 1 <= part.index <= self.spec.depth:

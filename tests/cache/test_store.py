@@ -211,7 +211,7 @@ def test_a_damaged_segment_takes_only_its_own_pictures_with_it(filled, samples, 
     assert str(problem).endswith("(it held 9 records)")
     assert "000001.h5: has" in str(problem)
     np.testing.assert_array_equal(store.read(more, CLS), expected(tower, more, CLS))
-    with pytest.raises(CorruptStore, match=r"000001.h5: has .* it held cls of screws/000.png. Run: stackclip verify"):
+    with pytest.raises(CorruptStore, match=r"000001.h5: has .* it held cls of screws/000.png. Run: stackclip repair"):
         store.read(samples, CLS)
     assert len(store.lacking(samples, {CLS})) == 6
 

@@ -132,6 +132,9 @@ def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
             patched.setattr("stackclip.cache.writer.sync_folder", refuse)
         elif call == "manifest":
             patched.setattr("stackclip.cache.writer.write_atomically", refuse)
+        elif call == "write":  # of a segment; the few bytes that name the lock's holder come through
+            write = os.write
+            patched.setattr(os, call, lambda where, data: write(where, data) if len(data) < 200 else refuse())
         elif call == "open":
             original = os.open
             patched.setattr(os, "open", lambda path, *rest: refuse() if ".tmp" in str(path) else original(path, *rest))

@@ -1,0 +1,133 @@
+"""The loop: a fixed number of steps that follow from a seed, a log of every term, checkpoints to go on from."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from scripts.train_tiny.learner import Learner, View
+from scripts.train_tiny.losses import loss_terms, total
+from scripts.train_tiny.muon import Optimiser, Rates, fraction_at
+from scripts.train_tiny.pool import Pool
+from scripts.train_tiny.views import draw_batch
+
+__all__ = ["Plan", "Run", "train"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what is learned: a run with the same plan, seed and versions ends in the same weights.
+
+    First `steps * (1 - full_share)` steps see pictures at half scale and full-scale windows by turns, with `pairs` in
+    a batch; the rest see whole pictures, `full_pairs` in a batch. `pool_pairs` are drawn in all; at step n the first
+    `head_start + pace * pairs * n` of them may be seen, so training need not wait for the last.
+    """
+
+    steps: int
+    pool_pairs: int = 80_000
+    head_start: int = 2_000
+    pace: float = 2.0
+    pairs: int = 32
+    full_pairs: int = 16
+    full_share: float = 0.3
+    warmup: int = 150
+    clip: float = 1.0
+    seed: int = 0
+    rates: Rates = field(default_factory=Rates)
+
+    def view(self, step: int) -> View:
+        """What a step looks at."""
+        if step >= round(self.steps * (1 - self.full_share)):
+            return "full"
+        return "window" if step % 2 else "half"
+
+    def among(self, step: int) -> int:
+        """How many pairs of the pool a step may draw from."""
+        return min(self.pool_pairs, int(self.head_start + self.pace * self.pairs * step))
+
+
+@dataclass
+class Run:
+    """A learner, its optimiser and how many steps they have done."""
+
+    plan: Plan
+    learner: Learner
+    optimiser: Optimiser
+    step: int = 0
+
+    @classmethod
+    def begin(cls, plan: Plan, *, device: str = "cpu") -> Run:
+        """A new run."""
+        learner = Learner(seed=plan.seed).to(device)
+        return cls(plan, learner, Optimiser(learner, plan.rates))
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint under a new name, then rename it."""
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        facts = {"step": self.step, "plan": json.dumps(asdict(self.plan))}
+        torch.save({**facts, "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict()}, draft)
+        draft.rename(path)
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint; random draws follow from seed and step, so there is no other state."""
+        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        self.learner.load_state_dict(found["learner"])
+        self.optimiser.load_state_dict(found["optimiser"])
+        self.step = found["step"]
+
+
+def train(
+    run: Run,
+    pool: Pool,
+    *,
+    log: Path,
+    every: int = 20,
+    stop: int | None = None,
+    watch: Callable[[Run], None] | None = None,
+) -> None:
+    """Take the remaining steps, up to `stop`; write the mean of each term over `every` steps as a line of JSON.
+
+    `watch` is called after each line.
+    """
+    plan, learner = run.plan, run.learner
+    learner.train()
+    sums: dict[str, float] = {}
+    begun, seen = time.monotonic(), 0
+    for step in range(run.step, min(plan.steps, plan.steps if stop is None else stop)):
+        view = plan.view(step)
+        pairs = plan.full_pairs if view == "full" else plan.pairs
+        batch = draw_batch(pool, pairs, among=plan.among(step), view=view, seed=(plan.seed, 1, step))
+        terms, floor = loss_terms(learner, batch)
+        loss = total(terms)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip)
+        run.optimiser.step(fraction_at(step, steps=plan.steps, warmup=plan.warmup))
+        with torch.no_grad():
+            learner.model.logit_scale.clamp_(max=4.6052)
+        run.step = step + 1
+        seen += 2 * pairs
+        found = {**{name: float(term) for name, term in terms.items()}, "loss": float(loss), "floor": floor}
+        for name, value in {**found, "norm": float(norm)}.items():
+            sums[name] = sums.get(name, 0.0) + value
+        if run.step % every == 0 or run.step == plan.steps:
+            rate = seen / (time.monotonic() - begun)
+            _write(log, run, view, {name: value / every for name, value in sums.items()}, rate)
+            sums = {}
+            if watch is not None:
+                watch(run)
+                learner.train()
+            begun, seen = time.monotonic(), 0
+
+
+def _write(log: Path, run: Run, view: View, means: dict[str, float], rate: float) -> None:
+    facts = {"step": run.step, "of": run.plan.steps, "view": view, "pictures_per_second": round(rate, 1)}
+    line = {**facts, "scale": round(float(run.learner.scale), 2), **{k: round(v, 4) for k, v in means.items()}}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")

@@ -1,0 +1,103 @@
+"""What trained detectors say of single pictures, and the files a person looks at."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stackclip.benchmarks.features import FeatureReader
+from stackclip.benchmarks.runner import Bench
+from stackclip.benchmarks.sheet import heat_map, scale_of
+from stackclip.data import read_picture
+from stackclip.ops.files import write_atomically
+from stackclip.types import MASK, Part, Sample
+
+__all__ = ["Predicted", "predict_all", "write_predictions"]
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What each method says of one picture: its score, and its map (H, W) if it has maps."""
+
+    sample: Sample
+    scores: Mapping[str, float]
+    maps: Mapping[str, np.ndarray]
+
+
+def predict_all(bench: Bench, samples: Sequence[Sample], *, seed: int = 0) -> list[Predicted]:
+    """Predict the samples that the bench's store holds with every method of its plan, trained on its training sets."""
+    detectors = bench.detectors(seed)
+    parts = frozenset[Part]().union(*(method.needs(bench.tower.spec) for method in bench.plan.resolved.values()))
+    held = bench.store.holdings(samples)
+    usable = [sample for sample, there in zip(samples, held, strict=True) if parts <= there]
+    predicted = []
+    reader = FeatureReader(bench.store, bench.tower.device)
+    for features in reader.batches(usable, parts - {MASK}, size=bench.plan.batch_size):
+        said = {method: detector.predict(features) for method, detector in detectors.items()}
+        for row, sample in enumerate(features.samples):
+            scores = {method: float(p.scores[row]) for method, p in said.items() if p.scores is not None}
+            maps = {method: p.maps[row].float().cpu().numpy() for method, p in said.items() if p.maps is not None}
+            predicted.append(Predicted(sample, scores, maps))
+        bench.progress("predict", len(predicted), len(usable))
+    return predicted
+
+
+def write_predictions(predictions: Sequence[Predicted], folder: Path) -> Iterator[str]:
+    """Write `METHOD/scores.csv`, most anomalous first, and every picture with its heat map; yield a line on each method.
+
+    All heat maps of a method share one scale, so that a good picture among bad ones stays dark.
+    """
+    for method in predictions[0].scores if predictions else ():
+        place = folder / _file_name(method)
+        ranked = sorted(predictions, key=lambda each: -each.scores[method])
+        rows = [(each.sample.id, each.scores[method], _peak(each, method)) for each in ranked]
+        write_atomically(place / "scores.csv", _csv(rows))
+        with_maps = [each for each in predictions if method in each.maps]
+        if with_maps:
+            maps = [each.maps[method] for each in with_maps]
+            scale = scale_of(maps, [np.zeros(scores.shape, bool) for scores in maps])
+            stems = Counter(_stem(each.sample) for each in with_maps)
+            for each, scores in zip(with_maps, maps, strict=True):
+                name = _stem(each.sample) if stems[_stem(each.sample)] == 1 else each.sample.id
+                picture = read_picture(each.sample.image)
+                beside = _beside(picture, heat_map(scores, scale))
+                buffer = io.BytesIO()
+                beside.save(buffer, "PNG")
+                write_atomically(place / f"{_file_name(name)}.png", buffer.getvalue())
+        said = f"{len(with_maps)} heat maps" if with_maps else "no heat maps, as it has no maps"
+        yield f"{method}: {len(ranked)} scores and {said} in {place}"
+
+
+def _stem(sample: Sample) -> str:
+    return sample.id.rpartition(".")[0]
+
+
+def _peak(predicted: Predicted, method: str) -> float | str:
+    return float(predicted.maps[method].max()) if method in predicted.maps else ""
+
+
+def _csv(rows: Sequence[tuple[str, float, float | str]]) -> bytes:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["picture", "score", "map_maximum"])
+    writer.writerows((f"'{name}" if name[:1] in "=+-@" else name, score, peak) for name, score, peak in rows)
+    return out.getvalue().encode()
+
+
+def _beside(picture: Image.Image, heat: Image.Image) -> Image.Image:
+    """A picture and its heat map, at the picture's size."""
+    canvas = Image.new("RGB", (2 * picture.width, picture.height))
+    canvas.paste(picture, (0, 0))
+    canvas.paste(heat.resize(picture.size, Image.Resampling.BILINEAR), (picture.width, 0))
+    return canvas
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in text)

@@ -1,0 +1,71 @@
+"""Pictures of predictions: a picture, its mask and the heat map of every method, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+__all__ = ["Scale", "heat_map", "scale_of", "sheet"]
+
+# Dark violet over red to pale yellow; even steps look evenly brighter.
+COLOURS = np.array(
+    [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
+)
+COLD, HOT = 50.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
+MARGIN, LINE = 6, 18  # pixels between tiles, and of a line of text
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scores at which a heat map is coldest and hottest; one for all pictures of a method."""
+
+    cold: float
+    hot: float
+
+
+def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:
+    """A common scale: cold is the median of the normal pixels, hot the upper end of all; a good picture stays dark."""
+    normal = np.concatenate([scores[~mask] for scores, mask in zip(maps, masks, strict=True)])
+    cold = float(np.percentile(normal if normal.size else np.concatenate([m.ravel() for m in maps]), COLD))
+    hot = float(np.percentile(np.concatenate([scores.ravel() for scores in maps]), HOT))
+    return Scale(cold, max(hot, cold + 1e-12))
+
+
+def heat_map(scores: np.ndarray, scale: Scale) -> Image.Image:
+    """Scores (H, W) as colours on a scale that was fixed before."""
+    share = np.clip((scores.astype(np.float64) - scale.cold) / (scale.hot - scale.cold), 0, 1) * (len(COLOURS) - 1)
+    stops = np.arange(len(COLOURS))
+    channels = [np.interp(share, stops, COLOURS[:, channel]) for channel in range(3)]
+    return Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))
+
+
+def sheet(
+    pictures: Sequence[Image.Image],
+    masks: Sequence[np.ndarray],
+    maps: Mapping[str, Sequence[np.ndarray]],
+    *,
+    names: Sequence[str],
+    tile: int = 160,
+) -> Image.Image:
+    """One row a picture: the picture, its mask, then the map of each method on a scale of its own.
+
+    `masks` are (H, W) bool, `maps` by method (H, W) each; all are shown as squares of `tile` pixels.
+    """
+    columns = ["picture", "mask", *maps]
+    scales = {method: scale_of(of_method, masks) for method, of_method in maps.items()}
+    step, head = tile + MARGIN, LINE + MARGIN
+    canvas = Image.new("RGB", (MARGIN + step * len(columns), head + (step + LINE) * len(pictures)), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    for column, title in enumerate(columns):
+        draw.text((MARGIN + column * step, MARGIN // 2), title, fill="black", font=font)
+    for row, (picture, mask, name) in enumerate(zip(pictures, masks, names, strict=True)):
+        top = head + row * (step + LINE)
+        tiles = [picture.convert("RGB"), Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB")]
+        tiles += [heat_map(of_method[row], scales[method]) for method, of_method in maps.items()]
+        for column, content in enumerate(tiles):
+            canvas.paste(content.resize((tile, tile), Image.Resampling.BILINEAR), (MARGIN + column * step, top))
+        draw.text((MARGIN, top + tile), name, fill="dimgray", font=font)
+    return canvas
