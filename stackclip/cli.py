@@ -96,7 +96,30 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
         given = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{path}: {error}") from None
-    context.default_map = {**(context.default_map or {}), **given}
+    context.default_map = {**(context.default_map or {}), **_defaults(path, context.command, given)}
+
+
+def _defaults(path: Path, command: click.Command, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that a table of a config file gives to a command; tables in it are for its subcommands.
+
+    A list stands for what is typed with commas. Raises UsageError for a word that the command does not know.
+    """
+    from stackclip.registry import did_you_mean
+
+    options = {parameter.name or "": parameter for parameter in command.params}
+    commands = command.commands if isinstance(command, click.Group) else {}
+    where = "stackclip" if isinstance(command, click.Group) else f"[{command.name}]"
+    defaults: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in commands and isinstance(value, dict):
+            defaults[name] = _defaults(path, commands[name], value)
+        elif name in options:
+            several = options[name].nargs != 1 or getattr(options[name], "multiple", False)
+            defaults[name] = ",".join(map(str, value)) if isinstance(value, list) and not several else value
+        else:
+            known = (*options, *commands)
+            raise UsageError(f"{path}: {where} has no {name!r}{did_you_mean(name, known)}")
+    return defaults
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -147,9 +170,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, value: str | No
     if value is None:
         return None
     try:
-        return tuple(int(number) for number in value.split(",") if number.strip())
+        numbers = tuple(dict.fromkeys(int(number) for number in value.split(",")))
     except ValueError:
         raise click.BadParameter(f"{value!r}: wanted whole numbers separated by commas") from None
+    if min(numbers) < 0:
+        raise click.BadParameter(f"{value!r}: wanted no number below 0")
+    return numbers
 
 
 tower_options = _options(
@@ -166,9 +192,7 @@ tower_options = _options(
 )
 data_options = _options(
     click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the data sets."),
-    click.option(
-        "--category", "categories", multiple=True, callback=_specs, help="Only these; several or comma-separated."
-    ),
+    click.option("--category", multiple=True, callback=_specs, help="Only these; several or comma-separated."),
 )
 encode_options = _options(
     click.option("--encode-batch-size", type=click.IntRange(min=1), default=8, show_default=True),
@@ -179,7 +203,6 @@ encode_options = _options(
 @cli.command("cache-features")
 @click.option(
     "--dataset",
-    "datasets",
     multiple=True,
     callback=_specs,
     default=(TRAINING, TESTED),
@@ -198,11 +221,11 @@ encode_options = _options(
 def cache_features(
     workspace: Workspace,
     /,
-    datasets: tuple[str, ...],
+    dataset: tuple[str, ...],
     split: str,
     methods: tuple[str, ...],
     data_root: Path | None,
-    categories: tuple[str, ...],
+    category: tuple[str, ...],
     encode_batch_size: int,
     num_workers: int,
     strict: bool,
@@ -218,9 +241,9 @@ def cache_features(
     from stackclip.types import MASK
 
     wanted = [resolve(name) for name in methods]
-    opened = _open_datasets(workspace, datasets, data_root, categories)
+    opened = _open_datasets(workspace, dataset, data_root, category)
     tower = _load_tower(**tower_arguments)
-    samples = [s for dataset in opened for s in dataset.select(split=None if split == "all" else split).samples]  # type: ignore[arg-type]  # click checked the word
+    samples = [s for each in opened for s in each.select(split=None if split == "all" else split).samples]  # type: ignore[arg-type]  # click checked the word
     parts = frozenset({MASK}).union(*(method.needs(tower.spec) for method in wanted))
     if dry_run:
         _say_plan(workspace, tower, samples, parts)
@@ -257,12 +280,11 @@ def cache_features(
 @click.option(
     "-o",
     "--output",
-    "outputs",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the table: .csv, .jsonl, .md or .tex; may be given several times.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print rows as JSON lines instead of a table.")
+@click.option("--json", is_flag=True, help="Print rows as JSON lines instead of a table.")
 @click.option("--dry-run", is_flag=True, help="Say what would be encoded and which cells are missing.")
 @click.pass_obj
 def bench(
@@ -272,7 +294,7 @@ def bench(
     train_on: tuple[str, ...],
     test_on: tuple[str, ...],
     data_root: Path | None,
-    categories: tuple[str, ...],
+    category: tuple[str, ...],
     shots: int,
     seeds: tuple[int, ...],
     epochs: int | None,
@@ -286,8 +308,8 @@ def bench(
     overwrite: Overwrite,
     fail_fast: bool,
     per_category: bool,
-    outputs: tuple[Path, ...],
-    as_json: bool,
+    output: tuple[Path, ...],
+    json: bool,
     dry_run: bool,
     **tower_arguments: Any,
 ) -> None:
@@ -298,12 +320,13 @@ def bench(
     """
     from stackclip.benchmarks.plan import Plan, check_overlap, needed
 
-    _check_suffixes(outputs)
+    _check_suffixes(output)
     _check_methods(methods)
+    _check_words(executor, class_names)
     plan = Plan(
         methods=methods,
         train_on=_open_datasets(workspace, train_on, data_root, ()),
-        test_on=_open_datasets(workspace, test_on, data_root, categories),
+        test_on=_open_datasets(workspace, test_on, data_root, category),
         seeds=seeds,
         shots=shots,
         epochs=epochs,
@@ -316,26 +339,26 @@ def bench(
     check_overlap(plan)
     tower = _load_tower(**tower_arguments)
     samples, parts = needed(plan, tower.spec)
+    if dry_run:
+        _say_plan(workspace, tower, samples, parts, err=json)
+        _say_cells(workspace, plan, tower, again=overwrite == "always", err=json)
+        return
     store = _store(workspace, tower)
     failed: Sequence[PictureError] = ()
-    if dry_run:
-        _say_plan(workspace, tower, samples, parts)
-    elif overwrite != "never" and store.lacking(samples, parts):
+    if overwrite != "never" and store.lacking(samples, parts):
         if cached_only:
-            texts = zip((*train_on, *test_on), (*plan.train_on, *plan.test_on), strict=False)
-            raise _missing(store, samples, parts, {dataset.name: text for text, dataset in texts})
+            raise _missing(store, samples, parts, (*train_on, *test_on), data_root)
         failed = _encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
-        store.refresh()
-    rows = _run(workspace, plan, tower, overwrite="never" if dry_run else overwrite)
-    _show(rows, tower, per_category=per_category, as_json=as_json)
-    _write(rows, outputs, per_category=per_category)
+    rows = _run(workspace, plan, tower, overwrite=overwrite)
+    _show(rows, per_category=per_category, as_json=json)
+    _write(rows, output, per_category=per_category)
     if failed or any(row.error for row in rows) or any(_left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
 
 
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--object", "object_name", required=True, help="What the pictures show, in words: 'metal plate'.")
+@click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
 @click.option("--methods", callback=_specs, default="stackclip", show_default=True)
 @click.option("--train-on", callback=_specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -356,7 +379,7 @@ def predict(
     workspace: Workspace,
     /,
     folder: Path,
-    object_name: str,
+    object: str,  # noqa: A002 - the option's name is what people set in files and in the environment
     methods: tuple[str, ...],
     train_on: tuple[str, ...],
     seed: int,
@@ -378,7 +401,7 @@ def predict(
 
     _check_methods(methods)
     [opened] = _open_datasets(workspace, [str(folder)], None, ())
-    shown = [replace(sample, category=object_name, split="test") for sample in opened.samples]
+    shown = [replace(sample, category=object, split="test") for sample in opened.samples]
     own = replace(opened, samples=tuple(shown))
     training = _open_datasets(workspace, train_on, data_root, ())
     plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs)
@@ -400,8 +423,8 @@ def predict(
 @click.option("--test-on", callback=_specs, default="", help="Only rows tested on these.")
 @click.option("--seeds", callback=_numbers, help="Only these.")
 @click.option("--per-category", is_flag=True)
-@click.option("-o", "--output", "outputs", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--json", "as_json", is_flag=True)
+@click.option("-o", "--output", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--json", is_flag=True)
 @click.pass_obj
 def report(
     workspace: Workspace,
@@ -411,17 +434,19 @@ def report(
     test_on: tuple[str, ...],
     seeds: tuple[int, ...] | None,
     per_category: bool,
-    outputs: tuple[Path, ...],
-    as_json: bool,
+    output: tuple[Path, ...],
+    json: bool,
 ) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
     from stackclip.benchmarks.rows import RowFolder
+    from stackclip.registry import Spec
 
-    _check_suffixes(outputs)
+    _check_suffixes(output)
+    wanted = {str(Spec.parse(method)) for method in methods}
     rows = [
         row
-        for row in RowFolder(workspace.rows)
-        if (not methods or row.method in methods)
+        for row in RowFolder(workspace.rows).latest()
+        if (not wanted or row.method in wanted)
         and (not train_on or set(row.train_on) == set(train_on))
         and (not test_on or row.test_on in test_on)
         and (seeds is None or row.seed in seeds)
@@ -429,10 +454,8 @@ def report(
     rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
-    for tower in dict.fromkeys((row.facts.get("tower"), row.facts.get("features")) for row in rows):
-        chosen = [row for row in rows if (row.facts.get("tower"), row.facts.get("features")) == tower]
-        _show(chosen, None, per_category=per_category, as_json=as_json)
-    _write(rows, outputs, per_category=per_category)
+    _show(rows, per_category=per_category, as_json=json)
+    _write(rows, output, per_category=per_category)
 
 
 @cli.command("list")
@@ -557,19 +580,32 @@ def doctor(workspace: Workspace) -> None:
 
 
 @cli.command()
-@click.pass_context
-def demo(context: click.Context) -> None:
-    """A first run on any machine: generate pictures, cache their features, bench four methods, say where all is."""
-    workspace: Workspace = context.obj
-    context.invoke(cache_features)
-    table = workspace.cache / "demo"
-    context.invoke(bench, outputs=tuple(table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")))
-    click.echo(f"pictures  {workspace.generated}")
-    click.echo(f"features  {workspace.features}")
-    click.echo(f"rows      {workspace.rows}")
-    click.echo(f"heads     {workspace.heads}")
-    click.echo(f"table     {table}.md, .csv, .jsonl")
+@click.pass_obj
+def demo(workspace: Workspace, /) -> None:
+    """A first run on any machine: generate pictures, cache their features, bench four methods, show what they see."""
+    from stackclip.benchmarks.plan import Plan, needed
+    from stackclip.benchmarks.predictions import draw_sheet
+
+    methods = tuple(PROMPT_METHODS.split(","))
+    trained, tested = (_open_datasets(workspace, [name], None, ()) for name in (TRAINING, TESTED))
+    plan = Plan(methods=methods, train_on=trained, test_on=tested)
+    tower = _load_tower(backbone=DEFAULT_BACKBONE)
+    samples, parts = needed(plan, tower.spec)
+    failed = _encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False)
+    rows = _run(workspace, plan, tower, overwrite="only-missing")
+    _show(rows, per_category=False, as_json=False)
+    table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
+    _write(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
+    with _bench(workspace, plan, tower) as run:
+        draw_sheet(run, pictures)
+    click.echo(f"pictures with heat maps  {pictures}")
+    click.echo(f"the table                {table}.md, .csv, .jsonl")
+    click.echo(f"generated pictures       {workspace.generated}")
+    click.echo(f"features                 {workspace.features}")
+    click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
     click.echo("next: python cli.py bench --methods stacked,fuzzy,precise --seeds 0,1 --per-category")
+    if failed:
+        sys.exit(FAILED_SOME)
 
 
 def _open_datasets(
@@ -599,6 +635,16 @@ def _check_methods(names: Sequence[str]) -> None:
 
     for name in names:
         resolve(name)
+
+
+def _check_words(executor: str, class_names: str | None) -> None:
+    """Raise what a wrong executor or wrong class names raise, before any work is done."""
+    from stackclip.data.names import CategoryNames
+    from stackclip.registry import executors
+
+    executors.create(executor)
+    if class_names is not None:
+        CategoryNames(class_names)
 
 
 def _load_tower(**arguments: Any) -> Tower:
@@ -664,17 +710,31 @@ def _encode(
     return done.failed
 
 
-def _say_plan(workspace: Workspace, tower: Tower, samples: Sequence[Sample], parts: frozenset[Part]) -> None:
+def _say_plan(
+    workspace: Workspace, tower: Tower, samples: Sequence[Sample], parts: frozenset[Part], *, err: bool = False
+) -> None:
+    """Say what would be encoded and how large it would be; nothing is written."""
     from stackclip.cache import find_store, plan
     from stackclip.terminal import size
 
     planned = plan(find_store(workspace.features, tower.fingerprint), samples, parts, tower.spec)
-    named = ", ".join(str(part) for part in planned.parts) or "nothing"
-    click.echo(
-        f"would encode {named} of {planned.pictures} pictures ({len(samples) - planned.pictures} are there already): "
-        f"{size(planned.bytes)} in {workspace.features}"
-    )
+    named = ", ".join(str(part) for part in planned.parts)
+    there = len(samples) - planned.pictures
+    would = f"{named} of {planned.pictures} pictures, {size(planned.bytes)} in {workspace.features}"
+    click.echo(f"would encode {would if named else 'nothing'} ({there} pictures are there already)", err=err)
     _say_note(tower)
+
+
+def _say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, err: bool) -> None:
+    """Say how many cells of a bench would be computed; nothing is written."""
+    from stackclip.cache import find_store
+
+    count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+    there = 0
+    if not again and find_store(workspace.features, tower.fingerprint) is not None:
+        with _bench(workspace, plan, tower, "never") as run:
+            there = sum(not row.error for row in run.run().rows)
+    click.echo(f"would compute {count - there} of {count} cells ({there} are there already)", err=err)
 
 
 def _say_note(tower: Tower) -> None:
@@ -682,23 +742,38 @@ def _say_note(tower: Tower) -> None:
         logger.info("note: %s", tower.spec.note)
 
 
-def _missing(store: Store, samples: Sequence[Sample], parts: frozenset[Part], typed: Mapping[str, str]) -> MissingParts:
-    """The error of a bench that may not encode; `typed` says what each data set was called on the command line."""
+def _missing(
+    store: Store, samples: Sequence[Sample], parts: frozenset[Part], texts: Sequence[str], data_root: Path | None
+) -> MissingParts:
+    """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
+    import shlex
+
+    from stackclip.data import open_dataset
+
     lacking = store.lacking(samples, parts)
     named = ", ".join(str(part) for part in sorted(frozenset[Any]().union(*(missing for _, missing in lacking))))
-    datasets = list(dict.fromkeys(sample.dataset for sample, _ in lacking))
-    splits = {sample.split for sample, _ in lacking}
-    words = ["stackclip", "cache-features", *(f"--dataset '{typed[name]}'" for name in datasets)]
-    words += [] if splits == {"test"} else ["--split all"]
+    datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
     context = click.get_current_context()
+    workspace: Workspace = context.obj
+    typed = {open_dataset(text, data_root=data_root, generated=workspace.generated).name: text for text in texts}
+    words = ["stackclip", *_said_again(context.find_root(), ("workspace",)), "cache-features"]
+    words += [word for name in datasets for word in ("--dataset", typed[name])]
+    words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
+    words += _said_again(context, _SAID_AGAIN)
+    return MissingParts(f"{', '.join(datasets)}: {len(lacking)} pictures lack {named}. Run: {shlex.join(words)}")
+
+
+def _said_again(context: click.Context, names: Sequence[str]) -> Iterator[str]:
+    """The options of a command among `names` that were given to it, as words of a command line."""
     for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") == click.core.ParameterSource.COMMANDLINE
-        if given and parameter.name in _SAID_AGAIN:
-            value = context.params[parameter.name]
-            words.append(f"{parameter.opts[-1]} '{','.join(map(str, value)) if isinstance(value, tuple) else value}'")
-    return MissingParts(f"{', '.join(datasets)}: {len(lacking)} pictures lack {named}. Run: {' '.join(words)}")
+        name = parameter.name or ""
+        if name in names and context.get_parameter_source(name) in _GIVEN:
+            value = context.params[name]
+            yield parameter.opts[-1]
+            yield ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+_GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEFAULT_MAP)
 _SAID_AGAIN = (
     *("methods", "data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
     *("device", "precision"),
@@ -738,7 +813,7 @@ def _run(workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite
     return outcome.rows
 
 
-def _show(rows: Sequence[Row], tower: Tower | None, *, per_category: bool, as_json: bool) -> None:
+def _show(rows: Sequence[Row], *, per_category: bool, as_json: bool) -> None:
     from stackclip.benchmarks.table import WRITERS, notes, rich_tables, summarise
     from stackclip.terminal import output
 

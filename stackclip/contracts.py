@@ -112,7 +112,7 @@ def _try(sentence: str, function: Callable[[_Subject], None], subject: _Subject)
     try:
         function(subject)
     except _Unkept as reason:
-        return Finding(sentence, False, str(reason))
+        return Finding(sentence, False, " ".join(str(reason).split()))
     except (Exception, SystemExit) as error:
         first = str(error).strip().partition("\n")[0]
         return Finding(sentence, False, f"{type(error).__name__}: {first}" if first else type(error).__name__)
@@ -186,7 +186,7 @@ _OF_ALL: Promises = {
 # The synthetic task that strategies, heads and methods are tried on
 
 _CATEGORIES = ("bottle", "metal nut", "t-shirt")
-_MANY = (*_CATEGORIES, "cable", "pcb1", "pcb2", "chewing gum", "o-ring 2")
+_MANY = (*_CATEGORIES, "pcb1", "pcb2", "o-ring 2")
 _UNSEEN = ("zipper", "tin can lid", "usb-c plug", "macaroni2", "pipe_fryum")
 
 
@@ -628,8 +628,8 @@ def _selects_again(subject: _Subject) -> None:
     kept = features.clone()
     with _global_randomness_untouched():
         first, again = subject.make()(features), subject.make()(features)
-    _require_close(again, first, "two calls", 0.0)
     _require(torch.equal(features, kept), "it changed the features that it was given")
+    _require_close(again, first, "two calls", 0.0)
 
 
 def _selects_in_any_order(subject: _Subject) -> None:
@@ -666,9 +666,9 @@ def _prices_again(subject: _Subject) -> None:
         kept = points.copy(), labels.copy()
         with _global_randomness_untouched():
             first, again = subject.make()(points, labels), subject.make()(points, labels)
-        _require(first == again, f"first {first!r}, then {again!r}")
         same = np.array_equal(points, kept[0]) and np.array_equal(labels, kept[1])
         _require(same, "it changed the points or labels that it was given")
+        _require(first == again, f"first {first!r}, then {again!r}")
 
 
 def _prices_renamed(subject: _Subject) -> None:

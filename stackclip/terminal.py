@@ -77,7 +77,7 @@ class _Lines(logging.Handler):
     """Lines on stderr, above the progress bars while there are some."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        errors.print(self.format(record), markup=False, highlight=False)
+        errors.print(Text(self.format(record)))
 
 
 def set_up_logging(verbosity: int, log_file: Path | None) -> None:

@@ -20,6 +20,7 @@ __all__ = ["TAPS", "Learner", "Seen", "View", "Vocabulary"]
 
 View = Literal["half", "window", "full"]
 TAPS = (2, 4, 6, 8)
+_LIKENESS = 0.8
 _BETA = 0.6  # of the identity in value times output projection (Trockman and Kolter 2023, "Mimetic initialization")
 
 
@@ -150,12 +151,9 @@ def _begin_well(visual: Any) -> None:
     visual.positional_embedding[0] = 0.0
     for block in visual.transformer.resblocks:
         attention = block.attn
-        heads = attention.num_heads
-        size = width // heads
         query, _, value = attention.in_proj_weight.chunk(3)
-        # Each head compares a random subspace with itself: softmax(x W W^T x) looks at tokens like its own.
-        basis = torch.linalg.qr(torch.randn(width, width))[0]
-        query.copy_(basis * size**0.25)
+        # Each head compares a random subspace with itself, so that tokens look at tokens like their own, mildly.
+        query.copy_(_LIKENESS * torch.linalg.qr(torch.randn(width, width))[0])
         attention.in_proj_weight[width : 2 * width] = query
         value.copy_(torch.linalg.qr(torch.randn(width, width))[0])
         noise = torch.randn(width, width) * 0.3 * width**-0.5

@@ -14,7 +14,7 @@ import torch
 
 from scripts.train_tiny.learner import Learner, View
 from scripts.train_tiny.losses import loss_terms, total
-from scripts.train_tiny.muon import Optimiser, Rates, fraction_at
+from scripts.train_tiny.muon import Optimiser, Rates
 from scripts.train_tiny.pool import Pool
 from scripts.train_tiny.views import draw_batch
 
@@ -25,28 +25,39 @@ __all__ = ["Plan", "Run", "train"]
 class Plan:
     """All that decides what is learned: a run with the same plan, seed and versions ends in the same weights.
 
-    First `steps * (1 - full_share)` steps see pictures at half scale and full-scale windows by turns, with `pairs` in
-    a batch; the rest see whole pictures, `full_pairs` in a batch. `pool_pairs` are drawn in all; at step n the first
-    `head_start + pace * pairs * n` of them may be seen, so training need not wait for the last.
+    `short_steps` see pictures at half scale and full-scale windows by turns, with `pairs` in a batch, at full rates
+    after a warm-up; then `full_steps` see whole pictures, `full_pairs` in a batch, at falling rates. `pool_pairs` are
+    drawn in all; at step n the first `head_start + pace * pairs * n` of them may be seen, so training need not wait
+    for the last.
     """
 
-    steps: int
+    short_steps: int
+    full_steps: int
     pool_pairs: int = 80_000
     head_start: int = 2_000
     pace: float = 2.0
     pairs: int = 32
     full_pairs: int = 16
-    full_share: float = 0.3
-    warmup: int = 150
+    warmup: int = 60
     clip: float = 1.0
     seed: int = 0
     rates: Rates = field(default_factory=Rates)
 
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return self.short_steps + self.full_steps
+
     def view(self, step: int) -> View:
         """What a step looks at."""
-        if step >= round(self.steps * (1 - self.full_share)):
+        if step >= self.short_steps:
             return "full"
         return "window" if step % 2 else "half"
+
+    def fraction(self, step: int) -> float:
+        """The share of the peak rates at a step: up in a line, level, and down in a line to nearly nothing."""
+        falling = 1 - (step - self.short_steps + 1) / (self.full_steps + 1)
+        return min(1.0, (step + 1) / self.warmup, falling)
 
     def among(self, step: int) -> int:
         """How many pairs of the pool a step may draw from."""
@@ -108,12 +119,12 @@ def train(
         loss = total(terms)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip)
-        run.optimiser.step(fraction_at(step, steps=plan.steps, warmup=plan.warmup))
+        run.optimiser.step(plan.fraction(step))
         with torch.no_grad():
             learner.model.logit_scale.clamp_(max=4.6052)
         run.step = step + 1
         seen += 2 * pairs
-        found = {**{name: float(term) for name, term in terms.items()}, "loss": float(loss), "floor": floor}
+        found = {**{name: float(term.detach()) for name, term in terms.items()}, "loss": float(loss.detach()), "floor": floor}
         for name, value in {**found, "norm": float(norm)}.items():
             sums[name] = sums.get(name, 0.0) + value
         if run.step % every == 0 or run.step == plan.steps:
@@ -128,6 +139,6 @@ def train(
 
 def _write(log: Path, run: Run, view: View, means: dict[str, float], rate: float) -> None:
     facts = {"step": run.step, "of": run.plan.steps, "view": view, "pictures_per_second": round(rate, 1)}
-    line = {**facts, "scale": round(float(run.learner.scale), 2), **{k: round(v, 4) for k, v in means.items()}}
+    line = {**facts, "scale": round(run.learner.scale.item(), 2), **{k: round(v, 4) for k, v in means.items()}}
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Optimiser", "Rates", "fraction_at"]
+__all__ = ["Optimiser", "Rates"]
 
 _ROUNDS = 5
 _QUINTIC = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024, "Muon"
@@ -82,14 +81,6 @@ class Optimiser:
         self._adam.load_state_dict(state["adam"])
         for momentum, found in zip(self._momentum, state["momentum"], strict=True):
             momentum.copy_(found)
-
-
-def fraction_at(step: int, *, steps: int, warmup: int) -> float:
-    """The share of the peak rate at a step: up in a line, down in half a cosine to a hundredth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _orthogonal(matrix: Tensor) -> Tensor:

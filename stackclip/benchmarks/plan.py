@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from stackclip.data import Dataset
-from stackclip.errors import CategoryOverlap, UsageError
+from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, StackclipError, UsageError
 from stackclip.methods import Method, resolve
 from stackclip.registry import Spec
-from stackclip.types import MASK, NORMAL, Part, Sample, TowerSpec
+from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
-__all__ = ["Plan", "check_overlap", "needed"]
+__all__ = ["Plan", "check_overlap", "needed", "needs_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,14 @@ class Plan:
     allow_overlap: bool = False
     fail_fast: bool = False
     executor: str = "serial"
+
+    def __post_init__(self) -> None:
+        if not self.methods or not self.seeds:
+            raise UsageError(f"a bench without {'seeds' if self.methods else 'methods'} has nothing to do: name one")
+        for datasets in (self.train_on, self.test_on):
+            names = [dataset.name for dataset in datasets]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise UsageError(f"two data sets are named {twice[0]}, and rows could not tell them apart: rename one")
 
     @property
     def training(self) -> tuple[Sample, ...]:
@@ -69,7 +78,10 @@ def check_overlap(plan: Plan) -> None:
 
 def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[Part]]:
     """The pictures and parts that a bench reads."""
-    parts = frozenset({MASK}).union(*(method.needs(tower) for method in plan.resolved.values()))
+    parts = frozenset({MASK})
+    for method in plan.resolved.values():
+        with suppress(StackclipError):  # its rows will say why
+            parts |= needs_of(method, tower)
     tested = (sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
     shown = (
         sample
@@ -79,6 +91,27 @@ def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[
         for sample in plan.shots_of(dataset, category, seed)
     )
     return tuple(dict.fromkeys([*plan.training, *tested, *shown])), parts
+
+
+def needs_of(method: Method, tower: TowerSpec) -> frozenset[Part]:
+    """The parts that a method reads, the mask among them.
+
+    Raises NotApplicable for a part that the tower does not have, BrokenPlugin where the method cannot say.
+    """
+    try:
+        parts = frozenset(method.needs(tower)) | {MASK}
+    except StackclipError:
+        raise
+    except Exception as error:
+        raise BrokenPlugin(f"it cannot say what it needs: {type(error).__name__}: {error}") from error
+    for part in parts - {CLS, MASK}:
+        if not isinstance(part, Part):
+            raise BrokenPlugin(f"its needs are parts, but {part!r} is among them")
+        if part.kind != "patch" or not 1 <= part.index <= tower.depth:
+            raise NotApplicable(
+                f"it needs {part}, which {tower.name} does not have: it gives cls and patch/1 to patch/{tower.depth}"
+            )
+    return parts
 
 
 def _plain(category: str) -> str:

@@ -14,12 +14,13 @@ from PIL import Image
 
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.runner import Bench
-from stackclip.benchmarks.sheet import heat_map, scale_of
+from stackclip.benchmarks.sheet import heat_map, scale_of, sheet
 from stackclip.data import read_picture
 from stackclip.ops.files import write_atomically
-from stackclip.types import MASK, Part, Sample
+from stackclip.ops.regions import paint_mask
+from stackclip.types import ANOMALOUS, MASK, NORMAL, Part, Sample
 
-__all__ = ["Predicted", "predict_all", "write_predictions"]
+__all__ = ["Predicted", "draw_sheet", "predict_all", "write_predictions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def predict_all(bench: Bench, samples: Sequence[Sample], *, seed: int = 0) -> li
 
 
 def write_predictions(predictions: Sequence[Predicted], folder: Path) -> Iterator[str]:
-    """Write `METHOD/scores.csv`, most anomalous first, and every picture with its heat map; yield a line on each method.
+    """Write `METHOD/scores.csv`, most anomalous first, and each picture with its heat map; yield a line on each method.
 
     All heat maps of a method share one scale, so that a good picture among bad ones stays dark.
     """
@@ -67,12 +68,42 @@ def write_predictions(predictions: Sequence[Predicted], folder: Path) -> Iterato
             for each, scores in zip(with_maps, maps, strict=True):
                 name = _stem(each.sample) if stems[_stem(each.sample)] == 1 else each.sample.id
                 picture = read_picture(each.sample.image)
-                beside = _beside(picture, heat_map(scores, scale))
-                buffer = io.BytesIO()
-                beside.save(buffer, "PNG")
-                write_atomically(place / f"{_file_name(name)}.png", buffer.getvalue())
+                write_atomically(place / f"{_file_name(name)}.png", _png(_beside(picture, heat_map(scores, scale))))
         said = f"{len(with_maps)} heat maps" if with_maps else "no heat maps, as it has no maps"
         yield f"{method}: {len(ranked)} scores and {said} in {place}"
+
+
+def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:
+    """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them."""
+    tested = [sample for dataset in bench.plan.test_on for sample in dataset.select(split="test").samples]
+    predicted = predict_all(bench, _varied(tested, rows), seed=seed)
+    side = (bench.tower.spec.image_size,) * 2
+    methods = [method for method in bench.plan.resolved if all(method in each.maps for each in predicted)]
+    image = sheet(
+        [read_picture(each.sample.image) for each in predicted],
+        [paint_mask(bench.store.runs(each.sample), side) for each in predicted],
+        {method: [each.maps[method] for each in predicted] for method in methods},
+        names=[f"{each.sample.category}, {each.sample.defect}" for each in predicted],
+    )
+    write_atomically(path, _png(image))
+
+
+def _varied(samples: Sequence[Sample], count: int) -> list[Sample]:
+    """One normal sample, then anomalous ones: new categories and new defects first."""
+    normal = [sample for sample in samples if sample.label == NORMAL][:1]
+    rest = [sample for sample in samples if sample.label == ANOMALOUS]
+    chosen: list[Sample] = []
+    while rest and len(chosen) < count - len(normal):
+        seen = Counter(word for sample in chosen for word in (sample.category, sample.defect))
+        chosen.append(min(rest, key=lambda sample: seen[sample.category] + seen[sample.defect]))
+        rest.remove(chosen[-1])
+    return normal + chosen
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _stem(sample: Sample) -> str:

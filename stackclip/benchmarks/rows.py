@@ -56,11 +56,20 @@ class RowFolder:
         write_atomically(self.folder / f"{cell}.json", text.encode() + b"\n")
 
     def __iter__(self) -> Iterator[Row]:
-        """All finished rows, in the order of their file names."""
-        for path in sorted(self.folder.glob("[!.]*.json")):
+        """All finished rows, oldest first."""
+        for path in sorted(self.folder.glob("[!.]*.json"), key=lambda path: (path.stat().st_mtime_ns, path.name)):
             row = _read(path)
             if row is not None:
                 yield row
+
+    def latest(self) -> list[Row]:
+        """The finished rows that hold now: where pictures or code changed since a row, the one measured last."""
+        return list({_cell_of(row): row for row in self}.values())
+
+
+def _cell_of(row: Row) -> tuple[object, ...]:
+    asked = row.facts.get("protocol")
+    return row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, asked
 
 
 def _read(path: Path) -> Row | None:

@@ -7,9 +7,12 @@ take part, so a method benched alone, together with others or in a resumed bench
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -22,17 +25,17 @@ from torch import Tensor
 from stackclip import __version__
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.metrics import Measured
-from stackclip.benchmarks.plan import Plan, check_overlap
+from stackclip.benchmarks.plan import Plan, check_overlap, needs_of
 from stackclip.benchmarks.rows import RowFolder, cell_id
 from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.data import Dataset
-from stackclip.errors import NotApplicable, StackclipError
+from stackclip.errors import NonFiniteScores, NotApplicable, PictureError, StackclipError, UsageError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector, Method, Task, component_of
 from stackclip.ops.files import canonical_json, content_hash, file_hash
-from stackclip.registry import Spec, executors
+from stackclip.registry import Spec, executors, heads, learners, scorers, selectors
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
 __all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
@@ -134,7 +137,15 @@ class _Seed:
         self.bench, self.plan, self.seed = bench, bench.plan, seed
         self.device = bench.tower.device
         self.reader = FeatureReader(bench.store, self.device)
-        self.parts = {spec: method.needs(bench.tower.spec) | {MASK} for spec, method in self.plan.resolved.items()}
+        self.parts: dict[str, frozenset[Part]] = {}
+        self.unfit: dict[str, str] = {}
+        for spec, method in self.plan.resolved.items():
+            try:
+                self.parts[spec] = needs_of(method, bench.tower.spec)
+            except StackclipError as error:
+                if self.plan.fail_fast:
+                    raise
+                self.parts[spec], self.unfit[spec] = frozenset({MASK}), str(error)
         self.every_part = frozenset[Part]().union(*self.parts.values())
         self.training, self.training_left_out = self._usable(self.plan.training, localised=True)
         self.cells = [
@@ -146,7 +157,10 @@ class _Seed:
 
     def run(self) -> Outcome:
         """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
-        contenders = [_Contender(spec, method, self._lacking(spec)) for spec, method in self.plan.resolved.items()]
+        contenders = [
+            _Contender(spec, method, self._lacking(spec), error=self.unfit.get(spec, ""))
+            for spec, method in self.plan.resolved.items()
+        ]
         at_work = [contender for contender in contenders if contender.lacking]
         if self.bench.overwrite == "never":
             for contender in at_work:
@@ -215,10 +229,14 @@ class _Seed:
         if detector.epochs and not self.training:
             raise NotApplicable("there is no picture to train on")
         if path.exists() and bench.overwrite != "always":
-            head = load_head(path, fingerprint=bench.store.digest)
-            detector.load_state_dict(head.tensors)
-            contender.losses, contender.trained = list(head.facts["losses"]), True
-            contender.seconds = head.facts["seconds"]
+            try:
+                head = load_head(path, fingerprint=bench.store.digest)
+                detector.load_state_dict(head.tensors)
+            except WeightsError as error:
+                logger.warning("%s; it is trained again", error)
+            else:
+                contender.losses, contender.trained = list(head.facts["losses"]), True
+                contender.seconds = head.facts["seconds"]
         contender.detector = detector
 
     def _train(self, contenders: Sequence[_Contender]) -> None:
@@ -229,13 +247,15 @@ class _Seed:
             active = [c for c in learning if c.detector and not c.error and c.detector.epochs > epoch]
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.training))
             shuffled = [self.training[index] for index in order]
+            if not active:
+                break
             parts = frozenset[Part]().union(*(self.parts[c.spec] for c in active))
             totals: dict[str, dict[str, float]] = {c.spec: {} for c in active}
             done = 0
-            for features in self.reader.batches(shuffled, parts, size=self.plan.batch_size):
+            for features in self._read(shuffled, parts, active):
                 for contender in active:
                     started = time.perf_counter()
-                    terms = self._attempt(contender, contender.working.step, features)
+                    terms = self._attempt(contender, _step, contender, features)
                     contender.seconds += time.perf_counter() - started
                     for name, value in (terms or {}).items():
                         total = totals[contender.spec]
@@ -244,13 +264,11 @@ class _Seed:
                 self.bench.progress(f"train, seed {self.seed}", epoch * len(shuffled) + done, epochs * len(shuffled))
             for contender in active:
                 contender.losses.append(totals[contender.spec])
-                if contender.detector and contender.detector.epochs == epoch + 1 and not contender.error:
-                    self._keep_head(contender)
+                if contender.working.epochs == epoch + 1:
+                    self._attempt(contender, self._keep_head, contender)
 
     def _keep_head(self, contender: _Contender) -> None:
         """Write what a method learned, so that an interrupted bench need not learn it again."""
-        if contender.detector is None:
-            return
         facts = {
             "fingerprint": self.bench.store.digest,
             "tower": self.bench.tower.spec.name,
@@ -260,20 +278,19 @@ class _Seed:
             "training": self._training_identity(contender.spec),
         }
         path = self._head_path(contender.spec)
-        save_head(path, TrainedHead(contender.detector.state_dict(), facts))
+        save_head(path, TrainedHead(contender.working.state_dict(), facts))
 
     def _test(self, cell: _Cell, contenders: Sequence[_Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
         tallies = {c.spec: Tally(error=c.error) for c in contenders}
         shots = self.plan.shots_of(cell.dataset, cell.category, self.seed)
-        if shots:
-            shown = self.reader.read(shots, self.every_part - {MASK})
+        for features in self._read(shots, self.every_part - {MASK}, tallies.values(), size=len(shots)):
             for contender in contenders:
-                self._attempt(tallies[contender.spec], _remember, contender, cell.category, shown)
+                self._attempt(tallies[contender.spec], _remember, contender, cell.category, features)
         parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
         stage, done = f"test {cell.dataset.name} {cell.category}, seed {self.seed}", 0
-        for features in self.reader.batches(cell.samples, parts, size=self.plan.batch_size):
-            runs = [self.bench.store.runs(sample) for sample in features.samples]
+        usable = cell.samples if any(not tally.error for tally in tallies.values()) else ()
+        for features, runs in self._read_with_runs(usable, parts, tallies.values()):
             for contender in contenders:
                 tally = tallies[contender.spec]
                 self._attempt(tally, _predict, contender, features, runs, tally)
@@ -288,6 +305,7 @@ class _Seed:
         self, contender: _Contender, cell: _Cell, tally: Tally, measured: Measured | None, shots: Sequence[Sample]
     ) -> None:
         """Make the row of a cell; keep it on disk unless it failed."""
+        said = self._attempt(tally, _facts_of, contender) or {}
         row = Row(
             method=contender.spec,
             train_on=tuple(dataset.name for dataset in self.plan.train_on),
@@ -295,13 +313,15 @@ class _Seed:
             category=cell.category,
             shots=self.plan.shots,
             seed=self.seed,
-            metrics=dict(measured.values) if measured else {},
-            undefined=dict(measured.undefined) if measured else {},
+            metrics=dict(measured.values) if measured and not tally.error else {},
+            undefined=dict(measured.undefined) if measured and not tally.error else {},
             seconds=round(tally.seconds, 3),
             error=tally.error,
-            facts=self._facts(contender, cell, shots),
+            facts={**self._facts(contender, cell, shots), **said},
         )
         self.finished[contender.spec, cell.dataset.name, cell.category] = row
+        if row.error and self.bench.overwrite == "never":
+            return
         if row.error:
             logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
         else:
@@ -316,12 +336,41 @@ class _Seed:
             return None
         try:
             return function(*arguments)
-        except Exception as error:
-            if self.plan.fail_fast:
-                raise
-            owner.error = str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}"
-            logger.debug("what went wrong", exc_info=error)
+        except (Exception, SystemExit) as error:  # a method that calls exit() ends itself, not the bench
+            self._blame([owner], error)
             return None
+
+    def _read(
+        self, samples: Sequence[Sample], parts: Iterable[Part], owners: Iterable[_Contender | Tally], size: int = 0
+    ) -> Iterator[Features]:
+        """The batches of a scan; where the store fails, that is the error of all who take part in it."""
+        try:
+            if samples:
+                yield from self.reader.batches(samples, parts, size=size or self.plan.batch_size)
+        except StackclipError as error:
+            self._blame(owners, error)
+
+    def _read_with_runs(
+        self, samples: Sequence[Sample], parts: Iterable[Part], owners: Collection[Tally]
+    ) -> Iterator[tuple[Features, list[np.ndarray]]]:
+        """The batches of a scan with the runs of each mask."""
+        for features in self._read(samples, parts, owners):
+            try:
+                runs = [self.bench.store.runs(sample) for sample in features.samples]
+            except StackclipError as error:
+                self._blame(owners, error)
+                return
+            yield features, runs
+
+    def _blame(self, owners: Iterable[_Contender | Tally], error: BaseException) -> None:
+        """Make an error, in one line, that of its owners."""
+        said = str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}"
+        said = " ".join(said.split())
+        if self.plan.fail_fast:
+            raise error if isinstance(error, StackclipError) else StackclipError(said) from error
+        logger.debug("what went wrong", exc_info=error)
+        for owner in owners:
+            owner.error = owner.error or said
 
     def _facts(self, contender: _Contender, cell: _Cell, shots: Sequence[Sample]) -> dict[str, Any]:
         """What a reader of a row needs to trust it."""
@@ -331,6 +380,10 @@ class _Seed:
             "note": tower.spec.note,
             "layers": list(tower.spec.layers),
             "features": self.bench.store.digest,
+            "protocol": self._protocol,
+            "image_size": tower.spec.image_size,
+            "asked_epochs": self.plan.epochs,
+            "asked_class_names": self.plan.class_names,
             "fingerprint": dict(tower.fingerprint),
             "text": content_hash(canonical_json(text)),
             "recorded": dict(tower.recorded),
@@ -345,8 +398,20 @@ class _Seed:
             "shots_drawn": [sample.id for sample in shots],
             "losses": contender.losses,
             "train_seconds": round(contender.seconds, 3),
-            **(contender.detector.facts if contender.detector else {}),
         }
+
+    @property
+    def _protocol(self) -> str:
+        """The same for rows that may stand in one table: everything that is asked of all methods alike."""
+        asked = {
+            "train_on": [[d.name, list(d.categories)] for d in self.plan.train_on],
+            "epochs": self.plan.epochs,
+            "batch_size": self.plan.batch_size,
+            "class_names": self.plan.class_names,
+            "features": self.bench.store.digest,
+            "text": dict(self.bench.tower.text_fingerprint),
+        }
+        return content_hash(canonical_json(asked))[:12]
 
     def _head_path(self, spec: str) -> Path:
         return self.bench.heads / f"{cell_id(self._training_identity(spec))}.safetensors"
@@ -360,7 +425,7 @@ class _Seed:
             "semantics": SEMANTICS,
             "method": spec,
             "defaults": {option.label: option.default_text for option in component.options},
-            "code": file_hash(component.file) if component.file else "",
+            "code": _code(Spec.parse(spec)),
             "train_on": [[d.name, list(d.categories)] for d in self.plan.train_on],
             "pictures": self._content(self.training),
             "seed": self.seed,
@@ -368,7 +433,7 @@ class _Seed:
             "epochs": self.plan.epochs,
             "batch_size": self.plan.batch_size,
             "class_names": names,
-            "class_names_file": file_hash(Path(names)) if names.endswith(".json") and Path(names).is_file() else "",
+            "class_names_file": file_hash(Path(names).expanduser()) if _is_file(names) else "",
             "features": self.bench.store.digest,
             "text": dict(self.bench.tower.text_fingerprint),
         }
@@ -380,16 +445,50 @@ class _Seed:
             "test_on": cell.dataset.name,
             "category": cell.category,
             "tested": self._content(cell.samples),
+            "shown": self._content(self.plan.shots_of(cell.dataset, cell.category, self.seed)),
         }
 
     def _content(self, samples: Iterable[Sample]) -> str:
         """The hash of pictures, masks and labels, in order."""
         store = self.bench.store
-        facts = [
-            [sample.id, sample.label, store.source(sample).digest, sample.mask and store.source(sample, MASK).digest]
-            for sample in samples
-        ]
+
+        def digests(sample: Sample) -> list[str | None]:
+            try:
+                return [store.source(sample).digest, store.source(sample, MASK).digest if sample.mask else None]
+            except PictureError:
+                return []
+
+        facts = [[sample.id, sample.label, *digests(sample)] for sample in samples]
         return content_hash(canonical_json({"samples": facts}))
+
+
+def _is_file(names: str) -> bool:
+    return names.lower().endswith(".json") and Path(names).expanduser().is_file()
+
+
+def _code(spec: Spec) -> list[str]:
+    """The hashes of the files in which a method and the components named in its options are written."""
+    files = [component_of(spec.name).file]
+    for _, value in spec.options:
+        with suppress(UsageError):
+            name = Spec.parse(value).name
+            files += [shelf.find(name).file for shelf in (heads, learners, scorers, selectors) if name in shelf]
+    return sorted({file_hash(file) for file in files if file})
+
+
+def _facts_of(contender: _Contender) -> dict[str, Any]:
+    """What a method says of itself, as JSON can hold it."""
+    facts: dict[str, Any] = json.loads(canonical_json(dict(contender.working.facts)))
+    return facts
+
+
+def _step(contender: _Contender, features: Features) -> dict[str, float]:
+    """One step. Raises NonFiniteScores for a loss that is no number."""
+    terms = {name: float(value) for name, value in contender.working.step(features).items()}
+    for name, value in terms.items():
+        if not math.isfinite(value):
+            raise NonFiniteScores(f"{name} is {value} in epoch {len(contender.losses) + 1} of training")
+    return terms
 
 
 def _remember(contender: _Contender, category: str, features: Features) -> None:

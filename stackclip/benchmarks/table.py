@@ -57,7 +57,10 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One table: everything trained on one place and tested on another with the same shots."""
+    """One table: everything trained on one place and tested on another with the same shots, and asked alike.
+
+    `protocol` says what was asked in words where other tables of the same places were asked otherwise.
+    """
 
     train_on: str
     test_on: str
@@ -66,6 +69,7 @@ class Summary:
     categories: tuple[str, ...]
     metrics: tuple[str, ...]
     lines: tuple[Line, ...]
+    protocol: str = ""
 
     @property
     def title(self) -> str:
@@ -76,7 +80,8 @@ class Summary:
             f"mean over {count} categor{'y' if count == 1 else 'ies'}",
             f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}",
         ]
-        return ", ".join([*parts, *([f"{self.shots} shots"] if self.shots else [])])
+        parts += [f"{self.shots} shots"] if self.shots else []
+        return ", ".join([*parts, *([self.protocol] if self.protocol else [])])
 
     def ranks(self, column: int, category: str) -> dict[str, int]:
         """Method -> 1 for the best and 2 for the second best value of a column among the lines of a category."""
@@ -94,19 +99,40 @@ MEAN = "mean"
 def summarise(rows: Iterable[Row], *, per_category: bool = False) -> list[Summary]:
     """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
 
+    Rows of different towers, epochs, class names or batch sizes that were asked for never stand in one table.
     A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
     """
-    groups: dict[tuple[tuple[str, ...], str, int], list[Row]] = {}
+    groups: dict[tuple[tuple[str, ...], str, int], dict[str, list[Row]]] = {}
     for row in rows:
-        groups.setdefault((row.train_on, row.test_on, row.shots), []).append(row)
-    return [_summary(key, group, per_category) for key, group in groups.items()]
+        alike = groups.setdefault((row.train_on, row.test_on, row.shots), {})
+        alike.setdefault(str(row.facts.get("protocol", "")), []).append(row)
+    return [
+        _summary(group, per_category, _protocol(group[0]) if len(alike) > 1 else "")
+        for alike in groups.values()
+        for group in alike.values()
+    ]
 
 
-def _summary(key: tuple[tuple[str, ...], str, int], rows: Sequence[Row], per_category: bool) -> Summary:
-    train_on, test_on, shots = key
+def _protocol(row: Row) -> str:
+    """What was asked of all methods alike, in words."""
+    facts = row.facts
+    epochs, names = facts.get("asked_epochs"), facts.get("asked_class_names")
+    return ", ".join(
+        [
+            f"{facts.get('tower', 'unknown tower')} at {facts.get('image_size', '?')} pixels",
+            f"features {str(facts.get('features', '?'))[:8]}",
+            f"batches of {facts.get('batch_size', '?')}",
+            *([] if epochs is None else [f"{epochs} epochs"]),
+            *([] if names is None else [f"{names} class names"]),
+        ]
+    )
+
+
+def _summary(rows: Sequence[Row], per_category: bool, protocol: str) -> Summary:
     categories = tuple(dict.fromkeys(row.category for row in rows))
     seeds = tuple(dict.fromkeys(row.seed for row in rows))
-    metrics = tuple(name for name in METRICS if any(name in row.metrics or name in row.undefined for row in rows))
+    measured = {name for row in rows for name in (*row.metrics, *row.undefined)}
+    metrics = tuple(name for name in METRICS if name in measured or not measured)
     lines = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
@@ -117,7 +143,9 @@ def _summary(key: tuple[tuple[str, ...], str, int], rows: Sequence[Row], per_cat
             lines.append(Line(method, category, cells, "; ".join(errors)))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])
-    return Summary("+".join(train_on), test_on, shots, seeds, categories, metrics, tuple(lines))
+    first = rows[0]
+    trained = "+".join(first.train_on)
+    return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol)
 
 
 def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int]) -> Cell:
@@ -249,9 +277,18 @@ def _ampersands(cells: Sequence[str]) -> str:
 
 
 def _tex(text: str) -> str:
-    for plain, escaped in (("_", r"\_"), ("%", r"\%"), ("&", r"\&"), ("#", r"\#"), ("±", r"$\pm$")):
-        text = text.replace(plain, escaped)
-    return text
+    return text.translate(_TEX)
+
+
+_TEX = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "_%&#${}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "±": r"$\pm$",
+    }
+)
 
 
 def _csv(rows: Sequence[Row], *, per_category: bool) -> str:
@@ -278,7 +315,7 @@ def _csv(rows: Sequence[Row], *, per_category: bool) -> str:
 
 def _quoted(value: object) -> object:
     """A text that a spreadsheet would run as a formula is made harmless."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
 def _json_lines(rows: Sequence[Row], *, per_category: bool) -> str:

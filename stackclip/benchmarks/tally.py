@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.benchmarks.metrics import PIXEL_METRICS, Measured, PixelMetrics, image_metrics
-from stackclip.errors import NonFiniteScores
+from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS, Measured, PixelMetrics, image_metrics
+from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.types import ANOMALOUS, Prediction, Sample
 
@@ -30,7 +30,11 @@ class Tally:
     error: str = ""
 
     def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray]) -> None:
-        """Take in the prediction of one batch. Raises NonFiniteScores naming the picture."""
+        """Take in the prediction of one batch.
+
+        Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
+        """
+        _check_shapes(prediction, len(samples))
         self.why_no_scores, self.why_no_maps = prediction.why_no_scores, prediction.why_no_maps
         if prediction.scores is not None:
             _check_finite(prediction.scores, samples)
@@ -42,7 +46,9 @@ class Tally:
                 self.pixels.add(scores, mask_runs)
 
     def compute(self, samples: Sequence[Sample], detector: Detector) -> Measured:
-        """The metrics of the category."""
+        """The metrics of the category. Raises NotApplicable if none of its pictures could be used."""
+        if not samples:
+            raise NotApplicable("none of the pictures could be used")
         values: dict[str, float] = {}
         undefined: dict[str, str] = {}
         labels = [sample.label for sample in samples]
@@ -50,12 +56,23 @@ class Tally:
         if self.scores:
             scores = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
+        else:
+            undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
         if self.peaks and not unlocalised:
             _merge(self.pixels.compute(), values, undefined)
         else:
-            reason = self.why_no_maps or f"{unlocalised} defective pictures have no mask"
+            reason = f"{unlocalised} defective pictures have no mask" if self.peaks else self.why_no_maps
+            reason = reason or "the method gives no maps"
             undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
+
+
+def _check_shapes(prediction: Prediction, count: int) -> None:
+    scores, maps = prediction.scores, prediction.maps
+    if scores is not None and tuple(scores.shape) != (count,):
+        raise BrokenPlugin(f"scores of shape {tuple(scores.shape)} came for {count} pictures, wanted ({count},)")
+    if maps is not None and (maps.ndim != 3 or len(maps) != count):
+        raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, H, W)")
 
 
 def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, str]) -> None:

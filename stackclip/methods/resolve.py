@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackclip.errors import DuplicateComponent, UnknownComponent
+from stackclip.errors import BrokenPlugin, DuplicateComponent, StackclipError, UnknownComponent
 from stackclip.methods.method import Method
 from stackclip.methods.prompted import Composition
 from stackclip.registry import Component, Spec, did_you_mean, methods, prompts
@@ -16,7 +16,13 @@ def resolve(spec: Spec | str) -> Method:
     Raises UnknownComponent with the nearest name, DuplicateComponent, BrokenPlugin or BadOption.
     """
     spec = Spec.parse(spec) if isinstance(spec, str) else spec
-    method: Method = component_of(spec.name).create(spec)
+    component = component_of(spec.name)
+    try:
+        method: Method = component.create(spec)
+    except StackclipError:
+        raise
+    except Exception as error:
+        raise BrokenPlugin(f"{spec} ({component.source}) cannot be made: {type(error).__name__}: {error}") from error
     return method
 
 
@@ -29,7 +35,7 @@ def component_of(name: str) -> Component:
         return methods.find(name)
     if name in prompts:
         strategy = prompts.find(name)
-        return Component("prompts", name, Composition(name, strategy.doc), strategy.source)
+        return Component("prompts", name, Composition(name, strategy.doc), strategy.source, strategy.file)
     known = method_names()
     raise UnknownComponent(f"no method is named {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
 

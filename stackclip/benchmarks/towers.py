@@ -1,0 +1,320 @@
+"""`python -m stackclip.benchmarks.towers`: what a tower sees and reads, beside a random tower and no learning at all.
+
+Everything is measured on generated products that the training of stackclip-tiny never shows, and, where a folder is
+given, on real pictures. No method's rows come from here: it is the towers that are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from stackclip.benchmarks.metrics import PixelMetrics, image_metrics
+from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
+from stackclip.data import open_dataset, read_mask, read_picture
+from stackclip.data.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.errors import UsageError
+from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
+from stackclip.ops.maps import anomaly_logits, unit
+from stackclip.ops.regions import label_regions
+from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample
+
+__all__ = ["PictureSet", "blur_figures", "draw_set", "held_out_figures", "main", "read_set", "tower_figures"]
+
+Figures = dict[str, float]
+"""Figures by name, as fractions but for the rate; in the order of the table."""
+
+_HELD: tuple[PartName, ...] = ("combinations", "shapes", "defects")
+_REAL = {"mvtec-mini": ("hazelnut", "transistor"), "deeppcb-mini": ("pcb",)}
+_BATCH = 8
+_HEAD = "precise[epochs=6,lr=0.001]"  # as StackCLIP and APRIL-GAN train their heads, on a generated training set
+_BLURS = 1.0, 6.0  # standard deviations in pixels at 112: finer than a defect, and wider
+_PHRASE = "measured on generated pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSet:
+    """Pictures as a tower reads them, their masks and names; in a paired set the twin of each good one follows it."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    pictures: tuple[Image.Image, ...]
+    masks: tuple[NDArray[np.bool_], ...]
+    paired: bool
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """NORMAL or ANOMALOUS, (N,)."""
+        return np.array([sample.label for sample in self.samples])
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that occur, in order."""
+        return tuple(dict.fromkeys(sample.category for sample in self.samples))
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The tower's text side, as methods ask for it; there are no training pictures to average."""
+
+    encoder: TextEncoder
+
+    @property
+    def context_length(self) -> int:
+        return self.encoder.context_length
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        return self.encoder(phrases)
+
+    def count_tokens(self, phrase: str) -> int:
+        return self.encoder.count_tokens(phrase)
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        raise UsageError("a tower's figures are measured without class means: take a method that needs none")
+
+
+def draw_set(part: PartName, pairs: int, *, side: int, seed: int, categories: int | None = None) -> PictureSet:
+    """`pairs` generated pairs of a part, its categories (or so many of them) and its kinds of defects by turns."""
+    names = categories_of(part) if categories is None else spread(part, categories)
+    kinds = kinds_of(part)
+    samples: list[Sample] = []
+    pictures: list[Image.Image] = []
+    masks: list[NDArray[np.bool_]] = []
+    for index in range(pairs):
+        category, turn = names[index % len(names)], index + index // len(names)
+        pair = draw_pair(category, kinds[turn % len(kinds)], seed=(seed + 1) * 1_000_000 + index, size=side)
+        for label, pixels in ((NORMAL, pair.good), (ANOMALOUS, pair.defective)):
+            defect = pair.defect if label else GOOD
+            name = f"{category}/{defect}/{index:04}"
+            samples.append(Sample(name, part, category, "test", Path(f"{name}.png"), None, label, defect))
+            pictures.append(Image.fromarray(pixels))
+            masks.append(pair.mask if label else np.zeros_like(pair.mask))
+    return PictureSet(part, tuple(samples), tuple(pictures), tuple(masks), paired=True)
+
+
+def read_set(root: Path, category: str, *, side: int) -> PictureSet:
+    """The test pictures of one category of a data set on disk; masks at the side of the tower's picture."""
+    samples = open_dataset(str(root), generated=root).select("test", [category]).samples
+    return PictureSet(
+        category,
+        samples,
+        tuple(read_picture(sample.image) for sample in samples),
+        tuple(read_mask(sample, side) for sample in samples),
+        paired=False,
+    )
+
+
+def tower_figures(
+    tower: Tower, *, pairs: int = 150, training_pairs: int = 300, seed: int = 0, data_root: Path | None = None
+) -> Figures:
+    """All figures of a tower: held-out sets without a head, then with one trained on the training set, then the rate.
+
+    `pairs` of pictures in each held-out set, `training_pairs` for the head.
+    """
+    side = tower.spec.image_size
+    training = draw_set("training", training_pairs, side=side, seed=seed + 1, categories=48)
+    detector = _begin(tower, training, seed=seed)
+    _fit(detector, tower, training, seed=seed)
+    figures: Figures = {}
+    for part in _HELD:
+        held = draw_set(part, pairs, side=side, seed=seed)
+        figures |= held_out_figures(tower, held, detector)
+    for held in _real_sets(data_root, side):
+        figures |= held_out_figures(tower, held, detector)
+    return {**figures, "pictures a second": _rate(tower, training)}
+
+
+def held_out_figures(tower: Tower, held: PictureSet, detector: PromptedDetector | None = None) -> Figures:
+    """What a tower makes of one set; the map of a head only with a `detector` that has learned one.
+
+    Headless: the last block's patches through ln_post and the projection, 100 cos with the anchors of the prompt
+    ensemble. Pixel metrics are those of all pictures together. The image score is the class token's cosine with the
+    anomalous anchor less that with the normal one: the softmax of the methods without its saturation.
+    """
+    learned = detector
+    if detector is None:
+        detector = _begin(tower, held, seed=0)
+    bare, headed = PixelMetrics(), PixelMetrics()
+    scores: list[Tensor] = []
+    right = []
+    every = torch.stack([detector.anchors(name)[0] for name in held.categories])  # (N, 2, D)
+    for features in _encoded(tower, held, (*tower.spec.taps, CLS, _last(tower))):
+        anchors = torch.stack([detector.anchors(category)[0] for category in features.categories])  # (B, 2, D)
+        visual: Any = tower.model.visual
+        joint = visual.ln_post(features[_last(tower)]) @ visual.proj  # (B, P, D)
+        runs = [label_regions(mask) for mask in features[MASK].numpy()]
+        for score_map, regions in zip(anomaly_logits(joint, anchors, tower.spec.image_size), runs, strict=True):
+            bare.add(score_map.numpy(force=True), regions)
+        if learned is not None:
+            maps = learned.predict(features).maps
+            assert maps is not None
+            for score_map, regions in zip(maps, runs, strict=True):
+                headed.add(score_map.numpy(force=True), regions)
+        cls = unit(features[CLS])
+        scores.append((cls * (anchors[:, ANOMALOUS] - anchors[:, NORMAL])).sum(-1))
+        found = (cls @ every.sum(1).mT).argmax(1).tolist()
+        right += [held.categories[at] == name for at, name in zip(found, features.categories, strict=True)]
+    figures = _pixel_figures(held, "headless", bare)
+    if learned is not None:
+        figures |= _pixel_figures(held, "linear head", headed)
+    figures |= _image_figures(held, torch.cat(scores).numpy(force=True))
+    if len(held.categories) > 1:
+        figures[f"{held.name}: category of {len(held.categories)}, top-1"] = float(np.mean(right))
+    return figures
+
+
+def blur_figures(*, side: int, pairs: int = 150, seed: int = 0, data_root: Path | None = None) -> Figures:
+    """The same figures of a map that nothing was learned for: how far a fine blur is from a wide one, in levels."""
+    sets = [draw_set(part, pairs, side=side, seed=seed) for part in _HELD]
+    figures: Figures = {}
+    for held in (*sets, *_real_sets(data_root, side)):
+        metrics, scores = PixelMetrics(), []
+        for picture, mask in zip(held.pictures, held.masks, strict=True):
+            pixels = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC), np.float32)
+            fine, wide = (gaussian_filter(pixels, (sigma * side / 112, sigma * side / 112, 0)) for sigma in _BLURS)
+            score_map = np.abs(fine - wide).max(axis=2)
+            metrics.add(score_map, label_regions(mask))
+            scores.append(float(score_map.max()))
+        figures |= _pixel_figures(held, "headless", metrics) | _image_figures(held, np.array(scores))
+    return figures
+
+
+def _pixel_figures(held: PictureSet, what: str, metrics: PixelMetrics) -> Figures:
+    values = metrics.compute().values
+    names = {"pixel_AUROC": "pixel AUROC", "pixel_AUPRO": "AUPRO", "pixel_AP": "pixel AP"}
+    return {f"{held.name}: {what}, {name}": values[key] for key, name in names.items()}
+
+
+def _image_figures(held: PictureSet, scores: NDArray[Any]) -> Figures:
+    """AUROC of picture scores (N,), and how often the defective twin is above the good one."""
+    figures = {f"{held.name}: image AUROC": image_metrics(scores, held.labels).values["image_AUROC"]}
+    if held.paired:
+        good, defective = scores[0::2], scores[1::2]
+        figures[f"{held.name}: defective above its good twin"] = float(
+            np.mean((defective > good) + 0.5 * (defective == good))
+        )
+    return figures
+
+
+def _begin(tower: Tower, training: PictureSet, *, seed: int) -> PromptedDetector:
+    method = resolve(_HEAD)
+    assert isinstance(method, PromptedMethod)
+    return method.begin(
+        Task(
+            tower=tower.spec,
+            encode=_Words(TextEncoder(tower)),
+            categories=training.categories,
+            train_on=(training.name,),
+            seed=seed,
+            device=tower.device,
+        )
+    )
+
+
+def _fit(detector: PromptedDetector, tower: Tower, training: PictureSet, *, seed: int) -> None:
+    """Train the head, pictures in a new order each epoch."""
+    order = np.random.default_rng(seed)
+    parts = (*tower.spec.taps, CLS)
+    whole = list(_encoded(tower, training, parts))
+    rows = {part: torch.cat([features[part] for features in whole]) for part in (*parts, MASK)}
+    for _ in range(detector.epochs):
+        shuffled = order.permutation(len(training.samples))
+        for start in range(0, len(shuffled), _BATCH):
+            chosen = shuffled[start : start + _BATCH].tolist()
+            samples = tuple(training.samples[at] for at in chosen)
+            detector.step(Features(samples, {part: values[chosen] for part, values in rows.items()}))
+
+
+def _encoded(tower: Tower, held: PictureSet, parts: Iterable[Part]) -> Iterator[Features]:
+    """The parts of a set in batches, with masks (B, S, S) of 0 and 1."""
+    wanted = tuple(dict.fromkeys(parts))
+    for start in range(0, len(held.samples), _BATCH):
+        rows = slice(start, start + _BATCH)
+        pictures = torch.from_numpy(np.stack([tower.prepare(picture) for picture in held.pictures[rows]]))
+        masks = torch.from_numpy(np.stack(held.masks[rows]).astype(np.uint8))
+        yield Features(held.samples[rows], {**tower.encode(pictures, wanted), MASK: masks})
+
+
+def _last(tower: Tower) -> Part:
+    return Part("patch", tower.spec.depth)
+
+
+def _rate(tower: Tower, held: PictureSet) -> float:
+    """Pictures a second in batches of 8, all taps and the class token: the median of nine."""
+    pictures = torch.from_numpy(np.stack([tower.prepare(picture) for picture in held.pictures[:_BATCH]]))
+    parts = (*tower.spec.taps, CLS)
+    seconds = []
+    for _ in range(10):
+        started = time.perf_counter()
+        tower.encode(pictures, parts)[CLS].cpu()
+        seconds.append(time.perf_counter() - started)
+    return _BATCH / statistics.median(seconds[1:])
+
+
+def _real_sets(data_root: Path | None, side: int) -> list[PictureSet]:
+    if data_root is None:
+        return []
+    found = [(data_root / folder, category) for folder, names in _REAL.items() for category in names]
+    return [read_set(root, category, side=side) for root, category in found if (root / category).is_dir()]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="python -m stackclip.benchmarks.towers", description=__doc__)
+    parser.add_argument("--backbone", default="stackclip-tiny", help="any that `stackclip list backbones` shows")
+    parser.add_argument("--pretrained", help="a tag of open_clip")
+    parser.add_argument("--weights", type=Path, metavar="FILE")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--pairs", type=int, default=150, help="of pictures in each held-out set (default: 150)")
+    parser.add_argument("--training-pairs", type=int, default=300, help="to train the head with (default: 300)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help=f"real pictures: {', '.join(_REAL)} below it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
+    given = parser.parse_args(arguments)
+    flush_denormals()
+    tower = load_tower(
+        given.backbone, pretrained=given.pretrained, weights=given.weights, image_size=given.image_size
+    )
+    side = tower.spec.image_size
+    sizes = {"pairs": given.pairs, "seed": given.seed, "data_root": given.data_root}
+    columns = {
+        tower.spec.name: tower_figures(tower, training_pairs=given.training_pairs, **sizes),
+        "random tower": tower_figures(
+            random_tower(given.seed, image_size=side), training_pairs=given.training_pairs, **sizes
+        ),
+        "blurs": blur_figures(side=side, **sizes),
+    }
+    print(_table(columns))
+    if tower.spec.note:
+        print(f"\n{tower.spec.note}")
+    if given.json is not None:
+        given.json.write_text(json.dumps(columns, indent=1) + "\n", encoding="utf-8")
+
+
+def _table(columns: Mapping[str, Figures]) -> str:
+    """Markdown: a row for each figure, a column for each tower."""
+    rows = list(dict.fromkeys(name for figures in columns.values() for name in figures))
+    width = max(map(len, rows))
+    lines = [f"| {'figure':<{width}} | {' | '.join(columns)} |", f"|{'-' * (width + 2)}|{'---|' * len(columns)}"]
+    for name in rows:
+        digits = 0 if name == "pictures a second" else 3
+        cells = (f"{figures[name]:.{digits}f}" if name in figures else "" for figures in columns.values())
+        lines.append(f"| {name:<{width}} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

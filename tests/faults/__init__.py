@@ -1,0 +1,1 @@
+"""Faults on purpose: what was reported done survives them, and nothing wrong is ever taken for right."""

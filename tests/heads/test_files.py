@@ -1,0 +1,125 @@
+"""Heads on disk: back as they were, or refused in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+from stackclip.errors import FingerprintMismatch, WeightsError
+from stackclip.heads import TrainedHead, load_head, save_head
+from stackclip.heads.files import FORMAT
+
+FINGERPRINT = "a" * 64
+FACTS = {"fingerprint": FINGERPRINT, "tower": "ViT-L-14-336", "losses": [{"loss": 0.5}], "größe": "ä"}
+
+
+def head() -> TrainedHead:
+    draws = torch.Generator().manual_seed(0)
+    tensors = {f"head.fc.0.{layer}.weight": torch.randn(5, 3, generator=draws) for layer in range(4)}
+    return TrainedHead(tensors, FACTS)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "heads" / "head.safetensors"
+    save_head(path, head())
+    return path
+
+
+def test_a_head_comes_back_as_it_was_saved(saved: Path):
+    found = load_head(saved, fingerprint=FINGERPRINT)
+    assert found.facts == FACTS
+    assert set(found.tensors) == set(head().tensors)
+    for name, tensor in head().tensors.items():
+        assert torch.equal(found.tensors[name], tensor)
+        assert found.tensors[name].dtype == tensor.dtype
+
+
+def test_tensors_with_gradients_and_in_another_order_in_memory_are_saved_by_value(tmp_path: Path):
+    weight = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)
+    save_head(tmp_path / "head", TrainedHead({"w": weight}, FACTS))
+    assert torch.equal(load_head(tmp_path / "head", fingerprint=FINGERPRINT).tensors["w"], weight.detach())
+
+
+def test_a_head_of_another_tower_is_refused_in_one_line_that_names_both(saved: Path):
+    with pytest.raises(FingerprintMismatch) as raised:
+        load_head(saved, fingerprint="b" * 64)
+    message = str(raised.value)
+    assert message.startswith(f"{saved}: this head was trained on ViT-L-14-336, features {'a' * 12}; ")
+    assert f"the store holds features {'b' * 12}." in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_head_with_nan_or_infinity_is_refused_with_the_tensor_named(tmp_path: Path, number: float):
+    weight = torch.ones(3, 3)
+    weight[1, 2] = number
+    save_head(tmp_path / "head", TrainedHead({"good": torch.ones(2), "fc.weight": weight}, FACTS))
+    with pytest.raises(WeightsError, match=r"fc\.weight holds NaN or infinity; delete it and train again"):
+        load_head(tmp_path / "head", fingerprint=FINGERPRINT)
+
+
+def test_a_truncated_head_is_refused_wherever_it_was_cut(saved: Path):
+    data = saved.read_bytes()
+    for length in (0, 1, 7, 8, 9, 100, len(data) // 2, len(data) - 1):
+        saved.write_bytes(data[:length])
+        with pytest.raises(WeightsError, match="no readable head") as raised:
+            load_head(saved, fingerprint=FINGERPRINT)
+        assert str(saved) in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_header_with_a_flipped_bit_is_refused(saved: Path):
+    data = saved.read_bytes()
+    size = int.from_bytes(data[:8], "little")
+    for position in range(0, 8 + size, 7):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x80  # never a letter of JSON
+        saved.write_bytes(bytes(damaged))
+        with pytest.raises((WeightsError, FingerprintMismatch)):
+            load_head(saved, fingerprint=FINGERPRINT)
+
+
+def test_a_flipped_bit_in_a_weight_is_refused(saved: Path):
+    data = saved.read_bytes()
+    start = 8 + int.from_bytes(data[:8], "little")
+    for position in range(start, len(data), 23):
+        damaged = bytearray(data)
+        damaged[position] ^= 0x01
+        saved.write_bytes(bytes(damaged))
+        with pytest.raises(WeightsError) as raised:
+            load_head(saved, fingerprint=FINGERPRINT)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path):
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(WeightsError, match="no readable head"):
+            load_head(path, fingerprint=FINGERPRINT)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"format": "stackclip-head/9", "facts": "{}"}])
+def test_a_foreign_safetensors_file_is_refused_with_what_was_found_and_wanted(tmp_path: Path, metadata):
+    path = tmp_path / "foreign"
+    path.write_bytes(safetensors.torch.save({"w": torch.ones(2)}, metadata))
+    found = (metadata or {}).get("format", "no format")
+    with pytest.raises(WeightsError, match=f"found {found}, wanted {FORMAT}"):
+        load_head(path, fingerprint=FINGERPRINT)
+
+
+@pytest.mark.parametrize("facts", [None, "", "{", "[]", "3", "null"])
+def test_a_head_whose_facts_cannot_be_read_is_refused(tmp_path: Path, facts: str | None):
+    path = tmp_path / "head"
+    metadata = {"format": FORMAT} if facts is None else {"format": FORMAT, "facts": facts}
+    path.write_bytes(safetensors.torch.save({"w": torch.ones(2)}, metadata))
+    with pytest.raises(WeightsError, match=str(path)):
+        load_head(path, fingerprint=FINGERPRINT)
+
+
+def test_facts_stand_in_the_file_for_any_reader(saved: Path):
+    with safetensors.safe_open(saved, framework="pt") as file:
+        assert json.loads(file.metadata()["facts"]) == FACTS

@@ -1,0 +1,465 @@
+"""Every component keeps its contract, and a contract notices what is not kept."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from stackclip.contracts import check, find_components
+from stackclip.errors import BadOption, BrokenPlugin, UnknownComponent, UsageError
+from stackclip.heads import Linear, Projections
+from stackclip.methods import Composition, PromptedDetector, resolve
+from stackclip.prompts.fuzzy import Fuzzy
+from stackclip.prompts.precise import Precise
+from stackclip.registry import (
+    SHELVES,
+    Shelf,
+    backbones,
+    datasets,
+    executors,
+    forget,
+    heads,
+    methods,
+    prompts,
+    scorers,
+    selectors,
+    use_workspace,
+)
+from stackclip.types import Part, Prediction
+
+SMALLER = {"synthetic": "synthetic[categories=2,per_category=2,train_good=1]"}
+EVERY = [(shelf.kind, name) for shelf in SHELVES for name in shelf.names()]
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_it_was() -> Iterator[None]:
+    yield
+    use_workspace(None)
+    forget(SHELVES)
+
+
+@pytest.mark.parametrize(("shelf", "name"), EVERY, ids=[f"{shelf}/{name}" for shelf, name in EVERY])
+def test_every_component_of_the_package_keeps_its_contract(shelf: str, name: str):
+    reports = [report for report in check(SMALLER.get(name, name)) if report.component.shelf == shelf]
+    assert len(reports) == 1
+    assert [f"{finding.sentence}: {finding.detail}" for finding in reports[0].findings if not finding.passed] == []
+    assert reports[0].passed
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "stacked[clusters=2,max-clusters=2,source=image,test=object+cluster+object]",
+        "stackclip[clusters=2,max-clusters=2,head=efa[weights-from=category,temperature=50]]",
+    ],
+)
+def test_components_keep_their_contract_under_other_options(spec: str):
+    for report in check(spec):
+        assert [finding for finding in report.findings if not finding.passed] == []
+
+
+def test_findings_are_sentences():
+    for name in ("precise", "linear", "mean", "penalty", "clip", "serial", "mvtec", "random-vit-8"):
+        (report,) = check(name)
+        sentences = [finding.sentence for finding in report.findings]
+        assert len(set(sentences)) == len(sentences) >= 6
+        assert all(len(sentence.split()) > 3 and "\n" not in sentence for sentence in sentences)
+
+
+def test_checking_changes_no_global_random_state():
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    for name in ("fuzzy", "mean", "penalty", "clip"):
+        check(name)
+    assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == before
+
+
+def failures(shelf: Shelf, factory: Callable[..., Any]) -> dict[str, str]:
+    """What the contract finds wrong with a factory on a shelf: sentence to reason."""
+    shelf.register("on-trial")(factory)
+    (report,) = check("on-trial")
+    assert all("\n" not in finding.detail for finding in report.findings)
+    return {finding.sentence: finding.detail for finding in report.findings if not finding.passed}
+
+
+def only(found: dict[str, str], *, sentence: str, reason: str) -> None:
+    assert any(sentence in said and reason in why for said, why in found.items()), found
+
+
+class LosesOne(Precise):
+    """It forgets the last category."""
+
+    def groups(self, categories, encode):
+        return (categories[:-1] or categories,)
+
+
+class AddsEmpty(Precise):
+    """It makes an empty stack."""
+
+    def groups(self, categories, encode):
+        return (categories, ())
+
+
+class TakesTwice(Precise):
+    """It places a category on two stacks."""
+
+    def groups(self, categories, encode):
+        return (categories, categories[:1])
+
+
+class Random(Precise):
+    """It shuffles with the global generator."""
+
+    def groups(self, categories, encode):
+        return (tuple(random.sample(categories, len(categories))),)
+
+
+class Braces(Precise):
+    """It leaves a slot open."""
+
+    def subject(self, category, group, *, seen):
+        return "{}" if category == "t-shirt" else category
+
+
+class Nameless(Precise):
+    """It calls an unseen category nothing."""
+
+    def subject(self, category, group, *, seen):
+        return category if seen else " "
+
+
+class Counting(Precise):
+    """It counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def subject(self, category, group, *, seen):
+        self.asked += 1
+        return f"{category} {self.asked}"
+
+
+class Leaves(Precise):
+    """It ends the program."""
+
+    def groups(self, categories, encode):
+        raise SystemExit("good bye")
+
+
+class Takes(Precise):
+    """It takes an option of the pipeline: `head`."""
+
+    def __init__(self, *, head: str = "x") -> None: ...
+
+
+class Endless(Precise):
+    """Its overflow and its facts are none."""
+
+    overflow = "whatever"
+
+    def explain(self, categories, encode):
+        return {"x": object()}
+
+
+class SpacesOnly(Precise):
+    """It does not expect spaces in a name."""
+
+    def subject(self, category, group, *, seen):
+        (word,) = category.split()
+        return word
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sentence", "reason"),
+    [
+        (LosesOne, "every category exactly once", "it placed bottle, metal nut; wanted each of bottle, metal nut, t"),
+        (AddsEmpty, "none is empty", "it made an empty stack"),
+        (TakesTwice, "every category exactly once", "wanted each of"),
+        (Random, "always make the same stacks", "then"),
+        (Random, "global random state", "it drew from, or seeded, the global state of random"),
+        (Braces, "one line of text without braces", "'t-shirt' is called '{}', which has braces"),
+        (Nameless, "one line of text", "the unseen category 'zipper' is called ' ', which is empty"),
+        (Counting, "what was asked before", "asked in another order"),
+        (Leaves, "every category exactly once", "SystemExit: good bye"),
+        (Leaves, "it trains and predicts in the pipeline", "SystemExit: good bye"),
+        (Takes, "name of one of the pipeline's", "head: the pipeline has an option of that name"),
+        (Endless, "epochs, overflow and explain", "overflow is 'whatever', wanted error, truncate-names, chunk-mean"),
+        (SpacesOnly, "one line of text", "ValueError: too many values to unpack"),
+    ],
+)
+def test_a_strategy_that_breaks_a_promise_is_found_out(strategy: type, sentence: str, reason: str):
+    only(failures(prompts, strategy), sentence=sentence, reason=reason)
+
+
+class NoDoc(Fuzzy):
+    __doc__ = None
+
+
+class Unsaid(Precise):
+    """It has options that nobody explains."""
+
+    def __init__(self, *, depth: int = 1, seed: int = 0) -> None: ...
+
+
+class Unmakable(Precise):
+    """It cannot be made."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no\nway")
+
+
+def test_promises_that_every_component_makes_are_tried_too():
+    only(failures(prompts, NoDoc), sentence="docstring says what it is", reason="it has no docstring")
+    only(failures(selectors, Unsaid), sentence="names every option", reason="does not say what depth means")
+
+
+def test_a_component_that_cannot_be_made_is_tried_no_further():
+    prompts.register("on-trial")(Unmakable)
+    (report,) = check("on-trial")
+    assert not report.passed
+    assert [finding.detail for finding in report.findings if not finding.passed] == ["RuntimeError: no"]
+    assert report.findings[-1].sentence.startswith("it can be made")
+
+
+def a_selector(function: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], Any]:
+    def made() -> Any:
+        """A selector on trial."""
+        return function
+
+    return made
+
+
+def _in_place(features: torch.Tensor) -> torch.Tensor:
+    features /= features.norm(dim=-1, keepdim=True)
+    mean = features.mean(0)
+    return mean / mean.norm()
+
+
+@pytest.mark.parametrize(
+    ("function", "sentence", "reason"),
+    [
+        (lambda f: f.mean(0), "unit length", "the length of the vector of 1 features and 1"),
+        (lambda f: f, "one vector", "it made (1, 96), wanted (96,)"),
+        (lambda f: torch.nn.functional.normalize(f[0], dim=0), "order of the phrases", "in another order"),
+        (lambda f: -torch.nn.functional.normalize(f.mean(0), dim=0), "that feature's direction", "apart"),
+        (_in_place, "leaves features", "it changed the features that it was given"),
+        (lambda f: torch.nn.functional.normalize(torch.randn(96), dim=0), "the same vector again", "global state of"),
+        (lambda f: f.mean(0) * float("nan"), "unit length", "NaN"),
+    ],
+)  # fmt: skip
+def test_a_selector_that_breaks_a_promise_is_found_out(function: Any, sentence: str, reason: str):
+    only(failures(selectors, a_selector(function)), sentence=sentence, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("price", "sentence", "reason"),
+    [
+        (lambda p, labels: float("nan"), "finite number", "is nan, wanted a finite number"),
+        (lambda p, labels: p.mean(0), "finite number", "wanted a finite number"),
+        (lambda p, labels: float(labels @ np.arange(9)), "numbered", "numbered otherwise"),
+        (lambda p, labels: np.random.rand(), "same price again", "then"),
+    ],
+)  # fmt: skip
+def test_a_scorer_that_breaks_a_promise_is_found_out(price: Any, sentence: str, reason: str):
+    def made() -> Any:
+        """A scorer on trial."""
+        return price
+
+    found = failures(scorers, made)
+    assert any(sentence in said for said in found), found
+    assert any(reason in why or "global state of numpy" in why for why in found.values()), found
+
+
+class Unweighted(Projections):
+    """Its weights do not sum to 1, and its maps depend on the batch."""
+
+    def weights(self, features, keys):
+        return super().weights(features, keys) * 2
+
+    def maps(self, features, anchors, weights):
+        maps = super().maps(features, anchors, weights)
+        return maps - maps.mean(0)
+
+
+class Deaf(Projections):
+    """A parameter is never trained, and loading brings nothing back."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.unused = torch.nn.Parameter(torch.randn(2))
+        self.offset = float(torch.rand(()))
+
+    def maps(self, features, anchors, weights):
+        return super().maps(features, anchors, weights) + self.offset
+
+
+@pytest.mark.parametrize(
+    ("module", "sentence", "reason"),
+    [
+        (Unweighted, "sum to 1", "the weights of 1 stack(s) and 1: 1 apart"),
+        (Unweighted, "does not depend on its batch", "the map of picture 0 alone and in its batch"),
+        (Deaf, "gradient reaches every parameter", "no gradient reaches unused"),
+        (Deaf, "one seed gives one set of weights", "global state of torch"),
+        (Deaf, "state_dict brings the same maps back", "apart"),
+    ],
+)
+def test_a_head_that_breaks_a_promise_is_found_out(module: type[Projections], sentence: str, reason: str):
+    class Trial(Linear):
+        """A head on trial, with `temperature` and `weights_from`."""
+
+        def build(self, tower, stacks, *, seed):
+            return module(tower, 1, seed=seed)
+
+    only(failures(heads, Trial), sentence=sentence, reason=reason)
+
+
+class Wrapped:
+    """APRIL-GAN, with something wrong in a detector of its own."""
+
+    def __init__(self, wrong: type[PromptedDetector]) -> None:
+        self.inner, self.wrong = resolve("fuzzy"), wrong
+
+    def needs(self, tower):
+        return self.inner.needs(tower)
+
+    def begin(self, task):
+        return self.wrong(self.inner, task)
+
+
+class Noisy(PromptedDetector):
+    """Its scores are drawn, and NaN stands in its maps."""
+
+    def predict(self, features):
+        maps = super().predict(features).maps
+        return Prediction(torch.rand(len(features)), maps / 0 * 0)
+
+
+class Silent(PromptedDetector):
+    """It gives no scores, without a reason, and learns the wrong way."""
+
+    def predict(self, features):
+        return Prediction(None, super().predict(features).maps)
+
+    def step(self, features):
+        for group in self.optimiser.param_groups:
+            group["lr"] = -1e-3
+        return super().step(features)
+
+
+class Relative(PromptedDetector):
+    """Its scores depend on the batch, and it remembers nothing."""
+
+    def predict(self, features):
+        found = super().predict(features)
+        return Prediction(found.scores / found.scores.sum(), found.maps[:, :4])
+
+    def state_dict(self, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
+        return {}
+
+    def load_state_dict(self, *arguments: Any, **options: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence", "reason"),
+    [
+        (Noisy, "scores and maps are finite", "maps hold NaN or infinity"),
+        (Noisy, "one seed gives one prediction", "global state of torch"),
+        (Silent, "or missing for a reason", "no scores, and why_no_scores is empty"),
+        (Silent, "its loss does not rise", "the loss went from"),
+        (Relative, "does not depend on its batch", "picture 0 alone and in its batch, scores"),
+        (Relative, "of the right shape", "maps have the shape (6, 4, 32), wanted (6, 32, 32)"),
+        (Relative, "can be saved and loaded", "after loading its state_dict"),
+    ],
+)
+def test_a_method_that_breaks_a_promise_is_found_out(wrong: type[PromptedDetector], sentence: str, reason: str):
+    def made() -> Any:
+        """A method on trial."""
+        return Wrapped(wrong)
+
+    only(failures(methods, made), sentence=sentence, reason=reason)
+
+
+def test_a_method_that_needs_what_no_tower_gives_is_found_out():
+    class Needy:
+        """It needs the hundredth layer."""
+
+        def needs(self, tower):
+            return frozenset({Part("patch", 100)})
+
+        def begin(self, task):
+            raise RuntimeError("it never begins")
+
+    found = failures(methods, Needy)
+    only(found, sentence="parts that a tower can give", reason="has no part patch/100")
+    only(found, sentence="it begins", reason="RuntimeError: it never begins")
+
+
+def test_other_shelves_are_tried_too():
+    class Reversed:
+        """It calls the jobs from the last to the first and swallows what they raise."""
+
+        def run(self, jobs):
+            for job in reversed(jobs):
+                try:
+                    yield job()
+                except Exception:
+                    yield None
+
+    class Untidy:
+        """A data set that finds something everywhere and shows no tree."""
+
+        tree = ""
+
+        def read(self, root, name):
+            return (1, 2)
+
+    class Hollow:
+        """A backbone without a tower."""
+
+        def load(self, *, image_size, layers, device, precision):
+            return "tower"
+
+    only(failures(executors, Reversed), sentence="in the order of the jobs", reason="the jobs 0 to 6 gave [6, 5")
+    only(failures(executors, Reversed), sentence="comes out as it is", reason="a job that raises gave")
+    forget(SHELVES)
+    found = failures(datasets, Untidy)
+    only(found, sentence="shows the tree", reason="it has no `tree`")
+    only(found, sentence="an empty folder", reason="it made 2 samples")
+    forget(SHELVES)
+    only(failures(backbones, Hollow), sentence="its parts are finite", reason="load() gave a str, wanted a Tower")
+
+
+def test_a_component_of_the_workspace_is_checked_by_its_name(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from stackclip.registry import prompts\nfrom stackclip.prompts.precise import Precise\n\n"
+        "@prompts.register('mine')\nclass Mine(Precise):\n    '''Mine.'''\n"
+    )
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    use_workspace(tmp_path)
+    assert [report.passed for report in check("mine")] == [True]
+    with pytest.raises(BrokenPlugin, match="ZeroDivisionError"):
+        check("broken")
+
+
+def test_a_name_on_two_shelves_has_two_reports():
+    prompts.register("both")(Precise)
+    methods.register("both")(Composition("precise", "A method."))
+    assert [component.shelf for component in find_components("both")] == ["prompts", "methods"]
+    assert [report.component.shelf for report in check("both")] == ["prompts", "methods"]
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("stakced", UnknownComponent, r"no component is named 'stakced' \(did you mean 'stacked'\?\)"),
+        ("stacked[cluster=2]", BadOption, r"no option 'cluster' \(did you mean 'clusters'\?\)"),
+        ("stacked[", UsageError, "cannot read"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_a_usage_error(name: str, error: type[UsageError], said: str):
+    with pytest.raises(error, match=said):
+        check(name)
