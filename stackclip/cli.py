@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import time
@@ -142,6 +143,8 @@ def cli(context: click.Context, workspace: Path | None, verbose: int, quiet: boo
     from stackclip.registry import use_workspace
     from stackclip.workspace import Workspace
 
+    # Threads of torch that wait by spinning make small steps many times slower on a machine that has other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context.obj = Workspace.find(workspace)
     use_workspace(context.obj.registry)
     if context.invoked_subcommand is not None:

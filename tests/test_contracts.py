@@ -54,8 +54,8 @@ def test_every_component_of_the_package_keeps_its_contract(shelf: str, name: str
 @pytest.mark.parametrize(
     "spec",
     [
-        "stacked[clusters=2,max-clusters=2,source=image,test=object+cluster+object]",
-        "stackclip[clusters=2,max-clusters=2,head=efa[weights-from=category,temperature=50]]",
+        "stacked[clusters=2,max-clusters=2,source=image]",
+        "stackclip[clusters=2,max-clusters=2,source=image,head=efa[weights-from=category,temperature=50]]",
     ],
 )
 def test_components_keep_their_contract_under_other_options(spec: str):
@@ -64,7 +64,7 @@ def test_components_keep_their_contract_under_other_options(spec: str):
 
 
 def test_findings_are_sentences():
-    for name in ("precise", "linear", "mean", "penalty", "clip", "serial", "mvtec", "random-vit-8"):
+    for name in ("fuzzy", "mean", "penalty", "clip", "serial", "mvtec"):
         (report,) = check(name)
         sentences = [finding.sentence for finding in report.findings]
         assert len(set(sentences)) == len(sentences) >= 6
@@ -214,6 +214,7 @@ class Unmakable(Precise):
 
 def test_promises_that_every_component_makes_are_tried_too():
     only(failures(prompts, NoDoc), sentence="docstring says what it is", reason="it has no docstring")
+    forget(SHELVES)
     only(failures(selectors, Unsaid), sentence="names every option", reason="does not say what depth means")
 
 

@@ -124,7 +124,11 @@ def train(
             learner.model.logit_scale.clamp_(max=4.6052)
         run.step = step + 1
         seen += 2 * pairs
-        found = {**{name: float(term.detach()) for name, term in terms.items()}, "loss": float(loss.detach()), "floor": floor}
+        found = {
+            **{name: float(term.detach()) for name, term in terms.items()},
+            "loss": float(loss.detach()),
+            "floor": floor,
+        }
         for name, value in {**found, "norm": float(norm)}.items():
             sums[name] = sums.get(name, 0.0) + value
         if run.step % every == 0 or run.step == plan.steps:

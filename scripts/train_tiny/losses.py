@@ -14,6 +14,7 @@ from scripts.train_tiny.captions import fits
 from scripts.train_tiny.learner import Learner
 from scripts.train_tiny.pool import NAMES
 from scripts.train_tiny.views import Batch
+from stackclip.ops.maps import LOGIT_SCALE
 
 __all__ = ["WEIGHTS", "contrastive", "entropy_floor", "loss_terms", "total"]
 
@@ -25,14 +26,14 @@ WEIGHTS: Mapping[str, float] = {
     "attributes": 1.0,
     "texture": 0.3,
 }
-_DENSE_SCALE = 20.0
 _DENSE_WEIGHT = 4.0  # of a defective patch: they are few
 
 
 def loss_terms(learner: Learner, batch: Batch) -> tuple[dict[str, Tensor], float]:
     """Every term of the loss by name, and the entropy floor: the least that the contrastive term can be.
 
-    `order` asks that of twins the defective one is the more anomalous; it counts where the view shows the defect.
+    State and dense logits are 100 cos, as all methods here read a tower, so that their probabilities are those that
+    were learned; the contrastive term has the learned factor. `order` asks that of twins the defective one is the more anomalous; it counts where the view shows the defect.
     """
     device = learner.scale.device
     seen = learner.see(batch.pictures.to(device), view=batch.view, corner=batch.corner)
@@ -45,13 +46,13 @@ def loss_terms(learner: Learner, batch: Batch) -> tuple[dict[str, Tensor], float
     unit = F.normalize(seen.joint, dim=-1)
     axis = texts[pairs : 2 * pairs] - texts[:pairs]  # (N, D)
     axes = torch.cat([axis, axis])  # (2N, D)
-    state = learner.scale * (unit * axes).sum(-1)
+    state = LOGIT_SCALE * (unit * axes).sum(-1)
     good, defective = state.chunk(2)
     shown = states[pairs:].float()
     weight = torch.tensor(_DENSE_WEIGHT, device=device)
     dense = [
         F.binary_cross_entropy_with_logits(
-            _DENSE_SCALE * torch.einsum("bpd,bd->bp", F.normalize(tokens, dim=-1), axes), shares, pos_weight=weight
+            LOGIT_SCALE * torch.einsum("bpd,bd->bp", F.normalize(tokens, dim=-1), axes), shares, pos_weight=weight
         )
         for tokens in seen.dense
     ]

@@ -38,9 +38,7 @@ class Pool:
     def _open(self) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
         return {}
 
-    def read(
-        self, indices: NDArray[np.int64]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8]]:
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8]]:
         """Pictures (N, 2, S, S, 3) good and defective, masks (N, S, S), labels (N, 4) of pattern, shape, colour, kind.
 
         Waits for a chunk that is not there yet.

@@ -30,6 +30,8 @@ def row_to_json(row: Row) -> dict[str, Any]:
 
 def row_from_json(facts: Mapping[str, Any]) -> Row:
     """The inverse of `row_to_json`. Raises ValueError for another schema or for missing fields."""
+    if not isinstance(facts, Mapping):
+        raise ValueError(f"found {type(facts).__name__}, wanted an object")
     if facts.get("schema") != SCHEMA:
         raise ValueError(f"found schema {facts.get('schema')!r}, wanted {SCHEMA!r}")
     fields = {name: value for name, value in facts.items() if name != "schema"}

@@ -317,7 +317,7 @@ class _Seed:
             undefined=dict(measured.undefined) if measured and not tally.error else {},
             seconds=round(tally.seconds, 3),
             error=tally.error,
-            facts={**self._facts(contender, cell, shots), **said},
+            facts={**said, **self._facts(contender, cell, shots)},
         )
         self.finished[contender.spec, cell.dataset.name, cell.category] = row
         if row.error and self.bench.overwrite == "never":

@@ -315,7 +315,10 @@ def _csv(rows: Sequence[Row], *, per_category: bool) -> str:
 
 def _quoted(value: object) -> object:
     """A text that a spreadsheet would run as a formula is made harmless."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    if not isinstance(value, str):
+        return value
+    value = value.replace("\r", " ")
+    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", " ") else value
 
 
 def _json_lines(rows: Sequence[Row], *, per_category: bool) -> str:

@@ -285,9 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args(arguments)
     flush_denormals()
-    tower = load_tower(
-        given.backbone, pretrained=given.pretrained, weights=given.weights, image_size=given.image_size
-    )
+    tower = load_tower(given.backbone, pretrained=given.pretrained, weights=given.weights, image_size=given.image_size)
     side = tower.spec.image_size
     sizes = {"pairs": given.pairs, "seed": given.seed, "data_root": given.data_root}
     columns = {

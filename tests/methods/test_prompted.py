@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.methods import PromptedDetector, Task, resolve
+from stackclip.methods import Pipeline, PromptedDetector, PromptedMethod, Task, resolve
 from stackclip.prompts import CPE
+from stackclip.prompts.precise import Precise
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Sample, TowerSpec
 
 TOWER = TowerSpec("tiny", image_size=16, grid=4, depth=4, width=12, joint=8, layers=(1, 2, 3, 4))
@@ -39,16 +40,18 @@ class Hashed:
         return 2 + len(phrase.replace(".", " .").split())
 
 
+TASK = Task(
+    tower=TOWER,
+    encode=Hashed(),
+    categories=CATEGORIES,
+    train_on=("random",),
+    seed=0,
+    device=torch.device("cpu"),
+)
+
+
 def begin(spec: str, **changes: object) -> PromptedDetector:
-    task = Task(
-        tower=TOWER,
-        encode=Hashed(),
-        categories=CATEGORIES,
-        train_on=("random",),
-        seed=0,
-        device=torch.device("cpu"),
-    )
-    return resolve(spec).begin(replace(task, **changes))
+    return resolve(spec).begin(replace(TASK, **changes))
 
 
 def features_of(categories: Sequence[str], *, seed: int = 0) -> Features:
@@ -148,17 +151,25 @@ def test_class_names_are_those_of_the_method_unless_the_task_says_otherwise():
 
 def test_categories_of_one_natural_name_are_one_name_in_a_stack():
     detector = begin("stacked[class-names=natural]", categories=("pcb1", "pcb2", "candle"))
-    assert detector.names == ("printed circuit board", "candle")
+    assert sorted(name for group in detector.groups for name in group) == ["candle", "printed circuit board"]
     features = features_of(["pcb1", "pcb2", "candle"])
     assert np.isfinite(detector.step(features)["loss"])
 
 
+class AsksForMeans(Precise):
+    """It asks for the class means of the categories, the last first."""
+
+    def groups(self, categories, encode):
+        self.means = encode.class_means(categories[::-1])
+        return (categories,)
+
+
 def test_class_means_of_categories_of_one_name_are_averaged():
-    categories = ("pcb1", "pcb2", "candle")
-    detector = begin("stacked[class-names=natural,source=image]", categories=categories)
-    found = detector.named_encode.class_means(("candle", "printed circuit board"))
+    strategy, categories = AsksForMeans(), ("pcb1", "pcb2", "candle")
+    task = replace(TASK, categories=categories, class_names="natural")
+    PromptedMethod(strategy, Pipeline()).begin(task)
     means = Hashed().class_means(categories)
-    torch.testing.assert_close(found, torch.stack([means[2], (means[0] + means[1]) / 2]))
+    torch.testing.assert_close(strategy.means, torch.stack([means[2], (means[0] + means[1]) / 2]))
 
 
 def test_a_picture_trains_the_set_of_its_own_stack_alone():
@@ -198,6 +209,13 @@ def test_the_weights_of_the_stacks_come_from_the_text_that_was_chosen(weights_fr
             texts = [f"{category} {text}" for text in texts]
         cosines = torch.stack([F.cosine_similarity(picture, anchor(text)[NORMAL], dim=0) for text in texts])
         torch.testing.assert_close(found[row], (9 * cosines).softmax(0), atol=1e-4, rtol=0)
+
+
+def test_training_leaves_the_anchors_of_all_stacks_to_be_asked_for():
+    detector = begin("stackclip[clusters=3]")
+    detector.step(features_of(CATEGORIES))
+    seen = detector.anchors("bottle", seen=True)
+    torch.testing.assert_close(seen, torch.stack([anchor(" ".join(group)) for group in detector.groups]), atol=1e-5, rtol=0)
 
 
 def test_the_selector_makes_the_anchors():

@@ -1,0 +1,111 @@
+"""`python -m scripts.train_tiny FOLDER`: train stackclip-tiny, or go on training it, and export the best of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from scripts.train_tiny.loop import Plan, Run, train
+from scripts.train_tiny.pool import Pool, drawing
+from stackclip.benchmarks.towers import PictureSet, draw_set, held_out_figures
+from stackclip.clip import assemble_tower, flush_denormals
+from stackclip.clip.tiny import CONFIG, NAME
+
+__all__ = ["export", "held_out_score", "main"]
+
+_WATCHED = (
+    "combinations: headless, pixel AUROC",
+    "combinations: image AUROC",
+    "combinations: defective above its good twin",
+)
+"""The figures whose mean says which checkpoint is the best."""
+_WATCH_SEED = 77  # other pictures than those of the published table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw, train, watch, export."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.train_tiny", description=__doc__)
+    parser.add_argument("folder", type=Path, help="for the pool, the log and the checkpoints")
+    parser.add_argument("--short-steps", type=int, default=2600, help="at half scale and on windows (default: 2600)")
+    parser.add_argument("--full-steps", type=int, default=800, help="on whole pictures (default: 800)")
+    parser.add_argument("--pairs", type=int, default=32, help="in a batch of the short steps (default: 32)")
+    parser.add_argument("--full-pairs", type=int, default=16, help="in a batch of the full steps (default: 16)")
+    parser.add_argument("--pool-pairs", type=int, default=80_000, help="pairs drawn in all (default: 80000)")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw them (default: 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU for training (default: 1)")
+    parser.add_argument("--save-every", type=int, default=100, help="steps between two checkpoints (default: 100)")
+    parser.add_argument("--watch-every", type=int, default=500, help="steps between held-out figures (default: 500)")
+    parser.add_argument("--watch-pairs", type=int, default=80, help="pairs they are measured on (default: 80)")
+    parser.add_argument("--stop", type=int, help="stop after this step, to go on another day")
+    parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights there as safetensors")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    torch.backends.mha.set_fastpath_enabled(False)
+    flush_denormals()
+    plan = Plan(
+        short_steps=given.short_steps,
+        full_steps=given.full_steps,
+        pairs=given.pairs,
+        full_pairs=given.full_pairs,
+        pool_pairs=given.pool_pairs,
+        seed=given.seed,
+    )
+    side = CONFIG["vision_cfg"]["image_size"]
+    pool = Pool(given.folder / "pool", side, given.seed)
+    held = draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)
+    checkpoint, best = given.folder / "checkpoint.pt", given.folder / "best.safetensors"
+    run = Run.begin(plan, device=given.device)
+    with drawing(pool, plan.pool_pairs, workers=given.workers):
+        if checkpoint.is_file():
+            run.resume(checkpoint)
+
+        def watch(run: Run) -> None:
+            last = run.step in (plan.steps, given.stop)
+            if last or run.step % given.watch_every == 0:
+                _keep_the_best(run, held, given.folder / "held_out.jsonl", best)
+            if last or run.step % given.save_every == 0:
+                run.save(checkpoint)
+
+        train(run, pool, log=given.folder / "log.jsonl", stop=given.stop, watch=watch)
+    if given.export is not None and best.is_file():
+        draft = given.export.with_name(f".{given.export.name}.{os.getpid()}")
+        draft.write_bytes(best.read_bytes())
+        draft.rename(given.export)
+
+
+def export(run: Run, path: Path) -> None:
+    """Write the weights of a run as safetensors, under a new name that is then renamed."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(run.learner.exported(), draft)
+    draft.rename(path)
+
+
+def held_out_score(run: Run, held: PictureSet) -> tuple[float, dict[str, float]]:
+    """The mean of the watched figures, and all figures, of the weights as they would be exported."""
+    weights = {name: tensor.float() for name, tensor in run.learner.exported().items()}
+    tower = assemble_tower(CONFIG, weights, name=NAME, device=str(run.learner.scale.device), precision="fp32")
+    figures = held_out_figures(tower, held)
+    return sum(figures[name] for name in _WATCHED) / len(_WATCHED), figures
+
+
+def _keep_the_best(run: Run, held: PictureSet, log: Path, best: Path) -> None:
+    """Measure, write a line of JSON, and export the weights if none before were better."""
+    before = [json.loads(line)["score"] for line in log.read_text("utf-8").splitlines()] if log.is_file() else []
+    score, figures = held_out_score(run, held)
+    if score >= max(before, default=0.0):
+        export(run, best)
+    line = {"step": run.step, "score": round(score, 4), **{name: round(value, 4) for name, value in figures.items()}}
+    with log.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""A plan says what is compared, refuses what would not be zero-shot, and draws shots by the seed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from stackclip.benchmarks.plan import Plan, check_overlap, needed, needs_of
+from stackclip.data import Dataset
+from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, UsageError
+from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Part, Sample, TowerSpec, patch
+
+TOWER = TowerSpec("toy", 56, 7, 8, 16, 8, (2, 4, 6, 8))
+
+
+def dataset(name: str, *categories: str, good: int = 6, defective: int = 2) -> Dataset:
+    """A data set without files: `good` normal training pictures and a small test split for every category."""
+    samples = []
+    for category in categories:
+        kinds = [("train", NORMAL, good), ("train", ANOMALOUS, defective), ("test", NORMAL, 1), ("test", ANOMALOUS, 1)]
+        for split, label, count in kinds:
+            for number in range(count):
+                path = Path(f"{category}/{split}/{label}/{number}.png")
+                defect = "hole" if label else "good"
+                samples.append(Sample(path.as_posix(), name, category, split, path, None, label, defect))
+    return Dataset(name, Path(name), "toy", tuple(samples), name)
+
+
+def plan(train_on: Dataset, test_on: Dataset, **words: object) -> Plan:
+    return Plan(**{"methods": ("stacked",), "train_on": (train_on,), "test_on": (test_on,), **words})
+
+
+def test_training_uses_the_test_splits() -> None:
+    training = plan(dataset("a", "x"), dataset("b", "y")).training
+    assert [(sample.split, sample.label) for sample in training] == [("test", NORMAL), ("test", ANOMALOUS)]
+
+
+def test_a_category_that_is_tested_may_not_be_trained_on() -> None:
+    with pytest.raises(CategoryOverlap, match=r"Metal-Nut: tested on b and trained on a, so not zero-shot"):
+        check_overlap(plan(dataset("a", "metal_nut", "cable"), dataset("b", "Metal-Nut")))
+
+
+def test_overlap_is_allowed_when_it_is_asked_for_by_name() -> None:
+    check_overlap(plan(dataset("a", "x"), dataset("b", "x"), allow_overlap=True))
+
+
+def test_shots_are_normal_training_pictures_drawn_without_replacement() -> None:
+    tested = dataset("b", "y", good=6)
+    for seed in range(20):
+        shots = plan(dataset("a", "x"), tested, shots=6).shots_of(tested, "y", seed)
+        assert len(set(shots)) == 6
+        assert {(shot.split, shot.label) for shot in shots} == {("train", NORMAL)}
+
+
+def test_shots_follow_from_the_seed_and_the_category() -> None:
+    tested = dataset("b", "y", "z", good=50)
+    two = plan(dataset("a", "x"), tested, shots=4)
+    assert two.shots_of(tested, "y", 0) == two.shots_of(tested, "y", 0)
+    assert two.shots_of(tested, "y", 0) != two.shots_of(tested, "y", 1)
+    others = dataset("b", "z", "y", good=50)
+    assert two.shots_of(others, "y", 0) == two.shots_of(tested, "y", 0)
+
+
+def test_more_shots_than_pictures_are_refused_with_the_numbers() -> None:
+    tested = dataset("b", "y", good=2)
+    with pytest.raises(UsageError, match="b y has 2 normal training pictures; shots=3"):
+        plan(dataset("a", "x"), tested, shots=3).shots_of(tested, "y", 0)
+
+
+def test_what_a_bench_reads_is_what_is_trained_on_tested_and_shown() -> None:
+    trained, tested = dataset("a", "x"), dataset("b", "y")
+    samples, parts = needed(plan(trained, tested, shots=1, seeds=(0, 1, 2)), TOWER)
+    assert parts == {CLS, MASK, *(patch(layer) for layer in (2, 4, 6, 8))}
+    assert {s for s in samples if s.split == "test"} == {s for s in (*trained, *tested) if s.split == "test"}
+    assert 1 <= sum(sample.split == "train" for sample in samples) <= 3
+    assert len(set(samples)) == len(samples)
+
+
+def test_two_data_sets_of_one_name_are_refused() -> None:
+    with pytest.raises(UsageError, match="two data sets are named b"):
+        Plan(methods=("clip",), train_on=(), test_on=(dataset("b", "x"), replace(dataset("b", "y"))))
+
+
+@pytest.mark.parametrize(("empty", "said"), [({"methods": ()}, "without methods"), ({"seeds": ()}, "without seeds")])
+def test_a_bench_of_nothing_is_refused(empty: dict[str, tuple[()]], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan(dataset("a", "x"), dataset("b", "y"), **empty)
+
+
+class Needing:
+    def __init__(self, *parts: object) -> None:
+        self.parts = parts
+
+    def needs(self, tower: TowerSpec) -> list[object]:
+        if not self.parts:
+            raise ValueError("no idea")
+        return list(self.parts)
+
+
+def test_the_mask_is_always_needed() -> None:
+    assert needs_of(Needing(CLS, patch(3)), TOWER) == {CLS, patch(3), MASK}
+
+
+@pytest.mark.parametrize("part", [patch(9), patch(0), Part("vv", 24)])
+def test_a_part_that_the_tower_does_not_have_is_not_applicable(part: Part) -> None:
+    with pytest.raises(NotApplicable, match=f"it needs {part}, which toy does not have"):
+        needs_of(Needing(part), TOWER)
+
+
+def test_needs_that_are_no_parts_are_told() -> None:
+    with pytest.raises(BrokenPlugin, match="'cls' is among them"):
+        needs_of(Needing("cls"), TOWER)
+    with pytest.raises(BrokenPlugin, match="it cannot say what it needs: ValueError: no idea"):
+        needs_of(Needing(), TOWER)

@@ -1,0 +1,190 @@
+"""Tables say what the rows say: worked by hand."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from rich.console import Console
+from rich.text import Text
+
+from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.benchmarks.table import METRICS, WRITERS, notes, rich_tables, summarise
+from stackclip.types import Row
+
+
+def row(
+    method: str, value: float | None, *, category: str = "bottle", seed: int = 0, error: str = "", **more: object
+) -> Row:
+    """A row whose every metric has one value, or none."""
+    metrics = {} if value is None else dict.fromkeys(METRICS, value)
+    undefined = {} if value is not None or error else dict.fromkeys(METRICS, "all pictures are normal")
+    return Row(
+        method,
+        ("visa",),
+        str(more.pop("test_on", "mvtec")),
+        category,
+        0,
+        seed,
+        metrics=metrics,
+        undefined=undefined,
+        error=error,
+        facts=more,
+    )
+
+
+def first_cells(rows: list[Row], *, per_category: bool = False) -> dict[tuple[str, str], str]:
+    """The text of the first column of numbers, by method and category."""
+    [summary] = summarise(rows, per_category=per_category)
+    return {(line.method, line.category): line.cells[0].text for line in summary.lines}
+
+
+def test_the_mean_is_taken_over_categories_and_then_over_seeds() -> None:
+    # Seed 0: (0.2 + 0.4) / 2 = 0.3; seed 1: only 0.8. Mean of seeds 0.55, where the mean of all three were 0.467.
+    rows = [row("a", 0.2), row("a", 0.4, category="cable"), row("a", 0.8, seed=1)]
+    rows.append(row("a", None, category="cable", seed=1))
+    assert first_cells(rows) == {("a", "mean"): "55.0 ±25.0 (3 of 4)"}
+
+
+def test_one_seed_has_no_spread_and_a_full_mean_no_count() -> None:
+    assert first_cells([row("a", 0.25), row("a", 0.75, category="cable")]) == {("a", "mean"): "50.0"}
+
+
+def test_a_line_for_every_category_comes_before_the_mean() -> None:
+    rows = [row("a", 0.1), row("a", 0.3, category="cable"), row("b", 0.2), row("b", None, category="cable")]
+    assert list(first_cells(rows, per_category=True).items()) == [
+        (("a", "bottle"), "10.0"),
+        (("b", "bottle"), "20.0"),
+        (("a", "cable"), "30.0"),
+        (("b", "cable"), "n/a"),
+        (("a", "mean"), "20.0"),
+        (("b", "mean"), "20.0 (1 of 2)"),
+    ]
+
+
+def test_the_best_is_bold_and_the_second_underlined() -> None:
+    rows = [row("low", 0.1), row("best", 0.9), row("second", 0.5), row("none", None)]
+    [table] = rich_tables(summarise(rows))
+    styles = {
+        str(name): cell.style for name, cell in zip(table.columns[0]._cells, table.columns[1]._cells, strict=True)
+    }
+    assert styles == {"low": "", "best": "bold", "second": "underline", "none": ""}
+    markdown = WRITERS[".md"](rows, per_category=False)
+    assert "| best | **90.0** |" in markdown
+    assert "| second | <u>50.0</u> |" in markdown
+    assert "| low | 10.0 |" in markdown
+    latex = WRITERS[".tex"](rows, per_category=False)
+    assert r"best & \textbf{90.0} &" in latex
+    assert r"second & \underline{50.0} &" in latex
+    assert "low & 10.0 &" in latex
+
+
+def test_what_looks_equal_in_the_table_is_marked_alike() -> None:
+    [summary] = summarise([row("a", 0.9001), row("b", 0.9004), row("c", 0.5)])
+    assert summary.ranks(0, "mean") == {"a": 1, "b": 1, "c": 2}
+
+
+def test_a_single_method_is_not_praised() -> None:
+    assert "**" not in WRITERS[".md"]([row("a", 0.5)], per_category=False).split("\n", 1)[1]
+
+
+def test_every_pair_of_training_and_test_set_has_its_own_table() -> None:
+    summaries = summarise([row("a", 0.1), row("a", 0.2, test_on="mpdd")])
+    assert [summary.title for summary in summaries] == [
+        "trained on visa, tested on mvtec, mean over 1 category, 1 seed",
+        "trained on visa, tested on mpdd, mean over 1 category, 1 seed",
+    ]
+
+
+def test_rows_that_were_asked_for_otherwise_never_share_a_mean() -> None:
+    rows = [
+        row("a", 0.1, protocol="p", tower="t", image_size=56, features="f" * 64, batch_size=8, asked_epochs=1),
+        row("a", 0.9, protocol="q", tower="t", image_size=56, features="f" * 64, batch_size=8, asked_epochs=5),
+    ]
+    first, second = summarise(rows)
+    assert [first.lines[0].cells[0].text, second.lines[0].cells[0].text] == ["10.0", "90.0"]
+    assert first.title.endswith("t at 56 pixels, features ffffffff, batches of 8, 1 epochs")
+    assert second.title.endswith("batches of 8, 5 epochs")
+
+
+def test_a_failed_cell_stands_in_the_table_and_its_reason_below() -> None:
+    rows = [row("a", 0.5), row("b", None, error="ValueError: too dark")]
+    markdown = WRITERS[".md"](rows, per_category=False)
+    assert "| b | failed |" in markdown
+    assert "- b, everywhere: failed: ValueError: too dark" in markdown
+
+
+def test_a_bench_in_which_all_failed_still_has_its_columns() -> None:
+    markdown = WRITERS[".md"]([row("a", None, error="no")], per_category=False)
+    assert f"| method | {' | '.join(METRICS)} |" in markdown
+    assert markdown.count("failed") == len(METRICS) + 1
+
+
+def test_reasons_are_said_once_for_all_places_they_hold_at() -> None:
+    rows = [row("a", None), row("a", None, category="cable"), row("b", 0.5), row("b", None, category="cable")]
+    said = notes(rows)
+    assert "a, everywhere: image metrics n/a: all pictures are normal" in said
+    assert "b, mvtec cable: pixel metrics n/a: all pictures are normal" in said
+    assert len(said) == 4
+
+
+def test_the_score_curve_and_what_was_left_out_are_told() -> None:
+    facts = {"scores": {"10": 3.0, "2": 1.5, "1": 2.0}, "stacks": [["bottle", "cable"], ["pcb1"]]}
+    said = notes([row("stacked", 0.5, tested_left_out=["x.png"], note="random tower", **facts)])
+    assert said == [
+        "random tower",
+        "stacked, seed 0: 2 stacks (bottle + cable; pcb1); score by number of stacks {1: 2.000, 2: 1.500, 10: 3.000}",
+        "left out: x.png",
+    ]
+
+
+def test_names_are_not_read_as_markup_on_the_terminal() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    for table in rich_tables(summarise([row("stacked[select=mean]", 0.5, category="[red]x")], per_category=True)):
+        console.print(table)
+    text = console.export_text()
+    assert "stacked[select=mean]" in text
+    assert "[red]x" in text
+
+
+def test_json_lines_parse_and_hold_null_for_what_is_undefined() -> None:
+    rows = [row("a", 1 / 3), row("b", None), row("c", None, error="no")]
+    first, second, third = map(json.loads, WRITERS[".jsonl"](rows, per_category=True).splitlines())
+    assert first["metrics"]["image_AUROC"] == 1 / 3
+    assert second["metrics"] == dict.fromkeys(METRICS)
+    assert second["undefined"]["image_AP"] == "all pictures are normal"
+    assert third["error"] == "no"
+
+
+def test_csv_holds_full_precision_and_one_line_a_cell() -> None:
+    text = WRITERS[".csv"]([row("a", 1 / 3), row("b", None, tower="t")], per_category=False)
+    first, second = csv.DictReader(io.StringIO(text))
+    assert float(first["pixel_AUPRO"]) == 1 / 3
+    assert (second["image_AP"], second["tower"]) == ("", "t")
+    assert second["undefined"].startswith("image_AUROC: all pictures are normal")
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_csv_cell_that_a_spreadsheet_would_run_is_quoted(start: str) -> None:
+    text = WRITERS[".csv"]([row("a", 0.5, category=f"{start}HYPERLINK(1)")], per_category=False)
+    [line] = csv.DictReader(io.StringIO(text, newline=""))
+    assert line["category"] == f"'{start}HYPERLINK(1)".replace("\r", " ")
+
+
+def test_latex_signs_in_names_are_escaped() -> None:
+    text = WRITERS[".tex"]([row("a[x=1_2%]", 0.5, category="50% #1 & $x^2$ {~}\\")], per_category=True)
+    assert r"a[x=1\_2\%] & 50\% \#1 \& \$x\textasciicircum{}2\$ \{\textasciitilde{}\}\textbackslash{} & 50.0" in text
+
+
+def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
+    assert "| a\\|b |" in WRITERS[".md"]([row("a|b", 0.5)], per_category=False)
+
+
+def test_every_metric_has_its_column_in_order() -> None:
+    assert METRICS == (*IMAGE_METRICS, *PIXEL_METRICS)
+    [table] = rich_tables(summarise([row("a", 0.5)]))
+    headers = [str(column.header).replace("\n", "_") for column in table.columns]
+    assert headers == ["method", *METRICS]
+    assert isinstance(table.columns[1]._cells[0], Text)

@@ -1,0 +1,139 @@
+"""The metrics of a category do not depend on how its pictures were batched, and what is undefined says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import Tensor
+
+from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.benchmarks.tally import Tally
+from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
+from stackclip.methods import Detector
+from stackclip.ops.regions import label_regions
+from stackclip.types import ANOMALOUS, NORMAL, Prediction, Sample
+
+SIDE = 16
+
+
+class Settled:
+    """A detector of which only `settle` is asked."""
+
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        return scores if peaks is None else scores + peaks
+
+
+class Unchanged(Settled):
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        return scores
+
+
+UNCHANGED = cast(Detector, Unchanged())
+
+
+def sample(number: int, label: int, *, mask: bool = True) -> Sample:
+    path = Path(f"{number}.png")
+    defect = "scratch" if label else "good"
+    return Sample(path.name, "toy", "disc", "test", path, path if label and mask else None, label, defect)
+
+
+def toy(count: int = 6) -> tuple[list[Sample], Tensor, Tensor, np.ndarray]:
+    draw = np.random.default_rng(0)
+    samples = [sample(number, number % 2) for number in range(count)]
+    masks = np.zeros((count, SIDE, SIDE), bool)
+    masks[1::2, 4:8, 4:8] = True
+    scores, maps = draw.random(count), draw.random((count, SIDE, SIDE))
+    return samples, torch.from_numpy(scores).float(), torch.from_numpy(maps).float(), masks
+
+
+def test_batches_of_any_size_give_the_figures_of_the_whole() -> None:
+    samples, scores, maps, masks = toy()
+    measured = []
+    for size in (1, 4, 6):
+        tally = Tally()
+        for start in range(0, 6, size):
+            part = slice(start, start + size)
+            runs = [label_regions(mask) for mask in masks[part]]
+            tally.add(Prediction(scores[part], maps[part]), samples[part], runs)
+        measured.append(tally.compute(samples, UNCHANGED))
+    assert measured[0] == measured[1] == measured[2]
+    labels = [each.label for each in samples]
+    assert measured[0].values["image_AUROC"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+    assert measured[0].values["pixel_AUROC"] == pytest.approx(
+        roc_auc_score(masks.ravel(), maps.numpy().ravel()), abs=1e-12
+    )
+
+
+def test_a_method_settles_its_scores_with_the_maxima_of_its_maps() -> None:
+    samples, scores, maps, masks = toy()
+    tally = Tally()
+    tally.add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
+    settled = roc_auc_score([each.label for each in samples], scores + maps.amax((1, 2)))
+    measured = tally.compute(samples, cast(Detector, Settled()))
+    assert measured.values["image_AUROC"] == pytest.approx(settled, abs=1e-12)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("where", ["scores", "maps"])
+def test_a_number_that_is_none_names_the_picture(bad: float, where: str) -> None:
+    samples, scores, maps, masks = toy()
+    (scores if where == "scores" else maps[:, 3, 3])[2] = bad
+    with pytest.raises(NonFiniteScores, match=r"toy/2\.png"):
+        Tally().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
+
+
+@pytest.mark.parametrize(
+    ("scores", "maps", "said"),
+    [
+        (torch.zeros(6, 1), None, r"scores of shape \(6, 1\) came for 6 pictures, wanted \(6,\)"),
+        (torch.zeros(()), None, r"scores of shape \(\)"),
+        (None, torch.zeros(5, SIDE, SIDE), r"maps of shape \(5, 16, 16\) came for 6 pictures"),
+        (None, torch.zeros(6, 1, SIDE, SIDE), r"wanted \(6, H, W\)"),
+    ],
+)
+def test_other_shapes_are_told(scores: Tensor | None, maps: Tensor | None, said: str) -> None:
+    samples, _, _, masks = toy()
+    with pytest.raises(BrokenPlugin, match=said):
+        Tally().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
+
+
+def test_a_method_without_maps_or_scores_says_why() -> None:
+    samples, scores, maps, masks = toy()
+    runs = [label_regions(mask) for mask in masks]
+    tally = Tally()
+    tally.add(Prediction(scores, None, why_no_maps="it has none"), samples, runs)
+    assert tally.compute(samples, UNCHANGED).undefined == dict.fromkeys(PIXEL_METRICS, "it has none")
+    tally = Tally()
+    tally.add(Prediction(None, maps, why_no_scores="only maps"), samples, runs)
+    assert tally.compute(samples, UNCHANGED).undefined == dict.fromkeys(IMAGE_METRICS, "only maps")
+
+
+def test_a_defect_without_a_mask_leaves_the_pixel_metrics_undefined() -> None:
+    samples, scores, maps, masks = toy()
+    samples[1] = sample(1, ANOMALOUS, mask=False)
+    tally = Tally()
+    tally.add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
+    measured = tally.compute(samples, UNCHANGED)
+    assert measured.undefined == dict.fromkeys(PIXEL_METRICS, "1 defective pictures have no mask")
+    assert set(measured.values) == set(IMAGE_METRICS)
+
+
+def test_one_class_alone_leaves_metrics_undefined_with_the_reason() -> None:
+    samples, scores, maps, masks = toy()
+    normal = [sample(number, NORMAL) for number in range(6)]
+    tally = Tally()
+    tally.add(Prediction(scores, maps), normal, [label_regions(np.zeros_like(mask)) for mask in masks])
+    measured = tally.compute(normal, UNCHANGED)
+    assert set(measured.undefined) >= {"image_AUROC", "pixel_AUROC", "pixel_AUPRO"}
+    assert all(measured.undefined.values())
+    assert not set(measured.values) & set(measured.undefined)
+
+
+def test_a_category_of_which_nothing_could_be_used_is_told() -> None:
+    with pytest.raises(NotApplicable, match="none of the pictures could be used"):
+        Tally().compute([], UNCHANGED)

@@ -1,0 +1,297 @@
+"""A small caching run that faults happen to, its judge, and the process that forks both as often as it is asked.
+
+Run as a script it is that process: one line of JSON asks for one child, one line tells how the child ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from stackclip.cache import Store, Writer, extract, find_store
+from stackclip.cache import writer as writing
+from stackclip.cache.manifest import Record
+from stackclip.errors import CorruptStore, StackclipError
+from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Part, Sample, TowerSpec, patch
+
+SPEC = TowerSpec(name="Fault/16", image_size=16, grid=4, depth=3, width=8, joint=6, layers=(1, 2, 3))
+FINGERPRINT = {"model": SPEC.name, "weights": "f" * 64, "mean": (0.5, 0.5, 0.5), "semantics": 1}
+FIRST, LATER = frozenset({CLS, patch(1), MASK}), frozenset({CLS, patch(1), patch(2), MASK})
+PICTURES = 10
+SEGMENT = 1100  # bytes at which a segment is sealed: four or five of them, and two of the later part
+HANG_SECONDS = 30.0
+
+
+class Tower:
+    """Features that anyone can work out: sixteen pixels of the picture, times the layer, plus the channel."""
+
+    spec = SPEC
+
+    def prepare(self, image: Image.Image) -> Any:
+        return np.asarray(image.resize((16, 16)), np.float32).transpose(2, 0, 1)
+
+    def encode(self, pictures: Any, parts: Iterable[Part]) -> dict[Part, Any]:
+        import torch
+
+        pixels = pictures[:, 0, :4, :4].reshape(-1, 16)
+        channel = torch.arange(8)
+        return {
+            part: pixels[:, :6] if part == CLS else pixels[..., None] * part.index + channel for part in sorted(parts)
+        }
+
+
+class TellingStore(Store):
+    """A store whose writer seals often and says in a file what is safe, as soon as it is told so itself."""
+
+    told: Path
+
+    def writer(self, **_: Any) -> AbstractContextManager[Writer]:
+        told = self.told
+
+        def tell(records: tuple[Record, ...]) -> None:
+            lines = [f"{record.digest} {part}\n" for record in records for part in record.hashes]
+            descriptor = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.write(descriptor, "".join(lines).encode())
+            os.close(descriptor)
+
+        return super().writer(on_sealed=tell, seal_bytes=SEGMENT)
+
+
+def make_pictures(folder: Path) -> None:
+    """Write the pictures, every second one with a mask."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(PICTURES):
+        draw = np.random.default_rng(index)
+        Image.fromarray(draw.integers(0, 256, (20, 24, 3), np.uint8)).save(folder / f"{index:03d}.png")
+        if index % 2:
+            mask = np.zeros((20, 24), np.uint8)
+            mask[2:9, 3 : 8 + index] = 255
+            mask[15:, index:] = 1
+            Image.fromarray(mask).save(folder / f"{index:03d}_mask.png")
+
+
+def samples_in(folder: Path) -> list[Sample]:
+    """The samples of those pictures."""
+    samples = []
+    for index in range(PICTURES):
+        image, odd = folder / f"{index:03d}.png", bool(index % 2)
+        mask = folder / f"{index:03d}_mask.png" if odd else None
+        label, defect = (ANOMALOUS, "cut") if odd else (NORMAL, GOOD)
+        samples.append(Sample(image.name, "faults", "plate", "test", image, mask, label, defect))
+    return samples
+
+
+def cache(root: Path, pictures: Path, told: Path) -> None:
+    """The run: a new store, segments of some parts, and then another part of the same pictures."""
+    TellingStore.told = told
+    samples = samples_in(pictures)
+    for parts in (FIRST, LATER):
+        store = TellingStore.create(root, FINGERPRINT, spec=SPEC, recorded={"torch": "0"})
+        report = extract(store, Tower(), samples, parts, batch_size=2, workers=1)
+        for failure in report.failed:
+            raise failure
+
+
+def repair(root: Path, pictures: Path, told: Path) -> None:
+    """Drop what is damaged; `told` then loses what stood in it, for that is no longer promised."""
+    store = find_store(root, FINGERPRINT)
+    assert store is not None
+    store.repair()
+
+
+def read(root: Path, pictures: Path, told: Path) -> None:
+    """What a bench does with a store: look what it holds and read it."""
+    store = find_store(root, FINGERPRINT)
+    assert store is not None
+    assert not store.lacking(samples_in(pictures), LATER)
+    for _ in store.batches(samples_in(pictures), sorted(LATER), batch_size=4):
+        pass
+
+
+@contextmanager
+def manifest_first() -> Iterator[None]:
+    """The order that must not be: the manifest is there before the segment that it tells of."""
+    original = writing._write_pieces
+
+    def swapped(path: Path, pieces: Iterable[bytes], size: int) -> None:
+        writing.write_atomically(path.with_suffix(".json"), swapped.manifest)  # type: ignore[attr-defined]
+        original(path, pieces, size)
+
+    def compose(*given: Any, **named: Any) -> Any:
+        composition = composed(*given, **named)
+        swapped.manifest = composition.manifest.encoded()  # type: ignore[attr-defined]
+        return composition
+
+    composed = writing.compose
+    writing.compose, writing._write_pieces = compose, swapped
+    try:
+        yield
+    finally:
+        writing.compose, writing._write_pieces = composed, original
+
+
+def cache_manifest_first(root: Path, pictures: Path, told: Path) -> None:
+    """`cache` in the wrong order, for a harness that must notice."""
+    with manifest_first():
+        cache(root, pictures, told)
+
+
+def expected(pictures: Path) -> dict[tuple[str, Part], np.ndarray]:
+    """By sample and part what the store must hold, worked out without a store."""
+    import torch
+
+    from stackclip.data.images import read_picture
+    from stackclip.data.masks import read_mask
+
+    tower, right = Tower(), {}
+    for sample in samples_in(pictures):
+        picture = torch.from_numpy(tower.prepare(read_picture(sample.image)))[None]
+        for part, features in tower.encode(picture, LATER - {MASK}).items():
+            right[sample.key, part] = features[0].numpy().astype(np.float16)
+        right[sample.key, MASK] = read_mask(sample, SPEC.image_size).astype(np.uint8)
+    return right
+
+
+def content(store: Store, sample: Sample, part: Part) -> np.ndarray:
+    """What the store says of one sample."""
+    return store.masks([sample])[0] if part == MASK else store.read([sample], part)[0]
+
+
+def judge(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
+    """What is left of a store after a fault, before and after the run is done again.
+
+    `lost` and `silent` count parts of pictures: told to be safe and not there; there and wrong. `whole` is whether the
+    store says of no segment that it is damaged, `resumed` whether running again leaves all of it there, right, and
+    nothing else beside it; `why` tells what was wrong.
+    """
+    right, samples, why = expected(pictures), samples_in(pictures), []
+    promised = {tuple(line.split()) for line in told.read_text().splitlines()} if told.exists() else set()
+    kept: set[tuple[str, str]] = set()
+    verdict: dict[str, Any] = {"acknowledged": len(promised), "silent": 0, "whole": True, "resumed": False}
+    try:
+        store = find_store(root, FINGERPRINT)
+    except StackclipError as error:
+        store, verdict["whole"] = None, False
+        why.append(str(error))
+    if store is not None:
+        verdict["whole"] = not store.problems
+        why += map(str, store.problems)
+        for sample in samples:
+            for part in store.holdings([sample])[0] & LATER:
+                try:
+                    if not np.array_equal(content(store, sample, part), right[sample.key, part]):
+                        verdict["silent"] += 1
+                        why.append(f"{part} of {sample.key} is wrong")
+                    elif part != MASK or sample.label == ANOMALOUS:
+                        kept.add((store.source(sample, part).digest, str(part)))
+                except CorruptStore as error:
+                    why.append(str(error))
+    verdict["lost"] = len(promised - kept)
+    try:
+        cache(root, pictures, told.with_name("told-later"))
+    except StackclipError as error:
+        why.append(f"running again: {error}")
+    else:
+        flaws = list(_flaws(root, samples, right))
+        why += flaws
+        verdict["resumed"] = not flaws
+    return {**verdict, "why": why}
+
+
+def _flaws(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.ndarray]) -> Iterator[str]:
+    """In what a store that must be complete is not."""
+    (store,) = [Store.open(path) for path in root.iterdir()]
+    yield from map(str, store.verify())
+    for sample, missing in store.lacking(samples, LATER):
+        yield f"{sample.key} still lacks {missing}"
+        return
+    for (key, part), array in right.items():
+        sample = next(sample for sample in samples if sample.key == key)
+        if not np.array_equal(content(store, sample, part), array):
+            yield f"{part} of {key} is wrong after running again"
+    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")}
+    segments = {f"{path.with_suffix('')}" for path in map(Path, names) if path.suffix == ".h5"}
+    wanted = {"store.json", "writer.lock", "segments", *(f"{path}.{kind}" for path in segments for kind in ("h5", "json"))}
+    if names != wanted:
+        yield f"left over: {sorted(names ^ wanted)}"
+
+
+TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
+    "cache": cache,
+    "cache-manifest-first": cache_manifest_first,
+    "repair": repair,
+    "read": read,
+    "judge": judge,
+}
+
+
+def perform(request: dict[str, Any]) -> int:
+    """Do a task in this process and give its exit code, as the command line would; 70 for what it does not expect."""
+    root, pictures, told = (Path(request[name]) for name in ("root", "pictures", "told"))
+    if request.get("log"):
+        words = [os.fsencode(request[name]) for name in ("root", "told", "log")]
+        arm = ctypes.CDLL(os.environ["LD_PRELOAD"]).faults_arm
+        if arm(*words, ctypes.c_long(request["at"]), request["action"], request["error"]) < 0:
+            raise OSError(f"cannot write {request['log']}")
+    try:
+        answer = TASKS[request["task"]](root, pictures, told)
+    except StackclipError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BaseException:
+        traceback.print_exc()
+        return 70
+    if answer is not None:
+        Path(request["answer"]).write_text(json.dumps(answer))
+    return 0
+
+
+def _in_a_child(request: dict[str, Any]) -> dict[str, Any]:
+    start = time.monotonic()
+    child = os.fork()
+    if not child:
+        code = 71
+        with suppress(BaseException):
+            messages = os.open(request["messages"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            os.dup2(messages, 2)
+            code = perform(request)
+            sys.stderr.flush()
+        os._exit(code)
+    handle = os.pidfd_open(child)
+    hung = not select.select([handle], [], [], HANG_SECONDS)[0]
+    if hung:
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    os.close(handle)
+    code = os.waitstatus_to_exitcode(status)
+    return {"code": max(code, 0), "signal": max(-code, 0), "hung": hung, "seconds": time.monotonic() - start}
+
+
+def serve() -> None:
+    """Answer requests, one child each, until the input ends; everything slow is imported before the first."""
+    with tempfile.TemporaryDirectory() as folder:  # what is loaded and made on first use is so before the first child
+        pictures = Path(folder, "pictures")
+        make_pictures(pictures)
+        judge(Path(folder, "root"), pictures, Path(folder, "told"))
+    gc.freeze()
+    for line in sys.stdin:
+        print(json.dumps(_in_a_child(json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    serve()
