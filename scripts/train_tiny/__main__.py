@@ -85,6 +85,7 @@ def export(run: Run, path: Path) -> None:
     """Write the weights of a run as safetensors, under a new name that is then renamed."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     save_file(run.learner.exported(), draft)
+    draft.chmod(0o644)  # the library writes for the owner alone
     draft.rename(path)
 
 

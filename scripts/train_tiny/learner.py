@@ -97,7 +97,8 @@ class Learner(nn.Module):
         first = visual.class_embedding.expand(len(pictures), 1, -1)
         hidden = torch.cat([first, hidden], dim=1) + _positions(visual, view, corner, grid)
         hidden = visual.ln_pre(hidden)
-        dense, texture = [], hidden
+        dense: list[Tensor] = []
+        texture = hidden
         for number, block in enumerate(visual.transformer.resblocks, start=1):
             hidden = block(hidden)
             if number in TAPS[:-1]:
@@ -142,7 +143,7 @@ def _positions(visual: Any, view: View, corner: tuple[int, int], grid: int) -> T
 
 @torch.no_grad()
 def _begin_well(visual: Any) -> None:
-    """Start where trained towers are: smooth filters, places that are near are alike, like tokens look at each other."""
+    """Start where trained towers arrive: smooth filters, near places alike, tokens that look at tokens like them."""
     kernel = visual.conv1.weight  # (C, 3, p, p)
     kernel.copy_(_filters(len(kernel), kernel.shape[-1]))
     grid = math.isqrt(len(visual.positional_embedding) - 1)

@@ -117,7 +117,7 @@ def train(
         batch = draw_batch(pool, pairs, among=plan.among(step), view=view, seed=(plan.seed, 1, step))
         terms, floor = loss_terms(learner, batch)
         loss = total(terms)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(learner.parameters(), plan.clip)
         run.optimiser.step(plan.fraction(step))
         with torch.no_grad():

@@ -33,7 +33,8 @@ def loss_terms(learner: Learner, batch: Batch) -> tuple[dict[str, Tensor], float
     """Every term of the loss by name, and the entropy floor: the least that the contrastive term can be.
 
     State and dense logits are 100 cos, as all methods here read a tower, so that their probabilities are those that
-    were learned; the contrastive term has the learned factor. `order` asks that of twins the defective one is the more anomalous; it counts where the view shows the defect.
+    were learned; the contrastive term has the learned factor. `order` asks that of twins the defective one is the more
+    anomalous; it counts where the view shows the defect.
     """
     device = learner.scale.device
     seen = learner.see(batch.pictures.to(device), view=batch.view, corner=batch.corner)

@@ -92,5 +92,5 @@ def _orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(_ROUNDS):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    x = x.mT if tall else x
-    return x * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+    upright: Tensor = (x.mT if tall else x) * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+    return upright

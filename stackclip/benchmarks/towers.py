@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +42,6 @@ _REAL = {"mvtec-mini": ("hazelnut", "transistor"), "deeppcb-mini": ("pcb",)}
 _BATCH = 8
 _HEAD = "precise[epochs=6,lr=0.001]"  # as StackCLIP and APRIL-GAN train their heads, on a generated training set
 _BLURS = 1.0, 6.0  # standard deviations in pixels at 112: finer than a defect, and wider
-_PHRASE = "measured on generated pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def tower_figures(
     `pairs` of pictures in each held-out set, `training_pairs` for the head.
     """
     side = tower.spec.image_size
-    training = draw_set("training", training_pairs, side=side, seed=seed + 1, categories=48)
+    training = draw_set("training", training_pairs, side=side, seed=seed + 1, categories=min(48, training_pairs))
     detector = _begin(tower, training, seed=seed)
     _fit(detector, tower, training, seed=seed)
     figures: Figures = {}

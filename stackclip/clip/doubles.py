@@ -26,7 +26,10 @@ _CONFIG: Mapping[str, Any] = {
 
 @backbones.register(_NAME)
 class RandomViT:
-    """A seeded random tower of 8 layers, for tests and first runs; its numbers say nothing about CLIP."""
+    """A seeded random tower of 8 layers, for tests and first runs; its numbers say nothing about CLIP.
+
+    `image_size` is the side of the picture, a multiple of 8; `activation` is that of all its blocks.
+    """
 
     def __init__(
         self, *, seed: int = 0, image_size: int = 112, activation: Literal["gelu", "quick-gelu"] = "gelu"

@@ -1,4 +1,4 @@
-"""The embedded default tower: small, its weights in the package, trained by `scripts/train_tiny` on generated pictures."""
+"""The embedded default tower: small, its weights in the package, trained on generated pictures."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from stackclip.errors import FingerprintMismatch, WeightsError
-from stackclip.ops.files import canonical_json, write_atomically
+from stackclip.ops.files import canonical_json, content_hash, write_atomically
 
 __all__ = ["FORMAT", "TrainedHead", "load_head", "save_head"]
 
@@ -31,7 +31,8 @@ class TrainedHead:
 def save_head(path: Path, head: TrainedHead) -> None:
     """Write a head atomically; `facts` must hold the store's `fingerprint`, and whatever a reader should know."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.tensors.items()}
-    metadata = {"format": FORMAT, "facts": canonical_json(dict(head.facts)).decode()}
+    facts = canonical_json(dict(head.facts)).decode()
+    metadata = {"format": FORMAT, "facts": facts, "blake3": _content(tensors)}
     write_atomically(path, safetensors.torch.save(tensors, metadata))
 
 
@@ -50,9 +51,13 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
     if metadata.get("format") != FORMAT:
         found = metadata.get("format", "no format")
         raise WeightsError(f"{path}: found {found}, wanted {FORMAT}; is it a head that stackclip saved?")
-    facts = json.loads(metadata["facts"])
-    if facts.get("fingerprint") != fingerprint:
-        trained = f"{facts.get('tower', 'another tower')}, features {str(facts.get('fingerprint'))[:12]}"
+    try:
+        facts = json.loads(metadata["facts"])
+        trained_on = str(facts["fingerprint"])
+    except (KeyError, TypeError, ValueError):
+        raise WeightsError(f"{path}: its facts cannot be read; delete it and train again") from None
+    if trained_on != fingerprint:
+        trained = f"{facts.get('tower', 'another tower')}, features {trained_on[:12]}"
         raise FingerprintMismatch(
             f"{path}: this head was trained on {trained}; the store holds features {fingerprint[:12]}. "
             "Use the head's own backbone, image size and layers, or train again"
@@ -60,4 +65,11 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise WeightsError(f"{path}: {name} holds NaN or infinity; delete it and train again")
+    if metadata.get("blake3") != _content(tensors):
+        raise WeightsError(f"{path}: its weights are not those that were saved; delete it and train again")
     return TrainedHead(tensors, facts)
+
+
+def _content(tensors: Mapping[str, Tensor]) -> str:
+    """The hash of names, types, shapes and values."""
+    return content_hash(safetensors.torch.save(dict(tensors)))

@@ -59,7 +59,8 @@ class Linear:
     """APRIL-GAN's head: for each tapped layer one linear layer into the joint space, shared by all stacks.
 
     Map = sum over layers of softmax(100 cos)[anomalous], upsampled before the softmax. Under more than one stack the
-    maps are weighed as EFA does (equation 11), with the same linear layers for each. `weights_from` is EFA's.
+    maps are weighed as EFA does (equation 11), with the same linear layers for each. `temperature` and `weights_from`
+    are EFA's.
     """
 
     temperature: float = 1.0
@@ -103,7 +104,7 @@ class Projections(nn.Module):
         self.taps = tower.taps
         self.side = tower.image_size
         self.temperature = temperature
-        layers = [nn.ModuleList(nn.Linear(tower.width, tower.joint) for _ in self.taps) for _ in range(sets)]
+        layers = [nn.ModuleList(_empty_linear(tower) for _ in self.taps) for _ in range(sets)]
         self.fc = nn.ModuleList(layers)
         generator = torch.Generator().manual_seed(seed)
         bound = tower.width**-0.5  # the range of nn.Linear, drawn from our own generator
@@ -143,3 +144,8 @@ class Projections(nn.Module):
             logits = anomaly_logits(linear(features[part][rows]), anchors[rows], self.side)
             terms += [focal_loss(logits, masks[rows]), dice_loss(torch.sigmoid(logits), masks[rows])]
         return torch.stack(terms).sum()
+
+
+def _empty_linear(tower: TowerSpec) -> nn.Linear:
+    """A linear layer C -> D without values: nn.Linear's own would be drawn from torch's global state."""
+    return nn.Linear(tower.width, tower.joint, device="meta").to_empty(device="cpu")

@@ -122,7 +122,8 @@ class PromptedDetector(nn.Module):
         name_of = {category: self._name(category) for category in task.categories}
         names, encode = tuple(dict.fromkeys(name_of.values())), _NamedEncode(task, name_of)
         self.groups = self.strategy.groups(names, encode)
-        self._anchors: dict[tuple[str, bool], Tensor] = {}
+        self._anchors: dict[str, Tensor] = {}  # (K, 2, D)
+        self._own_anchors: dict[str, Tensor] = {}  # (2, D)
         self.epochs, rate = pipeline.schedule(self.strategy, task.train_on)
         self.epochs = task.epochs if task.epochs is not None else self.epochs
         if task.shots and not pipeline.few_shot:
@@ -180,12 +181,12 @@ class PromptedDetector(nn.Module):
             return scores
         return (scores + (peaks - peaks.min()) / (peaks.max() - peaks.min()).clamp(min=1e-12)) / 2
 
-    def anchors(self, category: str, *, seen: bool = False) -> Tensor:
-        """The anchors of a category under every stack: (K, 2, D), unit length."""
-        if (category, seen) not in self._anchors:
-            found = [self._anchor(self._name(category), group, seen=seen) for group in self.groups]
-            self._anchors[category, seen] = torch.stack(found).to(self.device)
-        return self._anchors[category, seen]
+    def anchors(self, category: str) -> Tensor:
+        """The test anchors of a category under every stack: (K, 2, D), unit length."""
+        if category not in self._anchors:
+            found = [self._anchor(self._name(category), group, seen=False) for group in self.groups]
+            self._anchors[category] = torch.stack(found).to(self.device)
+        return self._anchors[category]
 
     def text_anchors(self, categories: Sequence[str]) -> TextAnchors:
         """The test anchors of several categories."""
@@ -206,23 +207,27 @@ class PromptedDetector(nn.Module):
 
     def _training_anchors(self, category: str) -> Tensor:
         """A training category's anchors under its own stack: (2, D)."""
-        key = (category, True)
-        if key not in self._anchors:
+        if category not in self._own_anchors:
             stack = self.groups[self._stack_of(category)]
-            self._anchors[key] = self._anchor(self._name(category), stack, seen=True)[None].to(self.device)
-        return self._anchors[key][0]
+            self._own_anchors[category] = self._anchor(self._name(category), stack, seen=True).to(self.device)
+        return self._own_anchors[category]
 
     def _weights(self, features: Features, anchors: Tensor) -> Tensor:
         """How much each stack counts for each picture: (B, K). FuzzyCLIP, equation 11."""
         if self.head is None or self.recipe is None:
             return anchors.new_full(anchors.shape[:2], 1 / anchors.shape[1])
         if self.recipe.weighting == "train-prompt":
-            stacks = torch.stack([self._anchor(group[0], group, seen=True) for group in self.groups]).to(self.device)
-            return self.head.weights(features, stacks[:, NORMAL].expand(len(features), -1, -1))
+            return self.head.weights(features, self._training_keys.expand(len(features), -1, -1))
         if self.recipe.weighting == "category":
             text = torch.stack([self._category_text(category) for category in features.categories])
             features = Features(features.samples, {**features.parts, CLS: text})
         return self.head.weights(features, anchors[:, :, NORMAL])
+
+    @cached_property
+    def _training_keys(self) -> Tensor:
+        """The normal anchor of each stack's own training prompt: (K, D)."""
+        anchors = [self._anchor(group[0], group, seen=True) for group in self.groups]
+        return torch.stack(anchors)[:, NORMAL].to(self.device)
 
     def _category_text(self, category: str) -> Tensor:
         """The text feature of a category's own name: (D,), unit length."""

@@ -10,7 +10,7 @@ __all__ = ["Fuzzy"]
 
 @prompts.register("fuzzy")
 class Fuzzy:
-    """Every category is called "object" (FuzzyCLIP, figure 1b)."""
+    """Every category is called "object", or another `word` (FuzzyCLIP, figure 1b)."""
 
     epochs = 2
 

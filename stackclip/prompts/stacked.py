@@ -33,7 +33,8 @@ class Stacked:
     `clusters` fixes the number of stacks (table 6); `auto` takes the k of the lowest score, up to `max_clusters`.
     `scorer` prices a split; `lambda` and `sse` are those of the default, `penalty`. `source` says what is clustered:
     text features of the names, or the mean class token of each category's training pictures. `test` is the prompt
-    of an unseen category (table 8): its own name, the stack, or both. `overflow` says what happens to a stack
+    of an unseen category (table 8): its own name, the stack, or both. Names are in the `order` of the data set or the
+    alphabet, with a space, a comma or "and" between them (`joiner`). `overflow` says what happens to a stack
     that does not fit 77 tokens: `error`, `truncate-names` or `chunk-mean`.
     """
 

@@ -16,7 +16,7 @@ from stackclip.errors import BadOption, UsageError
 
 __all__ = ["Option", "Spec", "bind", "did_you_mean", "options_of", "split_specs"]
 
-_OPEN, _CLOSE = "[(", "])"
+_CLOSING = {"[": "]", "(": ")"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +59,18 @@ class Spec:
 
 def split_specs(text: str) -> tuple[str, ...]:
     """Split at the commas that stand outside brackets: `a[x=1,y=2],b` gives `a[x=1,y=2]` and `b`."""
-    pieces, depth, start = [], 0, 0
+    pieces, awaited, start = [], "", 0  # the brackets that must close, the innermost last
     for position, character in enumerate(text):
-        if character in _OPEN:
-            depth += 1
-        elif character in _CLOSE:
-            depth -= 1
-            if depth < 0:
-                raise UsageError(f"cannot read {text!r}: a bracket closes that was never opened")
-        elif character == "," and depth == 0:
+        if character in _CLOSING:
+            awaited += _CLOSING[character]
+        elif character in _CLOSING.values():
+            if not awaited.endswith(character):
+                raise UsageError(f"cannot read {text!r}: {character!r} closes no bracket")
+            awaited = awaited[:-1]
+        elif character == "," and not awaited:
             pieces.append(text[start:position])
             start = position + 1
-    if depth:
+    if awaited:
         raise UsageError(f"cannot read {text!r}: a bracket is not closed")
     pieces.append(text[start:])
     return tuple(piece.strip() for piece in pieces if piece.strip())

@@ -27,6 +27,7 @@ class Small:
     """Two data sets, all of whose pictures are encoded."""
 
     tower: Tower
+    encode: TextEncoder
     store: Store
     training: Dataset
     tested: Dataset
@@ -44,16 +45,19 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     tower = random_tower(image_size=56)
     store = Store.create(root / "features", tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
     extract(store, tower, [*training, *tested], {CLS, MASK, *tower.spec.taps})
-    return Small(tower, store, training, tested)
+    return Small(tower, TextEncoder(tower), store, training, tested)
 
 
 @pytest.fixture
 def bench(small: Small, tmp_path: Path) -> Callable[..., Bench]:
-    """`bench(plan)` over the small store; rows and heads in a folder of the test's own, or in `place`."""
+    """`bench(plan)` over the small store; rows and heads in a folder of the test's own, or in `place`.
 
-    def make(plan: Plan, place: str = "here", **words: Any) -> Bench:
+    With `alone`, phrases are encoded anew, as another process would.
+    """
+
+    def make(plan: Plan, place: str = "here", *, alone: bool = False, **words: Any) -> Bench:
         folder = tmp_path / place
-        encode = TextEncoder(small.tower)
+        encode = TextEncoder(small.tower) if alone else small.encode
         return Bench(plan, small.tower, encode, small.store, RowFolder(folder / "rows"), folder / "heads", **words)
 
     return make

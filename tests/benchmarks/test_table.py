@@ -183,7 +183,7 @@ def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
 
 
 def test_every_metric_has_its_column_in_order() -> None:
-    assert METRICS == (*IMAGE_METRICS, *PIXEL_METRICS)
+    assert (*IMAGE_METRICS, *PIXEL_METRICS) == METRICS
     [table] = rich_tables(summarise([row("a", 0.5)]))
     headers = [str(column.header).replace("\n", "_") for column in table.columns]
     assert headers == ["method", *METRICS]

@@ -124,7 +124,7 @@ def test_a_defect_without_a_mask_leaves_the_pixel_metrics_undefined() -> None:
 
 
 def test_one_class_alone_leaves_metrics_undefined_with_the_reason() -> None:
-    samples, scores, maps, masks = toy()
+    _, scores, maps, masks = toy()
     normal = [sample(number, NORMAL) for number in range(6)]
     tally = Tally()
     tally.add(Prediction(scores, maps), normal, [label_regions(np.zeros_like(mask)) for mask in masks])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 WATCH, KILL, KILL_AFTER, FAIL, FAIL_FROM, SHORT, SHORT_FROM = range(7)
@@ -47,10 +47,10 @@ class Ending:
     answer: dict[str, Any]
 
     @property
-    def one_line(self) -> bool:
-        """Whether it ended as a program must that could not do its work: exit 1 and one line for a person."""
-        lines = self.messages.splitlines()
-        return (self.signal, self.code, len(lines)) == (0, 1, 1) and lines[0].startswith("Error: ")
+    def in_order(self) -> bool:
+        """Whether it did its work, or said in one line that it could not (`note:` are lines of the log)."""
+        said = [line for line in self.messages.splitlines() if not line.startswith("note: ")]
+        return self.code == 0 and not said or self.code == 1 and len(said) == 1 and said[0].startswith("Error: ")
 
 
 def build_shim(folder: Path) -> Path:
@@ -80,7 +80,7 @@ class Lab:
         self.pictures = folder / "pictures"
         self._numbers = count()
         self._server = subprocess.Popen(
-            [sys.executable, str(HERE / "victim.py")],
+            [sys.executable, str(HERE / "victim.py"), str(self.pictures)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -91,6 +91,10 @@ class Lab:
         """End the process."""
         self._server.communicate()
 
+    def drop(self, root: Path) -> None:
+        """Remove what `fresh` made, when nobody needs to look at it."""
+        shutil.rmtree(root.parent)
+
     def fresh(self) -> Path:
         """A new empty folder for a store."""
         root = self.folder / f"run-{next(self._numbers):05d}" / "root"
@@ -98,15 +102,24 @@ class Lab:
         return root
 
     def run(
-        self, task: str, root: Path, *, action: int = WATCH, at: int = -1, error: int = 0, watched: bool = True
+        self,
+        task: str,
+        root: Path,
+        *,
+        action: int = WATCH,
+        at: int = -1,
+        error: int = 0,
+        watched: bool = True,
+        keep_log: bool = False,
     ) -> Ending:
-        """Do a task of victim.py in a child, under a fault."""
+        """Do a task of victim.py in a child, under a fault; the log begins anew unless it is kept."""
         request = {"task": task, "root": str(root), "pictures": str(self.pictures), "told": str(told_by(root))}
         messages, answer = root.with_name("messages"), root.with_name("answer")
         answer.unlink(missing_ok=True)
         request |= {"messages": str(messages), "answer": str(answer)}
         if watched:
-            log_of(root).unlink(missing_ok=True)
+            if not keep_log:
+                log_of(root).unlink(missing_ok=True)
             request |= {"log": str(log_of(root)), "at": at, "action": action, "error": error}
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -141,6 +154,3 @@ def operations(log: Path) -> Iterator[Operation]:
         while line := file.readline():
             kind, created, offset, length, result, path, second = os.fsdecode(line).rstrip("\n").split("\t")
             yield Operation(kind, int(created), int(offset), int(result), path, second, file.read(int(length)))
-
-
-Kind = Literal["unordered", "ordered"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import logging
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import cache as remember
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,7 @@ def cache_manifest_first(root: Path, pictures: Path, told: Path) -> None:
         cache(root, pictures, told)
 
 
+@remember
 def expected(pictures: Path) -> dict[tuple[str, Part], np.ndarray]:
     """By sample and part what the store must hold, worked out without a store."""
     import torch
@@ -285,9 +288,10 @@ def _in_a_child(request: dict[str, Any]) -> dict[str, Any]:
 def serve() -> None:
     """Answer requests, one child each, until the input ends; everything slow is imported before the first."""
     with tempfile.TemporaryDirectory() as folder:  # what is loaded and made on first use is so before the first child
-        pictures = Path(folder, "pictures")
+        pictures = Path(sys.argv[1])
         make_pictures(pictures)
         judge(Path(folder, "root"), pictures, Path(folder, "told"))
+    logging.basicConfig(format="note: %(message)s")
     gc.freeze()
     for line in sys.stdin:
         print(json.dumps(_in_a_child(json.loads(line))), flush=True)

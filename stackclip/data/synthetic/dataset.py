@@ -32,7 +32,8 @@ class Synthetic:
     `part` says which: `training`, or what training never shows: `combinations` of pattern and shape, `shapes` (gear,
     cable), kinds of `defects` (hole, cut; on the categories of `combinations`). `categories` of them are taken, spread
     over patterns and shapes, with `train_good` good pictures each to train with and `per_category` to test with, half
-    of them good. With `paired` every defective picture shows one of the good products, otherwise one of its own.
+    of them good. With `paired` every defective picture shows one of the good products, otherwise one of its own. All
+    are `size` pixels high and wide.
 
     Raises BadOption for numbers out of range.
     """

@@ -1,0 +1,255 @@
+"""The training of stackclip-tiny: what it may see, what captions claim, what the loss is, and that it can go on."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from scripts.train_tiny import pool as pool_module
+from scripts.train_tiny.__main__ import export, main
+from scripts.train_tiny.captions import ANY, Caption, draw_captions, fits
+from scripts.train_tiny.learner import Learner, Vocabulary
+from scripts.train_tiny.loop import Plan, Run, train
+from scripts.train_tiny.losses import contrastive, entropy_floor, loss_terms
+from scripts.train_tiny.muon import Optimiser, Rates
+from scripts.train_tiny.pool import NAMES, Pool, drawing
+from scripts.train_tiny.views import draw_batch
+from stackclip.clip import assemble_tower
+from stackclip.clip.tiny import CONFIG
+from stackclip.data.synthetic import categories_of, kinds_of
+from stackclip.prompts import CPE
+from stackclip.types import ANOMALOUS, CLS, NORMAL
+
+SIDE = 112
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("pool")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool_module, "CHUNK", 12)
+        drawn = Pool(folder, SIDE, 5)
+        with drawing(drawn, 12, workers=0):
+            drawn.read(np.arange(12))
+    return drawn
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan(short_steps=4, full_steps=2, pool_pairs=12, head_start=12, pairs=3, full_pairs=2, warmup=2)
+
+
+def indices(*words: str) -> list[int]:
+    return [names.index(word) for names, word in zip(NAMES, words, strict=True)]
+
+
+def test_nothing_that_is_held_out_is_drawn(pool: Pool) -> None:
+    labels = pool.read(np.arange(12))[2]
+    shown = {f"{NAMES[0][pattern]}-{NAMES[1][shape]}" for pattern, shape in labels[:, :2]}
+    assert shown <= set(categories_of("training"))
+    assert {NAMES[3][kind] for kind in labels[:, 3]} <= set(kinds_of("training"))
+
+
+def test_a_pool_follows_from_its_seed(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "CHUNK", 12)
+    again, other = Pool(tmp_path / "again", SIDE, 5), Pool(tmp_path / "other", SIDE, 6)
+    for each in (again, other):
+        with drawing(each, 1, workers=0):
+            pass
+    first, second, third = (each.read(np.arange(12)) for each in (pool, again, other))
+    for one, same in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(first[0], third[0])
+
+
+def test_twins_differ_on_the_mask_and_hardly_beside_it(pool: Pool) -> None:
+    pictures, masks, _ = pool.read(np.arange(12))
+    change = np.abs(pictures[:, 0].astype(int) - pictures[:, 1]).max(-1)
+    assert all(change[row][mask].mean() > 20 > change[row][~mask].mean() for row, mask in enumerate(masks))
+
+
+def test_workers_draw_what_this_process_would(pool: Pool, tmp_path: Path) -> None:
+    place = pool_module.draw_chunk(Pool(tmp_path, 32, 1), 0)
+    assert [path.name for path in tmp_path.iterdir()] == [place.name]
+    with drawing(Pool(tmp_path, 32, 1), 1, workers=1):  # it is there: nothing is started
+        assert Pool(tmp_path, 32, 1).read(np.array([499]))[0].shape == (1, 2, 32, 32, 3)
+
+
+def test_a_caption_fits_what_it_claims_and_nothing_else() -> None:
+    labels = np.array([indices("striped", "disc", "red", "crack"), indices("woven", "disc", "blue", "stain")], np.uint8)
+    (striped, disc, red, crack), (woven, _, _, _) = labels.astype(int).tolist()
+    captions = [
+        Caption("a disc", ((ANY, disc),)),
+        Caption("a striped disc", ((striped, disc),)),
+        Caption("a damaged disc", ((ANY, disc),), state=ANOMALOUS),
+        Caption("a flawless red object", ((ANY, ANY),), colour=red, state=NORMAL),
+        Caption("striped disc, woven disc", ((striped, disc), (woven, disc))),
+        Caption("disc with a crack", ((ANY, disc),), state=ANOMALOUS, kind=crack),
+    ]
+    found = fits(captions, labels[[0, 0, 1]], np.array([False, True, True]))
+    assert found.astype(int).tolist() == [[1, 1, 0, 1, 1, 0], [1, 1, 1, 0, 1, 1], [1, 0, 1, 0, 1, 0]]
+
+
+def test_the_drawn_captions_are_true_of_their_own_picture_and_false_of_its_twin() -> None:
+    draws = np.random.default_rng(0)
+    labels = np.array([[draws.integers(len(names)) for names in NAMES] for _ in range(200)], np.uint8)
+    labels[:, 1] %= 9
+    captions = draw_captions(labels, draws)
+    nothing, everything = np.zeros(200, bool), np.ones(200, bool)
+    assert np.diag(fits(captions.normal, labels, nothing)).all()
+    assert not np.diag(fits(captions.normal, labels, everything)).any()
+    assert np.diag(fits(captions.anomalous, labels, everything)).all()
+    assert not np.diag(fits(captions.anomalous, labels, nothing)).any()
+    for states in (nothing, everything):
+        assert np.diag(fits(captions.stateless, labels, states)).all()
+
+
+def test_every_word_of_the_prompt_ensemble_and_of_the_categories_is_learned() -> None:
+    vocabulary = Vocabulary()
+    names = [category.replace("-", " ") for part in ("training", "shapes") for category in categories_of(part)]
+    phrases = [phrase for side in (NORMAL, ANOMALOUS) for phrase in CPE.phrases("object", side)] + names
+    tokens = vocabulary.tokenize(phrases)
+    ends = tokens.argmax(1)
+    assert all((row[: end + 1] > 0).all() for row, end in zip(tokens, ends, strict=True))
+    assert (vocabulary.tokenize(["a photo of a hazelnut"])[0] == 0).sum() == 2  # hazel, nut
+
+
+def test_the_contrastive_term_of_perfect_logits_is_the_entropy_floor() -> None:
+    match = np.array([[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]], bool)
+    perfect = torch.from_numpy(np.where(match, 50.0, -50.0))
+    assert float(contrastive(perfect, match)) == pytest.approx(entropy_floor(match))
+    assert entropy_floor(match) == pytest.approx(((math.log(2) + 0) / 2 + (0 + math.log(2)) / 2) / 2)
+    assert float(contrastive(torch.zeros(3, 4), match)) == pytest.approx((math.log(4) + math.log(3)) / 2)
+
+
+def test_views_show_the_same_to_twins_and_count_defective_pixels(pool: Pool) -> None:
+    for view, patches in (("half", 49), ("window", 49), ("full", 196)):
+        batch = draw_batch(pool, 6, among=12, view=view, seed=(0, 3))  # type: ignore[arg-type]  # three literals
+        assert batch.shares.shape == (12, patches)
+        assert not batch.shares[:6].any()
+        assert not batch.states[:6].any()
+        assert (batch.shares[6:].sum(1) > 0).tolist() == [True] * 6 or view == "window"
+        good, defective = batch.pictures.chunk(2)
+        change = F.avg_pool2d((good - defective).abs().mean(1, keepdim=True), 8).flatten(1)
+        shown = batch.shares[6:] > 0.3
+        assert change[shown].mean() > 5 * change[batch.shares[6:] == 0].mean()
+
+
+def test_a_whole_view_is_the_forward_of_the_exported_tower(pool: Pool) -> None:
+    learner = Learner(seed=2).eval()
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.copy_(parameter.half().float())
+        batch = draw_batch(pool, 2, among=12, view="full", seed=(0,))
+        seen = learner.see(batch.pictures, view="full")
+        texts = learner.read(learner.vocabulary.tokenize(["a photo of a striped disc.", "broken object"]))
+    weights = {name: tensor.float() for name, tensor in learner.exported().items()}
+    tower = assemble_tower(CONFIG, weights, name="tiny", device="cpu", precision="fp32")
+    torch.testing.assert_close(tower.encode(batch.pictures, [CLS])[CLS], seen.joint, atol=1e-5, rtol=1e-4)
+    phrases = F.normalize(tower.encode_text(["a photo of a striped disc.", "broken object"]), dim=-1)
+    torch.testing.assert_close(phrases, texts, atol=1e-5, rtol=1e-4)
+
+
+def test_short_views_take_their_own_part_of_the_position_embedding() -> None:
+    learner = Learner(seed=0)
+    pictures = torch.zeros(1, 3, 56, 56)
+    with torch.no_grad():
+        learner.model.visual.positional_embedding[1:] = torch.arange(196.0)[:, None]
+        for at, view, corner, wanted in (("half", "half", (0, 0), 7.5), ("window", "window", (1, 2), 16.0)):
+            found: list[torch.Tensor] = []
+            hook = learner.model.visual.ln_pre.register_forward_pre_hook(lambda _, given, to=found: to.append(given[0]))
+            learner.see(pictures, view=view, corner=corner)  # type: ignore[arg-type]  # two literals
+            hook.remove()
+            assert float(found[0][0, 1, 0]) == pytest.approx(wanted), (
+                at
+            )  # the mean of places 0, 1, 14, 15; row 1, column 2
+
+
+def test_every_term_reaches_weights(pool: Pool) -> None:
+    learner = Learner(seed=0)
+    for view, named in (("window", "state"), ("half", "dense"), ("full", "contrastive")):
+        terms, floor = loss_terms(learner, draw_batch(pool, 4, among=12, view=view, seed=(1,)))  # type: ignore[arg-type]  # three literals
+        assert set(terms) == {"contrastive", "state", "order", "dense", "attributes", "texture"}
+        assert all(torch.isfinite(term) for term in terms.values())
+        assert float(terms["contrastive"]) > floor
+        terms[named].backward()
+        assert learner.model.visual.conv1.weight.grad.abs().sum() > 0
+        learner.zero_grad()
+
+
+def test_one_step_of_the_optimiser_turns_a_block_by_its_rate() -> None:
+    learner = Learner(seed=0)
+    optimiser = Optimiser(learner, Rates(matrices=0.01, decay=0.0))
+    weight = learner.model.visual.transformer.resblocks[0].attn.out_proj.weight
+    before = weight.detach().clone()
+    torch.manual_seed(0)
+    for parameter in learner.parameters():
+        parameter.grad = torch.randn_like(parameter)
+    optimiser.step(1.0)
+    change = torch.linalg.svdvals((before - weight.detach()) / 0.01)
+    assert 0.5 < change.min() + 0.3 < change.max() < 1.3
+    assert weight.grad is None
+
+
+def test_a_run_that_is_stopped_and_resumed_is_equal_to_the_last_bit(pool: Pool, plan: Plan, tmp_path: Path) -> None:
+    whole, first = Run.begin(plan), Run.begin(plan)
+    train(whole, pool, log=tmp_path / "whole.jsonl", every=1)
+    train(first, pool, log=tmp_path / "first.jsonl", every=1, stop=3)
+    first.save(tmp_path / "checkpoint.pt")
+    second = Run.begin(plan)
+    second.resume(tmp_path / "checkpoint.pt")
+    assert second.step == 3
+    train(second, pool, log=tmp_path / "second.jsonl", every=1)
+    for (name, one), other in zip(
+        whole.learner.state_dict().items(), second.learner.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+    lines = [json.loads(line) for line in (tmp_path / "whole.jsonl").read_text("utf-8").splitlines()]
+    assert [line["view"] for line in lines] == ["half", "window"] * 2 + ["full"] * 2
+    assert all(line["contrastive"] >= line["floor"] for line in lines)
+
+
+def test_rates_rise_stay_and_fall() -> None:
+    plan = Plan(short_steps=100, full_steps=50, warmup=10)
+    assert [plan.fraction(step) for step in (0, 4, 9, 60, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0]
+    falling = [plan.fraction(step) for step in range(100, 150)]
+    assert falling == sorted(falling, reverse=True)
+    assert 0 < falling[-1] < 0.03
+
+
+def test_the_pool_is_waited_for_no_longer_than_needed() -> None:
+    plan = Plan(short_steps=10, full_steps=0, pool_pairs=1000, head_start=100, pace=2.0, pairs=10)
+    assert [plan.among(step) for step in (0, 1, 45, 500)] == [100, 120, 1000, 1000]
+
+
+def test_the_program_trains_watches_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "CHUNK", 8)
+    threads = torch.get_num_threads()
+    words = "--short-steps 2 --full-steps 1 --pairs 2 --full-pairs 2 --pool-pairs 8 --workers 0 --watch-pairs 2"
+    try:
+        main([str(tmp_path), *words.split(), "--device", "cpu", "--export", str(tmp_path / "tiny.safetensors")])
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.mha.set_fastpath_enabled(True)
+        torch.set_flush_denormal(False)
+    weights = load_file(tmp_path / "tiny.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
+    line = json.loads((tmp_path / "held_out.jsonl").read_text("utf-8"))
+    assert line["step"] == 3
+    assert 0 <= line["combinations: image AUROC"] <= 1
+
+
+def test_an_export_holds_the_learned_tokens_and_zeros(tmp_path: Path) -> None:
+    run = Run.begin(Plan(short_steps=1, full_steps=0))
+    export(run, tmp_path / "weights.safetensors")
+    table: NDArray[np.float32] = load_file(tmp_path / "weights.safetensors")["token_embedding.weight"].float().numpy()
+    assert table.shape == (49408, 64)
+    assert tuple(np.flatnonzero(np.abs(table).sum(1))) == run.learner.vocabulary.ids
