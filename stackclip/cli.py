@@ -103,7 +103,7 @@ def _read_config(context: click.Context, parameter: click.Parameter, path: Path 
 def _defaults(path: Path, command: click.Command, given: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults that a table of a config file gives to a command; tables in it are for its subcommands.
 
-    A list stands for what is typed with commas. Raises UsageError for a word that the command does not know.
+    A list stands for what is typed with commas. Raises BadParameter for a word that the command does not know.
     """
     from stackclip.registry import did_you_mean
 
@@ -114,12 +114,12 @@ def _defaults(path: Path, command: click.Command, given: Mapping[str, Any]) -> d
     for name, value in given.items():
         if name in commands and isinstance(value, dict):
             defaults[name] = _defaults(path, commands[name], value)
-        elif name in options:
-            several = options[name].nargs != 1 or getattr(options[name], "multiple", False)
-            defaults[name] = ",".join(map(str, value)) if isinstance(value, list) and not several else value
+        elif (option := name.replace("-", "_")) in options:
+            several = getattr(options[option], "multiple", False)
+            defaults[option] = ",".join(map(str, value)) if isinstance(value, list) and not several else value
         else:
             known = (*options, *commands)
-            raise UsageError(f"{path}: {where} has no {name!r}{did_you_mean(name, known)}")
+            raise click.BadParameter(f"{path}: {where} has no {name!r}{did_you_mean(name, known)}")
     return defaults
 
 

@@ -76,11 +76,15 @@ def test_twins_differ_on_the_mask_and_hardly_beside_it(pool: Pool) -> None:
     assert all(change[row][mask].mean() > 20 > change[row][~mask].mean() for row, mask in enumerate(masks))
 
 
-def test_workers_draw_what_this_process_would(pool: Pool, tmp_path: Path) -> None:
-    place = pool_module.draw_chunk(Pool(tmp_path, 32, 1), 0)
-    assert [path.name for path in tmp_path.iterdir()] == [place.name]
-    with drawing(Pool(tmp_path, 32, 1), 1, workers=1):  # it is there: nothing is started
-        assert Pool(tmp_path, 32, 1).read(np.array([499]))[0].shape == (1, 2, 32, 32, 3)
+def test_workers_draw_what_this_process_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with drawing(Pool(tmp_path, 32, 1), 1, workers=1):
+        found = Pool(tmp_path, 32, 1).read(np.array([0, 499]))  # waits for the whole chunk
+    here = Pool(tmp_path / "here", 32, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(pool_module, "CHUNK", 1)
+        here.folder.mkdir()
+        pool_module.draw_chunk(here, 0)
+        assert np.array_equal(here.read(np.array([0]))[0][0], found[0][0])
 
 
 def test_a_caption_fits_what_it_claims_and_nothing_else() -> None:
@@ -119,7 +123,7 @@ def test_every_word_of_the_prompt_ensemble_and_of_the_categories_is_learned() ->
     tokens = vocabulary.tokenize(phrases)
     ends = tokens.argmax(1)
     assert all((row[: end + 1] > 0).all() for row, end in zip(tokens, ends, strict=True))
-    assert (vocabulary.tokenize(["a photo of a hazelnut"])[0] == 0).sum() == 2  # hazel, nut
+    assert (vocabulary.tokenize(["a photo of a hazelnut"])[0] == 0).sum() == 1
 
 
 def test_the_contrastive_term_of_perfect_logits_is_the_entropy_floor() -> None:
@@ -179,7 +183,7 @@ def test_every_term_reaches_weights(pool: Pool) -> None:
         terms, floor = loss_terms(learner, draw_batch(pool, 4, among=12, view=view, seed=(1,)))  # type: ignore[arg-type]  # three literals
         assert set(terms) == {"contrastive", "state", "order", "dense", "attributes", "texture"}
         assert all(torch.isfinite(term) for term in terms.values())
-        assert float(terms["contrastive"]) > floor
+        assert terms["contrastive"].item() > floor
         terms[named].backward()
         assert learner.model.visual.conv1.weight.grad.abs().sum() > 0
         learner.zero_grad()
@@ -195,7 +199,7 @@ def test_one_step_of_the_optimiser_turns_a_block_by_its_rate() -> None:
         parameter.grad = torch.randn_like(parameter)
     optimiser.step(1.0)
     change = torch.linalg.svdvals((before - weight.detach()) / 0.01)
-    assert 0.5 < change.min() + 0.3 < change.max() < 1.3
+    assert 0.6 < change[:-1].min() < change.max() < 1.3  # the smallest of a square matrix may be anything
     assert weight.grad is None
 
 

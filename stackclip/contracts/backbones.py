@@ -1,0 +1,100 @@
+"""What backbones and executors promise."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip.clip import Tower
+from stackclip.contracts.trial import (
+    Promises,
+    Subject,
+    Unkept,
+    global_randomness_untouched,
+    require,
+    require_close,
+)
+from stackclip.errors import StackclipError
+from stackclip.types import CLS, Part
+
+__all__ = ["BACKBONES", "EXECUTORS"]
+
+
+def _loaded(subject: Subject, **changes: Any) -> Tower:
+    wanted = {"image_size": None, "layers": None, "device": "cpu", "precision": "fp32", **changes}
+    tower = subject.make().load(**wanted)
+    require(isinstance(tower, Tower), f"load() gave a {type(tower).__name__}, wanted a Tower")
+    loaded: Tower = tower
+    return loaded
+
+
+def _tower_parts(tower: Tower, count: int = 2) -> dict[Part, Tensor]:
+    side = tower.spec.image_size
+    noise = np.random.default_rng(6).standard_normal((count, 3, side, side), np.float32)
+    return tower.encode(torch.from_numpy(noise), (*tower.spec.taps, CLS))
+
+
+def _gives_parts(subject: Subject) -> None:
+    tower = _loaded(subject)
+    spec = tower.spec
+    shapes = {CLS: (2, spec.joint), **dict.fromkeys(spec.taps, (2, spec.grid**2, spec.width))}
+    for part, tensor in _tower_parts(tower).items():
+        require(tensor.shape == shapes[part], f"{part} has the shape {tuple(tensor.shape)}, wanted {shapes[part]}")
+        require(bool(tensor.isfinite().all()), f"{part} holds NaN or infinity")
+    text = tower.encode_text(["a photo of a bottle."])
+    require(text.shape == (1, spec.joint), f"text features have the shape {tuple(text.shape)}")
+
+
+def _gives_parts_again(subject: Subject) -> None:
+    with global_randomness_untouched():
+        one, same = _loaded(subject), _loaded(subject)
+    require(one.fingerprint == same.fingerprint, "two loads have two fingerprints")
+    first, again = _tower_parts(one), _tower_parts(same)
+    for part in first:
+        require_close(again[part], first[part], f"{part} of two loads", 0.0)
+
+
+def _parts_batch_independent(subject: Subject) -> None:
+    tower = _loaded(subject)
+    alone, together = _tower_parts(tower, 1), _tower_parts(tower, 3)
+    for part in alone:
+        require_close(alone[part], together[part][:1], f"{part} of a picture alone and in a batch")
+
+
+BACKBONES: Promises = {
+    "its parts are finite and have the shapes that it declares": _gives_parts,
+    "it loads the same tower again, and leaves the global random state alone": _gives_parts_again,
+    "a picture's parts do not depend on its batch": _parts_batch_independent,
+}
+
+
+def _number(value: int) -> int:
+    return value
+
+
+def _failing() -> int:
+    raise StackclipError("this job fails on purpose")
+
+
+def _in_order(subject: Subject) -> None:
+    for count in (0, 1, 7):
+        results = list(subject.make().run([partial(_number, value) for value in range(count)]))
+        require(results == list(range(count)), f"the jobs 0 to {count - 1} gave {results}")
+
+
+def _lets_errors_out(subject: Subject) -> None:
+    try:
+        results = list(subject.make().run([partial(_number, 0), _failing]))
+    except StackclipError:
+        return
+    raise Unkept(f"a job that raises gave {results}")
+
+
+EXECUTORS: Promises = {
+    "the results come in the order of the jobs": _in_order,
+    "what a job raises comes out as it is": _lets_errors_out,
+}

@@ -1,0 +1,64 @@
+"""What data sets promise."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from stackclip.contracts.trial import (
+    Promises,
+    Subject,
+    global_randomness_untouched,
+    require,
+)
+from stackclip.data import read_mask, read_picture
+from stackclip.errors import DataError
+from stackclip.types import ANOMALOUS, NORMAL
+
+__all__ = ["DATASETS"]
+
+
+def _has_a_tree(subject: Subject) -> None:
+    reader = subject.make()
+    require(isinstance(getattr(reader, "tree", None), str) and bool(reader.tree.strip()), "it has no `tree`")
+    require(callable(getattr(reader, "read", None)), "it has no `read(root, name)`")
+
+
+def _empty_folder(subject: Subject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            samples = subject.make().read(Path(folder), "nothing")
+        except DataError:
+            return
+    require(not samples, f"of an empty folder it made {len(samples)} samples")
+
+
+def _generates(subject: Subject) -> None:
+    if not hasattr(subject.make(), "generate"):
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        reader = subject.make()
+        with global_randomness_untouched():
+            root = Path(reader.generate(Path(folder) / "one"))
+        samples = reader.read(root, "one")
+        require(bool(samples), "it generated no sample")
+        require(subject.make().read(root, "one") == samples, "a second reading gave other samples")
+        identities = [sample.id for sample in samples]
+        require(len(set(identities)) == len(samples), "two samples have one id")
+        for sample in samples:
+            require(sample.label in (NORMAL, ANOMALOUS), f"{sample.id} has the label {sample.label!r}")
+            require(sample.label == NORMAL or sample.mask is not None, f"{sample.id} is anomalous without a mask")
+        for label in (NORMAL, ANOMALOUS):
+            shown = next((sample for sample in samples if sample.label == label), None)
+            require(shown is not None, f"no sample has the label {label}")
+            if shown is not None:
+                read_picture(shown.image)
+                painted = bool(read_mask(shown, 64).any())
+                require(painted == (label == ANOMALOUS), f"the mask of {shown.id} does not go with its label")
+
+
+DATASETS: Promises = {
+    "it shows the tree that it expects, and reads": _has_a_tree,
+    "an empty folder has no samples, or is a DataError": _empty_folder,
+    "what it generates can be read: unique ids, pictures, masks of the defects": _generates,
+}

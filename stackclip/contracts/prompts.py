@@ -1,0 +1,107 @@
+"""What prompt strategies promise, besides what methods do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from stackclip.contracts.methods import predicts
+from stackclip.contracts.trial import (
+    CATEGORIES,
+    MANY,
+    UNSEEN,
+    Promises,
+    Subject,
+    global_randomness_untouched,
+    require,
+    trial_encode,
+)
+from stackclip.errors import UsageError
+from stackclip.methods import Pipeline
+from stackclip.registry import options_of
+
+__all__ = ["PROMPTS"]
+
+
+def _partitions(subject: Subject) -> None:
+    for categories in (MANY[:1], CATEGORIES, MANY):
+        try:
+            groups = subject.make().groups(categories, trial_encode())
+        except UsageError:  # a fixed number of stacks can be more than there are categories
+            if len(categories) == len(MANY):
+                raise
+            continue
+        placed = [category for group in groups for category in group]
+        require(all(groups), f"of {len(categories)} categories it made an empty stack: {groups}")
+        wanted = f"wanted each of {', '.join(categories)} once"
+        require(sorted(placed) == sorted(categories), f"it placed {', '.join(placed) or 'none'}; {wanted}")
+
+
+def _groups_again(subject: Subject) -> None:
+    strategy = subject.make()
+    first = strategy.groups(MANY, trial_encode())
+    strategy.groups(tuple(reversed(MANY)), trial_encode())
+    for again in (strategy.groups(MANY, trial_encode()), subject.make().groups(MANY, trial_encode())):
+        require(again == first, f"first {first}, then {again}")
+
+
+def _called(strategy: Any, groups: Sequence[tuple[str, ...]]) -> dict[tuple[str, int, bool], Any]:
+    """What every category is called under every stack: its own if it is seen, each if it is not."""
+    seen = {(name, k, True): (name, group) for k, group in enumerate(groups) for name in group}
+    unseen = {(name, k, False): (name, group) for name in (*UNSEEN, *MANY) for k, group in enumerate(groups)}
+    asked = {**seen, **unseen}
+    return {key: strategy.subject(*asked[key], seen=key[2]) for key in asked}
+
+
+def _names_are_text(subject: Subject) -> None:
+    strategy = subject.make()
+    for (category, _, seen), name in _called(strategy, strategy.groups(MANY, trial_encode())).items():
+        about = f"the {'seen' if seen else 'unseen'} category {category!r} is called {name!r}"
+        require(isinstance(name, str), f"{about}, which is no text")
+        require(bool(name.strip()), f"{about}, which is empty")
+        require(not set(name) & set("{}\n\r"), f"{about}, which has braces or line breaks")
+
+
+def _names_again(subject: Subject) -> None:
+    strategy = subject.make()
+    groups = strategy.groups(MANY, trial_encode())
+    first = _called(strategy, groups)
+    fresh = subject.make()
+    for (category, k, seen), name in reversed(first.items()):
+        again = fresh.subject(category, groups[k], seen=seen)
+        require(again == name, f"{category!r} is called {name!r}, and asked in another order {again!r}")
+
+
+def _strategy_draws_nothing(subject: Subject) -> None:
+    with global_randomness_untouched():
+        strategy = subject.make()
+        _called(strategy, strategy.groups(MANY, trial_encode()))
+
+
+def _strategy_attributes(subject: Subject) -> None:
+    strategy = subject.make()
+    epochs, overflow = getattr(strategy, "epochs", 0), getattr(strategy, "overflow", "error")
+    require(isinstance(epochs, int) and epochs >= 0, f"epochs is {epochs!r}, wanted a whole number from 0")
+    allowed = ("error", "truncate-names", "chunk-mean")
+    require(overflow in allowed, f"overflow is {overflow!r}, wanted {', '.join(allowed)}")
+    if hasattr(strategy, "explain"):
+        json.dumps(strategy.explain(MANY, trial_encode()), allow_nan=False)
+
+
+def _no_option_twice(subject: Subject) -> None:
+    both = {option.name for option in options_of(subject.component.factory)} & {f.name for f in fields(Pipeline)}
+    require(not both, f"{', '.join(sorted(both))}: the pipeline has an option of that name, and would take its value")
+
+
+PROMPTS: Promises = {
+    "its stacks hold every category exactly once, and none is empty": _partitions,
+    "the same categories always make the same stacks": _groups_again,
+    "every category, seen or not, is called by one line of text without braces": _names_are_text,
+    "what a category is called does not depend on what was asked before": _names_again,
+    "the global random state is left alone": _strategy_draws_nothing,
+    "epochs, overflow and explain, where it has them, are as the pipeline wants them": _strategy_attributes,
+    "none of its options has the name of one of the pipeline's": _no_option_twice,
+    "it trains and predicts in the pipeline: scores and maps are finite and of the right shape": predicts,
+}

@@ -1,0 +1,176 @@
+"""The component on trial, the synthetic task that it is tried on, and what it means to break a promise."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip.clip import TextEncoder, Tower, random_tower
+from stackclip.methods import Composition, Method, Task
+from stackclip.ops.maps import unit
+from stackclip.registry import Component, Spec
+from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample
+
+__all__ = [
+    "CATEGORIES",
+    "MANY",
+    "UNSEEN",
+    "Promises",
+    "Subject",
+    "TrialEncode",
+    "Unkept",
+    "encoded",
+    "features_of",
+    "global_randomness_untouched",
+    "noise",
+    "picture_of",
+    "require",
+    "require_close",
+    "task_of",
+    "trial_encode",
+    "trial_tower",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The component on trial; every `make` is a new one."""
+
+    component: Component
+    spec: Spec
+
+    def make(self) -> Any:
+        return self.component.create(self.spec)
+
+    def method(self) -> Method:
+        """The component as a method: a prompt strategy is run through the pipeline."""
+        if self.component.shelf == "prompts":
+            return Composition(self.component.name, self.component.doc).create(self.spec)
+        method: Method = self.make()
+        return method
+
+
+class Unkept(Exception):
+    """A promise was not kept; the message is the reason."""
+
+
+Promises = Mapping[str, Callable[[Subject], None]]
+
+
+def require(kept: bool, reason: str) -> None:
+    if not kept:
+        raise Unkept(reason)
+
+
+def require_close(found: Tensor, wanted: Tensor, reason: str, tolerance: float = 1e-4) -> None:
+    require(found.shape == wanted.shape, f"{reason}: shapes {tuple(found.shape)} and {tuple(wanted.shape)}")
+    apart = float((found - wanted).abs().max()) if found.numel() else 0.0
+    require(apart <= tolerance, f"{reason}: {apart:.2g} apart")
+
+
+@contextmanager
+def global_randomness_untouched() -> Iterator[None]:
+    before = _global_randomness()
+    yield
+    for source, state in _global_randomness().items():
+        kept = state == before[source]
+        require(kept, f"it drew from, or seeded, the global state of {source}: draw from a generator of your own")
+
+
+def _global_randomness() -> dict[str, Any]:
+    _, numbers, *rest = np.random.get_state()
+    return {
+        "random": random.getstate(),
+        "numpy": (bytes(np.asarray(numbers)), *rest),
+        "torch": torch.get_rng_state().tolist(),
+    }
+
+
+CATEGORIES = ("bottle", "metal nut", "t-shirt")
+MANY = (*CATEGORIES, "pcb1", "pcb2", "o-ring 2")
+UNSEEN = ("zipper", "tin can lid", "usb-c plug", "macaroni2", "pipe_fryum")
+
+
+@dataclass(frozen=True, slots=True)
+class TrialEncode:
+    """The random tower's text side, with the class means of random pictures."""
+
+    encoder: TextEncoder
+    context_length: int
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        return self.encoder(phrases)
+
+    def count_tokens(self, phrase: str) -> int:
+        return self.encoder.count_tokens(phrase)
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        names = [category.replace("_", " ") for category in categories]
+        return torch.stack([unit(encoded(noise(3, [*name.encode()]), {CLS})[CLS]).mean(0) for name in names])
+
+
+@cache
+def trial_tower() -> Tower:
+    return random_tower(image_size=32)
+
+
+@cache
+def trial_encode() -> TrialEncode:
+    return TrialEncode(TextEncoder(trial_tower()), trial_tower().context_length)
+
+
+def noise(count: int, seed: Sequence[int]) -> Tensor:
+    """Noise at the tower's size: (count, 3, S, S)."""
+    side = trial_tower().spec.image_size
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, 3, side, side), np.float32))
+
+
+def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, Tensor]:
+    return trial_tower().encode(pictures, sorted(parts))
+
+
+def features_of(parts: frozenset[Part], categories: Sequence[str], *, seed: int = 0) -> Features:
+    """Two noise pictures a category, one normal and one with a brighter square, whose mask is known."""
+    samples, masks = [], []
+    pictures = noise(2 * len(categories), [seed])
+    side = pictures.shape[-1]
+    for index in range(len(pictures)):
+        label = (NORMAL, ANOMALOUS)[index % 2]
+        mask = torch.zeros(side, side)
+        mask[side // 4 : side // 2, side // 4 : side // 2] = label
+        pictures[index] += 4 * mask
+        masks.append(mask)
+        name = f"{index:03d}.png"
+        defect = "square" if label == ANOMALOUS else GOOD
+        category = categories[index // 2]
+        samples.append(Sample(name, "synthetic", category, "test", Path(name), None, label, defect))
+    tensors = encoded(pictures, parts - {MASK})
+    return Features(tuple(samples), {**tensors, MASK: torch.stack(masks)})
+
+
+def task_of(categories: tuple[str, ...] = CATEGORIES, **changes: Any) -> Task:
+    tower = trial_tower()
+    task = Task(
+        tower=tower.spec,
+        encode=trial_encode(),
+        categories=categories,
+        train_on=("synthetic",),
+        seed=0,
+        device=tower.device,
+        epochs=None,
+    )
+    return replace(task, **changes)
+
+
+def picture_of(features: Features, row: int) -> Features:
+    """One picture of a batch, as a batch."""
+    return Features((features.samples[row],), {part: tensor[row : row + 1] for part, tensor in features.parts.items()})
