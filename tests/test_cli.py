@@ -285,11 +285,11 @@ def test_a_log_file_keeps_what_was_said_quiet_or_not(own: Path, tmp_path: Path) 
         ((*CACHE, "--methods", "fuzy"), 2, "did you mean 'fuzzy'?"),
         ((*BENCH, "--methods", "stacked[cluster=2]"), 2, "clusters"),
         ((*BENCH, "--methods", "stacked[clusters=two]"), 2, "clusters"),
-        ((*BENCH, "--methods", "stacked[clusters=2"), 2, "wanted name or name[option=value,...]"),
+        ((*BENCH, "--methods", "stacked[clusters=2"), 2, "a bracket is not closed"),
         ((*BENCH, "--methods", ","), 2, "a bench without methods has nothing to do"),
         ((*BENCH, "--seeds", "0,x"), 2, "wanted whole numbers separated by commas"),
         ((*BENCH, "--seeds", "-1"), 2, "wanted no number below 0"),
-        ((*BENCH, "--seed", "1"), 2, "No such option: --seed"),
+        ((*BENCH, "--seed", "1"), 2, "--seed"),
         ((*BENCH, "--epoch", "1"), 2, "--epoch"),
         ((*BENCH, "-o", "table.xlsx"), 2, "table.xlsx: no table is written as .xlsx; wanted .csv, .jsonl, .md, .tex"),
         ((*BENCH, "-o", "table"), 2, "wanted .csv, .jsonl, .md, .tex"),
@@ -297,7 +297,7 @@ def test_a_log_file_keeps_what_was_said_quiet_or_not(own: Path, tmp_path: Path) 
         ((*BENCH, "--class-names", "pretty"), 2, "no class names 'pretty'"),
         ((*BENCH, "--class-names", "missing.json"), 1, "missing.json: cannot be read"),
         ((*BENCH, "--category", "bottel"), 2, "no category 'bottel'"),
-        ((*BENCH, "--backbone", "ViT-L-41"), 2, "ViT-L-14"),
+        ((*BENCH, "--backbone", "ViT-L-41"), 2, "did you mean 'ViT-L-1"),
         ((*BENCH, "--image-size", "57"), 2, "--image-size 57 is no multiple"),
         ((*BENCH, "--layers", "2,99"), 2, "99"),
         ((*BENCH, "--device", "tpu9"), 2, "tpu9"),
@@ -390,8 +390,10 @@ def test_a_mask_of_another_size_or_none_is_named_and_the_rest_is_done(tmp_path: 
     result = stackclip(tmp_path, "cache-features", *words)
     assert result.exit_code == 3
     assert re.search(rf"failed: {re.escape(str(small))}: .*20.*30", result.stderr)
-    assert "1 failed" in result.stderr
-    assert "1 not localised" in result.stderr or "1 masks missing" in result.stderr
+    assert f"failed: {lost}: No such file" in result.stderr
+    assert "1 masks missing" in result.stderr
+    assert "encoded 6 pictures" in result.stderr
+    assert "2 failed" in result.stderr
 
 
 def test_training_on_a_tested_category_is_refused_unless_it_is_asked_for(own: Path) -> None:
@@ -542,7 +544,7 @@ def test_show_tells_options_defaults_source_and_parts(workspace: Path) -> None:
         "clusters",
         "head",
         "linear",
-        "class-names",
+        "class_names",
         "cls, patch/2",
     ):
         assert word in result.stdout

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from scripts.train_tiny.loop import Plan, Run, train
-from scripts.train_tiny.pool import Pool, drawing
+from scripts.train_tiny.pool import CHUNK, Pool, drawing
 from stackclip.benchmarks.towers import PictureSet, draw_set, held_out_figures
 from stackclip.clip import assemble_tower, flush_denormals
 from stackclip.clip.tiny import CONFIG, NAME
@@ -32,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, train, watch, export."""
     parser = argparse.ArgumentParser(prog="python -m scripts.train_tiny", description=__doc__)
     parser.add_argument("folder", type=Path, help="for the pool, the log and the checkpoints")
-    parser.add_argument("--short-steps", type=int, default=2600, help="at half scale and on windows (default: 2600)")
-    parser.add_argument("--full-steps", type=int, default=800, help="on whole pictures (default: 800)")
+    parser.add_argument("--short-steps", type=int, default=2000, help="at half scale and on windows (default: 2000)")
+    parser.add_argument("--full-steps", type=int, default=2000, help="on whole pictures (default: 2000)")
+    parser.add_argument("--fall-steps", type=int, default=1000, help="at the end, with falling rates (default: 1000)")
     parser.add_argument("--pairs", type=int, default=32, help="in a batch of the short steps (default: 32)")
     parser.add_argument("--full-pairs", type=int, default=16, help="in a batch of the full steps (default: 16)")
     parser.add_argument("--pool-pairs", type=int, default=80_000, help="pairs drawn in all (default: 80000)")
@@ -53,13 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan = Plan(
         short_steps=given.short_steps,
         full_steps=given.full_steps,
+        fall_steps=given.fall_steps,
         pairs=given.pairs,
         full_pairs=given.full_pairs,
         pool_pairs=given.pool_pairs,
         seed=given.seed,
     )
     side = CONFIG["vision_cfg"]["image_size"]
-    pool = Pool(given.folder / "pool", side, given.seed)
+    pool = Pool(given.folder / "pool", side, given.seed, chunk=min(CHUNK, plan.pool_pairs))
     held = draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)
     checkpoint, best = given.folder / "checkpoint.pt", given.folder / "best.safetensors"
     run = Run.begin(plan, device=given.device)

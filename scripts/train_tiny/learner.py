@@ -113,7 +113,7 @@ class Learner(nn.Module):
         model, length = self.model, tokens.shape[1]
         hidden = model.token_embedding(tokens) + model.positional_embedding[:length]
         hidden = model.transformer(hidden, attn_mask=model.attn_mask[:length, :length])
-        ends = hidden[torch.arange(len(tokens)), tokens.argmax(1)]
+        ends = hidden[torch.arange(len(tokens), device=tokens.device), tokens.argmax(1)]
         return F.normalize(model.ln_final(ends) @ model.text_projection, dim=-1)
 
     def exported(self) -> dict[str, Tensor]:

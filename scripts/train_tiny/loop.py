@@ -25,14 +25,15 @@ __all__ = ["Plan", "Run", "train"]
 class Plan:
     """All that decides what is learned: a run with the same plan, seed and versions ends in the same weights.
 
-    `short_steps` see pictures at half scale and full-scale windows by turns, with `pairs` in a batch, at full rates
-    after a warm-up; then `full_steps` see whole pictures, `full_pairs` in a batch, at falling rates. `pool_pairs` are
-    drawn in all; at step n the first `head_start + pace * pairs * n` of them may be seen, so training need not wait
-    for the last.
+    `short_steps` see pictures at half scale and full-scale windows by turns, with `pairs` in a batch; then `full_steps`
+    see whole pictures, `full_pairs` in a batch. Rates rise for `warmup` steps, stay, and fall in the last `fall_steps`.
+    `pool_pairs` are drawn in all; at step n the first `head_start + pace * pairs * n` of them may be seen, so training
+    need not wait for the last.
     """
 
     short_steps: int
     full_steps: int
+    fall_steps: int
     pool_pairs: int = 80_000
     head_start: int = 2_000
     pace: float = 2.0
@@ -56,7 +57,7 @@ class Plan:
 
     def fraction(self, step: int) -> float:
         """The share of the peak rates at a step: up in a line, level, and down in a line to nearly nothing."""
-        falling = 1 - (step - self.short_steps + 1) / (self.full_steps + 1)
+        falling = (self.steps - step) / (self.fall_steps + 1)
         return min(1.0, (step + 1) / self.warmup, falling)
 
     def among(self, step: int) -> int:

@@ -19,7 +19,7 @@ from stackclip.data.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, categor
 
 __all__ = ["CHUNK", "NAMES", "Pool", "draw_chunk", "drawing"]
 
-CHUNK = 500  # pairs in a folder: about 44 MB at 112 pixels
+CHUNK = 500  # pairs in a folder: about 38 MB at 112 pixels
 NAMES = tuple(tuple(names) for names in (PATTERNS, SHAPES, COLOURS, DEFECTS))
 """The words that the four columns of the labels count."""
 _ARRAYS = ("pictures", "masks", "labels")
@@ -28,11 +28,15 @@ _PATIENCE = 0.5  # seconds between two looks for a chunk that is being drawn
 
 @dataclass(frozen=True)
 class Pool:
-    """The chunks below a folder; pair `i` lies in chunk `i // CHUNK` and follows from `seed` and `i` alone."""
+    """The chunks below a folder; pair `i` lies in chunk `i // chunk` and follows from `seed` and `i` alone.
+
+    `size` is the side of the pictures in pixels, `chunk` the number of pairs in a folder.
+    """
 
     folder: Path
     size: int
     seed: int
+    chunk: int = CHUNK
 
     @cached_property
     def _open(self) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -43,7 +47,7 @@ class Pool:
 
         Waits for a chunk that is not there yet.
         """
-        rows = [(self._chunk(int(index) // CHUNK), int(index) % CHUNK) for index in indices]
+        rows = [(self._chunk(int(index) // self.chunk), int(index) % self.chunk) for index in indices]
         pictures, packed, labels = (np.stack([arrays[which][at] for arrays, at in rows]) for which in range(3))
         return pictures, np.unpackbits(packed, axis=-1, count=self.size).astype(bool), labels
 
@@ -63,7 +67,7 @@ def drawing(pool: Pool, pairs: int, *, workers: int) -> Iterator[None]:
 
     Chunks that are there stay. With no workers they are drawn before the block begins.
     """
-    numbers = [n for n in range(-(-pairs // CHUNK)) if not (pool.folder / _folder_name(pool, n)).is_dir()]
+    numbers = [n for n in range(-(-pairs // pool.chunk)) if not (pool.folder / _folder_name(pool, n)).is_dir()]
     pool.folder.mkdir(parents=True, exist_ok=True)
     if not workers:
         for number in numbers:
@@ -87,11 +91,11 @@ def draw_chunk(pool: Pool, number: int) -> Path:
     """Draw one chunk, of training categories and kinds alone, and give it its name when it is whole."""
     categories, kinds = categories_of("training"), kinds_of("training")
     side = pool.size
-    pictures = np.empty((CHUNK, 2, side, side, 3), np.uint8)
-    masks = np.empty((CHUNK, side, -(-side // 8)), np.uint8)
-    labels = np.empty((CHUNK, 4), np.uint8)
-    for row in range(CHUNK):
-        draws = np.random.default_rng((pool.seed, number * CHUNK + row))
+    pictures = np.empty((pool.chunk, 2, side, side, 3), np.uint8)
+    masks = np.empty((pool.chunk, side, -(-side // 8)), np.uint8)
+    labels = np.empty((pool.chunk, 4), np.uint8)
+    for row in range(pool.chunk):
+        draws = np.random.default_rng((pool.seed, number * pool.chunk + row))
         category, kind = categories[draws.integers(len(categories))], kinds[draws.integers(len(kinds))]
         pair = draw_pair(category, kind, seed=int(draws.integers(2**53)), size=side)
         pictures[row] = pair.good, pair.defective

@@ -40,17 +40,21 @@ class WriterLock:
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, _me())
         except OSError as error:
-            os.close(self._descriptor)
+            self._close()
             raise StoreError(f"cannot lock {path}: {error.strerror}") from None
         except StoreLocked:
-            os.close(self._descriptor)
+            self._close()
             raise
 
     def release(self) -> None:
         """Let the next writer in."""
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
-        os.close(self._descriptor)
+        self._close()
+
+    def _close(self) -> None:
+        with suppress(OSError):  # closed it is, and what it held decides nothing
+            os.close(self._descriptor)
 
 
 def _me() -> bytes:

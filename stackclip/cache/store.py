@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -49,6 +50,8 @@ Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
 
 _MASK_PARTS = frozenset({MASK, MASK_NEAREST})
+_WITHHELD = frozenset({errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Why a file may not be readable at a moment though nothing is wrong with it."""
 _SIZES = ("image_size", "grid", "depth", "width", "joint")
 
 
@@ -373,11 +376,13 @@ class Store:
     def repair(self, progress: Progress | None = None) -> list[Problem]:
         """Verify, and drop each segment that has a problem, so that the next run encodes its pictures again.
 
-        Returns what was dropped. Raises StoreLocked while another process writes.
+        Returns what was dropped; what is good at a second look is kept. Raises StoreLocked while another process
+        writes, and StoreError, before anything is dropped, for a file that the system does not let us read.
         """
         lock = WriterLock(self.folder / "writer.lock")
         try:
-            problems = self.verify(progress)
+            suspects = [problem.path for problem in self.verify(progress)]
+            problems = [problem for path in suspects if (problem := self._examined(path))]
             for problem in problems:
                 _drop(problem.path)
             clear_leftovers(self.folder)
@@ -387,6 +392,20 @@ class Store:
             self._forget_all()
             self.refresh()
         return problems
+
+    def _examined(self, path: Path) -> Problem | None:
+        """Look at one segment by itself, all of it; raises StoreError where that says nothing about its bytes."""
+        records: int | None = None
+        try:
+            manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec)
+            records = len(manifest.records)
+            check_frame(path.with_suffix(".h5"), manifest)
+            _verify_segment(_Segment(path.with_suffix(".h5"), manifest))
+        except CorruptStore as error:
+            if isinstance(error.__context__, OSError) and error.__context__.errno in _WITHHELD:
+                raise StoreError(f"{error}: nothing was dropped; see to that and run again") from None
+            return Problem(path, str(error), records)
+        return None
 
     def _manifests(self) -> dict[Path, tuple[int, ...]]:
         """The manifests that are there now, each with what changes when another file takes its name."""

@@ -147,6 +147,7 @@ def open_writer(folder: Path, make: Callable[[ThreadPoolExecutor], Writer]) -> I
     sealer = ThreadPoolExecutor(1, thread_name_prefix="stackclip-sealer")
     try:
         clear_leftovers(folder)
+        _force_names(folder)
         writer = make(sealer)
         try:
             yield writer
@@ -190,10 +191,10 @@ def clear_leftovers(folder: Path) -> None:
 
     Only for the holder of the lock.
     """
-    segments = folder / "segments"
-    leftovers = [*folder.glob(".*.tmp"), *segments.glob(".*.tmp")]
-    leftovers += [path for path in segments.glob("*.h5") if not path.with_suffix(".json").exists()]
-    for path in leftovers:
+    segments = _listed(folder / "segments")
+    leftovers = [path for path in (*_listed(folder), *segments) if re.fullmatch(r"\..*\.tmp", path.name)]
+    leftovers += [path for path in segments if path.suffix == ".h5" and path.with_suffix(".json") not in segments]
+    for path in sorted(leftovers):
         logger.info("removing %s, left by a writer that did not end", path)
         try:
             path.unlink(missing_ok=True)
@@ -213,8 +214,28 @@ def make_folder(folder: Path) -> None:
         raise StoreError(f"cannot make {folder}: {error.strerror}") from None
 
 
+def _force_names(folder: Path) -> None:
+    """Force to the disk the names that a killed writer may have made and not forced, before anything relies on them."""
+    try:
+        for path in (folder / "segments", folder, folder.parent):
+            sync_folder(path)
+        with suppress(PermissionError):  # a folder that is not ours to open is not one that we made
+            for path in folder.parents[1:3]:
+                sync_folder(path)
+    except OSError as error:
+        raise StoreError(f"cannot force {folder} to the disk: {error.strerror}; mend it and run again") from None
+
+
 def _numbers(folder: Path) -> list[int]:
-    return [int(path.stem) for path in (folder / "segments").iterdir() if re.fullmatch(r"\d{6,}\.(h5|json)", path.name)]
+    names = _listed(folder / "segments")
+    return [int(path.stem) for path in names if re.fullmatch(r"\d{6,}\.(h5|json)", path.name)]
+
+
+def _listed(folder: Path) -> frozenset[Path]:
+    try:
+        return frozenset(folder.iterdir())
+    except OSError as error:
+        raise StoreError(f"cannot list {folder}: {error.strerror}") from None
 
 
 def _write_pieces(path: Path, pieces: Iterable[memoryview | bytes], size: int) -> None:

@@ -44,7 +44,7 @@ class Ending:
     signal: int
     hung: bool
     messages: str
-    answer: dict[str, Any]
+    answer: Any
 
     @property
     def in_order(self) -> bool:
@@ -126,7 +126,7 @@ class Lab:
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         found = json.loads(self._server.stdout.readline())
-        given = json.loads(answer.read_text()) if answer.exists() else {}
+        given = json.loads(answer.read_text()) if answer.exists() else None
         return Ending(found["code"], found["signal"], found["hung"], messages.read_text(), given)
 
     def judge(self, root: Path) -> dict[str, Any]:

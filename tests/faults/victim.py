@@ -28,7 +28,7 @@ from PIL import Image
 from stackclip.cache import Store, Writer, extract, find_store
 from stackclip.cache import writer as writing
 from stackclip.cache.manifest import Record
-from stackclip.errors import CorruptStore, StackclipError
+from stackclip.errors import CorruptStore, MissingParts, StackclipError
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Part, Sample, TowerSpec, patch
 
 SPEC = TowerSpec(name="Fault/16", image_size=16, grid=4, depth=3, width=8, joint=6, layers=(1, 2, 3))
@@ -110,7 +110,7 @@ def cache(root: Path, pictures: Path, told: Path) -> None:
 
 
 def repair(root: Path, pictures: Path, told: Path) -> None:
-    """Drop what is damaged; `told` then loses what stood in it, for that is no longer promised."""
+    """Drop what is damaged."""
     store = find_store(root, FINGERPRINT)
     assert store is not None
     store.repair()
@@ -227,11 +227,58 @@ def _flaws(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.n
         sample = next(sample for sample in samples if sample.key == key)
         if not np.array_equal(content(store, sample, part), array):
             yield f"{part} of {key} is wrong after running again"
-    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")}
+    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - {"writer.lock"}
     segments = {f"{path.with_suffix('')}" for path in map(Path, names) if path.suffix == ".h5"}
-    wanted = {"store.json", "writer.lock", "segments", *(f"{path}.{kind}" for path in segments for kind in ("h5", "json"))}
+    wanted = {"store.json", "segments", *(f"{path}.{kind}" for path in segments for kind in ("h5", "json"))}
     if names != wanted:
         yield f"left over: {sorted(names ^ wanted)}"
+
+
+def endure(root: Path, pictures: Path, told: Path) -> list[dict[str, Any]]:
+    """Damage one file after the other as `plan` beside the store says, and tell what the store made of it."""
+    right, samples = expected(pictures), samples_in(pictures)
+    outcomes = []
+    for name, start, stop, damage in json.loads(root.with_name("plan").read_text()):
+        path = root / name
+        intact = path.read_bytes()
+        path.write_bytes(intact[:start] + bytes.fromhex(damage) + intact[stop:])
+        outcomes.append(_assess(root, samples, right))
+        path.write_bytes(intact)
+    return outcomes
+
+
+def _assess(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.ndarray]) -> dict[str, Any]:
+    """Whether damage is noticed by `verify`, how much of what is read is wrong, and what was not meant to happen."""
+    outcome: dict[str, Any] = {"noticed": False, "silent": 0, "why": ""}
+    try:
+        store = find_store(root, FINGERPRINT)
+        assert store is not None
+        for sample in samples:
+            for part in LATER:
+                with suppress(CorruptStore, MissingParts):
+                    outcome["silent"] += not np.array_equal(content(store, sample, part), right[sample.key, part])
+        outcome["noticed"] = bool(store.verify())
+    except StackclipError as error:
+        outcome["noticed"] = "\n" not in str(error)
+    except Exception:
+        outcome["why"] = traceback.format_exc()
+    return outcome
+
+
+def race(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
+    """Run four times at once; the exit codes, each as a command would give it."""
+    wait, go = os.pipe()
+    children = []
+    for _ in range(4):
+        if not (child := os.fork()):
+            os.close(go)
+            os.read(wait, 1)
+            request = {"task": "cache", "root": str(root), "pictures": str(pictures), "told": str(told)}
+            os._exit(perform(request))
+        children.append(child)
+    os.close(wait)
+    os.close(go)
+    return {"codes": [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]}
 
 
 TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
@@ -240,6 +287,8 @@ TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
     "repair": repair,
     "read": read,
     "judge": judge,
+    "endure": endure,
+    "race": race,
 }
 
 

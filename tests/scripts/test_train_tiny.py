@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from scripts.train_tiny import pool as pool_module
 from scripts.train_tiny.__main__ import export, main
 from scripts.train_tiny.captions import ANY, Caption, draw_captions, fits
 from scripts.train_tiny.learner import Learner, Vocabulary
@@ -33,18 +32,16 @@ SIDE = 112
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    folder = tmp_path_factory.mktemp("pool")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool_module, "CHUNK", 12)
-        drawn = Pool(folder, SIDE, 5)
-        with drawing(drawn, 12, workers=0):
-            drawn.read(np.arange(12))
-    return drawn
+    drawn = Pool(tmp_path_factory.mktemp("pool"), SIDE, 5, chunk=12)
+    with drawing(drawn, 12, workers=0):
+        return drawn
 
 
 @pytest.fixture
 def plan() -> Plan:
-    return Plan(short_steps=4, full_steps=2, pool_pairs=12, head_start=12, pairs=3, full_pairs=2, warmup=2)
+    return Plan(
+        short_steps=4, full_steps=2, fall_steps=1, pool_pairs=12, head_start=12, pairs=3, full_pairs=2, warmup=2
+    )
 
 
 def indices(*words: str) -> list[int]:
@@ -58,11 +55,10 @@ def test_nothing_that_is_held_out_is_drawn(pool: Pool) -> None:
     assert {NAMES[3][kind] for kind in labels[:, 3]} <= set(kinds_of("training"))
 
 
-def test_a_pool_follows_from_its_seed(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "CHUNK", 12)
-    again, other = Pool(tmp_path / "again", SIDE, 5), Pool(tmp_path / "other", SIDE, 6)
+def test_a_pool_follows_from_its_seed_whatever_its_chunks(pool: Pool, tmp_path: Path) -> None:
+    again, other = Pool(tmp_path / "again", SIDE, 5, chunk=5), Pool(tmp_path / "other", SIDE, 6, chunk=12)
     for each in (again, other):
-        with drawing(each, 1, workers=0):
+        with drawing(each, 12, workers=0):
             pass
     first, second, third = (each.read(np.arange(12)) for each in (pool, again, other))
     for one, same in zip(first, second, strict=True):
@@ -76,15 +72,14 @@ def test_twins_differ_on_the_mask_and_hardly_beside_it(pool: Pool) -> None:
     assert all(change[row][mask].mean() > 20 > change[row][~mask].mean() for row, mask in enumerate(masks))
 
 
-def test_workers_draw_what_this_process_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with drawing(Pool(tmp_path, 32, 1), 1, workers=1):
-        found = Pool(tmp_path, 32, 1).read(np.array([0, 499]))  # waits for the whole chunk
-    here = Pool(tmp_path / "here", 32, 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(pool_module, "CHUNK", 1)
-        here.folder.mkdir()
-        pool_module.draw_chunk(here, 0)
-        assert np.array_equal(here.read(np.array([0]))[0][0], found[0][0])
+def test_workers_draw_what_this_process_would(pool: Pool, tmp_path: Path) -> None:
+    drawn = Pool(tmp_path, SIDE, 5, chunk=3)
+    with drawing(drawn, 6, workers=2):
+        found = drawn.read(np.array([5, 0]))  # waits for both chunks
+    for one, same in zip(found, pool.read(np.array([5, 0])), strict=True):
+        np.testing.assert_array_equal(one, same)
+    with drawing(drawn, 6, workers=2):  # they are there: nothing is started
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["112px-seed5-00000", "112px-seed5-00001"]
 
 
 def test_a_caption_fits_what_it_claims_and_nothing_else() -> None:
@@ -222,22 +217,21 @@ def test_a_run_that_is_stopped_and_resumed_is_equal_to_the_last_bit(pool: Pool, 
 
 
 def test_rates_rise_stay_and_fall() -> None:
-    plan = Plan(short_steps=100, full_steps=50, warmup=10)
-    assert [plan.fraction(step) for step in (0, 4, 9, 60, 99)] == [0.1, 0.5, 1.0, 1.0, 1.0]
-    falling = [plan.fraction(step) for step in range(100, 150)]
+    plan = Plan(short_steps=100, full_steps=80, fall_steps=50, warmup=10)
+    assert [plan.fraction(step) for step in (0, 4, 9, 60, 130)] == [0.1, 0.5, 1.0, 1.0, 1.0]
+    falling = [plan.fraction(step) for step in range(130, 180)]
     assert falling == sorted(falling, reverse=True)
     assert 0 < falling[-1] < 0.03
 
 
 def test_the_pool_is_waited_for_no_longer_than_needed() -> None:
-    plan = Plan(short_steps=10, full_steps=0, pool_pairs=1000, head_start=100, pace=2.0, pairs=10)
+    plan = Plan(short_steps=10, full_steps=0, fall_steps=0, pool_pairs=1000, head_start=100, pace=2.0, pairs=10)
     assert [plan.among(step) for step in (0, 1, 45, 500)] == [100, 120, 1000, 1000]
 
 
-def test_the_program_trains_watches_and_exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "CHUNK", 8)
+def test_the_program_trains_watches_and_exports(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
-    words = "--short-steps 2 --full-steps 1 --pairs 2 --full-pairs 2 --pool-pairs 8 --workers 0 --watch-pairs 2"
+    words = "--short-steps 2 --full-steps 1 --fall-steps 1 --pairs 2 --full-pairs 2 --pool-pairs 8 --workers 0 --watch-pairs 2"
     try:
         main([str(tmp_path), *words.split(), "--device", "cpu", "--export", str(tmp_path / "tiny.safetensors")])
     finally:
@@ -252,7 +246,7 @@ def test_the_program_trains_watches_and_exports(tmp_path: Path, monkeypatch: pyt
 
 
 def test_an_export_holds_the_learned_tokens_and_zeros(tmp_path: Path) -> None:
-    run = Run.begin(Plan(short_steps=1, full_steps=0))
+    run = Run.begin(Plan(short_steps=1, full_steps=0, fall_steps=0))
     export(run, tmp_path / "weights.safetensors")
     table: NDArray[np.float32] = load_file(tmp_path / "weights.safetensors")["token_embedding.weight"].float().numpy()
     assert table.shape == (49408, 64)

@@ -1,0 +1,283 @@
+"""The verbs about methods: bench, report, predict, demo."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackclip.cli.group import cli
+from stackclip.cli.options import (
+    DEFAULT_BACKBONE,
+    FAILED_SOME,
+    PROMPT_METHODS,
+    TESTED,
+    TRAINING,
+    data_options,
+    encode_options,
+    numbers,
+    specs,
+    tower_options,
+)
+from stackclip.cli.steps import (
+    check_methods,
+    check_suffixes,
+    check_words,
+    encode,
+    left_out,
+    load_tower_of,
+    missing_parts,
+    open_bench,
+    open_datasets,
+    run_bench,
+    say_cells,
+    say_note,
+    say_plan,
+    show_rows,
+    store_of,
+    write_rows,
+)
+from stackclip.errors import PictureError, StackclipError
+
+if TYPE_CHECKING:
+    from stackclip.benchmarks.runner import Overwrite
+    from stackclip.workspace import Workspace
+
+__all__ = ["bench", "demo", "predict", "report"]
+
+
+@cli.command()
+@click.option("--methods", callback=specs, default=PROMPT_METHODS, show_default=True)
+@click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
+@click.option("--test-on", callback=specs, default=TESTED, show_default=True, help="Data sets; their test splits.")
+@click.option("--shots", type=click.IntRange(min=0), default=0, show_default=True, help="Normal pictures a category.")
+@click.option("--seeds", callback=numbers, default="0", show_default=True)
+@click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures a step.")
+@click.option("--class-names", help="raw, spaced, natural or FILE.json, for all methods; else each has its own.")
+@click.option("--executor", default="serial", show_default=True, help="What runs the seeds.")
+@click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot).")
+@data_options
+@tower_options
+@encode_options
+@click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
+@click.option(
+    "--overwrite",
+    type=click.Choice(["only-missing", "always", "never"]),
+    default="only-missing",
+    show_default=True,
+    help="Compute missing cells, all cells, or none.",
+)
+@click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")
+@click.option("--per-category", is_flag=True, help="A line for every category.")
+@click.option(
+    "-o",
+    "--output",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the table: .csv, .jsonl, .md or .tex; may be given several times.",
+)
+@click.option("--json", is_flag=True, help="Print rows as JSON lines instead of a table.")
+@click.option("--dry-run", is_flag=True, help="Say what would be encoded and which cells are missing.")
+@click.pass_obj
+def bench(
+    workspace: Workspace,
+    /,
+    methods: tuple[str, ...],
+    train_on: tuple[str, ...],
+    test_on: tuple[str, ...],
+    data_root: Path | None,
+    category: tuple[str, ...],
+    shots: int,
+    seeds: tuple[int, ...],
+    epochs: int | None,
+    batch_size: int,
+    class_names: str | None,
+    executor: str,
+    allow_overlap: bool,
+    encode_batch_size: int,
+    num_workers: int,
+    cached_only: bool,
+    overwrite: Overwrite,
+    fail_fast: bool,
+    per_category: bool,
+    output: tuple[Path, ...],
+    json: bool,
+    dry_run: bool,
+    **tower_arguments: Any,
+) -> None:
+    """Train methods on one data set, test them on others, and print the table.
+
+    A cell is a method, a tested category and a seed; it is kept when it is done, and a second run does only what is
+    missing. `--category` restricts the tested data sets.
+    """
+    from stackclip.benchmarks.plan import Plan, check_overlap, needed
+
+    check_suffixes(output)
+    check_methods(methods)
+    check_words(executor, class_names)
+    plan = Plan(
+        methods=methods,
+        train_on=open_datasets(workspace, train_on, data_root, ()),
+        test_on=open_datasets(workspace, test_on, data_root, category),
+        seeds=seeds,
+        shots=shots,
+        epochs=epochs,
+        batch_size=batch_size,
+        class_names=class_names,
+        allow_overlap=allow_overlap,
+        fail_fast=fail_fast,
+        executor=executor,
+    )
+    check_overlap(plan)
+    tower = load_tower_of(**tower_arguments)
+    samples, parts = needed(plan, tower.spec)
+    if dry_run:
+        say_plan(workspace, tower, samples, parts, err=json)
+        say_cells(workspace, plan, tower, again=overwrite == "always", err=json)
+        return
+    store = store_of(workspace, tower)
+    failed: Sequence[PictureError] = ()
+    if overwrite != "never" and store.lacking(samples, parts):
+        if cached_only:
+            raise missing_parts(store, samples, parts, (*train_on, *test_on), data_root)
+        failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
+    rows = run_bench(workspace, plan, tower, overwrite=overwrite)
+    show_rows(rows, per_category=per_category, as_json=json)
+    write_rows(rows, output, per_category=per_category)
+    if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
+        sys.exit(FAILED_SOME)
+
+
+@cli.command()
+@click.option("--methods", callback=specs, default="", help="Only these.")
+@click.option("--train-on", callback=specs, default="", help="Only rows trained on these.")
+@click.option("--test-on", callback=specs, default="", help="Only rows tested on these.")
+@click.option("--seeds", callback=numbers, help="Only these.")
+@click.option("--per-category", is_flag=True)
+@click.option("-o", "--output", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--json", is_flag=True)
+@click.pass_obj
+def report(
+    workspace: Workspace,
+    /,
+    methods: tuple[str, ...],
+    train_on: tuple[str, ...],
+    test_on: tuple[str, ...],
+    seeds: tuple[int, ...] | None,
+    per_category: bool,
+    output: tuple[Path, ...],
+    json: bool,
+) -> None:
+    """Print tables of the rows that earlier benches kept; nothing is computed."""
+    from stackclip.benchmarks.rows import RowFolder
+    from stackclip.registry import Spec
+
+    check_suffixes(output)
+    wanted = {str(Spec.parse(method)) for method in methods}
+    rows = [
+        row
+        for row in RowFolder(workspace.rows).latest()
+        if (not wanted or row.method in wanted)
+        and (not train_on or set(row.train_on) == set(train_on))
+        and (not test_on or row.test_on in test_on)
+        and (seeds is None or row.seed in seeds)
+    ]
+    rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
+    if not rows:
+        raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
+    show_rows(rows, per_category=per_category, as_json=json)
+    write_rows(rows, output, per_category=per_category)
+
+
+@cli.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
+@click.option("--methods", callback=specs, default="stackclip", show_default=True)
+@click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
+@click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data sets.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="predictions",
+    show_default=True,
+    help="Folder for scores.csv and the heat maps.",
+)
+@tower_options
+@encode_options
+@click.pass_obj
+def predict(
+    workspace: Workspace,
+    /,
+    folder: Path,
+    object: str,  # noqa: A002 - the option's name is what people set in files and in the environment
+    methods: tuple[str, ...],
+    train_on: tuple[str, ...],
+    seed: int,
+    epochs: int | None,
+    data_root: Path | None,
+    output: Path,
+    encode_batch_size: int,
+    num_workers: int,
+    **tower_arguments: Any,
+) -> None:
+    """Find defects in your own pictures: a score for each, and heat maps on one common scale.
+
+    FOLDER needs no masks and no labels. The methods train on other data sets; nothing is learned from FOLDER.
+    """
+    from dataclasses import replace
+
+    from stackclip.benchmarks.plan import Plan, needed
+    from stackclip.benchmarks.predictions import predict_all, write_predictions
+
+    check_methods(methods)
+    [opened] = open_datasets(workspace, [str(folder)], None, ())
+    shown = [replace(sample, category=object, split="test") for sample in opened.samples]
+    own = replace(opened, samples=tuple(shown))
+    training = open_datasets(workspace, train_on, data_root, ())
+    plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs)
+    tower = load_tower_of(**tower_arguments)
+    samples, parts = needed(plan, tower.spec)
+    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
+    with open_bench(workspace, plan, tower) as run:
+        predictions = predict_all(run, own.samples, seed=seed)
+    for line in write_predictions(predictions, output):
+        click.echo(line)
+    say_note(tower)
+    if failed:
+        sys.exit(FAILED_SOME)
+
+
+@cli.command()
+@click.pass_obj
+def demo(workspace: Workspace, /) -> None:
+    """A first run on any machine: generate pictures, cache their features, bench four methods, show what they see."""
+    from stackclip.benchmarks.plan import Plan, needed
+    from stackclip.benchmarks.predictions import draw_sheet
+
+    methods = tuple(PROMPT_METHODS.split(","))
+    trained, tested = (open_datasets(workspace, [name], None, ()) for name in (TRAINING, TESTED))
+    plan = Plan(methods=methods, train_on=trained, test_on=tested)
+    tower = load_tower_of(backbone=DEFAULT_BACKBONE)
+    samples, parts = needed(plan, tower.spec)
+    failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False)
+    rows = run_bench(workspace, plan, tower, overwrite="only-missing")
+    show_rows(rows, per_category=False, as_json=False)
+    table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
+    write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
+    with open_bench(workspace, plan, tower) as run:
+        draw_sheet(run, pictures)
+    click.echo(f"pictures with heat maps  {pictures}")
+    click.echo(f"the table                {table}.md, .csv, .jsonl")
+    click.echo(f"generated pictures       {workspace.generated}")
+    click.echo(f"features                 {workspace.features}")
+    click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
+    click.echo("next: python cli.py bench --methods stacked,fuzzy,precise --seeds 0,1 --per-category")
+    if failed:
+        sys.exit(FAILED_SOME)

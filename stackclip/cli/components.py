@@ -1,0 +1,94 @@
+"""The verbs about what there is: list, show, check, doctor."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from stackclip.cli.group import cli
+from stackclip.cli.options import DEFAULT_BACKBONE
+from stackclip.cli.steps import load_tower_of
+from stackclip.errors import UsageError
+
+if TYPE_CHECKING:
+    from stackclip.workspace import Workspace
+
+__all__ = ["check", "doctor", "list_components", "show"]
+
+
+@cli.command("list")
+@click.argument("shelf", required=False)
+def list_components(shelf: str | None) -> None:
+    """Tell what there is: all shelves, or one."""
+    from stackclip.registry import SHELVES, did_you_mean
+    from stackclip.terminal import output, plugin_problems, shelf_table
+
+    shelves = {each.kind: each for each in SHELVES}
+    if shelf is not None and shelf not in shelves:
+        raise UsageError(f"no shelf is named {shelf!r}{did_you_mean(shelf, shelves)}; there are {', '.join(shelves)}")
+    for kind in [shelf] if shelf else shelves:
+        if kind == "learners" and not shelves[kind].names() and not shelf:
+            continue
+        output.print(shelf_table(shelves[kind]))
+        if kind == "methods":
+            output.print("  every prompt strategy is a method too, by its own name", style="dim")
+        output.print()
+    for problem in plugin_problems():
+        output.print(problem, style="red", markup=False)
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--backbone", default=DEFAULT_BACKBONE, show_default=True, help="The tower whose parts are named.")
+def show(name: str, backbone: str) -> None:
+    """Tell what a component is: its options and defaults, where it is written, the parts it needs."""
+    from stackclip.contracts import find_components
+    from stackclip.methods import component_of, method_names, resolve
+    from stackclip.terminal import component_page, output
+
+    components = list(find_components(name))
+    if name in method_names():
+        components = [c for c in components if c.shelf not in ("methods", "prompts")] + [component_of(name)]
+    for component in components:
+        needs = ""
+        if component.shelf in ("methods", "prompts"):
+            tower = load_tower_of(backbone=backbone)
+            needs = ", ".join(str(part) for part in sorted(resolve(name).needs(tower.spec))) + f"  (of {backbone})"
+        for block in component_page(component, needs):
+            output.print(block)
+            output.print()
+
+
+@cli.command()
+@click.argument("name")
+def check(name: str) -> None:
+    """Run the contract tests of its shelf on a component, ours or yours."""
+    from stackclip.contracts import check as check_component
+    from stackclip.terminal import output
+
+    reports = check_component(name)
+    for each in reports:
+        output.print(
+            f"{each.component.name} ({each.component.shelf}, {each.component.source})", style="bold", markup=False
+        )
+        for finding in each.findings:
+            mark = "[green]ok[/]    " if finding.passed else "[red]failed[/]"
+            output.print(f"  {mark}", end=" ")
+            output.print(finding.sentence + (f": {finding.detail}" if finding.detail else ""), markup=False)
+    if not all(finding.passed for each in reports for finding in each.findings):
+        sys.exit(1)
+
+
+@cli.command()
+@click.pass_obj
+def doctor(workspace: Workspace) -> None:
+    """Tell what is installed, which device there is, which weights are reachable and where things are kept."""
+    from stackclip.doctor import findings
+    from stackclip.terminal import output
+
+    for title, lines in findings(workspace):
+        output.print(title, style="bold")
+        for line in lines:
+            output.print(f"  {line}", markup=False, highlight=False)

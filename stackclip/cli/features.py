@@ -1,0 +1,126 @@
+"""The verbs about features: cache-features, verify, repair, export."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackclip.cli.group import cli
+from stackclip.cli.options import (
+    FAILED_SOME,
+    PROMPT_METHODS,
+    TESTED,
+    TRAINING,
+    data_options,
+    encode_options,
+    specs,
+    tower_options,
+)
+from stackclip.cli.steps import encode, load_tower_of, open_datasets, say_plan, stores_of
+
+if TYPE_CHECKING:
+    from stackclip.workspace import Workspace
+
+__all__ = ["cache_features", "export", "repair", "verify"]
+
+
+@cli.command("cache-features")
+@click.option(
+    "--dataset",
+    multiple=True,
+    callback=specs,
+    default=(TRAINING, TESTED),
+    show_default="the generated data set",
+    help="A registered data set, a folder below --data-root, or a path.",
+)
+@click.option("--split", type=click.Choice(["train", "test", "all"]), default="test", show_default=True)
+@click.option("--methods", callback=specs, default=PROMPT_METHODS, show_default=True, help="Whose parts are wanted.")
+@data_options
+@tower_options
+@encode_options
+@click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
+@click.option("--only-missing", is_flag=True, default=True, hidden=True)
+@click.option("--dry-run", is_flag=True, help="Say what would be done and how large it would be.")
+@click.pass_obj
+def cache_features(
+    workspace: Workspace,
+    /,
+    dataset: tuple[str, ...],
+    split: str,
+    methods: tuple[str, ...],
+    data_root: Path | None,
+    category: tuple[str, ...],
+    encode_batch_size: int,
+    num_workers: int,
+    strict: bool,
+    only_missing: bool,
+    dry_run: bool,
+    **tower_arguments: Any,
+) -> None:
+    """Encode every picture once and keep its parts in the feature store.
+
+    Only what the methods need and the store lacks is encoded. Interrupted, it goes on where it was.
+    """
+    from stackclip.methods import resolve
+    from stackclip.types import MASK
+
+    wanted = [resolve(name) for name in methods]
+    opened = open_datasets(workspace, dataset, data_root, category)
+    tower = load_tower_of(**tower_arguments)
+    samples = [s for each in opened for s in each.select(split=None if split == "all" else split).samples]  # type: ignore[arg-type]  # click checked the word
+    parts = frozenset({MASK}).union(*(method.needs(tower.spec) for method in wanted))
+    if dry_run:
+        say_plan(workspace, tower, samples, parts)
+        return
+    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=strict)
+    if failed:
+        sys.exit(FAILED_SOME)
+
+
+@cli.command()
+@click.argument("store", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.pass_obj
+def verify(workspace: Workspace, store: Path | None) -> None:
+    """Check every byte of a feature store, or of all stores of the workspace, against its checksum."""
+    bad = 0
+    for opened in stores_of(workspace, store):
+        from stackclip.terminal import Bars, size
+
+        with Bars.shown() as bars:
+            problems = opened.verify(partial(bars, f"verify {opened.folder.name}"))
+        for problem in problems:
+            click.echo(str(problem))
+        bad += len(problems)
+        click.echo(f"{opened.folder}: {len(opened)} pictures, {size(opened.size_bytes)}, {len(problems)} problems")
+    if bad:
+        click.echo("run: stackclip repair, then stackclip cache-features")
+        sys.exit(1)
+
+
+@cli.command()
+@click.argument("store", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.pass_obj
+def repair(workspace: Workspace, store: Path | None) -> None:
+    """Drop the segments of a feature store that fail `verify`, and say what was dropped."""
+    for opened in stores_of(workspace, store):
+        from stackclip.terminal import Bars
+
+        with Bars.shown() as bars:
+            dropped = opened.repair(partial(bars, f"repair {opened.folder.name}"))
+        for problem in dropped:
+            click.echo(f"dropped: {problem}")
+        click.echo(f"{opened.folder}: {len(dropped)} dropped; stackclip cache-features encodes them again")
+
+
+@cli.command()
+@click.argument("dataset")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def export(dataset: str, folder: Path) -> None:
+    """Write a generated data set, `synthetic[...]`, as a folder with the layout of MVTec-AD."""
+    from stackclip.data import open_dataset
+
+    click.echo(open_dataset(dataset, generated=folder).finding)

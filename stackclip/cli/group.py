@@ -1,0 +1,132 @@
+"""The command group: our errors as one line and their exit code, signals as 128 and their number."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from stackclip import __version__
+from stackclip.cli.options import logger
+from stackclip.errors import StackclipError
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Group", "cli", "read_config"]
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked us to stop; `code` is the exit code that says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.code = 128 + number
+
+
+class Group(click.Group):
+    """Turns our errors into one line and their exit code, and signals into 128 + their number."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with _signals():
+                return super().invoke(ctx)
+        except StackclipError as error:
+            logger.error("Error: %s", error)
+            ctx.exit(error.exit_code)
+        except OSError as error:
+            if error.errno == errno.EPIPE or error.filename is None:
+                raise
+            logger.error("Error: %s: %s", error.filename, error.strerror)
+            ctx.exit(1)
+        except KeyboardInterrupt as stop:
+            logger.error("interrupted; what was finished is kept: run the same command again to go on")
+            ctx.exit(stop.code if isinstance(stop, _Stopped) else 128 + signal.SIGINT)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the work as Ctrl-C does: what is encoded is sealed first."""
+
+    def stop(number: int, frame: object) -> NoReturn:
+        raise _Stopped(number)
+
+    caught = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.signal(number, stop) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Take defaults from a TOML file: a table for each command, options with underscores."""
+    if path is None:
+        return
+    import tomllib
+
+    try:
+        given = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"{path}: {error}") from None
+    context.default_map = {**(context.default_map or {}), **_defaults(path, context.command, given)}
+
+
+def _defaults(path: Path, command: click.Command, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults that a table of a config file gives to a command; tables in it are for its subcommands.
+
+    A list stands for what is typed with commas. Raises BadParameter for a word that the command does not know.
+    """
+    from stackclip.registry import did_you_mean
+
+    options = {parameter.name or "": parameter for parameter in command.params}
+    commands = command.commands if isinstance(command, click.Group) else {}
+    where = "stackclip" if isinstance(command, click.Group) else f"[{command.name}]"
+    defaults: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in commands and isinstance(value, dict):
+            defaults[name] = _defaults(path, commands[name], value)
+        elif (option := name.replace("-", "_")) in options:
+            several = getattr(options[option], "multiple", False)
+            defaults[option] = ",".join(map(str, value)) if isinstance(value, list) and not several else value
+        else:
+            known = (*options, *commands)
+            raise click.BadParameter(f"{path}: {where} has no {name!r}{did_you_mean(name, known)}")
+    return defaults
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__)
+@click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Folder with registry/ and cache/.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    callback=read_config,
+    is_eager=True,
+    expose_value=False,
+    help="TOML file of defaults, a table for each command.",
+)
+@click.option("-v", "--verbose", count=True, help="Say everything.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only errors.")
+@click.option("--log-file", type=click.Path(path_type=Path, dir_okay=False), help="Keep all messages in this file.")
+@click.pass_context
+def cli(context: click.Context, workspace: Path | None, verbose: int, quiet: bool, log_file: Path | None) -> None:
+    """Encode once, compare many: CLIP-based anomaly detectors over cached features."""
+    from stackclip.registry import use_workspace
+    from stackclip.workspace import Workspace
+
+    # Threads of torch that wait by spinning make small steps many times slower on a machine that has other work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    context.obj = Workspace.find(workspace)
+    use_workspace(context.obj.registry)
+    if context.invoked_subcommand is not None:
+        from stackclip.terminal import set_up_logging
+
+        set_up_logging(-1 if quiet else verbose, log_file)

@@ -1,0 +1,286 @@
+"""What several verbs do: open data sets and towers, encode what is missing, run a bench, show rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from stackclip.cli.options import logger
+from stackclip.errors import MissingParts, PictureError, StackclipError, UsageError
+
+if TYPE_CHECKING:
+    from stackclip.benchmarks.plan import Plan
+    from stackclip.benchmarks.runner import Bench, Overwrite
+    from stackclip.cache import Store
+    from stackclip.clip import Tower
+    from stackclip.data import Dataset
+    from stackclip.types import Part, Row, Sample
+    from stackclip.workspace import Workspace
+
+__all__ = [
+    "check_methods",
+    "check_suffixes",
+    "check_words",
+    "encode",
+    "left_out",
+    "load_tower_of",
+    "missing_parts",
+    "open_bench",
+    "open_datasets",
+    "run_bench",
+    "say_cells",
+    "say_note",
+    "say_plan",
+    "show_rows",
+    "store_of",
+    "stores_of",
+    "write_rows",
+]
+
+
+def open_datasets(
+    workspace: Workspace, names: Sequence[str], data_root: Path | None, categories: Sequence[str]
+) -> tuple[Dataset, ...]:
+    """Open data sets and say what was found."""
+    from stackclip.data import open_dataset
+
+    opened = []
+    for name in dict.fromkeys(names):
+        dataset = open_dataset(name, data_root=data_root, generated=workspace.generated)
+        chosen = [category for category in categories if category in dataset.categories]
+        if categories and not chosen and len(names) == 1:
+            dataset.select(categories=categories)
+        if categories and not chosen:
+            continue
+        logger.info("%s", dataset.finding)
+        opened.append(dataset.select(categories=chosen) if categories else dataset)
+    if not opened:
+        raise UsageError(f"none of {', '.join(names)} has a category {', '.join(categories)}")
+    return tuple(opened)
+
+
+def check_methods(names: Sequence[str]) -> None:
+    """Raise UsageError for a method or option that does not exist, before any work is done."""
+    from stackclip.methods import resolve
+
+    for name in names:
+        resolve(name)
+
+
+def check_words(executor: str, class_names: str | None) -> None:
+    """Raise what a wrong executor or wrong class names raise, before any work is done."""
+    from stackclip.data.names import CategoryNames
+    from stackclip.registry import executors
+
+    executors.create(executor)
+    if class_names is not None:
+        CategoryNames(class_names)
+
+
+def load_tower_of(**arguments: Any) -> Tower:
+    from stackclip.clip import flush_denormals, load_tower
+
+    backbone = arguments.pop("backbone")
+    flush_denormals()
+    return load_tower(backbone, **arguments)
+
+
+def store_of(workspace: Workspace, tower: Tower) -> Store:
+    from stackclip.cache import Store
+
+    return Store.create(workspace.features, tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+
+
+def stores_of(workspace: Workspace, folder: Path | None) -> list[Store]:
+    from stackclip.cache import Store, stores_in
+
+    stores = [Store.open(path) for path in ([folder] if folder else stores_in(workspace.features))]
+    if not stores:
+        raise StackclipError(f"no feature store in {workspace.features}; run: stackclip cache-features")
+    return stores
+
+
+def encode(
+    workspace: Workspace,
+    tower: Tower,
+    samples: Sequence[Sample],
+    parts: frozenset[Part],
+    batch_size: int,
+    workers: int,
+    *,
+    strict: bool,
+) -> tuple[PictureError, ...]:
+    """Encode what the store lacks; say what was encoded, what was there, how large it is and where."""
+    from stackclip.cache import extract
+    from stackclip.terminal import Bars, duration, size
+
+    store = store_of(workspace, tower)
+    with Bars.shown() as bars:
+        done = extract(
+            store,
+            tower,
+            samples,
+            parts,
+            batch_size=batch_size,
+            workers=workers,
+            strict=strict,
+            progress=partial(bars, "encode"),
+        )
+    store.refresh()
+    for failure in done.failed:
+        logger.error("failed: %s", failure)
+    rate = f", {done.encoded / done.seconds:.3g} pictures/s" if done.encoded and done.seconds else ""
+    logger.info(
+        "%s",
+        f"encoded {done.encoded} pictures in {duration(done.seconds)}{rate}; {done.already_there} were there already"
+        + (f"; {len(done.failed)} failed" if done.failed else "")
+        + f"; the store holds {len(store)} pictures, {size(store.size_bytes)}, in {done.folder}",
+    )
+    say_note(tower)
+    return done.failed
+
+
+def say_plan(
+    workspace: Workspace, tower: Tower, samples: Sequence[Sample], parts: frozenset[Part], *, err: bool = False
+) -> None:
+    """Say what would be encoded and how large it would be; nothing is written."""
+    from stackclip.cache import find_store, plan
+    from stackclip.terminal import size
+
+    planned = plan(find_store(workspace.features, tower.fingerprint), samples, parts, tower.spec)
+    named = ", ".join(str(part) for part in planned.parts)
+    there = len(samples) - planned.pictures
+    would = f"{named} of {planned.pictures} pictures, {size(planned.bytes)} in {workspace.features}"
+    click.echo(f"would encode {would if named else 'nothing'} ({there} pictures are there already)", err=err)
+    say_note(tower)
+
+
+def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, err: bool) -> None:
+    """Say how many cells of a bench would be computed; nothing is written."""
+    from stackclip.cache import find_store
+
+    count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+    there = 0
+    if not again and find_store(workspace.features, tower.fingerprint) is not None:
+        with open_bench(workspace, plan, tower, "never") as run:
+            there = sum(not row.error for row in run.run().rows)
+    click.echo(f"would compute {count - there} of {count} cells ({there} are there already)", err=err)
+
+
+def say_note(tower: Tower) -> None:
+    if tower.spec.note:
+        logger.info("note: %s", tower.spec.note)
+
+
+def missing_parts(
+    store: Store, samples: Sequence[Sample], parts: frozenset[Part], texts: Sequence[str], data_root: Path | None
+) -> MissingParts:
+    """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
+    import shlex
+
+    from stackclip.data import open_dataset
+
+    lacking = store.lacking(samples, parts)
+    named = ", ".join(str(part) for part in sorted(frozenset[Any]().union(*(missing for _, missing in lacking))))
+    datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
+    context = click.get_current_context()
+    workspace: Workspace = context.obj
+    typed = {open_dataset(text, data_root=data_root, generated=workspace.generated).name: text for text in texts}
+    words = ["stackclip", *_said_again(context.find_root(), ("workspace",)), "cache-features"]
+    words += [word for name in datasets for word in ("--dataset", typed[name])]
+    words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
+    words += _said_again(context, _SAID_AGAIN)
+    return MissingParts(f"{', '.join(datasets)}: {len(lacking)} pictures lack {named}. Run: {shlex.join(words)}")
+
+
+def _said_again(context: click.Context, names: Sequence[str]) -> Iterator[str]:
+    """The options of a command among `names` that were given to it, as words of a command line."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in names and context.get_parameter_source(name) in _GIVEN:
+            value = context.params[name]
+            yield parameter.opts[-1]
+            yield ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+_GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEFAULT_MAP)
+
+
+_SAID_AGAIN = (
+    *("methods", "data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
+    *("device", "precision"),
+)
+
+
+@contextmanager
+def open_bench(
+    workspace: Workspace, plan: Plan, tower: Tower, overwrite: Overwrite = "only-missing"
+) -> Iterator[Bench]:
+    """A bench over the workspace's store, with progress bars."""
+    from stackclip.benchmarks.rows import RowFolder
+    from stackclip.benchmarks.runner import Bench
+    from stackclip.cache import TextMemory
+    from stackclip.clip import TextEncoder
+    from stackclip.terminal import Bars
+
+    encode = TextEncoder(tower, TextMemory(workspace.text, tower.text_fingerprint))
+    rows, store = RowFolder(workspace.rows), store_of(workspace, tower)
+    with Bars.shown() as bars:
+        yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite)
+
+
+def run_bench(workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite) -> list[Row]:
+    """Run a bench and say how many cells were computed."""
+    from stackclip.terminal import duration
+
+    started = time.monotonic()
+    with open_bench(workspace, plan, tower, overwrite) as run:
+        outcome = run.run()
+    there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
+    if overwrite == "never":
+        logger.info("%d of %d cells are there", there, count)
+    elif outcome.computed:
+        took = duration(time.monotonic() - started)
+        logger.info("computed %d cells in %s; %d of %d were there already", outcome.computed, took, there, count)
+    else:
+        logger.info("nothing was left to compute: all %d cells were there already", count)
+    return outcome.rows
+
+
+def show_rows(rows: Sequence[Row], *, per_category: bool, as_json: bool) -> None:
+    from stackclip.benchmarks.table import WRITERS, notes, rich_tables, summarise
+    from stackclip.terminal import output
+
+    if as_json:
+        click.echo(WRITERS[".jsonl"](rows, per_category=per_category), nl=False)
+        return
+    for table in rich_tables(summarise(rows, per_category=per_category)):
+        output.print(table)
+    for note in notes(rows):
+        output.print(f"- {note}", style="dim", markup=False, highlight=False)
+
+
+def check_suffixes(outputs: Sequence[Path]) -> None:
+    from stackclip.benchmarks.table import WRITERS
+
+    for path in outputs:
+        if path.suffix not in WRITERS:
+            raise UsageError(f"{path}: no table is written as {path.suffix or 'that'}; wanted {', '.join(WRITERS)}")
+
+
+def write_rows(rows: Sequence[Row], outputs: Sequence[Path], *, per_category: bool) -> None:
+    from stackclip.benchmarks.table import WRITERS
+    from stackclip.ops.files import write_atomically
+
+    for path in outputs:
+        write_atomically(path, WRITERS[path.suffix](rows, per_category=per_category).encode())
+
+
+def left_out(row: Row) -> bool:
+    return bool(row.facts.get("tested_left_out"))

@@ -1,0 +1,93 @@
+"""What the doctor finds: said in order, read and never written, and broken things named instead of raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stackclip import __version__
+from stackclip.cache import Store
+from stackclip.clip import random_tower
+from stackclip.doctor import findings
+from stackclip.registry import SHELVES, forget, use_workspace
+from stackclip.workspace import Workspace
+
+
+@pytest.fixture(autouse=True)
+def _registry_as_it_was() -> Iterator[None]:
+    yield
+    use_workspace(None)
+    forget(SHELVES)
+
+
+def found(workspace: Workspace) -> dict[str, str]:
+    return {title: "\n".join(lines) for title, lines in findings(workspace)}
+
+
+def test_a_new_machine_is_told_what_it_has_and_nothing_is_written(tmp_path: Path) -> None:
+    said = found(Workspace(tmp_path / "cache"))
+    assert list(said) == ["stackclip", "packages", "device", "weights", "kept in", "components"]
+    assert said["stackclip"].startswith(__version__)
+    assert "torch " in said["packages"]
+    assert "NOT INSTALLED" not in said["packages"]
+    assert "random-vit-8" in said["weights"]
+    assert "(made at first use)" in said["kept in"]
+    assert "none without --workspace" in said["kept in"]
+    assert "0 rows, 0 heads" in said["kept in"]
+    assert "prompts: fuzzy, precise, stacked" in said["components"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_installed_is_said_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackclip.doctor.NEEDED", ("no-such-distribution",))
+    monkeypatch.setattr("stackclip.doctor.OPTIONAL", {"none-such-either": "faiss"})
+    packages = found(Workspace(tmp_path))["packages"]
+    assert "no-such-distribution NOT INSTALLED" in packages
+    assert 'none-such-either not installed (optional): pip install "stackclip[faiss]"' in packages
+
+
+def test_stores_rows_and_heads_are_counted(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    tower = random_tower(image_size=56)
+    store = Store.create(workspace.features, tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+    for place, names in ((workspace.rows, ("a.json", ".b.json.1.tmp")), (workspace.heads, ("a.safetensors",))):
+        place.mkdir()
+        for name in names:
+            (place / name).touch()
+    kept = found(workspace)["kept in"]
+    assert f"store {store.folder.name}: 0 pictures, 0 B" in kept
+    assert "1 rows, 1 heads" in kept
+
+
+def test_a_damaged_store_is_named_and_the_rest_is_said(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for size in (56, 64):
+        tower = random_tower(image_size=size)
+        store = Store.create(workspace.features, tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+        if size == 56:
+            (store.folder / "store.json").write_text("{}")
+    said = found(workspace)
+    assert "store.json" in said["kept in"]
+    assert "0 pictures, 0 B" in said["kept in"]
+    assert "prompts: " in said["components"]
+
+
+def test_a_plugin_that_does_not_load_is_named(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "broken.py").write_text("raise RuntimeError('no licence')")
+    use_workspace(tmp_path / "registry")
+    said = found(Workspace(tmp_path / "cache", tmp_path / "registry"))
+    assert "PROBLEM: broken (" in said["components"]
+    assert "RuntimeError: no licence" in said["components"]
+
+
+@pytest.mark.parametrize("offline", ["1", "0"])
+def test_the_place_of_downloaded_weights_is_said(offline: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hugging"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    weights = found(Workspace(tmp_path))["weights"]
+    assert f"HF_HOME: {tmp_path / 'hugging'}{', offline' if offline == '1' else ''})" in weights
