@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +20,11 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference material at {folder}: set STACKCLIP_SHARED to run this test")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _denormals_count() -> Iterator[None]:
+    """Undo what a command does to this thread: numbers below 1e-38 are zero while a tower is in use."""
+    yield
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)

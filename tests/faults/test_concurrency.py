@@ -11,7 +11,7 @@ from pathlib import Path
 from stackclip.cache import Store
 
 from . import crowd
-from .lab import HERE, Lab, environment
+from .lab import HERE, Lab, environment, told_by
 from .tally import Tally
 
 
@@ -23,6 +23,7 @@ def test_a_second_writer_is_refused_with_host_and_process(lab: Lab, tally: Tally
     (folder,) = root.iterdir()
     for manifest in (folder / "segments").glob("00000[45]*"):
         manifest.unlink()  # so that there is something to do
+    told_by(root).unlink()
     with Store.open(folder).writer():
         for attempt in range(50 if full else 3):
             ending = lab.run("cache", root)

@@ -120,9 +120,10 @@ def read(root: Path, pictures: Path, told: Path) -> None:
     """What a bench does with a store: look what it holds and read it."""
     store = find_store(root, FINGERPRINT)
     assert store is not None
-    assert not store.lacking(samples_in(pictures), LATER)
-    for _ in store.batches(samples_in(pictures), sorted(LATER), batch_size=4):
-        pass
+    right = expected(pictures)
+    for samples, features in store.batches(samples_in(pictures), sorted(LATER), batch_size=4):
+        for part, arrays in features.items():
+            assert all(np.array_equal(array, right[each.key, part]) for each, array in zip(samples, arrays, strict=True))
 
 
 @contextmanager
