@@ -13,7 +13,17 @@ from stackclip.methods import Method, resolve
 from stackclip.registry import Spec
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
-__all__ = ["Plan", "check_overlap", "needed", "needs_of"]
+__all__ = ["Cell", "Plan", "check_overlap", "needed", "needs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One category of one tested data set: the samples that can be used, and the ids of those that cannot."""
+
+    dataset: Dataset
+    category: str
+    samples: tuple[Sample, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,35 +7,30 @@ take part, so a method benched alone, together with others or in a resumed bench
 
 from __future__ import annotations
 
-import json
 import logging
-import math
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from stackclip import __version__
+from stackclip.benchmarks.contender import Contender, TaskEncode
 from stackclip.benchmarks.features import FeatureReader
+from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.metrics import Measured
-from stackclip.benchmarks.plan import Plan, check_overlap, needs_of
-from stackclip.benchmarks.rows import RowFolder, cell_id
+from stackclip.benchmarks.plan import Cell, Plan, check_overlap, needs_of
+from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
-from stackclip.data import Dataset
-from stackclip.errors import NonFiniteScores, NotApplicable, PictureError, StackclipError, UsageError, WeightsError
+from stackclip.errors import NotApplicable, StackclipError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
-from stackclip.methods import Detector, Method, Task, component_of
-from stackclip.ops.files import canonical_json, content_hash, file_hash
-from stackclip.registry import Spec, executors, heads, learners, scorers, selectors
+from stackclip.methods import Detector, Task
+from stackclip.ops.files import canonical_json, content_hash
+from stackclip.registry import executors
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
 __all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
@@ -43,7 +38,6 @@ __all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Overwrite = Literal["only-missing", "always", "never"]
-SEMANTICS = 1  # raised when a change of ours changes figures, so that old rows are not taken for new ones
 
 
 class Progress(Protocol):
@@ -99,37 +93,6 @@ class Bench:
         return _Seed(replace(self, plan=replace(self.plan, fail_fast=True)), seed).detectors()
 
 
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """One category of one tested data set."""
-
-    dataset: Dataset
-    category: str
-    samples: tuple[Sample, ...]
-    left_out: tuple[str, ...]
-
-
-@dataclass
-class _Contender:
-    """A method in the bench of one seed: what it still has to do, what it has learned, what went wrong."""
-
-    spec: str
-    method: Method
-    lacking: list[_Cell]
-    detector: Detector | None = None
-    trained: bool = False
-    losses: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    error: str = ""
-
-    @property
-    def working(self) -> Detector:
-        """The detector of a method that has begun."""
-        if self.detector is None:
-            raise StackclipError(f"{self.spec} has not begun")
-        return self.detector
-
-
 class _Seed:
     """The cells of one seed."""
 
@@ -148,8 +111,9 @@ class _Seed:
                 self.parts[spec], self.unfit[spec] = frozenset({MASK}), str(error)
         self.every_part = frozenset[Part]().union(*self.parts.values())
         self.training, self.training_left_out = self._usable(self.plan.training, localised=True)
+        self.identities = Identities(self.plan, bench.tower, bench.store, seed, self.training)
         self.cells = [
-            _Cell(dataset, category, *self._usable(dataset.select(split="test", categories=(category,)).samples))
+            Cell(dataset, category, *self._usable(dataset.select(split="test", categories=(category,)).samples))
             for dataset in self.plan.test_on
             for category in dataset.categories
         ]
@@ -158,7 +122,7 @@ class _Seed:
     def run(self) -> Outcome:
         """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
         contenders = [
-            _Contender(spec, method, self._lacking(spec), error=self.unfit.get(spec, ""))
+            Contender(spec, method, self._lacking(spec), error=self.unfit.get(spec, ""))
             for spec, method in self.plan.resolved.items()
         ]
         at_work = [contender for contender in contenders if contender.lacking]
@@ -177,7 +141,7 @@ class _Seed:
 
     def detectors(self) -> dict[str, Detector]:
         """The detectors of all methods, trained."""
-        contenders = [_Contender(spec, method, []) for spec, method in self.plan.resolved.items()]
+        contenders = [Contender(spec, method, []) for spec, method in self.plan.resolved.items()]
         for contender in contenders:
             self._attempt(contender, self._begin, contender)
         self._train(contenders)
@@ -199,23 +163,23 @@ class _Seed:
         kept = {sample.id for sample in usable}
         return tuple(usable), tuple(sample.id for sample in samples if sample.id not in kept)
 
-    def _lacking(self, spec: str) -> list[_Cell]:
+    def _lacking(self, spec: str) -> list[Cell]:
         """The cells of a method that no finished row is there for."""
         lacking = []
         for cell in self.cells:
-            row = self.bench.rows.find(cell_id(self._cell_identity(spec, cell)))
+            row = self.bench.rows.find(self.identities.row(spec, cell))
             if row is None or self.bench.overwrite == "always":
                 lacking.append(cell)
             else:
                 self.finished[spec, cell.dataset.name, cell.category] = row
         return lacking
 
-    def _begin(self, contender: _Contender) -> None:
+    def _begin(self, contender: Contender) -> None:
         """Make a method's detector, with what it learned before if that is on disk."""
         plan, bench = self.plan, self.bench
         task = Task(
             tower=bench.tower.spec,
-            encode=_TaskEncode(bench.encode, self.reader, self.training),
+            encode=TaskEncode(bench.encode, self.reader, self.training),
             categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
             train_on=tuple(dataset.name for dataset in plan.train_on),
             seed=self.seed,
@@ -225,7 +189,7 @@ class _Seed:
             shots=plan.shots,
         )
         detector = contender.method.begin(task)
-        path = self._head_path(contender.spec)
+        path = self._head_path(contender)
         if detector.epochs and not self.training:
             raise NotApplicable("there is no picture to train on")
         if path.exists() and bench.overwrite != "always":
@@ -239,7 +203,7 @@ class _Seed:
                 contender.seconds = head.facts["seconds"]
         contender.detector = detector
 
-    def _train(self, contenders: Sequence[_Contender]) -> None:
+    def _train(self, contenders: Sequence[Contender]) -> None:
         """Train all together: one scan of the training pictures an epoch, whoever still learns takes a step."""
         learning = [c for c in contenders if not c.trained and c.detector and c.detector.epochs]
         epochs = max((c.detector.epochs for c in learning if c.detector), default=0)
@@ -254,9 +218,7 @@ class _Seed:
             done = 0
             for features in self._read(shuffled, parts, active):
                 for contender in active:
-                    started = time.perf_counter()
-                    terms = self._attempt(contender, _step, contender, features)
-                    contender.seconds += time.perf_counter() - started
+                    terms = self._attempt(contender, contender.step, features)
                     for name, value in (terms or {}).items():
                         total = totals[contender.spec]
                         total[name] = total.get(name, 0.0) + value * len(features) / len(shuffled)
@@ -267,7 +229,7 @@ class _Seed:
                 if contender.working.epochs == epoch + 1:
                     self._attempt(contender, self._keep_head, contender)
 
-    def _keep_head(self, contender: _Contender) -> None:
+    def _keep_head(self, contender: Contender) -> None:
         """Write what a method learned, so that an interrupted bench need not learn it again."""
         facts = {
             "fingerprint": self.bench.store.digest,
@@ -275,37 +237,37 @@ class _Seed:
             "method": contender.spec,
             "losses": contender.losses,
             "seconds": round(contender.seconds, 3),
-            "training": self._training_identity(contender.spec),
+            "training": self.identities.of_training(contender.spec),
         }
-        path = self._head_path(contender.spec)
+        path = self._head_path(contender)
         save_head(path, TrainedHead(contender.working.state_dict(), facts))
 
-    def _test(self, cell: _Cell, contenders: Sequence[_Contender]) -> None:
+    def _test(self, cell: Cell, contenders: Sequence[Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
         tallies = {c.spec: Tally(error=c.error) for c in contenders}
         shots = self.plan.shots_of(cell.dataset, cell.category, self.seed)
         for features in self._read(shots, self.every_part - {MASK}, tallies.values(), size=len(shots)):
             for contender in contenders:
-                self._attempt(tallies[contender.spec], _remember, contender, cell.category, features)
+                self._attempt(tallies[contender.spec], contender.remember, cell.category, features)
         parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
         stage, done = f"test {cell.dataset.name} {cell.category}, seed {self.seed}", 0
         usable = cell.samples if any(not tally.error for tally in tallies.values()) else ()
         for features, runs in self._read_with_runs(usable, parts, tallies.values()):
             for contender in contenders:
                 tally = tallies[contender.spec]
-                self._attempt(tally, _predict, contender, features, runs, tally)
+                self._attempt(tally, contender.predict, features, runs, tally)
             done += len(features)
             self.bench.progress(stage, done, len(cell.samples))
         for contender in contenders:
             tally = tallies[contender.spec]
-            measured = self._attempt(tally, _measure, contender, cell, tally)
+            measured = self._attempt(tally, contender.measure, cell, tally)
             self._write(contender, cell, tally, measured, shots)
 
     def _write(
-        self, contender: _Contender, cell: _Cell, tally: Tally, measured: Measured | None, shots: Sequence[Sample]
+        self, contender: Contender, cell: Cell, tally: Tally, measured: Measured | None, shots: Sequence[Sample]
     ) -> None:
         """Make the row of a cell; keep it on disk unless it failed."""
-        said = self._attempt(tally, _facts_of, contender) or {}
+        said = self._attempt(tally, contender.facts) or {}
         row = Row(
             method=contender.spec,
             train_on=tuple(dataset.name for dataset in self.plan.train_on),
@@ -325,9 +287,9 @@ class _Seed:
         if row.error:
             logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
         else:
-            self.bench.rows.write(cell_id(self._cell_identity(contender.spec, cell)), row)
+            self.bench.rows.write(self.identities.row(contender.spec, cell), row)
 
-    def _attempt(self, owner: _Contender | Tally, function: Callable[..., Result], *arguments: Any) -> Result | None:
+    def _attempt(self, owner: Contender | Tally, function: Callable[..., Result], *arguments: Any) -> Result | None:
         """Run a method's own code: what it raises becomes the owner's error, and the others go on.
 
         The owner is the method itself at training, when all its cells are lost, and one cell's tally at test.
@@ -341,7 +303,7 @@ class _Seed:
             return None
 
     def _read(
-        self, samples: Sequence[Sample], parts: Iterable[Part], owners: Iterable[_Contender | Tally], size: int = 0
+        self, samples: Sequence[Sample], parts: Iterable[Part], owners: Iterable[Contender | Tally], size: int = 0
     ) -> Iterator[Features]:
         """The batches of a scan; where the store fails, that is the error of all who take part in it."""
         try:
@@ -362,7 +324,7 @@ class _Seed:
                 return
             yield features, runs
 
-    def _blame(self, owners: Iterable[_Contender | Tally], error: BaseException) -> None:
+    def _blame(self, owners: Iterable[Contender | Tally], error: BaseException) -> None:
         """Make an error, in one line, that of its owners."""
         said = str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}"
         said = " ".join(said.split())
@@ -372,7 +334,7 @@ class _Seed:
         for owner in owners:
             owner.error = owner.error or said
 
-    def _facts(self, contender: _Contender, cell: _Cell, shots: Sequence[Sample]) -> dict[str, Any]:
+    def _facts(self, contender: Contender, cell: Cell, shots: Sequence[Sample]) -> dict[str, Any]:
         """What a reader of a row needs to trust it."""
         tower, text = self.bench.tower, self.bench.tower.text_fingerprint
         return {
@@ -380,7 +342,7 @@ class _Seed:
             "note": tower.spec.note,
             "layers": list(tower.spec.layers),
             "features": self.bench.store.digest,
-            "protocol": self._protocol,
+            "protocol": self.identities.protocol,
             "image_size": tower.spec.image_size,
             "asked_epochs": self.plan.epochs,
             "asked_class_names": self.plan.class_names,
@@ -400,132 +362,5 @@ class _Seed:
             "train_seconds": round(contender.seconds, 3),
         }
 
-    @property
-    def _protocol(self) -> str:
-        """The same for rows that may stand in one table: everything that is asked of all methods alike."""
-        asked = {
-            "train_on": [[d.name, list(d.categories)] for d in self.plan.train_on],
-            "epochs": self.plan.epochs,
-            "batch_size": self.plan.batch_size,
-            "class_names": self.plan.class_names,
-            "features": self.bench.store.digest,
-            "text": dict(self.bench.tower.text_fingerprint),
-        }
-        return content_hash(canonical_json(asked))[:12]
-
-    def _head_path(self, spec: str) -> Path:
-        return self.bench.heads / f"{cell_id(self._training_identity(spec))}.safetensors"
-
-    def _training_identity(self, spec: str) -> dict[str, Any]:
-        """Everything that what a method learns depends on."""
-        component = component_of(Spec.parse(spec).name)
-        given = dict(Spec.parse(spec).options)
-        names = self.plan.class_names or given.get("class_names", "")
-        return {
-            "semantics": SEMANTICS,
-            "method": spec,
-            "defaults": {option.label: option.default_text for option in component.options},
-            "code": _code(Spec.parse(spec)),
-            "train_on": [[d.name, list(d.categories)] for d in self.plan.train_on],
-            "pictures": self._content(self.training),
-            "seed": self.seed,
-            "shots": self.plan.shots,
-            "epochs": self.plan.epochs,
-            "batch_size": self.plan.batch_size,
-            "class_names": names,
-            "class_names_file": file_hash(Path(names).expanduser()) if _is_file(names) else "",
-            "features": self.bench.store.digest,
-            "text": dict(self.bench.tower.text_fingerprint),
-        }
-
-    def _cell_identity(self, spec: str, cell: _Cell) -> dict[str, Any]:
-        """Everything that a row's figures depend on."""
-        return {
-            **self._training_identity(spec),
-            "test_on": cell.dataset.name,
-            "category": cell.category,
-            "tested": self._content(cell.samples),
-            "shown": self._content(self.plan.shots_of(cell.dataset, cell.category, self.seed)),
-        }
-
-    def _content(self, samples: Iterable[Sample]) -> str:
-        """The hash of pictures, masks and labels, in order."""
-        store = self.bench.store
-
-        def digests(sample: Sample) -> list[str | None]:
-            try:
-                return [store.source(sample).digest, store.source(sample, MASK).digest if sample.mask else None]
-            except PictureError:
-                return []
-
-        facts = [[sample.id, sample.label, *digests(sample)] for sample in samples]
-        return content_hash(canonical_json({"samples": facts}))
-
-
-def _is_file(names: str) -> bool:
-    return names.lower().endswith(".json") and Path(names).expanduser().is_file()
-
-
-def _code(spec: Spec) -> list[str]:
-    """The hashes of the files in which a method and the components named in its options are written."""
-    files = [component_of(spec.name).file]
-    for _, value in spec.options:
-        with suppress(UsageError):
-            name = Spec.parse(value).name
-            files += [shelf.find(name).file for shelf in (heads, learners, scorers, selectors) if name in shelf]
-    return sorted({file_hash(file) for file in files if file})
-
-
-def _facts_of(contender: _Contender) -> dict[str, Any]:
-    """What a method says of itself, as JSON can hold it."""
-    facts: dict[str, Any] = json.loads(canonical_json(dict(contender.working.facts)))
-    return facts
-
-
-def _step(contender: _Contender, features: Features) -> dict[str, float]:
-    """One step. Raises NonFiniteScores for a loss that is no number."""
-    terms = {name: float(value) for name, value in contender.working.step(features).items()}
-    for name, value in terms.items():
-        if not math.isfinite(value):
-            raise NonFiniteScores(f"{name} is {value} in epoch {len(contender.losses) + 1} of training")
-    return terms
-
-
-def _remember(contender: _Contender, category: str, features: Features) -> None:
-    contender.working.remember(category, features)
-
-
-def _predict(contender: _Contender, features: Features, runs: Sequence[np.ndarray], tally: Tally) -> None:
-    started = time.perf_counter()
-    tally.add(contender.working.predict(features), features.samples, runs)
-    tally.seconds += time.perf_counter() - started
-
-
-def _measure(contender: _Contender, cell: _Cell, tally: Tally) -> Measured:
-    started = time.perf_counter()
-    measured = tally.compute(cell.samples, contender.working)
-    tally.seconds += time.perf_counter() - started
-    return measured
-
-
-@dataclass(frozen=True, slots=True)
-class _TaskEncode:
-    """The tower's text side and the training pictures' class means, as strategies ask for them."""
-
-    encoder: TextEncoder
-    reader: FeatureReader
-    training: Sequence[Sample]
-
-    @property
-    def context_length(self) -> int:
-        return self.encoder.context_length
-
-    def __call__(self, phrases: Sequence[str]) -> Tensor:
-        return self.encoder(phrases)
-
-    def count_tokens(self, phrase: str) -> int:
-        return self.encoder.count_tokens(phrase)
-
-    def class_means(self, categories: Sequence[str]) -> Tensor:
-        of = {category: [s for s in self.training if s.category == category] for category in categories}
-        return torch.stack([self.reader.class_mean(of[category]) for category in categories])
+    def _head_path(self, contender: Contender) -> Path:
+        return self.bench.heads / f"{self.identities.head(contender.spec)}.safetensors"

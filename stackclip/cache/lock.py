@@ -31,7 +31,8 @@ class WriterLock:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            # a link would let whoever made the folder have another file emptied
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
             raise StoreError(f"cannot write to {path.parent}: {error.strerror}") from None
         try:

@@ -414,8 +414,12 @@ class Store:
             with os.scandir(self.folder / "segments") as entries:
                 for entry in entries:
                     if re.fullmatch(r"\d{6,}\.json", entry.name):
-                        with suppress(FileNotFoundError):  # dropped by a repair while we looked
+                        try:
                             found[Path(entry.path)] = _signature(entry.stat())
+                        except FileNotFoundError:
+                            continue  # dropped by a repair while we looked
+                        except OSError:
+                            found[Path(entry.path)] = ()  # opening it will say what is wrong with it
         except FileNotFoundError:
             return {}
         except OSError as error:

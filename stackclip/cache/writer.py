@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 SEAL_BYTES = 256 << 20  # large enough that forcing a segment to the disk costs little beside writing it
 SEAL_SECONDS = 30.0  # what a power loss may cost
 
+_SEGMENT = re.compile(r"\d{6,}\.h5")
+_TEMPORARY = re.compile(r"\.(\d{6,}\.h5|(\d{6,}|store)\.json\.\d+)\.tmp")  # no other file is ours to remove
 _EXPONENT = np.uint16(0x7C00)  # all ones in a float16 is NaN or infinity
 
 
@@ -192,8 +194,8 @@ def clear_leftovers(folder: Path) -> None:
     Only for the holder of the lock.
     """
     segments = _listed(folder / "segments")
-    leftovers = [path for path in (*_listed(folder), *segments) if re.fullmatch(r"\..*\.tmp", path.name)]
-    leftovers += [path for path in segments if path.suffix == ".h5" and path.with_suffix(".json") not in segments]
+    leftovers = [path for path in (*_listed(folder), *segments) if _TEMPORARY.fullmatch(path.name)]
+    leftovers += [path for path in segments if _SEGMENT.fullmatch(path.name) and path.with_suffix(".json") not in segments]
     for path in sorted(leftovers):
         logger.info("removing %s, left by a writer that did not end", path)
         try:

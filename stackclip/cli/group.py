@@ -8,16 +8,13 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from stackclip import __version__
 from stackclip.cli.options import logger
 from stackclip.errors import StackclipError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Group", "cli", "read_config"]
 

@@ -248,6 +248,23 @@ def endure(root: Path, pictures: Path, told: Path) -> list[dict[str, Any]]:
     return outcomes
 
 
+def forge(root: Path, pictures: Path, told: Path) -> list[dict[str, Any]]:
+    """`endure`, and every time the manifest is made to fit, as someone would who means harm."""
+    from hostile import reseal
+
+    right, samples = expected(pictures), samples_in(pictures)
+    outcomes = []
+    for name, start, stop, damage in json.loads(root.with_name("plan").read_text()):
+        path = root / name
+        intact, manifest = path.read_bytes(), path.with_suffix(".json").read_bytes()
+        path.write_bytes(intact[:start] + bytes.fromhex(damage) + intact[stop:])
+        reseal(path)
+        outcomes.append(_assess(root, samples, right))
+        path.write_bytes(intact)
+        path.with_suffix(".json").write_bytes(manifest)
+    return outcomes
+
+
 def _assess(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.ndarray]) -> dict[str, Any]:
     """Whether damage is noticed by `verify`, how much of what is read is wrong, and what was not meant to happen."""
     outcome: dict[str, Any] = {"noticed": False, "silent": 0, "why": ""}
@@ -289,6 +306,7 @@ TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
     "read": read,
     "judge": judge,
     "endure": endure,
+    "forge": forge,
     "race": race,
 }
 

@@ -1,0 +1,106 @@
+"""A method in a bench: it begins, steps, remembers and predicts, and what it gives is checked."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip.benchmarks.features import FeatureReader
+from stackclip.benchmarks.metrics import Measured
+from stackclip.benchmarks.plan import Cell
+from stackclip.benchmarks.tally import Tally
+from stackclip.clip import TextEncoder
+from stackclip.errors import NonFiniteScores, StackclipError
+from stackclip.methods import Detector, Method
+from stackclip.ops.files import canonical_json
+from stackclip.types import Features, Sample
+
+__all__ = ["Contender", "TaskEncode"]
+
+
+@dataclass
+class Contender:
+    """A method in the bench of one seed: what it still has to do, what it has learned, what went wrong."""
+
+    spec: str
+    method: Method
+    lacking: list[Cell]
+    detector: Detector | None = None
+    trained: bool = False
+    losses: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str = ""
+
+    @property
+    def working(self) -> Detector:
+        """The detector of a method that has begun."""
+        if self.detector is None:
+            raise StackclipError(f"{self.spec} has not begun")
+        return self.detector
+
+    def step(self, features: Features) -> dict[str, float]:
+        """One optimiser step: the loss by term. Raises NonFiniteScores for a loss that is no number."""
+        started = time.perf_counter()
+        terms = {name: float(value) for name, value in self.working.step(features).items()}
+        self.seconds += time.perf_counter() - started
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                raise NonFiniteScores(f"{name} is {value} in epoch {len(self.losses) + 1} of training")
+        return terms
+
+    def remember(self, category: str, features: Features) -> None:
+        """Look at the shots of a category."""
+        self.working.remember(category, features)
+
+    def predict(self, features: Features, runs: Sequence[np.ndarray], tally: Tally) -> None:
+        """Predict a batch and add it to the cell's tally."""
+        started = time.perf_counter()
+        tally.add(self.working.predict(features), features.samples, runs)
+        tally.seconds += time.perf_counter() - started
+
+    def measure(self, cell: Cell, tally: Tally) -> Measured:
+        """The metrics of a cell whose batches have all been predicted."""
+        started = time.perf_counter()
+        measured = tally.compute(cell.samples, self.working)
+        tally.seconds += time.perf_counter() - started
+        return measured
+
+    def facts(self) -> dict[str, Any]:
+        """What the method says of itself, as JSON can hold it."""
+        facts: dict[str, Any] = json.loads(canonical_json(dict(self.working.facts)))
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
+class TaskEncode:
+    """The tower's text side and the training pictures' class means, as strategies ask for them."""
+
+    encoder: TextEncoder
+    reader: FeatureReader
+    training: Sequence[Sample]
+
+    @property
+    def context_length(self) -> int:
+        """The tokens that the text tower takes."""
+        return self.encoder.context_length
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        """Raw text features (N, D)."""
+        return self.encoder(phrases)
+
+    def count_tokens(self, phrase: str) -> int:
+        """The tokens of a phrase."""
+        return self.encoder.count_tokens(phrase)
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        """The mean unit class token of each training category: (n, D)."""
+        of = {category: [s for s in self.training if s.category == category] for category in categories}
+        return torch.stack([self.reader.class_mean(of[category]) for category in categories])
