@@ -197,13 +197,17 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
     tables = []
     for summary in summaries:
         title = Text(summary.title, "bold")
-        table = Table(title=title, title_justify="left", header_style="dim", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(title=title, title_justify="left", header_style="dim", box=box.SIMPLE_HEAD)
+        table.collapse_padding, table.pad_edge = True, False
         table.add_column("method", no_wrap=True)
         many = len({line.category for line in summary.lines}) > 1
         if many:
             table.add_column("category", no_wrap=True)
         for name in summary.metrics:
-            table.add_column(name.replace("_", "\n"), justify="right", no_wrap=True)
+            # Where the terminal is narrow a cell wraps between its number and its spread; nothing is cut off.
+            table.add_column(
+                name.replace("_", "\n").replace("cflow200", "cflow\n200"), justify="right", overflow="fold"
+            )
         previous = summary.lines[0].category if summary.lines else ""
         for line in summary.lines:
             if line.category != previous:

@@ -185,6 +185,19 @@ def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
 def test_every_metric_has_its_column_in_order() -> None:
     assert (*IMAGE_METRICS, *PIXEL_METRICS) == METRICS
     [table] = rich_tables(summarise([row("a", 0.5)]))
-    headers = [str(column.header).replace("\n", "_") for column in table.columns]
-    assert headers == ["method", *METRICS]
+    headers = [str(column.header).replace("\n", "") for column in table.columns]
+    assert headers == ["method", *(name.replace("_", "") for name in METRICS)]
     assert isinstance(table.columns[1]._cells[0], Text)
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_no_number_and_no_name_is_cut_off_on_a_narrow_terminal(width: int) -> None:
+    rows = [row("april-gan", value, seed=seed, category="transistor") for seed, value in enumerate((0.123, 0.987))]
+    console = Console(width=width, file=io.StringIO())
+    for table in rich_tables(summarise(rows, per_category=True)):
+        console.print(table)
+    said = console.file.getvalue()
+    assert "…" not in said
+    assert said.count("55.5") == said.count("±43.2") == 2 * len(METRICS)
+    assert "april-gan" in said
+    assert "transistor" in said
