@@ -6,7 +6,7 @@ Importing this module brings neither numpy nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -27,7 +27,6 @@ __all__ = [
     "Prediction",
     "Row",
     "Sample",
-    "TextAnchors",
     "TowerSpec",
     "patch",
 ]
@@ -140,22 +139,6 @@ class Features:
     def labels(self) -> tuple[int, ...]:
         """NORMAL or ANOMALOUS for each picture, in order."""
         return tuple(sample.label for sample in self.samples)
-
-
-@dataclass(frozen=True, slots=True)
-class TextAnchors:
-    """Per category the text features that pictures are compared with: (K, 2, D), unit length.
-
-    K stacks; index NORMAL and ANOMALOUS on the second axis.
-    """
-
-    by_category: Mapping[str, Tensor]
-
-    def __getitem__(self, category: str) -> Tensor:
-        return self.by_category[category]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.by_category)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Store
 from stackclip.clip import Tower
-from stackclip.errors import PictureError, UsageError
+from stackclip.errors import NotApplicable, PictureError, UsageError
 from stackclip.methods import component_of
 from stackclip.ops.files import canonical_json, content_hash, file_hash
 from stackclip.registry import Spec, heads, learners, scorers, selectors
@@ -40,14 +40,23 @@ class Identities:
 
     def row(self, spec: str, cell: Cell) -> str:
         """The name of a method's row for a cell."""
-        shown = self.plan.shots_of(cell.dataset, cell.category, self.seed)
+        shown: tuple[Sample, ...] = ()
+        with suppress(NotApplicable):
+            shown = self.plan.shots_of(cell.dataset, cell.category, self.seed)
         tested = {
             "test_on": cell.dataset.name,
+            "layout": cell.dataset.layout,
             "category": cell.category,
             "tested": self._content(cell.samples),
             "shown": self._content(shown),
         }
         return cell_id({**self.of_training(spec), **tested})
+
+    def options(self, spec: str) -> dict[str, str]:
+        """Every option of a method as it would be typed, given or by default."""
+        parsed = Spec.parse(spec)
+        defaults = {option.label: option.default_text for option in component_of(parsed.name).options}
+        return {**defaults, **dict(parsed.options)}
 
     def of_training(self, spec: str) -> dict[str, Any]:
         """Everything that what a method learns depends on."""
@@ -56,7 +65,7 @@ class Identities:
         return {
             **self._shared,
             "method": spec,
-            "defaults": {option.label: option.default_text for option in component_of(parsed.name).options},
+            "options": self.options(spec),
             "code": _code(parsed),
             "class_names": names,
             "class_names_file": file_hash(Path(names).expanduser()) if _is_file(names) else "",
@@ -74,7 +83,7 @@ class Identities:
         """What all methods of the bench have in common."""
         return {
             "semantics": SEMANTICS,
-            "train_on": [[dataset.name, list(dataset.categories)] for dataset in self.plan.train_on],
+            "train_on": [[d.name, d.family, d.layout, list(d.categories)] for d in self.plan.train_on],
             "pictures": self._content(self.training),
             "seed": self.seed,
             "shots": self.plan.shots,

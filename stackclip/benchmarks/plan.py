@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stackclip.data import Dataset
-from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, StackclipError, UsageError
+from stackclip.data import UNLABELLED, Dataset
+from stackclip.errors import BrokenPlugin, CategoryOverlap, DataError, NotApplicable, StackclipError, UsageError
 from stackclip.methods import Method, resolve
 from stackclip.registry import Spec
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
-__all__ = ["Cell", "Plan", "check_overlap", "needed", "needs_of"]
+__all__ = ["Cell", "Plan", "check_labels", "check_overlap", "needed", "needs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class Plan:
         if not self.shots:
             return ()
         if len(pool) < self.shots:
-            raise UsageError(f"{dataset.name} {category} has {len(pool)} normal training pictures; shots={self.shots}")
+            found = f"{dataset.name} {category} has {len(pool)} normal training pictures"
+            raise NotApplicable(f"{found}, wanted {self.shots} to show as shots")
         drawn = np.random.default_rng([seed, *category.encode()]).choice(len(pool), self.shots, replace=False)
         return tuple(pool[index] for index in drawn)
 
@@ -86,6 +87,17 @@ def check_overlap(plan: Plan) -> None:
             )
 
 
+def check_labels(plan: Plan) -> None:
+    """Raise DataError for pictures without labels: nothing can be learned or measured from them."""
+    for dataset in (*plan.train_on, *plan.test_on):
+        unlabelled = sum(sample.defect == UNLABELLED for sample in dataset.samples)
+        if unlabelled:
+            raise DataError(
+                f"{dataset.root}: {unlabelled} pictures have no labels, so nothing can be trained or measured on them; "
+                f"to find defects in them: stackclip predict {dataset.root} --object NAME"
+            )
+
+
 def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[Part]]:
     """The pictures and parts that a bench reads."""
     parts = frozenset({MASK})
@@ -93,13 +105,11 @@ def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[
         with suppress(StackclipError):  # its rows will say why
             parts |= needs_of(method, tower)
     tested = (sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
-    shown = (
-        sample
-        for dataset in plan.test_on
-        for category in (dataset.categories if plan.shots else ())
-        for seed in plan.seeds
-        for sample in plan.shots_of(dataset, category, seed)
-    )
+    shown: list[Sample] = []
+    for dataset in plan.test_on if plan.shots else ():
+        for category in dataset.categories:
+            with suppress(NotApplicable):  # its rows will say why
+                shown += [sample for seed in plan.seeds for sample in plan.shots_of(dataset, category, seed)]
     return tuple(dict.fromkeys([*plan.training, *tested, *shown])), parts
 
 

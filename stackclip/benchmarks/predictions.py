@@ -14,13 +14,14 @@ from PIL import Image
 
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.runner import Bench
-from stackclip.benchmarks.sheet import heat_map, scale_of, sheet
+from stackclip.benchmarks.sheet import Scale, heat_map, scale_of, sheet
 from stackclip.data import read_picture
+from stackclip.methods import Detector
 from stackclip.ops.files import write_atomically
 from stackclip.ops.regions import paint_mask
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Part, Sample
 
-__all__ = ["Predicted", "draw_sheet", "predict_all", "write_predictions"]
+__all__ = ["Predicted", "draw_sheet", "predict_all", "training_scales", "write_predictions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +33,8 @@ class Predicted:
     maps: Mapping[str, np.ndarray]
 
 
-def predict_all(bench: Bench, samples: Sequence[Sample], *, seed: int = 0) -> list[Predicted]:
-    """Predict the samples that the bench's store holds with every method of its plan, trained on its training sets."""
-    detectors = bench.detectors(seed)
+def predict_all(bench: Bench, detectors: Mapping[str, Detector], samples: Sequence[Sample]) -> list[Predicted]:
+    """Predict the samples that the bench's store holds with every detector that `bench.detectors` gave."""
     parts = frozenset[Part]().union(*(method.needs(bench.tower.spec) for method in bench.plan.resolved.values()))
     held = bench.store.holdings(samples)
     usable = [sample for sample, there in zip(samples, held, strict=True) if parts <= there]
@@ -50,10 +50,19 @@ def predict_all(bench: Bench, samples: Sequence[Sample], *, seed: int = 0) -> li
     return predicted
 
 
-def write_predictions(predictions: Sequence[Predicted], folder: Path) -> Iterator[str]:
+def training_scales(bench: Bench, detectors: Mapping[str, Detector], *, pictures: int = 48) -> dict[str, Scale]:
+    """The scale of each method's heat maps, from training pictures; no predicted picture moves it."""
+    predicted = predict_all(bench, detectors, _varied(bench.plan.training, pictures))
+    side = (bench.tower.spec.image_size,) * 2
+    masks = [paint_mask(bench.store.runs(each.sample), side) for each in predicted]
+    with_maps = [method for method in detectors if predicted and all(method in each.maps for each in predicted)]
+    return {method: scale_of([each.maps[method] for each in predicted], masks) for method in with_maps}
+
+
+def write_predictions(predictions: Sequence[Predicted], scales: Mapping[str, Scale], folder: Path) -> Iterator[str]:
     """Write `METHOD/scores.csv`, most anomalous first, and each picture with its heat map; yield a line on each method.
 
-    All heat maps of a method share one scale, so that a good picture among bad ones stays dark.
+    All heat maps of a method share one scale, that of the training pictures.
     """
     for method in predictions[0].scores if predictions else ():
         place = folder / _file_name(method)
@@ -63,20 +72,21 @@ def write_predictions(predictions: Sequence[Predicted], folder: Path) -> Iterato
         with_maps = [each for each in predictions if method in each.maps]
         if with_maps:
             maps = [each.maps[method] for each in with_maps]
-            scale = scale_of(maps, [np.zeros(scores.shape, bool) for scores in maps])
             stems = Counter(_stem(each.sample) for each in with_maps)
             for each, scores in zip(with_maps, maps, strict=True):
                 name = _stem(each.sample) if stems[_stem(each.sample)] == 1 else each.sample.id
                 picture = read_picture(each.sample.image)
-                write_atomically(place / f"{_file_name(name)}.png", _png(_beside(picture, heat_map(scores, scale))))
-        said = f"{len(with_maps)} heat maps" if with_maps else "no heat maps, as it has no maps"
-        yield f"{method}: {len(ranked)} scores and {said} in {place}"
+                write_atomically(
+                    place / f"{_file_name(name)}.png", _png(_beside(picture, heat_map(scores, scales[method])))
+                )
+        said = f"scores and heat maps of {len(ranked)} pictures" if with_maps else f"scores of {len(ranked)} pictures"
+        yield f"{method}: {said} in {place}"
 
 
 def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:
     """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them."""
     tested = [sample for dataset in bench.plan.test_on for sample in dataset.select(split="test").samples]
-    predicted = predict_all(bench, _varied(tested, rows), seed=seed)
+    predicted = predict_all(bench, bench.detectors(seed), _varied(tested, rows))
     side = (bench.tower.spec.image_size,) * 2
     methods = [method for method in bench.plan.resolved if all(method in each.maps for each in predicted)]
     image = sheet(
@@ -89,8 +99,8 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
 
 
 def _varied(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """One normal sample, then anomalous ones: new categories and new defects first."""
-    normal = [sample for sample in samples if sample.label == NORMAL][:1]
+    """One normal sample in eight, then anomalous ones: new categories and new defects first."""
+    normal = [sample for sample in samples if sample.label == NORMAL][: max(1, count // 8)]
     rest = [sample for sample in samples if sample.label == ANOMALOUS]
     chosen: list[Sample] = []
     while rest and len(chosen) < count - len(normal):

@@ -1,8 +1,9 @@
 """The runner of a bench: every batch is read once and handed to every method that wants it.
 
 Training: all methods of a seed see the same batches in the same order, each with its own optimiser. Test: all methods
-predict from the same batch, and the metrics accumulate as it streams. Batches never depend on which methods or cells
-take part, so a method benched alone, together with others or in a resumed bench gives the same rows.
+predict from the same batch, and the metrics accumulate as it streams. Batches do not depend on which methods or cells
+take part, so a method benched alone, together with others or in a resumed bench gives the same rows. (A picture that
+lacks a part that any of the methods needs is left out for all of them, and named in the rows.)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from stackclip.benchmarks.contender import Contender, TaskEncode
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.metrics import Measured
-from stackclip.benchmarks.plan import Cell, Plan, check_overlap, needs_of
+from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needs_of
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store
@@ -80,6 +81,7 @@ class Bench:
         Failures are rows with an `error`; they are tried again by the next run. Raises CategoryOverlap, and with
         `fail_fast` whatever went wrong first.
         """
+        check_labels(self.plan)
         check_overlap(self.plan)
         jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed).run) for seed in self.plan.seeds]
         outcomes = list(executors.create(self.plan.executor).run(jobs))
@@ -181,7 +183,7 @@ class _Seed:
             tower=bench.tower.spec,
             encode=TaskEncode(bench.encode, self.reader, self.training),
             categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
-            train_on=tuple(dataset.name for dataset in plan.train_on),
+            train_on=tuple(dataset.family for dataset in plan.train_on),
             seed=self.seed,
             device=self.device,
             epochs=plan.epochs,
@@ -245,7 +247,11 @@ class _Seed:
     def _test(self, cell: Cell, contenders: Sequence[Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
         tallies = {c.spec: Tally(error=c.error) for c in contenders}
-        shots = self.plan.shots_of(cell.dataset, cell.category, self.seed)
+        shots: Sequence[Sample] = ()
+        try:
+            shots = self.plan.shots_of(cell.dataset, cell.category, self.seed)
+        except NotApplicable as error:
+            self._blame(tallies.values(), error)
         for features in self._read(shots, self.every_part - {MASK}, tallies.values(), size=len(shots)):
             for contender in contenders:
                 self._attempt(tallies[contender.spec], contender.remember, cell.category, features)
@@ -353,6 +359,9 @@ class _Seed:
             "mask_rule": "bilinear > 0.5",
             "aupro": "exact: 8-connected regions, FPR limit 0.3; cflow200 beside it",
             "batch_size": self.plan.batch_size,
+            "options": self.identities.options(contender.spec),
+            "trained_layouts": [dataset.layout for dataset in self.plan.train_on],
+            "tested_layout": cell.dataset.layout,
             "trained_pictures": len(self.training),
             "trained_left_out": list(self.training_left_out),
             "tested_pictures": len(cell.samples),

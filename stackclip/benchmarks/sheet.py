@@ -14,7 +14,7 @@ __all__ = ["Scale", "heat_map", "scale_of", "sheet"]
 COLOURS = np.array(
     [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
 )
-COLD, HOT = 50.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
+COLD, HOT = 90.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
 MARGIN, LINE = 6, 18  # pixels between tiles, and of a line of text
 
 
@@ -27,7 +27,7 @@ class Scale:
 
 
 def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:
-    """A common scale: cold is the median of the normal pixels, hot the upper end of all; a good picture stays dark."""
+    """A common scale: nine in ten of the normal pixels are coldest, the upper end of all scores is hottest."""
     normal = np.concatenate([scores[~mask] for scores, mask in zip(maps, masks, strict=True)])
     cold = float(np.percentile(normal if normal.size else np.concatenate([m.ravel() for m in maps]), COLD))
     hot = float(np.percentile(np.concatenate([scores.ravel() for scores in maps]), HOT))

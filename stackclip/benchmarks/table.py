@@ -86,6 +86,8 @@ class Summary:
     def ranks(self, column: int, category: str) -> dict[str, int]:
         """Method -> 1 for the best and 2 for the second best value of a column among the lines of a category."""
         lines = [line for line in self.lines if line.category == category and line.cells]
+        most = max((line.cells[column].counted for line in lines), default=0)  # a mean of fewer is no match for these
+        lines = [line for line in lines if line.cells[column].counted == most]
         shown = {
             line.method: round(100 * value, 1) for line in lines if (value := line.cells[column].value) is not None
         }
@@ -139,7 +141,8 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str) -> Summary:
         for category in (*(categories if per_category else ()), MEAN):
             chosen = [row for row in own if category in (MEAN, row.category)]
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
-            cells = tuple(_cell(chosen, name, seeds) for name in metrics)
+            of = len(seeds) * (len(categories) if category == MEAN else 1)
+            cells = tuple(_cell(chosen, name, seeds, of) for name in metrics)
             lines.append(Line(method, category, cells, "; ".join(errors)))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])
@@ -148,13 +151,13 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str) -> Summary:
     return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol)
 
 
-def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int]) -> Cell:
+def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int) -> Cell:
     by_seed = [[row.metrics[metric] for row in rows if row.seed == seed and metric in row.metrics] for seed in seeds]
     means = [fmean(values) for values in by_seed if values]
     if not means:
         reasons = dict.fromkeys(row.undefined.get(metric) or row.error for row in rows)
         return Cell(None, why="; ".join(reason for reason in reasons if reason))
-    counted, of = sum(map(len, by_seed)), len(rows)
+    counted = sum(map(len, by_seed))
     return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, counted, of)
 
 
@@ -196,8 +199,7 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
 
     tables = []
     for summary in summaries:
-        title = Text(summary.title, "bold")
-        table = Table(title=title, title_justify="left", header_style="dim", box=box.SIMPLE_HEAD)
+        table = Table(header_style="dim", box=box.SIMPLE_HEAD)
         table.collapse_padding, table.pad_edge = True, False
         table.add_column("method", no_wrap=True)
         many = len({line.category for line in summary.lines}) > 1

@@ -234,11 +234,11 @@ def predict(
     from dataclasses import replace
 
     from stackclip.benchmarks.plan import Plan, needed
-    from stackclip.benchmarks.predictions import predict_all, write_predictions
+    from stackclip.benchmarks.predictions import predict_all, training_scales, write_predictions
 
     check_methods(methods)
     [opened] = open_datasets(workspace, [str(folder)], None, ())
-    shown = [replace(sample, category=object, split="test") for sample in opened.samples]
+    shown = [replace(sample, category=object, split="test", mask=None) for sample in opened.samples]
     own = replace(opened, samples=tuple(shown))
     training = open_datasets(workspace, train_on, data_root, ())
     plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs)
@@ -246,8 +246,9 @@ def predict(
     samples, parts = needed(plan, tower.spec)
     failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
     with open_bench(workspace, plan, tower) as run:
-        predictions = predict_all(run, own.samples, seed=seed)
-    for line in write_predictions(predictions, output):
+        detectors = run.detectors(seed)
+        predictions, scales = predict_all(run, detectors, own.samples), training_scales(run, detectors)
+    for line in write_predictions(predictions, scales, output):
         click.echo(line)
     say_note(tower)
     if failed:

@@ -49,19 +49,22 @@ def open_datasets(
 ) -> tuple[Dataset, ...]:
     """Open data sets and say what was found."""
     from stackclip.data import open_dataset
+    from stackclip.registry import did_you_mean
 
+    every = [open_dataset(name, data_root=data_root, generated=workspace.generated) for name in dict.fromkeys(names)]
+    known = dict.fromkeys(category for dataset in every for category in dataset.categories)
+    for category in categories:
+        if category not in known:
+            near = did_you_mean(category, known)
+            raise UsageError(
+                f"none of {', '.join(names)} has a category {category!r}{near}; there are {', '.join(known)}"
+            )
     opened = []
-    for name in dict.fromkeys(names):
-        dataset = open_dataset(name, data_root=data_root, generated=workspace.generated)
+    for dataset in every:
         chosen = [category for category in categories if category in dataset.categories]
-        if categories and not chosen and len(names) == 1:
-            dataset.select(categories=categories)
-        if categories and not chosen:
-            continue
-        logger.info("%s", dataset.finding)
-        opened.append(dataset.select(categories=chosen) if categories else dataset)
-    if not opened:
-        raise UsageError(f"none of {', '.join(names)} has a category {', '.join(categories)}")
+        if chosen or not categories:
+            logger.info("%s", dataset.finding)
+            opened.append(dataset.select(categories=chosen) if categories else dataset)
     return tuple(opened)
 
 
@@ -260,7 +263,9 @@ def show_rows(rows: Sequence[Row], *, per_category: bool, as_json: bool) -> None
     if as_json:
         click.echo(WRITERS[".jsonl"](rows, per_category=per_category), nl=False)
         return
-    for table in rich_tables(summarise(rows, per_category=per_category)):
+    summaries = summarise(rows, per_category=per_category)
+    for summary, table in zip(summaries, rich_tables(summaries), strict=True):
+        output.print(summary.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         output.print(table)
     for note in notes(rows):
         output.print(f"- {note}", style="dim", markup=False, highlight=False)

@@ -18,6 +18,16 @@ from stackclip.types import ANOMALOUS, Sample
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
 _NAMES_SHOWN = 20
+PUBLISHED = {
+    "mvtec": {
+        *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill", "screw"),
+        *("tile", "toothbrush", "transistor", "wood", "zipper"),
+    },
+    "visa": {
+        *("candle", "capsules", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2"),
+        *("pcb1", "pcb2", "pcb3", "pcb4", "pipe_fryum"),
+    },
+}
 
 
 class Reader(Protocol):
@@ -60,6 +70,12 @@ class Dataset:
     def categories(self) -> tuple[str, ...]:
         """The categories that occur, in the data set's order."""
         return tuple(dict.fromkeys(sample.category for sample in self.samples))
+
+    @property
+    def family(self) -> str:
+        """The published data set that this is (a part of), by its categories: `mvtec` or `visa`; else its own name."""
+        found = (name for name, published in PUBLISHED.items() if set(self.categories) <= published)
+        return next(found, self.name)
 
     def select(self, split: Literal["train", "test"] | None = None, categories: Iterable[str] | None = None) -> Dataset:
         """The samples of a split and of some categories, in the data set's order.

@@ -19,7 +19,8 @@ __all__ = ["Detector", "Method", "Task"]
 class Task:
     """All that a method may know when it begins.
 
-    `categories` are the training categories in the order of their data sets, `train_on` the names of those data sets.
+    `categories` are the training categories in the order of their data sets, `train_on` the published data
+    sets that those are (`mvtec`, `visa`), however they were named, or else their own names.
     `epochs` and `class_names` override the method's own where they are given. `shots` normal pictures a category will
     be shown before the test.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, cast
@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import NotApplicable
+from stackclip.errors import BrokenPlugin, NotApplicable
 from stackclip.heads import Head, HeadRecipe
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import Task
 from stackclip.ops.maps import LOGIT_SCALE, unit
 from stackclip.prompts import CPE, Encode, Strategy, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, options_of, prompts, selectors
-from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TextAnchors, TowerSpec
+from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Composition", "Pipeline", "PromptedDetector"]
 
@@ -27,7 +27,7 @@ BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """How a prompt strategy is run. Each field is an option of every prompt strategy's name.
+    """How a prompt strategy is run. Each field but `few_shot` is an option of every prompt strategy's name.
 
     `head` is a head with options of its own (`efa[temperature=4]`), or `none`: image scores without training, and no
     maps. `select` turns an ensemble into one vector. `class_names` says what categories are called: raw, spaced,
@@ -121,7 +121,7 @@ class PromptedDetector(nn.Module):
         self._name = CategoryNames(self.class_names)
         name_of = {category: self._name(category) for category in task.categories}
         names, encode = tuple(dict.fromkeys(name_of.values())), _NamedEncode(task, name_of)
-        self.groups = self.strategy.groups(names, encode)
+        self.groups = _checked(self.strategy.groups(names, encode), names)
         self._anchors: dict[str, Tensor] = {}  # (K, 2, D)
         self._own_anchors: dict[str, Tensor] = {}  # (2, D)
         self.epochs, rate = pipeline.schedule(self.strategy, task.train_on)
@@ -188,10 +188,6 @@ class PromptedDetector(nn.Module):
             self._anchors[category] = torch.stack(found).to(self.device)
         return self._anchors[category]
 
-    def text_anchors(self, categories: Sequence[str]) -> TextAnchors:
-        """The test anchors of several categories."""
-        return TextAnchors({category: self.anchors(category) for category in categories})
-
     def _anchor(self, name: str, group: tuple[str, ...], *, seen: bool) -> Tensor:
         """The two anchors of one subject: (2, D)."""
 
@@ -237,6 +233,16 @@ class PromptedDetector(nn.Module):
     def _stack_of(self, category: str) -> int:
         name = self._name(category)
         return next(index for index, group in enumerate(self.groups) if name in group)
+
+
+def _checked(groups: Iterable[Iterable[str]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The stacks of a strategy. Raises BrokenPlugin unless every category stands in exactly one."""
+    stacks = tuple(tuple(group) for group in groups)
+    complete = sorted(name for stack in stacks for name in stack) == sorted(names)
+    if names and not (complete and all(stacks)):
+        said = "; ".join(", ".join(stack) or "nothing" for stack in stacks)
+        raise BrokenPlugin(f"its stacks hold {said}; wanted each of {', '.join(names)} once, and none empty")
+    return stacks
 
 
 NO_MAP = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stackclip.errors import BrokenPlugin, DuplicateComponent, StackclipError, UnknownComponent
 from stackclip.methods.method import Method
 from stackclip.methods.prompted import Composition
-from stackclip.registry import Component, Spec, did_you_mean, methods, prompts
+from stackclip.registry import Component, Spec, did_you_mean, methods, problems, prompts
 
 __all__ = ["component_of", "method_names", "resolve"]
 
@@ -36,6 +36,9 @@ def component_of(name: str) -> Component:
     if name in prompts:
         strategy = prompts.find(name)
         return Component("prompts", name, Composition(name, strategy.doc), strategy.source, strategy.file)
+    for problem in problems():
+        if problem.name == name:
+            raise BrokenPlugin(str(problem))
     known = method_names()
     raise UnknownComponent(f"no method is named {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
 

@@ -30,7 +30,7 @@ TestPrompt = Literal["object", "cluster", "object+cluster", "object+cluster+obje
 class Stacked:
     """The names of a stack of similar training categories, joined (FuzzyCLIP, figure 1c; equations 3, 4 and 9).
 
-    `clusters` fixes the number of stacks (table 6); `auto` takes the k of the lowest score, up to `max_clusters`.
+    `clusters` fixes the number of stacks (table 6); `none` takes the k of the lowest score, up to `max_clusters`.
     `scorer` prices a split; `lambda` and `sse` are those of the default, `penalty`. `source` says what is clustered:
     text features of the names, or the mean class token of each category's training pictures. `test` is the prompt
     of an unseen category (table 8): its own name, the stack, or both. Names are in the `order` of the data set or the

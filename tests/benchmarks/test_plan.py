@@ -65,7 +65,7 @@ def test_shots_follow_from_the_seed_and_the_category() -> None:
 
 def test_more_shots_than_pictures_are_refused_with_the_numbers() -> None:
     tested = dataset("b", "y", good=2)
-    with pytest.raises(UsageError, match="b y has 2 normal training pictures; shots=3"):
+    with pytest.raises(NotApplicable, match="b y has 2 normal training pictures, wanted 3"):
         plan(dataset("a", "x"), tested, shots=3).shots_of(tested, "y", 0)
 
 

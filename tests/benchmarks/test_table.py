@@ -201,3 +201,11 @@ def test_no_number_and_no_name_is_cut_off_on_a_narrow_terminal(width: int) -> No
     assert said.count("55.5") == said.count("±43.2") == 2 * len(METRICS)
     assert "april-gan" in said
     assert "transistor" in said
+
+
+def test_a_mean_of_fewer_cells_says_so_and_is_no_match_for_the_others() -> None:
+    whole = [row("fuzzy", 0.5, category=category, seed=seed) for category in ("nut", "pill") for seed in (0, 1)]
+    [summary] = summarise([*whole, row("stacked", 0.9, category="nut")])
+    texts = {line.method: line.cells[0].text for line in summary.lines}
+    assert texts == {"fuzzy": "50.0 ±0.0", "stacked": "90.0 (1 of 4)"}
+    assert summary.ranks(0, "mean") == {}

@@ -212,3 +212,15 @@ def test_opening_a_data_set_and_reading_its_pictures_needs_no_torch(tmp_path: Pa
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == []
+
+
+@pytest.mark.parametrize("folder", ["mvtec", "MVTec-AD", "my copy"])
+def test_a_published_data_set_is_known_by_its_categories_however_it_is_named(folder: str, tmp_path: Path) -> None:
+    for category in ("bottle", "metal_nut"):
+        for place in ("train/good", "test/good", "test/cut"):
+            (tmp_path / folder / category / place).mkdir(parents=True)
+            (tmp_path / folder / category / place / "000.png").touch()
+    assert open_dataset(str(tmp_path / folder), generated=tmp_path).family == "mvtec"
+    (tmp_path / folder / "bottle").rename(tmp_path / folder / "jug")
+    opened = open_dataset(str(tmp_path / folder), generated=tmp_path)
+    assert opened.family == opened.name
