@@ -406,7 +406,7 @@ def test_a_mask_of_another_size_or_none_is_named_and_the_rest_is_done(tmp_path: 
     result = stackclip(tmp_path, "cache-features", *words)
     assert result.exit_code == 3
     assert re.search(rf"failed: {re.escape(str(small))}: .*20.*30", result.stderr)
-    assert f"failed: {lost}: No such file" in result.stderr
+    assert f"failed: {lost}: is missing" in result.stderr
     assert "1 masks missing" in result.stderr
     assert "encoded 6 pictures" in result.stderr
     assert "2 failed" in result.stderr

@@ -94,6 +94,7 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
         [paint_mask(bench.store.runs(each.sample), side) for each in predicted],
         {method: [each.maps[method] for each in predicted] for method in methods},
         names=[f"{each.sample.category}, {each.sample.defect}" for each in predicted],
+        note=bench.tower.spec.note,
     )
     write_atomically(path, _png(image))
 

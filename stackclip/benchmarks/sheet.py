@@ -48,16 +48,17 @@ def sheet(
     maps: Mapping[str, Sequence[np.ndarray]],
     *,
     names: Sequence[str],
+    note: str = "",
     tile: int = 160,
 ) -> Image.Image:
     """One row a picture: the picture, its mask, then the map of each method on a scale of its own.
 
-    `masks` are (H, W) bool, `maps` by method (H, W) each; all are shown as squares of `tile` pixels.
+    `masks` are (H, W) bool, `maps` by method (H, W) each; all are shown as squares of `tile` pixels, `note` below.
     """
     columns = ["picture", "mask", *maps]
     scales = {method: scale_of(of_method, masks) for method, of_method in maps.items()}
     step, head = tile + MARGIN, LINE + MARGIN
-    canvas = Image.new("RGB", (MARGIN + step * len(columns), head + (step + LINE) * len(pictures)), "white")
+    canvas = Image.new("RGB", (MARGIN + step * len(columns), head + (step + LINE) * len(pictures) + head), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
     for column, title in enumerate(columns):
         draw.text((MARGIN + column * step, MARGIN // 2), title, fill="black", font=font)
@@ -68,4 +69,6 @@ def sheet(
         for column, content in enumerate(tiles):
             canvas.paste(content.resize((tile, tile), Image.Resampling.BILINEAR), (MARGIN + column * step, top))
         draw.text((MARGIN, top + tile), name, fill="dimgray", font=font)
+    said = "dark is normal, bright is anomalous, on one scale a method" + (f"; {note}" if note else "")
+    draw.text((MARGIN, canvas.height - head), said, fill="black", font=font)
     return canvas

@@ -88,6 +88,8 @@ def home_of(sample: Sample, role: Role) -> Path:
 
 def _files(sample: Sample, role: Role) -> tuple[Path, ...]:
     home = home_of(sample, role)
+    if role != "picture" and not home.exists():
+        raise PictureError(home, f"is missing: the mask of {sample.image} was expected here")
     if role == "picture" or not home.is_dir():
         return (home,)
     try:

@@ -197,7 +197,8 @@ def _load_registered(
     unwanted = {"--pretrained": pretrained, "--weights": weights, "activation": activation != "native"}
     named = [flag for flag, value in unwanted.items() if value]
     if named:
-        raise UsageError(f"{spec} brings its own weights and activation, found {' and '.join(named)}: name the model with --backbone")
+        found = " and ".join(named)
+        raise UsageError(f"{spec} brings its own weights and activation, found {found}: name the model with --backbone")
     backbone: Backbone = backbones.create(spec)
     return backbone.load(image_size=image_size, layers=layers, device=device, precision=precision)
 
