@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="for the pool, the log and the checkpoints")
     parser.add_argument("--short-steps", type=int, default=2000, help="at half scale and on windows (default: 2000)")
     parser.add_argument("--full-steps", type=int, default=2000, help="on whole pictures (default: 2000)")
-    parser.add_argument("--fall-steps", type=int, default=1000, help="at the end, with falling rates (default: 1000)")
+    parser.add_argument("--fall-steps", type=int, default=1500, help="at the end, with falling rates (default: 1500)")
     parser.add_argument("--pairs", type=int, default=32, help="in a batch of the short steps (default: 32)")
     parser.add_argument("--full-pairs", type=int, default=16, help="in a batch of the full steps (default: 16)")
     parser.add_argument("--pool-pairs", type=int, default=80_000, help="pairs drawn in all (default: 80000)")

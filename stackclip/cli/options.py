@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 
-DEFAULT_BACKBONE = "random-vit-8"
+DEFAULT_BACKBONE = "stackclip-tiny"
 
 
 TRAINING, TESTED = "synthetic[part=training]", "synthetic[part=combinations]"
