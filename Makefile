@@ -4,13 +4,16 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint bench clean
+.PHONY: demo test faults check lint bench clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of four methods
 	@$(BIN)/python cli.py demo
 
 test: $(READY)  ## all tests
 	@$(BIN)/python -m pytest
+
+faults: $(READY)  ## every fault at every point, some ten minutes; writes docs/reliability.md
+	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults
 
 check: lint test  ## all that CI asks
 

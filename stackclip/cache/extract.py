@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -102,9 +103,11 @@ def extract(
     failed: list[PictureError] = []
     encoded = written = 0
     if lacks:
-        with store.writer() as writer:
+        # The threads end here, whatever ends the block: a second Ctrl-C is then no error in a forgotten generator.
+        ahead = closing(_prepared(store, tower, lacks, workers=workers, ahead=batch_size))
+        with store.writer() as writer, ahead as all_prepared:
             run = _Run(tower, writer, batch_size)
-            for done, prepared in enumerate(_prepared(store, tower, lacks, workers=workers, ahead=batch_size), start=1):
+            for done, prepared in enumerate(all_prepared, start=1):
                 if isinstance(prepared, PictureError):
                     run.failed.append(prepared)
                 else:
@@ -201,7 +204,7 @@ class _Run:
 
 def _prepared(
     store: Store, tower: Encoder, lacks: Sequence[tuple[Sample, frozenset[Part]]], *, workers: int, ahead: int
-) -> Iterator[_Prepared | PictureError]:
+) -> Generator[_Prepared | PictureError]:
     """Prepare the samples in threads, in order, a bounded number of them ahead."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="stackclip-prepare") as pool:
         waiting: deque[Future[_Prepared]] = deque()

@@ -102,22 +102,22 @@ class _Segment:
             self._fill(file, offset, runs, part=part, place=place, key=key)
         return runs
 
-    def _opened(self) -> io.FileIO:
+    @contextmanager
+    def _opened(self) -> Iterator[io.FileIO]:
         """Open the file; what was checked counts only in the process that did it, and for the file as it was then."""
         try:
             file = io.FileIO(self.path)
-            facts = os.fstat(file.fileno())
+            seen = (os.getpid(), *_signature(os.fstat(file.fileno())))
         except OSError as error:
             raise CorruptStore(f"{self.path}: {error.strerror}") from None
-        seen = (os.getpid(), *_signature(facts))
-        if seen != self._seen:
-            try:
+        try:
+            if seen != self._seen:
                 self._offsets, self._checked = run_offsets(self.path, self.manifest), set()
-            except CorruptStore:
+                self._seen = seen
+            yield file
+        finally:
+            with suppress(OSError):  # what was read is checked, whatever becomes of closing
                 file.close()
-                raise
-            self._seen = seen
-        return file
 
     def _fill(self, file: io.FileIO, offset: int, array: NDArray[Any], *, part: Part, place: _Place, key: str) -> None:
         try:
@@ -443,7 +443,7 @@ class Store:
             self._remember_sources(manifest)
             check_frame(path.with_suffix(".h5"), manifest)
         except CorruptStore as error:
-            if not path.exists():
+            if not path.exists() and not path.is_symlink():
                 return  # dropped by a repair while we looked
             self._problems[path] = Problem(path, str(error), records)
             if records is not None:

@@ -195,7 +195,9 @@ def clear_leftovers(folder: Path) -> None:
     """
     segments = _listed(folder / "segments")
     leftovers = [path for path in (*_listed(folder), *segments) if _TEMPORARY.fullmatch(path.name)]
-    leftovers += [path for path in segments if _SEGMENT.fullmatch(path.name) and path.with_suffix(".json") not in segments]
+    leftovers += [
+        path for path in segments if _SEGMENT.fullmatch(path.name) and path.with_suffix(".json") not in segments
+    ]
     for path in sorted(leftovers):
         logger.info("removing %s, left by a writer that did not end", path)
         try:

@@ -152,3 +152,27 @@ def test_a_plan_says_what_an_extraction_would_do(store, samples, tower, parts, s
     assert plan(store, samples, parts, spec).pictures == 2
     extract(store, tower, samples, parts)
     assert plan(store, samples, parts, spec) == plan(store, [], parts, spec)
+
+
+def test_a_second_interruption_leaves_no_complaint_of_a_forgotten_thread_pool(
+    store, samples, tower, parts, monkeypatch
+) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    complaints: list[object] = []
+    original = ThreadPoolExecutor.__exit__
+
+    def interrupted(self: ThreadPoolExecutor, *given: object) -> bool | None:
+        original(self, *given)
+        raise KeyboardInterrupt
+
+    def stop(count: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.unraisablehook", complaints.append)
+    monkeypatch.setattr(ThreadPoolExecutor, "__exit__", interrupted)
+    tower.before = stop
+    with pytest.raises(KeyboardInterrupt):
+        extract(store, tower, samples, parts, batch_size=2)
+    assert complaints == []
+    assert Store.open(store.folder).verify() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import pickle
 import shutil
@@ -243,6 +245,48 @@ def test_verify_finds_and_repair_drops_what_only_reading_would_show(filled, samp
     read_all(store, samples, parts)
     assert extract(store, tower, samples, {*parts, patch(3)}).encoded == 6
     np.testing.assert_array_equal(store.read(samples, patch(3)), expected(tower, samples, patch(3)))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE, errno.EIO])
+def test_repair_drops_nothing_that_could_not_be_read_at_a_moment(filled, monkeypatch, number) -> None:
+    original, failures = io.FileIO, [number]
+
+    def refuse(*given: object) -> io.FileIO:
+        if failures:
+            raise OSError(failures.pop(), "refused")
+        return original(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(io, "FileIO", refuse)
+        assert filled.repair() == []
+    assert failures == []
+    assert filled.verify() == []
+
+
+def test_repair_stops_before_it_drops_what_it_may_not_read(filled, monkeypatch) -> None:
+    path = filled.folder / "segments" / "000001.h5"
+    original = Path.open
+
+    def refuse(self: Path, *given: object, **named: object) -> object:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(self, *given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        with pytest.raises(StoreError, match=r"000001.h5: Permission denied: nothing was dropped"):
+            filled.repair()
+    assert Store.open(filled.folder).verify() == []
+
+
+def test_a_lock_that_is_a_link_is_not_followed(filled, tmp_path) -> None:
+    mine, lock = tmp_path / "mine", filled.folder / "writer.lock"
+    mine.write_text("precious")
+    lock.unlink()
+    lock.symlink_to(mine)
+    with pytest.raises(StoreError, match="cannot write to"):
+        filled.writer().__enter__()
+    assert mine.read_text() == "precious"
 
 
 def test_repair_drops_a_segment_whose_manifest_is_damaged(filled, samples, parts) -> None:

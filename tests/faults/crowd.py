@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -39,9 +40,17 @@ def tokens(index: int) -> np.ndarray:
     return (np.arange(16 * 8).reshape(16, 8) + index).astype(np.float16)
 
 
+def wait_for(there: Callable[[], bool]) -> None:
+    """Wait until it is so, or for a minute."""
+    end = time.monotonic() + 60
+    while not there() and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 def write(root: Path, seconds: float) -> dict[str, int]:
-    """Write segment after segment, some pictures each, spread over the time."""
+    """Write segment after segment, some pictures each, spread over the time, when two readers are there."""
     store, samples = Store.create(root / "store", FINGERPRINT, spec=SPEC, recorded={}), samples_in(root)
+    wait_for(lambda: len(list(root.glob("ready-*"))) == 2)
     with store.writer(seal_bytes=3 * tokens(0).nbytes) as writer:
         for index, sample in enumerate(samples):
             source: Source = store.source(sample)
@@ -53,10 +62,10 @@ def write(root: Path, seconds: float) -> dict[str, int]:
 def read(root: Path, reads: int) -> dict[str, int]:
     """Read pictures at random, as soon as they are there; how many, how many wrong or refused, how many when."""
     samples, random = samples_in(root), Random(reads)
-    while not list((root / "store").glob("*/store.json")):
-        time.sleep(0.01)
+    wait_for(lambda: bool(list((root / "store").glob("*/store.json"))))
     (folder,) = (path.parent for path in (root / "store").glob("*/store.json"))
     store = Store.open(folder)
+    (root / f"ready-{reads}").touch()
     sizes, bad, done = [len(store)], 0, 0
     while done < reads:
         store.refresh()

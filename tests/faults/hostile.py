@@ -170,8 +170,12 @@ HUGE = 2**50
 CRAFTED: dict[str, Change] = {
     # the HDF5 file
     "soft link": instead("cls/features", lambda file, name: file.__setitem__(name, h5py.SoftLink("/patch/1/features"))),
-    "soft link to itself": instead("cls/features", lambda file, name: file.__setitem__(name, h5py.SoftLink(f"/{name}"))),
-    "external link": instead("cls/features", lambda file, name: file.__setitem__(name, h5py.ExternalLink("/etc/x", "/"))),
+    "soft link to itself": instead(
+        "cls/features", lambda file, name: file.__setitem__(name, h5py.SoftLink(f"/{name}"))
+    ),
+    "external link": instead(
+        "cls/features", lambda file, name: file.__setitem__(name, h5py.ExternalLink("/etc/x", "/"))
+    ),
     "external storage": instead(
         "cls/features", lambda file, name: file.create_dataset(name, (4, 6), "<f2", external=[("/etc/passwd", 0, 48)])
     ),
@@ -191,7 +195,9 @@ CRAFTED: dict[str, Change] = {
     "float32": instead("cls/features", lambda file, name: file.create_dataset(name, (4, 6), "<f4")),
     "big endian": instead("cls/features", lambda file, name: file.create_dataset(name, (4, 6), ">f2")),
     "a reference": instead("cls/xxh3", lambda file, name: file.create_dataset(name, (4,), h5py.ref_dtype)),
-    "text of any length": instead("records/key", lambda file, name: file.create_dataset(name, (4,), h5py.string_dtype())),
+    "text of any length": instead(
+        "records/key", lambda file, name: file.create_dataset(name, (4,), h5py.string_dtype())
+    ),
     "a compound": instead("cls/xxh3", lambda file, name: file.create_dataset(name, (4,), [("a", "<u4"), ("b", "<u4")])),
     "a scalar": instead("cls/features", lambda file, name: file.create_dataset(name, data=np.float16(1))),
     "an empty space": instead("cls/features", lambda file, name: file.create_dataset(name, data=h5py.Empty("<f2"))),

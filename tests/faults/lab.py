@@ -50,7 +50,7 @@ class Ending:
     def in_order(self) -> bool:
         """Whether it did its work, or said in one line that it could not (`note:` are lines of the log)."""
         said = [line for line in self.messages.splitlines() if not line.startswith("note: ")]
-        return self.code == 0 and not said or self.code == 1 and len(said) == 1 and said[0].startswith("Error: ")
+        return (self.code == 0 and not said) or (self.code == 1 and len(said) == 1 and said[0].startswith("Error: "))
 
 
 def build_shim(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import h5py
 import numpy
 import PIL
+
 import stackclip
 
 from .lab import Ending
@@ -140,10 +141,11 @@ def _page(facts: dict[str, Any], tally: Tally) -> str:
 _TEXT = """\
 # Reliability: what was done to the store, and what came of it
 
-This page is written by `make faults`, which does all of it ({minutes} min on {system}; {versions}). `make test` does a
-sample of each. The same figures for machines are in
-[benchmarks/results/faults.json](../benchmarks/results/faults.json), what they are figures of is in
+This page is written by `make faults`, which does all of it; `make test` does a sample of each. The same figures for
+machines are in [benchmarks/results/faults.json](../benchmarks/results/faults.json), what they are figures of is in
 [cache-format.md](cache-format.md), and the code is in `tests/faults`.
+
+{minutes} minutes on {system}: {versions}.
 
 {faults}
 
@@ -153,7 +155,8 @@ sample of each. The same figures for machines are in
 - **not resumable**: points after which running again did not end in a store that is whole, equal to that of a run
   without a fault, and has nothing left over.
 - **signals**: processes that ended by a signal nobody sent, or had to be stopped after their time limit.
-- **messages**: processes that ended with a traceback, or with more or less than one line.
+- **messages**: processes that ended with a traceback, or with more or less than one line. Python's own "Exception
+  ignored" when a second Ctrl-C comes while the interpreter shuts down is not counted.
 
 ## How
 
@@ -164,10 +167,10 @@ The process is `stackclip.cache.extract` with a tower of arithmetic: pictures an
 segments, and then another part of the same pictures. It says in a file of its own what it was told to be safe.
 
 For a power loss the operations that were written down are done again on paper, and two models say what reached the
-disk. *Unordered*: bytes are safe from an fsync of their file on, names from an fsync of their folder on, and each
-later operation and each sector of 512 bytes is kept or lost by itself. *Ordered*: a journal; an fsync makes all names and sizes before it
-safe, later ones are kept up to some moment, and bytes are safe only from an fsync of their own file on. The power goes
-after every operation, with several fates each, and also in a run that goes on after one that was killed.
+disk. *Unordered*: bytes are safe from an fsync of their file on, names from an fsync of their folder on, and each later
+operation and each sector of 512 bytes is kept or lost by itself. *Ordered*: a journal; an fsync makes all names and
+sizes before it safe, later ones are kept up to some moment, and bytes are safe only from an fsync of their own file on.
+The power goes after every operation, with several fates each, and also in a run that goes on after one that was killed.
 
 ## Controls
 

@@ -56,7 +56,7 @@ def test_readers_beside_a_writer_read_nothing_wrong(folder: Path, tally: Tally, 
         run = [sys.executable, str(HERE / "crowd.py"), words[0], str(root), words[1]]
         return subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
 
-    writer, readers = start("write", "6" if full else "2"), [start("read", str(reads + each)) for each in range(2)]
+    writer, readers = start("write", "6" if full else "1.5"), [start("read", str(reads + each)) for each in range(2)]
     found = [(*reader.communicate(timeout=120), reader.returncode) for reader in readers]
     written, complaints = writer.communicate(timeout=120)
     assert writer.returncode == 0, complaints

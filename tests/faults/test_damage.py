@@ -59,7 +59,7 @@ def test_damage_is_noticed_and_nothing_wrong_is_read(
 ) -> None:
     root, figures = copy_of(lab, whole), tally.of(kind, "a place in a file of a store")
     every = damages(whole, kind, Random(kind))
-    left = TRIALS // len(KINDS) if full else 70
+    left = TRIALS // len(KINDS) if full else 45
     while left:
         batch = list(islice(every, min(BATCH, left)))
         left -= len(batch)
@@ -88,7 +88,7 @@ def test_a_repaired_store_is_made_whole_by_the_next_run(
 ) -> None:
     fault = "repair after damage"
     tally.of(fault, "a damaged store")
-    for damage in islice(damages(whole, kind, Random(f"repair {kind}")), 120 if full else 13):
+    for damage in islice(damages(whole, kind, Random(f"repair {kind}")), 120 if full else 11):
         root = damaged(lab, whole, damage)
         ending = lab.run("repair", root, watched=False)
         if damage[0].endswith("store.json"):

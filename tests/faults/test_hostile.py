@@ -97,7 +97,7 @@ def test_changed_bytes_under_checksums_that_fit_are_refused_or_harmless(
     places = [place for place in range(len(data)) if place < first or place > last + 600]
     for _ in range(6 if full else 1):
         plan = []
-        for _ in range(170 if full else 60):
+        for _ in range(170 if full else 40):
             start = random.choice(places)
             given = random.choice((b"\0", b"\xff", b"\xff" * 4, random.randbytes(1), random.randbytes(2), b"\1\0\0\0"))
             plan.append((str(segment.relative_to(root)), start, min(len(data), start + len(given)), given.hex()))
@@ -111,7 +111,7 @@ def test_changed_bytes_under_checksums_that_fit_are_refused_or_harmless(
     tally.require(fault)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_manifest_with_any_facts_and_a_right_checksum_is_taken_or_refused(
     whole: Path, lab: Lab, data: st.DataObject
@@ -218,7 +218,7 @@ def told(**changed: str) -> dict[str, Any]:
 HEADS: dict[str, bytes] = {
     "empty": b"",
     "two bytes": b"\0\0",
-    "a pickle": b"\x80\x04\x95\x1a\0\0\0\0\0\0\0\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04echo\x94\x85\x94R\x94.",
+    "a pickle": b"\x80\x04\x95\x1a\0\0\0\0\0\0\0\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x04echo\x94\x85\x94R.",
     "a zip": b"PK\x03\x04".ljust(200, b"\0"),
     "a header of 2^62 bytes": struct.pack("<Q", 1 << 62) + b"{}",
     "a header that is longer than the file": struct.pack("<Q", 1 << 20) + b"{}",
@@ -227,13 +227,19 @@ HEADS: dict[str, bytes] = {
     "a header of 2 MB": head({"__metadata__": {**FACTS, "more": "y" * (2 << 20)}, "a": ONE}),
     "NaN": head(told(), NAN),
     "infinity": head(told(), struct.pack("<f", float("inf"))),
-    "NaN in float8": head({"__metadata__": FACTS, "a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, b"\x7f" * 4),
-    "whole numbers": head({"__metadata__": FACTS, "a": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}, bytes(8)),
+    "NaN in float8": head(
+        {"__metadata__": FACTS, "a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, b"\x7f" * 4
+    ),
+    "whole numbers": head(
+        {"__metadata__": FACTS, "a": {"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}}, bytes(8)
+    ),
     "a shape that overflows": head({"__metadata__": FACTS, "a": {**ONE, "shape": [1 << 40, 1 << 40]}}),
     "a shape below nothing": head({"__metadata__": FACTS, "a": {**ONE, "shape": [-1]}}),
     "tensors in one place": head({"__metadata__": FACTS, "a": ONE, "b": ONE}),
     "a tensor beyond the end": head({"__metadata__": FACTS, "a": {**ONE, "data_offsets": [0, 400]}}),
-    "a tensor twice": head(json.dumps(told()).encode().replace(b'"a": ', b'"a": ' + json.dumps(ONE).encode() + b', "a": ')),
+    "a tensor twice": head(
+        json.dumps(told()).encode().replace(b'"a": ', b'"a": ' + json.dumps(ONE).encode() + b', "a": ')
+    ),
     "no tensors": head({"__metadata__": FACTS}, b""),
     "no facts": head({"a": ONE}),
     "a format of the future": head(told(format="stackclip-head/2")),
@@ -288,8 +294,8 @@ def test_a_head_with_any_bytes_changed_is_refused(tmp_path: Path, data: st.DataO
         changed[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(changed[: data.draw(st.integers(0, len(whole)))])
     try:
-        found = load_head(path, fingerprint=FINGERPRINT)
+        found, refusal = load_head(path, fingerprint=FINGERPRINT).tensors["a"].tolist(), ""
     except StackclipError as error:
-        assert "\n" not in str(error)
-    else:
-        assert found.tensors["a"].tolist() == list(range(6))
+        found, refusal = list(range(6)), str(error)
+    assert found == list(range(6))
+    assert "\n" not in refusal

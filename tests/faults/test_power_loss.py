@@ -16,7 +16,7 @@ from .tally import Tally
 
 STATES = 1500  # of a full run, over both models
 MODELS: tuple[Model, ...] = get_args(Model)
-SAMPLE = 40
+SAMPLE = 24
 
 
 def judged_state(lab: Lab, disk: Disk, crash: int, model: Model, seed: int) -> dict[str, object]:

@@ -33,9 +33,7 @@ def test_a_reader_asks_for_nothing_but_reading(lab: Lab, root: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.EACCES])
-def test_a_read_that_fails_is_one_line_or_an_answer(
-    lab: Lab, tally: Tally, full: bool, root: Path, error: int
-) -> None:
+def test_a_read_that_fails_is_one_line_or_an_answer(lab: Lab, tally: Tally, full: bool, root: Path, error: int) -> None:
     fault = f"reading, {errno.errorcode[error]}"
     tally.of(fault, "an operation of a reader")
     assert lab.run("read", root).code == 0

@@ -123,7 +123,9 @@ def read(root: Path, pictures: Path, told: Path) -> None:
     right = expected(pictures)
     for samples, features in store.batches(samples_in(pictures), sorted(LATER), batch_size=4):
         for part, arrays in features.items():
-            assert all(np.array_equal(array, right[each.key, part]) for each, array in zip(samples, arrays, strict=True))
+            assert all(
+                np.array_equal(array, right[each.key, part]) for each, array in zip(samples, arrays, strict=True)
+            )
 
 
 @contextmanager
