@@ -73,3 +73,8 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{os.path.relpath(page, ROOT)} links to {target}"
+
+
+def test_no_page_holds_a_placeholder() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        assert not re.findall(r"\{[A-Z]{3,}\}", page.read_text("utf-8")), page
