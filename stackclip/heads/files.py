@@ -47,27 +47,32 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: no readable head ({error}); delete it and train again") from error
+        raise WeightsError(f"{path}: no readable head ({_line(error)}); delete it and train again") from error
     if metadata.get("format") != FORMAT:
-        found = metadata.get("format", "no format")
+        found = _line(metadata.get("format", "no format"))
         raise WeightsError(f"{path}: found {found}, wanted {FORMAT}; is it a head that stackclip saved?")
     try:
         facts = json.loads(metadata["facts"])
         trained_on = str(facts["fingerprint"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise WeightsError(f"{path}: its facts cannot be read; delete it and train again") from None
     if trained_on != fingerprint:
-        trained = f"{facts.get('tower', 'another tower')}, features {trained_on[:12]}"
+        trained = f"{_line(facts.get('tower', 'another tower'))}, features {trained_on[:12]}"
         raise FingerprintMismatch(
             f"{path}: this head was trained on {trained}; the store holds features {fingerprint[:12]}. "
             "Use the head's own backbone, image size and layers, or train again"
         )
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
-            raise WeightsError(f"{path}: {name} holds NaN or infinity; delete it and train again")
+            raise WeightsError(f"{path}: {_line(name)} holds NaN or infinity; delete it and train again")
     if metadata.get("blake3") != _content(tensors):
         raise WeightsError(f"{path}: its weights are not those that were saved; delete it and train again")
     return TrainedHead(tensors, facts)
+
+
+def _line(said: object) -> str:
+    """Words from a file or a library, on one line."""
+    return " ".join(str(said).split())
 
 
 def _content(tensors: Mapping[str, Tensor]) -> str:
