@@ -124,6 +124,7 @@ class PromptedDetector(nn.Module):
         self.groups = _checked(self.strategy.groups(names, encode), names)
         self._anchors: dict[str, Tensor] = {}  # (K, 2, D)
         self._own_anchors: dict[str, Tensor] = {}  # (2, D)
+        self._texts: dict[str, Tensor] = {}  # (D,)
         self.epochs, rate = pipeline.schedule(self.strategy, task.train_on)
         self.epochs = task.epochs if task.epochs is not None else self.epochs
         if task.shots and not pipeline.few_shot:
@@ -227,8 +228,10 @@ class PromptedDetector(nn.Module):
 
     def _category_text(self, category: str) -> Tensor:
         """The text feature of a category's own name: (D,), unit length."""
-        vector: Tensor = self.select(self.encode(CPE.phrases(self._name(category), NORMAL)))
-        return vector.to(self.device)
+        if category not in self._texts:
+            vector: Tensor = self.select(self.encode(CPE.phrases(self._name(category), NORMAL)))
+            self._texts[category] = vector.to(self.device)
+        return self._texts[category]
 
     def _stack_of(self, category: str) -> int:
         name = self._name(category)
