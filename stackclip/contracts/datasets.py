@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from stackclip.contracts.trial import (
@@ -26,11 +27,23 @@ def _has_a_tree(subject: Subject) -> None:
 
 def _empty_folder(subject: Subject) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        reader = subject.make()
+        if hasattr(reader, "recognises"):
+            require(not reader.recognises(Path(folder)), "it recognises an empty folder as its own")
         try:
-            samples = subject.make().read(Path(folder), "nothing")
+            samples = reader.read(Path(folder), "nothing")
         except DataError:
             return
     require(not samples, f"of an empty folder it made {len(samples)} samples")
+
+
+def _other_folder(subject: Subject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "notes").mkdir()
+        for name in ("notes/picture.png", "table.csv", "labels.csv", "readme.txt"):
+            (Path(folder) / name).write_bytes(b"\x89\x00\n")
+        with suppress(DataError):
+            subject.make().read(Path(folder), "other")
 
 
 def _generates(subject: Subject) -> None:
@@ -59,6 +72,7 @@ def _generates(subject: Subject) -> None:
 
 DATASETS: Promises = {
     "it shows the tree that it expects, and reads": _has_a_tree,
-    "an empty folder has no samples, or is a DataError": _empty_folder,
+    "an empty folder is not recognised, and has no samples or is a DataError": _empty_folder,
+    "a folder of anything else raises nothing but a DataError": _other_folder,
     "what it generates can be read: unique ids, pictures, masks of the defects": _generates,
 }

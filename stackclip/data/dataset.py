@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
 from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
+from stackclip.data.published import difference, family_of, published_categories
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, Sample
@@ -18,25 +19,17 @@ from stackclip.types import ANOMALOUS, Sample
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
 _NAMES_SHOWN = 20
-PUBLISHED = {
-    "mvtec": {
-        *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut", "pill", "screw"),
-        *("tile", "toothbrush", "transistor", "wood", "zipper"),
-    },
-    "visa": {
-        *("candle", "capsules", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2"),
-        *("pcb1", "pcb2", "pcb3", "pcb4", "pipe_fryum"),
-    },
-}
 
 
 class Reader(Protocol):
     """What stands on the shelf `datasets`; its keyword-only arguments are the options.
 
-    It may also have `name` (of the data set; else its registered one), `title` (the layout, for the finding), `source`
-    (licence and origin), `folders` (other names that its folder usually has), `recognises(root)`, `named_by_folder`
-    (the folder's name is the data set's), and `generate(folder)`, which writes the pictures unless they are there and
-    returns their root.
+    It may also have `name` (of the data set; else its registered one and the protocol), `title` (the layout, for the
+    finding), `source` (licence and origin), `folders` (other names that its folder usually has), `recognises(root)`,
+    `named_by_folder` (the folder's name is the data set's), `published` (the one published data set that it reads) and
+    `protocol` (which split or selection of it, empty for the usual one). `generate(folder)` writes the pictures unless
+    they are there and returns their root; `prepare(root, folder)` does so for what must first be made of the pictures
+    in `root`, and returns `root` where that is nothing.
     """
 
     tree: str
@@ -51,7 +44,8 @@ class Dataset:
     """Samples and where they come from.
 
     `layout` is the reader with its options, which is the protocol: `visa[split_csv=2cls_fewshot]`. `finding` is one
-    line for a person: what was found below `root`.
+    line for a person: what was found below `root`. `published` is the data set whose own layout that is, if one's;
+    `remark` is one line on how the numbers differ from the published ones, empty where they do not.
     """
 
     name: str
@@ -59,6 +53,8 @@ class Dataset:
     layout: str
     samples: tuple[Sample, ...]
     finding: str
+    published: str = ""
+    remark: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -73,9 +69,8 @@ class Dataset:
 
     @property
     def family(self) -> str:
-        """The published data set that this is (a part of), by its categories: `mvtec` or `visa`; else its own name."""
-        found = (name for name, published in PUBLISHED.items() if set(self.categories) <= published)
-        return next(found, self.name)
+        """The published data set that this is (a part of), where its categories or its layout tell; else its name."""
+        return family_of(self.categories, self.published or self.name)
 
     def select(self, split: Literal["train", "test"] | None = None, categories: Iterable[str] | None = None) -> Dataset:
         """The samples of a split and of some categories, in the data set's order.
@@ -107,8 +102,12 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         return _read(spec, datasets.create(spec), root, _name_of(root))
     reader = datasets.create(spec)
     root = _root_of(spec, reader, data_root, generated)
-    name = _name_of(root) if getattr(reader, "named_by_folder", False) else getattr(reader, "name", spec.name)
-    return _read(spec, reader, root, name)
+    if hasattr(reader, "prepare"):
+        root = Path(reader.prepare(root, generated))
+    if getattr(reader, "named_by_folder", False):
+        return _read(spec, reader, root, _name_of(root))
+    registered = "-".join(word for word in (spec.name, getattr(reader, "protocol", "")) if word)
+    return _read(spec, reader, root, getattr(reader, "name", registered))
 
 
 def _registered(text: str) -> Spec | None:
@@ -124,7 +123,10 @@ def _read(spec: Spec, reader: Any, root: Path, name: str) -> Dataset:
     if not samples:
         raise unknown_layout(root, (spec.name,))
     title = getattr(reader, "title", f"{spec.name} layout")
-    return Dataset(name, root, str(spec), samples, f"{name}: {title}, {_counts(samples)}")
+    found = Dataset(
+        name, root, str(spec), samples, f"{name}: {title}, {_counts(samples)}", getattr(reader, "published", "")
+    )
+    return replace(found, remark=difference(name, found.family, getattr(reader, "protocol", ""), samples))
 
 
 def _root_of(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -> Path:
@@ -169,6 +171,10 @@ def _recognised(reader: Any, root: Path) -> bool:
 def _other_layout(name: str, reader: Any, root: Path) -> DataError:
     for layout in LAYOUTS[:-1]:
         if layout != name and _recognised(datasets.create(layout), root):
+            if isinstance(reader, type(datasets.create(layout))):
+                held = _names(tuple(folder.name for folder in folders_in(root)))
+                wanted = _names(published_categories(reader.published))
+                return DataError(f"{root}: holds {held}, no category of {name} ({wanted}): open it by its path")
             return DataError(f"{root}: this is the layout of {layout}, not of {name}: open it by its path")
     return unknown_layout(root, (name,))
 

@@ -10,7 +10,7 @@ from stackclip.registry import datasets
 
 __all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
 
-LAYOUTS = ("visa", "ksdd", "mvtec", "folder")  # tried in this order; the last takes any pictures
+LAYOUTS = ("visa", "ksdd", "dagm", "headct", "isic", "mvtec", "folder")  # in this order; the last takes any
 
 
 def detect_layout(root: Path) -> str:

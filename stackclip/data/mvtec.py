@@ -8,6 +8,7 @@ from typing import Literal
 
 from stackclip.data.listing import GOOD_FOLDERS, folders_in, pictures_in
 from stackclip.data.pairing import MaskFolder
+from stackclip.data.published import published_categories
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -15,6 +16,18 @@ from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 __all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "MvtecLoco", "VisaPrepared"]
 
 _SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
+
+
+def _tree(categories: str, defect: str) -> str:
+    """The tree of a published data set that keeps the layout as it is."""
+    return f"""\
+ROOT/
+  CATEGORY/                               {categories}
+    train/good/NNN.png
+    test/good/NNN.png
+    test/{defect}/NNN.png
+    ground_truth/{defect}/NNN_mask.png
+"""
 
 
 @datasets.register("mvtec")
@@ -38,64 +51,121 @@ ROOT/
 
     def recognises(self, root: Path) -> bool:
         """Whether `root` or a folder in it has `train/` or `test/`."""
-        return bool(_categories(root))
+        return bool(self.categories_in(root))
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
         """All samples, by category, then train before test, then defect, then file name; raises DataError."""
-        return tuple(sample for category in _categories(root) for sample in _samples(category, root, name))
+        return tuple(sample for category in self.categories_in(root) for sample in _samples(category, root, name))
+
+    def categories_in(self, root: Path) -> list[Path]:
+        """The folders of the categories: `root` itself where it has `train/` or `test/`, else those in it that do."""
+        if _has_split(root):
+            return [root]
+        return [folder for folder in folders_in(root) if _has_split(folder)]
+
+
+class _Published(Mvtec):
+    """A published data set of that layout: a folder is recognised by its categories, so that no other passes for it."""
+
+    published: str
+
+    def recognises(self, root: Path) -> bool:
+        """Whether `root` has, or is, one of the published categories."""
+        known = {category.lower() for category in published_categories(self.published)}
+        return any(folder.name.lower() in known for folder in self.categories_in(root))
 
 
 @datasets.register("mvtec-loco")
-class MvtecLoco(Mvtec):
-    """MVTec-LOCO: 5 categories with structural and logical anomalies (Bergmann et al., IJCV 2022).
+class MvtecLoco(_Published):
+    """MVTec-LOCO: 5 categories, test 575 normal, 432 structural and 561 logical anomalies (Bergmann et al., IJCV 2022).
 
-    1772 train pictures and 1568 test pictures are read; the 304 of `validation/` are not.
-    A mask is the union of the files in `ground_truth/DEFECT/STEM/`.
+    A mask is the union of the files in `ground_truth/DEFECT/STEM/`. `anomalies` tests only those that are `structural`
+    or `logical`, beside all that are normal. The 304 pictures of `validation/` are not read.
     """
 
+    published = "mvtec-loco"
     source = "CC BY-NC-SA 4.0, MVTec Software GmbH, www.mvtec.com/company/research/datasets/mvtec-loco"
     folders = ("mvtec_loco", "mvtec_loco_anomaly_detection")
+    tree = """\
+ROOT/
+  CATEGORY/                               breakfast_box, juice_bottle, pushpins, ...
+    train/good/NNN.png
+    test/good/NNN.png
+    test/logical_anomalies/NNN.png
+    test/structural_anomalies/NNN.png
+    ground_truth/logical_anomalies/NNN/*.png
+    ground_truth/structural_anomalies/NNN/*.png
+"""
+
+    def __init__(self, *, anomalies: Literal["both", "logical", "structural"] = "both") -> None:
+        self.anomalies = anomalies
+        self.protocol = "" if anomalies == "both" else anomalies
+
+    def read(self, root: Path, name: str) -> tuple[Sample, ...]:
+        """All samples, by category, then train before test, then defect, then file name; raises DataError."""
+        tested = (GOOD, f"{self.protocol}_anomalies")
+        return tuple(sample for sample in super().read(root, name) if not self.protocol or sample.defect in tested)
 
 
 @datasets.register("mpdd")
-class Mpdd(Mvtec):
+class Mpdd(_Published):
     """MPDD: 6 categories of painted metal parts, test 176 normal and 282 anomalous (Jezek et al., ICUMT 2021)."""
 
+    published = "mpdd"
     source = "CC BY-NC-SA 4.0, Jezek et al., github.com/stepanje/MPDD"
     folders = ()
+    tree = _tree("bracket_black, connector, tubes, ...", "scratches")
 
 
 @datasets.register("dtd-synthetic")
-class DtdSynthetic(Mvtec):
+class DtdSynthetic(_Published):
     """DTD-Synthetic: 12 textures with painted defects, test 357 normal and 947 anomalous (Aota et al., WACV 2023)."""
 
+    published = "dtd-synthetic"
     source = "see its authors' terms, Aota et al., WACV 2023"
-    folders = ("dtd_synthetic", "DTD-Synthetic")
+    folders = ("DTD-Synthetic",)
+    tree = _tree("Blotchy_099, Mesh_114, Woven_001, ...", "bad")
 
 
 @datasets.register("btad")
-class Btad(Mvtec):
+class Btad(_Published):
     """BTAD: 3 products, test 451 normal (`ok`) and 290 anomalous (`ko`) (Mishra et al., ISIE 2021)."""
 
+    published = "btad"
     source = "CC BY-NC-SA 4.0, Mishra et al., github.com/pankajmishra000/VT-ADL"
     folders = ("BTech_Dataset_transformed",)
+    tree = """\
+ROOT/
+  01/                                     and 02, 03
+    train/ok/NNNN.bmp                     (or .png)
+    test/ok/NNNN.bmp
+    test/ko/NNNN.bmp
+    ground_truth/ko/NNNN.png              (or .bmp)
+"""
 
 
 @datasets.register("visa-prepared")
-class VisaPrepared(Mvtec):
+class VisaPrepared(_Published):
     """VisA as its authors' script rearranges it into the MVTec-AD layout: 12 categories, `test/bad` the anomalous ones.
 
-    The raw layout is `visa`.
+    The folder `1cls` may lie around the categories, as the script leaves it. The raw layout is `visa`.
     """
 
+    published = "visa"
     source = "CC BY 4.0, Zou et al., ECCV 2022, github.com/amazon-science/spot-diff"
     folders = ("visa_prepared", "visa_pytorch", "1cls")
+    tree = """\
+ROOT/                                     (or ROOT/1cls/)
+  CATEGORY/                               candle, pcb1, pipe_fryum, ...
+    train/good/NNNN.JPG
+    test/good/NNNN.JPG
+    test/bad/NNN.JPG
+    ground_truth/bad/NNN.png
+"""
 
-
-def _categories(root: Path) -> list[Path]:
-    if _has_split(root):
-        return [root]
-    return [folder for folder in folders_in(root) if _has_split(folder)]
+    def categories_in(self, root: Path) -> list[Path]:
+        """The folders of the categories below `root`, or below its folder `1cls`."""
+        return super().categories_in(root / "1cls" if (root / "1cls").is_dir() else root)
 
 
 def _has_split(folder: Path) -> bool:

@@ -29,10 +29,15 @@ NATURAL_NAMES: Mapping[str, str] = {
     **{f"{number:02}": "industrial product" for number in (1, 2, 3)},
     # KolektorSDD, as its reader calls it, and as other projects do
     "electrical-commutators": "electrical commutator",
+    "electrical commutators": "electrical commutator",
     "ksdd": "electrical commutator",
     "sdd": "electrical commutator",
     # DAGM
     **{f"class{number}": "textured surface" for number in range(1, 11)},
+    # Medical sets, by the folders that other projects prepare; ours are called so already
+    **dict.fromkeys(("headct", "head_ct", "brainmri", "brain_mri"), "brain"),
+    **dict.fromkeys(("isic", "isic2016"), "skin"),
+    **dict.fromkeys(("clinicdb", "cvc-clinicdb"), "colon"),
     # DTD-Synthetic: the number is the texture's place in DTD
     **{
         f"{texture}_{place:03}": f"{texture} texture"

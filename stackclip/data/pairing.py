@@ -11,26 +11,35 @@ __all__ = ["MaskFolder"]
 
 
 class MaskFolder:
-    """The masks of one defect: `STEM_mask.png`, `STEM.png`, or a folder `STEM` of files whose union counts.
+    """The masks of one defect: a file, or a folder of files whose union counts, named by the stem of its picture.
 
+    Each of `endings` may stand behind the stem: `STEM_mask.png` or `STEM.png`, unless others are named.
     A folder that is not there says that the defect is not localised; a mask that lacks in a folder that is there is
     a gap, and the path at which it was expected stands in for it, so that whoever reads it can name it.
     Raises DataError where two files claim one stem.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, endings: tuple[str, ...] = ("_mask", "")) -> None:
         self.folder = folder
+        self.endings = endings
         self._by_stem: dict[str, Path] | None = _by_stem(folder) if folder.is_dir() else None
+
+    def find(self, picture: Path) -> Path | None:
+        """The mask of a picture that is there, or None."""
+        masks = self._by_stem or {}
+        return next((masks[stem] for ending in self.endings if (stem := picture.stem + ending) in masks), None)
 
     def of(self, picture: Path) -> Path | None:
         """The mask of a picture; where it lacks, the path it should have; None where nothing is localised."""
         if self._by_stem is None:
             return None
-        for stem in (f"{picture.stem}_mask", picture.stem):
-            if stem in self._by_stem:
-                return self._by_stem[stem]
-        bare = self._by_stem and not any(stem.endswith("_mask") for stem in self._by_stem)
-        return self.folder / (f"{picture.stem}.png" if bare else f"{picture.stem}_mask.png")
+        return self.find(picture) or self.folder / f"{picture.stem}{self._usual_ending()}.png"
+
+    def _usual_ending(self) -> str:
+        """The ending that the masks in the folder have; the first where they have none or there are no masks."""
+        named = [ending for ending in self.endings if ending]
+        bare = self._by_stem and not any(stem.endswith(tuple(named)) for stem in self._by_stem)
+        return "" if bare and "" in self.endings else self.endings[0]
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

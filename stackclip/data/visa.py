@@ -28,6 +28,7 @@ class Visa:
     The rearranged layout is `visa-prepared`.
     """
 
+    published = "visa"
     source = "CC BY 4.0, Zou et al., ECCV 2022, github.com/amazon-science/spot-diff"
     folders = ("VisA_20220922",)
     tree = """\
@@ -40,6 +41,7 @@ ROOT/
 
     def __init__(self, *, split_csv: Literal["1cls", "2cls_fewshot", "2cls_highshot"] = "1cls") -> None:
         self.split_csv = split_csv
+        self.protocol = "" if split_csv == "1cls" else split_csv
         self.title = f"raw VisA layout ({split_csv})"
 
     def recognises(self, root: Path) -> bool:

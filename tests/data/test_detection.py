@@ -27,7 +27,13 @@ def plant(root: Path, *names: str) -> Path:
         (["split_csv/1cls.csv", "pcb1/Data/Images/Normal/0.JPG"], "visa"),
         (["pcb1/Data/Images/Normal/0.JPG"], "visa"),
         (["kos01/Part0.jpg", "kos01/Part0_label.bmp"], "ksdd"),
+        (["Class1/Test/0001.PNG", "Class1/Test/Label/0001_label.PNG"], "dagm"),
+        (["labels.csv", "head_ct/head_ct/000.png"], "headct"),
+        (["ISBI2016_ISIC_Part1_Test_Data/ISIC_0000003.jpg"], "isic"),
+        (["Class1/test/good/0.png", "Class1/train/good/0.png"], "mvtec"),
         (["a.png"], "folder"),
+        (["yes/a.jpg", "no/a.jpg"], "folder"),
+        (["images/1.png", "masks/1.png"], "folder"),
         (["good/a.png", "dent/b.png"], "folder"),
         (["caps/good/a.png", "caps/dent/b.png"], "folder"),
         (["2024/may/a.png"], "folder"),
@@ -55,7 +61,7 @@ def test_a_folder_of_no_known_layout_says_what_it_holds_and_shows_the_trees(
     with pytest.raises(UnknownLayout) as caught:
         detect_layout(plant(tmp_path, *names))
     first, _, rest = str(caught.value).partition("\n")
-    assert first == f"{tmp_path}: {found}; wanted visa or ksdd or mvtec or folder, as below"
+    assert first == f"{tmp_path}: {found}; wanted {' or '.join(LAYOUTS)}, as below"
     for layout in LAYOUTS:
         assert f"{layout}:\n{datasets.create(layout).tree.rstrip()}" in rest
 
@@ -76,6 +82,9 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
 def test_the_tree_that_each_reader_shows_is_one_it_recognises(tmp_path: Path) -> None:
     plant(tmp_path / "visa", "split_csv/1cls.csv")
     plant(tmp_path / "ksdd", "kos01/Part0.jpg")
+    plant(tmp_path / "dagm", "Class1/Test/0001.PNG", "Class1/Test/Label/0001_label.PNG")
+    plant(tmp_path / "headct", "labels.csv", "head_ct/head_ct/000.png")
+    plant(tmp_path / "isic", "ISBI2016_ISIC_Part1_Test_Data/ISIC_0000003.jpg")
     plant(tmp_path / "mvtec", "CATEGORY/train/good/0.png")
     plant(tmp_path / "folder", "CATEGORY/good/0.png")
     for layout in LAYOUTS:

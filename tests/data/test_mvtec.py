@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from stackclip.data.mvtec import Btad, Mvtec
+from stackclip.data import open_dataset
+from stackclip.data.mvtec import Btad, Mvtec, MvtecLoco
+from stackclip.data.published import published_counts
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
@@ -91,6 +94,79 @@ def test_the_mask_folders_of_loco_are_taken_whole(tmp_path: Path) -> None:
 def test_a_picture_beside_the_defect_folders_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"0\.png: beside the folders of (test|train)/; wanted"):
         Mvtec().read(plant(tmp_path, "a/test/good/1.png", name), "mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "categories", "other"),
+    [
+        ("mpdd", ("tubes", "bracket_black"), "bottle"),
+        ("btad", ("01", "03"), "tubes"),
+        ("dtd-synthetic", ("Woven_001", "mesh_114"), "wood"),
+        ("mvtec-loco", ("screw_bag",), "screw"),
+        ("visa-prepared", ("pcb1", "candle"), "pcb"),
+    ],
+)
+def test_a_published_set_is_recognised_by_its_categories(
+    tmp_path: Path, name: str, categories: tuple[str, ...], other: str
+) -> None:
+    reader = datasets.create(name)
+    plant(tmp_path / "right", *(f"{category}/test/good/0.png" for category in categories), "more/test/good/0.png")
+    plant(tmp_path / "wrong", f"{other}/test/good/0.png")
+    assert reader.recognises(tmp_path / "right")
+    assert reader.recognises(tmp_path / "right" / categories[0])
+    assert not reader.recognises(tmp_path / "wrong")
+    assert Mvtec().recognises(tmp_path / "wrong")
+
+
+@pytest.mark.parametrize("below", ["", "1cls/"])
+def test_visa_as_its_script_leaves_it_is_read_with_and_without_the_folder_around_it(tmp_path: Path, below: str) -> None:
+    names = ("pcb1/train/good/0000.JPG", "pcb1/test/bad/000.JPG", "pcb1/ground_truth/bad/000.png")
+    train, bad = datasets.create("visa-prepared").read(plant(tmp_path, *(below + name for name in names)), "visa")
+    assert (train.id, train.split, train.label) == (f"{below}pcb1/train/good/0000.JPG", "train", NORMAL)
+    assert (bad.label, bad.mask) == (ANOMALOUS, tmp_path / f"{below}pcb1/ground_truth/bad/000.png")
+
+
+@pytest.mark.parametrize(
+    ("anomalies", "defects"),
+    [
+        ("both", ["good", "logical_anomalies", "structural_anomalies"]),
+        ("logical", ["good", "logical_anomalies"]),
+        ("structural", ["good", "structural_anomalies"]),
+    ],
+)
+def test_the_anomalies_of_loco_are_tested_together_or_by_kind(
+    tmp_path: Path, anomalies: Literal["both", "logical", "structural"], defects: list[str]
+) -> None:
+    kinds = ("good", "logical_anomalies", "structural_anomalies")
+    plant(tmp_path, "pushpins/train/good/0.png", *(f"pushpins/test/{kind}/0.png" for kind in kinds))
+    train, *test = MvtecLoco(anomalies=anomalies).read(tmp_path, "loco")
+    assert train.split == "train"
+    assert [sample.defect for sample in test] == defects
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "finding"),
+    [
+        ("btad", "ok", "ko", "train 1799 good, test 451 good + 290 defective, 290 masks"),
+        ("mpdd", "good", "hole", "train 888 good, test 176 good + 282 defective, 282 masks"),
+    ],
+)
+def test_a_tree_of_the_published_counts_is_found_as_published(
+    tmp_path: Path, name: str, good: str, bad: str, finding: str
+) -> None:
+    for category, counts in published_counts(name).items():
+        for folder, number in (
+            (f"train/{good}", counts.train_good),
+            (f"test/{good}", counts.test_good),
+            (f"test/{bad}", counts.test_defective),
+            (f"ground_truth/{bad}", counts.test_defective),
+        ):
+            (tmp_path / name / category / folder).mkdir(parents=True)
+            for index in range(number or 0):
+                (tmp_path / name / category / folder / f"{index:04}.png").touch()
+    found = open_dataset(name, data_root=tmp_path, generated=tmp_path)
+    assert found.finding.endswith(finding)
+    assert (found.family, found.remark) == (name, "")
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ from stackclip.errors import DataError, UsageError
         ("Woven_068", "Woven_068", "Woven 068", "woven texture"),
         ("Class3", "Class3", "Class3", "textured surface"),
         ("02", "02", "02", "industrial product"),
+        ("headct", "headct", "headct", "brain"),
+        ("skin", "skin", "skin", "skin"),
+        ("breakfast_box", "breakfast_box", "breakfast box", "breakfast box"),
         ("__", "__", "__", "__"),
     ],
 )

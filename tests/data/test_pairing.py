@@ -41,6 +41,15 @@ def test_the_path_expected_is_spelt_as_its_neighbours(tmp_path: Path) -> None:
     assert masks_in(tmp_path / "empty").of(Path("001.jpg")) == tmp_path / "empty/001_mask.png"
 
 
+def test_other_endings_can_be_named_and_are_the_only_ones(tmp_path: Path) -> None:
+    masks_in(tmp_path, "000_label.PNG", "001.PNG")
+    masks = MaskFolder(tmp_path, endings=("_label",))
+    assert masks.find(Path("000.PNG")) == tmp_path / "000_label.PNG"
+    assert masks.find(Path("001.PNG")) is None
+    assert masks.of(Path("001.PNG")) == tmp_path / "001_label.png"
+    assert MaskFolder(tmp_path / "absent", endings=("_label",)).find(Path("000.PNG")) is None
+
+
 def test_a_folder_of_files_is_a_mask(tmp_path: Path) -> None:
     (tmp_path / "000").mkdir()
     assert MaskFolder(tmp_path).of(Path("000.png")) == tmp_path / "000"
