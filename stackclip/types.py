@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stackclip.errors import MissingParts
+from stackclip.errors import MissingParts, NotApplicable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,10 @@ class Part:
     """One array that a tower can give for a picture: `cls`, `patch/6`, `mask`. Layers are 1-based.
 
     Shapes: `cls` (D,), raw joint feature ln_post + proj; `patch/N` (P, C), the residual stream after block N without
-    its class token; `mask`, the labelled regions of the mask at the tower's picture size.
+    its class token; `mask`, the labelled regions of the mask at the tower's picture size. The others are ways through
+    the same tower that some methods take (`stackclip.clip.paths` defines them): `cls/N` (D,), `vv-stage/N`,
+    `vv-last6/N` and `vv-from6/N` (P, D), `patch-released/N` (P, C), `cls-released/N` (D,), `window/K` (windows, D),
+    `crop/10` (10, D).
     """
 
     kind: str
@@ -111,6 +114,33 @@ class TowerSpec:
     def taps(self) -> tuple[Part, ...]:
         """The patch parts of the stages, in order of depth."""
         return tuple(patch(layer) for layer in self.layers)
+
+    def shape(self, part: Part) -> tuple[int, ...]:
+        """The shape of a part of one picture; masks, which no tower gives, have none.
+
+        Raises NotApplicable for a part that this tower does not have.
+        """
+        layer, depth = part.index, self.depth
+        quarter = depth // 4
+        patches, windows = self.grid**2, (self.grid - layer + 1) ** 2
+        offered = {
+            "cls": ((self.joint,), 0 <= layer <= depth),
+            "patch": ((patches, self.width), 1 <= layer <= depth),
+            "vv-stage": ((patches, self.joint), depth % 4 == 0 and layer in range(quarter, depth + 1, quarter)),
+            "vv-last6": ((patches, self.joint), 1 <= depth - 5 <= layer <= depth),
+            "vv-from6": ((patches, self.joint), 6 <= layer <= depth),
+            "cls-released": ((self.joint,), 1 <= layer < depth),
+            "patch-released": ((patches, self.width), 1 <= layer < depth),
+            "window": ((windows, self.joint), 2 <= layer <= self.grid),
+            "crop": ((10, self.joint), layer == 10),
+        }
+        shape, has = offered.get(part.kind, ((), False))
+        if not has:
+            raise NotApplicable(
+                f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{depth}, and with other indices "
+                f"{', '.join(kind for kind in offered if kind not in ('cls', 'patch'))}"
+            )
+        return shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stackclip.clip.device import DTYPES, plain_attention
+from stackclip.clip.paths import encode_paths
 from stackclip.clip.transform import ImageTransform
-from stackclip.errors import NotApplicable, UsageError
+from stackclip.errors import UsageError
 from stackclip.types import CLS, Part, TowerSpec, patch
 
 __all__ = ["SEMANTICS", "Tower"]
@@ -72,7 +73,8 @@ class Tower:
         """Give the parts of prepared pictures (B, 3, S, S), float32 on the tower's device, in one forward.
 
         `cls` is (B, D): the class token after ln_post and the projection, not normalised. `patch/N` is (B, P, C): the
-        residual stream after block N, without ln_post. Blocks behind the last one needed are not run.
+        residual stream after block N, without ln_post. Blocks behind the last one needed are not run. The other parts
+        are those of `stackclip.clip.paths`.
 
         Raises NotApplicable for a part that this tower does not have, UsageError for pictures of another size.
         """
@@ -82,7 +84,8 @@ class Tower:
                 f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes (B, 3, {side}, {side})"
             )
         wanted = tuple(dict.fromkeys(parts))
-        layers = sorted(self._layer(part) for part in wanted if part != CLS)
+        for part in wanted:
+            self.spec.shape(part)
         # Picture by picture on a CPU: attention would multiply a batch token by token, which is slower, and so no
         # picture's features depend on the others, not even in the last bit.
         several = pictures.chunk(len(pictures)) if self.device.type == "cpu" else (pictures,)
@@ -92,7 +95,7 @@ class Tower:
             plain_attention(),
             torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32),
         ):
-            found = [self._forward(some, layers, image_feature=CLS in wanted) for some in several]
+            found = [self._forward(some.to(self.device, torch.float32, non_blocking=True), wanted) for some in several]
         return {part: torch.cat([each[part] for each in found]).to(torch.float32) for part in wanted}
 
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
@@ -140,27 +143,69 @@ class Tower:
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """Token embeddings (N, L, W) of token ids (N, L), without positions: where learned prompts are put in."""
-        embedded: Tensor = self._text.token_embedding(tokens)
+        embedded: Tensor = self._text.token_embedding(tokens.to(self.device))
         return embedded
 
-    def encode_embedded(self, embedded: Tensor, ends: Tensor) -> Tensor:
+    @property
+    def text_depth(self) -> int:
+        """How many layers the text tower has."""
+        return len(self._text.transformer.resblocks)
+
+    def encode_embedded(
+        self,
+        embedded: Tensor,
+        ends: Tensor,
+        *,
+        deep: Mapping[int, Tensor] | None = None,
+        placing: Literal["insert", "replace"] = "insert",
+    ) -> Tensor:
         """Raw text features (N, D) of token embeddings (N, L, W), read at the positions `ends` (N,).
 
-        Gradients pass, for prompt learners.
+        `deep[n]` are tokens (T, W) that stand behind the start of text while text layer n (1-based) reads; what it
+        makes of them goes on to the next layer, unless that has tokens of its own. `insert` puts them in between, so
+        that every other token keeps its position; `replace` lets them take the place of the first T tokens behind the
+        start, which must not reach `ends`. Gradients pass, for prompt learners.
         """
-        text, length = self._text, embedded.shape[1]
-        hidden = embedded + text.positional_embedding[:length]
-        hidden = text.transformer(hidden, attn_mask=text.attn_mask[:length, :length])
+        text = self._text
+        hidden = embedded + text.positional_embedding[: embedded.shape[1]]
+        with plain_attention():
+            hidden, shift = self._read_text(hidden, deep or {}, insert=placing == "insert")
         hidden = text.ln_final(hidden)  # (N, L, W)
-        pooled: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), ends]  # (N, W)
+        pooled: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), ends + shift]  # (N, W)
         project = text.text_projection
         joint: Tensor = project(pooled) if isinstance(project, nn.Linear) else pooled @ project  # (N, D)
         return joint
 
-    def _forward(self, pictures: Tensor, layers: Sequence[int], *, image_feature: bool) -> dict[Part, Tensor]:
+    def _read_text(self, hidden: Tensor, deep: Mapping[int, Tensor], *, insert: bool) -> tuple[Tensor, int]:
+        """The text layers over tokens (N, L, W), with tokens of their own; how far the others were shifted."""
+        transformer, shift = self._text.transformer, 0
+        for layer, block in enumerate(transformer.resblocks, start=1):
+            if layer in deep:
+                own = deep[layer].expand(len(hidden), -1, -1)  # (N, T, W)
+                behind = 1 + (shift if insert else own.shape[1])
+                hidden = torch.cat([hidden[:, :1], own, hidden[:, behind:]], dim=1)
+                shift = own.shape[1] if insert else 0
+            rows = hidden if transformer.batch_first else hidden.transpose(0, 1)
+            rows = block(rows, attn_mask=self._causal_mask(hidden))
+            hidden = rows if transformer.batch_first else rows.transpose(0, 1)
+        return hidden, shift
+
+    def _causal_mask(self, hidden: Tensor) -> Tensor:
+        """A token sees itself and those before it; inserted tokens can make more than the text tower's context."""
+        length, mask = hidden.shape[1], self._text.attn_mask
+        if length <= len(mask):
+            found: Tensor = mask[:length, :length]
+            return found
+        return torch.full((length, length), float("-inf"), device=hidden.device).triu(1)
+
+    def _forward(self, pictures: Tensor, wanted: Sequence[Part]) -> dict[Part, Tensor]:
         visual: Any = self.model.visual
+        layers = sorted(part.index for part in wanted if part.kind == "patch")
+        image_feature = CLS in wanted
+        if len(layers) + image_feature < len(wanted):
+            return encode_paths(visual, pictures, wanted)
         found = visual.forward_intermediates(
-            pictures.to(self.device, torch.float32, non_blocking=True),
+            pictures,
             indices=[layer - 1 for layer in layers] or 1,
             stop_early=not image_feature,
             intermediates_only=not image_feature,
@@ -168,13 +213,6 @@ class Tower:
         )
         parts = {patch(layer): tap for layer, tap in zip(layers, found["image_intermediates"], strict=bool(layers))}
         return {**parts, CLS: found["image_features"]} if image_feature else parts
-
-    def _layer(self, part: Part) -> int:
-        if part.kind != "patch" or not 1 <= part.index <= self.spec.depth:
-            raise NotApplicable(
-                f"{self.spec.name} has no part {part}: it gives cls and patch/1 to patch/{self.spec.depth}"
-            )
-        return part.index
 
     def _token_ids(self, phrase: str) -> list[int]:
         tokenizer = self._tokenizer

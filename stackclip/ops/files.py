@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -10,7 +11,10 @@ from typing import Any
 
 from blake3 import blake3
 
-__all__ = ["canonical_json", "content_hash", "file_hash", "sync_folder", "write_atomically"]
+__all__ = ["WRITE_PROTECTED", "canonical_json", "content_hash", "file_hash", "sync_folder", "write_atomically"]
+
+WRITE_PROTECTED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""Why nothing can be written to a folder with which nothing is wrong."""
 
 
 def canonical_json(facts: Mapping[str, Any]) -> bytes:

@@ -6,10 +6,15 @@ released code of APRIL-GAN weighs both classes alike. The code is followed: see 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-__all__ = ["FOCAL_GAMMA", "dice_loss", "focal_loss"]
+from stackclip.ops.portions import portions
+
+__all__ = ["FOCAL_GAMMA", "dice_loss", "focal_loss", "segmentation_loss"]
 
 FOCAL_GAMMA = 2.0  # APRIL-GAN; FuzzyCLIP below equation 8
 FOCAL_SMOOTH = 1e-5  # label smoothing, and the guard of the logarithm, of the released code
@@ -33,3 +38,57 @@ def dice_loss(probability: Tensor, mask: Tensor) -> Tensor:
     shared = (probability * mask).sum(1)
     coefficient = (2 * shared + DICE_SMOOTH) / (probability.sum(1) + mask.sum(1) + DICE_SMOOTH)
     return 1 - coefficient.mean()
+
+
+def segmentation_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Focal plus dice loss of a two-class map, in a few passes over the pixels: (B, H, W) both.
+
+    It is `focal_loss(logits, mask) + dice_loss(sigmoid(logits), mask)` with the gradient of both made on the way.
+    """
+    loss: Tensor = _FocalDice.apply(logits, mask, torch.is_grad_enabled())
+    return loss
+
+
+class _FocalDice(torch.autograd.Function):
+    """The two losses with their gradient by hand, which is made at once: a pixel's numbers are then still at hand.
+
+    With the logit l, s the smoothing, y = 1 where the mask is set and -1 elsewhere, and p = sigmoid(y l), w = 1 - p:
+    focal: r = p + 2 s w = 1 - k w for k = 1 - 2 s, and f = -(k w)^2 log r, so df/dl = y p k^2 w^2 (2 log r - k w / r).
+    dice: q = sigmoid(l) is p or w, D = 1 - n / d for n = 2 sum(q m) + 1, d = sum(q) + sum(m) + 1, so dD/dl =
+    p w (n / d - 2 m) / d. Both p and w are sigmoids: a difference from 1 would lose the digits that count.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, mask: Tensor, keep: bool) -> Tensor:
+        """`keep` says whether a backward will follow."""
+        gradient = torch.empty_like(logits) if keep else None
+        focal, dice = [], []
+        span = 1 - 2 * FOCAL_SMOOTH  # k
+        for some in portions(logits, logits[:1].numel()):
+            inside = mask[some].flatten(1) > 0
+            marked = inside.to(logits)  # m
+            sign = 2 * marked - 1  # y
+            signed = sign * logits[some].flatten(1)
+            right, wrong = signed.sigmoid(), signed.neg_().sigmoid_()  # p, w
+            smooth = torch.add(right, wrong, alpha=2 * FOCAL_SMOOTH)  # r
+            square = wrong.square()
+            cost = smooth.log().mul_(square)  # w^2 log r
+            focal.append(cost.sum(1))
+            probability = torch.where(inside, right, wrong)  # q
+            twice = 2 * (probability * marked).sum(1, keepdim=True) + DICE_SMOOTH
+            total = probability.sum(1, keepdim=True) + marked.sum(1, keepdim=True) + DICE_SMOOTH
+            dice.append(1 - twice / total)
+            if gradient is not None:
+                cost.mul_(2).sub_(square.mul_(wrong).div_(smooth), alpha=span)
+                cost.mul_(sign).mul_(span**2 / logits.numel())
+                share = marked.mul_(-2).add_(twice / total).mul_(1 / (total * len(logits)))
+                gradient[some] = share.mul_(wrong).add_(cost).mul_(right).view_as(logits[some])
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return -(span**2) * torch.cat(focal).sum() / logits.numel() + torch.cat(dice).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (of_logits,) = ctx.saved_tensors
+        return of_logits * gradient, None, None

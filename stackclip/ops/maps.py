@@ -1,17 +1,31 @@
-"""From patch tokens to pixels: cosine logits, and the bilinear upsampling that every head shares."""
+"""From patch tokens to pixels: cosine logits of tokens as they are or projected, and the upsampling of all heads."""
 
 from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from stackclip.ops.portions import portions
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["LOGIT_SCALE", "anomaly_logits", "interpolation_matrix", "unit", "upsample"]
+__all__ = [
+    "LOGIT_SCALE",
+    "anomaly_logits",
+    "gaussian_matrix",
+    "interpolation_matrix",
+    "projected_logits",
+    "smooth",
+    "unit",
+    "upsample",
+]
 
 LOGIT_SCALE = 100.0  # CLIP's learned temperature, fixed by APRIL-GAN and all that follow it
 
@@ -33,15 +47,94 @@ def anomaly_logits(tokens: Tensor, anchors: Tensor, side: int, *, scale: float =
     return upsample(logits.reshape(-1, grid, grid), side)
 
 
-def upsample(maps: Tensor, side: int) -> Tensor:
-    """Bilinear, corners aligned: (..., g, g) -> (..., side, side), as two small matrix products."""
-    matrix = interpolation_matrix(maps.shape[-1], side).to(maps)
+def projected_logits(
+    tokens: Tensor, anchors: Tensor, *, weight: Tensor, bias: Tensor, scale: float = LOGIT_SCALE
+) -> Tensor:
+    """Logits of ANOMALOUS against NORMAL of each patch under K stacks: tokens (B, P, C) -> (B, K, g, g), P = g * g.
+
+    `weight` (D, C) and `bias` (D,) are those of a linear layer into the joint space, `anchors` (B, K, 2, D) its unit
+    text features. Upsampled, these are the `anomaly_logits` of the projected tokens; here those are never copied.
+    """
+    directions = anchors[:, :, ANOMALOUS] - anchors[:, :, NORMAL]  # (B, K, D)
+    cosines: Tensor = _ProjectedCosines.apply(tokens, weight, bias, directions, torch.is_grad_enabled())
+    grid = math.isqrt(tokens.shape[1])
+    return scale * cosines.reshape(*cosines.shape[:2], grid, grid)
+
+
+class _ProjectedCosines(torch.autograd.Function):
+    """The dot of directions d (B, K, D) with unit projected tokens z / |z|, z = W x + b: (B, K, P).
+
+    The gradient by hand: with the cosine s = d . z / |z|, ds/dz = (d - s z / |z|) / |z|. So for gradients g_k of the
+    s_k, grad z = sum_k (g_k / |z|) d_k - (sum_k g_k s_k / |z|^2) z: z scaled, and a product of rank K. Then grad W =
+    (grad z)^T x, grad x = (grad z) W, grad d = g^T (z / |z|). Two large matrix products, and no unit copy of z.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor, directions: Tensor, keep: bool) -> Tensor:
+        """`keep` says whether a backward will follow: z is then kept, all else is made again."""
+        kept, lengths, cosines = [], [], []
+        for some in portions(tokens, tokens.shape[1] * len(weight)):
+            z = F.linear(tokens[some], weight, bias)  # (b, P, D)
+            length = torch.linalg.vector_norm(z, dim=-1).clamp_(min=1e-12)[:, None]  # (b, 1, P), as F.normalize
+            cosines.append((directions[some] @ z.mT).div_(length))  # (b, K, P)
+            if keep:
+                kept.append(z)
+                lengths.append(length)
+        result = torch.cat(cosines)
+        if keep:
+            ctx.save_for_backward(tokens, weight, directions, result, torch.cat(lengths), *kept)
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        tokens, weight, directions, cosines, lengths, *kept = ctx.saved_tensors
+        of_token, of_weight, of_bias, of_direction, _ = ctx.needs_input_grad
+        along = gradient / lengths  # (B, K, P), what each direction counts
+        back = -(along * cosines).sum(1).div_(lengths[:, 0])[..., None]  # (B, P, 1), what z counts
+        grad_tokens = torch.empty_like(tokens) if of_token else None
+        grad_weight = torch.zeros_like(weight) if of_weight else None
+        grad_bias = weight.new_zeros(len(weight)) if of_bias else None
+        grad_directions = torch.empty_like(directions) if of_direction else None
+        for some, z in zip(portions(tokens, tokens.shape[1] * len(weight)), kept, strict=True):
+            if grad_directions is not None:
+                grad_directions[some] = along[some] @ z
+            grad_z = torch.baddbmm(z * back[some], along[some].mT, directions[some]).flatten(0, 1)  # (bP, D)
+            if grad_weight is not None:
+                grad_weight.addmm_(grad_z.mT, tokens[some].flatten(0, 1))
+            if grad_bias is not None:
+                grad_bias += grad_z.sum(0)
+            if grad_tokens is not None:
+                grad_tokens[some] = (grad_z @ weight).view_as(tokens[some])
+        return grad_tokens, grad_weight, grad_bias, grad_directions, None
+
+
+def upsample(maps: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
+    """Bilinear: (..., g, g) -> (..., side, side), as two small matrix products."""
+    matrix = interpolation_matrix(maps.shape[-1], side, align_corners).to(maps)
+    return matrix @ maps @ matrix.mT
+
+
+def smooth(maps: Tensor, sigma: float) -> Tensor:
+    """Gaussian of `sigma` pixels over square maps (..., H, H), reflected at the borders, as scipy's `gaussian_filter`.
+
+    No smoothing for sigma 0.
+    """
+    if not sigma:
+        return maps
+    matrix = gaussian_matrix(maps.shape[-1], sigma).to(maps)
     return matrix @ maps @ matrix.mT
 
 
 @lru_cache(maxsize=32)
-def interpolation_matrix(grid: int, side: int) -> Tensor:
-    """Rows of weights (side, grid) that interpolate `grid` points at `side` places, corners aligned."""
+def interpolation_matrix(grid: int, side: int, align_corners: bool = True) -> Tensor:
+    """Rows of weights (side, grid) that interpolate `grid` points at `side` places."""
     points = torch.eye(grid, dtype=torch.float64)[None]
-    weights = F.interpolate(points, size=side, mode="linear", align_corners=True)[0]  # (grid, side)
+    weights = F.interpolate(points, size=side, mode="linear", align_corners=align_corners)[0]  # (grid, side)
     return weights.T.contiguous()
+
+
+@lru_cache(maxsize=32)
+def gaussian_matrix(side: int, sigma: float) -> Tensor:
+    """Rows of weights (side, side) that smooth `side` points; the kernel ends at four sigma, as scipy's does."""
+    return torch.from_numpy(gaussian_filter1d(np.eye(side), sigma, axis=0))

@@ -135,7 +135,7 @@ def test_parts_have_the_shapes_that_the_spec_says_and_carry_no_gradient(tower: T
 
 @pytest.mark.parametrize("part", [MASK, patch(0), patch(9), Part("vv", 4)])
 def test_a_part_that_the_tower_lacks_is_named_with_those_it_has(tower: Tower, pictures: Tensor, part: Part) -> None:
-    with pytest.raises(NotApplicable, match=f"has no part {part}: it gives cls and patch/1 to patch/8"):
+    with pytest.raises(NotApplicable, match=f"has no part {part}: it gives cls, patch/1 to patch/8, "):
         tower.encode(pictures[:1], [part])
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.ops.losses import FOCAL_GAMMA, FOCAL_SMOOTH, dice_loss, focal_loss
+from stackclip.ops import portions
+from stackclip.ops.losses import FOCAL_GAMMA, FOCAL_SMOOTH, dice_loss, focal_loss, segmentation_loss
 from stackclip.types import ANOMALOUS, NORMAL
 
 
@@ -95,3 +96,59 @@ def test_a_map_nearer_to_the_mask_costs_less():
         logits = size * (2 * mask - 1)
         costs.append(float(focal_loss(logits, mask) + dice_loss(torch.sigmoid(logits), mask)))
     assert costs == sorted(costs, reverse=True)
+
+
+def a_map(*, size: float, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """Logits (4, 9, 9) of that size with gradients, and masks of which one is empty."""
+    draws = torch.Generator().manual_seed(3)
+    mask = (torch.rand(4, 9, 9, generator=draws) < 0.2).to(torch.uint8)
+    mask[2] = 0
+    logits = size * torch.randn(4, 9, 9, dtype=torch.float64, generator=draws)
+    return logits.to(dtype).requires_grad_(), mask
+
+
+@pytest.mark.parametrize("portion", [1, 200, portions.PORTION])
+@pytest.mark.parametrize("size", [0.1, 3.0, 30.0])
+def test_the_fused_loss_and_its_gradient_are_those_of_its_two_terms(
+    portion: int, size: float, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(portions, "PORTION", portion)
+    logits, mask = a_map(size=size)
+    wanted = focal_loss(logits, mask) + dice_loss(torch.sigmoid(logits), mask)
+    (gradient,) = torch.autograd.grad(wanted, logits)
+    found = segmentation_loss(logits, mask)
+    torch.testing.assert_close(found, wanted, atol=0, rtol=1e-12)
+    (3 * found).backward()
+    torch.testing.assert_close(logits.grad, 3 * gradient, atol=1e-14, rtol=1e-9)
+
+
+def test_the_fused_loss_has_the_gradient_of_its_formula():
+    logits, mask = a_map(size=3.0)
+    assert torch.autograd.gradcheck(lambda x: segmentation_loss(x, mask), logits)
+
+
+@pytest.mark.parametrize("size", [0.1, 3.0, 30.0])
+def test_the_fused_loss_in_float32_is_within_a_millionth_of_float64(size: float):
+    single, mask = a_map(size=size, dtype=torch.float32)
+    exact = single.detach().double().requires_grad_()
+    losses = [segmentation_loss(logits, mask) for logits in (single, exact)]
+    for loss in losses:
+        loss.backward()
+    assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-6)
+    assert float((single.grad.double() - exact.grad).norm() / exact.grad.norm()) < 1e-6
+
+
+@pytest.mark.parametrize("size", [1e3, 1e30])
+def test_the_fused_gradient_stays_finite_however_certain_the_map_is(size: float):
+    logits, mask = a_map(size=size, dtype=torch.float32)
+    loss = segmentation_loss(logits, mask)
+    loss.backward()
+    assert loss.isfinite()
+    assert logits.grad.isfinite().all()
+
+
+def test_without_a_backward_the_fused_loss_is_the_same():
+    logits, mask = a_map(size=3.0)
+    with torch.no_grad():
+        assert torch.equal(segmentation_loss(logits, mask), segmentation_loss(logits.detach(), mask))
+    assert float(segmentation_loss(logits, mask).detach()) == float(segmentation_loss(logits.detach(), mask))

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from stackclip.ops.maps import anomaly_logits, interpolation_matrix, unit, upsample
+from stackclip.ops import portions
+from stackclip.ops.maps import anomaly_logits, interpolation_matrix, projected_logits, unit, upsample
 from stackclip.types import ANOMALOUS, NORMAL
 
 
@@ -16,8 +18,8 @@ from stackclip.types import ANOMALOUS, NORMAL
 @given(grid=st.integers(1, 40), side=st.integers(1, 130), seed=st.integers(0, 99))
 def test_upsampling_is_bilinear_with_aligned_corners(grid: int, side: int, seed: int):
     maps = torch.randn(2, 3, grid, grid, generator=torch.Generator().manual_seed(seed))
-    oracle = F.interpolate(maps, size=(side, side), mode="bilinear", align_corners=True)
-    torch.testing.assert_close(upsample(maps, side), oracle, atol=2e-5, rtol=0)
+    oracle = F.interpolate(maps.double(), size=(side, side), mode="bilinear", align_corners=True)
+    torch.testing.assert_close(upsample(maps, side), oracle.float(), atol=5e-6, rtol=0)
 
 
 def test_the_corners_of_a_map_stay_what_they_were():
@@ -59,3 +61,83 @@ def test_unit_vectors_have_length_one_and_a_zero_vector_stays_finite():
 def test_gradients_pass_through_the_upsampling():
     maps = torch.randn(2, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2), requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: upsample(x, 9), maps)
+
+
+def projection(*, dtype: torch.dtype = torch.float64, stacks: int = 2, seed: int = 0) -> dict[str, Tensor]:
+    """Tokens (3, 9, 5), a linear layer 5 -> 4 and unit anchors (3, K, 2, 4), all with gradients."""
+    draws = torch.Generator().manual_seed(seed)
+    inputs = {
+        "tokens": torch.randn(3, 9, 5, dtype=dtype, generator=draws),
+        "anchors": unit(torch.randn(3, stacks, 2, 4, dtype=dtype, generator=draws)),
+        "weight": torch.randn(4, 5, dtype=dtype, generator=draws),
+        "bias": torch.randn(4, dtype=dtype, generator=draws),
+    }
+    return {name: tensor.requires_grad_() for name, tensor in inputs.items()}
+
+
+def by_autograd(tokens: Tensor, anchors: Tensor, *, weight: Tensor, bias: Tensor) -> Tensor:
+    """Project, normalise, multiply: what `projected_logits` gives, (B, K, g, g)."""
+    projected = F.linear(tokens, weight, bias)
+    stacks = [anomaly_logits(projected, anchors[:, k], 3) for k in range(anchors.shape[1])]
+    return torch.stack(stacks, 1)
+
+
+@pytest.mark.parametrize("portion", [1, 80, portions.PORTION])
+def test_projected_logits_and_all_their_gradients_are_those_of_the_plain_formula(
+    portion: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(portions, "PORTION", portion)
+    ours, plain = projection(), projection()
+    found, wanted = projected_logits(**ours), by_autograd(**plain)
+    torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
+    pull = torch.randn(found.shape, dtype=found.dtype, generator=torch.Generator().manual_seed(1))
+    for logits in (found, wanted):
+        logits.backward(pull)
+    for name, tensor in ours.items():
+        torch.testing.assert_close(tensor.grad, plain[name].grad, atol=1e-12, rtol=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda t, a, w, b: projected_logits(t, a, weight=w, bias=b, scale=3.0), tuple(projection(stacks=1).values())
+    )
+
+
+def test_projected_logits_in_float32_are_within_a_millionth_of_float64():
+    exact, single = projection(), projection(dtype=torch.float32)
+    with torch.no_grad():
+        for name, tensor in single.items():
+            tensor.copy_(exact[name])
+            exact[name].copy_(tensor)
+    for inputs in (exact, single):
+        projected_logits(**inputs).square().sum().backward()
+    found, wanted = projected_logits(**single), projected_logits(**exact)
+    assert float((found - wanted).detach().abs().max()) < 1e-6 * 100  # a logit is 100 times a cosine
+    for name, tensor in single.items():
+        error = (tensor.grad.double() - exact[name].grad).norm() / exact[name].grad.norm()
+        assert float(error) < 1e-6
+
+
+def test_a_backward_can_be_taken_twice():
+    inputs = projection()
+    logits = projected_logits(**inputs).sum()
+    logits.backward(retain_graph=True)
+    once = inputs["weight"].grad.clone()
+    logits.backward()
+    assert torch.equal(inputs["weight"].grad, 2 * once)
+
+
+def test_only_what_learns_gets_a_gradient():
+    inputs = projection()
+    inputs["tokens"].requires_grad_(False)
+    inputs["anchors"].requires_grad_(False)
+    projected_logits(**inputs).sum().backward()
+    assert {name for name, tensor in inputs.items() if tensor.grad is not None} == {"weight", "bias"}
+
+
+def test_a_token_that_is_projected_to_nothing_has_the_logit_zero_and_finite_gradients():
+    inputs = projection()
+    with torch.no_grad():
+        inputs["tokens"][0, 4] = 0
+        inputs["bias"].zero_()
+    logits = projected_logits(**inputs)
+    assert (logits[0, :, 1, 1] == 0).all()
+    logits.sum().backward()
+    assert all(tensor.grad.isfinite().all() for tensor in inputs.values())

@@ -1,0 +1,223 @@
+"""CLIP-AD: a staged dual path of v-v attention under feature surgery (SDP), with linear heads added (SDP+).
+
+CLIP Surgery, as CLIP-AD runs it for comparison, is one stage of the same: the last six blocks, one output.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from stackclip.data.published import family_of
+from stackclip.errors import NotApplicable
+from stackclip.heads import Projections
+from stackclip.methods.anchors import Select, TextAnchors
+from stackclip.methods.method import Task
+from stackclip.ops.maps import LOGIT_SCALE, smooth, unit, upsample
+from stackclip.ops.surgery import surgery
+from stackclip.prompts.published import ENSEMBLES, EnsembleName
+from stackclip.registry import methods, selectors
+from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
+
+__all__ = ["ClipSurgery", "Sdp", "SdpPlus"]
+
+ImageScore = Literal["text+map", "inductive", "text"]
+
+_SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own defaults, those for MVTec-AD
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Surgical:
+    """What the three methods have in common.
+
+    `select` turns each side of the ensemble into one vector (`auto`: the paper's DBSCAN, with its parameters for the
+    tested category's data set). `image_score` is the text probability plus the map's maximum, both min-maxed over the
+    tested category (transductive, as released); `inductive`, the same of a single picture without min-max; or `text`
+    alone. `sigma` is that of the Gaussian over maps, in pixels.
+    """
+
+    select: str = "auto"
+    ensemble: EnsembleName = "clip-ad"
+    class_names: str = "raw"
+    image_score: ImageScore = "text+map"
+    sigma: float | None = 8.0
+
+    def selector_of(self, category: str) -> Select:
+        """What makes a category's anchors (CLIP-AD, section 3.1 and the parameters of its supplement)."""
+        chosen: Select = selectors.create(
+            _SELECTORS.get(family_of((category,), ""), "dbscan") if self.select == "auto" else self.select
+        )
+        return chosen
+
+    def sigma_for(self, task: Task) -> float:
+        """The Gaussian over maps."""
+        return self.sigma or 0.0
+
+
+@methods.register("sdp")
+@dataclass(frozen=True, kw_only=True)
+class Sdp(_Surgical):
+    """CLIP-AD without training: v-v tokens of four stages under feature surgery, summed (equations 4 to 10).
+
+    `taps=released` takes the class tokens that the released code changes by mistake, for comparison with its numbers.
+    """
+
+    taps: Literal["clean", "released"] = "clean"
+
+    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+        """The v-v tokens and class tokens of the stages."""
+        return frozenset({*_stages(tower), *_class_tokens(tower, self.taps)})
+
+    def begin(self, task: Task) -> SurgeryDetector:
+        """Nothing is learned."""
+        return SurgeryDetector(
+            self, task, path=_stages(task.tower), cls=_class_tokens(task.tower, self.taps), factor=1.0
+        )
+
+
+@methods.register("sdp-plus")
+@dataclass(frozen=True, kw_only=True)
+class SdpPlus(Sdp):
+    """SDP with one trained linear layer a stage, whose maps are added to SDP's (CLIP-AD, section 3.3).
+
+    Adam, 1e-4, 5 epochs. `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as released.
+    `taps=released` is for heads that were trained with the released code.
+    """
+
+    epochs: int = 5
+    lr: float = 1e-4
+    sigma: float | None = None
+
+    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+        """SDP's parts and the taps of the plain path at the ends of the stages."""
+        return Sdp.needs(self, tower) | frozenset(_taps(tower, self.taps))
+
+    def sigma_for(self, task: Task) -> float:
+        """The paper's for the data sets, unless it is given."""
+        return (2.0 if "mvtec" in task.train_on else 8.0) if self.sigma is None else self.sigma
+
+    def begin(self, task: Task) -> SurgeryDetector:
+        """Make the linear layers."""
+        return SurgeryDetector(
+            self,
+            task,
+            path=_stages(task.tower),
+            cls=_class_tokens(task.tower, self.taps),
+            factor=1.0,
+            head=Projections(task.tower, 1, seed=task.seed, taps=_taps(task.tower, self.taps)).to(task.device),
+        )
+
+
+@methods.register("clip-surgery")
+@dataclass(frozen=True, kw_only=True)
+class ClipSurgery(_Surgical):
+    """CLIP Surgery for anomalies: v-v attention in the last six blocks, feature surgery on the last output alone."""
+
+    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+        """The v-v tokens of the last six blocks, and the class token."""
+        return frozenset({Part("vv-last6", tower.depth), CLS})
+
+    def begin(self, task: Task) -> SurgeryDetector:
+        """Nothing is learned."""
+        return SurgeryDetector(self, task, path=(Part("vv-last6", task.tower.depth),), cls=(CLS,), factor=2.0)
+
+
+class SurgeryDetector(nn.Module):
+    """Feature surgery at one or several places of the tower, and perhaps a head whose maps are added."""
+
+    def __init__(
+        self,
+        method: _Surgical,
+        task: Task,
+        *,
+        path: tuple[Part, ...],
+        cls: tuple[Part, ...],
+        factor: float,
+        head: Projections | None = None,
+    ) -> None:
+        super().__init__()
+        self.anchors = TextAnchors(task, ENSEMBLES[method.ensemble], method.selector_of, class_names=method.class_names)
+        self.path, self.cls, self.factor, self.head = path, cls, factor, head
+        self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
+        self.epochs = 0
+        if isinstance(method, SdpPlus) and head is not None:
+            self.epochs = method.epochs if task.epochs is None else task.epochs
+            self.optimiser = torch.optim.Adam(head.parameters(), lr=method.lr)
+        self.facts: dict[str, Any] = {
+            "class_names": task.class_names or method.class_names,
+            "epochs": self.epochs,
+            "selector": method.select,
+            "sigma": self.sigma,
+            "image_score": f"{self.image_score} (transductive)" if self.image_score == "text+map" else self.image_score,
+        }
+
+    def step(self, features: Features) -> Mapping[str, float]:
+        """One Adam step of the linear layers, on APRIL-GAN's losses."""
+        if self.head is None:
+            raise NotApplicable("it learns nothing")
+        loss = self.head.loss(features, self.anchors(features.categories), torch.zeros(len(features), dtype=torch.long))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.optimiser.step()
+        return {"loss": loss.item()}
+
+    def remember(self, category: str, features: Features) -> None:
+        """Refuse shots."""
+        raise NotApplicable("it is zero-shot and learns nothing from shots")
+
+    @torch.inference_mode()
+    def predict(self, features: Features) -> Prediction:
+        """Maps: the sum over the stages, upsampled, with the head's added, smoothed. Scores: the text probability."""
+        anchors = self.anchors(features.categories)  # (B, 2, D)
+        patches = torch.stack(
+            [
+                surgery(features[part], features[cls], anchors, factor=self.factor)
+                for part, cls in zip(self.path, self.cls, strict=True)
+            ]
+        ).sum(0)  # (B, P)
+        grid = math.isqrt(patches.shape[1])
+        maps = upsample(patches.unflatten(1, (grid, grid)), self.side, align_corners=False)
+        if self.head is not None:
+            maps = maps + self.head.maps(features, anchors[:, None], anchors.new_ones(len(features), 1))
+        maps = smooth(maps, self.sigma)
+        cls = unit(features[self.cls[-1]])
+        scores = torch.softmax(LOGIT_SCALE * torch.einsum("bd,bsd->bs", cls, anchors), dim=1)[:, ANOMALOUS]
+        if self.image_score == "inductive":
+            scores = scores + maps.amax((1, 2)) / len(self.path)
+        return Prediction(scores, maps)
+
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        """The sum of the min-maxed text probability and the min-maxed map maximum, where that is asked for."""
+        if self.image_score != "text+map" or peaks is None:
+            return scores
+        return _min_max(scores) + _min_max(peaks)
+
+
+def _min_max(values: Tensor) -> Tensor:
+    return (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
+
+
+def _ends(tower: TowerSpec) -> tuple[int, ...]:
+    """The last layer of each of the four stages."""
+    return tuple(tower.depth // 4 * stage for stage in (1, 2, 3, 4))
+
+
+def _stages(tower: TowerSpec) -> tuple[Part, ...]:
+    return tuple(Part("vv-stage", layer) for layer in _ends(tower))
+
+
+def _class_tokens(tower: TowerSpec, taps: str) -> tuple[Part, ...]:
+    """The class token behind each stage; the last is the tower's own."""
+    kind = "cls" if taps == "clean" else "cls-released"
+    return (*(Part(kind, layer) for layer in _ends(tower)[:-1]), CLS)
+
+
+def _taps(tower: TowerSpec, taps: str) -> tuple[Part, ...]:
+    kind = "patch" if taps == "clean" else "patch-released"
+    *first, last = _ends(tower)
+    return (*(Part(kind, layer) for layer in first), Part("patch", last))

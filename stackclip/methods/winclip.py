@@ -1,0 +1,129 @@
+"""WinCLIP: the class tokens of windows of patches, compared with text, and with the windows of normal pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from stackclip.errors import NotApplicable
+from stackclip.methods.anchors import Select, TextAnchors
+from stackclip.methods.method import Task
+from stackclip.ops.maps import unit, upsample
+from stackclip.ops.neighbours import engine_here, nearest_cosine
+from stackclip.ops.windows import harmonic_map
+from stackclip.prompts.published import ENSEMBLES, EnsembleName
+from stackclip.registry import methods, selectors
+from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
+
+__all__ = ["WinClip"]
+
+_WINDOWS = (Part("window", 2), Part("window", 3))
+_CROPS = Part("crop", 10)
+
+
+@methods.register("winclip")
+@dataclass(frozen=True, kw_only=True)
+class WinClip:
+    """WinCLIP (Jeong et al. 2023): windows of 2 x 2 and 3 x 3 patches, harmonic means over scales; without training.
+
+    With shots it is WinCLIP+: distances to the windows and last patches of the normal pictures are combined with the
+    text's map by their `mean`, as in the paper, or by their `sum`, as in Accurate-WinCLIP. `crops` takes the mean of
+    the text score and that of ten crops, as the paper says without details. `temperature` divides cosines.
+    """
+
+    temperature: float = 0.07
+    fusion: Literal["mean", "sum"] = "mean"
+    crops: bool = False
+    ensemble: EnsembleName = "winclip"
+    select: str = "mean"
+    class_names: str = "raw"
+
+    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+        """The windows, the class token and the last patches."""
+        return frozenset({*_WINDOWS, CLS, _last(tower), *([_CROPS] if self.crops else [])})
+
+    def begin(self, task: Task) -> WinClipDetector:
+        """Nothing is learned."""
+        return WinClipDetector(self, task)
+
+
+class WinClipDetector(nn.Module):
+    """WinCLIP at work: it remembers normal pictures and trains nothing."""
+
+    epochs = 0
+
+    def __init__(self, method: WinClip, task: Task) -> None:
+        super().__init__()
+        chosen: Select = selectors.create(method.select)
+        self.anchors = TextAnchors(
+            task, ENSEMBLES[method.ensemble], lambda category: chosen, class_names=method.class_names
+        )
+        self.method, self.tower, self.last = method, task.tower, _last(task.tower)
+        self.side, self.grid = task.tower.image_size, task.tower.grid
+        self._banks: dict[tuple[str, Part], Tensor] = {}
+        self.facts: dict[str, Any] = {
+            "class_names": task.class_names or method.class_names,
+            "epochs": 0,
+            "selector": method.select,
+            "image_score": "mean of the text score and the highest distance to the shots" if task.shots else "text",
+            **({"neighbours": engine_here()} if task.shots else {}),
+        }
+
+    def step(self, features: Features) -> Mapping[str, float]:
+        """Refuse to train."""
+        raise NotApplicable("it learns nothing")
+
+    def remember(self, category: str, features: Features) -> None:
+        """Keep the windows and the last patches of the shots."""
+        for part in (*_WINDOWS, self.last):
+            self._banks[category, part] = features[part].flatten(0, 1)
+
+    @torch.inference_mode()
+    def predict(self, features: Features) -> Prediction:
+        """Maps: the text's, and with shots the distances'. Scores: the text's, and with shots the highest distance."""
+        anchors = self.anchors(features.categories)  # (B, 2, D)
+        scores = self._chance(features[CLS][:, None], anchors)[:, 0]  # (B,)
+        scales = [
+            harmonic_map(self._chance(features[part], anchors), grid=self.grid, side=part.index) for part in _WINDOWS
+        ]
+        inverse = 1 / scores[:, None, None] + sum(1 / scale for scale in scales)
+        patches = (1 + len(scales)) / inverse  # (B, g, g)
+        if self.method.crops:
+            scores = (scores + self._chance(features[_CROPS], anchors).mean(1)) / 2
+        if self._banks:
+            distances = torch.stack(
+                [self._distances(category, features, row) for row, category in enumerate(features.categories)]
+            )  # (B, g, g)
+            scores = (scores + distances.amax((1, 2))) / 2
+            patches = (patches + distances) / (2 if self.method.fusion == "mean" else 1)
+        return Prediction(scores, upsample(patches, self.side, align_corners=False))
+
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        """Scores as they are."""
+        return scores
+
+    def _chance(self, tokens: Tensor, anchors: Tensor) -> Tensor:
+        """The softmax probability that tokens (B, n, D) are anomalous: (B, n)."""
+        logits = torch.einsum("bnd,bsd->bns", unit(tokens), anchors) / self.method.temperature
+        return torch.softmax(logits, dim=-1)[..., ANOMALOUS]
+
+    def _distances(self, category: str, features: Features, row: int) -> Tensor:
+        """How far a picture's patches are from the shots', between 0 and 1: the mean of both scales and patches."""
+        found = []
+        for part in (*_WINDOWS, self.last):
+            far = nearest_cosine(features[part][row], self._banks[category, part]) / 2
+            if part == self.last:
+                grid = math.isqrt(len(far))
+                found.append(far.reshape(grid, grid))
+            else:
+                found.append(harmonic_map(far[None], grid=self.grid, side=part.index)[0])
+        return torch.stack(found).mean(0)
+
+
+def _last(tower: TowerSpec) -> Part:
+    return Part("patch", tower.depth)

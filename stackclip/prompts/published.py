@@ -1,0 +1,50 @@
+"""The prompt ensembles of WinCLIP and CLIP-AD: their structure, with templates of our own (docs/decisions/0005)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from stackclip.prompts.ensemble import CPE, Ensemble
+
+__all__ = ["CLIP_AD", "ENSEMBLES", "WINCLIP", "EnsembleName"]
+
+EnsembleName = Literal["cpe", "winclip", "clip-ad"]
+
+_TEMPLATES = (
+    "a photo of a {}.",
+    "a photo of the {}.",
+    "a photo of one {}.",
+    "a close-up photo of a {}.",
+    "a close-up photo of the {}.",
+    "a cropped photo of a {}.",
+    "a cropped photo of the {}.",
+    "a bright photo of a {}.",
+    "a bright photo of the {}.",
+    "a dark photo of a {}.",
+    "a dark photo of the {}.",
+    "a blurry photo of a {}.",
+    "a blurry photo of the {}.",
+    "a sharp photo of a {}.",
+    "a sharp photo of the {}.",
+    "a low resolution photo of a {}.",
+    "a low resolution photo of the {}.",
+    "a jpeg picture of a {}.",
+    "a jpeg picture of the {}.",
+    "a photo of a {} for inspection.",
+    "a photo of the {} for inspection.",
+    "there is a {} in the picture.",
+)
+
+WINCLIP = Ensemble(normal=CPE.normal, anomalous=CPE.anomalous[:1] + CPE.anomalous[2:], templates=_TEMPLATES)
+"""7 normal and 4 anomalous states in 22 templates: 154 and 88 phrases (WinCLIP)."""
+
+_FLAWS = ("flaw", "defect", "damage", "scratch", "crack", "contamination")
+
+CLIP_AD = Ensemble(
+    normal=("flawless {}", "perfect {}", "unblemished {}", *(f"{{}} without {flaw}" for flaw in _FLAWS)),
+    anomalous=("damaged {}", "imperfect {}", "blemished {}", "broken {}", *(f"{{}} with {flaw}" for flaw in _FLAWS)),
+    templates=_TEMPLATES,
+)
+"""9 normal and 10 anomalous states, those of its figure 7, in 22 templates: 198 and 220 phrases (CLIP-AD)."""
+
+ENSEMBLES: dict[EnsembleName, Ensemble] = {"cpe": CPE, "winclip": WINCLIP, "clip-ad": CLIP_AD}

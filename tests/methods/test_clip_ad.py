@@ -1,0 +1,234 @@
+"""SDP, SDP+ and CLIP Surgery against outputs of their released code, from pictures to maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stackclip.clip import Tower, assemble_tower
+from stackclip.errors import NotApplicable
+from stackclip.methods import Task, resolve
+from stackclip.ops.maps import smooth, upsample
+from stackclip.ops.surgery import surgery
+from stackclip.prompts.published import CLIP_AD
+from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Sample
+
+CATEGORIES = ("zeroth", "first", "second")  # picture b is of the b-th category
+CASES = ("t12s_112", "t12m_112", "t12m_160")
+
+
+@dataclass(frozen=True)
+class Released:
+    """One case of the released code, our tower with its weights, and the pictures."""
+
+    stored: Any
+    tower: Tower
+    pictures: Tensor  # (3, 3, S, S)
+    anchors: Tensor  # (3, 2, D)
+    masks: Tensor  # (3, S, S)
+
+    def features(self, method: Any) -> Features:
+        """What the method needs of the pictures."""
+        samples = tuple(
+            Sample(f"{name}.png", "golden", name, "test", Path("x.png"), None, ANOMALOUS, "hole") for name in CATEGORIES
+        )
+        parts = self.tower.encode(self.pictures, method.needs(self.tower.spec) - {MASK})
+        return Features(samples, {**parts, MASK: self.masks})
+
+    def begin(self, method: Any) -> Any:
+        """The method at work, with the given anchors for text."""
+        encode: Any = Given(self.anchors)
+        return method.begin(
+            Task(
+                tower=self.tower.spec,
+                encode=encode,
+                categories=CATEGORIES,
+                train_on=("golden",),
+                seed=0,
+                device=torch.device("cpu"),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """A text tower that knows the given anchors and nothing else."""
+
+    anchors: Tensor
+    context_length: int = 77
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        return torch.stack([self._feature(phrase) for phrase in phrases])
+
+    def _feature(self, phrase: str) -> Tensor:
+        index, name = next((i, name) for i, name in enumerate(CATEGORIES) if name in phrase)
+        return self.anchors[index, NORMAL if phrase in CLIP_AD.phrases(name, NORMAL) else ANOMALOUS]
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        return torch.zeros(len(categories), self.anchors.shape[-1])
+
+    def count_tokens(self, phrase: str) -> int:
+        return 2 + len(phrase.split())
+
+
+def case(shared: Path, name: str) -> Released:
+    folder = shared / "reference" / "golden"
+    stored = np.load(folder / f"{name}.npz")
+    config = json.loads(str(stored["__config__"]))
+    arrays = np.load(folder / f"tower_{config['tower']}.npz")
+    tower = assemble_tower(
+        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
+        {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files if key != "__config__"},
+        name=config["tower"],
+        activation=config["activation"].replace("_", "-"),
+        image_size=config["image_size"],
+        device="cpu",
+    )
+    if "pos_embed_used" in stored:
+        with torch.no_grad():
+            tower.model.visual.positional_embedding.copy_(torch.from_numpy(stored["pos_embed_used"].astype(np.float32)))
+    inputs, side = np.load(folder / "inputs.npz"), config["image_size"]
+    return Released(
+        stored,
+        tower,
+        torch.from_numpy(inputs[f"images_{side}"].astype(np.float32)),
+        torch.from_numpy(inputs[f"anchors_{config['tower']}"].astype(np.float32)).mT.contiguous(),
+        torch.from_numpy(inputs[f"masks_{side}"])[:, 0].float(),
+    )
+
+
+@pytest.fixture(params=CASES)
+def released(request: pytest.FixtureRequest, shared: Path) -> Released:
+    return case(shared, f"clipad_{request.param}_gelu")
+
+
+def close(found: Tensor, stored: Any, *, atol: float = 1e-3) -> None:
+    """Agreement at every fourth pixel, where the stored maps are."""
+    np.testing.assert_allclose(found.detach()[..., ::4, ::4], stored, atol=atol)
+
+
+@pytest.mark.parametrize(("taps", "prefix"), [("clean", "clean"), ("released", "rel")])
+def test_sdp_is_the_released_one_with_its_taps_and_with_clean_ones(released: Released, taps: str, prefix: str) -> None:
+    for sigma, name in ((0, "raw"), (2, "sigma2"), (8, "sigma8")):
+        method = resolve(f"sdp[taps={taps},sigma={sigma},image_score=text]")
+        said = released.begin(method).predict(released.features(method))
+        close(said.maps, released.stored[f"{prefix}_sdp_map_{name}"])
+        np.testing.assert_allclose(said.scores, released.stored[f"{prefix}_text_prob"][:, ANOMALOUS], atol=1e-3)
+
+
+def test_the_released_test_loop_of_sdp_is_reproduced_to_the_image_score(released: Released) -> None:
+    method = resolve("sdp[taps=released]")
+    detector = released.begin(method)
+    said = detector.predict(released.features(method))
+    close(said.maps, released.stored["e2e_sdp_maps"])
+    np.testing.assert_allclose(said.maps[0], released.stored["e2e_sdp_maps_full0"], atol=1e-3)
+    peaks = said.maps.amax((1, 2))
+    np.testing.assert_allclose(peaks, released.stored["e2e_sdp_max"], atol=1e-3)
+    text, most = released.stored["e2e_sdp_text_prob"], released.stored["e2e_sdp_max"]
+    expected = (text - text.min()) / np.ptp(text) + (most - most.min()) / np.ptp(most)
+    np.testing.assert_allclose(detector.settle(said.scores, peaks), expected, atol=5e-3)
+
+
+def with_given_heads(released: Released, spec: str) -> tuple[Any, Features]:
+    method = resolve(spec)
+    detector = released.begin(method)
+    for name, parameter in detector.head.named_parameters():  # fc.<set>.<layer>.weight
+        _, _, layer, kind = name.split(".")
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(released.stored[f"head.fc.{layer}.{kind}"].astype(np.float32)))
+    return detector, released.features(method)
+
+
+@pytest.mark.parametrize(("taps", "prefix"), [("clean", "clean"), ("released", "rel")])
+def test_sdp_plus_adds_the_maps_of_its_linear_layers(released: Released, taps: str, prefix: str) -> None:
+    detector, features = with_given_heads(released, f"sdp-plus[taps={taps},sigma=8]")
+    close(detector.predict(features).maps, released.stored[f"{prefix}_sdp_plus_sigma8"])
+
+
+def test_sdp_plus_learns_by_the_released_loss_and_gradients(released: Released) -> None:
+    detector, features = with_given_heads(released, "sdp-plus[taps=released]")
+    before = [parameter.detach().clone() for parameter in detector.head.parameters()]
+    loss = detector.head.loss(features, released.anchors, torch.zeros(3, dtype=torch.long))
+    np.testing.assert_allclose(loss.item(), released.stored["rel_train_loss"], rtol=1e-4)
+    assert detector.step(features)["loss"] == pytest.approx(loss.item())
+    for (name, parameter), old in zip(detector.head.named_parameters(), before, strict=True):
+        _, _, layer, kind = name.split(".")
+        expected = released.stored[f"rel_grad.fc.{layer}.{kind}"]
+        np.testing.assert_allclose(parameter.grad, expected, atol=1e-3 * np.abs(expected).max())
+        assert float((parameter.detach() - old).abs().max()) == pytest.approx(1e-4, rel=0.05)  # Adam's first step is the rate
+
+
+def test_sigma_of_sdp_plus_follows_what_it_was_trained_on(released: Released) -> None:
+    for trained, sigma in ((("mvtec",), 2.0), (("visa",), 8.0)):
+        task = Task(
+            tower=released.tower.spec,
+            encode=Given(released.anchors),  # type: ignore[arg-type]
+            categories=CATEGORIES,
+            train_on=trained,
+            seed=0,
+            device=torch.device("cpu"),
+        )
+        assert resolve("sdp-plus").begin(task).facts["sigma"] == sigma
+
+
+@pytest.mark.parametrize("name", ["clip_surgery_t12s_112", "clip_surgery_t12m_160"])
+def test_clip_surgery_is_the_released_one_before_it_scales_each_picture(shared: Path, name: str) -> None:
+    found = case(shared, name)
+    last = "vv-last6"
+    method = resolve("clip-surgery[sigma=0]")
+    features = found.features(method)
+    tokens = next(features[part] for part in features.parts if part.kind == last)
+    cls = torch.from_numpy(found.stored["out_lnpost_proj"][:, 0].astype(np.float32))
+    for index in range(3):
+        sims = surgery(tokens[index : index + 1], cls[index : index + 1], found.anchors[:1], factor=2.0)
+        np.testing.assert_allclose(sims, found.stored[f"sim2_img{index}"][:, 1:, ANOMALOUS], atol=1e-4)
+    maps = found.begin(method).predict(features).maps
+    by_hand = [
+        surgery(tokens[b : b + 1], cls[b : b + 1], found.anchors[b : b + 1], factor=2.0).unflatten(
+            1, (found.tower.spec.grid,) * 2
+        )
+        for b in range(3)
+    ]
+    side = found.tower.spec.image_size
+    torch.testing.assert_close(maps, upsample(torch.cat(by_hand), side, align_corners=False), atol=1e-5, rtol=0)
+
+
+def test_maps_do_not_depend_on_the_batch(released: Released) -> None:
+    method = resolve("sdp[image_score=inductive]")
+    detector, features = released.begin(method), released.features(method)
+    together = detector.predict(features)
+    for index in range(3):
+        alone = detector.predict(
+            Features(
+                features.samples[index : index + 1],
+                {part: tensor[index : index + 1] for part, tensor in features.parts.items()},
+            )
+        )
+        torch.testing.assert_close(alone.maps[0], together.maps[index], atol=1e-6, rtol=0)
+        torch.testing.assert_close(alone.scores[0], together.scores[index], atol=1e-6, rtol=0)
+
+
+def test_shots_are_refused_and_training_without_a_head_too(released: Released) -> None:
+    method = resolve("sdp")
+    detector = released.begin(method)
+    with pytest.raises(NotApplicable, match="zero-shot"):
+        detector.remember("zeroth", released.features(method))
+    with pytest.raises(NotApplicable, match="learns nothing"):
+        detector.step(released.features(method))
+
+
+def test_smoothing_is_scipys() -> None:
+    from scipy.ndimage import gaussian_filter
+
+    maps = torch.randn(2, 21, 21, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for sigma in (0.7, 2.0, 8.0):
+        expected = np.stack([gaussian_filter(one, sigma) for one in maps.numpy()])
+        np.testing.assert_allclose(smooth(maps, sigma), expected, atol=1e-12)

@@ -1,0 +1,158 @@
+"""WinCLIP against outputs of Accurate-WinCLIP, from pictures to maps, and its parts by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from stackclip.clip import Tower, assemble_tower
+from stackclip.errors import NotApplicable
+from stackclip.methods import Task, resolve
+from stackclip.ops.windows import harmonic_map, window_patches
+from stackclip.prompts.published import WINCLIP
+from stackclip.types import ANOMALOUS, NORMAL, Features, Sample
+
+
+@dataclass(frozen=True)
+class Given:
+    """A text tower that knows two raw text features."""
+
+    sides: Tensor  # (2, D)
+    context_length: int = 77
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        normal = set(WINCLIP.phrases("thing", NORMAL))
+        return torch.stack([self.sides[NORMAL if phrase in normal else ANOMALOUS] for phrase in phrases])
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        return torch.zeros(len(categories), self.sides.shape[-1])
+
+    def count_tokens(self, phrase: str) -> int:
+        return 2 + len(phrase.split())
+
+
+@dataclass(frozen=True)
+class Released:
+    """One case of the released code, our tower with its weights, pictures and shots."""
+
+    stored: Any
+    tower: Tower
+    pictures: Tensor
+    shots: Tensor
+    encode: Given
+
+    def features(self, pictures: Tensor, method: Any) -> Features:
+        samples = tuple(
+            Sample(f"{index}.png", "golden", "thing", "test", Path("x.png"), None, ANOMALOUS, "hole")
+            for index in range(len(pictures))
+        )
+        return Features(samples, self.tower.encode(pictures, method.needs(self.tower.spec)))
+
+    def begin(self, method: Any, *, shots: int = 0) -> Any:
+        encode: Any = self.encode
+        return method.begin(
+            Task(
+                tower=self.tower.spec,
+                encode=encode,
+                categories=("other",),
+                train_on=("golden",),
+                seed=0,
+                device=torch.device("cpu"),
+                shots=shots,
+            )
+        )
+
+
+@pytest.fixture(params=["t12s_112", "t12m_112", "t12m_160"])
+def released(request: pytest.FixtureRequest, shared: Path) -> Released:
+    folder = shared / "reference" / "golden"
+    stored = np.load(folder / f"winclip_accurate_{request.param}.npz")
+    config = json.loads(str(stored["__config__"]))
+    arrays = np.load(folder / f"tower_{config['tower']}.npz")
+    tower = assemble_tower(
+        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
+        {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files if key != "__config__"},
+        name=config["tower"],
+        activation=config["activation"].replace("_", "-"),
+        image_size=config["image_size"],
+        device="cpu",
+    )
+    inputs, side = np.load(folder / "inputs.npz"), config["image_size"]
+    anchors = torch.from_numpy(inputs[f"anchors_{config['tower']}"].astype(np.float32))[0].mT  # (2, D)
+    return Released(
+        stored,
+        tower,
+        torch.from_numpy(inputs[f"images_{side}"].astype(np.float32)),
+        torch.from_numpy(inputs[f"shots_{side}"].astype(np.float32)),
+        Given(anchors * torch.tensor([[1.7], [0.6]])),
+    )
+
+
+def close(found: Tensor, stored: Any) -> None:
+    """Agreement at every fourth pixel, where the stored maps are."""
+    np.testing.assert_allclose(found[..., ::4, ::4], stored, atol=1e-3)
+
+
+def test_without_shots_maps_and_scores_are_the_released_ones(released: Released) -> None:
+    method = resolve("winclip")
+    said = released.begin(method).predict(released.features(released.pictures, method))
+    close(said.maps, released.stored["e2e_k0_maps"])
+    np.testing.assert_allclose(said.maps[0], released.stored["e2e_k0_maps_full0"], atol=1e-3)
+    np.testing.assert_allclose(said.scores, released.stored["e2e_k0_scores"], atol=1e-3)
+
+
+def test_with_shots_maps_and_scores_are_the_released_ones(released: Released) -> None:
+    method = resolve("winclip[fusion=sum]")
+    detector = released.begin(method, shots=2)
+    detector.remember("thing", released.features(released.shots, method))
+    said = detector.predict(released.features(released.pictures, method))
+    close(said.maps, released.stored["e2e_k2_maps"])
+    np.testing.assert_allclose(said.scores, released.stored["e2e_k2_scores"], atol=1e-3)
+    halved = released.begin(resolve("winclip"), shots=2)
+    halved.remember("thing", released.features(released.shots, method))
+    torch.testing.assert_close(halved.predict(released.features(released.pictures, method)).maps, said.maps / 2)
+
+
+def test_a_remembered_picture_is_at_no_distance_from_itself(released: Released) -> None:
+    method = resolve("winclip[fusion=sum]")
+    bare, knowing = released.begin(method), released.begin(method, shots=2)
+    features = released.features(released.shots, method)
+    knowing.remember("thing", features)
+    torch.testing.assert_close(knowing.predict(features).maps, bare.predict(features).maps, atol=1e-5, rtol=0)
+    torch.testing.assert_close(knowing.predict(features).scores, bare.predict(features).scores / 2, atol=1e-5, rtol=0)
+
+
+def test_crops_enter_the_picture_score_alone(released: Released) -> None:
+    method = resolve("winclip[crops=true]")
+    features = released.features(released.pictures, method)
+    said, bare = (released.begin(each).predict(features) for each in (method, resolve("winclip")))
+    assert torch.equal(said.maps, bare.maps)
+    assert not torch.allclose(said.scores, bare.scores, atol=1e-6)
+
+
+def test_it_does_not_train(released: Released) -> None:
+    method = resolve("winclip")
+    with pytest.raises(NotApplicable, match="learns nothing"):
+        released.begin(method).step(released.features(released.pictures, method))
+
+
+@pytest.mark.parametrize(("grid", "side"), [(4, 2), (5, 3), (3, 3), (2, 2)])
+def test_the_harmonic_mean_is_that_of_the_windows_that_hold_a_patch(grid: int, side: int) -> None:
+    draws = torch.Generator().manual_seed(0)
+    windows = window_patches(grid, side)
+    values = torch.rand(2, len(windows), generator=draws, dtype=torch.float64) + 0.01
+    values[1, 0] = 0
+    found = harmonic_map(values, grid=grid, side=side).flatten(1)
+    for picture in range(2):
+        for patch in range(grid * grid):
+            holding = [float(values[picture, w]) for w, held in enumerate(windows.tolist()) if patch in held]
+            expected = 0.0 if 0 in holding else len(holding) / sum(1 / value for value in holding)
+            assert float(found[picture, patch]) == pytest.approx(expected)
