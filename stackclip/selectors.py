@@ -74,7 +74,10 @@ class Pca:
 @selectors.register("kde")
 @dataclass(frozen=True, kw_only=True)
 class Kde:
-    """The mean of the features weighed by their density under a Gaussian kernel (CLIP-AD, equation 20)."""
+    """The mean of the features weighed by their density under a Gaussian kernel (CLIP-AD, equation 20).
+
+    `bandwidth` is the kernel's standard deviation, in distances of unit vectors.
+    """
 
     bandwidth: float = 0.3
 
@@ -93,7 +96,10 @@ class Kde:
 @selectors.register("mean-shift")
 @dataclass(frozen=True, kw_only=True)
 class MeanShift:
-    """The mean of the largest cluster that mean shift finds (CLIP-AD, equation 21)."""
+    """The mean of the largest cluster that mean shift finds (CLIP-AD, equation 21).
+
+    `bandwidth` is the radius that it looks around, in distances of unit vectors.
+    """
 
     bandwidth: float = 2.0
 
@@ -112,7 +118,8 @@ class MeanShift:
 class Dbscan:
     """The mean of the largest cluster that DBSCAN finds, of all features where all are noise (CLIP-AD, equation 22).
 
-    The defaults are CLIP-AD's for MVTec-AD; for VisA it takes eps 1.5 and 25 samples.
+    A feature with `min_samples` others within the distance `eps` is in a cluster. The defaults are CLIP-AD's for
+    MVTec-AD; for VisA it takes 1.5 and 25.
     """
 
     eps: float = 0.5

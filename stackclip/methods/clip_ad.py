@@ -33,13 +33,7 @@ _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own def
 
 @dataclass(frozen=True, kw_only=True)
 class _Surgical:
-    """What the three methods have in common.
-
-    `select` turns each side of the ensemble into one vector (`auto`: the paper's DBSCAN, with its parameters for the
-    tested category's data set). `image_score` is the text probability plus the map's maximum, both min-maxed over the
-    tested category (transductive, as released); `inductive`, the same of a single picture without min-max; or `text`
-    alone. `sigma` is that of the Gaussian over maps, in pixels.
-    """
+    """What the three methods have in common: text anchors, picture scores, smoothing."""
 
     select: str = "auto"
     ensemble: EnsembleName = "clip-ad"
@@ -65,6 +59,11 @@ class Sdp(_Surgical):
     """CLIP-AD without training: v-v tokens of four stages under feature surgery, summed (equations 4 to 10).
 
     `taps=released` takes the class tokens that the released code changes by mistake, for comparison with its numbers.
+
+    `select`, `ensemble` and `class_names` make the text anchors; `select=auto` is the paper's DBSCAN, with its
+    parameters for the tested category's data set. `image_score` is the text probability plus the map's maximum, both
+    min-maxed over the tested category (`text+map`: transductive, as released), the same without min-max, of a single
+    picture (`inductive`), or `text` alone. `sigma` is that of the Gaussian over maps, in pixels.
     """
 
     taps: Literal["clean", "released"] = "clean"
@@ -85,8 +84,9 @@ class Sdp(_Surgical):
 class SdpPlus(Sdp):
     """SDP with one trained linear layer a stage, whose maps are added to SDP's (CLIP-AD, section 3.3).
 
-    Adam, 1e-4, 5 epochs. `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as released.
-    `taps=released` is for heads that were trained with the released code.
+    Adam for `epochs` at the rate `lr`. `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as
+    released; `taps=released` is for heads that were trained with the released code. `select`, `ensemble`,
+    `class_names` and `image_score` are SDP's.
     """
 
     epochs: int = 5
@@ -116,7 +116,10 @@ class SdpPlus(Sdp):
 @methods.register("clip-surgery")
 @dataclass(frozen=True, kw_only=True)
 class ClipSurgery(_Surgical):
-    """CLIP Surgery for anomalies: v-v attention in the last six blocks, feature surgery on the last output alone."""
+    """CLIP Surgery for anomalies: v-v attention in the last six blocks, feature surgery on the last output alone.
+
+    `select`, `ensemble`, `class_names`, `image_score` and `sigma` are SDP's, as CLIP-AD compares the two.
+    """
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """The v-v tokens of the last six blocks, and the class token."""

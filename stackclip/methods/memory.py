@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stackclip.ops.maps import unit, upsample
+from stackclip.ops.neighbours import nearest_cosine
 from stackclip.types import Features, Part, TowerSpec
 
 __all__ = ["PatchMemory"]
@@ -32,8 +33,7 @@ class PatchMemory:
         for row, category in enumerate(features.categories):
             distances = []
             for part in self.taps:
-                tokens = unit(features[part][row])  # (P, C)
-                nearest = 1 - (tokens @ self._banks[category, part].mT).amax(-1)
+                nearest = nearest_cosine(features[part][row], self._banks[category, part])  # (P,)
                 grid = math.isqrt(len(nearest))
                 distances.append(upsample(nearest.reshape(grid, grid), self.side))
             rows.append(torch.stack(distances).sum(0))

@@ -32,8 +32,9 @@ class WinClip:
     """WinCLIP (Jeong et al. 2023): windows of 2 x 2 and 3 x 3 patches, harmonic means over scales; without training.
 
     With shots it is WinCLIP+: distances to the windows and last patches of the normal pictures are combined with the
-    text's map by their `mean`, as in the paper, or by their `sum`, as in Accurate-WinCLIP. `crops` takes the mean of
-    the text score and that of ten crops, as the paper says without details. `temperature` divides cosines.
+    text's map by `fusion`, their mean as in the paper or their sum as in Accurate-WinCLIP. `crops` takes the mean of
+    the text score and that of ten crops, as the paper says without details. `temperature` divides cosines. `select`,
+    `ensemble` and `class_names` make the text anchors.
     """
 
     temperature: float = 0.07
