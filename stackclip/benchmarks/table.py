@@ -5,21 +5,24 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.benchmarks.published import Lookup, Reference
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.types import Row
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-__all__ = ["METRICS", "WRITERS", "Cell", "Line", "Summary", "notes", "rich_tables", "summarise"]
+__all__ = ["METRICS", "WRITERS", "Cell", "Line", "Summary", "notes", "printed_table", "rich_tables", "summarise"]
 
 METRICS = (*IMAGE_METRICS, *PIXEL_METRICS)
+NAMED_METHODS = 3  # that a note names, where it holds for more
+NAMED = 12  # pictures left out that a note names; rows name all
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,15 @@ class Cell:
     counted: int = 0
     of: int = 0
     why: str = ""
+    signed: bool = False
 
     @property
     def text(self) -> str:
         """The number times 100 with one decimal, `±` the spread over several seeds, `(k of n)` where some lack."""
         if self.value is None:
             return "n/a"
+        if self.signed:
+            return f"{100 * self.value:+.1f}"
         spread = "" if self.spread is None else f" ±{100 * self.spread:.1f}"
         partial = "" if self.counted == self.of else f" ({self.counted} of {self.of})"
         return f"{100 * self.value:.1f}{spread}{partial}"
@@ -47,12 +53,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of a table: a method on a category, or on the mean over categories."""
+    """One line of a table: a method on a category, or on the mean over categories.
+
+    `beside` is one that was not measured: what a paper prints of the method above, or the difference to that.
+    """
 
     method: str
     category: str
     cells: tuple[Cell, ...]
     error: str = ""
+    beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Summary:
         """What was trained on what, in words."""
         count = len(self.categories)
         parts = [
-            f"trained on {self.train_on}, tested on {self.test_on}",
+            f"{f'trained on {self.train_on}' if self.train_on else 'not trained'}, tested on {self.test_on}",
             f"mean over {count} categor{'y' if count == 1 else 'ies'}",
             f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}",
         ]
@@ -85,7 +95,7 @@ class Summary:
 
     def ranks(self, column: int, category: str) -> dict[str, int]:
         """Method -> 1 for the best and 2 for the second best value of a column among the lines of a category."""
-        lines = [line for line in self.lines if line.category == category and line.cells]
+        lines = [line for line in self.lines if line.category == category and line.cells and not line.beside]
         most = max((line.cells[column].counted for line in lines), default=0)  # a mean of fewer is no match for these
         lines = [line for line in lines if line.cells[column].counted == most]
         shown = {
@@ -98,21 +108,57 @@ class Summary:
 MEAN = "mean"
 
 
-def summarise(rows: Iterable[Row], *, per_category: bool = False) -> list[Summary]:
+def summarise(
+    rows: Iterable[Row],
+    *,
+    per_category: bool = False,
+    metrics: Sequence[str] = (),
+    published: Lookup | None = None,
+) -> list[Summary]:
     """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
 
     Rows of different towers, epochs, class names or batch sizes that were asked for never stand in one table.
     A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
+    `metrics` are the only ones shown, if given. Below a method stands what `published` has of it, and the difference.
     """
     groups: dict[tuple[tuple[str, ...], str, int], dict[str, list[Row]]] = {}
     for row in rows:
         alike = groups.setdefault((row.train_on, row.test_on, row.shots), {})
         alike.setdefault(str(row.facts.get("protocol", "")), []).append(row)
-    return [
-        _summary(group, per_category, _protocol(group[0]) if len(alike) > 1 else "")
-        for alike in groups.values()
-        for group in alike.values()
-    ]
+    tables = []
+    for alike in groups.values():
+        for group in alike.values():
+            table = _summary(group, per_category, _protocol(group[0]) if len(alike) > 1 else "", metrics)
+            tables.append(_with_published(table, published, group) if published else table)
+    return tables
+
+
+def _with_published(summary: Summary, published: Lookup, rows: Sequence[Row]) -> Summary:
+    """The table with what is printed of each of its lines below it, and the difference."""
+    measured = {row.method: row for row in rows}
+    lines = []
+    for line in summary.lines:
+        lines.append(line)
+        category = "" if line.category == MEAN else line.category
+        for reference in published.find(measured[line.method], category=category):
+            lines += _beside(line, reference, summary.metrics)
+    return replace(summary, lines=tuple(lines))
+
+
+def _beside(line: Line, reference: Reference, metrics: Sequence[str]) -> Iterator[Line]:
+    """What is printed of a line, and the difference of the two numbers as they are shown."""
+    printed = [Cell(reference.values.get(name), counted=1, of=1) for name in metrics]
+    if any(cell.value is not None for cell in printed):
+        yield Line(f"  {reference.label}", line.category, tuple(printed), beside=True)
+        difference = [_difference(own.value, other.value) for own, other in zip(line.cells, printed, strict=True)]
+        yield Line("  difference", line.category, tuple(difference), beside=True)
+
+
+def _difference(measured: float | None, printed: float | None) -> Cell:
+    if measured is None or printed is None:
+        return Cell(None)
+    points = round(round(100 * measured, 1) - round(100 * printed, 1), 1)
+    return Cell((points or 0.0) / 100, counted=1, of=1, signed=True)
 
 
 def _protocol(row: Row) -> str:
@@ -124,17 +170,18 @@ def _protocol(row: Row) -> str:
             f"{facts.get('tower', 'unknown tower')} at {facts.get('image_size', '?')} pixels",
             f"features {str(facts.get('features', '?'))[:8]}",
             f"batches of {facts.get('batch_size', '?')}",
+            *(["kept as int8"] if facts.get("feature_dtype") == "int8" else []),
             *([] if epochs is None else [f"{epochs} epochs"]),
             *([] if names is None else [f"{names} class names"]),
         ]
     )
 
 
-def _summary(rows: Sequence[Row], per_category: bool, protocol: str) -> Summary:
+def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str]) -> Summary:
     categories = tuple(dict.fromkeys(row.category for row in rows))
     seeds = tuple(dict.fromkeys(row.seed for row in rows))
     measured = {name for row in rows for name in (*row.metrics, *row.undefined)}
-    metrics = tuple(name for name in METRICS if name in measured or not measured)
+    metrics = tuple(name for name in shown or METRICS if name in measured or not measured)
     lines = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
@@ -161,27 +208,55 @@ def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int) -> Ce
     return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, counted, of)
 
 
-def notes(rows: Sequence[Row]) -> list[str]:
-    """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures."""
+def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:
+    """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures.
+
+    `metrics` are the only ones in the table, if given. What is the same of several methods is said once.
+    """
     said = dict.fromkeys(str(row.facts["note"]) for row in rows if row.facts.get("note"))
+    said |= dict.fromkeys(published.remarks(rows) if published else ())
+    curves: dict[tuple[int, str], dict[str, None]] = {}
     for row in rows:
         if row.facts.get("scores"):
-            said[f"{row.method}, seed {row.seed}: {_curve(row.facts['scores'], row.facts['stacks'])}"] = None
+            curve = _curve(row.facts["scores"], row.facts["stacks"])
+            curves.setdefault((row.seed, curve), {})[row.method] = None
+    for (seed, curve), who in curves.items():
+        said[f"{_some(who)}, seed {seed}: {curve}"] = None
     reasons: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         for metric, reason in row.undefined.items():
+            if metrics and metric not in metrics:
+                continue
             about = "pixel metrics" if metric.startswith("pixel") else "image metrics"
             reasons.setdefault((row.method, f"{about} n/a: {reason}"), {})[f"{row.test_on} {row.category}"] = None
         if row.error:
             reasons.setdefault((row.method, f"failed: {row.error}"), {})[f"{row.test_on} {row.category}"] = None
     places = {f"{row.test_on} {row.category}" for row in rows}
+    alike: dict[tuple[str, str], dict[str, None]] = {}
     for (method, reason), where in reasons.items():
-        said[f"{method}, {'everywhere' if len(where) == len(places) else ', '.join(where)}: {reason}"] = None
-    for name in dict.fromkeys(
-        name for row in rows for name in (*row.facts.get("trained_left_out", ()), *row.facts.get("tested_left_out", ()))
-    ):
-        said[f"left out: {name}"] = None
-    return list(said)
+        place = "everywhere" if len(where) == len(places) else ", ".join(where)
+        alike.setdefault((place, reason), {})[method] = None
+    for (place, reason), who in alike.items():
+        said[f"{_some(who)}, {place}: {reason}"] = None
+    return [*said, *_left_out(rows)]
+
+
+def _some(methods: Mapping[str, None]) -> str:
+    """A few methods by name, and how many more."""
+    shown = list(methods)[:NAMED_METHODS]
+    return ", ".join(shown) + (f" and {len(methods) - len(shown)} more" if len(methods) > len(shown) else "")
+
+
+def _left_out(rows: Iterable[Row]) -> Iterator[str]:
+    """Which pictures of which data set were left out for which reason."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        for dataset, reasons in row.facts.get("why_left_out", {}).items():
+            for name, reason in reasons.items():
+                found.setdefault((dataset, reason), {})[name] = None
+    for (dataset, reason), names in found.items():
+        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+        yield f"left out of {dataset} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
 
 
 def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:
@@ -216,9 +291,36 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
                 table.add_section()
                 previous = line.category
             cells = [Text(text, _STYLES.get(rank, "")) for text, rank in _ranked(summary, line)]
-            table.add_row(Text(line.method), *([Text(line.category)] if many else []), *cells)
+            style = "dim" if line.beside else ""
+            table.add_row(Text(line.method), *([Text(line.category)] if many else []), *cells, style=style)
         tables.append(table)
     return tables
+
+
+def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) -> RichTable:
+    """What papers print, for a terminal: a line for each method and place, whether it was measured or not."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    held = {name for reference in references for name in reference.values}
+    shown = [name for name in metrics or METRICS if name in held and not name.endswith("cflow200")]
+    table = Table(header_style="dim", box=box.SIMPLE_HEAD)
+    table.collapse_padding, table.pad_edge = True, False
+    several = len({reference.lines[0].tower for reference in references}) > 1
+    for head in ("printed in", "method", *(["tower"] if several else []), "trained on", "tested on"):
+        table.add_column(head, overflow="fold")
+    for name in shown:
+        table.add_column(name.replace("_", "\n"), justify="right")
+    for reference in references:
+        line, values = reference.lines[0], reference.values
+        words = [line.method, *([f"({line.setting})"] if line.setting else [])]
+        shots = f", {line.shots} shots" if line.shots != "0" else ""
+        where = [line.label, " ".join(words), *([line.tower] if several else []), "+".join(line.train_on) or "-"]
+        where.append(" ".join([line.dataset, *([line.category] if line.category else [])]) + shots)
+        cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in shown]
+        table.add_row(*map(Text, (*where, *cells)))
+    return table
 
 
 _STYLES = {1: "bold", 2: "underline"}
@@ -228,23 +330,25 @@ def _ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
     """The text of each cell of a line with its rank in its column (0 for none)."""
     return [
         (
-            "failed" if line.error and cell.value is None else cell.text,
-            summary.ranks(column, line.category).get(line.method, 0),
+            "" if line.beside and cell.value is None else "failed" if line.error and cell.value is None else cell.text,
+            0 if line.beside else summary.ranks(column, line.category).get(line.method, 0),
         )
         for column, cell in enumerate(line.cells)
     ]
 
 
-def _markdown(rows: Sequence[Row], *, per_category: bool) -> str:
+def _markdown(
+    rows: Sequence[Row], *, per_category: bool, metrics: Sequence[str] = (), published: Lookup | None = None
+) -> str:
     out = []
-    for summary in summarise(rows, per_category=per_category):
+    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published):
         head = ["method", *(["category"] if per_category else []), *summary.metrics]
         out += [f"**{summary.title}**", "", _pipes(head), _pipes(["---"] * len(head))]
         for line in summary.lines:
             cells = [_MARKDOWN[min(rank, 3)].format(text) for text, rank in _ranked(summary, line)]
             out.append(_pipes([line.method, *([line.category] if per_category else []), *cells]))
         out.append("")
-    return "\n".join([*out, *(f"- {note}" for note in notes(rows))]) + "\n"
+    return "\n".join([*out, *(f"- {note}" for note in notes(rows, published, metrics))]) + "\n"
 
 
 _MARKDOWN = ("{}", "**{}**", "<u>{}</u>", "{}")
@@ -254,9 +358,11 @@ def _pipes(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _latex(rows: Sequence[Row], *, per_category: bool) -> str:
+def _latex(
+    rows: Sequence[Row], *, per_category: bool, metrics: Sequence[str] = (), published: Lookup | None = None
+) -> str:
     out = ["% needs \\usepackage{booktabs}"]
-    for summary in summarise(rows, per_category=per_category):
+    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published):
         head = ["method", *(["category"] if per_category else []), *summary.metrics]
         out += [
             f"% {summary.title}",
@@ -272,7 +378,7 @@ def _latex(rows: Sequence[Row], *, per_category: bool) -> str:
             names = [_tex(line.method), *([_tex(line.category)] if per_category else [])]
             out.append(" & ".join([*names, *cells]) + r" \\")
         out += ["\\bottomrule", "\\end{tabular}", ""]
-    return "\n".join([*out, *(f"% {note}" for note in notes(rows))]) + "\n"
+    return "\n".join([*out, *(f"% {note}" for note in notes(rows, published, metrics))]) + "\n"
 
 
 _LATEX = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
@@ -297,8 +403,8 @@ _TEX = str.maketrans(
 )
 
 
-def _csv(rows: Sequence[Row], *, per_category: bool) -> str:
-    """One line a cell of the bench, values as fractions at full precision; `per_category` changes nothing."""
+def _csv(rows: Sequence[Row], **view: object) -> str:
+    """One line a cell of the bench, values as fractions at full precision, however the tables are asked for."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     keys = ("method", "train_on", "test_on", "category", "shots", "seed")
@@ -327,8 +433,8 @@ def _quoted(value: object) -> object:
     return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", " ") else value
 
 
-def _json_lines(rows: Sequence[Row], *, per_category: bool) -> str:
-    """One JSON object a cell with all its facts; undefined metrics are null; `per_category` changes nothing."""
+def _json_lines(rows: Sequence[Row], **view: object) -> str:
+    """One JSON object a cell with all its facts, however the tables are asked for; undefined metrics are null."""
     lines = []
     for row in rows:
         nulls = dict.fromkeys(row.undefined)

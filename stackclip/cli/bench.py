@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from stackclip.cli.options import (
     data_options,
     encode_options,
     numbers,
+    resident_option,
     specs,
     tower_options,
 )
@@ -40,16 +42,23 @@ from stackclip.cli.steps import (
     store_of,
     write_rows,
 )
-from stackclip.errors import PictureError, StackclipError
+from stackclip.cli.suites import AtHand, Job, beside, jobs_of, one_of_each, say_lacking, show_suite, typed
+from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
+    from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.types import Row
     from stackclip.workspace import Workspace
 
 __all__ = ["bench", "demo", "predict", "report"]
 
 
 @cli.command()
+@click.option("--suite", callback=specs, default="", help="Tables of papers in place of methods and data sets.")
+@click.option(
+    "--paper-tower", is_flag=True, help="Each table of --suite with its paper's tower; open_clip may download."
+)
 @click.option("--methods", callback=specs, default=PROMPT_METHODS, show_default=True)
 @click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
 @click.option("--test-on", callback=specs, default=TESTED, show_default=True, help="Data sets; their test splits.")
@@ -63,6 +72,7 @@ __all__ = ["bench", "demo", "predict", "report"]
 @data_options
 @tower_options
 @encode_options
+@resident_option
 @click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
 @click.option(
     "--overwrite",
@@ -72,6 +82,7 @@ __all__ = ["bench", "demo", "predict", "report"]
     help="Compute missing cells, all cells, or none.",
 )
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")
+@click.option("--published", is_flag=True, help="What papers print beside what was measured; always so with --suite.")
 @click.option("--per-category", is_flag=True, help="A line for every category.")
 @click.option(
     "-o",
@@ -86,6 +97,8 @@ __all__ = ["bench", "demo", "predict", "report"]
 def bench(
     workspace: Workspace,
     /,
+    suite: tuple[str, ...],
+    paper_tower: bool,
     methods: tuple[str, ...],
     train_on: tuple[str, ...],
     test_on: tuple[str, ...],
@@ -100,9 +113,11 @@ def bench(
     allow_overlap: bool,
     encode_batch_size: int,
     num_workers: int,
+    resident: Resident,
     cached_only: bool,
     overwrite: Overwrite,
     fail_fast: bool,
+    published: bool,
     per_category: bool,
     output: tuple[Path, ...],
     json: bool,
@@ -113,41 +128,78 @@ def bench(
 
     A cell is a method, a tested category and a seed; it is kept when it is done, and a second run does only what is
     missing. `--category` restricts the tested data sets.
+
+    `--suite` takes methods and data sets from tables of papers (see: stackclip list suites), and runs what the data
+    and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
     """
     from stackclip.benchmarks.plan import Plan, check_overlap, needed
+    from stackclip.benchmarks.suites import find_suites
 
     check_suffixes(output)
-    check_methods(methods)
     check_words(executor, class_names)
-    plan = Plan(
-        methods=methods,
-        train_on=open_datasets(workspace, train_on, data_root, ()),
-        test_on=open_datasets(workspace, test_on, data_root, category),
-        seeds=seeds,
-        shots=shots,
-        epochs=epochs,
-        batch_size=batch_size,
-        class_names=class_names,
-        allow_overlap=allow_overlap,
-        fail_fast=fail_fast,
-        executor=executor,
-    )
-    check_overlap(plan)
-    tower = load_tower_of(**tower_arguments)
-    samples, parts = needed(plan, tower.spec)
+    of_plan: dict[str, Any] = {
+        "class_names": class_names,
+        "allow_overlap": allow_overlap,
+        "fail_fast": fail_fast,
+        "executor": executor,
+    }
+    suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
+    at_hand = AtHand(workspace, data_root)
+    if paper_tower and not suites:
+        raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
+    if suites:
+        asked = typed(("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size"))
+        check_methods(asked.get("methods", ()))
+        words = {"asked": asked, "category": category, "tower": tower_arguments, **of_plan}
+        jobs = jobs_of(suites, at_hand, paper_tower=paper_tower, **words)
+    else:
+        check_methods(methods)
+        plan = Plan(
+            methods=methods,
+            train_on=open_datasets(workspace, train_on, data_root, ()),
+            test_on=open_datasets(workspace, test_on, data_root, category),
+            seeds=seeds,
+            shots=shots,
+            epochs=epochs,
+            batch_size=batch_size,
+            **of_plan,
+        )
+        check_overlap(plan)
+        jobs = [Job(plan, tower_arguments)]
+        at_hand.texts += [*train_on, *test_on]
+    lookup = beside(suites, jobs) if suites or published else None
+    rows: list[Row] = []
+    failed = False
+    for each, group in groupby(jobs, key=attrgetter("suite")):
+        measured: list[Row] = []
+        for job in group:
+            try:
+                tower = at_hand.tower(job.tower)
+            except StackclipError as error:
+                if each is None:
+                    raise
+                say_lacking({str(error): [each.name]})
+                continue
+            samples, parts = needed(job.plan, tower.spec)
+            if dry_run:
+                say_plan(workspace, tower, samples, parts, err=json)
+                say_cells(workspace, job.plan, tower, again=overwrite == "always", err=json)
+                continue
+            store = store_of(workspace, tower)
+            if overwrite != "never" and store.lacking(samples, parts):
+                if cached_only:
+                    raise missing_parts(store, samples, parts, at_hand.texts, data_root)
+                failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
+            measured += run_bench(workspace, job.plan, tower, overwrite=overwrite, resident=resident)
+        if measured:
+            show_suite(each, measured, lookup, per_category=per_category, as_json=json)
+        rows += measured
     if dry_run:
-        say_plan(workspace, tower, samples, parts, err=json)
-        say_cells(workspace, plan, tower, again=overwrite == "always", err=json)
         return
-    store = store_of(workspace, tower)
-    failed: Sequence[PictureError] = ()
-    if overwrite != "never" and store.lacking(samples, parts):
-        if cached_only:
-            raise missing_parts(store, samples, parts, (*train_on, *test_on), data_root)
-        failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
-    rows = run_bench(workspace, plan, tower, overwrite=overwrite)
-    show_rows(rows, per_category=per_category, as_json=json)
-    write_rows(rows, output, per_category=per_category)
+    if not rows:
+        raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
+    rows = one_of_each(rows)
+    write_rows(rows, output, per_category=per_category, published=lookup)
     if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
 
@@ -157,6 +209,7 @@ def bench(
 @click.option("--train-on", callback=specs, default="", help="Only rows trained on these.")
 @click.option("--test-on", callback=specs, default="", help="Only rows tested on these.")
 @click.option("--seeds", callback=numbers, help="Only these.")
+@click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @click.option("--per-category", is_flag=True)
 @click.option("-o", "--output", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--json", is_flag=True)
@@ -168,11 +221,13 @@ def report(
     train_on: tuple[str, ...],
     test_on: tuple[str, ...],
     seeds: tuple[int, ...] | None,
+    published: bool,
     per_category: bool,
     output: tuple[Path, ...],
     json: bool,
 ) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
+    from stackclip.benchmarks.published import Lookup
     from stackclip.benchmarks.rows import RowFolder
     from stackclip.registry import Spec
 
@@ -189,8 +244,9 @@ def report(
     rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
-    show_rows(rows, per_category=per_category, as_json=json)
-    write_rows(rows, output, per_category=per_category)
+    lookup = Lookup() if published else None
+    show_rows(rows, per_category=per_category, as_json=json, published=lookup)
+    write_rows(rows, output, per_category=per_category, published=lookup)
 
 
 @cli.command()
@@ -211,6 +267,7 @@ def report(
 )
 @tower_options
 @encode_options
+@resident_option
 @click.pass_obj
 def predict(
     workspace: Workspace,
@@ -225,6 +282,7 @@ def predict(
     output: Path,
     encode_batch_size: int,
     num_workers: int,
+    resident: Resident,
     **tower_arguments: Any,
 ) -> None:
     """Find defects in your own pictures: a score for each, and heat maps on one common scale.
@@ -245,7 +303,7 @@ def predict(
     tower = load_tower_of(**tower_arguments)
     samples, parts = needed(plan, tower.spec)
     failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
-    with open_bench(workspace, plan, tower) as run:
+    with open_bench(workspace, plan, tower, resident=resident) as run:
         detectors = run.detectors(seed)
         predictions, scales = predict_all(run, detectors, own.samples), training_scales(run, detectors)
     for line in write_predictions(predictions, scales, output):

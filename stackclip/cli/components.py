@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -10,24 +11,32 @@ import click
 from stackclip.cli.group import cli
 from stackclip.cli.options import DEFAULT_BACKBONE
 from stackclip.cli.steps import load_tower_of
+from stackclip.cli.suites import papers_table, suite_page, suites_table
 from stackclip.errors import UsageError
 
 if TYPE_CHECKING:
+    from stackclip.registry import Component
     from stackclip.workspace import Workspace
 
 __all__ = ["check", "doctor", "list_components", "show"]
+
+OTHER_LISTS = ("suites", "papers")
 
 
 @cli.command("list")
 @click.argument("shelf", required=False)
 def list_components(shelf: str | None) -> None:
-    """Tell what there is: all shelves, or one."""
+    """Tell what there is: all shelves, or one; or the suites, or the papers whose numbers are known."""
     from stackclip.registry import SHELVES, did_you_mean
-    from stackclip.terminal import output, plugin_problems, shelf_table
+    from stackclip.terminal import output, plugin_problems, shelf_table, trees
 
     shelves = {each.kind: each for each in SHELVES}
+    if shelf in OTHER_LISTS:
+        output.print(suites_table() if shelf == "suites" else papers_table())
+        return
     if shelf is not None and shelf not in shelves:
-        raise UsageError(f"no shelf is named {shelf!r}{did_you_mean(shelf, shelves)}; there are {', '.join(shelves)}")
+        known = (*shelves, *OTHER_LISTS)
+        raise UsageError(f"no shelf is named {shelf!r}{did_you_mean(shelf, known)}; there are {', '.join(known)}")
     for kind in [shelf] if shelf else shelves:
         if kind == "learners" and not shelves[kind].names() and not shelf:
             continue
@@ -35,6 +44,8 @@ def list_components(shelf: str | None) -> None:
         if kind == "methods":
             output.print("  every prompt strategy is a method too, by its own name", style="dim")
         output.print()
+    for tree in trees(shelves["datasets"]) if shelf == "datasets" else ():
+        output.print(tree, end="\n\n")
     for problem in plugin_problems():
         output.print(problem, style="red", markup=False)
 
@@ -43,10 +54,16 @@ def list_components(shelf: str | None) -> None:
 @click.argument("name")
 @click.option("--backbone", default=DEFAULT_BACKBONE, show_default=True, help="The tower whose parts are named.")
 def show(name: str, backbone: str) -> None:
-    """Tell what a component is: its options and defaults, where it is written, the parts it needs."""
+    """Tell what a component is: its options and defaults, where it is written, the parts it needs; or a suite."""
+    from stackclip.benchmarks.suites import find_suites, suites
+    from stackclip.terminal import component_page, output
+
+    if name in suites() or name.endswith(".toml"):
+        for block in suite_page(*find_suites(name)):
+            output.print(block)
+        return
     from stackclip.contracts import find_components
     from stackclip.methods import component_of, method_names, resolve
-    from stackclip.terminal import component_page, output
 
     components = list(find_components(name))
     if name in method_names():
@@ -59,6 +76,23 @@ def show(name: str, backbone: str) -> None:
         for block in component_page(component, needs):
             output.print(block)
             output.print()
+        for option, choices in _nested(component):
+            output.print(f"{option} is one of", style="dim")
+            for choice in choices:
+                output.print(f"  {choice}", markup=False, highlight=False)
+            output.print()
+
+
+def _nested(component: Component) -> Iterator[tuple[str, list[str]]]:
+    """The options that name a component of a shelf, with all that they may name, as it would be typed with defaults."""
+    from stackclip.registry import Spec, heads, learners, scorers, selectors
+
+    shelves = {"head": heads, "learner": learners, "scorer": scorers, "select": selectors}
+    for option in component.options:
+        if option.label in shelves:
+            shelf = shelves[option.label]
+            defaults = {name: {o.label: o.default_text for o in shelf.find(name).options} for name in shelf.names()}
+            yield option.label, [str(Spec(name, tuple(given.items()))) for name, given in defaults.items()]
 
 
 @cli.command()

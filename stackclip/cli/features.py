@@ -43,7 +43,7 @@ __all__ = ["cache_features", "export", "repair", "verify"]
 @tower_options
 @encode_options
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
-@click.option("--only-missing", is_flag=True, default=True, hidden=True)
+@click.option("--only-missing", is_flag=True, expose_value=False, help="Only what the store lacks; it is always so.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how large it would be.")
 @click.pass_obj
 def cache_features(
@@ -57,7 +57,6 @@ def cache_features(
     encode_batch_size: int,
     num_workers: int,
     strict: bool,
-    only_missing: bool,
     dry_run: bool,
     **tower_arguments: Any,
 ) -> None:
@@ -88,6 +87,7 @@ def verify(workspace: Workspace, store: Path | None) -> None:
     """Check every byte of a feature store, or of all stores of the workspace, against its checksum."""
     bad = 0
     for opened in stores_of(workspace, store):
+        from stackclip.ops.words import counted
         from stackclip.terminal import Bars, size
 
         with Bars.shown() as bars:
@@ -95,7 +95,8 @@ def verify(workspace: Workspace, store: Path | None) -> None:
         for problem in problems:
             click.echo(str(problem))
         bad += len(problems)
-        click.echo(f"{opened.folder}: {len(opened)} pictures, {size(opened.size_bytes)}, {len(problems)} problems")
+        held = f"{counted(len(opened), 'picture')}, {size(opened.size_bytes)}"
+        click.echo(f"{opened.folder}: {held}, {counted(len(problems), 'problem')}")
     if bad:
         click.echo("run: stackclip repair, then stackclip cache-features")
         sys.exit(1)

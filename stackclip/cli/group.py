@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -16,24 +17,27 @@ from stackclip import __version__
 from stackclip.cli.options import logger
 from stackclip.errors import StackclipError
 
-__all__ = ["Group", "cli", "read_config"]
+__all__ = ["Group", "cli", "read_config", "signals"]
+
+INTERRUPTED = "interrupted; what was finished is kept: run the same command again to go on"
+PATIENCE = 2.0
+SHOW_CURSOR = "\x1b[?25h"  # a progress bar hid it
 
 
 class _Stopped(KeyboardInterrupt):
     """A signal asked us to stop; `code` is the exit code that says which."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, code: int) -> None:
         super().__init__()
-        self.code = 128 + number
+        self.code = code
 
 
 class Group(click.Group):
-    """Turns our errors into one line and their exit code, and signals into 128 + their number."""
+    """Turns our errors into one line and their exit code, and an interruption into a line and 128 + its signal."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with _signals():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except StackclipError as error:
             logger.error("Error: %s", error)
             ctx.exit(error.exit_code)
@@ -43,24 +47,40 @@ class Group(click.Group):
             logger.error("Error: %s: %s", error.filename, error.strerror)
             ctx.exit(1)
         except KeyboardInterrupt as stop:
-            logger.error("interrupted; what was finished is kept: run the same command again to go on")
+            logger.error(INTERRUPTED)
             ctx.exit(stop.code if isinstance(stop, _Stopped) else 128 + signal.SIGINT)
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the work as Ctrl-C does: what is encoded is sealed first."""
+def signals() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and SIGHUP end this process in order, without Python's own words, however often they come.
 
-    def stop(number: int, frame: object) -> NoReturn:
-        raise _Stopped(number)
+    The first is raised as KeyboardInterrupt, and what is encoded is sealed on the way out. Another one changes nothing
+    for `PATIENCE` seconds (terminals and supervisors send several), and after that ends the process on the spot: what
+    was acknowledged is on the disk. A signal that is ignored when the process starts (by nohup, or in the background
+    of a shell) stays ignored.
+    """
+    first: _Stopped | None = None
+    since = 0.0
 
-    caught = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.signal(number, stop) for number in caught}
+    def stop(number: int, frame: object) -> None:
+        nonlocal first, since
+        if first is None:
+            first, since = _Stopped(128 + number), time.monotonic()
+            raise first
+        if time.monotonic() - since > PATIENCE:
+            os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{INTERRUPTED}\n".encode())
+            os._exit(first.code)
+
+    named = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+    caught = [number for number in named if number and signal.getsignal(number) is not signal.SIG_IGN]
+    for number in caught:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in caught:  # from here on Python only takes itself down, and is not to be disturbed at that
+            signal.signal(number, signal.SIG_IGN if first else signal.SIG_DFL)
 
 
 def read_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ __all__ = [
     "logger",
     "numbers",
     "options",
+    "resident_option",
     "specs",
     "tower_options",
 ]
@@ -71,6 +73,11 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
     return numbers
 
 
+def keep_features_as(context: click.Context, parameter: click.Parameter, value: str) -> None:
+    """Let the command work with the stores of the workspace that keep features so."""
+    context.obj = replace(context.obj, feature_dtype=value)
+
+
 tower_options = options(
     click.option("--backbone", default=DEFAULT_BACKBONE, show_default=True, help="A backbone, or a ViT of open_clip."),
     click.option("--pretrained", metavar="TAG", help="Weights that open_clip knows by this tag."),
@@ -82,12 +89,30 @@ tower_options = options(
     click.option("--layers", callback=numbers, metavar="N,N,...", help="Tapped blocks, 1-based; else quarters."),
     click.option("--device", default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto"),
+    click.option(
+        "--feature-dtype",
+        type=click.Choice(["float16", "int8"]),
+        default="float16",
+        show_default=True,
+        callback=keep_features_as,
+        expose_value=False,
+        help="How the store keeps patch tokens; int8 takes half the room.",
+    ),
 )
 
 
 data_options = options(
     click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the data sets."),
     click.option("--category", multiple=True, callback=specs, help="Only these; several or comma-separated."),
+)
+
+
+resident_option = click.option(
+    "--resident",
+    type=click.Choice(["auto", "gpu", "ram", "off"]),
+    default="auto",
+    show_default=True,
+    help="Where features that are read again stay; auto takes up to half of the free memory.",
 )
 
 

@@ -16,6 +16,8 @@ from stackclip.errors import MissingParts, PictureError, StackclipError, UsageEr
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.plan import Plan
+    from stackclip.benchmarks.published import Lookup
+    from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Bench, Overwrite
     from stackclip.cache import Store
     from stackclip.clip import Tower
@@ -64,6 +66,8 @@ def open_datasets(
         chosen = [category for category in categories if category in dataset.categories]
         if chosen or not categories:
             logger.info("%s", dataset.finding)
+            if dataset.remark:
+                logger.info("%s", dataset.remark)
             opened.append(dataset.select(categories=chosen) if categories else dataset)
     return tuple(opened)
 
@@ -97,7 +101,13 @@ def load_tower_of(**arguments: Any) -> Tower:
 def store_of(workspace: Workspace, tower: Tower) -> Store:
     from stackclip.cache import Store
 
-    return Store.create(workspace.features, tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+    return Store.create(
+        workspace.features,
+        tower.fingerprint,
+        spec=tower.spec,
+        recorded=tower.recorded,
+        dtype=workspace.feature_dtype,
+    )
 
 
 def stores_of(workspace: Workspace, folder: Path | None) -> list[Store]:
@@ -121,6 +131,7 @@ def encode(
 ) -> tuple[PictureError, ...]:
     """Encode what the store lacks; say what was encoded, what was there, how large it is and where."""
     from stackclip.cache import extract
+    from stackclip.ops.words import agreed, counted
     from stackclip.terminal import Bars, duration, size
 
     store = store_of(workspace, tower)
@@ -141,9 +152,10 @@ def encode(
     rate = f", {done.encoded / done.seconds:.3g} pictures/s" if done.encoded and done.seconds else ""
     logger.info(
         "%s",
-        f"encoded {done.encoded} pictures in {duration(done.seconds)}{rate}; {done.already_there} were there already"
+        f"encoded {counted(done.encoded, 'picture')} in {duration(done.seconds)}{rate}; "
+        f"{done.already_there} {agreed('were', done.already_there)} there already"
         + (f"; {len(done.failed)} failed" if done.failed else "")
-        + f"; the store holds {len(store)} pictures, {size(store.size_bytes)}, in {done.folder}",
+        + f"; the store holds {counted(len(store), 'picture')}, {size(store.size_bytes)}, in {done.folder}",
     )
     say_note(tower)
     return done.failed
@@ -154,26 +166,32 @@ def say_plan(
 ) -> None:
     """Say what would be encoded and how large it would be; nothing is written."""
     from stackclip.cache import find_store, plan
+    from stackclip.ops.words import agreed, counted
     from stackclip.terminal import size
 
-    planned = plan(find_store(workspace.features, tower.fingerprint), samples, parts, tower.spec)
+    dtype = workspace.feature_dtype
+    found = find_store(workspace.features, tower.fingerprint, dtype=dtype)
+    planned = plan(found, samples, parts, tower.spec, dtype=dtype)
     named = ", ".join(str(part) for part in planned.parts)
     there = len(samples) - planned.pictures
-    would = f"{named} of {planned.pictures} pictures, {size(planned.bytes)} in {workspace.features}"
-    click.echo(f"would encode {would if named else 'nothing'} ({there} pictures are there already)", err=err)
+    would = f"{named} of {counted(planned.pictures, 'picture')}, {size(planned.bytes)} in {workspace.features}"
+    held = f"{counted(there, 'picture')} {agreed('are', there)} there already"
+    click.echo(f"would encode {would if named else 'nothing'} ({held})", err=err)
     say_note(tower)
 
 
 def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, err: bool) -> None:
     """Say how many cells of a bench would be computed; nothing is written."""
     from stackclip.cache import find_store
+    from stackclip.ops.words import agreed, counted
 
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
     there = 0
-    if not again and find_store(workspace.features, tower.fingerprint) is not None:
+    if not again and find_store(workspace.features, tower.fingerprint, dtype=workspace.feature_dtype) is not None:
         with open_bench(workspace, plan, tower, "never") as run:
             there = sum(not row.error for row in run.run().rows)
-    click.echo(f"would compute {count - there} of {count} cells ({there} are there already)", err=err)
+    held = f"{there} {agreed('are', there)} there already"
+    click.echo(f"would compute {count - there} of {counted(count, 'cell')} ({held})", err=err)
 
 
 def say_note(tower: Tower) -> None:
@@ -188,6 +206,7 @@ def missing_parts(
     import shlex
 
     from stackclip.data import open_dataset
+    from stackclip.ops.words import agreed, counted
 
     lacking = store.lacking(samples, parts)
     named = ", ".join(str(part) for part in sorted(frozenset[Any]().union(*(missing for _, missing in lacking))))
@@ -199,7 +218,9 @@ def missing_parts(
     words += [word for name in datasets for word in ("--dataset", typed[name])]
     words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
     words += _said_again(context, _SAID_AGAIN)
-    return MissingParts(f"{', '.join(datasets)}: {len(lacking)} pictures lack {named}. Run: {shlex.join(words)}")
+    words += ["--feature-dtype", workspace.feature_dtype] if workspace.feature_dtype != "float16" else []
+    found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {named}"
+    return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
 
 
 def _said_again(context: click.Context, names: Sequence[str]) -> Iterator[str]:
@@ -223,7 +244,12 @@ _SAID_AGAIN = (
 
 @contextmanager
 def open_bench(
-    workspace: Workspace, plan: Plan, tower: Tower, overwrite: Overwrite = "only-missing"
+    workspace: Workspace,
+    plan: Plan,
+    tower: Tower,
+    overwrite: Overwrite = "only-missing",
+    *,
+    resident: Resident = "auto",
 ) -> Iterator[Bench]:
     """A bench over the workspace's store, with progress bars."""
     from stackclip.benchmarks.rows import RowFolder
@@ -235,39 +261,50 @@ def open_bench(
     encode = TextEncoder(tower, TextMemory(workspace.text, tower.text_fingerprint))
     rows, store = RowFolder(workspace.rows), store_of(workspace, tower)
     with Bars.shown() as bars:
-        yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite)
+        yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite, resident)
 
 
-def run_bench(workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite) -> list[Row]:
+def run_bench(
+    workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite, resident: Resident = "auto"
+) -> list[Row]:
     """Run a bench and say how many cells were computed."""
+    from stackclip.ops.words import agreed, counted
     from stackclip.terminal import duration
 
     started = time.monotonic()
-    with open_bench(workspace, plan, tower, overwrite) as run:
+    with open_bench(workspace, plan, tower, overwrite, resident=resident) as run:
         outcome = run.run()
     there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
     if overwrite == "never":
-        logger.info("%d of %d cells are there", there, count)
+        logger.info("%d of %s %s there", there, counted(count, "cell"), agreed("are", there))
     elif outcome.computed:
-        took = duration(time.monotonic() - started)
-        logger.info("computed %d cells in %s; %d of %d were there already", outcome.computed, took, there, count)
+        computed, took = counted(outcome.computed, "cell"), duration(time.monotonic() - started)
+        logger.info("computed %s in %s; %d of %d %s there already", computed, took, there, count, agreed("were", there))
     else:
-        logger.info("nothing was left to compute: all %d cells were there already", count)
+        every = "the cell was" if count == 1 else f"all {count} cells were"
+        logger.info("nothing was left to compute: %s there already", every)
     return outcome.rows
 
 
-def show_rows(rows: Sequence[Row], *, per_category: bool, as_json: bool) -> None:
+def show_rows(
+    rows: Sequence[Row],
+    *,
+    per_category: bool,
+    as_json: bool,
+    metrics: Sequence[str] = (),
+    published: Lookup | None = None,
+) -> None:
     from stackclip.benchmarks.table import WRITERS, notes, rich_tables, summarise
     from stackclip.terminal import output
 
     if as_json:
         click.echo(WRITERS[".jsonl"](rows, per_category=per_category), nl=False)
         return
-    summaries = summarise(rows, per_category=per_category)
+    summaries = summarise(rows, per_category=per_category, metrics=metrics, published=published)
     for summary, table in zip(summaries, rich_tables(summaries), strict=True):
         output.print(summary.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         output.print(table)
-    for note in notes(rows):
+    for note in notes(rows, published, metrics):
         output.print(f"- {note}", style="dim", markup=False, highlight=False)
 
 
@@ -279,12 +316,15 @@ def check_suffixes(outputs: Sequence[Path]) -> None:
             raise UsageError(f"{path}: no table is written as {path.suffix or 'that'}; wanted {', '.join(WRITERS)}")
 
 
-def write_rows(rows: Sequence[Row], outputs: Sequence[Path], *, per_category: bool) -> None:
+def write_rows(
+    rows: Sequence[Row], outputs: Sequence[Path], *, per_category: bool, published: Lookup | None = None
+) -> None:
     from stackclip.benchmarks.table import WRITERS
     from stackclip.ops.files import write_atomically
 
     for path in outputs:
-        write_atomically(path, WRITERS[path.suffix](rows, per_category=per_category).encode())
+        text = WRITERS[path.suffix](rows, per_category=per_category, published=published)
+        write_atomically(path, text.encode())
 
 
 def left_out(row: Row) -> bool:

@@ -132,12 +132,21 @@ def test_reasons_are_said_once_for_all_places_they_hold_at() -> None:
 
 def test_the_score_curve_and_what_was_left_out_are_told() -> None:
     facts = {"scores": {"10": 3.0, "2": 1.5, "1": 2.0}, "stacks": [["bottle", "cable"], ["pcb1"]]}
-    said = notes([row("stacked", 0.5, tested_left_out=["x.png"], note="random tower", **facts)])
+    why = {"plates": {"x.png": "not encoded", "y.png": "not encoded"}, "bolts": {"x.png": "no mask to learn from"}}
+    said = notes([row("stacked", 0.5, why_left_out=why, note="random tower", **facts)])
     assert said == [
         "random tower",
         "stacked, seed 0: 2 stacks (bottle + cable; pcb1); score by number of stacks {1: 2.000, 2: 1.500, 10: 3.000}",
-        "left out: x.png",
+        "left out of plates (2): x.png, y.png: not encoded",
+        "left out of bolts (1): x.png: no mask to learn from",
     ]
+
+
+def test_of_many_pictures_left_out_some_are_named() -> None:
+    why = {"plates": {f"{number:02}.png": "not encoded" for number in range(40)}}
+    [said] = notes([row("clip", 0.5, why_left_out=why), row("fuzzy", 0.5, why_left_out=why)])
+    assert said.startswith("left out of plates (40): 00.png, 01.png, ")
+    assert said.endswith(", 11.png, and 28 more: not encoded")
 
 
 def test_names_are_not_read_as_markup_on_the_terminal() -> None:

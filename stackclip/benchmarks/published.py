@@ -1,0 +1,268 @@
+"""The numbers that papers print, and which of them stand beside which measured ones."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+from stackclip.data.published import published_categories, published_counts
+from stackclip.errors import StackclipError
+from stackclip.registry import Spec
+from stackclip.types import Row
+
+__all__ = ["SOURCES", "Lookup", "Published", "Reference", "Source", "joined", "published"]
+
+_FILE = "papers/published.csv"
+_CFLOW = "pixel_AUPRO_cflow200"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where numbers are printed: a short name for tables, and what it is."""
+
+    short: str
+    title: str
+
+
+SOURCES: Mapping[str, Source] = MappingProxyType(
+    {
+        "fuzzyclip": Source("FuzzyCLIP", "FuzzyCLIP, the full earlier version of StackCLIP (arXiv 2506.23577)"),
+        "clip-ad": Source("CLIP-AD", "CLIP-AD (Chen et al., arXiv 2311.00453)"),
+        "clip-lad": Source("CLIP-LAD", "CLIP-LAD, few-shot logical anomaly detection"),
+        "aa-clip-release": Source("AA-CLIP's log", "log in the released code of AA-CLIP, commit 53db195"),
+        "anomalyclip-release": Source("AnomalyCLIP's logs", "logs in the released code of AnomalyCLIP, commit 45ed4dd"),
+        "accurate-winclip": Source("Accurate-WinCLIP", "README of Accurate-WinCLIP-pytorch, commit eef4f8c"),
+        "anomalib": Source("anomalib", "README of anomalib's PatchCore, commit b723368"),
+        "patchcore-release": Source("PatchCore's README", "README of patchcore-inspection, commit fcaa92f"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One printed line at one level (`image` or `pixel`).
+
+    `method` is a spec as it is typed, `setting` what no option expresses. `category` is empty for the mean. No
+    `train_on` is no training, or none that the paper names. `tower` is the model, the weights and the picture size, as
+    far as they are said. `values` are fractions by metric, as printed; `remark` says what is doubtful about them.
+    """
+
+    source: str
+    table: str
+    method: str
+    setting: str
+    dataset: str
+    category: str
+    train_on: tuple[str, ...]
+    shots: str
+    level: str
+    tower: str
+    values: Mapping[str, float]
+    spread: float | None
+    remark: str
+
+    @property
+    def label(self) -> str:
+        """`FuzzyCLIP, table 2`."""
+        if self.table.isdigit():
+            return f"{self.short}, table {self.table}"
+        return f"{self.short}, appendix {self.table}" if self.table.isupper() else self.short
+
+    @property
+    def short(self) -> str:
+        """The source in a word or two."""
+        return SOURCES[self.source].short
+
+
+@cache
+def published() -> tuple[Published, ...]:
+    """All printed lines that the package knows, by source and table."""
+    text = (resources.files("stackclip.benchmarks") / _FILE).read_text("utf-8")
+    return tuple(_parsed(row) for row in csv.DictReader(text.splitlines()))
+
+
+def _parsed(row: Mapping[str, str]) -> Published:
+    level = row["level"]
+    printed = {name: row[name] for name in ("AUROC", "AP", "F1max", "AUPRO") if row[name]}
+    facts = ("source", "table", "method", "setting", "dataset", "category", "shots", "tower", "remark")
+    return Published(
+        **{name: row[name] for name in facts},
+        level=level,
+        train_on=tuple(row["train_on"].split("+")) if row["train_on"] else (),
+        values={f"{level}_{name}": _fraction(text) for name, text in printed.items()},
+        spread=_fraction(row["spread"]) if row["spread"] else None,
+    )
+
+
+def _fraction(percent: str) -> float:
+    return round(float(percent) / 100, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What one table prints of one method on one data set, image and pixel level together.
+
+    A paper does not say by which definition it took its AUPRO: its value stands under both of ours.
+    """
+
+    lines: tuple[Published, ...]
+
+    @property
+    def label(self) -> str:
+        """`FuzzyCLIP, table 2`."""
+        return self.lines[0].label
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Fractions by metric."""
+        values = {name: value for line in self.lines for name, value in line.values.items()}
+        return values | ({_CFLOW: values["pixel_AUPRO"]} if "pixel_AUPRO" in values else {})
+
+
+def joined(lines: Iterable[Published]) -> list[Reference]:
+    """Lines of the two levels put together, in the order they come."""
+    groups: dict[tuple[object, ...], list[Published]] = {}
+    for line in lines:
+        what = (line.label, line.method, line.setting, line.tower)
+        key = (*what, line.dataset, line.category, line.train_on, line.shots)
+        groups.setdefault(key, []).append(line)
+    return [Reference(tuple(group)) for group in groups.values()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """Finds printed lines beside measured ones.
+
+    `families` tells which published data set a measured one is (a part of), by the name that rows give it. With
+    `any_training` a printed line stands beside whatever the method was trained on, if there is just one such line of
+    its table: for suites that are run on other data.
+    """
+
+    lines: tuple[Published, ...] = field(default_factory=published)
+    families: Mapping[str, str] = field(default_factory=dict)
+    any_training: bool = False
+
+    def find(self, row: Row, *, category: str = "") -> list[Reference]:
+        """What is printed of a row's method, data sets and shots, on a category or in the mean; equal numbers once.
+
+        The options are the same but for those that only say the default. A line without training sets fits whatever a
+        method was trained on: the method is not trained, or the paper does not say. Where a table has a method
+        under several towers, the row's is taken. A line with a setting that no option expresses fits nothing.
+        """
+        place = (self._family(row.test_on), category, str(row.shots))
+        name, method = Spec.parse(row.method).name, _plain(row.method)
+        here = [
+            line
+            for line in self.lines
+            if (line.dataset, line.category, line.shots) == place
+            and not line.setting
+            and line.method.partition("[")[0] == name
+            and _plain(line.method) == method
+        ]
+        trained = {self._family(dataset) for dataset in row.train_on}
+        fits = [line for line in here if not line.train_on or set(line.train_on) == trained]
+        if self.any_training and not fits:
+            fits = [line for line in here if len(_alternatives(line, here, "train_on")) == 1]
+        tower = str(row.facts.get("tower", ""))
+        fits = [
+            line
+            for line in fits
+            if len(_alternatives(line, fits, "tower")) == 1 or line.tower.partition(" ")[0] == tower
+        ]
+        return list(_once(joined(fits)))
+
+    def remarks(self, rows: Iterable[Row]) -> list[str]:
+        """What has to be said where printed numbers stand beside these rows: doubts, towers, data, epochs."""
+        rows = list(rows)
+        cells = {(row.method, row.train_on, row.test_on, row.shots, row.facts.get("tower")): row for row in rows}
+        tested: dict[str, dict[str, int]] = {}
+        for row in rows:
+            tested.setdefault(row.test_on, {})[row.category] = row.facts.get("tested_pictures", 0)
+        said: dict[str, None] = {}
+        for row in cells.values():
+            for category in ("", *tested[row.test_on]):
+                for reference in self.find(row, category=category):
+                    said |= dict.fromkeys(self._about(reference, row, tested[row.test_on]))
+        return list(said)
+
+    def unmatched(self, rows: Iterable[Row]) -> list[Reference]:
+        """The means that are printed for what was not measured."""
+        found = {id(line) for row in rows for reference in self.find(row) for line in reference.lines}
+        return joined(line for line in self.lines if id(line) not in found and not line.category)
+
+    def _family(self, name: str) -> str:
+        return self.families.get(name, name)
+
+    def _about(self, reference: Reference, row: Row, tested: Mapping[str, int]) -> Iterator[str]:
+        first = reference.lines[0]
+        yield _about_tower(reference, row)
+        if part := _about_part(first, row.test_on, tested):
+            yield f"{reference.label}: {part}"
+        if first.train_on and set(first.train_on) != {self._family(name) for name in row.train_on}:
+            yield f"{reference.label}: trained there on {'+'.join(first.train_on)}, here on {'+'.join(row.train_on)}"
+        if row.facts.get("asked_epochs") is not None:
+            yield f"epochs that were asked for here, of all methods: {row.facts['asked_epochs']}"
+        for line in reference.lines:
+            if line.remark:
+                yield f"{line.label}, {line.method}, {line.level} level on {line.dataset}: {line.remark}"
+        if "pixel_AUPRO" in reference.values:
+            yield "papers do not say how they define AUPRO: what they print stands under both definitions"
+
+
+def _alternatives(line: Published, lines: Iterable[Published], field: str) -> set[object]:
+    """The values of a field among the lines of the same table."""
+    return {getattr(other, field) for other in lines if (other.source, other.table) == (line.source, line.table)}
+
+
+def _once(references: Iterable[Reference]) -> Iterator[Reference]:
+    """The references that say something, each set of numbers once."""
+    seen: list[dict[str, float]] = []
+    for reference in sorted(references, key=lambda each: -len(each.values)):
+        if not any(reference.values.items() <= other.items() for other in seen):
+            seen.append(reference.values)
+            yield reference
+
+
+def _about_tower(reference: Reference, row: Row) -> str:
+    """Which tower the printed numbers are of, which one was used, and what follows."""
+    printed = reference.lines[0].tower
+    size = row.facts.get("image_size", "?")
+    tag = (row.facts.get("recorded") or {}).get("pretrained")
+    name = str(row.facts.get("tower", "unknown tower"))
+    here = " ".join(str(word) for word in (name, tag, size) if word is not None)
+    if not printed:
+        return f"{reference.label} does not say of which tower its numbers are; measured here with {here}"
+    words = {name, name.removesuffix("-quickgelu"), str(tag), str(size)}
+    if set(printed.split()) <= words:
+        return f"{reference.label}: measured with the same tower, {printed}"
+    return f"{reference.label}: printed for {printed}, measured with {here}: this is no reproduction"
+
+
+def _about_part(line: Published, test_on: str, tested: Mapping[str, int]) -> str:
+    """How much less than the published data set was tested, by the pictures of each category; empty if all was."""
+    counts = published_counts(line.dataset)
+    whole = published_categories(line.dataset)
+    compared = (line.category,) if line.category else whole
+    if whole and not line.category and set(tested) != set(whole):
+        part = f"{test_on} has {len(tested)} of the {len(whole)} categories of {line.dataset}"
+        return f"{part}, and the printed mean is over all of them"
+    wanted = sum(number or 0 for each in compared for number in counts[each][2:])
+    found = sum(tested.get(each, 0) for each in compared)
+    what = f"{line.dataset} {line.category}".strip()
+    return f"{test_on} has {found} of the {wanted} test pictures of {what}" if 0 < found != wanted > 0 else ""
+
+
+def _plain(method: str) -> str:
+    """A spec without the options that say what is the default anyway; as it is if no such method is registered."""
+    from stackclip.methods import component_of
+
+    spec = Spec.parse(method)
+    try:
+        defaults = {option.label: option.default_text for option in component_of(spec.name).options}
+    except StackclipError:
+        defaults = {}
+    return str(Spec(spec.name, tuple(item for item in spec.options if defaults.get(item[0]) != item[1])))

@@ -1,0 +1,171 @@
+"""Suites: every file of the package, files of one's own, and runs that are moved to other data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.benchmarks.published import SOURCES
+from stackclip.benchmarks.suites import PaperTower, Run, Suite, find_suites, merged, read_suite, redirected, suites
+from stackclip.errors import UnknownComponent, UsageError
+from stackclip.methods import component_of, method_names, resolve
+from stackclip.registry import Spec, datasets
+
+SUITES = suites().values()
+LACKING = {"clip-ad-table5": "stages", "clip-ad-table6": "layers"}  # options that the methods do not have
+named = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
+
+
+@named
+def test_the_methods_of_a_suite_are_read_and_those_that_exist_have_its_options(suite: Suite) -> None:
+    for method in suite.methods:
+        spec = Spec.parse(method)
+        if LACKING.get(suite.name) in dict(spec.options):
+            with pytest.raises(UsageError, match=f"no option '{LACKING[suite.name]}'|no method"):
+                resolve(method)
+        elif spec.name in method_names():
+            resolve(method)
+        else:
+            with pytest.raises(UnknownComponent):
+                component_of(spec.name)
+
+
+@named
+def test_the_data_sets_of_a_suite_are_registered_and_none_is_trained_on_and_tested(suite: Suite) -> None:
+    for run in suite.runs:
+        assert run.test_on
+        assert {*run.train_on, *run.test_on} <= set(datasets.names())
+        assert not set(run.train_on) & set(run.test_on)
+
+
+@named
+def test_a_suite_has_a_source_and_shows_known_metrics(suite: Suite) -> None:
+    assert suite.source in SOURCES
+    assert suite.name.startswith(suite.source)
+    assert suite.title
+    assert suite.shows
+    assert set(suite.shows) <= {*IMAGE_METRICS, *PIXEL_METRICS}
+    assert suite.towers
+
+
+@named
+def test_what_a_table_prints_of_a_method_of_its_suite_is_run_by_it(suite: Suite) -> None:
+    runs = {
+        (str(Spec.parse(method)), test_on, frozenset(run.train_on))
+        for run in suite.runs
+        for method in run.methods
+        for test_on in run.test_on
+    }
+    for line in suite.published:
+        tried = {(method, test_on) for method, test_on, _ in runs}
+        if line.method in {method for method, *_ in runs}:
+            assert (line.method, line.dataset) in tried, line
+        if line.train_on and (line.method, line.dataset) in tried:
+            assert (line.method, line.dataset, frozenset(line.train_on)) in runs, line
+        assert line.method != "stackclip" or (line.method, line.dataset) in tried
+
+
+def test_every_table_that_is_asked_for_is_there() -> None:
+    wanted = [*(f"fuzzyclip-table{number}" for number in range(2, 10)), "fuzzyclip-figure1", "fuzzyclip-figure5"]
+    wanted += [f"clip-ad-table{number}" for number in range(1, 9)]
+    assert set(wanted) <= set(suites())
+
+
+def test_a_paper_names_all_its_suites_and_a_wrong_name_the_nearest() -> None:
+    assert [suite.name for suite in find_suites("clip-ad")] == [f"clip-ad-table{number}" for number in range(1, 9)]
+    assert [suite.name for suite in find_suites("fuzzyclip-table4")] == ["fuzzyclip-table4"]
+    with pytest.raises(UsageError, match="did you mean 'fuzzyclip-table4'"):
+        find_suites("fuzyclip-table4")
+
+
+def test_figure_5_varies_one_of_three_numbers_at_a_time() -> None:
+    methods = suites()["fuzzyclip-figure5"].methods
+    varied = [dict(Spec.parse(dict(Spec.parse(method).options)["learner"]).options) for method in methods]
+    assert all(len(options) == 1 for options in varied)
+    assert {name for options in varied for name in options} == {"context", "deep", "depth"}
+
+
+def test_a_file_of_ones_own_is_a_suite(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'title = "Mine"\nseeds = [0, 1]\n[[runs]]\nmethods = ["stacked[clusters={k}]"]\ngrid = { k = [1, 2] }\n'
+        'train_on = ["a"]\ntest_on = ["b"]\nepochs = 3\n'
+    )
+    [suite] = find_suites(str(path))
+    assert suite.name == "mine"
+    assert suite.published == ()
+    assert suite.runs == (
+        Run(
+            methods=("stacked[clusters=1]", "stacked[clusters=2]"),
+            train_on=("a",),
+            test_on=("b",),
+            seeds=(0, 1),
+            epochs=3,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("title = ", "not TOML"),
+        ('title = "nothing"', "has no [[runs]]"),
+        ('[[runs]]\nmethods = ["clip"]\n', "test_on"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = "mvtec"\n', "test_on is 'mvtec'; wanted a list"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nepoch = 1\n', "did you mean 'epochs'"),
+        ('titel = "x"\n[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\n', "did you mean 'title'"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ntower = { weights = "x" }\n', "'weights' means nothing"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ntower = "ViT-L-14"\n', "tower is 'ViT-L-14'; wanted"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ngrid = { k = 1 }\n', "grid is {'k': 1}; wanted"),
+        ("runs = [1]\n", "runs are [1]; wanted tables"),
+    ],
+)
+def test_a_file_that_is_no_suite_is_refused_in_one_line(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_suite(path)
+    assert said in str(caught.value)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        find_suites(str(tmp_path / "none.toml"))
+
+
+# Moved to other data
+
+
+def test_runs_on_other_data_become_one_where_they_are_alike() -> None:
+    table_6 = suites()["fuzzyclip-table6"].runs
+    [run] = redirected(table_6, train_on=("own",), test_on=("other",))
+    assert (run.train_on, run.test_on, run.batch_size) == (("own",), ("other",), 16)
+    assert run.methods == (
+        *(f"stackclip[clusters={number}]" for number in (1, 2)),
+        "stackclip",
+        "stackclip[clusters=3]",
+    )
+
+
+def test_what_is_not_trained_stays_so_and_what_is_asked_for_holds() -> None:
+    runs = redirected(suites()["fuzzyclip-table2"].runs, train_on=("own",), seeds=(3, 4), epochs=1)
+    assert {run.train_on for run in runs} == {("own",), ()}
+    assert {run.methods for run in runs if not run.train_on} == {("winclip", "clip-surgery")}
+    assert {(run.seeds, run.epochs) for run in runs} == {((3, 4), 1)}
+
+
+def test_parts_of_a_training_set_do_not_move_to_another() -> None:
+    table_5 = suites()["fuzzyclip-table5"].runs
+    assert len(redirected(table_5)) == 3
+    assert len(redirected(table_5, train_on=("own",))) == 1
+    assert len(redirected(table_5, test_on=("own",))) == 3
+
+
+def test_runs_of_two_towers_stay_two() -> None:
+    towers = [PaperTower(backbone=name) for name in ("a", "b")]
+    runs = [Run(methods=("clip",), test_on=("x",), tower=tower) for tower in (*towers, towers[0])]
+    assert merged(runs) == tuple(runs[:2])

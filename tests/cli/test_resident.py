@@ -1,0 +1,60 @@
+"""`--resident`: where features stay is said, changes no figure, and a place that does not exist is refused at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from stackclip.cli import cli
+from stackclip.registry import SHELVES, forget, use_workspace
+
+TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
+TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=3,size=56]"
+BENCH = ("bench", "--train-on", TRAINING, "--test-on", TESTED, "--epochs", "2", "--methods", "fuzzy", "--json")
+TOWER = ("--backbone", "random-vit-8", "--image-size", "56", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def _process_as_it_was() -> Iterator[None]:
+    logger = logging.getLogger("stackclip")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.level, logger.propagate, logger.handlers[:] = before
+    use_workspace(None)
+    forget(SHELVES)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Callable[..., Result]:
+    """Run a bench anew in the test's own workspace."""
+
+    def run(*words: str) -> Result:
+        given = ["--workspace", str(tmp_path), *BENCH, *TOWER, "--overwrite", "always", *words]
+        return CliRunner().invoke(cli, given)
+
+    return run
+
+
+def test_no_figure_depends_on_where_features_stay(bench) -> None:
+    found = {}
+    for place in ("off", "auto"):
+        result = bench("--resident", place)
+        assert result.exit_code == 0, result.output
+        said = re.findall(r"features of (\d+) pictures, [\d.]+ .B: (.*)", result.stderr)
+        assert [pictures for pictures, _ in said] == ([] if place == "off" else ["8"])
+        assert all(re.fullmatch(r"kept in memory \([\d.]+ GB free\)", rest) for _, rest in said)
+        rows = [json.loads(line) for line in result.stdout.splitlines()]
+        found[place] = [(row["category"], row["metrics"], row["facts"]["losses"]) for row in rows]
+    assert found["off"] == found["auto"]
+
+
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(bench) -> None:
+    result = bench("--resident", "gpu")
+    assert result.exit_code == 2
+    assert "Error: --resident gpu wants a CUDA device, this one is cpu: use --resident ram" in result.stderr
