@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,14 +14,16 @@ from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Store
 from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, UsageError
-from stackclip.methods import component_of
+from stackclip.methods import Method, component_of
 from stackclip.ops.files import canonical_json, content_hash, file_hash
-from stackclip.registry import Spec, heads, learners, scorers, selectors
+from stackclip.registry import Component, Spec, bind, heads, learners, scorers, selectors
 from stackclip.types import MASK, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
 SEMANTICS = 1  # raised when a change of ours changes figures, so that old rows are not taken for new ones
+
+_SHOWN = ("shots", "draw")  # options that training does not see
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Identities:
     def row(self, spec: str, cell: Cell) -> str:
         """The name of a method's row for a cell."""
         shown: tuple[Sample, ...] = ()
+        shots = self.plan.shots_for(self._methods[spec])
         with suppress(NotApplicable):
-            shown = self.plan.shots_of(cell.dataset, cell.category, self.seed)
+            shown = self.plan.shots_of(cell.dataset, cell.category, self.seed, shots=shots)
         tested = {
             "test_on": cell.dataset.name,
             "layout": cell.dataset.layout,
             "category": cell.category,
             "tested": self._content(cell.samples),
+            "shots": [shots.count, shots.repeated],
             "shown": self._content(shown),
         }
         return cell_id({**self.of_training(spec), **tested})
@@ -60,13 +64,14 @@ class Identities:
 
     def of_training(self, spec: str) -> dict[str, Any]:
         """Everything that what a method learns depends on."""
-        parsed = Spec.parse(spec)
+        parsed = _without_shots(Spec.parse(spec))
         names = self.plan.class_names or dict(parsed.options).get("class_names", "")
         return {
             **self._shared,
-            "method": spec,
-            "options": self.options(spec),
+            "method": str(parsed),
+            "options": {name: value for name, value in self.options(spec).items() if name not in _SHOWN},
             "code": _code(parsed),
+            "files": _files(parsed),
             "class_names": names,
             "class_names_file": file_hash(Path(names).expanduser()) if _is_file(names) else "",
         }
@@ -74,9 +79,13 @@ class Identities:
     @cached_property
     def protocol(self) -> str:
         """The same for rows that may stand in one table: everything that is asked of all methods alike."""
-        unasked = ("semantics", "pictures", "seed", "shots")
+        unasked = ("semantics", "pictures", "seed")
         asked = {name: value for name, value in self._shared.items() if name not in unasked}
         return content_hash(canonical_json({**asked, "class_names": self.plan.class_names}))[:12]
+
+    @cached_property
+    def _methods(self) -> dict[str, Method]:
+        return self.plan.resolved
 
     @cached_property
     def _shared(self) -> dict[str, Any]:
@@ -86,7 +95,6 @@ class Identities:
             "train_on": [[d.name, d.family, d.layout, list(d.categories)] for d in self.plan.train_on],
             "pictures": self._content(self.training),
             "seed": self.seed,
-            "shots": self.plan.shots,
             "epochs": self.plan.epochs,
             "batch_size": self.plan.batch_size,
             "features": self.store.digest,
@@ -106,15 +114,36 @@ class Identities:
             return []
 
 
+def _without_shots(spec: Spec) -> Spec:
+    """A method as far as its training goes, which sees no shots."""
+    return Spec(spec.name, tuple((name, value) for name, value in spec.options if name not in _SHOWN))
+
+
 def _is_file(names: str) -> bool:
     return names.lower().endswith(".json") and Path(names).expanduser().is_file()
 
 
 def _code(spec: Spec) -> list[str]:
     """The hashes of the files in which a method and the components named in its options are written."""
-    files = [component_of(spec.name).file]
+    return sorted({file_hash(component.file) for component, _ in _components(spec) if component.file})
+
+
+def _files(spec: Spec) -> list[str]:
+    """The hashes of the files that are named in options of the type Path, of a method and of those components."""
+    found = []
+    for component, given in _components(spec):
+        with suppress(UsageError):  # words that only look like a component
+            values = bind(given.name, component.options, dict(given.options)).values()
+            found += [file_hash(value) for value in values if isinstance(value, Path) and value.is_file()]
+    return sorted(found)
+
+
+def _components(spec: Spec) -> Iterator[tuple[Component, Spec]]:
+    """A method and the components named in its options, each as it is named."""
+    yield component_of(spec.name), spec
     for _, value in spec.options:
         with suppress(UsageError):
-            name = Spec.parse(value).name
-            files += [shelf.find(name).file for shelf in (heads, learners, scorers, selectors) if name in shelf]
-    return sorted({file_hash(file) for file in files if file})
+            named = Spec.parse(value)
+            for shelf in (heads, learners, scorers, selectors):
+                if named.name in shelf:
+                    yield shelf.find(named.name), named

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from stackclip.data import UNLABELLED, Dataset
 from stackclip.errors import BrokenPlugin, CategoryOverlap, DataError, NotApplicable, StackclipError, UsageError
 from stackclip.methods import Method, resolve
+from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
-__all__ = ["Cell", "Plan", "check_labels", "check_overlap", "needed", "needs_of"]
+__all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "needs_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One category of one tested data set: the samples that can be used, and the ids of those that cannot."""
+    """One category of one tested data set: the samples that can be used, and those that cannot, with the reasons."""
 
     dataset: Dataset
     category: str
     samples: tuple[Sample, ...]
-    left_out: tuple[str, ...]
+    left_out: tuple[tuple[Sample, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shots:
+    """How many normal pictures of each tested category a method is shown, and whether one may be drawn twice."""
+
+    count: int
+    repeated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,18 +70,26 @@ class Plan:
         """The methods by their specs, in the order given; a spec given twice counts once."""
         return {str(Spec.parse(text)): resolve(text) for text in self.methods}
 
-    def shots_of(self, dataset: Dataset, category: str, seed: int) -> tuple[Sample, ...]:
-        """The normal training pictures shown of a category: drawn by the seed, without replacement."""
+    def shots_for(self, method: Method) -> Shots:
+        """What a method is shown: its own options `shots` and `draw`, where it has and gives them, else the plan's."""
+        own = getattr(method, "shots", None)
+        return Shots(self.shots if own is None else own, getattr(method, "draw", "distinct") == "with-replacement")
+
+    def shots_of(self, dataset: Dataset, category: str, seed: int, *, shots: Shots) -> tuple[Sample, ...]:
+        """The normal training pictures shown of a category, drawn by the seed: the same for all that ask for as many.
+
+        Raises NotApplicable where there are not so many.
+        """
+        if not shots.count:
+            return ()
         pool = [
             sample for sample in dataset.select(split="train", categories=(category,)).samples if sample.label == NORMAL
         ]
-        if not self.shots:
-            return ()
-        if len(pool) < self.shots:
-            found = f"{dataset.name} {category} has {len(pool)} normal training pictures"
-            raise NotApplicable(f"{found}, wanted {self.shots} to show as shots")
-        drawn = np.random.default_rng([seed, *category.encode()]).choice(len(pool), self.shots, replace=False)
-        return tuple(pool[index] for index in drawn)
+        if len(pool) < (1 if shots.repeated else shots.count):
+            found = f"{dataset.name} {category} has {counted(len(pool), 'normal training picture')}"
+            raise NotApplicable(f"{found}, wanted {shots.count} to show as shots")
+        draws = np.random.default_rng([seed, *category.encode()])
+        return tuple(pool[index] for index in draws.choice(len(pool), shots.count, replace=shots.repeated))
 
 
 def check_overlap(plan: Plan) -> None:
@@ -93,7 +111,8 @@ def check_labels(plan: Plan) -> None:
         unlabelled = sum(sample.defect == UNLABELLED for sample in dataset.samples)
         if unlabelled:
             raise DataError(
-                f"{dataset.root}: {unlabelled} pictures have no labels, so nothing can be trained or measured on them; "
+                f"{dataset.root}: {counted(unlabelled, 'picture')} {agreed('have', unlabelled)} no labels, so nothing "
+                "can be trained or measured on them; "
                 f"to find defects in them: stackclip predict {dataset.root} --object NAME"
             )
 
@@ -106,10 +125,11 @@ def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[
             parts |= needs_of(method, tower)
     tested = (sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
     shown: list[Sample] = []
-    for dataset in plan.test_on if plan.shots else ():
-        for category in dataset.categories:
-            with suppress(NotApplicable):  # its rows will say why
-                shown += [sample for seed in plan.seeds for sample in plan.shots_of(dataset, category, seed)]
+    for shots in dict.fromkeys(plan.shots_for(method) for method in plan.resolved.values()):
+        for dataset, seed in product(plan.test_on, plan.seeds):
+            for category in dataset.categories:
+                with suppress(NotApplicable):  # its rows will say why
+                    shown += plan.shots_of(dataset, category, seed, shots=shots)
     return tuple(dict.fromkeys([*plan.training, *tested, *shown])), parts
 
 
@@ -127,10 +147,7 @@ def needs_of(method: Method, tower: TowerSpec) -> frozenset[Part]:
     for part in parts - {CLS, MASK}:
         if not isinstance(part, Part):
             raise BrokenPlugin(f"its needs are parts, but {part!r} is among them")
-        if part.kind != "patch" or not 1 <= part.index <= tower.depth:
-            raise NotApplicable(
-                f"it needs {part}, which {tower.name} does not have: it gives cls and patch/1 to patch/{tower.depth}"
-            )
+        tower.shape(part)
     return parts
 
 

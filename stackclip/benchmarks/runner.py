@@ -9,20 +9,22 @@ lacks a part that any of the methods needs is left out for all of them, and name
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from stackclip import __version__
 from stackclip.benchmarks.contender import Contender, TaskEncode
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
-from stackclip.benchmarks.metrics import Measured
-from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needs_of
+from stackclip.benchmarks.metrics import TOLERANCE, Measured, pixel_metrics
+from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
+from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store
@@ -30,7 +32,7 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.errors import NotApplicable, StackclipError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector, Task
-from stackclip.ops.files import canonical_json, content_hash
+from stackclip.ops.files import WRITE_PROTECTED, canonical_json, content_hash
 from stackclip.registry import executors
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
@@ -63,7 +65,8 @@ class Outcome:
 class Bench:
     """A plan, and where its features, rows and trained heads are.
 
-    `overwrite` says which cells are computed: `only-missing`, `always` all of them anew, or `never` any.
+    `overwrite` says which cells are computed: `only-missing`, `always` all of them anew, or `never` any. `resident`
+    says where features that are read more than once stay; no figure depends on it.
     """
 
     plan: Plan
@@ -74,6 +77,21 @@ class Bench:
     heads: Path
     progress: Progress = _silent
     overwrite: Overwrite = "only-missing"
+    resident: Resident = "auto"
+    _said: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    def keep(self, write: Callable[[], None]) -> None:
+        """Keep a row or a head for later runs; where nothing may be written, say so once and go on without."""
+        try:
+            write()
+        except OSError as error:
+            if error.errno not in WRITE_PROTECTED:
+                raise
+            place = self.rows.folder.parent
+            said = f"{place} cannot be written to ({error.strerror}): rows, heads and text features are not kept"
+            if said not in self._said:
+                logger.warning("%s", said)
+            self._said.add(said)
 
     def run(self) -> Outcome:
         """All rows of the plan, those found finished among them; what is missing is computed and kept cell by cell.
@@ -83,25 +101,35 @@ class Bench:
         """
         check_labels(self.plan)
         check_overlap(self.plan)
-        jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed).run) for seed in self.plan.seeds]
+        jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed, self.reader).run) for seed in self.plan.seeds]
         outcomes = list(executors.create(self.plan.executor).run(jobs))
         return Outcome([row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes))
+
+    @cached_property
+    def reader(self) -> FeatureReader:
+        """What reads for all seeds: it keeps the training pictures, and with several seeds those that are tested too.
+
+        Raises UsageError where `resident` names a place that does not exist or is too small.
+        """
+        every, parts = needed(self.plan, self.tower.spec)
+        again = every if len(self.plan.seeds) > 1 else self.plan.training
+        kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
+        return FeatureReader(self.store, self.tower.device, kept)
 
     def detectors(self, seed: int) -> dict[str, Detector]:
         """The trained detector of every method of the plan; what was not trained before is trained now.
 
         Raises what a method raises.
         """
-        return _Seed(replace(self, plan=replace(self.plan, fail_fast=True)), seed).detectors()
+        return _Seed(replace(self, plan=replace(self.plan, fail_fast=True)), seed, self.reader).detectors()
 
 
 class _Seed:
     """The cells of one seed."""
 
-    def __init__(self, bench: Bench, seed: int) -> None:
-        self.bench, self.plan, self.seed = bench, bench.plan, seed
+    def __init__(self, bench: Bench, seed: int, reader: FeatureReader) -> None:
+        self.bench, self.plan, self.seed, self.reader = bench, bench.plan, seed, reader
         self.device = bench.tower.device
-        self.reader = FeatureReader(bench.store, self.device)
         self.parts: dict[str, frozenset[Part]] = {}
         self.unfit: dict[str, str] = {}
         for spec, method in self.plan.resolved.items():
@@ -151,19 +179,20 @@ class _Seed:
 
     def _usable(
         self, samples: Sequence[Sample], *, localised: bool = False
-    ) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
-        """The samples that the store holds in full, and the ids of the others.
+    ) -> tuple[tuple[Sample, ...], tuple[tuple[Sample, str], ...]]:
+        """The samples that the store holds in full, and the others with the reason.
 
         `localised` leaves out defective pictures without a mask too: a map cannot learn from them.
         """
-        held = self.bench.store.holdings(samples)
-        usable = [
-            sample
-            for sample, parts in zip(samples, held, strict=True)
-            if self.every_part <= parts and not (localised and sample.label == ANOMALOUS and sample.mask is None)
-        ]
-        kept = {sample.id for sample in usable}
-        return tuple(usable), tuple(sample.id for sample in samples if sample.id not in kept)
+        usable, left_out = [], []
+        for sample, parts in zip(samples, self.bench.store.holdings(samples), strict=True):
+            if missing := self.every_part - parts:
+                left_out.append((sample, "mask cannot be used" if missing == {MASK} else "not encoded"))
+            elif localised and sample.label == ANOMALOUS and sample.mask is None:
+                left_out.append((sample, "no mask to learn from"))
+            else:
+                usable.append(sample)
+        return tuple(usable), tuple(left_out)
 
     def _lacking(self, spec: str) -> list[Cell]:
         """The cells of a method that no finished row is there for."""
@@ -181,14 +210,16 @@ class _Seed:
         plan, bench = self.plan, self.bench
         task = Task(
             tower=bench.tower.spec,
-            encode=TaskEncode(bench.encode, self.reader, self.training),
+            encode=TaskEncode(bench.encode, self._class_mean),
             categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
             train_on=tuple(dataset.family for dataset in plan.train_on),
             seed=self.seed,
             device=self.device,
             epochs=plan.epochs,
             class_names=plan.class_names,
-            shots=plan.shots,
+            shots=plan.shots_for(contender.method).count,
+            pictures=len(self.training),
+            text=bench.tower,
         )
         detector = contender.method.begin(task)
         path = self._head_path(contender)
@@ -204,6 +235,10 @@ class _Seed:
                 contender.losses, contender.trained = list(head.facts["losses"]), True
                 contender.seconds = head.facts["seconds"]
         contender.detector = detector
+
+    def _class_mean(self, category: str) -> Tensor:
+        """The mean unit class token of a training category: (D,)."""
+        return self.reader.class_mean([sample for sample in self.training if sample.category == category])
 
     def _train(self, contenders: Sequence[Contender]) -> None:
         """Train all together: one scan of the training pictures an epoch, whoever still learns takes a step."""
@@ -241,20 +276,28 @@ class _Seed:
             "seconds": round(contender.seconds, 3),
             "training": self.identities.of_training(contender.spec),
         }
-        path = self._head_path(contender)
-        save_head(path, TrainedHead(contender.working.state_dict(), facts))
+        head = TrainedHead(contender.working.state_dict(), facts)
+        self.bench.keep(partial(save_head, self._head_path(contender), head))
 
     def _test(self, cell: Cell, contenders: Sequence[Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
-        tallies = {c.spec: Tally(error=c.error) for c in contenders}
-        shots: Sequence[Sample] = ()
-        try:
-            shots = self.plan.shots_of(cell.dataset, cell.category, self.seed)
-        except NotApplicable as error:
-            self._blame(tallies.values(), error)
-        for features in self._read(shots, self.every_part - {MASK}, tallies.values(), size=len(shots)):
-            for contender in contenders:
-                self._attempt(tallies[contender.spec], contender.remember, cell.category, features)
+        form = self.plan.pixel_form(cell, self.bench.tower.spec)
+        tallies = {c.spec: Tally(pixels=pixel_metrics(form), error=c.error) for c in contenders}
+        shown = self._show(cell, contenders, tallies)
+        measured = self._measure(cell, contenders, tallies)
+        unsure = [c for c in contenders if (found := measured[c.spec]) and found.bound > TOLERANCE]
+        again = {c.spec: Tally(seconds=tallies[c.spec].seconds) for c in unsure}
+        for spec, exact in self._measure(cell, unsure, again).items():
+            streamed = measured[spec]
+            measured[spec] = replace(exact, refused=streamed.bound) if exact and streamed else exact
+        for contender in contenders:
+            tally = (tallies | again)[contender.spec]
+            self._write(contender, cell, tally, measured[contender.spec], shown[contender.spec])
+
+    def _measure(
+        self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally]
+    ) -> dict[str, Measured | None]:
+        """Predict one category with some methods from the same batches; the metrics of those that went well."""
         parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
         stage, done = f"test {cell.dataset.name} {cell.category}, seed {self.seed}", 0
         usable = cell.samples if any(not tally.error for tally in tallies.values()) else ()
@@ -264,10 +307,27 @@ class _Seed:
                 self._attempt(tally, contender.predict, features, runs, tally)
             done += len(features)
             self.bench.progress(stage, done, len(cell.samples))
-        for contender in contenders:
-            tally = tallies[contender.spec]
-            measured = self._attempt(tally, contender.measure, cell, tally)
-            self._write(contender, cell, tally, measured, shots)
+        return {c.spec: self._attempt(tallies[c.spec], c.measure, cell, tallies[c.spec]) for c in contenders}
+
+    def _show(
+        self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally]
+    ) -> dict[str, Sequence[Sample]]:
+        """Show the methods their shots of a category, those that are shown the same at one reading."""
+        shown: dict[str, Sequence[Sample]] = {}
+        for shots in dict.fromkeys(self.plan.shots_for(c.method) for c in contenders):
+            alike = [c for c in contenders if self.plan.shots_for(c.method) == shots]
+            owners = [tallies[c.spec] for c in alike]
+            drawn: Sequence[Sample] = ()
+            try:
+                drawn = self.plan.shots_of(cell.dataset, cell.category, self.seed, shots=shots)
+            except NotApplicable as error:
+                self._blame(owners, error)
+            parts = frozenset[Part]().union(*(self.parts[c.spec] for c in alike)) - {MASK}
+            for features in self._read(drawn, parts, owners, size=len(drawn)):
+                for contender in alike:
+                    self._attempt(tallies[contender.spec], contender.remember, cell.category, features)
+            shown |= {c.spec: drawn for c in alike}
+        return shown
 
     def _write(
         self, contender: Contender, cell: Cell, tally: Tally, measured: Measured | None, shots: Sequence[Sample]
@@ -279,7 +339,7 @@ class _Seed:
             train_on=tuple(dataset.name for dataset in self.plan.train_on),
             test_on=cell.dataset.name,
             category=cell.category,
-            shots=self.plan.shots,
+            shots=self.plan.shots_for(contender.method).count,
             seed=self.seed,
             metrics=dict(measured.values) if measured and not tally.error else {},
             undefined=dict(measured.undefined) if measured and not tally.error else {},
@@ -293,7 +353,7 @@ class _Seed:
         if row.error:
             logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
         else:
-            self.bench.rows.write(self.identities.row(contender.spec, cell), row)
+            self.bench.keep(partial(self.bench.rows.write, self.identities.row(contender.spec, cell), row))
 
     def _attempt(self, owner: Contender | Tally, function: Callable[..., Result], *arguments: Any) -> Result | None:
         """Run a method's own code: what it raises becomes the owner's error, and the others go on.
@@ -348,6 +408,7 @@ class _Seed:
             "note": tower.spec.note,
             "layers": list(tower.spec.layers),
             "features": self.bench.store.digest,
+            "feature_dtype": self.bench.store.feature_dtype,
             "protocol": self.identities.protocol,
             "image_size": tower.spec.image_size,
             "asked_epochs": self.plan.epochs,
@@ -363,9 +424,10 @@ class _Seed:
             "trained_layouts": [dataset.layout for dataset in self.plan.train_on],
             "tested_layout": cell.dataset.layout,
             "trained_pictures": len(self.training),
-            "trained_left_out": list(self.training_left_out),
+            "trained_left_out": [sample.id for sample, _ in self.training_left_out],
             "tested_pictures": len(cell.samples),
-            "tested_left_out": list(cell.left_out),
+            "tested_left_out": [sample.id for sample, _ in cell.left_out],
+            "why_left_out": _by_dataset((*self.training_left_out, *cell.left_out)),
             "shots_drawn": [sample.id for sample in shots],
             "losses": contender.losses,
             "train_seconds": round(contender.seconds, 3),
@@ -373,3 +435,11 @@ class _Seed:
 
     def _head_path(self, contender: Contender) -> Path:
         return self.bench.heads / f"{self.identities.head(contender.spec)}.safetensors"
+
+
+def _by_dataset(left_out: Iterable[tuple[Sample, str]]) -> dict[str, dict[str, str]]:
+    """Data set -> id -> why that picture is left out."""
+    reasons: dict[str, dict[str, str]] = {}
+    for sample, reason in left_out:
+        reasons.setdefault(sample.dataset, {})[sample.id] = reason
+    return reasons

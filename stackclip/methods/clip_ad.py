@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from stackclip.data.published import family_of
-from stackclip.errors import NotApplicable
+from stackclip.errors import NotApplicable, WeightsError
 from stackclip.heads import Projections
+from stackclip.heads.released import load_released
 from stackclip.methods.anchors import Select, TextAnchors
 from stackclip.methods.method import Task
 from stackclip.ops.maps import LOGIT_SCALE, smooth, unit, upsample
@@ -85,13 +87,20 @@ class SdpPlus(Sdp):
     """SDP with one trained linear layer a stage, whose maps are added to SDP's (CLIP-AD, section 3.3).
 
     Adam for `epochs` at the rate `lr`. `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as
-    released; `taps=released` is for heads that were trained with the released code. `select`, `ensemble`,
-    `class_names` and `image_score` are SDP's.
+    released; `taps=released` is for heads that were trained with the released code. `weights` is a file of
+    `linear_layers` that CLIP-AD released: nothing is then trained. `select`, `ensemble`, `class_names` and
+    `image_score` are SDP's.
     """
 
     epochs: int = 5
     lr: float = 1e-4
     sigma: float | None = None
+    weights: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise WeightsError for weights that are not there."""
+        if self.weights is not None and not self.weights.is_file():
+            raise WeightsError(f"{self.weights}: there is no such weights file")
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """SDP's parts and the taps of the plain path at the ends of the stages."""
@@ -147,13 +156,16 @@ class SurgeryDetector(nn.Module):
         self.anchors = TextAnchors(task, ENSEMBLES[method.ensemble], method.selector_of, class_names=method.class_names)
         self.path, self.cls, self.factor, self.head = path, cls, factor, head
         self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
-        self.epochs = 0
+        self.epochs, released = 0, None
         if isinstance(method, SdpPlus) and head is not None:
             self.epochs = method.epochs if task.epochs is None else task.epochs
+            if method.weights is not None:
+                released, self.epochs = load_released(head, method.weights, owner="sdp-plus"), 0
             self.optimiser = torch.optim.Adam(head.parameters(), lr=method.lr)
         self.facts: dict[str, Any] = {
             "class_names": task.class_names or method.class_names,
             "epochs": self.epochs,
+            "weights": released,
             "selector": method.select,
             "sigma": self.sigma,
             "image_score": f"{self.image_score} (transductive)" if self.image_score == "text+map" else self.image_score,

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from stackclip.learners import TextTower
+from stackclip.errors import BadOption
 from stackclip.prompts import Encode
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
-__all__ = ["Detector", "Method", "Task"]
+__all__ = ["Detector", "Draw", "Method", "Task", "check_shots"]
+
+Draw = Literal["distinct", "with-replacement"]
+"""Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +25,11 @@ class Task:
     """All that a method may know when it begins.
 
     `categories` are the training categories in the order of their data sets, `train_on` the published data
-    sets that those are (`mvtec`, `visa`), however they were named, or else their own names.
+    sets that those are (`mvtec`, `visa`), however they were named, or else their own names. `pictures` is how many
+    training pictures there are: an epoch ends when as many were seen (0: nobody counts, and nothing that is shorter
+    than the whole training ends before it).
     `epochs` and `class_names` override the method's own where they are given. `shots` normal pictures a category will
-    be shown before the test.
+    be shown before the test. `text` is the live text tower for what is learned through it; None where there is none.
     """
 
     tower: TowerSpec
@@ -34,6 +41,8 @@ class Task:
     epochs: int | None = None
     class_names: str | None = None
     shots: int = 0
+    pictures: int = 0
+    text: TextTower | None = None
 
 
 class Detector(Protocol):
@@ -52,7 +61,7 @@ class Detector(Protocol):
         """What a reader of its rows should know: names, stacks, learning rate ... as JSON can hold it."""
 
     def step(self, features: Features) -> Mapping[str, float]:
-        """Take one optimiser step on a batch and return the loss by term; `loss` is their sum."""
+        """Take one optimiser step on a batch and return the loss by term; `loss` is what was made smaller."""
 
     def remember(self, category: str, features: Features) -> None:
         """Look at the shots of a category that will be tested. Raises NotApplicable if it learns nothing from them."""
@@ -74,10 +83,20 @@ class Detector(Protocol):
 
 
 class Method(Protocol):
-    """What stands on the shelf `methods`, and what a prompt strategy becomes."""
+    """What stands on the shelf `methods`, and what a prompt strategy becomes.
+
+    A method that is shown normal pictures may have the options `shots`, how many of each tested category (None: as many
+    as the bench says), and `draw`.
+    """
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """The parts that it reads at training and at test."""
 
     def begin(self, task: Task) -> Detector:
         """Group the categories, encode the text, make the weights: all that happens before the first batch."""
+
+
+def check_shots(shots: int | None) -> None:
+    """Raise BadOption for a number of shots below 0."""
+    if shots is not None and shots < 0:
+        raise BadOption(f"shots={shots}; wanted 0 or more")

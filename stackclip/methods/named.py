@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
 
+from torch import nn
+
+from stackclip.errors import BadOption, WeightsError
+from stackclip.heads.released import load_released
+from stackclip.methods.method import Draw, check_shots
 from stackclip.methods.prompted import Composition, Pipeline
 from stackclip.prompts import Strategy
 from stackclip.registry import methods
@@ -13,12 +21,36 @@ __all__ = ["april_gan", "clip", "stackclip"]
 
 @dataclass(frozen=True, kw_only=True)
 class AprilGanPipeline(Pipeline):
-    """APRIL-GAN's own schedule: 15 epochs when training on VisA, else 3; learning rate 1e-3."""
+    """APRIL-GAN's own schedule: 15 epochs when training on VisA, else 3; learning rate 1e-3.
+
+    `weights` is a file of linear layers that APRIL-GAN released, which are then not trained. `shots` normal pictures of
+    each tested category are shown (`auto`: as many as the bench says); `draw` says whether one may be drawn twice, as
+    in the released code.
+    """
+
+    weights: Path | None = None
+    shots: int | None = None
+    draw: Draw = "distinct"
+
+    takes_shots: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Raise WeightsError for weights that are not there, BadOption where no head takes them."""
+        Pipeline.__post_init__(self)
+        if self.weights is not None and not self.weights.is_file():
+            raise WeightsError(f"{self.weights}: there is no such weights file")
+        if self.weights is not None and self.head == "none":
+            raise BadOption(f"weights={self.weights} are those of a head; wanted head=linear, found head=none")
+        check_shots(self.shots)
 
     def schedule(self, strategy: Strategy, train_on: tuple[str, ...]) -> tuple[int, float]:
         """Epochs and learning rate of the released scripts."""
         epochs = (15 if "visa" in train_on else 3) if self.epochs is None else self.epochs
         return epochs, 1e-3 if self.lr is None else self.lr
+
+    def begin_with(self, head: nn.Module) -> Mapping[str, Any] | None:
+        """The released linear layers."""
+        return None if self.weights is None else load_released(head, self.weights, owner="april-gan")
 
 
 april_gan = methods.register("april-gan")(
@@ -28,21 +60,26 @@ april_gan = methods.register("april-gan")(
 
         With shots, distances to the patches of the normal pictures are added to the map, and the image score becomes
         the mean of the text score and the min-maxed map maximum (transductive).
+
+        `weights` is a `trainable_linearlayer` that APRIL-GAN released: nothing is then trained. Those for 518 pixels
+        want `--activation gelu`.
         """,
         pipeline=AprilGanPipeline,
         class_names="raw",
-        few_shot=True,
     )
 )
 
 stackclip = methods.register("stackclip")(
     Composition(
         "stacked",
-        """StackCLIP: clustered stacked prompts and ensemble feature alignment (FuzzyCLIP, sections 2.2 and 2.3).
+        """StackCLIP: clustered stacked prompts, ensemble feature alignment, regulated prompts (FuzzyCLIP, section 2).
 
-        At test a category is called by its own name followed by the names of each stack (equation 9).
+        Maps: at test a category is called by its own name followed by the names of each stack (equation 9). Image
+        scores: one pair of prompts that was learned on the training pictures (equation 12); `learner=none` takes those
+        of the prompt ensemble.
         """,
         head="efa",
+        learner="rpl",
         test="object+cluster",
     )
 )

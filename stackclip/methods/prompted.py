@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BrokenPlugin, NotApplicable
+from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe
+from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import Task
+from stackclip.methods.method import Draw, Task
 from stackclip.ops.maps import LOGIT_SCALE, unit
-from stackclip.prompts import CPE, Encode, Strategy, subjects_of
-from stackclip.registry import Component, Option, Spec, bind, heads, options_of, prompts, selectors
+from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
+from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
 from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Composition", "Pipeline", "PromptedDetector"]
@@ -27,25 +28,42 @@ BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN
 
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
-    """How a prompt strategy is run. Each field but `few_shot` is an option of every prompt strategy's name.
+    """How a prompt strategy is run. Each field is an option of every prompt strategy's name.
 
-    `head` is a head with options of its own (`efa[temperature=4]`), or `none`: image scores without training, and no
-    maps. `select` turns an ensemble into one vector. `class_names` says what categories are called: raw, spaced,
-    natural or a JSON file. `epochs` and `lr` are the strategy's and the paper's unless given.
+    `head` is a head with options of its own (`efa[temperature=4]`), or `none`: no maps. `learner` is what learns to
+    score pictures (`rpl[context=8]`), or `none`: the prompt ensemble scores them, without training. `image_score` is
+    that text score, or its mean with the highest point of the map (text+map). `select` turns an ensemble into one
+    vector. `class_names` says what categories are called: raw, spaced, natural or a JSON file. `epochs` and `lr` are
+    the head's: the strategy's and the paper's unless given.
     """
 
     head: str = "linear"
+    learner: str = "none"
+    image_score: Literal["text", "text+map"] = "text"
     select: str = "mean-of-unit"
     class_names: str = "spaced"
     epochs: int | None = None
     lr: float | None = None
-    few_shot: bool = False
+
+    takes_shots: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raise what wrong class names raise, and BadOption for a schedule that none can follow."""
+        CategoryNames(self.class_names)
+        if self.epochs is not None and self.epochs < 0:
+            raise BadOption(f"epochs={self.epochs}; wanted 0 or more")
+        if self.lr is not None and not 0 < self.lr < float("inf"):
+            raise BadOption(f"lr={self.lr}; wanted a number above 0")
 
     def schedule(self, strategy: Strategy, train_on: tuple[str, ...]) -> tuple[int, float]:
         """Epochs and learning rate. FuzzyCLIP, section 3.1: 1e-4 when training on MVTec-AD, else 1e-3."""
         epochs = getattr(strategy, "epochs", 2) if self.epochs is None else self.epochs
         rate = (1e-4 if "mvtec" in train_on else 1e-3) if self.lr is None else self.lr
         return epochs, rate
+
+    def begin_with(self, head: nn.Module) -> Mapping[str, Any] | None:
+        """Give a new head weights that were trained elsewhere, and return what its rows say of them; or neither."""
+        return None
 
 
 class Composition:
@@ -72,7 +90,6 @@ class Composition:
         return tuple(
             Option(name, option.type, self.defaults.get(name, option.default))
             for name, option in every.items()
-            if name != "few_shot"
         )
 
     def __call__(self, **values: Any) -> PromptedMethod:
@@ -96,11 +113,14 @@ class PromptedMethod:
         self.strategy = strategy
         self.pipeline = pipeline
         self.recipe: HeadRecipe | None = None if pipeline.head == "none" else heads.create(pipeline.head)
+        self.learner: LearnerRecipe | None = None if pipeline.learner == "none" else learners.create(pipeline.learner)
         self.select = selectors.create(pipeline.select)
+        self.shots: int | None = getattr(pipeline, "shots", None)
+        self.draw: Draw = getattr(pipeline, "draw", "distinct")
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """The head's parts and the class token."""
-        return frozenset({CLS}) | (self.recipe.needs(tower) if self.recipe else frozenset())
+        """The parts of the head and of the learner, and the class token."""
+        return frozenset({CLS}).union(*(each.needs(tower) for each in (self.recipe, self.learner) if each))
 
     def begin(self, task: Task) -> PromptedDetector:
         """Group the categories and make the head."""
@@ -111,6 +131,7 @@ class PromptedDetector(nn.Module):
     """A prompt strategy at work on one task."""
 
     head: Head | None
+    learner: Learner | None
 
     def __init__(self, method: PromptedMethod, task: Task) -> None:
         super().__init__()
@@ -121,35 +142,76 @@ class PromptedDetector(nn.Module):
         self._name = CategoryNames(self.class_names)
         name_of = {category: self._name(category) for category in task.categories}
         names, encode = tuple(dict.fromkeys(name_of.values())), _NamedEncode(task, name_of)
+        self._names = names
         self.groups = _checked(self.strategy.groups(names, encode), names)
         self._anchors: dict[str, Tensor] = {}  # (K, 2, D)
         self._own_anchors: dict[str, Tensor] = {}  # (2, D)
         self._texts: dict[str, Tensor] = {}  # (D,)
-        self.epochs, rate = pipeline.schedule(self.strategy, task.train_on)
-        self.epochs = task.epochs if task.epochs is not None else self.epochs
-        if task.shots and not pipeline.few_shot:
+        epochs, rate = pipeline.schedule(self.strategy, task.train_on)
+        if task.shots and not pipeline.takes_shots:
             raise NotApplicable(f"it is zero-shot and learns nothing from {task.shots} shots; april-gan takes them")
         self.memory = PatchMemory(task.tower) if task.shots else None
-        if self.recipe is None:
-            self.head, self.epochs = None, 0
-        else:
+        self._with_map = pipeline.image_score == "text+map"
+        if self._with_map and self.recipe is None:
+            raise NotApplicable(f"image_score=text+map, but {NO_MAP}")
+        self._pictures, self._seen = task.pictures, 0
+        self._head_epochs = self._learner_epochs = 0
+        self.head = self.learner = released = None
+        if self.recipe is not None:
             self.head = cast(Head, self.recipe.build(task.tower, len(self.groups), seed=task.seed).to(task.device))
-            self.optimiser = torch.optim.Adam(self.parameters(), lr=rate, betas=BETAS)
+            self._head_epochs = epochs if task.epochs is None else task.epochs
+            self.optimiser = torch.optim.Adam(cast(nn.Module, self.head).parameters(), lr=rate, betas=BETAS)
+            if (released := pipeline.begin_with(cast(nn.Module, self.head))) is not None:
+                self._head_epochs = 0
+        if method.learner is not None:
+            self.learner = self._begin_learner(method.learner, task)
+            self._learner_epochs = method.learner.epochs if task.epochs is None else task.epochs
+            self.learner_optimiser = torch.optim.Adam(self.learner.parameters(), lr=method.learner.lr, betas=BETAS)
+        self.epochs = max(self._head_epochs, self._learner_epochs)
         explain = getattr(self.strategy, "explain", None)
         self.facts: dict[str, Any] = {
             "class_names": self.class_names,
             "epochs": self.epochs,
             "learning_rate": rate if self.head else None,
             "head": pipeline.head,
+            "weights": released,
             "selector": pipeline.select,
-            "image_score": "text and transductive map maximum" if self.memory else "text",
+            "learner": pipeline.learner,
+            "learned": {**self.learner.facts, "epochs": self._learner_epochs} if self.learner else None,
+            "image_score": "text and transductive map maximum" if self.memory else pipeline.image_score,
             **(explain(names, encode) if explain else {"stacks": [list(g) for g in self.groups]}),
         }
 
     def step(self, features: Features) -> Mapping[str, float]:
+        """One Adam step of the head and one of the learner, each for its own number of epochs.
+
+        `loss` is the sum of what both make smaller: `map`, and the learner's terms with its weights.
+        """
+        if self.head is None and self.learner is None:
+            raise NotApplicable("without a head or a learner there is nothing to train")
+        epoch = self._seen // self._pictures if self._pictures else 0
+        self._seen += len(features)
+        if self.learner is None:
+            return self._step_head(features)
+        terms = {"map": self._step_head(features)["loss"]} if epoch < self._head_epochs else {}
+        total = sum(terms.values())
+        if epoch < self._learner_epochs:
+            learned = self._step_learner(features)
+            total += learned.pop("loss")
+            terms |= learned
+        return {"loss": total, **terms}
+
+    def _step_learner(self, features: Features) -> dict[str, float]:
+        """One Adam step of the learner; the head and it share nothing."""
+        terms = cast(Learner, self.learner).loss(features)
+        self.learner_optimiser.zero_grad(set_to_none=True)
+        terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.learner_optimiser.step()
+        return {name: term.item() for name, term in terms.items()}
+
+    def _step_head(self, features: Features) -> dict[str, float]:
         """One Adam step on the focal and dice losses of all layers."""
-        if self.head is None:
-            raise NotApplicable("without a head there is nothing to train")
+        assert self.head is not None
         stacks = torch.tensor([self._stack_of(category) for category in features.categories], device=self.device)
         anchors = torch.stack([self._training_anchors(category) for category in features.categories])
         loss = self.head.loss(features, anchors, stacks)
@@ -166,14 +228,21 @@ class PromptedDetector(nn.Module):
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
-        """Image score: the softmax of 100 cos with the test anchors. Map: the head's, weighed over the stacks."""
+        """Image score: the learner's, or else the softmax of 100 cos with the test anchors. Map: the head's.
+
+        Both are weighed over the stacks; a learner has one pair of prompts for all.
+        """
         anchors = torch.stack([self.anchors(category) for category in features.categories])  # (B, K, 2, D)
         weights = self._weights(features, anchors)
         logits = LOGIT_SCALE * torch.einsum("bd,bksd->bks", unit(features[CLS]), anchors)
         scores = (weights * logits.softmax(-1)[..., ANOMALOUS]).sum(1)
+        if self.learner is not None:
+            scores = self.learner.scores(features)
         if self.head is None:
             return Prediction(scores, None, why_no_maps=NO_MAP)
         maps = self.head.maps(features, anchors, weights)
+        if self._with_map:
+            scores = (scores + maps.amax((1, 2)) / len(self.tower.taps)) / 2
         return Prediction(scores, maps if self.memory is None else maps + self.memory.maps(features))
 
     def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
@@ -195,7 +264,28 @@ class PromptedDetector(nn.Module):
         def fits(subject: str) -> bool:
             return CPE.longest(subject, self.encode.count_tokens) <= self.encode.context_length
 
-        subjects = subjects_of(self.strategy, name, group, seen=seen, fits=fits)
+        return self._ensemble(subjects_of(self.strategy, name, group, seen=seen, fits=fits))
+
+    def _begin_learner(self, recipe: LearnerRecipe, task: Task) -> Learner:
+        """The learner of the stacked names of all training categories."""
+        text = task.text
+        if text is None:
+            raise NotApplicable(f"{type(recipe).__name__.lower()} learns through the text tower, and there is none")
+
+        def fits(subject: str) -> bool:
+            return CPE.longest(subject, self.encode.count_tokens) <= self.encode.context_length and recipe.fits(
+                text, subject
+            )
+
+        try:
+            subjects = joint_subjects(self.strategy, self._names, overflow=recipe.overflow, fits=fits)
+        except UsageError as error:
+            raise UsageError(f"learner: {error}") from None
+        lesson = Lesson(text, subjects[0], self._ensemble(subjects), task.seed)
+        return cast(Learner, recipe.build(lesson).to(task.device))
+
+    def _ensemble(self, subjects: Sequence[str]) -> Tensor:
+        """The two anchors of the phrases of all subjects: (2, D)."""
         sides = (
             self.select(self.encode([phrase for subject in subjects for phrase in CPE.phrases(subject, side)]))
             for side in (NORMAL, ANOMALOUS)

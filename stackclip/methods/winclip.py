@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from stackclip.errors import NotApplicable
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import Task
+from stackclip.methods.method import Draw, Task, check_shots
 from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import engine_here, nearest_cosine
 from stackclip.ops.windows import harmonic_map
@@ -34,7 +34,8 @@ class WinClip:
     With shots it is WinCLIP+: distances to the windows and last patches of the normal pictures are combined with the
     text's map by `fusion`, their mean as in the paper or their sum as in Accurate-WinCLIP. `crops` takes the mean of
     the text score and that of ten crops, as the paper says without details. `temperature` divides cosines. `select`,
-    `ensemble` and `class_names` make the text anchors.
+    `ensemble` and `class_names` make the text anchors. `shots` normal pictures of each tested category are shown (`auto`:
+    as many as the bench says); `draw` says whether one may be drawn twice.
     """
 
     temperature: float = 0.07
@@ -43,6 +44,12 @@ class WinClip:
     ensemble: EnsembleName = "winclip"
     select: str = "mean"
     class_names: str = "raw"
+    shots: int | None = None
+    draw: Draw = "distinct"
+
+    def __post_init__(self) -> None:
+        """Raise BadOption for a number of shots below 0."""
+        check_shots(self.shots)
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """The windows, the class token and the last patches."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from stackclip.benchmarks.plan import Plan, check_overlap, needed, needs_of
+from stackclip.benchmarks.plan import Plan, Shots, check_overlap, needed, needs_of
 from stackclip.data import Dataset
 from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, UsageError
+from stackclip.methods import resolve
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Part, Sample, TowerSpec, patch
 
 TOWER = TowerSpec("toy", 56, 7, 8, 16, 8, (2, 4, 6, 8))
@@ -49,24 +51,38 @@ def test_overlap_is_allowed_when_it_is_asked_for_by_name() -> None:
 def test_shots_are_normal_training_pictures_drawn_without_replacement() -> None:
     tested = dataset("b", "y", good=6)
     for seed in range(20):
-        shots = plan(dataset("a", "x"), tested, shots=6).shots_of(tested, "y", seed)
+        shots = plan(dataset("a", "x"), tested).shots_of(tested, "y", seed, shots=Shots(6))
         assert len(set(shots)) == 6
         assert {(shot.split, shot.label) for shot in shots} == {("train", NORMAL)}
 
 
 def test_shots_follow_from_the_seed_and_the_category() -> None:
     tested = dataset("b", "y", "z", good=50)
-    two = plan(dataset("a", "x"), tested, shots=4)
-    assert two.shots_of(tested, "y", 0) == two.shots_of(tested, "y", 0)
-    assert two.shots_of(tested, "y", 0) != two.shots_of(tested, "y", 1)
-    others = dataset("b", "z", "y", good=50)
-    assert two.shots_of(others, "y", 0) == two.shots_of(tested, "y", 0)
+    draw = partial(plan(dataset("a", "x"), tested).shots_of, shots=Shots(4))
+    assert draw(tested, "y", 0) == draw(tested, "y", 0)
+    assert draw(tested, "y", 0) != draw(tested, "y", 1)
+    assert draw(dataset("b", "z", "y", good=50), "y", 0) == draw(tested, "y", 0)
+
+
+def test_with_replacement_a_picture_may_be_drawn_twice_and_fewer_suffice() -> None:
+    tested = dataset("b", "y", good=2)
+    of = plan(dataset("a", "x"), tested).shots_of
+    drawn = [of(tested, "y", seed, shots=Shots(3, repeated=True)) for seed in range(9)]
+    assert all(len(shots) == 3 and len(set(shots)) < 3 for shots in drawn)
+
+
+def test_a_method_is_shown_what_it_asks_for_itself_or_else_what_the_bench_says() -> None:
+    said = plan(dataset("a", "x"), dataset("b", "y"), shots=2)
+    assert said.shots_for(resolve("winclip")) == Shots(2)
+    assert said.shots_for(resolve("winclip[shots=0]")) == Shots(0)
+    assert said.shots_for(resolve("april-gan[shots=4,draw=with-replacement]")) == Shots(4, repeated=True)
+    assert said.shots_for(resolve("precise")) == Shots(2)  # and refuses them when it begins
 
 
 def test_more_shots_than_pictures_are_refused_with_the_numbers() -> None:
     tested = dataset("b", "y", good=2)
     with pytest.raises(NotApplicable, match="b y has 2 normal training pictures, wanted 3"):
-        plan(dataset("a", "x"), tested, shots=3).shots_of(tested, "y", 0)
+        plan(dataset("a", "x"), tested).shots_of(tested, "y", 0, shots=Shots(3))
 
 
 def test_what_a_bench_reads_is_what_is_trained_on_tested_and_shown() -> None:
@@ -105,7 +121,7 @@ def test_the_mask_is_always_needed() -> None:
 
 @pytest.mark.parametrize("part", [patch(9), patch(0), Part("vv", 24)])
 def test_a_part_that_the_tower_does_not_have_is_not_applicable(part: Part) -> None:
-    with pytest.raises(NotApplicable, match=f"it needs {part}, which toy does not have"):
+    with pytest.raises(NotApplicable, match=f"toy has no part {part}"):
         needs_of(Needing(part), TOWER)
 
 

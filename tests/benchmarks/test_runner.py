@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.metrics import PIXEL_METRICS
 from stackclip.benchmarks.runner import Bench, Outcome
 from stackclip.cache import Store
@@ -85,7 +86,7 @@ BROKEN: dict[str, tuple[type[Plain], str]] = {
     ),
     "asks-too-much": (
         type("A", (Plain,), {"needs": lambda self, tower: frozenset({patch(99)})}),
-        "it needs patch/99, which random-vit-8 does not have: it gives cls and patch/1 to patch/8",
+        "random-vit-8 has no part patch/99: it gives cls, patch/1 to patch/8",
     ),
     "undeclared": (
         type("U", (Plain,), {"predict": lambda self, f: Prediction(f[Undeclared], None)}),
@@ -174,20 +175,20 @@ def test_with_fail_fast_the_first_failure_ends_the_bench_in_one_line(small, benc
 def test_a_second_run_computes_nothing_and_reads_no_feature(small, bench, monkeypatch) -> None:
     plan = small.plan("stacked", "clip")
     first = bench(plan).run()
-    monkeypatch.setattr(Store, "batches", _fails(AssertionError("read")))
+    monkeypatch.setattr(Store, "batch", _fails(AssertionError("read")))
     second = bench(plan).run()
     assert (second.computed, second.rows) == (0, first.rows)
 
 
 def test_one_scan_of_the_store_serves_all_methods(small, bench, monkeypatch) -> None:
     scans: list[int] = []
-    batches = Store.batches
+    batches = FeatureReader.batches
 
-    def counted(self: Store, samples: object, parts: object, **words: object) -> Iterator[object]:
+    def counted(self: FeatureReader, samples: object, parts: object, **words: object) -> Iterator[object]:
         scans.append(len(samples))  # type: ignore[arg-type]
         return batches(self, samples, parts, **words)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Store, "batches", counted)
+    monkeypatch.setattr(FeatureReader, "batches", counted)
     bench(small.plan("precise"), "one").run()
     for_one, scans[:] = list(scans), []
     bench(small.plan(*PROMPTED, "stackclip", "clip"), "six").run()
@@ -345,6 +346,7 @@ def test_pictures_that_the_store_lacks_are_left_out_and_named(small, bench, tmp_
     tested = replace(test, samples=(*test.samples, absent, lone))
     rows = bench(small.plan("clip", test_on=(tested,))).run().rows
     assert [row.facts["tested_left_out"] for row in rows] == [["lost.png"], [], ["lonely.png"]]
+    assert rows[0].facts["why_left_out"] == {absent.dataset: {"lost.png": "not encoded"}}
     assert [row.error for row in rows] == ["", "", "none of the pictures could be used"]
     whole = bench(small.plan("clip"), "whole").run().rows
     assert rows[0].metrics == whole[0].metrics
@@ -356,6 +358,7 @@ def test_a_defect_without_a_mask_is_not_trained_on(small, bench) -> None:
     training = replace(small.training, samples=tuple(unmasked if s.id == unmasked.id else s for s in samples))
     [row, *_] = bench(small.plan("fuzzy", train_on=(training,))).run().rows
     assert row.facts["trained_left_out"] == [unmasked.id]
+    assert row.facts["why_left_out"] == {unmasked.dataset: {unmasked.id: "no mask to learn from"}}
     assert row.facts["trained_pictures"] == 7
 
 
@@ -366,7 +369,7 @@ def test_methods_that_train_say_so_where_there_is_nothing_to_train_on(small, ben
 
 
 def test_overlap_is_refused_before_anything_is_read(small, bench, monkeypatch) -> None:
-    monkeypatch.setattr(Store, "batches", _fails(AssertionError("read")))
+    monkeypatch.setattr(Store, "batch", _fails(AssertionError("read")))
     with pytest.raises(CategoryOverlap):
         bench(small.plan("clip", test_on=(small.training,))).run()
 
@@ -422,3 +425,20 @@ def test_progress_tells_how_far_training_and_test_are(small, bench) -> None:
     assert told[5] == ("train, seed 0", 16, 16)
     assert told[-1] == (f"test synthetic-combinations {small.tested.categories[-1]}, seed 0", 4, 4)
     assert isinstance(bench(small.plan("fuzzy")), Bench)
+
+
+def test_methods_are_shown_their_own_shots_and_training_does_not_see_them(small, bench) -> None:
+    few, more, asked = "april-gan[epochs=1,shots=1]", "april-gan[epochs=1,shots=2]", "april-gan[epochs=1]"
+    run = bench(small.plan(few, more, asked, shots=2))
+    outcome = run.run()
+    assert [row.error for row in outcome.rows if row.error] == []
+    by_method = {name: [row for row in outcome.rows if row.method == name] for name in (few, more, asked)}
+    for row in outcome.rows:
+        assert row.shots == len(set(row.facts["shots_drawn"])) == (1 if row.method == few else 2)
+    for ours, theirs in zip(by_method[more], by_method[asked], strict=True):
+        assert ours.facts["shots_drawn"] == theirs.facts["shots_drawn"]
+        assert ours.metrics == theirs.metrics
+    for ours, theirs in zip(by_method[few], by_method[more], strict=True):
+        assert ours.facts["losses"] == theirs.facts["losses"]
+        assert ours.metrics != theirs.metrics
+    assert len(list(run.heads.glob("*.safetensors"))) == 1  # learned once for all three
