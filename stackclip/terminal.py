@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from stackclip.registry import Component, Shelf, problems
 
-__all__ = ["Bars", "component_page", "duration", "errors", "output", "set_up_logging", "shelf_table", "size"]
+__all__ = ["Bars", "component_page", "duration", "errors", "output", "set_up_logging", "shelf_table", "size", "trees"]
 
 WIDTH_ELSEWHERE = 160  # of a table that goes into a file or a pipe
 output = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_ELSEWHERE)
@@ -152,3 +152,16 @@ def component_page(component: Component, needs: str) -> Iterator[Any]:
         yield table
     if needs:
         yield Text("needs ", "dim") + Text(needs)
+    if tree := getattr(component.factory, "tree", ""):
+        yield Text("expected in\n", "dim") + Text(tree.rstrip())
+    if source := getattr(component.factory, "source", ""):
+        yield Text("from ", "dim") + Text(source)
+
+
+def trees(shelf: Shelf) -> Iterator[Text]:
+    """The folders in which each data set of the shelf is expected."""
+    from stackclip.errors import StackclipError
+
+    for name in shelf.names():
+        with suppress(StackclipError):  # the table has named it
+            yield Text(f"{name}\n", "bold") + Text(getattr(shelf.find(name).factory, "tree", "").rstrip())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_cache_path
 
@@ -13,10 +14,14 @@ __all__ = ["Workspace"]
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folders of a user's work. `registry` is None where no code of the user's may run."""
+    """The folders of a user's work, and how feature stores there keep patch tokens.
+
+    `registry` is None where no code of the user's may run.
+    """
 
     cache: Path
     registry: Path | None = None
+    feature_dtype: Literal["float16", "int8"] = "float16"
 
     @classmethod
     def find(cls, root: Path | None) -> Workspace:
@@ -28,7 +33,7 @@ class Workspace:
 
     @property
     def features(self) -> Path:
-        """One feature store for each fingerprint."""
+        """One feature store for each fingerprint and feature type."""
         return self.cache / "features"
 
     @property

@@ -226,7 +226,7 @@ def test_pictures_without_labels_are_neither_trained_on_nor_tested(own: Path, tm
     for flag in ("--train-on", "--test-on"):
         result = stackclip(own, *BENCH, flag, str(folder))
         assert result.exit_code == 1
-        assert "1 pictures have no labels" in result.stderr
+        assert "1 picture has no labels" in result.stderr
         assert "stackclip predict" in result.stderr
 
 
@@ -303,6 +303,17 @@ def test_a_log_file_keeps_what_was_said_quiet_or_not(own: Path, tmp_path: Path) 
         ((*BENCH, "--methods", "stacked[cluster=2]"), 2, "clusters"),
         ((*BENCH, "--methods", "stacked[clusters=two]"), 2, "clusters"),
         ((*BENCH, "--methods", "stacked[clusters=2"), 2, "a bracket is not closed"),
+        ((*BENCH, "--methods", "stacked[scorer=nonsense]"), 2, "no scorer is named 'nonsense'; see: stackclip list"),
+        ((*BENCH, "--methods", "stacked[scorer=penalty[lambda=x]]"), 2, "lambda='x' is not of type float"),
+        ((*BENCH, "--methods", "fuzzy[head=nonsense]"), 2, "no head is named 'nonsense'; see: stackclip list heads"),
+        ((*BENCH, "--methods", "fuzzy[head=efa[temprature=1]]"), 2, "did you mean 'temperature'?"),
+        ((*BENCH, "--methods", "fuzzy[select=medn]"), 2, "no selector is named 'medn' (did you mean 'mean'?)"),
+        ((*BENCH, "--methods", "fuzzy[class_names=natrual]"), 2, "no class names 'natrual' (did you mean 'natural'?)"),
+        ((*CACHE, "--methods", "stacked[clusters=0]"), 2, "clusters=0; wanted 1 or more"),
+        ((*BENCH, "--methods", "stacked[max-clusters=0]"), 2, "max_clusters=0; wanted 1 or more"),
+        ((*BENCH, "--methods", "stacked[seed=-1]"), 2, "seed=-1; wanted 0 or more"),
+        ((*BENCH, "--methods", "clip[epochs=-1]"), 2, "epochs=-1; wanted 0 or more"),
+        ((*BENCH, "--methods", "precise[lr=0]"), 2, "lr=0.0; wanted a number above 0"),
         ((*BENCH, "--methods", ","), 2, "a bench without methods has nothing to do"),
         ((*BENCH, "--seeds", "0,x"), 2, "wanted whole numbers separated by commas"),
         ((*BENCH, "--seeds", "-1"), 2, "wanted no number below 0"),
@@ -391,7 +402,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: P
     assert not any(row["error"] for row in rows)
     name = bad.relative_to(root).as_posix()
     assert [row["facts"]["tested_left_out"] for row in rows] == [[name], [], [name], []]
-    assert f"left out: {name}" in stackclip(tmp_path, *bench).stdout
+    assert f"(1): {name}: not encoded" in stackclip(tmp_path, *bench).stdout
 
     strict = stackclip(tmp_path / "strict", "cache-features", *words, "--strict")
     assert str(bad) in error_of(strict, 3)
@@ -458,7 +469,7 @@ def test_a_damaged_segment_is_found_dropped_and_encoded_again(own: Path) -> None
     verified = stackclip(own, "verify")
     assert verified.exit_code == 1
     assert f"{segment}: " in verified.stdout
-    assert "1 problems" in verified.stdout
+    assert "1 problem" in verified.stdout
 
     repaired = stackclip(own, "repair")
     assert repaired.exit_code == 0
@@ -467,6 +478,22 @@ def test_a_damaged_segment_is_found_dropped_and_encoded_again(own: Path) -> None
     assert "encoded 16 pictures" in stackclip(own, *CACHE).stderr
     assert stackclip(own, "verify").exit_code == 0
     assert rows_of(stackclip(own, *words)) == before
+
+
+def test_features_kept_as_int8_are_a_store_and_rows_of_their_own(own: Path) -> None:
+    int8, words = ("--feature-dtype", "int8"), (*BENCH, "--methods", "stacked", "--seeds", "0", "--json")
+    before = {path.name for path in (own / "cache" / "features").iterdir()}
+    lacking = error_of(stackclip(own, *words, *int8, "--cached-only"), 1)
+    assert "--feature-dtype int8" in lacking
+    assert "encoded 16 pictures" in stackclip(own, *shlex.split(lacking.partition("Run: stackclip ")[2])).stderr
+    assert "encode nothing (16 pictures are there already)" in stackclip(own, *CACHE, *int8, "--dry-run").stdout
+    rows = [json.loads(line) for line in stackclip(own, *words, *int8, "--cached-only").stdout.splitlines()]
+    assert {row["facts"]["feature_dtype"] for row in rows} == {"int8"}
+    [coded] = {path.name for path in (own / "cache" / "features").iterdir()} - before
+    assert {row["facts"]["features"][:12] for row in rows} == {coded[-12:]}
+    assert "nothing was left to compute" in stackclip(own, *words).stderr  # what was there has stayed what it was
+    assert "kept as int8" in stackclip(own, "report", "--methods", "stacked").stdout
+    assert stackclip(own, "verify").exit_code == 0
 
 
 def test_the_facts_of_another_store_are_refused(own: Path) -> None:

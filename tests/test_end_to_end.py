@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from click.testing import CliRunner, Result
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.cache import Store, stores_in
 from stackclip.cli import cli
+from stackclip.cli.group import signals
 from stackclip.clip import Tower
 from stackclip.methods import PromptedDetector
 from stackclip.registry import SHELVES, forget, use_workspace
@@ -65,11 +67,23 @@ def stackclip(workspace: Path, *words: str, code: int = 0, stop_at: str = "", by
             what, _, number = stop_at.partition(" ")
             owner, name = PLACES[what]
             patch.setattr(owner, name, _stopping(getattr(owner, name), int(number), getattr(signal, by)))
-        result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
+        with _handlers_kept(), signals():
+            result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     assert result.exit_code == code, result.output
     assert "Traceback" not in result.output
     return result
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """What signals do to this process is afterwards as it was."""
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background has it ignored
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) != handler:
+            signal.signal(number, handler)
 
 
 def _stopping(original: Callable[..., object], number: int, by: signal.Signals) -> Callable[..., object]:

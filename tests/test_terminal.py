@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 import stackclip.terminal
-from stackclip.terminal import Bars, duration, set_up_logging, size
+from stackclip.registry import datasets
+from stackclip.terminal import Bars, component_page, duration, set_up_logging, size, trees
 
 LOGGER = logging.getLogger("stackclip")
 
@@ -101,3 +102,12 @@ def test_on_a_terminal_a_bar_shows_rate_and_time_left_and_is_gone_afterwards(mon
     assert "test [red]x" in shown
     assert "2/3" in shown
     assert "a line above the bar" in shown
+
+
+def test_the_page_of_a_data_set_and_the_list_of_all_show_the_trees_expected() -> None:
+    page = "\n".join(str(block) for block in component_page(datasets.find("ksdd"), ""))
+    assert "kos01/Part0_label.bmp" in page
+    assert "from CC BY-NC-SA 4.0" in page
+    shown = {str(tree).partition("\n")[0]: str(tree) for tree in trees(datasets)}
+    assert set(shown) == set(datasets.names())
+    assert all("ROOT/" in tree for tree in shown.values())

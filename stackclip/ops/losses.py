@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from stackclip.ops.portions import portions
 
-__all__ = ["FOCAL_GAMMA", "dice_loss", "focal_loss", "segmentation_loss"]
+__all__ = ["FOCAL_GAMMA", "dice_loss", "focal_loss", "focal_of_right", "segmentation_loss"]
 
 FOCAL_GAMMA = 2.0  # APRIL-GAN; FuzzyCLIP below equation 8
 FOCAL_SMOOTH = 1e-5  # label smoothing, and the guard of the logarithm, of the released code
@@ -27,7 +27,11 @@ def focal_loss(logits: Tensor, mask: Tensor, *, gamma: float = FOCAL_GAMMA) -> T
     `logits` (B, H, W) are those of ANOMALOUS against NORMAL (their difference, before the sigmoid: near 0 and 1 a
     float32 probability has no digits left); `mask` (B, H, W) holds 0 and 1. Lin et al. 2017 without the weight alpha.
     """
-    right = torch.sigmoid(torch.where(mask > 0, logits, -logits))
+    return focal_of_right(torch.sigmoid(torch.where(mask > 0, logits, -logits)), gamma=gamma)
+
+
+def focal_of_right(right: Tensor, *, gamma: float = FOCAL_GAMMA) -> Tensor:
+    """`focal_loss` where the probability `right` (B, H, W) of each pixel's true class is what was upsampled."""
     right = (1 - FOCAL_SMOOTH) * right + FOCAL_SMOOTH * (1 - right) + FOCAL_SMOOTH
     return -((1 - right) ** gamma * right.log()).mean()
 
@@ -62,27 +66,30 @@ class _FocalDice(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, mask: Tensor, keep: bool) -> Tensor:
         """`keep` says whether a backward will follow."""
         gradient = torch.empty_like(logits) if keep else None
+        span, pixels = 1 - 2 * FOCAL_SMOOTH, logits[0].numel()  # k
         focal, dice = [], []
-        span = 1 - 2 * FOCAL_SMOOTH  # k
-        for some in portions(logits, logits[:1].numel()):
-            inside = mask[some].flatten(1) > 0
-            marked = inside.to(logits)  # m
-            sign = 2 * marked - 1  # y
-            signed = sign * logits[some].flatten(1)
-            right, wrong = signed.sigmoid(), signed.neg_().sigmoid_()  # p, w
-            smooth = torch.add(right, wrong, alpha=2 * FOCAL_SMOOTH)  # r
-            square = wrong.square()
-            cost = smooth.log().mul_(square)  # w^2 log r
+        scratch: Tensor | None = None  # memory that is new for each portion would cost more than the arithmetic
+        for some in portions(logits, pixels):
+            here, marked = logits[some].flatten(1), mask[some].flatten(1).to(logits)  # l, m
+            scratch = here.new_empty(6, *here.shape) if scratch is None else scratch
+            right, wrong, smooth, sign, square, work = scratch[:, : len(here)]
+            torch.mul(marked, 2, out=sign).sub_(1)  # y
+            torch.mul(sign, here, out=work)
+            torch.sigmoid(work, out=right)  # p
+            torch.sigmoid(work.neg_(), out=wrong)  # w
+            torch.add(right, wrong, alpha=2 * FOCAL_SMOOTH, out=smooth)  # r
+            torch.mul(wrong, wrong, out=square)
+            total = torch.lerp(wrong, right, marked, out=work).sum(1, keepdim=True)  # of q
+            total = total + marked.sum(1, keepdim=True) + DICE_SMOOTH  # d
+            twice = 2 * torch.mul(right, marked, out=work).sum(1, keepdim=True) + DICE_SMOOTH  # n
+            cost = torch.log(smooth, out=work).mul_(square)  # w^2 log r
             focal.append(cost.sum(1))
-            probability = torch.where(inside, right, wrong)  # q
-            twice = 2 * (probability * marked).sum(1, keepdim=True) + DICE_SMOOTH
-            total = probability.sum(1, keepdim=True) + marked.sum(1, keepdim=True) + DICE_SMOOTH
             dice.append(1 - twice / total)
             if gradient is not None:
                 cost.mul_(2).sub_(square.mul_(wrong).div_(smooth), alpha=span)
-                cost.mul_(sign).mul_(span**2 / logits.numel())
-                share = marked.mul_(-2).add_(twice / total).mul_(1 / (total * len(logits)))
-                gradient[some] = share.mul_(wrong).add_(cost).mul_(right).view_as(logits[some])
+                cost.mul_(sign.mul_(span**2 / logits.numel()))
+                share = torch.mul(marked, -2, out=square).add_(twice / total).mul_(1 / (total * len(logits)))
+                torch.mul(share.mul_(wrong).add_(cost), right, out=gradient[some].view_as(here))
         if gradient is not None:
             ctx.save_for_backward(gradient)
         return -(span**2) * torch.cat(focal).sum() / logits.numel() + torch.cat(dice).mean()

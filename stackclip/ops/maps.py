@@ -96,10 +96,12 @@ class _ProjectedCosines(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight) if of_weight else None
         grad_bias = weight.new_zeros(len(weight)) if of_bias else None
         grad_directions = torch.empty_like(directions) if of_direction else None
+        scratch = torch.empty_like(kept[0])
         for some, z in zip(portions(tokens, tokens.shape[1] * len(weight)), kept, strict=True):
             if grad_directions is not None:
                 grad_directions[some] = along[some] @ z
-            grad_z = torch.baddbmm(z * back[some], along[some].mT, directions[some]).flatten(0, 1)  # (bP, D)
+            grad_z = torch.mul(z, back[some], out=scratch[: len(z)])
+            grad_z = grad_z.baddbmm_(along[some].mT, directions[some]).flatten(0, 1)  # (bP, D)
             if grad_weight is not None:
                 grad_weight.addmm_(grad_z.mT, tokens[some].flatten(0, 1))
             if grad_bias is not None:

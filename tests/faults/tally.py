@@ -155,8 +155,8 @@ machines are in [benchmarks/results/faults.json](../benchmarks/results/faults.js
 - **not resumable**: points after which running again did not end in a store that is whole, equal to that of a run
   without a fault, and has nothing left over.
 - **signals**: processes that ended by a signal nobody sent, or had to be stopped after their time limit.
-- **messages**: processes that ended with a traceback, or with more or less than one line. Python's own "Exception
-  ignored" when a second Ctrl-C comes while the interpreter shuts down is not counted.
+- **messages**: processes that ended with a traceback, with more or less than one line, or with another exit code than
+  what they did asks for.
 
 ## How
 

@@ -67,7 +67,7 @@ def test_a_repaired_store_is_bit_for_bit_what_it_was(pictures: list[Path], tmp_p
     assert code == 1
     assert "000001.h5: " in said
     assert "it held 11 records" in said
-    assert "1 problems" in said
+    assert "1 problem" in said
 
     code, said, _ = run(workspace, "repair")
     assert code == 0

@@ -58,20 +58,21 @@ class Tower:
 
 
 class TellingStore(Store):
-    """A store whose writer seals often and says in a file what is safe, as soon as it is told so itself."""
+    """A store whose writer seals often and which says in a file what is safe, as soon as it is told so itself."""
 
     told: Path
 
     def writer(self, **_: Any) -> AbstractContextManager[Writer]:
-        told = self.told
-
         def tell(records: tuple[Record, ...]) -> None:
-            lines = [f"{record.digest} {part}\n" for record in records for part in record.hashes]
-            descriptor = os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            os.write(descriptor, "".join(lines).encode())
-            os.close(descriptor)
+            self.tell((record.digest, part) for record in records for part in record.hashes)
 
         return super().writer(on_sealed=tell, seal_bytes=SEGMENT)
+
+    def tell(self, safe: Iterable[tuple[str, Part]]) -> None:
+        """Write down parts of pictures that are said to be safe."""
+        descriptor = os.open(self.told, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        os.write(descriptor, "".join(f"{digest} {part}\n" for digest, part in safe).encode())
+        os.close(descriptor)
 
 
 def make_pictures(folder: Path) -> None:
@@ -107,6 +108,12 @@ def cache(root: Path, pictures: Path, told: Path) -> None:
         report = extract(store, Tower(), samples, parts, batch_size=2, workers=1)
         for failure in report.failed:
             raise failure
+        store.tell(  # those that were there already were reported too
+            (store.source(sample, part).digest, part)
+            for sample in samples
+            for part in sorted(parts)
+            if part != MASK or sample.label == ANOMALOUS
+        )
 
 
 def repair(root: Path, pictures: Path, told: Path) -> None:
