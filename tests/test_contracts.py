@@ -56,6 +56,9 @@ def test_every_component_of_the_package_keeps_its_contract(shelf: str, name: str
     [
         "stacked[clusters=2,max-clusters=2,source=image]",
         "stackclip[clusters=2,max-clusters=2,source=image,head=efa[weights-from=category,temperature=50]]",
+        "clip[learner=rpl[deep=0,context=none]]",
+        "rpl[counting=layers,placing=replace,deep=8,template=picture-of,subject=object,lambda=100]",
+        "bic",
     ],
 )
 def test_components_keep_their_contract_under_other_options(spec: str):

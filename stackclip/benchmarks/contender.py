@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.metrics import Measured
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.tally import Tally
 from stackclip.clip import TextEncoder
-from stackclip.errors import NonFiniteScores, StackclipError
+from stackclip.errors import NonFiniteScores, NotApplicable, StackclipError
 from stackclip.methods import Detector, Method
 from stackclip.ops.files import canonical_json
-from stackclip.types import Features, Sample
+from stackclip.types import Features
 
 __all__ = ["Contender", "TaskEncode"]
 
@@ -81,11 +80,10 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class TaskEncode:
-    """The tower's text side and the training pictures' class means, as strategies ask for them."""
+    """The tower's text side, as strategies ask for it; `mean_of` gives a training category's mean unit class token."""
 
     encoder: TextEncoder
-    reader: FeatureReader
-    training: Sequence[Sample]
+    mean_of: Callable[[str], Tensor] | None = None
 
     @property
     def context_length(self) -> int:
@@ -101,6 +99,7 @@ class TaskEncode:
         return self.encoder.count_tokens(phrase)
 
     def class_means(self, categories: Sequence[str]) -> Tensor:
-        """The mean unit class token of each training category: (n, D)."""
-        of = {category: [s for s in self.training if s.category == category] for category in categories}
-        return torch.stack([self.reader.class_mean(of[category]) for category in categories])
+        """The mean unit class token of each training category: (n, D). Raises NotApplicable if none are known."""
+        if self.mean_of is None:
+            raise NotApplicable("there are no class means of training pictures here: use source=text")
+        return torch.stack([self.mean_of(category) for category in categories])

@@ -22,11 +22,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from stackclip.benchmarks.contender import TaskEncode
 from stackclip.benchmarks.metrics import PixelMetrics, image_metrics
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
 from stackclip.data import open_dataset, read_mask, read_picture
 from stackclip.data.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
-from stackclip.errors import UsageError
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
 from stackclip.ops.maps import anomaly_logits, unit
 from stackclip.ops.regions import label_regions
@@ -63,26 +63,6 @@ class PictureSet:
     def categories(self) -> tuple[str, ...]:
         """The categories that occur, in order."""
         return tuple(dict.fromkeys(sample.category for sample in self.samples))
-
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    """The tower's text side, as methods ask for it; there are no training pictures to average."""
-
-    encoder: TextEncoder
-
-    @property
-    def context_length(self) -> int:
-        return self.encoder.context_length
-
-    def __call__(self, phrases: Sequence[str]) -> Tensor:
-        return self.encoder(phrases)
-
-    def count_tokens(self, phrase: str) -> int:
-        return self.encoder.count_tokens(phrase)
-
-    def class_means(self, categories: Sequence[str]) -> Tensor:
-        raise UsageError("a tower's figures are measured without class means: take a method that needs none")
 
 
 def draw_set(part: PartName, pairs: int, *, side: int, seed: int, categories: int | None = None) -> PictureSet:
@@ -214,11 +194,13 @@ def _begin(tower: Tower, training: PictureSet, *, seed: int) -> PromptedDetector
     return method.begin(
         Task(
             tower=tower.spec,
-            encode=_Words(TextEncoder(tower)),
+            encode=TaskEncode(TextEncoder(tower)),
             categories=training.categories,
             train_on=(training.name,),
             seed=seed,
             device=tower.device,
+            pictures=len(training.samples),
+            text=tower,
         )
     )
 

@@ -15,6 +15,7 @@ from stackclip.types import CLS, Part
 
 __all__ = ["encode_paths"]
 
+_CLS_BARE = Part("cls-bare")
 _ENLARGED = 9 / 8  # 240 to 270 pixels
 
 
@@ -28,14 +29,15 @@ def encode_paths(visual: Any, pictures: Tensor, parts: Iterable[Part]) -> dict[P
     - `vv-last6/N`: x_{L-6} plus the sum of a_n from block L-5 to N (CLIP Surgery);
     - `vv-from6/N`: x_5 plus the sum of a_n from block 6 to N (AnomalyCLIP);
     - `cls/N` and `patch/N`: the plain path, x_N;
+    - `cls-bare`: the class token of x_L, projected without ln_post (AnomalyCLIP);
     - `cls-released/N` and `patch-released/N`: x_N plus the attention that block N + 1 adds to it, which the released
       code of CLIP-AD writes into its taps by mistake;
     - `window/K`: the class token of each window of K x K patches seen alone, row-major, stride 1 (WinCLIP);
     - `crop/10`: the class tokens of the four corners and the centre of the picture enlarged by 9/8, then of their
       mirror images (CLIP-AD, its supplement; here the prepared picture is enlarged, not the file).
 
-    Class tokens (B, D), v-v tokens (B, P, D), windows (B, windows, D) and crops (B, 10, D) go through ln_post and the
-    projection, patches (B, P, C) do not. Raises NotApplicable for an image tower of another make.
+    Class tokens (B, D) but `cls-bare`, v-v tokens (B, P, D), windows (B, windows, D) and crops (B, 10, D) go through
+    ln_post and the projection, patches (B, P, C) do not. Raises NotApplicable for an image tower of another make.
     """
     wanted = tuple(dict.fromkeys(parts))
     _check_make(visual, wanted)
@@ -60,6 +62,8 @@ def encode_paths(visual: Any, pictures: Tensor, parts: Iterable[Part]) -> dict[P
         found |= _plain_parts(visual, hidden, Part("patch", layer), Part("cls", layer), wanted)
         if layer == len(blocks):
             found |= _plain_parts(visual, hidden, Part("patch", layer), CLS, wanted)
+            if _CLS_BARE in wanted:
+                found[_CLS_BARE] = hidden[:, 0] @ visual.proj
     found |= {part: _project(visual, each.total[:, 1:]) for part, each in sums.items()}
     found |= {part: _see_windows(visual, embedded, part.index) for part in wanted if part.kind == "window"}
     found |= {part: _see_crops(visual, pictures) for part in wanted if part.kind == "crop"}
@@ -159,7 +163,7 @@ def _released(layer: int) -> set[Part]:
 
 def _last_block(part: Part, depth: int) -> int:
     """The last block that a part needs."""
-    if part == CLS:
+    if part in (CLS, _CLS_BARE):
         return depth
     if part.kind in ("window", "crop"):
         return 0  # their own passes

@@ -31,17 +31,19 @@ _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHOWN = 3
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_weights(path: Path, *, sections: bool = False) -> dict[str, Tensor]:
     """The tensors of a safetensors file or a torch checkpoint under their names there, float32, on the CPU.
 
-    A checkpoint may keep them under `state_dict` and write `module.` before each name. Nothing in it is run.
+    A checkpoint may keep them under `state_dict` and write `module.` before each name. Nothing in it is run. With
+    `sections` it may hold several state dicts and other things: a tensor's name is then `section.name`, the others are
+    left out.
 
     Raises WeightsError for a file that is missing, is of another kind (a TorchScript archive among them: running code
     is what it is for) or holds a number that is not finite.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file")
-    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    found = _read_safetensors(path) if path.suffix == ".safetensors" else _read_checkpoint(path, sections=sections)
     weights = {name: tensor.to(torch.float32) for name, tensor in found.items()}
     for name, tensor in weights.items():
         if not torch.isfinite(tensor).all():
@@ -149,7 +151,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: not a safetensors file ({_first_line(error)}): get the file again") from error
 
 
-def _read_checkpoint(path: Path) -> dict[str, Tensor]:
+def _read_checkpoint(path: Path, *, sections: bool) -> dict[str, Tensor]:
     if _is_torchscript(path):
         raise WeightsError(
             f"{path}: a TorchScript archive, which runs code when it is read; wanted safetensors or a state dict: "
@@ -173,12 +175,25 @@ def _read_checkpoint(path: Path) -> dict[str, Tensor]:
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not found:
         raise WeightsError(f"{path}: holds a {type(found).__name__}, wanted a state dict: names and their tensors")
+    if sections:
+        return _flatten(found)
     wrapped = all(str(name).startswith("module.") for name in found)
     named = {str(name).removeprefix("module.") if wrapped else str(name): tensor for name, tensor in found.items()}
     tensors = {name: tensor for name, tensor in named.items() if name not in _NOT_WEIGHTS}
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise WeightsError(f"{path}: {name} is a {type(tensor).__name__}, wanted a state dict: names and tensors")
+    return tensors
+
+
+def _flatten(found: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The tensors of a checkpoint and of the state dicts in it, these as `section.name`."""
+    tensors = {}
+    for name, value in found.items():
+        inside = value.items() if isinstance(value, Mapping) else [("", value)]
+        for key, tensor in inside:
+            if isinstance(tensor, Tensor):
+                tensors[f"{name}.{str(key).removeprefix('module.')}" if key != "" else str(name)] = tensor
     return tensors
 
 

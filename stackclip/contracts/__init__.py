@@ -9,6 +9,7 @@ from stackclip.contracts.backbones import BACKBONES, EXECUTORS
 from stackclip.contracts.datasets import DATASETS
 from stackclip.contracts.every import EVERY
 from stackclip.contracts.heads import HEADS
+from stackclip.contracts.learners import LEARNERS
 from stackclip.contracts.methods import METHODS
 from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
@@ -90,7 +91,7 @@ _OF_SHELF: Mapping[str, Promises] = {
     "datasets": DATASETS,
     "executors": EXECUTORS,
     "heads": HEADS,
-    "learners": {},
+    "learners": LEARNERS,
     "methods": METHODS,
     "prompts": PROMPTS,
     "scorers": SCORERS,

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stackclip.benchmarks.contender import TaskEncode
 from stackclip.clip import TextEncoder, Tower, random_tower
 from stackclip.methods import Composition, Method, Task
 from stackclip.ops.maps import unit
@@ -26,7 +27,6 @@ __all__ = [
     "UNSEEN",
     "Promises",
     "Subject",
-    "TrialEncode",
     "Unkept",
     "encoded",
     "features_of",
@@ -100,32 +100,20 @@ MANY = (*CATEGORIES, "pcb1", "pcb2", "o-ring 2")
 UNSEEN = ("zipper", "tin can lid", "usb-c plug", "macaroni2", "pipe_fryum")
 
 
-@dataclass(frozen=True, slots=True)
-class TrialEncode:
-    """The random tower's text side, with the class means of random pictures."""
-
-    encoder: TextEncoder
-    context_length: int
-
-    def __call__(self, phrases: Sequence[str]) -> Tensor:
-        return self.encoder(phrases)
-
-    def count_tokens(self, phrase: str) -> int:
-        return self.encoder.count_tokens(phrase)
-
-    def class_means(self, categories: Sequence[str]) -> Tensor:
-        names = [category.replace("_", " ") for category in categories]
-        return torch.stack([unit(encoded(noise(3, [*name.encode()]), {CLS})[CLS]).mean(0) for name in names])
-
-
 @cache
 def trial_tower() -> Tower:
     return random_tower(image_size=32)
 
 
 @cache
-def trial_encode() -> TrialEncode:
-    return TrialEncode(TextEncoder(trial_tower()), trial_tower().context_length)
+def trial_encode() -> TaskEncode:
+    """The random tower's text side, with the class means of random pictures."""
+    return TaskEncode(TextEncoder(trial_tower()), _trial_mean)
+
+
+def _trial_mean(category: str) -> Tensor:
+    name = category.replace("_", " ")
+    return unit(encoded(noise(3, [*name.encode()]), {CLS})[CLS]).mean(0)
 
 
 def noise(count: int, seed: Sequence[int]) -> Tensor:
@@ -167,6 +155,7 @@ def task_of(categories: tuple[str, ...] = CATEGORIES, **changes: Any) -> Task:
         seed=0,
         device=tower.device,
         epochs=None,
+        text=tower,
     )
     return replace(task, **changes)
 

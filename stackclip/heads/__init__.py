@@ -1,6 +1,17 @@
 """Heads: what is trained on cached patch tokens so that they can be compared with text."""
 
+from stackclip.heads.deep import DeepProjections
 from stackclip.heads.files import TrainedHead, load_head, save_head
 from stackclip.heads.projections import Efa, Head, HeadRecipe, Linear, Projections
 
-__all__ = ["Efa", "Head", "HeadRecipe", "Linear", "Projections", "TrainedHead", "load_head", "save_head"]
+__all__ = [
+    "DeepProjections",
+    "Efa",
+    "Head",
+    "HeadRecipe",
+    "Linear",
+    "Projections",
+    "TrainedHead",
+    "load_head",
+    "save_head",
+]

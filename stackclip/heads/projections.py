@@ -6,18 +6,19 @@ one stack that is APRIL-GAN's head, so both are this one module: `linear` shares
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
-from stackclip.ops.losses import dice_loss, focal_loss
-from stackclip.ops.maps import anomaly_logits, unit
+from stackclip.ops.losses import segmentation_loss
+from stackclip.ops.maps import projected_logits, unit, upsample
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
-__all__ = ["Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting"]
+__all__ = ["Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting", "draw_linear", "empty_linear"]
 
 Weighting = Literal["test-prompt", "train-prompt", "category"]
 
@@ -97,24 +98,25 @@ class Efa(Linear):
 
 
 class Projections(nn.Module):
-    """Sets of per-layer linear layers C -> D with bias, named `fc.<set>.<layer>.weight`. FuzzyCLIP, equation 5."""
+    """Sets of per-layer linear layers C -> D with bias, named `fc.<set>.<layer>.weight`. FuzzyCLIP, equation 5.
 
-    def __init__(self, tower: TowerSpec, sets: int, *, seed: int, temperature: float = 1.0) -> None:
+    `taps` are the patch parts that they read; the tower's own unless given.
+    """
+
+    def __init__(
+        self, tower: TowerSpec, sets: int, *, seed: int, temperature: float = 1.0, taps: Sequence[Part] | None = None
+    ) -> None:
         super().__init__()
-        self.taps = tower.taps
+        self.taps = tower.taps if taps is None else tuple(taps)
         self.side = tower.image_size
         self.temperature = temperature
-        layers = [nn.ModuleList(_empty_linear(tower) for _ in self.taps) for _ in range(sets)]
+        layers = [nn.ModuleList(empty_linear(tower.width, tower.joint) for _ in self.taps) for _ in range(sets)]
         self.fc = nn.ModuleList(layers)
-        generator = torch.Generator().manual_seed(seed)
-        bound = tower.width**-0.5  # the range of nn.Linear, drawn from our own generator
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
+        draw_linear(self.fc, torch.Generator().manual_seed(seed))
 
     def loss(self, features: Features, anchors: Tensor, stacks: Tensor) -> Tensor:
         """Focal plus dice, summed over layers and over the sets that have pictures in the batch."""
-        masks = features[MASK]
+        masks = features[MASK].to(anchors)  # once for all layers
         if len(self.fc) == 1:
             return self._set_loss(0, features, anchors, masks, slice(None))
         losses = [
@@ -131,21 +133,36 @@ class Projections(nn.Module):
     def maps(self, features: Features, anchors: Tensor, weights: Tensor) -> Tensor:
         """Sum over stacks of weight times the sum over layers of the probability: (B, H, W), between 0 and layers."""
         total = weights.new_zeros(len(features), self.side, self.side)
-        for stack in range(anchors.shape[1]):
-            layers = self.fc[stack % len(self.fc)]
-            for part, linear in zip(self.taps, layers, strict=True):  # type: ignore[call-overload]  # a ModuleList
-                logits = anomaly_logits(linear(features[part]), anchors[:, stack], self.side)
-                total += weights[:, stack, None, None] * torch.sigmoid(logits)
+        for index in range(len(self.fc)):
+            under = slice(None) if len(self.fc) == 1 else slice(index, index + 1)  # a set for all stacks, or its own
+            for part, linear in self._layers(index):
+                logits = projected_logits(features[part], anchors[:, under], weight=linear.weight, bias=linear.bias)
+                for of_stack, weight in zip(logits.unbind(1), weights[:, under].unbind(1), strict=True):
+                    total += weight[:, None, None] * torch.sigmoid(upsample(of_stack, self.side))
         return total
 
-    def _set_loss(self, stack: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
-        layers, terms = self.fc[stack], []
-        for part, linear in zip(self.taps, layers, strict=True):  # type: ignore[call-overload]  # a ModuleList
-            logits = anomaly_logits(linear(features[part][rows]), anchors[rows], self.side)
-            terms += [focal_loss(logits, masks[rows]), dice_loss(torch.sigmoid(logits), masks[rows])]
+    def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
+        anchors, masks, terms = anchors[rows, None], masks[rows], []
+        for part, linear in self._layers(index):
+            logits = projected_logits(features[part][rows], anchors, weight=linear.weight, bias=linear.bias)
+            terms.append(segmentation_loss(upsample(logits[:, 0], self.side), masks))
         return torch.stack(terms).sum()
 
+    def _layers(self, index: int) -> Iterator[tuple[Part, nn.Linear]]:
+        """The taps with the linear layers of a set."""
+        return zip(self.taps, cast(Sequence[nn.Linear], self.fc[index]), strict=True)
 
-def _empty_linear(tower: TowerSpec) -> nn.Linear:
-    """A linear layer C -> D without values: nn.Linear's own would be drawn from torch's global state."""
-    return nn.Linear(tower.width, tower.joint, device="meta").to_empty(device="cpu")
+
+def empty_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer without values: nn.Linear's own would be drawn from torch's global state."""
+    return nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+
+
+def draw_linear(layers: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights and biases of linear layers in the range that nn.Linear has, in order."""
+    with torch.no_grad():
+        for layer in layers.modules():
+            if isinstance(layer, nn.Linear):
+                bound = layer.in_features**-0.5
+                for parameter in (layer.weight, layer.bias):
+                    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))

@@ -14,12 +14,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from stackclip.data.names import CategoryNames
 from stackclip.data.published import family_of
-from stackclip.errors import NotApplicable, WeightsError
-from stackclip.heads import Projections
+from stackclip.errors import BadOption, NotApplicable, WeightsError
+from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import load_released
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import Task
+from stackclip.methods.method import Task, check_schedule
 from stackclip.ops.maps import LOGIT_SCALE, smooth, unit, upsample
 from stackclip.ops.surgery import surgery
 from stackclip.prompts.published import ENSEMBLES, EnsembleName
@@ -30,6 +31,7 @@ __all__ = ["ClipSurgery", "Sdp", "SdpPlus"]
 
 ImageScore = Literal["text+map", "inductive", "text"]
 
+_STAGES = (1, 2, 3, 4)
 _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own defaults, those for MVTec-AD
 
 
@@ -42,6 +44,14 @@ class _Surgical:
     class_names: str = "raw"
     image_score: ImageScore = "text+map"
     sigma: float | None = 8.0
+
+    def __post_init__(self) -> None:
+        """Raise what a wrong selector or wrong class names raise, and BadOption for a sigma below 0."""
+        CategoryNames(self.class_names)
+        if self.select != "auto":
+            selectors.create(self.select)
+        if self.sigma is not None and not 0 <= self.sigma < float("inf"):
+            raise BadOption(f"sigma={self.sigma}; wanted 0 pixels or more")
 
     def selector_of(self, category: str) -> Select:
         """What makes a category's anchors (CLIP-AD, section 3.1 and the parameters of its supplement)."""
@@ -60,25 +70,46 @@ class _Surgical:
 class Sdp(_Surgical):
     """CLIP-AD without training: v-v tokens of four stages under feature surgery, summed (equations 4 to 10).
 
-    `taps=released` takes the class tokens that the released code changes by mistake, for comparison with its numbers.
+    `stages` are those of the four that are summed (table 5). `taps=released` takes the class tokens that the released
+    code changes by mistake, for comparison with its numbers.
 
     `select`, `ensemble` and `class_names` make the text anchors; `select=auto` is the paper's DBSCAN, with its
     parameters for the tested category's data set. `image_score` is the text probability plus the map's maximum, both
     min-maxed over the tested category (`text+map`: transductive, as released), the same without min-max, of a single
-    picture (`inductive`), or `text` alone. `sigma` is that of the Gaussian over maps, in pixels.
+    picture (`inductive`), or `text` alone; the class token is that behind the last of the stages. `sigma` is that of
+    the Gaussian over maps, in pixels.
     """
 
     taps: Literal["clean", "released"] = "clean"
+    stages: tuple[int, ...] = _STAGES
+
+    def __post_init__(self) -> None:
+        """Raise BadOption for stages that there are not, and what `select`, `class_names` and `sigma` raise."""
+        super().__post_init__()
+        if not self.stages or self.stages != tuple(stage for stage in _STAGES if stage in self.stages):
+            given = "+".join(map(str, self.stages)) or "nothing"
+            raise BadOption(f"stages={given}; wanted some of 1+2+3+4, in this order")
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """The v-v tokens and class tokens of the stages."""
-        return frozenset({*_stages(tower), *_class_tokens(tower, self.taps)})
+        return frozenset({*self.path(tower), *self.class_tokens(tower)})
+
+    def path(self, tower: TowerSpec) -> tuple[Part, ...]:
+        """The v-v tokens at the end of each stage."""
+        return tuple(Part("vv-stage", layer) for layer in self._ends(tower))
+
+    def class_tokens(self, tower: TowerSpec) -> tuple[Part, ...]:
+        """The class token behind each stage; that of the last block is the tower's own."""
+        kind = "cls" if self.taps == "clean" else "cls-released"
+        return tuple(CLS if layer == tower.depth else Part(kind, layer) for layer in self._ends(tower))
 
     def begin(self, task: Task) -> SurgeryDetector:
         """Nothing is learned."""
-        return SurgeryDetector(
-            self, task, path=_stages(task.tower), cls=_class_tokens(task.tower, self.taps), factor=1.0
-        )
+        return SurgeryDetector(self, task, path=self.path(task.tower), cls=self.class_tokens(task.tower), factor=1.0)
+
+    def _ends(self, tower: TowerSpec) -> tuple[int, ...]:
+        """The last layer of each stage."""
+        return tuple(tower.depth // len(_STAGES) * stage for stage in self.stages)
 
 
 @methods.register("sdp-plus")
@@ -86,25 +117,36 @@ class Sdp(_Surgical):
 class SdpPlus(Sdp):
     """SDP with one trained linear layer a stage, whose maps are added to SDP's (CLIP-AD, section 3.3).
 
-    Adam for `epochs` at the rate `lr`. `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as
-    released; `taps=released` is for heads that were trained with the released code. `weights` is a file of
-    `linear_layers` that CLIP-AD released: nothing is then trained. `select`, `ensemble`, `class_names` and
-    `image_score` are SDP's.
+    Adam for `epochs` at the rate `lr`. `layers` linear layers make a stage's mapping, with ReLU between them if `relu`
+    says so (table 6). `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as released;
+    `taps=released` is for heads that were trained with the released code. `weights` is a file of `linear_layers` that
+    CLIP-AD released: nothing is then trained. The other options are SDP's.
     """
 
+    layers: Literal[1, 3, 5] = 1
+    relu: bool = False
     epochs: int = 5
     lr: float = 1e-4
     sigma: float | None = None
     weights: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise WeightsError for weights that are not there."""
+        """Raise BadOption for options that do not go together, WeightsError for weights that are not there."""
+        super().__post_init__()
+        if self.relu and self.layers == 1:
+            raise BadOption("relu=true with layers=1: there is nothing between the layers; add layers=3")
+        check_schedule(self.epochs, self.lr)
         if self.weights is not None and not self.weights.is_file():
             raise WeightsError(f"{self.weights}: there is no such weights file")
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """SDP's parts and the taps of the plain path at the ends of the stages."""
-        return Sdp.needs(self, tower) | frozenset(_taps(tower, self.taps))
+        return super().needs(tower) | frozenset(self.patches(tower))
+
+    def patches(self, tower: TowerSpec) -> tuple[Part, ...]:
+        """The patch tokens of the plain path behind each stage."""
+        kind = "patch" if self.taps == "clean" else "patch-released"
+        return tuple(Part("patch" if layer == tower.depth else kind, layer) for layer in self._ends(tower))
 
     def sigma_for(self, task: Task) -> float:
         """The paper's for the data sets, unless it is given."""
@@ -112,13 +154,14 @@ class SdpPlus(Sdp):
 
     def begin(self, task: Task) -> SurgeryDetector:
         """Make the linear layers."""
+        tower, taps = task.tower, self.patches(task.tower)
+        head = (
+            Projections(tower, 1, seed=task.seed, taps=taps)
+            if self.layers == 1
+            else DeepProjections(tower, layers=self.layers, relu=self.relu, seed=task.seed, taps=taps)
+        )
         return SurgeryDetector(
-            self,
-            task,
-            path=_stages(task.tower),
-            cls=_class_tokens(task.tower, self.taps),
-            factor=1.0,
-            head=Projections(task.tower, 1, seed=task.seed, taps=_taps(task.tower, self.taps)).to(task.device),
+            self, task, path=self.path(tower), cls=self.class_tokens(tower), factor=1.0, head=head.to(task.device)
         )
 
 
@@ -215,24 +258,3 @@ class SurgeryDetector(nn.Module):
 
 def _min_max(values: Tensor) -> Tensor:
     return (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
-
-
-def _ends(tower: TowerSpec) -> tuple[int, ...]:
-    """The last layer of each of the four stages."""
-    return tuple(tower.depth // 4 * stage for stage in (1, 2, 3, 4))
-
-
-def _stages(tower: TowerSpec) -> tuple[Part, ...]:
-    return tuple(Part("vv-stage", layer) for layer in _ends(tower))
-
-
-def _class_tokens(tower: TowerSpec, taps: str) -> tuple[Part, ...]:
-    """The class token behind each stage; the last is the tower's own."""
-    kind = "cls" if taps == "clean" else "cls-released"
-    return (*(Part(kind, layer) for layer in _ends(tower)[:-1]), CLS)
-
-
-def _taps(tower: TowerSpec, taps: str) -> tuple[Part, ...]:
-    kind = "patch" if taps == "clean" else "patch-released"
-    *first, last = _ends(tower)
-    return (*(Part(kind, layer) for layer in first), Part("patch", last))

@@ -9,12 +9,12 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from stackclip.learners import TextTower
 from stackclip.errors import BadOption
+from stackclip.learners import TextTower
 from stackclip.prompts import Encode
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
-__all__ = ["Detector", "Draw", "Method", "Task", "check_shots"]
+__all__ = ["Detector", "Draw", "Method", "Task", "check_schedule", "check_shots"]
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
@@ -94,6 +94,14 @@ class Method(Protocol):
 
     def begin(self, task: Task) -> Detector:
         """Group the categories, encode the text, make the weights: all that happens before the first batch."""
+
+
+def check_schedule(epochs: int | None, lr: float | None) -> None:
+    """Raise BadOption for a schedule that none can follow; None is what the method chooses."""
+    if epochs is not None and epochs < 0:
+        raise BadOption(f"epochs={epochs}; wanted 0 or more")
+    if lr is not None and not 0 < lr < float("inf"):
+        raise BadOption(f"lr={lr}; wanted a number above 0")
 
 
 def check_shots(shots: int | None) -> None:

@@ -15,7 +15,7 @@ from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe
 from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import Draw, Task
+from stackclip.methods.method import Draw, Task, check_schedule
 from stackclip.ops.maps import LOGIT_SCALE, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
@@ -50,10 +50,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         """Raise what wrong class names raise, and BadOption for a schedule that none can follow."""
         CategoryNames(self.class_names)
-        if self.epochs is not None and self.epochs < 0:
-            raise BadOption(f"epochs={self.epochs}; wanted 0 or more")
-        if self.lr is not None and not 0 < self.lr < float("inf"):
-            raise BadOption(f"lr={self.lr}; wanted a number above 0")
+        check_schedule(self.epochs, self.lr)
 
     def schedule(self, strategy: Strategy, train_on: tuple[str, ...]) -> tuple[int, float]:
         """Epochs and learning rate. FuzzyCLIP, section 3.1: 1e-4 when training on MVTec-AD, else 1e-3."""
@@ -88,8 +85,7 @@ class Composition:
         """The strategy's options, then the pipeline's, with this method's defaults."""
         every = {option.name: option for option in (*self.component.options, *options_of(self.pipeline))}
         return tuple(
-            Option(name, option.type, self.defaults.get(name, option.default))
-            for name, option in every.items()
+            Option(name, option.type, self.defaults.get(name, option.default)) for name, option in every.items()
         )
 
     def __call__(self, **values: Any) -> PromptedMethod:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from stackclip.errors import UsageError
-from stackclip.prompts.strategy import Strategy
+from stackclip.prompts.strategy import Encode, Strategy
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["CPE", "Ensemble", "subjects_of"]
+__all__ = ["CPE", "Ensemble", "joint_subjects", "subjects_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,31 @@ def subjects_of(
             break
         rest = rest[length:]
     return tuple(pieces)
+
+
+def joint_subjects(
+    strategy: Strategy, names: tuple[str, ...], *, overflow: str, fits: Callable[[str], bool]
+) -> tuple[str, ...]:
+    """The subject of all training categories together, in pieces if `overflow` says so.
+
+    It is what the strategy calls a stack of them all; the names that it keeps apart are joined by spaces. FuzzyCLIP,
+    equation 3. Raises UsageError as `subjects_of` does.
+    """
+    return subjects_of(_Joint(strategy, overflow), names[0], names, seen=True, fits=fits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Joint:
+    """A strategy, with one subject for a whole group."""
+
+    strategy: Strategy
+    overflow: str
+
+    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+        return (categories,)
+
+    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
+        return " ".join(dict.fromkeys(self.strategy.subject(name, group, seen=seen) for name in group))
 
 
 def _shorten(text: str, length: int = 60) -> str:

@@ -52,6 +52,14 @@ class Stacked:
 
     epochs = 2  # not annotated: a fact of the paper, not an option
 
+    def __post_init__(self) -> None:
+        """Raise what a wrong scorer raises, and BadOption for a number that no clustering has."""
+        scorers.create(self._scorer_spec())
+        for name, least in (("clusters", 1), ("max_clusters", 1), ("seed", 0)):
+            number = getattr(self, name)
+            if number is not None and number < least:
+                raise BadOption(f"stacked: {name}={number}; wanted {least} or more")
+
     def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """The stacks of the best-scored k-means split, in the order of their first category."""
         return self.cluster(categories, encode).groups

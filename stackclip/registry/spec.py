@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import json
@@ -120,7 +121,8 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     if target is object.__init__:
         return ()
     signature = inspect.signature(factory)
-    hints = typing.get_type_hints(target)
+    # A data class's own hints know the module of each base; those of its __init__ know only that of the class.
+    hints = typing.get_type_hints(factory if dataclasses.is_dataclass(factory) else target)
     return tuple(
         Option(name, hints.get(name, str), parameter.default)
         for name, parameter in signature.parameters.items()

@@ -22,7 +22,7 @@ EVERY = tuple(
     Part.parse(text)
     for text in (
         *("cls", "patch/3", "cls/3", "patch/8", "cls/8", "vv-stage/2", "vv-stage/8", "vv-last6/8"),
-        *("vv-from6/7", "cls-released/4", "patch-released/4", "window/2", "window/3", "crop/10"),
+        *("vv-from6/7", "cls-bare", "cls-released/4", "patch-released/4", "window/2", "window/3", "crop/10"),
     )
 )
 

@@ -220,6 +220,60 @@ def test_gradients_reach_learned_token_embeddings(tower: Tower) -> None:
     assert all(parameter.grad is None for parameter in tower.model.parameters())
 
 
+def test_no_deep_tokens_change_nothing(tower: Tower) -> None:
+    tokens = tower.tokenize(["a photo of a bottle", "a nut"])
+    embedded, ends = tower.embed_tokens(tokens), tokens.argmax(dim=-1)
+    plain = tower.encode_text(["a photo of a bottle", "a nut"])
+    for placing in ("insert", "replace"):
+        for deep in ({}, {layer: torch.zeros(0, 64) for layer in (1, 2, 4)}):
+            found = tower.encode_embedded(embedded, ends, deep=deep, placing=placing)
+            torch.testing.assert_close(found, plain, atol=1e-6 * float(plain.abs().max()), rtol=0)
+
+
+def layer_by_layer(tower: Tower, embedded: Tensor, deep: dict[int, Tensor], *, insert: bool) -> Tensor:
+    """The feature (D,) of one prompt (L, W), whose last token is the end of text; nothing is masked that need not be.
+
+    The first token sees itself alone, so what stands behind it can be cut off and replaced before each layer.
+    """
+    text: Any = tower.model
+    rows = list(embedded + text.positional_embedding[: len(embedded)])
+    own = 0
+    for layer, block in enumerate(text.transformer.resblocks, start=1):
+        if layer in deep:
+            behind = rows[1 + own :] if insert else rows[1 + len(deep[layer]) :]
+            rows, own = [rows[0], *deep[layer], *behind], len(deep[layer]) if insert else 0
+        read = torch.stack([block(torch.stack(rows[: end + 1])[None])[0, -1] for end in range(len(rows))])
+        rows = list(read)
+    return text.ln_final(rows[-1]) @ text.text_projection
+
+
+@pytest.mark.parametrize("insert", [True, False])
+@pytest.mark.parametrize("layers", [{1: 2}, {2: 3, 3: 3}, {2: 4, 3: 1, 4: 2}])
+@torch.no_grad()
+def test_deep_tokens_stand_behind_the_start_in_their_own_layers(tower: Tower, layers, insert: bool) -> None:
+    draws = torch.Generator().manual_seed(0)
+    deep = {layer: torch.randn(count, 64, generator=draws) for layer, count in layers.items()}
+    phrases = ["a photo of a small bottle", "a metal nut with a flaw"]
+    tokens = tower.tokenize(phrases)
+    ends = tokens.argmax(dim=-1)
+    embedded = tower.embed_tokens(tokens)
+    placing = "insert" if insert else "replace"
+    found = tower.encode_embedded(embedded, ends, deep=deep, placing=placing)
+    for row, end in enumerate(ends.tolist()):
+        wanted = layer_by_layer(tower, embedded[row, : end + 1], deep, insert=insert)
+        torch.testing.assert_close(found[row], wanted, atol=2e-5, rtol=0)
+
+
+def test_inserted_tokens_need_no_place_in_the_context(tower: Tower) -> None:
+    phrase = " ".join(["nut"] * 75)
+    tokens = tower.tokenize([phrase])
+    deep = {2: torch.randn(30, 64, generator=torch.Generator().manual_seed(0))}
+    found = tower.encode_embedded(tower.embed_tokens(tokens), tokens.argmax(dim=-1), deep=deep)
+    wanted = layer_by_layer(tower, tower.embed_tokens(tokens)[0], deep, insert=True)
+    torch.testing.assert_close(found[0], wanted, atol=5e-5, rtol=0)
+    assert not torch.allclose(found, tower.encode_text([phrase]), atol=1e-2)
+
+
 def test_threads_prepare_the_same_pictures(tower: Tower) -> None:
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 256, (40 + i, 60, 3), dtype=np.uint8)) for i in range(16)]

@@ -78,7 +78,7 @@ def anchor(*subjects: str) -> Tensor:
 
 
 def test_anchors_are_the_ensembles_of_what_each_stack_calls_the_category():
-    detector = begin("stackclip[clusters=2,source=image]")
+    detector = begin("stackclip[learner=none,clusters=2,source=image]")
     groups = detector.groups
     assert len(groups) == 2
     found = detector.anchors("zipper_tag")
@@ -88,7 +88,7 @@ def test_anchors_are_the_ensembles_of_what_each_stack_calls_the_category():
 
 
 def test_image_scores_are_the_softmax_of_cosines_weighed_over_the_stacks():
-    detector = begin("stackclip[clusters=3]")
+    detector = begin("stackclip[learner=none,clusters=3]")
     features = features_of(["pill", "bottle"])
     prediction = detector.predict(features)
     for row, category in enumerate(("pill", "bottle")):
@@ -114,7 +114,7 @@ def test_without_a_head_there_are_scores_and_a_reason_for_no_map():
 
 def test_without_a_head_only_the_class_token_is_needed():
     assert resolve("clip").needs(TOWER) == {CLS}
-    assert resolve("stackclip").needs(TOWER) == {CLS, *TOWER.taps}
+    assert resolve("stackclip[learner=none]").needs(TOWER) == {CLS, *TOWER.taps}
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,8 @@ def test_without_a_head_only_the_class_token_is_needed():
         ("precise", ("visa",), 15, 1e-3),
         ("fuzzy", ("visa",), 2, 1e-3),
         ("stacked", ("mvtec",), 2, 1e-4),
-        ("stackclip", ("mvtec", "btad"), 2, 1e-4),
-        ("stackclip[epochs=0]", ("mvtec",), 0, 1e-4),
+        ("stackclip[learner=none]", ("mvtec", "btad"), 2, 1e-4),
+        ("stackclip[learner=none,epochs=0]", ("mvtec",), 0, 1e-4),
         ("stacked[epochs=7,lr=0.01]", ("mvtec",), 7, 1e-2),
         ("april-gan", ("mvtec",), 3, 1e-3),
         ("april-gan", ("visa",), 15, 1e-3),
@@ -172,7 +172,7 @@ def test_class_means_of_categories_of_one_name_are_averaged():
 
 
 def test_a_picture_trains_the_set_of_its_own_stack_alone():
-    together, apart = (begin("stackclip[clusters=3,source=image]") for _ in range(2))
+    together, apart = (begin("stackclip[learner=none,clusters=3,source=image]") for _ in range(2))
     features = features_of(["bottle", "cable", "metal_nut", "bottle"])
     together.step(features)
     for category in ("cable", "bottle", "metal_nut"):
@@ -196,7 +196,9 @@ def test_with_one_stack_the_methods_with_efa_and_with_one_head_are_one_method():
 
 @pytest.mark.parametrize("weights_from", ["test-prompt", "train-prompt", "category"])
 def test_the_weights_of_the_stacks_come_from_the_text_that_was_chosen(weights_from: str):
-    detector = begin(f"stackclip[clusters=2,source=image,head=efa[temperature=9,weights-from={weights_from}]]")
+    detector = begin(
+        f"stackclip[learner=none,clusters=2,source=image,head=efa[temperature=9,weights-from={weights_from}]]"
+    )
     categories = ("pill", "pill", "bottle")
     features = features_of(categories)
     anchors = torch.stack([detector.anchors(category) for category in categories])
@@ -211,7 +213,7 @@ def test_the_weights_of_the_stacks_come_from_the_text_that_was_chosen(weights_fr
 
 
 def test_training_does_not_change_the_test_anchors():
-    detector = begin("stackclip[clusters=3]")
+    detector = begin("stackclip[learner=none,clusters=3]")
     detector.step(features_of(CATEGORIES))
     tested = torch.stack([anchor(f"bottle {' '.join(group)}") for group in detector.groups])
     torch.testing.assert_close(detector.anchors("bottle"), tested, atol=1e-5, rtol=0)
@@ -251,14 +253,14 @@ def test_few_shot_scores_are_settled_over_the_category():
 
 
 def test_it_can_learn_on_after_it_has_predicted():
-    detector = begin("stackclip[clusters=2]")
+    detector = begin("stackclip[learner=none,clusters=2]")
     detector.predict(features_of(CATEGORIES))
     losses = [detector.step(features_of(CATEGORIES))["loss"] for _ in range(15)]
     assert losses[-1] < losses[0]
 
 
 def test_facts_say_what_a_reader_of_a_row_must_know():
-    facts = begin("stackclip[clusters=2]").facts
+    facts = begin("stackclip[learner=none,clusters=2]").facts
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
     assert sorted(name for stack in facts["stacks"] for name in stack) == ["bottle", "cable", "metal nut"]
     assert set(facts["scores"]) == {"1", "2", "3"}

@@ -46,7 +46,7 @@ def test_a_named_method_changes_defaults_which_can_still_be_typed():
     assert (typed.strategy.test, typed.pipeline.head, typed.strategy.clusters) == ("object", "linear", 2)
     assert resolve("stacked").strategy.test == "cluster"
     assert resolve("clip").recipe is None
-    assert resolve("april-gan").pipeline.few_shot
+    assert resolve("april-gan").pipeline.takes_shots
 
 
 def test_the_options_of_a_method_are_those_of_strategy_and_pipeline_with_its_own_defaults():

@@ -214,3 +214,12 @@ def test_the_choice_is_told_as_json_can_hold_it():
     names = ("bottle", "cable")
     encode = Planted(planted(names))
     assert Stacked().explain(names, encode) == Stacked().cluster(names, encode).facts()
+
+
+@pytest.mark.parametrize(("scorer", "clusters"), [("silhouette", 2), ("bic", 2), ("fixed[clusters=3]", 3)])
+def test_every_scorer_can_choose_the_stacks(scorer: str, clusters: int):
+    names = (*VISA_OTHERS, *PCBS)
+    encode = Planted(planted(names, near=PCBS))
+    groups = prompts.create(f"stacked[scorer={scorer},max-clusters=4]").groups(names, encode)
+    assert len(groups) == clusters
+    assert PCBS in groups

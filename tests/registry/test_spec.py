@@ -232,3 +232,12 @@ def test_a_slip_of_the_fingers_is_understood(typed: str, meant: str):
 
 def test_a_name_like_no_other_suggests_nothing():
     assert did_you_mean("xylophone", ("fuzzy", "precise", "stacked")) == ""
+
+
+def test_inherited_options_are_read_with_the_names_of_the_module_they_were_written_in():
+    """A class that stands elsewhere need not import what its base's annotations name."""
+    base = dataclass(frozen=True, kw_only=True)(
+        type("Base", (), {"__annotations__": {"kind": "Literal['a', 'b']"}, "kind": "a", "__module__": __name__})
+    )
+    derived = dataclass(frozen=True, kw_only=True)(type("Derived", (base,), {"__module__": "stackclip.errors"}))
+    assert options_of(derived) == (Option("kind", Literal["a", "b"], "a"),)

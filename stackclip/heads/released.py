@@ -1,0 +1,143 @@
+"""Weights that other projects released: read without running them, checked, and brought under our names.
+
+| method | project | key of its checkpoint | tensors |
+|---|---|---|---|
+| `april-gan` | APRIL-GAN | `trainable_linearlayer` | `fc.N.weight` (D, C), `fc.N.bias` (D,), N from 0 to 3 |
+| `sdp-plus` | CLIP-AD | `linear_layers` | the same |
+| `anomalyclip` | AnomalyCLIP | `prompt_learner` | `ctx_pos`, `ctx_neg` (1, 1, E, W), `compound_prompts_text.N` (T, W) |
+
+Weights belong to the tower they were trained on, and its activation shows in none of them. APRIL-GAN at 518 pixels ran
+OpenAI's QuickGELU weights under plain GELU: give `--activation gelu`. AnomalyCLIP ran them under QuickGELU, CLIP-AD its
+ViT-B-16-plus-240 under GELU: both are `--activation native`. CLIP-AD's layers learned from the taps of
+`sdp-plus[taps=released]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from stackclip.errors import WeightsError
+from stackclip.ops.files import file_hash
+
+__all__ = ["Owner", "load_released"]
+
+Owner = Literal["april-gan", "sdp-plus", "anomalyclip"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """What a project's file holds: its names for ours, both as patterns, and beginnings of names that nobody reads."""
+
+    project: str
+    section: str
+    names: Mapping[str, str]
+    unread: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.project}'s {self.section}"
+
+    def theirs(self, name: str) -> str:
+        """Their name for one of ours; ours where they have none."""
+        found = (match.expand(theirs) for ours, theirs in self.names.items() if (match := re.fullmatch(ours, name)))
+        return next(found, name)
+
+
+_LINEAR = {r"fc\.0\.(\d+)\.(weight|bias)": r"fc.\1.\2"}
+_APRIL_GAN = _Format("APRIL-GAN", "trainable_linearlayer", _LINEAR)
+_CLIP_AD = _Format("CLIP-AD", "linear_layers", _LINEAR)
+_ANOMALYCLIP = _Format(
+    "AnomalyCLIP",
+    "prompt_learner",
+    {r"context\.0": "ctx_pos", r"context\.1": "ctx_neg", r"deep\.(\d+)": r"compound_prompts_text.\1"},
+    unread=("token_prefix_", "token_suffix_", "tokenized_prompts_", "compound_prompt_projections."),
+)
+_FORMATS: dict[Owner, _Format] = {"april-gan": _APRIL_GAN, "sdp-plus": _CLIP_AD, "anomalyclip": _ANOMALYCLIP}
+_LOOKS = {  # what a file is by what one of its names holds; the first that is found
+    "trainable_linearlayer.": _APRIL_GAN.title,
+    "linear_layers.": _CLIP_AD.title,
+    "ctx_pos": _ANOMALYCLIP.title,
+    "compound_prompts_text.": _ANOMALYCLIP.title,
+    "text_adapter.": "AA-CLIP's adapters",
+    "layer_adapters.": "AA-CLIP's adapters",
+    "visual.": "a whole CLIP, which is for --weights",
+    "head.fc.": "a head that stackclip saved and finds by itself",
+    "prompts.context.": "prompts that stackclip saved and finds by itself",
+    "fc.0.weight": "linear layers of APRIL-GAN or CLIP-AD",
+}
+_TOWERS: Mapping[tuple[int, ...], str] = {
+    (768, 1024): "APRIL-GAN's ViT-L-14-336",  # layers (D, C)
+    (640, 896): "CLIP-AD's ViT-B-16-plus-240",
+}
+_SHOWN = 3
+
+
+def load_released(module: nn.Module, path: Path, *, owner: Owner) -> dict[str, Any]:
+    """Give a module the weights of a released file, and return what a row should say of them.
+
+    `module` holds the parameters of the owner and no others: `fc.0.N.weight` and `.bias`, or `context.0`, `context.1`
+    and `deep.N`. The file is a torch checkpoint or safetensors, with or without the key of the table above.
+
+    Raises WeightsError for a file that cannot be read safely, holds NaN or infinity, or is of another project or tower.
+    """
+    from stackclip.clip import read_weights  # here, since it brings open_clip
+
+    form, found = _FORMATS[owner], read_weights(path, sections=True)
+    named = {_plain(name, form.section): tensor for name, tensor in found.items()}
+    read = {name: tensor for name, tensor in named.items() if not name.startswith(form.unread)}
+    places = {form.theirs(name): (name, tensor.shape) for name, tensor in module.state_dict().items()}
+    looks = next((title for mark, title in _LOOKS.items() if any(mark in name for name in found)), "nothing we know")
+    foreign = looks != form.title and looks != _LOOKS["fc.0.weight"]
+    if foreign or not read.keys() & places.keys():
+        raise WeightsError(
+            f"{path}: {owner} begins with {form.title} ({_described(places)}); "
+            f"this looks like {looks} ({_described({name: (name, tensor.shape) for name, tensor in found.items()})})"
+        )
+    if odd := _odd(read, places):
+        more = f"; {len(odd) - _SHOWN} more" if len(odd) > _SHOWN else ""
+        raise WeightsError(
+            f"{path}: {form.title} for another tower or other options: found {'; '.join(odd[:_SHOWN])}{more}: "
+            "give the backbone, layers and options that it was trained with"
+        )
+    module.load_state_dict({ours: read[name].reshape(shape) for name, (ours, shape) in places.items()})
+    return {"file": path.name, "blake3": file_hash(path), "of": form.title}
+
+
+def _odd(read: Mapping[str, Tensor], places: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[str]:
+    """What does not fit, in words; leading axes of length 1 count for nothing."""
+    return [
+        *(
+            f"{name} {tuple(read[name].shape)}{_tower_of(read[name])} for {tuple(shape)}"
+            for name, (_, shape) in places.items()
+            if name in read and _core(read[name].shape) != _core(shape)
+        ),
+        *(f"no {name}" for name in places if name not in read),
+        *(f"{name}, which has no place here" for name in read if name not in places),
+    ]
+
+
+def _core(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return next((tuple(shape[axis:]) for axis, length in enumerate(shape) if length != 1), ())
+
+
+def _tower_of(layer: Tensor) -> str:
+    tower = _TOWERS.get(tuple(layer.shape))
+    return f" of {tower}" if tower else ""
+
+
+def _described(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
+    """The first tensor by name and shape."""
+    return next((f"{name} {tuple(shape)}, ..." for name, (_, shape) in tensors.items()), "no tensor")
+
+
+def _plain(name: str, section: str) -> str:
+    """A name without the key of its checkpoint, and without what training on several GPUs puts in front."""
+    for prefix in ("state_dict.", f"{section}.", "module."):
+        name = name.removeprefix(prefix)
+    return name

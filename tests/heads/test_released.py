@@ -1,0 +1,253 @@
+"""Weights that others released: taken as they are, or refused in one line that says what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from blake3 import blake3
+from safetensors.torch import save_file
+from torch import Tensor
+
+from stackclip.clip import weights as reader
+from stackclip.errors import BadOption, WeightsError
+from stackclip.heads import Projections
+from stackclip.heads.released import Owner, load_released
+from stackclip.methods import Task, resolve
+from stackclip.methods.anomalyclip import ObjectPrompts
+from stackclip.types import Part, TowerSpec
+
+VIT_L = TowerSpec("ViT-L-14-336", 518, 37, 24, 1024, 768, (6, 12, 18, 24))
+VIT_B = TowerSpec("ViT-B-16-plus-240", 240, 15, 12, 896, 640, (3, 6, 9, 12))
+SECTIONS: dict[Owner, str] = {
+    "april-gan": "trainable_linearlayer",
+    "sdp-plus": "linear_layers",
+    "anomalyclip": "prompt_learner",
+}
+
+
+class WideText:
+    """The text tower of ViT-L-14, as far as prompts ask for it."""
+
+    context_length, text_depth = 77, 12
+
+    def tokenize(self, phrases: Sequence[str]) -> Tensor:
+        return torch.tensor([[8, 1, 2, 9, 0], [8, 3, 1, 2, 9]])
+
+    def embed_tokens(self, tokens: Tensor) -> Tensor:
+        return torch.zeros(*tokens.shape, 768)
+
+
+def given(generator_seed: int, **shapes: tuple[int, ...]) -> dict[str, Tensor]:
+    draws = torch.Generator().manual_seed(generator_seed)
+    return {name: torch.randn(shape, generator=draws) for name, shape in shapes.items()}
+
+
+def linear(joint: int, width: int) -> dict[str, Tensor]:
+    weights = {f"fc.{n}.weight": (joint, width) for n in range(4)}
+    return given(0, **weights, **{f"fc.{n}.bias": (joint,) for n in range(4)})
+
+
+def prompts() -> dict[str, Tensor]:
+    """A `prompt_learner` with what nothing reads."""
+    learned = {f"compound_prompts_text.{n}": (4, 768) for n in range(8)}
+    unread = {"token_prefix_pos": (1, 1, 1, 768), "token_suffix_neg": (1, 1, 64, 768)}
+    projections = {"compound_prompt_projections.0.weight": (896, 768), "compound_prompt_projections.0.bias": (896,)}
+    made = given(1, ctx_pos=(1, 1, 12, 768), ctx_neg=(1, 1, 12, 768), **learned, **unread, **projections)
+    return {**made, "tokenized_prompts_pos": torch.ones(1, 77, dtype=torch.int64)}
+
+
+FILES: dict[Owner, dict[str, Tensor]] = {
+    "april-gan": linear(768, 1024),
+    "sdp-plus": linear(640, 896),
+    "anomalyclip": prompts(),
+}
+
+
+def module_of(owner: Owner) -> Any:
+    if owner == "anomalyclip":
+        text: Any = WideText()
+        return ObjectPrompts(text, context=12, deep=4, depth=9, half=False, seed=0)
+    return Projections(VIT_L if owner == "april-gan" else VIT_B, 1, seed=0)
+
+
+def our_names(owner: Owner) -> dict[str, str]:
+    """Theirs for each of ours, written out."""
+    if owner == "anomalyclip":
+        return {
+            "context.0": "ctx_pos",
+            "context.1": "ctx_neg",
+            **{f"deep.{n}": f"compound_prompts_text.{n}" for n in range(8)},
+        }
+    return {f"fc.0.{n}.{kind}": f"fc.{n}.{kind}" for n in range(4) for kind in ("weight", "bias")}
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], *, section: str = "") -> Path:
+    """A file as its suffix says; `section` is the checkpoint's key."""
+    if path.suffix == ".safetensors":
+        save_file({f"{section}.{name}" if section else name: tensor for name, tensor in tensors.items()}, path)
+    else:
+        torch.save({"epoch": 3, section: dict(tensors)} if section else dict(tensors), path)
+    return path
+
+
+def refusal(path: Path, owner: Owner, module: Any = None) -> str:
+    """What is said of a file, which is one line and leaves the module as it was."""
+    module = module_of(owner) if module is None else module
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    with pytest.raises(WeightsError) as raised:
+        load_released(module, path, owner=owner)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+    said = str(raised.value)
+    assert "\n" not in said
+    assert said.startswith(f"{path}: ")
+    return said
+
+
+@pytest.mark.parametrize("owner", FILES)
+@pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
+@pytest.mark.parametrize("with_section", [True, False])
+def test_files_of_the_released_shapes_give_their_weights(
+    tmp_path: Path, owner: Owner, suffix: str, with_section: bool
+) -> None:
+    path = save(tmp_path / f"released{suffix}", FILES[owner], section=SECTIONS[owner] if with_section else "")
+    module = module_of(owner)
+    said = load_released(module, path, owner=owner)
+    names = our_names(owner)
+    assert set(module.state_dict()) == set(names)
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tensor, FILES[owner][names[name]].reshape(tensor.shape))
+    assert said["file"] == path.name
+    assert said["blake3"] == blake3(path.read_bytes()).hexdigest()
+    assert SECTIONS[owner] in said["of"]
+
+
+def test_weights_saved_in_half_precision_or_from_several_gpus_are_taken(tmp_path: Path) -> None:
+    halved = {f"module.{name}": tensor.half() for name, tensor in FILES["sdp-plus"].items()}
+    for section in ("linear_layers", ""):
+        module = module_of("sdp-plus")
+        load_released(module, save(tmp_path / f"halved{section}.pth", halved, section=section), owner="sdp-plus")
+        assert torch.equal(module.fc[0][2].weight, FILES["sdp-plus"]["fc.2.weight"].half().float())
+
+
+@pytest.mark.parametrize(("owner", "other"), [(a, b) for a in FILES for b in FILES if a != b])
+def test_the_file_of_another_method_is_refused_with_what_it_looks_like(
+    tmp_path: Path, owner: Owner, other: Owner
+) -> None:
+    said = refusal(save(tmp_path / "x.pth", FILES[other], section=SECTIONS[other]), owner)
+    assert f"looks like {other.replace('sdp-plus', 'clip-ad')}" in said.lower()
+    assert SECTIONS[owner] in said
+
+
+def test_what_else_a_file_may_be_is_said(tmp_path: Path) -> None:
+    many = {
+        "AA-CLIP": {"layer_adapters.0.fc.0.weight": torch.zeros(3, 3)},
+        "a whole CLIP": {"visual.conv1.weight": torch.zeros(3, 3)},
+        "a head that stackclip saved": {"head.fc.0.0.weight": torch.zeros(3, 3)},
+        "nothing we know": {"some.weight": torch.zeros(3, 3)},
+    }
+    for looks, tensors in many.items():
+        assert looks in refusal(save(tmp_path / "x.safetensors", tensors), "april-gan")
+    torch.save({"epoch": 3}, tmp_path / "x.pth")
+    assert "no tensor" in refusal(tmp_path / "x.pth", "april-gan")
+
+
+def test_the_file_of_another_tower_is_refused_with_both_shapes(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.safetensors", FILES["sdp-plus"])  # without a key, it could be either
+    said = refusal(path, "april-gan")
+    assert "fc.0.weight (640, 896) of CLIP-AD's ViT-B-16-plus-240 for (768, 1024)" in said
+    assert "backbone" in said
+    assert "fc.0.weight (768, 1024) of APRIL-GAN's ViT-L-14-336 for (640, 896)" in refusal(
+        save(tmp_path / "y.safetensors", FILES["april-gan"]), "sdp-plus"
+    )
+
+
+def test_a_file_with_more_or_fewer_layers_is_refused(tmp_path: Path) -> None:
+    fewer = {name: tensor for name, tensor in FILES["april-gan"].items() if "3" not in name}
+    assert "no fc.3." in refusal(save(tmp_path / "fewer.pth", fewer), "april-gan")
+    more = {**FILES["april-gan"], "fc.4.weight": torch.zeros(768, 1024)}
+    assert "fc.4.weight, which has no place here" in refusal(save(tmp_path / "more.pth", more), "april-gan")
+
+
+def test_prompts_for_another_number_of_tokens_are_refused(tmp_path: Path) -> None:
+    text: Any = WideText()
+    short = ObjectPrompts(text, context=8, deep=4, depth=9, half=False, seed=0)
+    said = refusal(save(tmp_path / "x.pth", FILES["anomalyclip"]), "anomalyclip", short)
+    assert "ctx_pos (1, 1, 12, 768) for (8, 768)" in said
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, suffix: str, bad: float) -> None:
+    spoilt = {name: tensor.clone() for name, tensor in FILES["april-gan"].items()}
+    spoilt["fc.2.bias"][7] = bad
+    assert "fc.2.bias holds NaN or infinity" in refusal(save(tmp_path / f"x{suffix}", spoilt), "april-gan")
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("code ran",)
+
+
+def test_a_file_that_holds_code_is_refused_and_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"trainable_linearlayer": FILES["april-gan"], "extra": Harmful()}, tmp_path / "bad.pth")
+    assert "holds more than tensors" in refusal(tmp_path / "bad.pth", "april-gan")
+    assert capsys.readouterr().out == ""
+
+
+def test_an_older_torch_reads_safetensors_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader.torch, "__version__", "2.9.1")
+    assert "CVE-2026-24747" in refusal(save(tmp_path / "x.pth", FILES["april-gan"]), "april-gan")
+    load_released(module_of("april-gan"), save(tmp_path / "x.safetensors", FILES["april-gan"]), owner="april-gan")
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"\x80\x02garbage", b"\xff" * 64])
+def test_damaged_files_are_refused(tmp_path: Path, damage: bytes) -> None:
+    for suffix in (".pth", ".safetensors"):
+        (tmp_path / f"x{suffix}").write_bytes(damage)
+        refusal(tmp_path / f"x{suffix}", "april-gan")
+
+
+def begin(spec: str, tower: TowerSpec) -> Any:
+    encode: Any = None
+    device = torch.device("cpu")
+    return resolve(spec).begin(
+        Task(tower=tower, encode=encode, categories=(), train_on=("visa",), seed=0, device=device, epochs=4)
+    )
+
+
+@pytest.mark.parametrize(("owner", "tower"), [("april-gan", VIT_L), ("sdp-plus", VIT_B)])
+def test_methods_begin_with_the_weights_and_train_nothing(tmp_path: Path, owner: Owner, tower: TowerSpec) -> None:
+    path = save(tmp_path / "epoch_15.pth", FILES[owner], section=SECTIONS[owner])
+    detector = begin(f"{owner}[weights={path}]", tower)
+    assert detector.epochs == 0
+    for name, theirs in our_names(owner).items():
+        assert torch.equal(detector.state_dict()[f"head.{name}"], FILES[owner][theirs])
+    assert detector.facts["weights"] == {
+        "file": "epoch_15.pth",
+        "blake3": blake3(path.read_bytes()).hexdigest(),
+        "of": f"{'APRIL-GAN' if owner == 'april-gan' else 'CLIP-AD'}'s {SECTIONS[owner]}",
+    }
+    assert begin(owner, tower).facts["weights"] is None
+    assert begin(owner, tower).epochs == 4
+
+
+def test_released_heads_read_the_taps_that_they_were_trained_on(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.pth", FILES["sdp-plus"])
+    method = resolve(f"sdp-plus[taps=released,weights={path}]")
+    assert Part("patch-released", 3) in method.needs(VIT_B)
+
+
+@pytest.mark.parametrize("name", ["april-gan", "sdp-plus", "anomalyclip"])
+def test_a_file_that_is_not_there_is_refused_before_anything_begins(tmp_path: Path, name: str) -> None:
+    with pytest.raises(WeightsError, match=r"nowhere\.pth: there is no such weights file"):
+        resolve(f"{name}[weights={tmp_path / 'nowhere.pth'}]")
+
+
+def test_a_method_without_a_head_takes_no_weights(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.pth", FILES["april-gan"])
+    with pytest.raises(BadOption, match="head=none"):
+        resolve(f"april-gan[head=none,weights={path}]")
