@@ -1,8 +1,11 @@
 """The feature store: what a frozen tower said of each picture, kept once, checked at every read, safe from crashes."""
 
+from stackclip.cache.ahead import ahead, in_batches
+from stackclip.cache.buffers import Buffers
 from stackclip.cache.extract import Encoder, Plan, Report, extract, plan
 from stackclip.cache.fingerprint import differences, fingerprint_digest, folder_name
-from stackclip.cache.shapes import MASK_NEAREST, mask_rule, part_bytes, part_shape
+from stackclip.cache.reader import decode
+from stackclip.cache.shapes import MASK_NEAREST, is_mask, mask_rule, part_bytes, part_shape
 from stackclip.cache.sources import Source
 from stackclip.cache.store import Problem, Store, find_store, stores_in
 from stackclip.cache.text import TextMemory
@@ -10,6 +13,7 @@ from stackclip.cache.writer import Writer
 
 __all__ = [
     "MASK_NEAREST",
+    "Buffers",
     "Encoder",
     "Plan",
     "Problem",
@@ -18,11 +22,15 @@ __all__ = [
     "Store",
     "TextMemory",
     "Writer",
+    "ahead",
+    "decode",
     "differences",
     "extract",
     "find_store",
     "fingerprint_digest",
     "folder_name",
+    "in_batches",
+    "is_mask",
     "mask_rule",
     "part_bytes",
     "part_shape",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.cache.shapes import is_mask, mask_rule, part_bytes
+from stackclip.cache.shapes import FeatureDtype, is_mask, mask_rule, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of, stamp_source
 from stackclip.cache.store import Progress, Store
 from stackclip.cache.writer import Writer
@@ -66,7 +66,14 @@ class Report:
     folder: Path
 
 
-def plan(store: Store | None, samples: Sequence[Sample], parts: Iterable[Part], spec: TowerSpec) -> Plan:
+def plan(
+    store: Store | None,
+    samples: Sequence[Sample],
+    parts: Iterable[Part],
+    spec: TowerSpec,
+    *,
+    dtype: FeatureDtype = "float16",
+) -> Plan:
     """Say what `extract` would encode, without doing it; `store` is None where there is none yet."""
     wanted = frozenset(parts)
     if store is not None:
@@ -76,7 +83,7 @@ def plan(store: Store | None, samples: Sequence[Sample], parts: Iterable[Part], 
     return Plan(
         pictures=len(lacks),
         parts=tuple(sorted(frozenset[Part]().union(*(missing for _, missing in lacks)))),
-        bytes=sum(part_bytes(part, spec) for _, missing in lacks for part in missing),
+        bytes=sum(part_bytes(part, spec, dtype=dtype) for _, missing in lacks for part in missing),
     )
 
 
@@ -120,6 +127,8 @@ def extract(
             if strict and run.failed:
                 raise run.failed[0]
         failed, encoded, written = run.failed, run.encoded, writer.bytes_written
+    else:
+        store.settle()
     return Report(
         encoded=encoded,
         already_there=len(samples) - encoded - len(failed),

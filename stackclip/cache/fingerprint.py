@@ -7,18 +7,59 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from stackclip.cache.quantize import QUANTIZATION
+from stackclip.cache.shapes import FeatureDtype
+from stackclip.errors import StoreError
 from stackclip.ops.files import canonical_json, content_hash
 
-__all__ = ["FORMAT", "differences", "fingerprint_digest", "folder_name"]
+__all__ = [
+    "FORMAT",
+    "QUANTIZED_FORMAT",
+    "differences",
+    "feature_dtype",
+    "fingerprint_digest",
+    "folder_name",
+    "format_number",
+    "stored_as",
+]
 
 FORMAT = 1  # of everything below the store's folder; docs/cache-format.md is its specification
+QUANTIZED_FORMAT = 2  # of a store whose patch parts are codes, which a reader of the first format would misread
 
+_SAID: Mapping[FeatureDtype, Mapping[str, Any]] = {
+    "float16": {},  # what older stores say of it too: their digests stay
+    "int8": {"feature_dtype": "int8", "quantization": QUANTIZATION},
+}
 _SHOWN = 24  # characters of a value in a message; a digest is recognised by fewer
+
+
+def stored_as(fingerprint: Mapping[str, Any], dtype: FeatureDtype) -> dict[str, Any]:
+    """The fingerprint of a store that keeps these features as `dtype`; for float16, the features' own.
+
+    Raises StoreError for a type that no store has.
+    """
+    if dtype not in _SAID:
+        raise StoreError(f"no store keeps features as {dtype!r}; wanted {' or '.join(_SAID)}")
+    return {**fingerprint, **_SAID[dtype]}
+
+
+def feature_dtype(fingerprint: Mapping[str, Any]) -> FeatureDtype:
+    """How a store of this fingerprint keeps patch parts; raises StoreError for a way that is not known here."""
+    said = {name: fingerprint[name] for name in ("feature_dtype", "quantization") if name in fingerprint}
+    for dtype, inputs in _SAID.items():
+        if said == inputs:
+            return dtype
+    raise StoreError(f"this stackclip cannot read features kept as {said}; wanted {' or '.join(_SAID)}")
+
+
+def format_number(fingerprint: Mapping[str, Any]) -> int:
+    """The format of a store of this fingerprint."""
+    return QUANTIZED_FORMAT if "feature_dtype" in fingerprint else FORMAT
 
 
 def fingerprint_digest(fingerprint: Mapping[str, Any]) -> str:
     """The blake3, in hex, of the fingerprint's inputs and the store's format version."""
-    return content_hash(canonical_json({"format": FORMAT, "inputs": fingerprint}))
+    return content_hash(canonical_json({"format": format_number(fingerprint), "inputs": fingerprint}))
 
 
 def folder_name(fingerprint: Mapping[str, Any]) -> str:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from stackclip.cache.fingerprint import FORMAT
-from stackclip.cache.shapes import is_mask, part_shape
+from stackclip.cache.shapes import FeatureDtype, StoredForm, is_mask, stored_form
 from stackclip.cache.sources import Role, Stamps
 from stackclip.errors import CorruptStore, StoreError
 from stackclip.ops.files import canonical_json, content_hash
@@ -71,16 +73,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Where an array lies in its segment: the first byte, and the shape with its rows first."""
+    """Where an array lies in its segment: the first byte, the shape with its rows first, and the type."""
 
     offset: int
     shape: tuple[int, ...]
-    itemsize: int
+    dtype: np.dtype[Any]
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return self.itemsize * math.prod(self.shape)
+        return self.dtype.itemsize * math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ class Manifest:
         )
 
     @classmethod
-    def read(cls, path: Path, *, fingerprint: str, spec: TowerSpec) -> Manifest:
-        """Read and check a manifest's file.
+    def read(cls, path: Path, *, fingerprint: str, spec: TowerSpec, dtype: FeatureDtype = "float16") -> Manifest:
+        """Read and check the manifest's file of a store that keeps features as `dtype`.
 
         Raises CorruptStore for a damaged one, and for one whose facts contradict each other or the store.
         """
@@ -125,15 +127,15 @@ class Manifest:
         if content.get("fingerprint") != fingerprint:
             raise CorruptStore(f"{path}: belongs to another store")
         try:
-            return cls._parsed(content, spec)
+            return cls._parsed(content, spec, dtype)
         except (ValueError, KeyError, TypeError, AttributeError, StoreError) as error:
             raise CorruptStore(f"{path}: its facts do not fit together ({error})") from None
 
     @classmethod
-    def _parsed(cls, content: Mapping[str, Any], spec: TowerSpec) -> Manifest:
+    def _parsed(cls, content: Mapping[str, Any], spec: TowerSpec, dtype: FeatureDtype = "float16") -> Manifest:
         records = tuple(_record(facts) for facts in content["records"])
         extents = {
-            Part.parse(name): _extent(Part.parse(name), facts, spec)
+            Part.parse(name): _extent(Part.parse(name), facts, spec, dtype)
             for name, facts in sorted(content["parts"].items(), key=lambda item: int(item[1]["offset"]))
         }
         held = {part for record in records for part in record.hashes}
@@ -162,11 +164,12 @@ def _record(facts: Mapping[str, Any]) -> Record:
     return Record(str(facts["key"]), cast(Role, role), _digest(facts["source"]), stamps, hashes)
 
 
-def _extent(part: Part, facts: Mapping[str, Any], spec: TowerSpec) -> Extent:
+def _extent(part: Part, facts: Mapping[str, Any], spec: TowerSpec, dtype: FeatureDtype) -> Extent:
     shape = tuple(_natural(side) for side in facts["shape"])
-    if shape[1:] != ((3,) if is_mask(part) else part_shape(part, spec)):
+    form = StoredForm(np.dtype("<u4"), (3,)) if is_mask(part) else stored_form(part, spec, dtype)
+    if shape[1:] != form.shape:
         raise ValueError(f"{part} has the shape {shape}")
-    return Extent(_natural(facts["offset"]), shape, 4 if is_mask(part) else 2)
+    return Extent(_natural(facts["offset"]), shape, form.dtype)
 
 
 def _natural(value: Any) -> int:

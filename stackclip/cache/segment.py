@@ -32,7 +32,6 @@ Rows = Mapping[Part, Sequence[NDArray[Any]]]
 
 _VERSION = ("v108", "v108")  # HDF5's file format of 2008: compact groups, checksummed metadata, readable everywhere
 _ALIGNMENT = 64
-_FEATURES, _RUNS = np.dtype("<f2"), np.dtype("<u4")
 _HASHES, _INDICES, _OFFSETS, _DIGESTS = np.dtype("<u8"), np.dtype("<u4"), np.dtype("<u8"), np.dtype("S64")
 
 
@@ -191,7 +190,7 @@ def _metadata(records: Sequence[Record], rows: Rows, fingerprint: str) -> tuple[
         target.keep_no_more()
         for array in arrays.values():
             _allocate(array)
-        places = {part: (array.get_offset(), array.shape, array.dtype.itemsize) for part, array in arrays.items()}
+        places = {part: (array.get_offset(), array.shape, array.dtype) for part, array in arrays.items()}
         del array, arrays
     extents = {part: Extent(*place) for part, place in places.items() if place[0] is not None}
     end = max((extent.offset + extent.size for extent in extents.values()), default=len(target.kept))
@@ -210,13 +209,14 @@ def _write_part(file: h5py.File, part: Part, records: Sequence[Record], rows: Se
     _write_small(file, f"{part}/xxh3", np.array([int(records[i].hashes[part], 16) for i in having], _HASHES))
     if is_mask(part):
         _write_small(file, f"{part}/offsets", np.cumsum([0, *map(len, rows)], dtype=_OFFSETS))
-        name, shape, kind = b"runs", (sum(map(len, rows)), 3), h5py.h5t.STD_U32LE
+        name, shape = b"runs", (sum(map(len, rows)), 3)
     else:
-        name, shape, kind = b"features", (len(rows), *rows[0].shape), h5py.h5t.IEEE_F16LE
+        name, shape = b"features", (len(rows), *rows[0].shape)
     plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     plan.set_layout(h5py.h5d.CONTIGUOUS)
     plan.set_alloc_time(h5py.h5d.ALLOC_TIME_LATE)
     plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    kind = h5py.h5t.py_create(rows[0].dtype)
     return h5py.h5d.create(file[str(part)].id, name, kind, h5py.h5s.create_simple(shape), plan)
 
 
@@ -258,9 +258,9 @@ def _tree(manifest: Manifest) -> dict[str, Any]:
         branch["xxh3"] = _Expected(_HASHES, (rows,))
         if is_mask(part):
             branch["offsets"] = _Expected(_OFFSETS, (rows + 1,))
-            branch["runs"] = _Expected(_RUNS, extent.shape, extent.offset)
+            branch["runs"] = _Expected(extent.dtype, extent.shape, extent.offset)
         else:
-            branch["features"] = _Expected(_FEATURES, extent.shape, extent.offset)
+            branch["features"] = _Expected(extent.dtype, extent.shape, extent.offset)
     return tree
 
 

@@ -1,14 +1,29 @@
-"""What the store holds of each part: its shape for a tower, its bytes, how its mask was made small."""
+"""What the store holds of each part: its shape for a tower, its type and bytes, how its mask was made small."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from stackclip.errors import StoreError
+import numpy as np
+
+from stackclip.cache.quantize import code_count
+from stackclip.errors import NotApplicable, StoreError
 from stackclip.types import Part, TowerSpec
 
-__all__ = ["MASK_NEAREST", "is_mask", "mask_rule", "part_bytes", "part_shape"]
+__all__ = [
+    "MASK_NEAREST",
+    "FeatureDtype",
+    "StoredForm",
+    "is_mask",
+    "mask_rule",
+    "part_bytes",
+    "part_shape",
+    "stored_form",
+]
+
+FeatureDtype = Literal["float16", "int8"]
+"""How a store keeps patch parts; class tokens are float16 in every store."""
 
 MASK_NEAREST = Part("mask-nearest")
 
@@ -27,21 +42,38 @@ def mask_rule(part: Part) -> Literal["bilinear", "nearest"]:
 
 
 def part_shape(part: Part, spec: TowerSpec) -> tuple[int, ...]:
-    """The shape of a dense part of one picture: `cls` (D,), `patch/N` (P, C).
+    """The shape of a dense part of one picture, as `TowerSpec.shape` says it.
 
-    Raises StoreError for a part that no store holds, and for a layer that the tower does not have.
+    Raises StoreError for a part that no store of this tower holds.
     """
-    if part.kind == "cls" and not part.index:
-        return (spec.joint,)
-    if part.kind == "patch" and 1 <= part.index <= spec.depth:
-        return (spec.grid**2, spec.width)
-    raise StoreError(
-        f"a store of {spec.name} does not hold {part}: wanted cls, patch/1 to patch/{spec.depth}, mask or mask-nearest"
-    )
+    try:
+        return spec.shape(part)
+    except NotApplicable as error:
+        raise StoreError(f"no store holds {part}: {error}") from None
 
 
-def part_bytes(part: Part, spec: TowerSpec) -> int:
+class StoredForm(NamedTuple):
+    """What a part of one picture is on the disk."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes."""
+        return self.dtype.itemsize * math.prod(self.shape)
+
+
+def stored_form(part: Part, spec: TowerSpec, dtype: FeatureDtype) -> StoredForm:
+    """The type and shape of a dense part of one picture on the disk; raises what `part_shape` raises."""
+    shape = part_shape(part, spec)
+    if dtype == "int8" and part.kind == "patch":
+        return StoredForm(np.dtype("i1"), (code_count(shape),))
+    return StoredForm(np.dtype("<f2"), shape)
+
+
+def part_bytes(part: Part, spec: TowerSpec, *, dtype: FeatureDtype = "float16") -> int:
     """The bytes of one picture's part in the store; for a mask an estimate, one run in each row of pixels."""
     if is_mask(part):
         return _RUN_BYTES * spec.image_size
-    return 2 * math.prod(part_shape(part, spec))
+    return stored_form(part, spec, dtype).bytes

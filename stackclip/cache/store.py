@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import errno
-import io
 import logging
 import os
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from stackclip.cache.fingerprint import FORMAT, differences, fingerprint_digest, folder_name
+from stackclip.cache.ahead import ahead, in_batches
+from stackclip.cache.buffers import Buffers
+from stackclip.cache.fingerprint import (
+    FORMAT,
+    QUANTIZED_FORMAT,
+    differences,
+    feature_dtype,
+    fingerprint_digest,
+    folder_name,
+    format_number,
+    stored_as,
+)
 from stackclip.cache.lock import WriterLock
 from stackclip.cache.manifest import Manifest, Record, read_sealed, sealed
-from stackclip.cache.segment import array_hash, check_frame, read_exactly, run_offsets
-from stackclip.cache.shapes import MASK_NEAREST, is_mask, part_shape
+from stackclip.cache.reader import STORED, Place, Segment, Wanted, signature
+from stackclip.cache.segment import check_frame
+from stackclip.cache.shapes import MASK_NEAREST, FeatureDtype, is_mask, part_shape, stored_form
 from stackclip.cache.sources import (
     Role,
     Source,
@@ -40,6 +49,7 @@ from stackclip.cache.writer import SEAL_BYTES, SEAL_SECONDS, Writer, clear_lefto
 from stackclip.errors import CorruptStore, FingerprintMismatch, MissingParts, PictureError, StoreError
 from stackclip.ops.files import sync_folder, write_atomically
 from stackclip.ops.regions import Runs, paint_mask
+from stackclip.ops.words import agreed, counted
 from stackclip.types import CLS, MASK, Part, Sample, TowerSpec
 
 __all__ = ["Problem", "Store", "find_store", "stores_in"]
@@ -64,70 +74,8 @@ class Problem:
     records: int | None
 
     def __str__(self) -> str:
-        lost = "what it held is unknown" if self.records is None else f"it held {self.records} records"
+        lost = "what it held is unknown" if self.records is None else f"it held {counted(self.records, 'record')}"
         return f"{self.reason} ({lost})"
-
-
-class _Place(NamedTuple):
-    """Where a part of a source is: its segment, its row, and the xxh3 of its bytes."""
-
-    segment: _Segment
-    row: int
-    hash: str
-
-
-class _Segment:
-    """A committed segment, opened anew for each read: nothing is shared with other processes or threads."""
-
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = path, manifest
-        self._seen: tuple[int, ...] = ()
-        self._offsets: dict[Part, NDArray[np.uint64]] = {}
-        self._checked: set[tuple[Part, int]] = set()
-
-    def read(self, part: Part, rows: Iterable[tuple[_Place, str]], into: Sequence[NDArray[Any]]) -> None:
-        """Fill `into` with dense rows; raises CorruptStore naming the segment and the picture."""
-        extent = self.manifest.extents[part]
-        step = extent.size // extent.shape[0]
-        with self._opened() as file:
-            for (place, key), array in zip(rows, into, strict=True):
-                self._fill(file, extent.offset + place.row * step, array, part=part, place=place, key=key)
-
-    def read_runs(self, part: Part, place: _Place, key: str) -> Runs:
-        """The runs (R, 3) of one mask; raises CorruptStore."""
-        with self._opened() as file:
-            start, stop = (int(offset) for offset in self._offsets[part][place.row : place.row + 2])
-            runs = np.empty((stop - start, 3), np.dtype("<u4"))
-            offset = self.manifest.extents[part].offset + start * runs.itemsize * 3
-            self._fill(file, offset, runs, part=part, place=place, key=key)
-        return runs
-
-    @contextmanager
-    def _opened(self) -> Iterator[io.FileIO]:
-        """Open the file; what was checked counts only in the process that did it, and for the file as it was then."""
-        try:
-            file = io.FileIO(self.path)
-            seen = (os.getpid(), *_signature(os.fstat(file.fileno())))
-        except OSError as error:
-            raise CorruptStore(f"{self.path}: {error.strerror}") from None
-        try:
-            if seen != self._seen:
-                self._offsets, self._checked = run_offsets(self.path, self.manifest), set()
-                self._seen = seen
-            yield file
-        finally:
-            with suppress(OSError):  # what was read is checked, whatever becomes of closing
-                file.close()
-
-    def _fill(self, file: io.FileIO, offset: int, array: NDArray[Any], *, part: Part, place: _Place, key: str) -> None:
-        try:
-            read_exactly(file, offset, array)
-        except OSError as error:
-            raise CorruptStore(f"{self.path}: {part} of {key} cannot be read: {error.strerror}") from None
-        if (part, place.row) not in self._checked:
-            if array_hash(array) != place.hash:
-                raise CorruptStore(f"{self.path}: {part} of {key} is not what was written (its xxh3 differs)")
-            self._checked.add((part, place.row))
 
 
 class Store:
@@ -141,9 +89,11 @@ class Store:
         self.folder = folder
         self.fingerprint: Mapping[str, Any] = content["fingerprint"]
         self.digest = fingerprint_digest(self.fingerprint)
+        self.feature_dtype = feature_dtype(self.fingerprint)
         self.recorded: Mapping[str, Any] = content["recorded"]
         self.spec = TowerSpec(**{**content["tower"], "layers": tuple(content["tower"]["layers"])})
         self._lock = threading.RLock()
+        self._buffers = Buffers()
         self._forget_all()
         self.refresh()
 
@@ -159,9 +109,14 @@ class Store:
             raise StoreError(f"{folder} is no feature store: it has no store.json. Run: stackclip cache-features")
         try:
             content = read_sealed(facts)
-            if content.get("format") != FORMAT:
-                raise StoreError(f"{folder} has the format {content.get('format')!r}, this stackclip reads {FORMAT}")
+            if content.get("format") not in (FORMAT, QUANTIZED_FORMAT):
+                raise StoreError(
+                    f"{folder} has the format {content.get('format')!r}, this stackclip reads {FORMAT} and "
+                    f"{QUANTIZED_FORMAT}"
+                )
             inputs = dict(content["fingerprint"])
+            if content["format"] != format_number(inputs):
+                raise CorruptStore(f"{facts}: its format is not that of its fingerprint")
             if content["digest"] != fingerprint_digest(inputs):
                 raise CorruptStore(f"{facts}: its digest is not that of its fingerprint")
             if fingerprint is not None and (differing := differences(inputs, fingerprint)):
@@ -176,17 +131,25 @@ class Store:
 
     @classmethod
     def create(
-        cls, parent: Path, fingerprint: Mapping[str, Any], *, spec: TowerSpec, recorded: Mapping[str, Any]
+        cls,
+        parent: Path,
+        fingerprint: Mapping[str, Any],
+        *,
+        spec: TowerSpec,
+        recorded: Mapping[str, Any],
+        dtype: FeatureDtype = "float16",
     ) -> Store:
         """Open the store of this fingerprint below `parent`, and make it first where there is none.
 
-        `recorded` (library versions, device) is kept for the reader and decides nothing.
+        `recorded` (library versions, device) is kept for the reader and decides nothing. A store that keeps patch
+        parts as int8 is another store than the one of float16.
         """
+        fingerprint = stored_as(fingerprint, dtype)
         folder = parent / folder_name(fingerprint)
         if not _is_there(folder / "store.json"):
             make_folder(folder / "segments")
             content = {
-                "format": FORMAT,
+                "format": format_number(fingerprint),
                 "fingerprint": dict(fingerprint),
                 "digest": fingerprint_digest(fingerprint),
                 "tower": asdict(spec),
@@ -274,21 +237,35 @@ class Store:
 
         Raises MissingParts where the store lacks it, CorruptStore where its bytes are not those that were written.
         """
-        batch = np.empty((len(samples), *part_shape(part, self.spec)), np.dtype("<f2"))
-        by_segment: dict[_Segment, list[tuple[_Place, str, NDArray[Any]]]] = {}
-        for place, sample, array in zip(self._locate(samples, part), samples, batch, strict=True):
-            by_segment.setdefault(place.segment, []).append((place, recorded_key(sample), array))
-        for segment, wanted in by_segment.items():
-            wanted.sort(key=lambda entry: entry[0].row)
-            with _telling_how_to_mend(self.folder):
-                segment.read(part, [entry[:2] for entry in wanted], [entry[2] for entry in wanted])
-        return batch
+        return self.batch(samples, (part,))[part]
+
+    def batch(
+        self, samples: Sequence[Sample], parts: Iterable[Part], *, dtype: DTypeLike | None = STORED
+    ) -> dict[Part, NDArray[Any]]:
+        """Parts of the samples: dense ones as float16 or float32, mask parts (B, H, W) uint8. Raises what `read` does.
+
+        With None for `dtype`, dense rows come as they lie on the disk; `decode` makes numbers of each. The arrays are
+        the caller's for as long as it holds them; then their memory serves another batch.
+        """
+        wanted = tuple(parts)
+        dense = [part for part in wanted if not is_mask(part)]
+        read = {part: self._room(len(samples), part, dtype) for part in dense}
+        sources = [self._known_source(sample, CLS) for sample in samples] if dense else []
+        by_segment: dict[Segment, list[Wanted]] = {}
+        for part, arrays in read.items():
+            places = self._locate(samples, part, sources)
+            for place, sample, array in zip(places, samples, arrays, strict=True):
+                by_segment.setdefault(place.segment, []).append(Wanted(part, place, recorded_key(sample), array))
+        with _telling_how_to_mend(self.folder):
+            for segment, rows in by_segment.items():
+                segment.read(rows)
+        return {part: self.masks(samples, part) if is_mask(part) else read[part] for part in wanted}
 
     def runs(self, sample: Sample, part: Part = MASK) -> Runs:
         """The labelled runs (R, 3) of the sample's mask at the tower's picture size; none without a mask file."""
         if not has_source(sample, role_of(part)):
             return np.empty((0, 3), np.uint32)
-        (place,) = self._locate([sample], part)
+        (place,) = self._locate([sample], part, [self._known_source(sample, part)])
         with _telling_how_to_mend(self.folder):
             return place.segment.read_runs(part, place, recorded_key(sample))
 
@@ -306,27 +283,21 @@ class Store:
         return painted
 
     def batches(
-        self, samples: Iterable[Sample], parts: Iterable[Part], *, batch_size: int, threads: int = 2
+        self,
+        samples: Iterable[Sample],
+        parts: Iterable[Part],
+        *,
+        batch_size: int,
+        threads: int = 2,
+        dtype: DTypeLike = STORED,
     ) -> Iterator[tuple[tuple[Sample, ...], dict[Part, NDArray[Any]]]]:
-        """The samples in batches, in their order, with their parts; `threads` batches are read ahead.
-
-        Dense parts are float16, mask parts (B, H, W) uint8. Raises what `read` raises.
-        """
+        """The samples in batches, in their order, each with what `batch` gives; `threads` batches are read ahead."""
         wanted = tuple(parts)
-        with ThreadPoolExecutor(threads, thread_name_prefix="stackclip-reader") as readers:
-            ahead: deque[tuple[tuple[Sample, ...], Future[dict[Part, NDArray[Any]]]]] = deque()
-            try:
-                for batch in _in_batches(samples, batch_size):
-                    ahead.append((batch, readers.submit(self._batch, batch, wanted)))
-                    if len(ahead) > threads:
-                        first, reading = ahead.popleft()
-                        yield first, reading.result()
-                while ahead:
-                    first, reading = ahead.popleft()
-                    yield first, reading.result()
-            finally:
-                for _, reading in ahead:
-                    reading.cancel()
+
+        def read(batch: tuple[Sample, ...]) -> tuple[tuple[Sample, ...], dict[Part, NDArray[Any]]]:
+            return batch, self.batch(batch, wanted, dtype=dtype)
+
+        return ahead(read, in_batches(samples, batch_size), threads=threads)
 
     def writer(
         self,
@@ -347,6 +318,7 @@ class Store:
                 self.folder,
                 self.digest,
                 self.spec,
+                dtype=self.feature_dtype,
                 sealer=sealer,
                 held=self._has,
                 committed=self._committed,
@@ -356,6 +328,19 @@ class Store:
             )
 
         return open_writer(self.folder, make)
+
+    def settle(self) -> None:
+        """Force the names of what is here to the disk: a writer that was killed may not have come to that.
+
+        Every writer begins with it; who reports as done what others wrote needs it too. Does nothing on a medium that
+        cannot be written to. Raises StoreError where the disk fails.
+        """
+        try:
+            sync_folder(self.folder / "segments")
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EINVAL):
+                reason = f"{error.strerror}; mend it and run again"
+                raise StoreError(f"cannot force {self.folder} to the disk: {reason}") from None
 
     def verify(self, progress: Progress | None = None) -> list[Problem]:
         """Read every byte again and compare it with what was written; the problems found, one for each segment.
@@ -397,10 +382,10 @@ class Store:
         """Look at one segment by itself, all of it; raises StoreError where that says nothing about its bytes."""
         records: int | None = None
         try:
-            manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec)
+            manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
             records = len(manifest.records)
             check_frame(path.with_suffix(".h5"), manifest)
-            _verify_segment(_Segment(path.with_suffix(".h5"), manifest))
+            _verify_segment(Segment(path.with_suffix(".h5"), manifest))
         except CorruptStore as error:
             if isinstance(error.__context__, OSError) and error.__context__.errno in _WITHHELD:
                 raise StoreError(f"{error}: nothing was dropped; see to that and run again") from None
@@ -415,7 +400,7 @@ class Store:
                 for entry in entries:
                     if re.fullmatch(r"\d{6,}\.json", entry.name):
                         try:
-                            found[Path(entry.path)] = _signature(entry.stat())
+                            found[Path(entry.path)] = signature(entry.stat())
                         except FileNotFoundError:
                             continue  # dropped by a repair while we looked
                         except OSError:
@@ -428,9 +413,9 @@ class Store:
 
     def _forget_all(self) -> None:
         self._known: dict[Path, tuple[int, ...]] = {}
-        self._segments: dict[Path, _Segment] = {}
+        self._segments: dict[Path, Segment] = {}
         self._problems: dict[Path, Problem] = {}
-        self._places: dict[str, dict[Part, _Place]] = {}
+        self._places: dict[str, dict[Part, Place]] = {}
         self._damaged: dict[tuple[str, Part], str] = {}
         self._seen: dict[tuple[Role, str], tuple[Stamps, str]] = {}
         self._lengths: set[int] = set()
@@ -438,7 +423,7 @@ class Store:
     def _open_segment(self, path: Path) -> None:
         records: int | None = None
         try:
-            manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec)
+            manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
             records = len(manifest.records)
             self._remember_sources(manifest)
             check_frame(path.with_suffix(".h5"), manifest)
@@ -457,20 +442,20 @@ class Store:
         """Take in a segment that this process has just written."""
         manifest_path = path.with_suffix(".json")
         with self._lock:
-            self._known[manifest_path] = _signature(manifest_path.stat())
+            self._known[manifest_path] = signature(manifest_path.stat())
             self._adopt(manifest_path, manifest)
 
     def _adopt(self, path: Path, manifest: Manifest) -> None:
         """Make a committed segment's records findable; those of later segments win."""
         with self._lock:
-            segment = _Segment(path.with_suffix(".h5"), manifest)
+            segment = Segment(path.with_suffix(".h5"), manifest)
             self._segments[path] = segment
             self._remember_sources(manifest)
             rows: dict[Part, int] = dict.fromkeys(manifest.extents, 0)
             for record in manifest.records:
                 places = self._places.setdefault(record.digest, {})
                 for part, digest in record.hashes.items():
-                    places[part] = _Place(segment, rows[part], digest)
+                    places[part] = Place(segment, rows[part], digest)
                     rows[part] += 1
 
     def _remember_sources(self, manifest: Manifest) -> None:
@@ -507,11 +492,10 @@ class Store:
             digest = self.source(sample, part).digest
         return digest
 
-    def _locate(self, samples: Sequence[Sample], part: Part) -> list[_Place]:
-        """Where the part of each sample is."""
+    def _locate(self, samples: Sequence[Sample], part: Part, sources: Sequence[str | None]) -> list[Place]:
+        """Where the part of each sample is, whose content has these digests."""
         places, missing = [], []
-        for sample in samples:
-            digest = self._known_source(sample, part)
+        for sample, digest in zip(samples, sources, strict=True):
             place = self._places.get(digest or "", {}).get(part)
             if place is not None:
                 places.append(place)
@@ -521,26 +505,29 @@ class Store:
             else:
                 missing.append(sample)
         if missing:
-            damage = f" ({len(self._problems)} of its segments are damaged)" if self._problems else ""
+            count = len(self._problems)
+            damage = f" ({count} of its segments {agreed('are', count)} damaged)" if count else ""
             raise MissingParts(
                 f"{self.folder.name}{damage} lacks {part} of {len(missing)} of {len(samples)} pictures, "
                 f"{missing[0].key} among them. Run: stackclip cache-features --dataset {missing[0].dataset}"
             )
         return places
 
-    def _batch(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> dict[Part, NDArray[Any]]:
-        return {part: self.masks(samples, part) if is_mask(part) else self.read(samples, part) for part in parts}
+    def _room(self, rows: int, part: Part, dtype: DTypeLike | None) -> NDArray[Any]:
+        if dtype is None:
+            form = stored_form(part, self.spec, self.feature_dtype)
+            return self._buffers.empty((rows, *form.shape), form.dtype)
+        return self._buffers.empty((rows, *part_shape(part, self.spec)), dtype)
 
 
-def find_store(parent: Path, fingerprint: Mapping[str, Any]) -> Store | None:
-    """The store of this fingerprint below `parent`, or None; raises what `Store.open` raises."""
+def find_store(parent: Path, fingerprint: Mapping[str, Any], *, dtype: FeatureDtype = "float16") -> Store | None:
+    """The store below `parent` that keeps this fingerprint's features as `dtype`, or None.
+
+    Raises what `Store.open` raises.
+    """
+    fingerprint = stored_as(fingerprint, dtype)
     folder = parent / folder_name(fingerprint)
     return Store.open(folder, fingerprint=fingerprint) if _is_there(folder / "store.json") else None
-
-
-def _signature(facts: os.stat_result) -> tuple[int, ...]:
-    """What is different when another file has taken the name."""
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 def _is_there(path: Path) -> bool:
@@ -566,18 +553,19 @@ def _telling_how_to_mend(folder: Path) -> Iterator[None]:
         raise CorruptStore(f"{error}. Run: stackclip repair {folder}") from None
 
 
-def _verify_segment(segment: _Segment) -> None:
+def _verify_segment(segment: Segment) -> None:
     """Read every row of a segment; raises CorruptStore at the first that is not as it was written."""
     rows: dict[Part, int] = dict.fromkeys(segment.manifest.extents, 0)
     for record in segment.manifest.records:
         for part, digest in record.hashes.items():
-            place = _Place(segment, rows[part], digest)
+            place = Place(segment, rows[part], digest)
             rows[part] += 1
             if is_mask(part):
                 segment.read_runs(part, place, record.key)
             else:
-                row = np.empty(segment.manifest.extents[part].shape[1:], np.dtype("<f2"))
-                segment.read(part, [(place, record.key)], [row])
+                extent = segment.manifest.extents[part]
+                row = np.empty(extent.shape[1:], extent.dtype)
+                segment.read([Wanted(part, place, record.key, row)])
 
 
 def _drop(manifest: Path) -> None:
@@ -588,9 +576,3 @@ def _drop(manifest: Path) -> None:
         manifest.with_suffix(".h5").unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot remove {manifest}: {error.strerror}") from None
-
-
-def _in_batches(samples: Iterable[Sample], size: int) -> Iterator[tuple[Sample, ...]]:
-    left = iter(samples)
-    while batch := tuple(islice(left, size)):
-        yield batch

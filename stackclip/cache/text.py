@@ -15,7 +15,7 @@ from safetensors.numpy import load, save
 
 from stackclip.cache.fingerprint import fingerprint_digest
 from stackclip.errors import StoreError
-from stackclip.ops.files import content_hash, write_atomically
+from stackclip.ops.files import WRITE_PROTECTED, content_hash, write_atomically
 
 __all__ = ["TextMemory"]
 
@@ -56,7 +56,8 @@ class TextMemory:
         try:
             write_atomically(self.folder / name, data)
         except OSError as error:
-            logger.warning("cannot keep text features in %s: %s", self.folder, error.strerror or error)
+            level = logging.DEBUG if error.errno in WRITE_PROTECTED else logging.WARNING
+            logger.log(level, "cannot keep text features in %s: %s", self.folder, error.strerror or error)
         self._read.add(name)
         self._features.update((phrases[index], features[index].copy()) for index in new)
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from stackclip.cache.lock import WriterLock
 from stackclip.cache.manifest import Manifest, Record
+from stackclip.cache.quantize import encode_tokens
 from stackclip.cache.segment import array_hash, compose
-from stackclip.cache.shapes import is_mask, part_shape
+from stackclip.cache.shapes import FeatureDtype, is_mask, part_shape, stored_form
 from stackclip.cache.sources import Source, role_of
 from stackclip.errors import PictureError, StoreError
 from stackclip.ops.files import sync_folder, write_atomically
@@ -50,6 +51,7 @@ class Writer:
         fingerprint: str,
         spec: TowerSpec,
         *,
+        dtype: FeatureDtype,
         sealer: ThreadPoolExecutor,
         held: Callable[[str, Part], bool],
         committed: Callable[[Path, Manifest], None],
@@ -59,7 +61,7 @@ class Writer:
     ) -> None:
         self.acknowledged = 0
         self.bytes_written = 0
-        self._folder, self._fingerprint, self._spec = folder, fingerprint, spec
+        self._folder, self._fingerprint, self._spec, self._dtype = folder, fingerprint, spec, dtype
         self._sealer, self._held, self._committed, self._on_sealed = sealer, held, committed, on_sealed
         self._seal_bytes, self._seal_seconds = seal_bytes, seal_seconds
         self._gathered: list[tuple[Record, dict[Part, NDArray[Any]]]] = []
@@ -75,12 +77,15 @@ class Writer:
     def add(self, source: Source, parts: Mapping[Part, NDArray[Any]]) -> None:
         """Take parts of one source: float16 arrays of the part's shape, or runs (R, 3) uint32 for a mask.
 
-        What the store holds already is left out. Raises PictureError for values that are not finite, StoreError for
-        an array of another shape or type, and whatever kept an earlier segment from being written.
+        What the store holds already is left out; a store of int8 turns patch parts into codes. Raises PictureError for
+        values that are not finite, StoreError for an array of another shape or type, and whatever kept an earlier
+        segment from being written.
         """
         self._raise_earlier_failure()
         arrays = {
-            part: self._checked(source, part, array) for part, array in parts.items() if not self.holds(source, part)
+            part: self._as_stored(part, self._checked(source, part, array))
+            for part, array in parts.items()
+            if not self.holds(source, part)
         }
         if not arrays:
             return
@@ -109,6 +114,10 @@ class Writer:
         if not is_mask(part) and np.any((array.view(np.uint16) & _EXPONENT) == _EXPONENT):
             raise PictureError(source.path, f"{part} is not finite in float16 (NaN, infinity or above 65504)")
         return array
+
+    def _as_stored(self, part: Part, array: NDArray[Any]) -> NDArray[Any]:
+        coded = not is_mask(part) and stored_form(part, self._spec, self._dtype).dtype == np.int8
+        return encode_tokens(array) if coded else array
 
     def _raise_earlier_failure(self) -> None:
         if self._sealing is not None and self._sealing.done():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from PIL import Image
 
 from stackclip.cache import Store, extract, plan
-from stackclip.errors import PictureError
+from stackclip.errors import PictureError, StoreError
 from stackclip.types import CLS, MASK, patch
 
 
@@ -176,3 +178,37 @@ def test_a_second_interruption_leaves_no_complaint_of_a_forgotten_thread_pool(
         extract(store, tower, samples, parts, batch_size=2)
     assert complaints == []
     assert Store.open(store.folder).verify() == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder cannot be forced to the disk")
+def test_what_is_there_already_is_forced_to_the_disk_before_it_is_reported(
+    store, samples, tower, parts, monkeypatch
+) -> None:
+    extract(store, tower, samples, parts)
+    forced = []
+    monkeypatch.setattr("stackclip.cache.store.sync_folder", forced.append)
+    assert extract(Store.open(store.folder), tower, samples, parts).already_there == 6
+    assert forced == [store.folder / "segments"]
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EINVAL])
+def test_a_medium_that_cannot_be_written_to_has_nothing_to_force(
+    store, samples, tower, parts, monkeypatch, number
+) -> None:
+    extract(store, tower, samples, parts)
+    monkeypatch.setattr("stackclip.cache.store.sync_folder", _failing(number))
+    assert extract(store, tower, samples, parts).already_there == 6
+
+
+def test_a_disk_that_fails_is_not_said_to_hold_anything(store, samples, tower, parts, monkeypatch) -> None:
+    extract(store, tower, samples, parts)
+    monkeypatch.setattr("stackclip.cache.store.sync_folder", _failing(errno.EIO))
+    with pytest.raises(StoreError, match=r"cannot force .* to the disk: Input/output error; mend it and run again"):
+        extract(store, tower, samples, parts)
+
+
+def _failing(number):
+    def fail(folder):
+        raise OSError(number, os.strerror(number))
+
+    return fail

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from blake3 import blake3
 
-from stackclip.cache import Store
+from stackclip.cache import Store, extract
 from stackclip.cache.manifest import Manifest, read_sealed, sealed
 from stackclip.errors import CorruptStore
 from stackclip.types import CLS, MASK, Sample, patch
@@ -45,7 +45,7 @@ def forge(store: Store, change: Callable[[h5py.File], object]) -> None:
     data = path.read_bytes()
     content = {**read_sealed(path.with_suffix(".json")), "size": len(data)}
     frame, end = blake3(), 0
-    for extent in Manifest._parsed(content, store.spec).extents.values():
+    for extent in Manifest._parsed(content, store.spec, store.feature_dtype).extents.values():
         frame.update(data[end : extent.offset])
         end = extent.offset + extent.size
     frame.update(data[end:])
@@ -141,6 +141,50 @@ def test_a_hostile_file_is_refused_though_all_its_checksums_fit(
     with pytest.raises(CorruptStore, match=rf"000001.h5: is not the HDF5 file that was written.*{reason}") as raised:
         store.read(samples, CLS)
     assert "\n" not in str(raised.value)
+
+
+HOSTILE_CODES: dict[str, tuple[str, Callable[[h5py.File], object]]] = {
+    "codes of another sign": ("is uint8 .* wanted int8", replaced("patch/1/features", dtype="u1")),
+    "float16 in place of codes": ("is float16 .* wanted int8", replaced("patch/1/features", dtype="<f2")),
+    "a scale too few": (
+        r"is int8 \(6, 151\), wanted int8 \(6, 152\)",
+        lambda file: replaced("patch/1/features", data=file["patch/1/features"][:, 1:])(file),
+    ),
+    "codes laid out as tokens": (
+        r"is int8 \(6, 19, 8\), wanted int8 \(6, 152\)",
+        lambda file: replaced("patch/1/features", data=file["patch/1/features"][...].reshape(6, 19, 8))(file),
+    ),
+    "compressed codes": (STRANGE, replaced("patch/1/features", compression="gzip")),
+    "class tokens as codes": ("wanted float16", replaced("cls/features", dtype="i1")),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE_CODES)
+def test_a_hostile_file_of_codes_is_refused_though_all_its_checksums_fit(
+    tmp_path: Path, fingerprint, spec, samples: list[Sample], tower, parts, what: str
+) -> None:
+    reason, change = HOSTILE_CODES[what]
+    coded = Store.create(tmp_path / "coded", fingerprint, spec=spec, recorded={}, dtype="int8")
+    extract(coded, tower, samples, parts)
+    forge(coded, lambda file: None)
+    assert Store.open(coded.folder).read(samples, patch(1)).shape == (6, 16, 8)
+    forge(coded, change)
+    with pytest.raises(CorruptStore, match=rf"is not the HDF5 file that was written.*{reason}"):
+        Store.open(coded.folder).read(samples, patch(1))
+
+
+@pytest.mark.parametrize("shape", [[6, 16, 8], [6, 151], [6, 128], [5, 152], [6, 152, 1]])
+def test_a_manifest_of_an_int8_store_tells_of_codes(
+    tmp_path: Path, fingerprint, spec, samples: list[Sample], tower, shape: list[int]
+) -> None:
+    coded = Store.create(tmp_path / "coded", fingerprint, spec=spec, recorded={}, dtype="int8")
+    extract(coded, tower, samples, {patch(1)})
+    path = coded.folder / "segments" / "000001.json"
+    content = read_sealed(path)
+    content["parts"]["patch/1"]["shape"] = shape
+    path.write_bytes(sealed(content))
+    (problem,) = Store.open(coded.folder).problems
+    assert "its facts do not fit together" in str(problem)
 
 
 def test_a_rewritten_segment_with_fitting_checksums_passes(filled: Store, samples: list[Sample]) -> None:

@@ -98,7 +98,7 @@ def test_arrays_of_another_type_shape_or_origin_are_refused(store: Store, sample
             writer.add(mask, {CLS: ONES})
         with pytest.raises(StoreError, match="not made from its picture"):
             writer.add(source, {MASK: np.zeros((1, 3), np.uint32)})
-        with pytest.raises(StoreError, match="does not hold patch/9"):
+        with pytest.raises(StoreError, match="no store holds patch/9"):
             writer.add(source, {patch(9): TOKENS})
     assert len(store) == 0
 

@@ -1,0 +1,141 @@
+"""Reading rows of committed segments, each row checked at its first reading in a process."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackclip.cache.manifest import Manifest
+from stackclip.cache.quantize import decode_tokens
+from stackclip.cache.segment import array_hash, read_exactly, run_offsets
+from stackclip.errors import CorruptStore
+from stackclip.ops.regions import Runs
+from stackclip.types import Part
+
+__all__ = ["STORED", "Place", "Segment", "Wanted", "decode", "signature"]
+
+STORED = np.dtype("<f2")
+"""What dense rows are given as unless float32 is asked for, and what most of them are on the disk."""
+
+
+class Place(NamedTuple):
+    """Where a part of a source is: its segment, its row, and the xxh3 of its bytes."""
+
+    segment: Segment
+    row: int
+    hash: str
+
+
+class Wanted(NamedTuple):
+    """A dense row to read: what it is, where it is, whose it is, and the array (float16 or float32) that it fills."""
+
+    part: Part
+    place: Place
+    key: str
+    into: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A segment's file as one process found it: what identifies it, and which of its rows were checked since."""
+
+    seen: tuple[int, ...]
+    offsets: dict[Part, NDArray[np.uint64]]
+    checked: set[tuple[Part, int]] = field(default_factory=set)
+
+
+class Segment:
+    """A committed segment, opened anew for each read: nothing is shared with other processes or threads."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path, self.manifest = path, manifest
+        self._last: _Opened | None = None
+
+    def read(self, wanted: Iterable[Wanted]) -> None:
+        """Fill every row's array, in the order of the file; raises CorruptStore naming the segment and the picture."""
+        extents = self.manifest.extents
+        rows = []
+        for each in wanted:
+            extent = extents[each.part]
+            rows.append((extent.offset + each.place.row * (extent.size // extent.shape[0]), each))
+        rows.sort(key=lambda row: row[0])
+        scratch: NDArray[Any] | None = None
+        with self._opened() as (file, opened):
+            for offset, (part, place, key, into) in rows:
+                raw, dtype, shape = into, extents[part].dtype, extents[part].shape[1:]
+                if (into.dtype, into.shape) != (dtype, shape):
+                    if scratch is None or (scratch.dtype, scratch.shape) != (dtype, shape):
+                        scratch = np.empty(shape, dtype)  # one row stays in the processor's cache
+                    raw = scratch
+                self._fill(file, offset, raw, opened.checked, part=part, place=place, key=key)
+                if raw is not into:
+                    decode(raw, into)
+
+    def read_runs(self, part: Part, place: Place, key: str) -> Runs:
+        """The runs (R, 3) of one mask; raises CorruptStore."""
+        with self._opened() as (file, opened):
+            start, stop = (int(offset) for offset in opened.offsets[part][place.row : place.row + 2])
+            runs = np.empty((stop - start, 3), np.dtype("<u4"))
+            offset = self.manifest.extents[part].offset + start * runs.itemsize * 3
+            self._fill(file, offset, runs, opened.checked, part=part, place=place, key=key)
+        return runs
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[io.FileIO, _Opened]]:
+        """Open the file; what was checked counts only in the process that did it, and for the file as it was then."""
+        try:
+            file = io.FileIO(self.path)
+            seen = (os.getpid(), *signature(os.fstat(file.fileno())))
+        except OSError as error:
+            raise CorruptStore(f"{self.path}: {error.strerror}") from None
+        try:
+            opened = self._last
+            if opened is None or opened.seen != seen:
+                opened = self._last = _Opened(seen, run_offsets(self.path, self.manifest))
+            yield file, opened
+        finally:
+            with suppress(OSError):  # what was read is checked, whatever becomes of closing
+                file.close()
+
+    def _fill(
+        self,
+        file: io.FileIO,
+        offset: int,
+        array: NDArray[Any],
+        checked: set[tuple[Part, int]],
+        *,
+        part: Part,
+        place: Place,
+        key: str,
+    ) -> None:
+        try:
+            read_exactly(file, offset, array)
+        except OSError as error:
+            raise CorruptStore(f"{self.path}: {part} of {key} cannot be read: {error.strerror}") from None
+        if (part, place.row) not in checked:
+            if array_hash(array) != place.hash:
+                raise CorruptStore(f"{self.path}: {part} of {key} is not what was written (its xxh3 differs)")
+            checked.add((part, place.row))
+
+
+def decode(raw: NDArray[Any], into: NDArray[Any]) -> None:
+    """Turn a row as it is stored into the numbers asked for; exact for float16, and for int8 into float32."""
+    if raw.dtype == np.int8:
+        decode_tokens(raw, into)
+        return
+    import torch  # numpy widens float16 some twenty times slower
+
+    torch.from_numpy(into).copy_(torch.from_numpy(raw))
+
+
+def signature(facts: os.stat_result) -> tuple[int, ...]:
+    """What is different when another file has taken the name."""
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
