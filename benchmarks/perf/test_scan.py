@@ -25,7 +25,7 @@ from stackclip.clip import TextEncoder, Tower, flush_denormals
 from stackclip.clip.doubles import random_weights
 from stackclip.clip.loading import assemble_tower
 from stackclip.data import open_dataset
-from stackclip.types import CLS, MASK, Part, Sample, TowerSpec
+from stackclip.types import CLS, MASK, Part, Sample
 
 METHODS = ("precise", "fuzzy", "stacked", *(f"fuzzy[lr={rate}]" for rate in (0.002, 0.003, 0.004, 0.005, 0.006)))
 CURVE = (1, 2, 3, 4, 8)
@@ -85,7 +85,7 @@ class Setting:
 
     def bench(self, count: int, *, place: str) -> None:
         """Test that many methods on all tested pictures, and train those that are not trained."""
-        plan = Plan(methods=METHODS[:count], train_on=(self.training,), test_on=(self.tested,), epochs=1, batch_size=4)
+        plan = Plan(methods=METHODS[:count], train_on=(self.training,), test_on=(self.tested,), epochs=1, batch_size=2)
         rows = RowFolder(self.folder / place)
         outcome = Bench(plan, self.tower, self.encode, self.store, rows, self.folder / "heads", resident="off").run()
         errors = [row.error for row in outcome.rows if row.error]
@@ -138,7 +138,7 @@ def test_one_scan_of_several_methods(setting: tuple[str, Setting], rate: float, 
         read.append(made.link.bytes)
     assert read[0] == read[1]  # eight methods read what one reads
     runs = {str(count): lambda count=count: made.again(count) for count in CURVE[1:]}
-    outcome = race(lambda: made.again(1), runs, rounds=7)
+    outcome = race(lambda: made.again(1), runs, rounds=5)
     seconds = {1: outcome.ours, **{count: outcome.peers[str(count)] for count in CURVE[1:]}}
     curve = ", ".join(f"{count}: {took / seconds[1]:.2f}" for count, took in seconds.items())
     held = "in memory" if rate == float("inf") else f"behind {rate / 1e6:.0f} MB/s"

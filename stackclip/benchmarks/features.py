@@ -5,37 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.cache import Store
+from stackclip.benchmarks.residency import Kept, transfer_dtype
+from stackclip.cache import Store, ahead, in_batches, is_mask
 from stackclip.ops.maps import unit
-from stackclip.types import CLS, MASK, Features, Part, Sample
+from stackclip.types import CLS, Features, Part, Sample
 
 __all__ = ["FeatureReader"]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureReader:
-    """Reads parts of samples from a store onto a device as float32; masks as 0 and 1 at the tower's size."""
+    """Reads parts of samples from a store onto a device as float32; masks as 0 and 1 at the tower's size.
+
+    What `kept` keeps is read once.
+    """
 
     store: Store
     device: torch.device
+    kept: Kept | None = None
 
     def read(self, samples: Sequence[Sample], parts: Iterable[Part]) -> Features:
         """The features of one batch."""
-        return next(self.batches(samples, parts, size=len(samples)))
+        batch, wanted = tuple(samples), tuple(parts)
+        if self.kept is not None and self.kept.serves(batch, wanted):
+            return Features(batch, self.kept.batch(batch, wanted))
+        arrays = self.store.batch(batch, wanted, dtype=transfer_dtype(self.store, self.device))
+        tensors = {part: torch.from_numpy(array).to(self.device) for part, array in arrays.items()}
+        return Features(batch, {part: each if is_mask(part) else each.float() for part, each in tensors.items()})
 
-    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
-        """The features of all samples in order, `size` at a time."""
-        for batch, arrays in self.store.batches(samples, parts, batch_size=size):
-            yield Features(batch, {part: self._tensor(array, part) for part, array in arrays.items()})
+    def batches(
+        self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int, threads: int = 2
+    ) -> Iterator[Features]:
+        """The features of all samples in order, `size` at a time; `threads` batches are made ahead."""
+        wanted = tuple(parts)
+        return ahead(lambda batch: self.read(batch, wanted), in_batches(samples, size), threads=threads)
 
     def class_mean(self, samples: Sequence[Sample]) -> Tensor:
         """The mean of the unit class tokens of samples: (D,)."""
         return unit(self.read(samples, {CLS})[CLS]).mean(0)
-
-    def _tensor(self, array: np.ndarray, part: Part) -> Tensor:
-        tensor = torch.from_numpy(array).to(self.device)
-        return tensor if part == MASK else tensor.float()

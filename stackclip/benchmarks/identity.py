@@ -54,6 +54,8 @@ class Identities:
             "shots": [shots.count, shots.repeated],
             "shown": self._content(shown),
         }
+        if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
+            tested["pixel_metrics"] = form
         return cell_id({**self.of_training(spec), **tested})
 
     def options(self, spec: str) -> dict[str, str]:

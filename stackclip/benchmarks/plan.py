@@ -8,6 +8,8 @@ from itertools import product
 
 import numpy as np
 
+from stackclip.benchmarks.curves import EvalEvery, interval
+from stackclip.benchmarks.metrics import FORMS, Form, choose_form
 from stackclip.data import UNLABELLED, Dataset
 from stackclip.errors import BrokenPlugin, CategoryOverlap, DataError, NotApplicable, StackclipError, UsageError
 from stackclip.methods import Method, resolve
@@ -38,7 +40,10 @@ class Shots:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is compared with what. Training uses the test splits of `train_on`, as the field does."""
+    """What is compared with what. Training uses the test splits of `train_on`, as the field does.
+
+    With `eval_every` the rows say what the methods were worth after so many steps of training; no figure depends on it.
+    """
 
     methods: tuple[str, ...]
     train_on: tuple[Dataset, ...]
@@ -51,6 +56,8 @@ class Plan:
     allow_overlap: bool = False
     fail_fast: bool = False
     executor: str = "serial"
+    metrics: str = "auto"
+    eval_every: EvalEvery | None = None
 
     def __post_init__(self) -> None:
         if not self.methods or not self.seeds:
@@ -59,6 +66,10 @@ class Plan:
             names = [dataset.name for dataset in datasets]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise UsageError(f"two data sets are named {twice[0]}, and rows could not tell them apart: rename one")
+        if self.eval_every is not None:
+            interval(self.eval_every)
+        if self.metrics not in FORMS:
+            raise UsageError(f"there are no {self.metrics} pixel metrics: choose {', '.join(FORMS)}")
 
     @property
     def training(self) -> tuple[Sample, ...]:
@@ -69,6 +80,10 @@ class Plan:
     def resolved(self) -> dict[str, Method]:
         """The methods by their specs, in the order given; a spec given twice counts once."""
         return {str(Spec.parse(text)): resolve(text) for text in self.methods}
+
+    def pixel_form(self, cell: Cell, tower: TowerSpec) -> Form:
+        """How the pixel metrics of a cell are computed: as asked, or by its size."""
+        return choose_form(self.metrics, len(cell.samples) * tower.image_size**2)
 
     def shots_for(self, method: Method) -> Shots:
         """What a method is shown: its own options `shots` and `draw`, where it has and gives them, else the plan's."""

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.runner import Bench
 from stackclip.benchmarks.sheet import Scale, heat_map, scale_of, sheet
 from stackclip.data import read_picture
 from stackclip.methods import Detector
 from stackclip.ops.files import write_atomically
 from stackclip.ops.regions import paint_mask
+from stackclip.ops.words import counted
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Part, Sample
 
 __all__ = ["Predicted", "draw_sheet", "predict_all", "training_scales", "write_predictions"]
@@ -39,8 +39,7 @@ def predict_all(bench: Bench, detectors: Mapping[str, Detector], samples: Sequen
     held = bench.store.holdings(samples)
     usable = [sample for sample, there in zip(samples, held, strict=True) if parts <= there]
     predicted = []
-    reader = FeatureReader(bench.store, bench.tower.device)
-    for features in reader.batches(usable, parts - {MASK}, size=bench.plan.batch_size):
+    for features in bench.reader.batches(usable, parts - {MASK}, size=bench.plan.batch_size):
         said = {method: detector.predict(features) for method, detector in detectors.items()}
         for row, sample in enumerate(features.samples):
             scores = {method: float(p.scores[row]) for method, p in said.items() if p.scores is not None}
@@ -79,8 +78,8 @@ def write_predictions(predictions: Sequence[Predicted], scales: Mapping[str, Sca
                 write_atomically(
                     place / f"{_file_name(name)}.png", _png(_beside(picture, heat_map(scores, scales[method])))
                 )
-        said = f"scores and heat maps of {len(ranked)} pictures" if with_maps else f"scores of {len(ranked)} pictures"
-        yield f"{method}: {said} in {place}"
+        given = "scores and heat maps" if with_maps else "scores"
+        yield f"{method}: {given} of {counted(len(ranked), 'picture')} in {place}"
 
 
 def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from stackclip import __version__
 from stackclip.benchmarks.contender import Contender, TaskEncode
+from stackclip.benchmarks.curves import Schedule, has_curve, point, stability
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.metrics import TOLERANCE, Measured, pixel_metrics
@@ -32,6 +33,7 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.errors import NotApplicable, StackclipError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector, Task
+from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import WRITE_PROTECTED, canonical_json, content_hash
 from stackclip.registry import executors
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
@@ -107,12 +109,14 @@ class Bench:
 
     @cached_property
     def reader(self) -> FeatureReader:
-        """What reads for all seeds: it keeps the training pictures, and with several seeds those that are tested too.
+        """What reads for all seeds; it keeps the training pictures, and those that are tested where that is repeated.
+
+        They are tested more than once with several seeds, and with training curves.
 
         Raises UsageError where `resident` names a place that does not exist or is too small.
         """
         every, parts = needed(self.plan, self.tower.spec)
-        again = every if len(self.plan.seeds) > 1 else self.plan.training
+        again = every if len(self.plan.seeds) > 1 or self.plan.eval_every else self.plan.training
         kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
         return FeatureReader(self.store, self.tower.device, kept)
 
@@ -195,18 +199,37 @@ class _Seed:
         return tuple(usable), tuple(left_out)
 
     def _lacking(self, spec: str) -> list[Cell]:
-        """The cells of a method that no finished row is there for."""
+        """The cells of a method that no finished row is there for, or one without the curve that is asked for."""
         lacking = []
+        every = None if self.bench.overwrite == "never" else self.plan.eval_every
         for cell in self.cells:
             row = self.bench.rows.find(self.identities.row(spec, cell))
-            if row is None or self.bench.overwrite == "always":
+            if row is None or self.bench.overwrite == "always" or not has_curve(row, every):
                 lacking.append(cell)
             else:
                 self.finished[spec, cell.dataset.name, cell.category] = row
         return lacking
 
     def _begin(self, contender: Contender) -> None:
-        """Make a method's detector, with what it learned before if that is on disk."""
+        """Make a method's detector, with what it learned before if that is on disk with the curves that are asked for."""
+        bench, detector, path = self.bench, self._detector(contender), self._head_path(contender)
+        if detector.epochs and not self.training:
+            raise NotApplicable("there is no picture to train on")
+        if path.exists() and bench.overwrite != "always":
+            try:
+                head = load_head(path, fingerprint=bench.store.digest)
+                if head.facts.get("eval_every") == self.plan.eval_every:
+                    contender.curves = dict(head.facts.get("curves", {}))
+                if not self._without_curve(contender):
+                    detector.load_state_dict(head.tensors)
+                    contender.losses, contender.trained = list(head.facts["losses"]), True
+                    contender.seconds = head.facts["seconds"]
+            except WeightsError as error:
+                logger.warning("%s; it is trained again", error)
+        contender.detector = detector
+
+    def _detector(self, contender: Contender) -> Detector:
+        """A method's detector that has learned nothing yet."""
         plan, bench = self.plan, self.bench
         task = Task(
             tower=bench.tower.spec,
@@ -221,20 +244,7 @@ class _Seed:
             pictures=len(self.training),
             text=bench.tower,
         )
-        detector = contender.method.begin(task)
-        path = self._head_path(contender)
-        if detector.epochs and not self.training:
-            raise NotApplicable("there is no picture to train on")
-        if path.exists() and bench.overwrite != "always":
-            try:
-                head = load_head(path, fingerprint=bench.store.digest)
-                detector.load_state_dict(head.tensors)
-            except WeightsError as error:
-                logger.warning("%s; it is trained again", error)
-            else:
-                contender.losses, contender.trained = list(head.facts["losses"]), True
-                contender.seconds = head.facts["seconds"]
-        contender.detector = detector
+        return contender.method.begin(task)
 
     def _class_mean(self, category: str) -> Tensor:
         """The mean unit class token of a training category: (D,)."""
@@ -244,6 +254,9 @@ class _Seed:
         """Train all together: one scan of the training pictures an epoch, whoever still learns takes a step."""
         learning = [c for c in contenders if not c.trained and c.detector and c.detector.epochs]
         epochs = max((c.detector.epochs for c in learning if c.detector), default=0)
+        schedule, step = Schedule(self.plan.eval_every or "epoch", -(-len(self.training) // self.plan.batch_size)), 0
+        for contender in learning:
+            contender.drawn = self._without_curve(contender)
         for epoch in range(epochs):
             active = [c for c in learning if c.detector and not c.error and c.detector.epochs > epoch]
             order = np.random.default_rng([self.seed, epoch]).permutation(len(self.training))
@@ -259,15 +272,58 @@ class _Seed:
                     for name, value in (terms or {}).items():
                         total = totals[contender.spec]
                         total[name] = total.get(name, 0.0) + value * len(features) / len(shuffled)
-                done += len(features)
+                done, step = done + len(features), step + 1
                 self.bench.progress(f"train, seed {self.seed}", epoch * len(shuffled) + done, epochs * len(shuffled))
+                self._add_points([c for c in active if c.drawn and not c.error], step, schedule)
             for contender in active:
                 contender.losses.append(totals[contender.spec])
                 if contender.working.epochs == epoch + 1:
-                    self._attempt(contender, self._keep_head, contender)
+                    self._attempt(contender, self._keep_head, contender, learning)
 
-    def _keep_head(self, contender: Contender) -> None:
-        """Write what a method learned, so that an interrupted bench need not learn it again."""
+    def _without_curve(self, contender: Contender) -> list[Cell]:
+        """The cells whose curve is asked for and not there."""
+        if not self.plan.eval_every:
+            return []
+        return [cell for cell in contender.lacking if self.identities.row(contender.spec, cell) not in contender.curves]
+
+    def _add_points(self, contenders: Sequence[Contender], step: int, schedule: Schedule) -> None:
+        """Add to the curves what the methods that have a point now would be worth if they stopped here.
+
+        Detectors of their own take what was learned so far and are tested like any, so training does not feel it.
+        """
+        due = {c.spec: c for c in contenders if schedule.due(step, c.working.epochs)}
+        if not due:
+            return
+        with same_draws_after(self.device):
+            stopped = {spec: self._stopped_here(contender) for spec, contender in due.items()}
+            for cell in self.cells:
+                wanted = [stopped[spec] for spec, contender in due.items() if cell in contender.drawn]
+                for spec, (tally, measured, _) in self._evaluate(cell, wanted, _silent).items():
+                    curve = due[spec].curves.setdefault(self.identities.row(spec, cell), [])
+                    curve.append(point(step, schedule.per_epoch, measured, tally.error))
+        last = max(contender.working.epochs for contender in contenders) * schedule.per_epoch
+        self.bench.progress(f"curves, seed {self.seed}", step, last)
+
+    def _stopped_here(self, contender: Contender) -> Contender:
+        """A method as a later run would find it if its training ended now."""
+
+        def learn() -> Detector:
+            detector = self._detector(contender)
+            learned = contender.working.state_dict()
+            detector.load_state_dict({name: tensor.detach().clone() for name, tensor in learned.items()})
+            return detector
+
+        stopped = Contender(contender.spec, contender.method, [])
+        stopped.detector = self._attempt(stopped, learn)
+        return stopped
+
+    def _keep_head(self, contender: Contender, learning: Sequence[Contender]) -> None:
+        """Write what a method learned, so that an interrupted bench need not learn it again.
+
+        The curves of all that learn the same stand in it.
+        """
+        path = self._head_path(contender)
+        curves = {row: curve for c in learning if self._head_path(c) == path for row, curve in c.curves.items()}
         facts = {
             "fingerprint": self.bench.store.digest,
             "tower": self.bench.tower.spec.name,
@@ -275,27 +331,33 @@ class _Seed:
             "losses": contender.losses,
             "seconds": round(contender.seconds, 3),
             "training": self.identities.of_training(contender.spec),
+            **({"eval_every": self.plan.eval_every, "curves": curves} if self.plan.eval_every else {}),
         }
-        head = TrainedHead(contender.working.state_dict(), facts)
-        self.bench.keep(partial(save_head, self._head_path(contender), head))
+        self.bench.keep(partial(save_head, path, TrainedHead(contender.working.state_dict(), facts)))
 
     def _test(self, cell: Cell, contenders: Sequence[Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
+        tested = self._evaluate(cell, contenders, self.bench.progress)
+        for contender in contenders:
+            self._write(contender, cell, *tested[contender.spec])
+
+    def _evaluate(
+        self, cell: Cell, contenders: Sequence[Contender], progress: Progress
+    ) -> dict[str, tuple[Tally, Measured | None, Sequence[Sample]]]:
+        """What each method is worth on one category, and the shots it was shown; metrics that stay unsure come twice."""
         form = self.plan.pixel_form(cell, self.bench.tower.spec)
         tallies = {c.spec: Tally(pixels=pixel_metrics(form), error=c.error) for c in contenders}
         shown = self._show(cell, contenders, tallies)
-        measured = self._measure(cell, contenders, tallies)
+        measured = self._measure(cell, contenders, tallies, progress)
         unsure = [c for c in contenders if (found := measured[c.spec]) and found.bound > TOLERANCE]
         again = {c.spec: Tally(seconds=tallies[c.spec].seconds) for c in unsure}
-        for spec, exact in self._measure(cell, unsure, again).items():
+        for spec, exact in self._measure(cell, unsure, again, progress).items():
             streamed = measured[spec]
             measured[spec] = replace(exact, refused=streamed.bound) if exact and streamed else exact
-        for contender in contenders:
-            tally = (tallies | again)[contender.spec]
-            self._write(contender, cell, tally, measured[contender.spec], shown[contender.spec])
+        return {spec: (tally, measured[spec], shown[spec]) for spec, tally in (tallies | again).items()}
 
     def _measure(
-        self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally]
+        self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally], progress: Progress
     ) -> dict[str, Measured | None]:
         """Predict one category with some methods from the same batches; the metrics of those that went well."""
         parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
@@ -306,7 +368,7 @@ class _Seed:
                 tally = tallies[contender.spec]
                 self._attempt(tally, contender.predict, features, runs, tally)
             done += len(features)
-            self.bench.progress(stage, done, len(cell.samples))
+            progress(stage, done, len(cell.samples))
         return {c.spec: self._attempt(tallies[c.spec], c.measure, cell, tallies[c.spec]) for c in contenders}
 
     def _show(
@@ -345,7 +407,12 @@ class _Seed:
             undefined=dict(measured.undefined) if measured and not tally.error else {},
             seconds=round(tally.seconds, 3),
             error=tally.error,
-            facts={**said, **self._facts(contender, cell, shots)},
+            facts={
+                **said,
+                **self._facts(contender, cell, shots),
+                **self._curve(contender, cell),
+                "pixel_metrics": measured.how if measured else {},
+            },
         )
         self.finished[contender.spec, cell.dataset.name, cell.category] = row
         if row.error and self.bench.overwrite == "never":
@@ -432,6 +499,13 @@ class _Seed:
             "losses": contender.losses,
             "train_seconds": round(contender.seconds, 3),
         }
+
+    def _curve(self, contender: Contender, cell: Cell) -> dict[str, Any]:
+        """How the method came to its figures, and how steady they were at the end; nothing unless that was asked."""
+        if not self.plan.eval_every:
+            return {}
+        curve = contender.curves.get(self.identities.row(contender.spec, cell), [])
+        return {"eval_every": self.plan.eval_every, "curve": curve, "stability": stability(curve)}
 
     def _head_path(self, contender: Contender) -> Path:
         return self.bench.heads / f"{self.identities.head(contender.spec)}.safetensors"

@@ -67,6 +67,13 @@ __all__ = ["bench", "demo", "predict", "report"]
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures a step.")
 @click.option("--class-names", help="raw, spaced, natural or FILE.json, for all methods; else each has its own.")
+@click.option(
+    "--metrics",
+    type=click.Choice(["auto", "exact", "streamed"]),
+    default="auto",
+    show_default=True,
+    help="Pixel metrics from all scores, or binned with a bound of the error; auto bins large categories.",
+)
 @click.option("--executor", default="serial", show_default=True, help="What runs the seeds.")
 @click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot).")
 @data_options
@@ -109,6 +116,7 @@ def bench(
     epochs: int | None,
     batch_size: int,
     class_names: str | None,
+    metrics: str,
     executor: str,
     allow_overlap: bool,
     encode_batch_size: int,
@@ -142,6 +150,7 @@ def bench(
         "allow_overlap": allow_overlap,
         "fail_fast": fail_fast,
         "executor": executor,
+        "metrics": metrics,
     }
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     at_hand = AtHand(workspace, data_root)

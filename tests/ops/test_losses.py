@@ -152,3 +152,12 @@ def test_without_a_backward_the_fused_loss_is_the_same():
     with torch.no_grad():
         assert torch.equal(segmentation_loss(logits, mask), segmentation_loss(logits.detach(), mask))
     assert float(segmentation_loss(logits, mask).detach()) == float(segmentation_loss(logits.detach(), mask))
+
+
+def test_the_fused_loss_leaves_its_inputs_alone():
+    logits, mask = a_map(size=3.0)
+    mask = mask.to(logits)
+    before = logits.detach().clone(), mask.clone()
+    segmentation_loss(logits, mask).backward()
+    assert torch.equal(logits.detach(), before[0])
+    assert torch.equal(mask, before[1])

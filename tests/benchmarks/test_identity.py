@@ -1,0 +1,63 @@
+"""What names a row: files given as options count by their content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from blake3 import blake3
+
+from stackclip.benchmarks.identity import Identities
+
+
+def save_layers(path: Path, spec: Any, seed: int) -> Path:
+    """Linear layers as APRIL-GAN keeps them, for a tower."""
+    draws = torch.Generator().manual_seed(seed)
+    layers = range(len(spec.taps))
+    weights = {f"fc.{n}.weight": torch.randn(spec.joint, spec.width, generator=draws) for n in layers}
+    biases = {f"fc.{n}.bias": torch.randn(spec.joint, generator=draws) for n in layers}
+    torch.save({"trainable_linearlayer": {**weights, **biases}}, path)
+    return path
+
+
+def test_other_weights_under_the_same_name_make_another_row_and_the_row_says_which(small, bench, tmp_path) -> None:
+    path = save_layers(tmp_path / "epoch_15.pth", small.tower.spec, 0)
+    plan = small.plan(f"april-gan[weights={path}]", train_on=())
+    first = bench(plan).run()
+    assert first.computed == 2
+    assert bench(plan).run().computed == 0
+    save_layers(path, small.tower.spec, 1)
+    second = bench(plan).run()
+    assert second.computed == 2
+    for before, after in zip(first.rows, second.rows, strict=True):
+        assert not after.error
+        assert after.facts["weights"]["blake3"] == blake3(path.read_bytes()).hexdigest()
+        assert before.facts["weights"]["blake3"] != after.facts["weights"]["blake3"]
+        assert before.metrics != after.metrics
+        assert after.facts["epochs"] == 0
+        assert after.facts["losses"] == []
+
+
+def test_weights_are_not_trained_where_others_are(small, bench, tmp_path) -> None:
+    path = save_layers(tmp_path / "epoch_15.pth", small.tower.spec, 0)
+    alone = bench(small.plan(f"april-gan[weights={path}]", train_on=()), "alone").run().rows
+    released, trained = (
+        [row for row in bench(small.plan(f"april-gan[weights={path}]", "april-gan")).run().rows if row.method == method]
+        for method in (f"april-gan[weights={path}]", "april-gan")
+    )
+    assert [row.metrics for row in released] == [row.metrics for row in alone]
+    assert [len(row.facts["losses"]) for row in (*released, *trained)] == [0, 0, 1, 1]
+
+
+def test_options_of_the_type_path_are_hashed_and_no_others(small, tmp_path) -> None:
+    assert _files_of(small, "april-gan") == []
+    path = save_layers(tmp_path / "x.pth", small.tower.spec, 0)
+    assert _files_of(small, f"anomalyclip[weights={path}]") == [blake3(path.read_bytes()).hexdigest()]
+    assert _files_of(small, f"april-gan[class_names={path}]") == []  # a word, which class_names reads by itself
+
+
+def _files_of(small: Any, spec: str) -> list[str]:
+    identities = Identities(small.plan("april-gan"), small.tower, small.store, 0, ())
+    files: list[str] = identities.of_training(spec)["files"]
+    return files
