@@ -112,7 +112,7 @@ def _attend_by_value(block: Any, hidden: Tensor) -> Tensor:
     attention = block.attn
     width = attention.embed_dim
     values = F.linear(block.ln_1(hidden), attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :])
-    values = values.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)  # (B, heads, 1 + P, C / heads)
+    values = values.view(*values.shape[:2], attention.num_heads, -1).transpose(1, 2)  # (B, heads, 1 + P, C / heads)
     mixed = F.scaled_dot_product_attention(values, values, values)
     result: Tensor = block.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))
     return result
@@ -127,7 +127,8 @@ def _see_windows(visual: Any, embedded: Tensor, side: int) -> Tensor:
     hidden = visual.ln_pre(tokens.flatten(0, 1))
     for block in visual.transformer.resblocks:
         hidden = block(hidden)
-    return _project(visual, hidden[:, 0]).unflatten(0, tokens.shape[:2])
+    joint = _project(visual, hidden[:, 0])
+    return joint.view(*tokens.shape[:2], -1)
 
 
 def _see_crops(visual: Any, pictures: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.heads.released import load_released
 from stackclip.learners import TextTower
-from stackclip.methods.method import Task
+from stackclip.methods.method import Task, check_schedule
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import smooth, unit, upsample
 from stackclip.registry import methods
@@ -58,7 +58,8 @@ class AnomalyClip:
     weights: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise BadOption for prompts that cannot be, WeightsError for weights that are not there."""
+        """Raise BadOption for numbers that cannot be, WeightsError for weights that are not there."""
+        check_schedule(self.epochs, self.lr)
         if not 0 <= self.deep <= self.context:
             raise BadOption(
                 f"deep={self.deep} and context={self.context}; wanted no more deep tokens than learned ones to replace"

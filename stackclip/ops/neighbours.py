@@ -39,11 +39,10 @@ def nearest_cosine(queries: Tensor, bank: Tensor, *, engine: Engine | None = Non
 
 def _by_torch(queries: Tensor, bank: Tensor) -> Tensor:
     some = max(1, _PAIRS // len(bank))
-    return (
-        torch.cat([(part @ bank.mT).argmax(1) for part in queries.split(some)])
-        if len(queries)
-        else queries.long()[:, 0]
-    )
+    found = torch.empty(len(queries), dtype=torch.long, device=queries.device)
+    for start in range(0, len(queries), some):
+        found[start : start + some] = (queries[start : start + some] @ bank.mT).argmax(1)
+    return found
 
 
 def _by_faiss(queries: Tensor, bank: Tensor) -> Tensor:

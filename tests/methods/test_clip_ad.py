@@ -225,6 +225,71 @@ def test_shots_are_refused_and_training_without_a_head_too(released: Released) -
         detector.step(released.features(method))
 
 
+@pytest.mark.parametrize("name", ["sdp", "sdp-plus"])
+@pytest.mark.parametrize("taps", ["clean", "released"])
+def test_the_maps_of_stages_add_up_to_that_of_all(released: Released, name: str, taps: str) -> None:
+    every = resolve(f"{name}[taps={taps},sigma=8]")
+    whole = released.begin(every)
+    features = released.features(every)
+    total = torch.zeros_like(whole.predict(features).maps)
+    for stages in ("1", "2+3", "4"):
+        method = resolve(f"{name}[taps={taps},sigma=8,stages={stages}]")
+        assert method.needs(released.tower.spec) < every.needs(released.tower.spec)
+        detector = released.begin(method)
+        if detector.head is not None:
+            for own, stage in zip(detector.head.fc[0], method.stages, strict=True):
+                own.load_state_dict(whole.head.fc[0][stage - 1].state_dict())
+        total += detector.predict(released.features(method)).maps
+    torch.testing.assert_close(total, whole.predict(features).maps, atol=2e-5, rtol=0)
+
+
+def test_the_score_of_some_stages_is_that_of_the_class_token_behind_the_last(released: Released) -> None:
+    method = resolve("sdp[stages=1+2,image_score=text]")
+    features = released.features(method)
+    cls = torch.nn.functional.normalize(features[Part("cls", 6)], dim=-1)
+    expected = torch.softmax(100 * torch.einsum("bd,bsd->bs", cls, released.anchors), dim=1)[:, ANOMALOUS]
+    torch.testing.assert_close(released.begin(method).predict(features).scores, expected, atol=1e-4, rtol=0)
+
+
+def test_deeper_mappings_learn_and_are_kept(released: Released) -> None:
+    method = resolve("sdp-plus[layers=3,relu=true,stages=3+4,lr=1e-3]")
+    detector, features = released.begin(method), released.features(method)
+    losses = [detector.step(features)["loss"] for _ in range(8)]
+    assert losses[-1] < losses[0]
+    again = released.begin(method)
+    again.load_state_dict(detector.state_dict())
+    assert torch.equal(again.predict(features).maps, detector.predict(features).maps)
+
+
+@dataclass(frozen=True)
+class Listening(Given):
+    """A text tower that keeps what it was asked for."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def _feature(self, phrase: str) -> Tensor:
+        self.asked.append(phrase)
+        return torch.randn(self.anchors.shape[-1], generator=torch.Generator().manual_seed(hash(phrase) % 2**31))
+
+
+@pytest.mark.parametrize("name", ["sdp", "clip-surgery"])
+def test_medical_data_sets_have_words_of_their_own_though_they_share_a_category(released: Released, name: str) -> None:
+    method, phrases = resolve(f"{name}[select=mean,image_score=text]"), {}
+    listening = replace(released, anchors=released.anchors)
+    features = released.features(method)
+    encode: Any = Listening(released.anchors)
+    detector = method.begin(replace_encode(released, encode))
+    for dataset in ("headct", "brainmri", "cvc-clinicdb", "isic"):
+        samples = tuple(replace(sample, dataset=dataset, category="brain") for sample in features.samples)
+        encode.asked.clear()
+        detector.predict(Features(samples, features.parts))
+        phrases[dataset] = {phrase for phrase in encode.asked}
+    assert listening
+    states = {"headct": 8 + 9, "brainmri": 8 + 9, "cvc-clinicdb": 9 + 10, "isic": 9 + 10}
+    for dataset, count in states.items():
+        assert len(phrases[dataset]) == 22 * count
+
+
 def test_smoothing_is_scipys() -> None:
     from scipy.ndimage import gaussian_filter
 
