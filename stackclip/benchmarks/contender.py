@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stackclip.benchmarks.curves import Point
 from stackclip.benchmarks.metrics import Measured
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.tally import Tally
@@ -27,7 +28,11 @@ __all__ = ["Contender", "TaskEncode"]
 
 @dataclass
 class Contender:
-    """A method in the bench of one seed: what it still has to do, what it has learned, what went wrong."""
+    """A method in the bench of one seed: what it still has to do, what it has learned, what went wrong.
+
+    `curves` has the points of its cells by the names of their rows, `drawn` are the cells that get some in training.
+    `steps` has each term of the loss as it was in the `first` step that had it, and in the `last`.
+    """
 
     spec: str
     method: Method
@@ -35,8 +40,11 @@ class Contender:
     detector: Detector | None = None
     trained: bool = False
     losses: list[dict[str, float]] = field(default_factory=list)
+    steps: dict[str, dict[str, float]] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
+    curves: dict[str, list[Point]] = field(default_factory=dict)
+    drawn: list[Cell] = field(default_factory=list)
 
     @property
     def working(self) -> Detector:
@@ -53,6 +61,7 @@ class Contender:
         for name, value in terms.items():
             if not math.isfinite(value):
                 raise NonFiniteScores(f"{name} is {value} in epoch {len(self.losses) + 1} of training")
+        self.steps = {"first": terms | self.steps.get("first", {}), "last": self.steps.get("last", {}) | terms}
         return terms
 
     def remember(self, category: str, features: Features) -> None:

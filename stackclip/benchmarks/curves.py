@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stackclip.benchmarks.metrics import Measured
 from stackclip.errors import UsageError
+from stackclip.ops.words import counted
 from stackclip.types import Row
 
 __all__ = [
@@ -120,10 +121,12 @@ class Chart:
 
     @property
     def title(self) -> str:
-        """What was trained on what, in words."""
+        """What was trained on what and for how long, in words."""
         first = self.rows[0]
-        shots = f", {first.shots} shots" if first.shots else ""
-        return f"trained on {' + '.join(first.train_on) or 'nothing'}, tested on {first.test_on}{shots}"
+        epochs = first.facts.get("asked_epochs")
+        shots = f", {counted(first.shots, 'shot')}" if first.shots else ""
+        trained = f"trained on {' + '.join(first.train_on) or 'nothing'}"
+        return trained + (f" for {counted(epochs, 'epoch')}" if epochs else "") + f", tested on {first.test_on}{shots}"
 
     @property
     def tower(self) -> str:
@@ -153,11 +156,12 @@ class Chart:
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
-        """A line for each method, in the order that they come."""
+        """A line for each method that has something to draw, in the order that they come."""
         methods: dict[str, list[Row]] = {}
         for row in self.rows:
             methods.setdefault(row.method, []).append(row)
-        return tuple(_line(method, rows, self.metrics) for method, rows in methods.items())
+        lines = [_line(method, rows, self.metrics) for method, rows in methods.items()]
+        return tuple(line for line in lines if line.values)
 
 
 def charts(rows: Iterable[Row]) -> list[Chart]:
@@ -168,7 +172,8 @@ def charts(rows: Iterable[Row]) -> list[Chart]:
         if every is not None and not row.error:
             key = row.train_on, row.test_on, row.shots, row.facts.get("protocol"), every
             groups.setdefault(key, []).append(row)
-    return [Chart(tuple(group)) for group in groups.values() if any(row.facts["curve"] for row in group)]
+    found = [Chart(tuple(group)) for group in groups.values()]
+    return [chart for chart in found if any(line.steps for line in chart.lines)]
 
 
 def spread_notes(rows: Iterable[Row]) -> Iterator[str]:
@@ -192,7 +197,6 @@ def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Line:
     """The mean over categories, seed by seed, at the steps that all rows of the method have."""
     steps = sorted(frozenset[int].intersection(*(frozenset(p["step"] for p in row.facts["curve"]) for row in rows)))
     values: dict[str, NDArray[np.float64]] = {}
-    counted = {row.category for row in rows}
     for name in metrics:
         of_seed: dict[int, list[list[float]]] = {}
         for row in rows:
@@ -201,7 +205,7 @@ def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Line:
                 of_seed.setdefault(row.seed, []).append(found)
         if of_seed:
             values[name] = np.array([[fmean(at) for at in zip(*several, strict=True)] for several in of_seed.values()])
-    return Line(method, tuple(steps), values, len(counted))
+    return Line(method, tuple(steps), values, len({row.category for row in rows}))
 
 
 def _values(row: Row, steps: Sequence[int], metric: str) -> list[float] | None:
@@ -209,4 +213,4 @@ def _values(row: Row, steps: Sequence[int], metric: str) -> list[float] | None:
     at = {each["step"]: each["metrics"].get(metric) for each in row.facts["curve"]}
     found = [at[step] for step in steps] if at else [row.metrics.get(metric)]
     known = [value for value in found if value is not None]
-    return known if len(known) == len(found) else None
+    return known if known and len(known) == len(found) else None

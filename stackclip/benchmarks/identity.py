@@ -50,13 +50,18 @@ class Identities:
             "test_on": cell.dataset.name,
             "layout": cell.dataset.layout,
             "category": cell.category,
-            "tested": self._content(cell.samples),
+            "tested": self.pictures(cell),
+            "named": spec,  # rows carry it
             "shots": [shots.count, shots.repeated],
             "shown": self._content(shown),
         }
         if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
             tested["pixel_metrics"] = form
         return cell_id({**self.of_training(spec), **tested})
+
+    def pictures(self, cell: Cell) -> str:
+        """The hash of what is tested in a cell: pictures, masks and labels, in order."""
+        return self._content(cell.samples)
 
     def options(self, spec: str) -> dict[str, str]:
         """Every option of a method as it would be typed, given or by default."""

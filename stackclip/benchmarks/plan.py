@@ -42,7 +42,8 @@ class Shots:
 class Plan:
     """What is compared with what. Training uses the test splits of `train_on`, as the field does.
 
-    With `eval_every` the rows say what the methods were worth after so many steps of training; no figure depends on it.
+    With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
+    metrics may be off because other pictures might have been taken; no figure depends on either.
     """
 
     methods: tuple[str, ...]
@@ -58,6 +59,7 @@ class Plan:
     executor: str = "serial"
     metrics: str = "auto"
     eval_every: EvalEvery | None = None
+    ci: bool = False
 
     def __post_init__(self) -> None:
         if not self.methods or not self.seeds:

@@ -23,11 +23,13 @@ from stackclip.benchmarks.contender import Contender, TaskEncode
 from stackclip.benchmarks.curves import Schedule, has_curve, point, stability
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
+from stackclip.benchmarks.intervals import draw_facts, has_draws
 from stackclip.benchmarks.metrics import TOLERANCE, Measured, pixel_metrics
 from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
+from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.errors import NotApplicable, StackclipError, WeightsError
@@ -152,6 +154,7 @@ class _Seed:
             for category in dataset.categories
         ]
         self.finished: dict[tuple[str, str, str], Row] = {}
+        self.earlier: dict[tuple[str, str, str], Row] = {}
 
     def run(self) -> Outcome:
         """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
@@ -199,19 +202,23 @@ class _Seed:
         return tuple(usable), tuple(left_out)
 
     def _lacking(self, spec: str) -> list[Cell]:
-        """The cells of a method that no finished row is there for, or one without the curve that is asked for."""
+        """The cells of a method that no finished row is there for, or one without the curve or draws asked for."""
         lacking = []
-        every = None if self.bench.overwrite == "never" else self.plan.eval_every
+        stored = self.bench.overwrite == "never"
+        every, ci = None if stored else self.plan.eval_every, self.plan.ci and not stored
         for cell in self.cells:
             row = self.bench.rows.find(self.identities.row(spec, cell))
-            if row is None or self.bench.overwrite == "always" or not has_curve(row, every):
+            if row is None or self.bench.overwrite == "always":
                 lacking.append(cell)
+            elif not has_curve(row, every) or (ci and not has_draws(row)):
+                lacking.append(cell)
+                self.earlier[spec, cell.dataset.name, cell.category] = row
             else:
                 self.finished[spec, cell.dataset.name, cell.category] = row
         return lacking
 
     def _begin(self, contender: Contender) -> None:
-        """Make a method's detector, with what it learned before if that is on disk with the curves that are asked for."""
+        """Make a method's detector, with what it learned before if that is on disk with the curves asked for."""
         bench, detector, path = self.bench, self._detector(contender), self._head_path(contender)
         if detector.epochs and not self.training:
             raise NotApplicable("there is no picture to train on")
@@ -223,7 +230,7 @@ class _Seed:
                 if not self._without_curve(contender):
                     detector.load_state_dict(head.tensors)
                     contender.losses, contender.trained = list(head.facts["losses"]), True
-                    contender.seconds = head.facts["seconds"]
+                    contender.seconds, contender.steps = head.facts["seconds"], dict(head.facts.get("steps", {}))
             except WeightsError as error:
                 logger.warning("%s; it is trained again", error)
         contender.detector = detector
@@ -298,7 +305,7 @@ class _Seed:
             stopped = {spec: self._stopped_here(contender) for spec, contender in due.items()}
             for cell in self.cells:
                 wanted = [stopped[spec] for spec, contender in due.items() if cell in contender.drawn]
-                for spec, (tally, measured, _) in self._evaluate(cell, wanted, _silent).items():
+                for spec, (tally, measured, _) in self._evaluate(cell, wanted, aloud=False).items():
                     curve = due[spec].curves.setdefault(self.identities.row(spec, cell), [])
                     curve.append(point(step, schedule.per_epoch, measured, tally.error))
         last = max(contender.working.epochs for contender in contenders) * schedule.per_epoch
@@ -329,6 +336,7 @@ class _Seed:
             "tower": self.bench.tower.spec.name,
             "method": contender.spec,
             "losses": contender.losses,
+            "steps": contender.steps,
             "seconds": round(contender.seconds, 3),
             "training": self.identities.of_training(contender.spec),
             **({"eval_every": self.plan.eval_every, "curves": curves} if self.plan.eval_every else {}),
@@ -337,20 +345,35 @@ class _Seed:
 
     def _test(self, cell: Cell, contenders: Sequence[Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
-        tested = self._evaluate(cell, contenders, self.bench.progress)
+        tested = self._evaluate(cell, contenders)
         for contender in contenders:
             self._write(contender, cell, *tested[contender.spec])
 
     def _evaluate(
-        self, cell: Cell, contenders: Sequence[Contender], progress: Progress
+        self, cell: Cell, contenders: Sequence[Contender], *, aloud: bool = True
     ) -> dict[str, tuple[Tally, Measured | None, Sequence[Sample]]]:
-        """What each method is worth on one category, and the shots it was shown; metrics that stay unsure come twice."""
+        """What each method is worth on one category, and the shots that it was shown."""
+        progress = self.bench.progress if aloud else _silent
         form = self.plan.pixel_form(cell, self.bench.tower.spec)
-        tallies = {c.spec: Tally(pixels=pixel_metrics(form), error=c.error) for c in contenders}
+        counting = self.plan.ci and aloud
+        tallies = {
+            c.spec: Tally(pixels=pixel_metrics(form), counter=PixelCounter() if counting else None, error=c.error)
+            for c in contenders
+        }
         shown = self._show(cell, contenders, tallies)
         measured = self._measure(cell, contenders, tallies, progress)
         unsure = [c for c in contenders if (found := measured[c.spec]) and found.bound > TOLERANCE]
-        again = {c.spec: Tally(seconds=tallies[c.spec].seconds) for c in unsure}
+        again = {
+            c.spec: Tally(seconds=tallies[c.spec].seconds, counter=PixelCounter() if counting else None) for c in unsure
+        }
+        if unsure and aloud:
+            logger.info(
+                "%s %s: streamed pixel metrics of %s may be off by more than %.0e; predicting once more, exactly",
+                cell.dataset.name,
+                cell.category,
+                ", ".join(again),
+                TOLERANCE,
+            )
         for spec, exact in self._measure(cell, unsure, again, progress).items():
             streamed = measured[spec]
             measured[spec] = replace(exact, refused=streamed.bound) if exact and streamed else exact
@@ -396,6 +419,7 @@ class _Seed:
     ) -> None:
         """Make the row of a cell; keep it on disk unless it failed."""
         said = self._attempt(tally, contender.facts) or {}
+        drawn = self._attempt(tally, self._draws, cell, tally) if self.plan.ci else None
         row = Row(
             method=contender.spec,
             train_on=tuple(dataset.name for dataset in self.plan.train_on),
@@ -410,7 +434,9 @@ class _Seed:
             facts={
                 **said,
                 **self._facts(contender, cell, shots),
+                **self._unasked(contender, cell),
                 **self._curve(contender, cell),
+                **(drawn or {}),
                 "pixel_metrics": measured.how if measured else {},
             },
         )
@@ -497,6 +523,7 @@ class _Seed:
             "why_left_out": _by_dataset((*self.training_left_out, *cell.left_out)),
             "shots_drawn": [sample.id for sample in shots],
             "losses": contender.losses,
+            "steps": contender.steps,
             "train_seconds": round(contender.seconds, 3),
         }
 
@@ -506,6 +533,18 @@ class _Seed:
             return {}
         curve = contender.curves.get(self.identities.row(contender.spec, cell), [])
         return {"eval_every": self.plan.eval_every, "curve": curve, "stability": stability(curve)}
+
+    def _draws(self, cell: Cell, tally: Tally) -> dict[str, Any]:
+        """The metrics of a cell in draws of its pictures."""
+        return draw_facts(tally.said(cell.samples), self.identities.pictures(cell))
+
+    def _unasked(self, contender: Contender, cell: Cell) -> dict[str, Any]:
+        """The curve and the draws of an earlier row of the same cell, which hold whatever is asked for now."""
+        earlier = self.earlier.get((contender.spec, cell.dataset.name, cell.category))
+        facts: Mapping[str, Any] = earlier.facts if earlier else {}
+        return {
+            name: facts[name] for name in ("eval_every", "curve", "stability", "draws", "intervals") if name in facts
+        }
 
     def _head_path(self, contender: Contender) -> Path:
         return self.bench.heads / f"{self.identities.head(contender.spec)}.safetensors"

@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.benchmarks.published import Published, published
 from stackclip.errors import UsageError
 from stackclip.registry import did_you_mean
@@ -18,7 +19,7 @@ from stackclip.registry import did_you_mean
 __all__ = ["PaperTower", "Run", "Suite", "find_suites", "merged", "read_suite", "redirected", "suites"]
 
 _FOLDER = "papers"
-_SHARED = ("seeds", "shots", "epochs", "batch_size", "tower")  # of all runs, where the suite says them
+_SHARED = ("seeds", "shots", "epochs", "batch_size", "eval_every", "tower")  # of all runs, where the suite says them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class Run:
     """One bench of a suite: `methods` trained on one place and tested on others, by the names of data sets.
 
     No `train_on` is for methods that are not trained. `train_categories` and `train_without` take some categories of
-    the training sets only. `epochs` is for all methods; without it each has its paper's.
+    the training sets only. `epochs` is for all methods; without it each has its paper's. `eval_every` asks for training
+    curves.
     """
 
     methods: tuple[str, ...]
@@ -50,6 +52,7 @@ class Run:
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
     batch_size: int = 8
+    eval_every: EvalEvery | None = None
     tower: PaperTower | None = None
 
 
@@ -170,6 +173,11 @@ def _run(facts: Mapping[str, Any], where: str) -> Run:
         raise UsageError(
             f"{where}: tower is {tower!r}; wanted {{ backbone = ..., pretrained = ..., image_size = ... }}"
         )
+    if "eval_every" in facts:
+        try:
+            facts["eval_every"] = interval(facts["eval_every"])
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
     methods = [
         _filled(method, dict(zip(grid, values, strict=True)))
         for method in facts.get("methods", ())

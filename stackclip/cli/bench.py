@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -17,9 +18,11 @@ from stackclip.cli.options import (
     PROMPT_METHODS,
     TESTED,
     TRAINING,
+    curve_interval,
     data_options,
     encode_options,
     numbers,
+    plot_option,
     resident_option,
     specs,
     tower_options,
@@ -38,6 +41,7 @@ from stackclip.cli.steps import (
     say_cells,
     say_note,
     say_plan,
+    show_curves,
     show_rows,
     store_of,
     write_rows,
@@ -46,12 +50,15 @@ from stackclip.cli.suites import AtHand, Job, beside, jobs_of, one_of_each, say_
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
+    from stackclip.benchmarks.curves import EvalEvery
     from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Overwrite
     from stackclip.types import Row
     from stackclip.workspace import Workspace
 
 __all__ = ["bench", "demo", "predict", "report"]
+
+DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=3]", "april-gan", "sdp", "clip")
 
 
 @cli.command()
@@ -73,6 +80,12 @@ __all__ = ["bench", "demo", "predict", "report"]
     default="auto",
     show_default=True,
     help="Pixel metrics from all scores, or binned with a bound of the error; auto bins large categories.",
+)
+@click.option(
+    "--eval-every",
+    metavar="N|epoch",
+    callback=curve_interval,
+    help="Training curves: test after every N optimiser steps too; nothing is selected by it.",
 )
 @click.option("--executor", default="serial", show_default=True, help="What runs the seeds.")
 @click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot).")
@@ -98,6 +111,7 @@ __all__ = ["bench", "demo", "predict", "report"]
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the table: .csv, .jsonl, .md or .tex; may be given several times.",
 )
+@plot_option
 @click.option("--json", is_flag=True, help="Print rows as JSON lines instead of a table.")
 @click.option("--dry-run", is_flag=True, help="Say what would be encoded and which cells are missing.")
 @click.pass_obj
@@ -117,6 +131,7 @@ def bench(
     batch_size: int,
     class_names: str | None,
     metrics: str,
+    eval_every: EvalEvery | None,
     executor: str,
     allow_overlap: bool,
     encode_batch_size: int,
@@ -128,6 +143,7 @@ def bench(
     published: bool,
     per_category: bool,
     output: tuple[Path, ...],
+    plot: Path | None,
     json: bool,
     dry_run: bool,
     **tower_arguments: Any,
@@ -143,7 +159,7 @@ def bench(
     from stackclip.benchmarks.plan import Plan, check_overlap, needed
     from stackclip.benchmarks.suites import find_suites
 
-    check_suffixes(output)
+    check_suffixes(output, plot)
     check_words(executor, class_names)
     of_plan: dict[str, Any] = {
         "class_names": class_names,
@@ -157,7 +173,7 @@ def bench(
     if paper_tower and not suites:
         raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
     if suites:
-        asked = typed(("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size"))
+        asked = typed(("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "eval_every"))
         check_methods(asked.get("methods", ()))
         words = {"asked": asked, "category": category, "tower": tower_arguments, **of_plan}
         jobs = jobs_of(suites, at_hand, paper_tower=paper_tower, **words)
@@ -171,11 +187,14 @@ def bench(
             shots=shots,
             epochs=epochs,
             batch_size=batch_size,
+            eval_every=eval_every,
             **of_plan,
         )
         check_overlap(plan)
         jobs = [Job(plan, tower_arguments)]
         at_hand.texts += [*train_on, *test_on]
+    if plot and not any(job.plan.eval_every for job in jobs):
+        raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     lookup = beside(suites, jobs) if suites or published else None
     rows: list[Row] = []
     failed = False
@@ -209,6 +228,7 @@ def bench(
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     rows = one_of_each(rows)
     write_rows(rows, output, per_category=per_category, published=lookup)
+    show_curves(rows, plot, as_json=json)
     if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
 
@@ -221,6 +241,7 @@ def bench(
 @click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @click.option("--per-category", is_flag=True)
 @click.option("-o", "--output", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
+@plot_option
 @click.option("--json", is_flag=True)
 @click.pass_obj
 def report(
@@ -233,6 +254,7 @@ def report(
     published: bool,
     per_category: bool,
     output: tuple[Path, ...],
+    plot: Path | None,
     json: bool,
 ) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
@@ -240,7 +262,7 @@ def report(
     from stackclip.benchmarks.rows import RowFolder
     from stackclip.registry import Spec
 
-    check_suffixes(output)
+    check_suffixes(output, plot)
     wanted = {str(Spec.parse(method)) for method in methods}
     rows = [
         row
@@ -256,6 +278,7 @@ def report(
     lookup = Lookup() if published else None
     show_rows(rows, per_category=per_category, as_json=json, published=lookup)
     write_rows(rows, output, per_category=per_category, published=lookup)
+    show_curves(rows, plot, as_json=json)
 
 
 @cli.command()
@@ -325,18 +348,19 @@ def predict(
 @cli.command()
 @click.pass_obj
 def demo(workspace: Workspace, /) -> None:
-    """A first run on any machine: generate pictures, cache their features, bench four methods, show what they see."""
+    """A first run on any machine: generate pictures, cache their features, bench methods, show what they see."""
     from stackclip.benchmarks.plan import Plan, needed
     from stackclip.benchmarks.predictions import draw_sheet
 
-    methods = tuple(PROMPT_METHODS.split(","))
     trained, tested = (open_datasets(workspace, [name], None, ()) for name in (TRAINING, TESTED))
-    plan = Plan(methods=methods, train_on=trained, test_on=tested)
+    plan = Plan(methods=DEMO_METHODS, train_on=trained, test_on=tested)
     tower = load_tower_of(backbone=DEFAULT_BACKBONE)
     samples, parts = needed(plan, tower.spec)
     failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False)
     rows = run_bench(workspace, plan, tower, overwrite="only-missing")
     show_rows(rows, per_category=False, as_json=False)
+    for line in _learned(rows):
+        click.echo(line)
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
     write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
     with open_bench(workspace, plan, tower) as run:
@@ -346,6 +370,28 @@ def demo(workspace: Workspace, /) -> None:
     click.echo(f"generated pictures       {workspace.generated}")
     click.echo(f"features                 {workspace.features}")
     click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
-    click.echo("next: python cli.py bench --methods stacked,fuzzy,precise --seeds 0,1 --per-category")
+    click.echo("next: python cli.py bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4")
     if failed:
         sys.exit(FAILED_SOME)
+
+
+def _learned(rows: Sequence[Row]) -> Iterator[str]:
+    """What StackCLIP came to: its stacks, and the terms of its learned prompts; and what the order of a table means."""
+    from stackclip.ops.words import counted
+
+    learned = {row.method: row.facts for row in rows if row.facts.get("learned")}
+    stacks = (f"{method} made {counted(len(facts['stacks']), 'stack')}" for method, facts in learned.items())
+    yield f"CSP and EFA: {', '.join(stacks)} of the training categories, and trained a head for each"
+    for cross_entropy, distance in dict.fromkeys(
+        _of_rpl(facts["steps"]) for facts in learned.values() if facts.get("steps")
+    ):
+        yield f"RPL, first step and last: cross-entropy {cross_entropy}; distance to the stacked prompts {distance}"
+    yield "the order of the methods is as it was measured, with one seed; for a spread add seeds"
+
+
+def _of_rpl(steps: Mapping[str, Mapping[str, float]]) -> tuple[str, str]:
+    """Both terms of equation 12, each in the first step and in the last."""
+    cross_entropy, distance = (
+        f"{steps['first'][term]:.2g} and {steps['last'][term]:.2g}" for term in ("rpl_ce", "rpl_mse")
+    )
+    return cross_entropy, distance

@@ -16,11 +16,13 @@ __all__ = [
     "PROMPT_METHODS",
     "TRAINING",
     "Command",
+    "curve_interval",
     "data_options",
     "encode_options",
     "logger",
     "numbers",
     "options",
+    "plot_option",
     "resident_option",
     "specs",
     "tower_options",
@@ -73,6 +75,13 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
     return numbers
 
 
+def curve_interval(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
+    """Steps between two points of a training curve, or `epoch`."""
+    from stackclip.benchmarks.curves import interval
+
+    return None if value is None else interval(value)
+
+
 def keep_features_as(context: click.Context, parameter: click.Parameter, value: str) -> None:
     """Let the command work with the stores of the workspace that keep features so."""
     context.obj = replace(context.obj, feature_dtype=value)
@@ -113,6 +122,13 @@ resident_option = click.option(
     default="auto",
     show_default=True,
     help="Where features that are read again stay; auto takes up to half of the free memory.",
+)
+
+
+plot_option = click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the training curves: .png, .svg or .pdf (pip install 'stackclip[plots]').",
 )
 
 

@@ -39,6 +39,7 @@ __all__ = [
     "say_cells",
     "say_note",
     "say_plan",
+    "show_curves",
     "show_rows",
     "store_of",
     "stores_of",
@@ -182,6 +183,7 @@ def say_plan(
 
 def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, err: bool) -> None:
     """Say how many cells of a bench would be computed; nothing is written."""
+    from stackclip.benchmarks.curves import has_curve
     from stackclip.cache import find_store
     from stackclip.ops.words import agreed, counted
 
@@ -189,7 +191,7 @@ def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, er
     there = 0
     if not again and find_store(workspace.features, tower.fingerprint, dtype=workspace.feature_dtype) is not None:
         with open_bench(workspace, plan, tower, "never") as run:
-            there = sum(not row.error for row in run.run().rows)
+            there = sum(not row.error and has_curve(row, plan.eval_every) for row in run.run().rows)
     held = f"{there} {agreed('are', there)} there already"
     click.echo(f"would compute {count - there} of {counted(count, 'cell')} ({held})", err=err)
 
@@ -308,9 +310,26 @@ def show_rows(
         output.print(f"- {note}", style="dim", markup=False, highlight=False)
 
 
-def check_suffixes(outputs: Sequence[Path]) -> None:
+def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> None:
+    """Say how steadily methods ended their training, where that was asked, and draw it into a file."""
+    from stackclip.benchmarks.curves import spread_notes
+    from stackclip.benchmarks.plot import plot_curves
+    from stackclip.terminal import output
+
+    for note in () if as_json else spread_notes(rows):
+        output.print(f"- {note}", style="dim", markup=False, highlight=False)
+    if plot:
+        plot_curves(rows, plot)
+        logger.info("training curves are drawn in %s", plot)
+
+
+def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
+    """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
+    from stackclip.benchmarks.plot import check_plot
     from stackclip.benchmarks.table import WRITERS
 
+    if plot:
+        check_plot(plot)
     for path in outputs:
         if path.suffix not in WRITERS:
             raise UsageError(f"{path}: no table is written as {path.suffix or 'that'}; wanted {', '.join(WRITERS)}")

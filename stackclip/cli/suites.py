@@ -202,6 +202,7 @@ def _plan(
             shots=run.shots,
             epochs=run.epochs,
             batch_size=run.batch_size,
+            eval_every=run.eval_every,
             **of_plan,
         )
         check_overlap(plan)

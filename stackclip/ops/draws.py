@@ -15,10 +15,10 @@ __all__ = ["same_draws_after"]
 @contextmanager
 def same_draws_after(device: torch.device) -> Iterator[None]:
     """Put the generators of Python, NumPy, PyTorch and the device back to where they were before the block."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - a plugin may draw from it
+    python, numpy = random.getstate(), np.random.get_state()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         try:
             yield
         finally:
             random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002 - as above
+            np.random.set_state(numpy)

@@ -14,7 +14,6 @@ from stackclip.methods import component_of, method_names, resolve
 from stackclip.registry import Spec, datasets
 
 SUITES = suites().values()
-LACKING = {"clip-ad-table5": "stages", "clip-ad-table6": "layers"}  # options that the methods do not have
 named = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 
 
@@ -22,10 +21,7 @@ named = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
 def test_the_methods_of_a_suite_are_read_and_those_that_exist_have_its_options(suite: Suite) -> None:
     for method in suite.methods:
         spec = Spec.parse(method)
-        if LACKING.get(suite.name) in dict(spec.options):
-            with pytest.raises(UsageError, match=f"no option '{LACKING[suite.name]}'|no method"):
-                resolve(method)
-        elif spec.name in method_names():
+        if spec.name in method_names():
             resolve(method)
         else:
             with pytest.raises(UnknownComponent):
@@ -119,6 +115,7 @@ def test_a_file_of_ones_own_is_a_suite(tmp_path: Path) -> None:
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ntower = { weights = "x" }\n', "'weights' means nothing"),
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ntower = "ViT-L-14"\n', "tower is 'ViT-L-14'; wanted"),
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ngrid = { k = 1 }\n', "grid is {'k': 1}; wanted"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\neval_every = 0\n', "eval_every is 0; wanted"),
         ("runs = [1]\n", "runs are [1]; wanted tables"),
     ],
 )
