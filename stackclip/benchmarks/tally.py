@@ -9,9 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS, Measured, PixelMetrics, image_metrics
+from stackclip.benchmarks.metrics import (
+    IMAGE_METRICS,
+    PIXEL_METRICS,
+    Measured,
+    PixelAccumulator,
+    PixelMetrics,
+    image_metrics,
+)
+from stackclip.benchmarks.uncertainty import PixelCounter, Said
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
+from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Prediction, Sample
 
 __all__ = ["Tally"]
@@ -19,11 +28,13 @@ __all__ = ["Tally"]
 
 @dataclass
 class Tally:
-    """What a method said of one category so far."""
+    """What a method said of one category so far; with a `counter` it can say it of each picture too."""
 
     scores: list[Tensor] = field(default_factory=list)
     peaks: list[Tensor] = field(default_factory=list)
-    pixels: PixelMetrics = field(default_factory=PixelMetrics)
+    pixels: PixelAccumulator = field(default_factory=PixelMetrics)
+    counter: PixelCounter | None = None
+    settled: Tensor | None = None
     why_no_scores: str = ""
     why_no_maps: str = ""
     seconds: float = 0.0
@@ -44,6 +55,8 @@ class Tally:
             self.peaks.append(prediction.maps.amax((1, 2)).float().cpu())
             for scores, mask_runs in zip(prediction.maps.float().cpu().numpy(), runs, strict=True):
                 self.pixels.add(scores, mask_runs)
+                if self.counter:
+                    self.counter.add(scores, mask_runs)
 
     def compute(self, samples: Sequence[Sample], detector: Detector) -> Measured:
         """The metrics of the category. Raises NotApplicable if none of its pictures could be used."""
@@ -52,19 +65,32 @@ class Tally:
         values: dict[str, float] = {}
         undefined: dict[str, str] = {}
         labels = [sample.label for sample in samples]
-        unlocalised = sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
+        unlocalised = _unlocalised(samples)
         if self.scores:
             scores = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
+            self.settled = scores
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
         else:
             undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
         if self.peaks and not unlocalised:
-            _merge(self.pixels.compute(), values, undefined)
-        else:
-            reason = f"{unlocalised} defective pictures have no mask" if self.peaks else self.why_no_maps
-            reason = reason or "the method gives no maps"
-            undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
+            pixels = self.pixels.compute()
+            _merge(pixels, values, undefined)
+            return Measured(values, undefined, pixels.form, pixels.bounds)
+        lacking = f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
+        reason = lacking if self.peaks else self.why_no_maps or "the method gives no maps"
+        undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
+
+    def said(self, samples: Sequence[Sample]) -> Said:
+        """What the metrics that were computed are made of, picture by picture."""
+        counted = self.counter.counts() if self.counter and self.peaks and not _unlocalised(samples) else None
+        scores = None if self.settled is None else self.settled.numpy()
+        return Said(np.array([sample.label for sample in samples]), scores, counted)
+
+
+def _unlocalised(samples: Sequence[Sample]) -> int:
+    """How many defective pictures have no mask."""
+    return sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
 
 
 def _check_shapes(prediction: Prediction, count: int) -> None:

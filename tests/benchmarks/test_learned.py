@@ -31,6 +31,9 @@ def test_rows_hold_both_terms_for_each_epoch_that_it_learned(small, bench):
     first, second = row.facts["losses"]
     assert set(first) == {"loss", "map", "rpl_ce", "rpl_mse"}
     assert set(second) == {"loss", "map"}
+    steps = row.facts["steps"]
+    assert set(steps["first"]) == set(steps["last"]) == set(first)
+    assert steps["last"]["loss"] == steps["last"]["map"] < second["loss"] < steps["first"]["map"]  # rpl has ended
     assert row.facts["learned"]["epochs"] == 1
     assert row.facts["options"]["learner"] == "rpl"
 

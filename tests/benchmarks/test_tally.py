@@ -119,7 +119,7 @@ def test_a_defect_without_a_mask_leaves_the_pixel_metrics_undefined() -> None:
     tally = Tally()
     tally.add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
     measured = tally.compute(samples, UNCHANGED)
-    assert measured.undefined == dict.fromkeys(PIXEL_METRICS, "1 defective pictures have no mask")
+    assert measured.undefined == dict.fromkeys(PIXEL_METRICS, "1 defective picture has no mask")
     assert set(measured.values) == set(IMAGE_METRICS)
 
 

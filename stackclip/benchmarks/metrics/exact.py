@@ -1,4 +1,4 @@
-"""What a detector is worth: exact ranking metrics of picture scores and of score maps, in [0, 1].
+"""The exact metrics, from one sort of all scores.
 
 True positives and region overlap change only at the scores of anomalous pixels, which are few. So the anomalous scores
 are sorted with their regions, the normal ones without anything, and the normal pixels between consecutive distinct
@@ -7,60 +7,20 @@ anomalous scores are counted: that gives AUROC, AP, F1-max and AUPRO exactly, fr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stackclip.benchmarks.metrics.cflow import area_of, thresholds_of, trapezoid
+from stackclip.benchmarks.metrics.names import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
+from stackclip.benchmarks.metrics.pictures import Regions, as_scores, flat_map, non_finite, pixels_of
 from stackclip.errors import NonFiniteScores
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["ALIASES", "FPR_LIMIT", "IMAGE_METRICS", "PIXEL_METRICS", "Measured", "PixelMetrics", "image_metrics"]
-
-IMAGE_METRICS = ("image_AUROC", "image_AP", "image_F1max")
-PIXEL_METRICS = ("pixel_AUROC", "pixel_AP", "pixel_F1max", "pixel_AUPRO", "pixel_AUPRO_cflow200")
-
-ALIASES: Mapping[str, str] = MappingProxyType(
-    {
-        # APRIL-GAN and CLIP-AD; their AUPRO is the 200-threshold script's
-        "auroc_sp": "image_AUROC",
-        "ap_sp": "image_AP",
-        "f1_sp": "image_F1max",
-        "auroc_px": "pixel_AUROC",
-        "ap_px": "pixel_AP",
-        "f1_px": "pixel_F1max",
-        "aupro": "pixel_AUPRO_cflow200",
-        # AnomalyCLIP; the same script
-        "image_auroc": "image_AUROC",
-        "image_ap": "image_AP",
-        "pixel_auroc": "pixel_AUROC",
-        "pixel_aupro": "pixel_AUPRO_cflow200",
-        # ADer, whose configurations ask for adeval's AUPRO, within 1e-5 of the exact one
-        "mAUROC_sp_max": "image_AUROC",
-        "mAP_sp_max": "image_AP",
-        "mF1_max_sp_max": "image_F1max",
-        "mAUROC_px": "pixel_AUROC",
-        "mAP_px": "pixel_AP",
-        "mF1_max_px": "pixel_F1max",
-        "mAUPRO_px": "pixel_AUPRO",
-    }
-)
-"""Other projects' names of the same numbers, and ours."""
-
-FPR_LIMIT = 0.3  # AUPRO is integrated up to here and divided by it (MVTec AD, Bergmann et al. 2021)
-_CFLOW_THRESHOLDS = 200  # the script's `max_step`
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """Metrics by name, as fractions, and for those that are undefined the reason."""
-
-    values: Mapping[str, float]
-    undefined: Mapping[str, str]
+__all__ = ["PixelMetrics", "image_metrics"]
 
 
 def image_metrics(scores: Any, labels: Any) -> Measured:
@@ -70,12 +30,12 @@ def image_metrics(scores: Any, labels: Any) -> Measured:
     are undefined where one class is missing. Raises NonFiniteScores for NaN or infinity and ValueError for arrays that
     do not fit each other.
     """
-    scores, labels = _as_scores(scores), np.asarray(labels)
+    scores, labels = as_scores(scores), np.asarray(labels)
     if scores.ndim != 1 or scores.shape != labels.shape:
         raise ValueError(f"scores {scores.shape} and labels {labels.shape} must be two lists of one length")
     if not np.isin(labels, (NORMAL, ANOMALOUS)).all():
         raise ValueError(f"labels must be {NORMAL} (normal) or {ANOMALOUS} (anomalous), found {np.unique(labels)}")
-    if found := _non_finite(scores):
+    if found := non_finite(scores):
         raise NonFiniteScores(f"{found} of {scores.size} picture scores are NaN or infinite")
     normal, anomalous = np.sort(scores[labels == NORMAL]), np.sort(scores[labels == ANOMALOUS])
     for count, kind in ((anomalous.size, "anomalous"), (normal.size, "normal")):
@@ -106,24 +66,19 @@ class PixelMetrics:
 
         Raises NonFiniteScores for NaN or infinity and ValueError for a map or runs of the wrong form.
         """
-        scores = _as_scores(scores)
-        if scores.ndim != 2:
-            raise ValueError(f"a map is (H, W), this one has the shape {scores.shape}")
-        if found := _non_finite(scores):
-            raise NonFiniteScores(f"{found} of {scores.size} pixels of the map are NaN or infinite")
-        flat = scores.reshape(-1)
+        flat, _, _ = flat_map(scores)
         if not len(runs):
             self._normal.append(flat.copy())
             return
-        pixels, numbers = _pixels_of(runs, flat.size)
+        regions = Regions.of(runs, flat.size)
+        pixels = pixels_of(regions.starts, regions.lengths)
         normal = np.ones(flat.size, dtype=bool)
         normal[pixels] = False
-        _, regions, areas = np.unique(numbers, return_inverse=True, return_counts=True)
         self._normal.append(flat[normal])
         self._anomalous.append(flat[pixels])
-        self._regions.append((regions + self._region_count).astype(np.int32))
-        self._areas.append(areas)
-        self._region_count += areas.size
+        self._regions.append(np.repeat((regions.numbers + self._region_count).astype(np.int32), regions.lengths))
+        self._areas.append(regions.areas)
+        self._region_count += regions.areas.size
 
     def merge(self, other: PixelMetrics) -> None:
         """Take all pictures of another accumulator, as if they had been added here; the other one stays as it is."""
@@ -233,31 +188,18 @@ def _aupro(steps: _Steps, regions: NDArray[np.int32], areas: NDArray[np.int64]) 
     x, x_next = rates[inside - 1], rates[inside]
     y, y_next = heights[inside - 1], heights[inside]
     at_limit = y + (y_next - y) * (FPR_LIMIT - x) / (x_next - x)
-    area = _trapezoid(np.append(rates[:inside], FPR_LIMIT), np.append(heights[:inside], at_limit))
+    area = trapezoid(np.append(rates[:inside], FPR_LIMIT), np.append(heights[:inside], at_limit))
     return area / FPR_LIMIT
 
 
 def _aupro_cflow(
     normal: NDArray[Any], anomalous: NDArray[Any], regions: NDArray[np.int32], areas: NDArray[np.int64]
 ) -> float | str:
-    """The AUPRO of the script that APRIL-GAN, CLIP-AD and AnomalyCLIP share, to the last bit; or why it has none.
-
-    Thresholds from the lowest score of the category in 200 equal steps, short of the highest; a pixel above (not at) a
-    threshold is positive; of the points with a false-positive rate below 0.3, the rates are stretched to [0, 1].
-    Scores are sorted upwards, with the region of each anomalous one.
-    """
-    low, high = min(normal[0], anomalous[0]), max(normal[-1], anomalous[-1])
-    if low == high:
-        return "every pixel has the same score"
-    with np.errstate(over="ignore"):
-        step = (high - low) / low.dtype.type(_CFLOW_THRESHOLDS)
-    if not 0 < step < np.inf:
-        return f"the scores from {low} to {high} do not divide into {_CFLOW_THRESHOLDS} thresholds"
-    thresholds = _round_down(np.arange(low, high, step, dtype=np.float64), low.dtype)
+    """The 200-threshold AUPRO of scores that are sorted upwards, with the region of each anomalous one."""
+    thresholds = thresholds_of(min(normal[0], anomalous[0]), max(normal[-1], anomalous[-1]))
+    if isinstance(thresholds, str):
+        return thresholds
     rates = (normal.size - np.searchsorted(normal, thresholds, side="right")) / normal.size
-    kept = rates < FPR_LIMIT
-    if kept.sum() < 2 or np.ptp(rates[kept]) == 0:
-        return f"its thresholds give fewer than two false-positive rates below {FPR_LIMIT}"
     hits = areas.copy()  # pixels of each region above the threshold
     overlap = np.empty(thresholds.size)
     passed = 0
@@ -265,47 +207,7 @@ def _aupro_cflow(
         hits -= np.bincount(regions[passed:below], minlength=areas.size)
         overlap[index] = (hits / areas).mean()
         passed = below
-    rates, overlap = rates[kept], overlap[kept]
-    stretched = (rates - rates.min()) / (rates.max() - rates.min())
-    return -_trapezoid(stretched, overlap) + 0.0  # rates fall; + 0.0 clears the sign of zero
-
-
-def _trapezoid(x: NDArray[Any], y: NDArray[Any]) -> float:
-    """The signed area below the points joined by straight lines."""
-    return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())
-
-
-def _round_down(thresholds: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The highest number of `dtype` that is not above each threshold: the same scores lie above both.
-
-    Searching for float64 thresholds among float32 scores would copy all the scores.
-    """
-    with np.errstate(over="ignore"):
-        rounded = thresholds.astype(dtype)
-    return np.where(rounded > thresholds, np.nextafter(rounded, dtype.type(-np.inf)), rounded)
-
-
-def _as_scores(scores: Any) -> NDArray[Any]:
-    """The scores as they are, or as float32 or float64 where they are half floats or whole numbers."""
-    array: NDArray[Any] = np.asarray(scores)
-    return array.astype(np.result_type(array.dtype, np.float32), copy=False)
-
-
-def _non_finite(scores: NDArray[Any]) -> int:
-    return scores.size - int(np.count_nonzero(np.isfinite(scores)))
-
-
-def _pixels_of(runs: Runs, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pixels that the runs cover, in order, and the region number of each; `size` is that of the picture."""
-    runs = np.asarray(runs)
-    if runs.ndim != 2 or runs.shape[1] != 3:
-        raise ValueError(f"runs are (R, 3), these have the shape {runs.shape}")
-    start, stop, numbers = runs.astype(np.int64).T
-    if (start >= stop).any() or (start[1:] < stop[:-1]).any() or stop[-1] > size:
-        raise ValueError(f"runs must be sorted, apart and inside the {size} pixels of the map")
-    lengths = stop - start
-    ahead = np.repeat(start - np.cumsum(lengths) + lengths, lengths)
-    return ahead + np.arange(ahead.size), np.repeat(numbers, lengths)
+    return area_of(rates, overlap)
 
 
 def _gather(pieces: list[NDArray[Any]]) -> NDArray[Any]:

@@ -1,0 +1,37 @@
+"""Which form of the pixel metrics a category gets."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol, get_args
+
+from stackclip.benchmarks.metrics.exact import PixelMetrics
+from stackclip.benchmarks.metrics.names import Measured
+from stackclip.benchmarks.metrics.streamed import StreamedPixelMetrics
+from stackclip.ops.regions import Runs
+
+__all__ = ["EXACT_UP_TO", "FORMS", "Form", "PixelAccumulator", "choose_form", "pixel_metrics"]
+
+Form = Literal["exact", "streamed"]
+FORMS = ("auto", *get_args(Form))
+EXACT_UP_TO = 2**28  # pixels of a category: 1000 maps of 518 x 518, some 2 GB while they are sorted
+
+
+class PixelAccumulator(Protocol):
+    """Takes the maps of one category one by one, and measures them."""
+
+    def add(self, scores: Any, runs: Runs) -> None:
+        """Take a map (H, W) and the labelled regions of its mask (R, 3)."""
+
+    def compute(self) -> Measured:
+        """The metrics of all maps so far."""
+
+
+def choose_form(asked: str, pixels: int) -> Form:
+    """The form for a category of so many pixels: the one that was asked for, or for `auto` the exact one if it fits."""
+    exact = asked == "exact" or (asked == "auto" and pixels <= EXACT_UP_TO)
+    return "exact" if exact else "streamed"
+
+
+def pixel_metrics(form: Form) -> PixelAccumulator:
+    """An empty accumulator of a form."""
+    return PixelMetrics() if form == "exact" else StreamedPixelMetrics()

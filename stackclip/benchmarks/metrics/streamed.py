@@ -1,0 +1,267 @@
+"""The pixel metrics from binned scores: one pass, the same memory for any number of pictures, and a bound of the error.
+
+The order of scores inside a bin is not known. Whatever it is, each metric lies between two values that the counts give;
+the value reported is the one for normal and anomalous scores that are mixed evenly, and its bound the distance to the
+farther of the two. Bins of a single score, and bins without an anomalous one, add nothing to a bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackclip.benchmarks.metrics.bins import BUDGET, ScoreBins
+from stackclip.benchmarks.metrics.cflow import TOO_FEW_RATES, area_of, thresholds_of
+from stackclip.benchmarks.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured
+from stackclip.benchmarks.metrics.pictures import Regions, flat_map
+from stackclip.ops.regions import Runs
+
+__all__ = ["TOLERANCE", "StreamedPixelMetrics"]
+
+TOLERANCE = 1e-5  # a larger bound asks for the exact form
+_ROUNDING = 1e-12  # of the sums themselves, in every bound
+_FIRST = 1 << 20  # scores that are kept before the bins are laid out for them
+_CHUNK = 1 << 17  # bins that are evaluated together
+
+Numbers = NDArray[np.float64]
+Scores = NDArray[np.float32]
+Whole = NDArray[np.int64]
+_CFLOW = PIXEL_METRICS[4]
+
+
+class StreamedPixelMetrics:
+    """The pixel metrics of one category, from pictures that come one by one, in some 50 MB for any number of them.
+
+    Scores are compared as float32, so wider maps are rounded to it first, which the bounds take into account. `compute`
+    may be called at any time and more pictures added after it. The values depend on the order of the pictures only
+    within the bounds. `budget` is the number of bins.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._bins = ScoreBins(budget)
+        self._first: list[
+            tuple[Scores, Scores, Whole, Whole, Numbers]
+        ] = []  # what is to be counted of each of the first maps
+        self._regions = 0
+        self._rounded = False
+        self._range: tuple[Any, Any] | None = None
+
+    def add(self, scores: Any, runs: Runs) -> None:
+        """Take a map (H, W) and the labelled regions of its mask (R, 3) at the same size; higher is more anomalous.
+
+        Raises NonFiniteScores for NaN or infinity and ValueError for a map or runs of the wrong form.
+        """
+        flat, low, high = flat_map(scores)
+        regions = Regions.of(runs, flat.size)
+        self._extend(low, high)
+        self._rounded |= flat.dtype != np.float32
+        with np.errstate(over="ignore"):
+            flat, ends = flat.astype(np.float32, copy=False), np.array([low, high]).astype(np.float32)
+        self._regions += regions.areas.size
+        shares = (1 / regions.areas)[regions.numbers]
+        if self._bins.empty:
+            self._first.append((flat.copy(), ends, regions.starts, regions.lengths, shares))
+            if sum(kept.size for kept, *_ in self._first) >= _FIRST:
+                self._count()
+        else:
+            self._bins.count(flat, ends, regions.starts, regions.lengths, shares)
+
+    def merge(self, other: StreamedPixelMetrics) -> None:
+        """Take all pictures of another accumulator, as if they had been added here; the other one stays as it is."""
+        if other._range:
+            self._extend(*other._range)
+        self._rounded |= other._rounded
+        self._regions += other._regions
+        if other._first:
+            self._first += other._first
+        else:
+            self._count()
+            self._bins.merge(other._bins)
+
+    def compute(self) -> Measured:
+        """The metrics of the exact form, each with a bound of its distance from the exact value.
+
+        Undefined in the same cases. The 200-threshold AUPRO has the bound infinity, and no value, where the bins do not
+        say which of its thresholds have a false-positive rate below the limit.
+        """
+        if not self._regions:
+            return Measured({}, dict.fromkeys(PIXEL_METRICS, "no anomalous pixel"), "streamed")
+        self._count()
+        tied = self._bins.sort() & (not self._rounded)
+        normal = int(self._bins.every.sum(dtype=np.int64) - self._bins.hits.sum(dtype=np.int64))
+        if not normal or self._range is None:
+            return Measured({}, dict.fromkeys(PIXEL_METRICS, "no normal pixel"), "streamed")
+        intervals = _ranking(self._bins, tied, normal, self._regions)
+        undefined: dict[str, str] = {}
+        cflow = self._cflow(normal, *self._range)
+        if isinstance(cflow, str):
+            undefined[_CFLOW] = cflow
+        else:
+            intervals[_CFLOW] = cflow
+        values = {name: found.value for name, found in intervals.items() if found.bound < np.inf}
+        unsure = {name: "the bins do not tell, the exact form does" for name in intervals if name not in values}
+        bounds = {name: found.bound for name, found in intervals.items()}
+        return Measured(values, undefined | unsure, "streamed", bounds)
+
+    def _extend(self, low: Any, high: Any) -> None:
+        self._range = (low, high) if self._range is None else (min(low, self._range[0]), max(high, self._range[1]))
+
+    def _count(self) -> None:
+        """Count the first maps, which were kept until there were enough of them to lay out the bins."""
+        if self._first:
+            scores = np.concatenate([flat for flat, *_ in self._first])
+            self._bins.admit(scores, np.array([scores.min(), scores.max()]))
+            for kept in self._first:
+                self._bins.count(*kept)
+            self._first.clear()
+
+    def _cflow(self, normal: int, low: Any, high: Any) -> _Interval | str:
+        """The 200-threshold AUPRO; or why it has none."""
+        dtype = np.result_type(low, high)
+        thresholds = thresholds_of(dtype.type(low), dtype.type(high))
+        if isinstance(thresholds, str):
+            return thresholds
+        with np.errstate(over="ignore"):
+            places = np.stack(self._bins.above(thresholds.astype(np.float32), rounded=self._rounded))
+        hits, every, shares = (
+            _from(counts, places) for counts in (self._bins.hits, self._bins.every, self._bins.shares)
+        )
+        rate_most, rate_least = (every - hits) / normal
+        share_most, share_least = shares / self._regions
+        kept = rate_most < FPR_LIMIT
+        most, least = rate_most[kept], rate_least[kept]
+        if kept.sum() < 2 or most[0] == least[-1]:
+            return _UNKNOWN if (rate_least < FPR_LIMIT).sum() > max(kept.sum(), 1) else TOO_FEW_RATES
+        if (kept != (rate_least < FPR_LIMIT)).any() or (least[:-1] < most[1:]).any() or least[0] == most[-1]:
+            return _UNKNOWN
+        # As overlap and rate fall together from threshold to threshold, the area of the stretched curve grows with each
+        # overlap, with the first rate and with the last, and falls with each rate between them.
+        ends = np.isin(np.arange(most.size), (0, most.size - 1))
+        even = area_of((most + least) / 2, (share_most[kept] + share_least[kept]) / 2)
+        low = area_of(np.where(ends, least, most), share_least[kept])
+        high = area_of(np.where(ends, most, least), share_most[kept])
+        if isinstance(even, str) or isinstance(low, str) or isinstance(high, str):
+            return _UNKNOWN
+        return _Interval.around(low, even, high)
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    """A value, and how far the exact one is from it at most."""
+
+    value: float
+    bound: float
+
+    @classmethod
+    def around(cls, low: float, value: float, high: float) -> _Interval:
+        """The interval from `low` to `high`, and the value brought into it."""
+        value = min(max(value, low), high)
+        return cls(value, max(value - low, high - value) + _ROUNDING)
+
+
+_UNKNOWN = _Interval(np.nan, np.inf)
+
+
+def _ranking(bins: ScoreBins, tied: NDArray[np.bool_], normal: int, regions: int) -> dict[str, _Interval]:
+    """AUROC, AP, F1-max and AUPRO from sorted bins; `tied` says of each that is in use that its scores are equal."""
+    anomalous = int(bins.hits.sum(dtype=np.int64))
+    lost, lost_slack, f1, f1_high = 0.0, 0.0, 0.0, 0.0
+    precision, area = np.zeros(3), np.zeros(3)  # at least, evenly mixed, at most
+    hits_above = alarms_above = 0
+    for stop in range(tied.size, 0, -_CHUNK):
+        chunk = slice(max(0, stop - _CHUNK), stop)
+        every = np.cumsum(bins.every[chunk][::-1], dtype=np.int64)
+        at = np.flatnonzero(bins.hits[chunk][::-1])  # the other bins only shift these
+        new_hits = bins.hits[chunk][::-1][at].astype(np.int64)
+        hits = hits_above + np.cumsum(new_hits)
+        new_alarms = bins.every[chunk][::-1][at].astype(np.int64) - new_hits
+        alarms = alarms_above + every[at] - (hits - hits_above)
+        step = _Step(
+            hits=hits.astype(float),
+            alarms=alarms.astype(float),
+            new_hits=new_hits.astype(float),
+            new_alarms=new_alarms.astype(float),
+            shares=bins.shares[chunk][::-1][at],
+            tied=tied[chunk][::-1][at],
+        )
+        lost += float(step.new_hits @ (step.alarms + step.alarms - step.new_alarms))
+        lost_slack += float((step.new_hits * step.new_alarms)[~step.tied].sum())
+        precision += step.precision()
+        area += step.area(normal)
+        best, most = step.f1(anomalous)
+        f1, f1_high = max(f1, best), max(f1_high, most)
+        alarms_above += int(every[-1]) - int(new_hits.sum())
+        hits_above += int(new_hits.sum())
+    pairs = 2 * anomalous * normal
+    return {
+        "pixel_AUROC": _Interval(1 - lost / pairs, lost_slack / pairs + _ROUNDING),
+        "pixel_AP": _Interval.around(*(precision / anomalous).tolist()),
+        "pixel_F1max": _Interval.around(f1, f1, f1_high),  # of a threshold that exists
+        "pixel_AUPRO": _Interval.around(*(area / (regions * FPR_LIMIT)).tolist()),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Bins that hold anomalous scores (B,), by falling score.
+
+    `hits` and `alarms` count the anomalous and the normal scores in the bin and above it, `new_hits` and `new_alarms`
+    those in it; `shares` is what its anomalous scores weigh, `tied` says that all its scores are equal.
+    """
+
+    hits: Numbers
+    alarms: Numbers
+    new_hits: Numbers
+    new_alarms: Numbers
+    shares: Numbers
+    tied: NDArray[np.bool_]
+
+    def precision(self) -> Numbers:
+        """The sum of precisions at the anomalous scores: at least, evenly mixed, at most (3,)."""
+        hits_above, alarms_above = self.hits - self.new_hits, self.alarms - self.new_alarms
+        at_end = self.hits / (self.hits + self.alarms)
+        # At least: all normal ones come first. The precision then rises along a curve that bends down, so the sum over
+        # its steps is above the chord and above the integral.
+        first = (hits_above + 1) / (hits_above + 1 + self.alarms)
+        chord = self.new_hits * (first + at_end) / 2
+        start = np.maximum(hits_above + self.alarms, 1)
+        low = np.maximum(chord, self.new_hits - self.alarms * np.log1p(self.new_hits / start))
+        # At most: all normal ones come last, and the anomalous ones are tied.
+        high = self.new_hits * self.hits / (self.hits + alarms_above)
+        # Evenly mixed: the integral of (a + t) / (b + m t), half a step in, over the new hits.
+        each = 1 + self.new_alarms / self.new_hits
+        a, b = hits_above + 0.5, hits_above + 0.5 + alarms_above
+        even = self.new_hits / each + (a - b / each) / each * np.log1p(each * self.new_hits / b)
+        tied = self.new_hits * at_end
+        low, high = np.where(self.tied, tied, low), np.where(self.tied, tied, high)
+        return np.array([low.sum(), np.clip(even, low, high).sum(), high.sum()])
+
+    def f1(self, anomalous: int) -> tuple[float, float]:
+        """The best F1 at the end of a bin, and the best that a threshold inside one could have."""
+        if not self.hits.size:
+            return 0.0, 0.0
+        at_end = 2 * self.hits / (self.hits + self.alarms + anomalous)
+        inside = 2 * self.hits / (self.hits + self.alarms - self.new_alarms + anomalous)
+        return float(at_end.max()), float(np.where(self.tied, at_end, inside).max())
+
+    def area(self, normal: int) -> Numbers:
+        """The area below the overlap up to the limit, times the regions: at least, evenly mixed, at most (3,)."""
+        start, stop = (self.alarms - self.new_alarms) / normal, self.alarms / normal
+        x, x_next = np.minimum(start, FPR_LIMIT), np.minimum(stop, FPR_LIMIT)
+        width, beyond = x_next - x, FPR_LIMIT - x_next
+        # A share that comes somewhere inside the bin counts from there on up to the limit.
+        even = width * (width / np.where(width > 0, stop - start, 1)) / 2
+        low, high = np.where(self.tied, even, 0), np.where(self.tied, even, width)
+        return np.array([self.shares @ (beyond + extra) for extra in (low, even, high)])
+
+
+def _from(counts: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
+    """The sums (2, T) of the counts from each place (2, T) on."""
+    starts = np.unique(np.append(places, 0))
+    starts = starts[starts < counts.size]
+    sums = np.add.reduceat(counts, starts, dtype=counts.dtype)
+    sums = np.cumsum(sums[::-1].astype(np.result_type(counts.dtype, np.int64)))[::-1]
+    return np.append(sums, 0)[np.searchsorted(starts, places)]
