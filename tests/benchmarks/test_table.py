@@ -218,3 +218,13 @@ def test_a_mean_of_fewer_cells_says_so_and_is_no_match_for_the_others() -> None:
     texts = {line.method: line.cells[0].text for line in summary.lines}
     assert texts == {"fuzzy": "50.0 ±0.0", "stacked": "90.0 (1 of 4)"}
     assert summary.ranks(0, "mean") == {}
+
+
+def test_binned_metrics_are_printed_with_the_largest_bound_of_their_error() -> None:
+    streamed = [{"form": "streamed", "bounds": {"pixel_AP": bound, "pixel_AUPRO": 1e-8}} for bound in (3e-6, 2e-7)]
+    refused = {"form": "exact", "refused_streamed_bound": 0.01}
+    said = notes([row("clip", 0.5, pixel_metrics=each) for each in (*streamed, refused, {"form": "exact"})])
+    assert said == [
+        "pixel metrics of 2 cells are binned (streamed): the exact ones differ by at most 3e-06",
+        "pixel metrics of 1 cell are exact, as bins could not bound their error well enough",
+    ]
