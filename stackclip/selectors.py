@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stackclip.errors import BadOption
 from stackclip.registry import selectors
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class Pca:
         return _of_unit(features, self._choose)
 
     def _choose(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        mean = points.mean(0)
+        mean: NDArray[np.float64] = points.mean(0)
+        chosen: NDArray[np.float64]
         if self.variant == "paper":
             centred = points - mean
             directions = np.linalg.svd(centred, full_matrices=False)[2]
@@ -81,6 +83,10 @@ class Kde:
 
     bandwidth: float = 0.3
 
+    def __post_init__(self) -> None:
+        """Raise BadOption for a bandwidth that no kernel has."""
+        _check_above_0("kde", bandwidth=self.bandwidth)
+
     def __call__(self, features: Tensor) -> Tensor:
         """(N, D) -> (D,), unit length."""
         return _of_unit(features, self._choose)
@@ -103,6 +109,10 @@ class MeanShift:
 
     bandwidth: float = 2.0
 
+    def __post_init__(self) -> None:
+        """Raise BadOption for a radius within which nothing is."""
+        _check_above_0("mean-shift", bandwidth=self.bandwidth)
+
     def __call__(self, features: Tensor) -> Tensor:
         """(N, D) -> (D,), unit length."""
         return _of_unit(features, self._choose)
@@ -118,12 +128,16 @@ class MeanShift:
 class Dbscan:
     """The mean of the largest cluster that DBSCAN finds, of all features where all are noise (CLIP-AD, equation 22).
 
-    A feature with `min_samples` others within the distance `eps` is in a cluster. The defaults are CLIP-AD's for
-    MVTec-AD; for VisA it takes 1.5 and 25.
+    A feature with `min_samples` within the distance `eps`, itself among them, is in a cluster, and so are those. The
+    defaults are CLIP-AD's for MVTec-AD; for VisA it takes 1.5 and 25.
     """
 
     eps: float = 0.5
     min_samples: int = 15
+
+    def __post_init__(self) -> None:
+        """Raise BadOption for numbers by which nothing is a cluster."""
+        _check_above_0("dbscan", eps=self.eps, min_samples=self.min_samples)
 
     def __call__(self, features: Tensor) -> Tensor:
         """(N, D) -> (D,), unit length."""
@@ -133,6 +147,12 @@ class Dbscan:
         from sklearn.cluster import DBSCAN
 
         return _largest(points, DBSCAN(eps=self.eps, min_samples=self.min_samples).fit_predict(points))
+
+
+def _check_above_0(owner: str, **options: float) -> None:
+    for name, value in options.items():
+        if not 0 < value < np.inf:
+            raise BadOption(f"{owner}: {name}={value}; wanted a number above 0")
 
 
 def _of_unit(features: Tensor, choose: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Tensor:
@@ -147,7 +167,7 @@ def _of_unit(features: Tensor, choose: Callable[[NDArray[np.float64]], NDArray[n
 
 def _largest(points: NDArray[np.float64], labels: NDArray[Any]) -> NDArray[np.float64]:
     """The mean of the largest cluster; -1 is noise. Of clusters of one size, the one whose mean is the longest."""
-    clusters = [points[labels == label] for label in np.unique(labels[labels >= 0])]
-    if not clusters:
-        return points.mean(0)
-    return max(clusters, key=lambda cluster: (len(cluster), float(np.linalg.norm(cluster.mean(0))))).mean(0)
+    clusters = [points[labels == label] for label in np.unique(labels[labels >= 0])] or [points]
+    means: list[NDArray[np.float64]] = [cluster.mean(0) for cluster in clusters]
+    best = max(range(len(means)), key=lambda index: (len(clusters[index]), float(np.linalg.norm(means[index]))))
+    return means[best]

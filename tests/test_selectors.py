@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from stackclip.errors import BadOption
 from stackclip.registry import selectors
 
 FEATURES = arrays(np.float64, st.tuples(st.integers(1, 9), st.just(5)), elements=st.floats(0.1, 9))
@@ -83,3 +84,11 @@ def test_density_weighs_the_crowd_more_than_the_mean_does():
     by_hand = 9 * (9 + np.exp(-2 / 0.18)), 1 * (1 + 9 * np.exp(-2 / 0.18))
     np.testing.assert_allclose(weighed, np.array(by_hand) / np.linalg.norm(by_hand), atol=1e-9)
     assert weighed[0] > mean[0]
+
+
+@pytest.mark.parametrize(
+    "spec", ["kde[bandwidth=0]", "mean-shift[bandwidth=-1]", "dbscan[eps=0]", "dbscan[min_samples=0]"]
+)
+def test_a_size_that_cannot_be_is_refused(spec: str):
+    with pytest.raises(BadOption, match="wanted a number above 0"):
+        selectors.create(spec)

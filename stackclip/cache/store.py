@@ -83,6 +83,7 @@ class Store:
 
     Opening reads the manifests and checks them and the segments' metadata; a segment that fails is in `problems` and
     the rest serves. A store can be pickled, forked and read by many threads and processes while one writes.
+    `buffers` lends memory to its batches, and to those that others make of its rows.
     """
 
     def __init__(self, folder: Path, content: Mapping[str, Any]) -> None:
@@ -93,7 +94,7 @@ class Store:
         self.recorded: Mapping[str, Any] = content["recorded"]
         self.spec = TowerSpec(**{**content["tower"], "layers": tuple(content["tower"]["layers"])})
         self._lock = threading.RLock()
-        self._buffers = Buffers()
+        self.buffers = Buffers()
         self._forget_all()
         self.refresh()
 
@@ -516,8 +517,8 @@ class Store:
     def _room(self, rows: int, part: Part, dtype: DTypeLike | None) -> NDArray[Any]:
         if dtype is None:
             form = stored_form(part, self.spec, self.feature_dtype)
-            return self._buffers.empty((rows, *form.shape), form.dtype)
-        return self._buffers.empty((rows, *part_shape(part, self.spec)), dtype)
+            return self.buffers.empty((rows, *form.shape), form.dtype)
+        return self.buffers.empty((rows, *part_shape(part, self.spec)), dtype)
 
 
 def find_store(parent: Path, fingerprint: Mapping[str, Any], *, dtype: FeatureDtype = "float16") -> Store | None:

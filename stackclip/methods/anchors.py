@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from stackclip.data.names import CategoryNames
+from stackclip.data.published import family_of
 from stackclip.methods.method import Task
 from stackclip.prompts import Ensemble
-from stackclip.types import ANOMALOUS, NORMAL
+from stackclip.types import ANOMALOUS, NORMAL, Sample
 
-__all__ = ["TextAnchors"]
+__all__ = ["Select", "TextAnchors", "Wording"]
 
 Select = Callable[[Tensor], Tensor]
+"""Makes one vector (D,) of the features of one side (N, D)."""
+
+Wording = Callable[[str], tuple[Ensemble, Select]]
+"""The ensemble for a published data set, or for one of another name, and what makes one vector of its features."""
 
 
 class TextAnchors:
     """Unit text features of an ensemble, one for each side, made when a category is first asked for.
 
-    `select` gives for a category what turns the features of one side (N, D) into one vector (D,).
+    `wording` may differ between data sets; a category tells which it is, or else the name of its data set.
     """
 
-    def __init__(self, task: Task, ensemble: Ensemble, select: Callable[[str], Select], *, class_names: str) -> None:
-        self._task, self._ensemble, self._select = task, ensemble, select
+    def __init__(self, task: Task, wording: Wording, *, class_names: str) -> None:
+        self._encode, self._device, self._wording = task.encode, task.device, wording
         self._name = CategoryNames(task.class_names or class_names)
-        self._known: dict[str, Tensor] = {}
+        self._known: dict[tuple[str, str], Tensor] = {}
 
-    def __call__(self, categories: Iterable[str]) -> Tensor:
-        """The anchors of each: (B, 2, D)."""
-        return torch.stack([self._of(category) for category in categories])
+    def __call__(self, samples: Iterable[Sample]) -> Tensor:
+        """The anchors of each sample's category: (B, 2, D)."""
+        return torch.stack([self._of(sample.dataset, sample.category) for sample in samples])
 
-    def _of(self, category: str) -> Tensor:
-        if category not in self._known:
-            sides = [
-                self._select(category)(self._task.encode(self._phrases(category, side))) for side in (NORMAL, ANOMALOUS)
-            ]
-            self._known[category] = torch.stack(sides).to(self._task.device)
-        return self._known[category]
-
-    def _phrases(self, category: str, side: int) -> Sequence[str]:
-        return self._ensemble.phrases(self._name(category), side)
+    def _of(self, dataset: str, category: str) -> Tensor:
+        if (dataset, category) not in self._known:
+            ensemble, select = self._wording(family_of((category,), dataset))
+            name = self._name(category)
+            sides = [select(self._encode(ensemble.phrases(name, side))) for side in (NORMAL, ANOMALOUS)]
+            self._known[dataset, category] = torch.stack(sides).to(self._device)
+        return self._known[dataset, category]

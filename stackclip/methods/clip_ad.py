@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
-from stackclip.data.published import family_of
 from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import load_released
@@ -23,7 +22,8 @@ from stackclip.methods.anchors import Select, TextAnchors
 from stackclip.methods.method import Task, check_schedule
 from stackclip.ops.maps import LOGIT_SCALE, smooth, unit, upsample
 from stackclip.ops.surgery import surgery
-from stackclip.prompts.published import ENSEMBLES, EnsembleName
+from stackclip.prompts import Ensemble
+from stackclip.prompts.published import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
 from stackclip.registry import methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
@@ -32,6 +32,8 @@ __all__ = ["ClipSurgery", "Sdp", "SdpPlus"]
 ImageScore = Literal["text+map", "inductive", "text"]
 
 _STAGES = (1, 2, 3, 4)
+_SIGMA = 8.0  # pixels, of the Gaussian over maps
+_SIGMA_PLUS_ON_OTHERS = 2.0  # of SDP+ trained on MVTec-AD, so tested on VisA
 _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own defaults, those for MVTec-AD
 
 
@@ -40,10 +42,10 @@ class _Surgical:
     """What the three methods have in common: text anchors, picture scores, smoothing."""
 
     select: str = "auto"
-    ensemble: EnsembleName = "clip-ad"
+    ensemble: Literal["auto"] | EnsembleName = "auto"
     class_names: str = "raw"
     image_score: ImageScore = "text+map"
-    sigma: float | None = 8.0
+    sigma: float | None = None
 
     def __post_init__(self) -> None:
         """Raise what a wrong selector or wrong class names raise, and BadOption for a sigma below 0."""
@@ -53,16 +55,16 @@ class _Surgical:
         if self.sigma is not None and not 0 <= self.sigma < float("inf"):
             raise BadOption(f"sigma={self.sigma}; wanted 0 pixels or more")
 
-    def selector_of(self, category: str) -> Select:
-        """What makes a category's anchors (CLIP-AD, section 3.1 and the parameters of its supplement)."""
-        chosen: Select = selectors.create(
-            _SELECTORS.get(family_of((category,), ""), "dbscan") if self.select == "auto" else self.select
-        )
-        return chosen
+    def wording(self, dataset: str) -> tuple[Ensemble, Select]:
+        """What makes the anchors for a data set (CLIP-AD, section 3.1; words and parameters of its supplement)."""
+        select = _SELECTORS.get(dataset, "dbscan") if self.select == "auto" else self.select
+        if self.ensemble == "auto":
+            return CLIP_AD_MEDICAL.get(dataset, ENSEMBLES["clip-ad"]), selectors.create(select)
+        return ENSEMBLES[self.ensemble], selectors.create(select)
 
     def sigma_for(self, task: Task) -> float:
-        """The Gaussian over maps."""
-        return self.sigma or 0.0
+        """The Gaussian over maps, the paper's unless it is given."""
+        return _SIGMA if self.sigma is None else self.sigma
 
 
 @methods.register("sdp")
@@ -73,11 +75,11 @@ class Sdp(_Surgical):
     `stages` are those of the four that are summed (table 5). `taps=released` takes the class tokens that the released
     code changes by mistake, for comparison with its numbers.
 
-    `select`, `ensemble` and `class_names` make the text anchors; `select=auto` is the paper's DBSCAN, with its
-    parameters for the tested category's data set. `image_score` is the text probability plus the map's maximum, both
-    min-maxed over the tested category (`text+map`: transductive, as released), the same without min-max, of a single
-    picture (`inductive`), or `text` alone; the class token is that behind the last of the stages. `sigma` is that of
-    the Gaussian over maps, in pixels.
+    `select`, `ensemble` and `class_names` make the text anchors; `auto` is the paper's DBSCAN with its parameters, and
+    its words, for the tested data set. `image_score` is the text probability, of the class token behind the last of the
+    stages, plus the map's maximum, both min-maxed over the tested category (`text+map`: transductive, as released; of
+    a single picture it is the text's), the same without min-max (`inductive`), or `text` alone. `sigma` is that of the
+    Gaussian over maps in pixels, 8 unless given.
     """
 
     taps: Literal["clean", "released"] = "clean"
@@ -120,14 +122,14 @@ class SdpPlus(Sdp):
     Adam for `epochs` at the rate `lr`. `layers` linear layers make a stage's mapping, with ReLU between them if `relu`
     says so (table 6). `sigma=auto` is 2 when trained on MVTec-AD, so tested on others, else 8, as released;
     `taps=released` is for heads that were trained with the released code. `weights` is a file of `linear_layers` that
-    CLIP-AD released: nothing is then trained. The other options are SDP's.
+    CLIP-AD released: nothing is then trained. `stages`, `select`, `ensemble`, `class_names` and `image_score` are
+    those of SDP.
     """
 
     layers: Literal[1, 3, 5] = 1
     relu: bool = False
     epochs: int = 5
     lr: float = 1e-4
-    sigma: float | None = None
     weights: Path | None = None
 
     def __post_init__(self) -> None:
@@ -149,8 +151,10 @@ class SdpPlus(Sdp):
         return tuple(Part("patch" if layer == tower.depth else kind, layer) for layer in self._ends(tower))
 
     def sigma_for(self, task: Task) -> float:
-        """The paper's for the data sets, unless it is given."""
-        return (2.0 if "mvtec" in task.train_on else 8.0) if self.sigma is None else self.sigma
+        """The Gaussian over maps, the released code's for the data sets unless it is given."""
+        if self.sigma is None and "mvtec" in task.train_on:
+            return _SIGMA_PLUS_ON_OTHERS
+        return super().sigma_for(task)
 
     def begin(self, task: Task) -> SurgeryDetector:
         """Make the linear layers."""
@@ -196,7 +200,7 @@ class SurgeryDetector(nn.Module):
         head: Projections | None = None,
     ) -> None:
         super().__init__()
-        self.anchors = TextAnchors(task, ENSEMBLES[method.ensemble], method.selector_of, class_names=method.class_names)
+        self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
         self.path, self.cls, self.factor, self.head = path, cls, factor, head
         self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
         self.epochs, released = 0, None
@@ -218,7 +222,7 @@ class SurgeryDetector(nn.Module):
         """One Adam step of the linear layers, on APRIL-GAN's losses."""
         if self.head is None:
             raise NotApplicable("it learns nothing")
-        loss = self.head.loss(features, self.anchors(features.categories), torch.zeros(len(features), dtype=torch.long))
+        loss = self.head.loss(features, self.anchors(features.samples), torch.zeros(len(features), dtype=torch.long))
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.optimiser.step()
@@ -231,7 +235,7 @@ class SurgeryDetector(nn.Module):
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
         """Maps: the sum over the stages, upsampled, with the head's added, smoothed. Scores: the text probability."""
-        anchors = self.anchors(features.categories)  # (B, 2, D)
+        anchors = self.anchors(features.samples)  # (B, 2, D)
         patches = torch.stack(
             [
                 surgery(features[part], features[cls], anchors, factor=self.factor)
@@ -239,7 +243,7 @@ class SurgeryDetector(nn.Module):
             ]
         ).sum(0)  # (B, P)
         grid = math.isqrt(patches.shape[1])
-        maps = upsample(patches.unflatten(1, (grid, grid)), self.side, align_corners=False)
+        maps = upsample(patches.reshape(-1, grid, grid), self.side, align_corners=False)
         if self.head is not None:
             maps = maps + self.head.maps(features, anchors[:, None], anchors.new_ones(len(features), 1))
         maps = smooth(maps, self.sigma)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, UsageError
+from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe
 from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.memory import PatchMemory

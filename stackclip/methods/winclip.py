@@ -10,8 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from stackclip.errors import NotApplicable
-from stackclip.methods.anchors import Select, TextAnchors
+from stackclip.data.names import CategoryNames
+from stackclip.errors import BadOption, NotApplicable
+from stackclip.methods.anchors import TextAnchors
 from stackclip.methods.method import Draw, Task, check_shots
 from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import engine_here, nearest_cosine
@@ -34,8 +35,8 @@ class WinClip:
     With shots it is WinCLIP+: distances to the windows and last patches of the normal pictures are combined with the
     text's map by `fusion`, their mean as in the paper or their sum as in Accurate-WinCLIP. `crops` takes the mean of
     the text score and that of ten crops, as the paper says without details. `temperature` divides cosines. `select`,
-    `ensemble` and `class_names` make the text anchors. `shots` normal pictures of each tested category are shown (`auto`:
-    as many as the bench says); `draw` says whether one may be drawn twice.
+    `ensemble` and `class_names` make the text anchors. `shots` normal pictures of each tested category are shown
+    (`auto`: as many as the bench says); `draw` says whether one may be drawn twice.
     """
 
     temperature: float = 0.07
@@ -48,8 +49,12 @@ class WinClip:
     draw: Draw = "distinct"
 
     def __post_init__(self) -> None:
-        """Raise BadOption for a number of shots below 0."""
+        """Raise BadOption for a number out of range, and what a wrong selector or wrong class names raise."""
+        CategoryNames(self.class_names)
+        selectors.create(self.select)
         check_shots(self.shots)
+        if not 0 < self.temperature < math.inf:
+            raise BadOption(f"temperature={self.temperature}; wanted a number above 0")
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """The windows, the class token and the last patches."""
@@ -67,10 +72,8 @@ class WinClipDetector(nn.Module):
 
     def __init__(self, method: WinClip, task: Task) -> None:
         super().__init__()
-        chosen: Select = selectors.create(method.select)
-        self.anchors = TextAnchors(
-            task, ENSEMBLES[method.ensemble], lambda category: chosen, class_names=method.class_names
-        )
+        wording = ENSEMBLES[method.ensemble], selectors.create(method.select)
+        self.anchors = TextAnchors(task, lambda dataset: wording, class_names=method.class_names)
         self.method, self.tower, self.last = method, task.tower, _last(task.tower)
         self.side, self.grid = task.tower.image_size, task.tower.grid
         self._banks: dict[tuple[str, Part], Tensor] = {}
@@ -94,7 +97,7 @@ class WinClipDetector(nn.Module):
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
         """Maps: the text's, and with shots the distances'. Scores: the text's, and with shots the highest distance."""
-        anchors = self.anchors(features.categories)  # (B, 2, D)
+        anchors = self.anchors(features.samples)  # (B, 2, D)
         scores = self._chance(features[CLS][:, None], anchors)[:, 0]  # (B,)
         scales = [
             harmonic_map(self._chance(features[part], anchors), grid=self.grid, side=part.index) for part in _WINDOWS

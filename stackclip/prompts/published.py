@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from stackclip.prompts.ensemble import CPE, Ensemble
 
-__all__ = ["CLIP_AD", "ENSEMBLES", "WINCLIP", "EnsembleName"]
+__all__ = ["CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
 
 EnsembleName = Literal["cpe", "winclip", "clip-ad"]
 
@@ -40,11 +41,26 @@ WINCLIP = Ensemble(normal=CPE.normal, anomalous=CPE.anomalous[:1] + CPE.anomalou
 
 _FLAWS = ("flaw", "defect", "damage", "scratch", "crack", "contamination")
 
-CLIP_AD = Ensemble(
-    normal=("flawless {}", "perfect {}", "unblemished {}", *(f"{{}} without {flaw}" for flaw in _FLAWS)),
-    anomalous=("damaged {}", "imperfect {}", "blemished {}", "broken {}", *(f"{{}} with {flaw}" for flaw in _FLAWS)),
-    templates=_TEMPLATES,
-)
+
+def _of_flaws(flaws: tuple[str, ...]) -> Ensemble:
+    return Ensemble(
+        normal=("flawless {}", "perfect {}", "unblemished {}", *(f"{{}} without {flaw}" for flaw in flaws)),
+        anomalous=("damaged {}", "imperfect {}", "blemished {}", "broken {}", *(f"{{}} with {flaw}" for flaw in flaws)),
+        templates=_TEMPLATES,
+    )
+
+
+CLIP_AD = _of_flaws(_FLAWS)
 """9 normal and 10 anomalous states, those of its figure 7, in 22 templates: 198 and 220 phrases (CLIP-AD)."""
+
+CLIP_AD_MEDICAL: Mapping[str, Ensemble] = {
+    dataset: _of_flaws(tuple(flaw for flaw in _FLAWS if flaw not in ("scratch", "crack")) + words)
+    for dataset, words in {
+        "headct": ("hemorrhage",),
+        "brainmri": ("tumor",),
+        "cvc-clinicdb": ("polypus", "polyp"),
+    }.items()
+}
+"""The same for medical data sets, in their words and without scratches and cracks (CLIP-AD, its supplement, A)."""
 
 ENSEMBLES: dict[EnsembleName, Ensemble] = {"cpe": CPE, "winclip": WINCLIP, "clip-ad": CLIP_AD}

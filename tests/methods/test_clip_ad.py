@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import Tower, assemble_tower
-from stackclip.errors import NotApplicable
+from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Task, resolve
 from stackclip.ops.maps import smooth, upsample
 from stackclip.ops.surgery import surgery
 from stackclip.prompts.published import CLIP_AD
-from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Sample
+from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
 
 CATEGORIES = ("zeroth", "first", "second")  # picture b is of the b-th category
 CASES = ("t12s_112", "t12m_112", "t12m_160")
@@ -43,9 +44,9 @@ class Released:
         parts = self.tower.encode(self.pictures, method.needs(self.tower.spec) - {MASK})
         return Features(samples, {**parts, MASK: self.masks})
 
-    def begin(self, method: Any) -> Any:
+    def begin(self, method: Any, text: Given | None = None) -> Any:
         """The method at work, with the given anchors for text."""
-        encode: Any = Given(self.anchors)
+        encode: Any = text or Given(self.anchors)
         return method.begin(
             Task(
                 tower=self.tower.spec,
@@ -163,7 +164,9 @@ def test_sdp_plus_learns_by_the_released_loss_and_gradients(released: Released) 
         _, _, layer, kind = name.split(".")
         expected = released.stored[f"rel_grad.fc.{layer}.{kind}"]
         np.testing.assert_allclose(parameter.grad, expected, atol=1e-3 * np.abs(expected).max())
-        assert float((parameter.detach() - old).abs().max()) == pytest.approx(1e-4, rel=0.05)  # Adam's first step is the rate
+        assert float((parameter.detach() - old).abs().max()) == pytest.approx(
+            1e-4, rel=0.05
+        )  # Adam's first step is the rate
 
 
 def test_sigma_of_sdp_plus_follows_what_it_was_trained_on(released: Released) -> None:
@@ -263,31 +266,53 @@ def test_deeper_mappings_learn_and_are_kept(released: Released) -> None:
 
 @dataclass(frozen=True)
 class Listening(Given):
-    """A text tower that keeps what it was asked for."""
+    """A text tower that says anything, and keeps what it was asked."""
 
     asked: list[str] = field(default_factory=list)
 
-    def _feature(self, phrase: str) -> Tensor:
-        self.asked.append(phrase)
-        return torch.randn(self.anchors.shape[-1], generator=torch.Generator().manual_seed(hash(phrase) % 2**31))
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        self.asked.extend(phrases)
+        return torch.randn(len(phrases), self.anchors.shape[-1], generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("name", ["sdp", "clip-surgery"])
-def test_medical_data_sets_have_words_of_their_own_though_they_share_a_category(released: Released, name: str) -> None:
-    method, phrases = resolve(f"{name}[select=mean,image_score=text]"), {}
-    listening = replace(released, anchors=released.anchors)
-    features = released.features(method)
-    encode: Any = Listening(released.anchors)
-    detector = method.begin(replace_encode(released, encode))
-    for dataset in ("headct", "brainmri", "cvc-clinicdb", "isic"):
-        samples = tuple(replace(sample, dataset=dataset, category="brain") for sample in features.samples)
+def test_medical_data_sets_have_their_own_words_though_their_category_is_the_same(
+    released: Released, name: str
+) -> None:
+    method = resolve(f"{name}[select=mean]")
+    features, encode = released.features(method), Listening(released.anchors)
+    detector = released.begin(method, encode)
+    for dataset, own in {
+        "headct": {"hemorrhage"},
+        "brainmri": {"tumor"},
+        "cvc-clinicdb": {"polypus", "polyp"},
+        "isic": {"scratch", "crack"},
+    }.items():
         encode.asked.clear()
+        samples = tuple(replace(sample, dataset=dataset, category="brain") for sample in features.samples)
         detector.predict(Features(samples, features.parts))
-        phrases[dataset] = {phrase for phrase in encode.asked}
-    assert listening
-    states = {"headct": 8 + 9, "brainmri": 8 + 9, "cvc-clinicdb": 9 + 10, "isic": 9 + 10}
-    for dataset, count in states.items():
-        assert len(phrases[dataset]) == 22 * count
+        said = {word for phrase in encode.asked for word in phrase.rstrip(".").split()}
+        assert said & {"hemorrhage", "tumor", "polypus", "polyp", "scratch", "crack"} == own
+        assert len(encode.asked) == len(set(encode.asked)) == 22 * (15 + 2 * len(own))
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("sdp[stages=4+3]", "wanted some of 1"),
+        ("sdp[stages=5]", "wanted some of 1"),
+        ("sdp-plus[relu=true]", "add layers=3"),
+        ("sdp-plus[layers=2]", "1|3|5"),
+        ("sdp-plus[lr=0]", "lr=0.0"),
+        ("sdp-plus[epochs=-1]", "epochs=-1"),
+        ("clip-surgery[sigma=-1]", "sigma=-1.0"),
+        ("sdp[select=dbsacn]", "did you mean 'dbscan'"),
+        ("sdp[class_names=folder]", "wanted raw, spaced"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_before_anything_begins(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        resolve(spec)
 
 
 def test_smoothing_is_scipys() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import Tower, assemble_tower
-from stackclip.errors import NotApplicable
+from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Task, resolve
 from stackclip.ops.windows import harmonic_map, window_patches
 from stackclip.prompts.published import WINCLIP
@@ -142,6 +143,20 @@ def test_it_does_not_train(released: Released) -> None:
     method = resolve("winclip")
     with pytest.raises(NotApplicable, match="learns nothing"):
         released.begin(method).step(released.features(released.pictures, method))
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("winclip[temperature=0]", "temperature=0.0"),
+        ("winclip[shots=-1]", "shots=-1"),
+        ("winclip[select=meen]", "did you mean 'mean'"),
+        ("winclip[class_names=folder]", "wanted raw, spaced"),
+    ],
+)
+def test_an_option_that_cannot_be_is_told_before_anything_begins(spec: str, said: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        resolve(spec)
 
 
 @pytest.mark.parametrize(("grid", "side"), [(4, 2), (5, 3), (3, 3), (2, 2)])
