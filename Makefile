@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test faults check lint bench clean
 
-demo: $(READY)  ## a first run: generated pictures, cached features, a table of four methods
+demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
 
 test: $(READY)  ## all tests

@@ -59,7 +59,7 @@ def streamed(pictures: int = PICTURES) -> Values:
 
 
 def mvtec() -> Values:
-    """AUPRO as MVTec's evaluation goes about it: every pixel is a step of one list that is sorted through its indices."""
+    """AUPRO as MVTec's evaluation goes about it: every pixel is a step of one list, sorted through its indices."""
     maps, masks, _ = category()
     alarms, shares = np.zeros(maps.shape, np.uint32), np.zeros(maps.shape)
     normal = count = 0
@@ -84,7 +84,7 @@ def mvtec() -> Values:
 
 def script(pictures: int) -> Values:
     """The 200-threshold AUPRO as the usual script goes about it: at each threshold every mask is labelled and read."""
-    maps, masks = (array[:pictures] for array in category()[:2])
+    maps, masks = category()[0][:pictures], category()[1][:pictures].astype(np.float32)
     rates, overlaps = [], []
     positive = np.zeros(maps.shape, bool)
     for threshold in np.arange(maps.min(), maps.max(), (maps.max() - maps.min()) / np.float32(200)):
@@ -97,7 +97,7 @@ def script(pictures: int) -> Values:
                 rows, columns = np.nonzero(regions[box] == number)
                 shares.append(positive[index][box][rows, columns].sum() / rows.size)
         overlaps.append(np.mean(shares))
-        inverse = ~masks
+        inverse = 1 - masks
         rates.append(np.logical_and(inverse, positive).sum() / inverse.sum())
     kept = np.array(rates) < FPR_LIMIT
     x, y = np.array(rates)[kept], np.array(overlaps)[kept]

@@ -13,8 +13,8 @@ from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Store
 from stackclip.clip import Tower
-from stackclip.errors import NotApplicable, PictureError, UsageError
-from stackclip.methods import Method, component_of
+from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
+from stackclip.methods import Composition, Method, component_of
 from stackclip.ops.files import canonical_json, content_hash, file_hash
 from stackclip.registry import Component, Spec, bind, heads, learners, scorers, selectors
 from stackclip.types import MASK, Sample
@@ -24,6 +24,7 @@ __all__ = ["SEMANTICS", "Identities"]
 SEMANTICS = 1  # raised when a change of ours changes figures, so that old rows are not taken for new ones
 
 _SHOWN = ("shots", "draw")  # options that training does not see
+_SHELVES = (heads, learners, scorers, selectors)  # whose components options name
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,12 @@ class Identities:
     def options(self, spec: str) -> dict[str, str]:
         """Every option of a method as it would be typed, given or by default."""
         parsed = Spec.parse(spec)
-        defaults = {option.label: option.default_text for option in component_of(parsed.name).options}
-        return {**defaults, **dict(parsed.options)}
+        return _options(component_of(parsed.name), parsed)
 
     def of_training(self, spec: str) -> dict[str, Any]:
         """Everything that what a method learns depends on."""
         parsed = _without_shots(Spec.parse(spec))
-        names = self.plan.class_names or dict(parsed.options).get("class_names", "")
+        names = self.plan.class_names or self.options(spec).get("class_names", "")
         return {
             **self._shared,
             "method": str(parsed),
@@ -130,8 +130,13 @@ def _is_file(names: str) -> bool:
     return names.lower().endswith(".json") and Path(names).expanduser().is_file()
 
 
+def _options(component: Component, given: Spec) -> dict[str, str]:
+    """Every option of a component as it would be typed, given or by default."""
+    return {**{option.label: option.default_text for option in component.options}, **dict(given.options)}
+
+
 def _code(spec: Spec) -> list[str]:
-    """The hashes of the files in which a method and the components named in its options are written."""
+    """The hashes of the files in which a method and the components that it is made of are written."""
     return sorted({file_hash(component.file) for component, _ in _components(spec) if component.file})
 
 
@@ -146,11 +151,18 @@ def _files(spec: Spec) -> list[str]:
 
 
 def _components(spec: Spec) -> Iterator[tuple[Component, Spec]]:
-    """A method and the components named in its options, each as it is named."""
-    yield component_of(spec.name), spec
-    for _, value in spec.options:
-        with suppress(UsageError):
-            named = Spec.parse(value)
-            for shelf in (heads, learners, scorers, selectors):
-                if named.name in shelf:
-                    yield shelf.find(named.name), named
+    """A method, the strategy that it is composed of, and every component that an option names, by default too."""
+    method = component_of(spec.name)
+    waiting = [(method, spec)]
+    known: set[tuple[str, Spec]] = set()
+    if isinstance(method.factory, Composition):
+        waiting.append((method.factory.component, Spec(method.factory.strategy)))
+    while waiting:
+        component, given = waiting.pop()
+        yield component, given
+        for value in _options(component, given).values():
+            with suppress(StackclipError):  # words that name no component
+                named = Spec.parse(value)
+                found = [shelf.find(named.name) for shelf in _SHELVES if named.name in shelf]
+                waiting += [(each, named) for each in found if (each.shelf, named) not in known]
+                known.update((each.shelf, named) for each in found)

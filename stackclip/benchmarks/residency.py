@@ -14,7 +14,7 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from stackclip.cache import Buffers, Store, decode, is_mask, part_bytes, part_shape
+from stackclip.cache import Store, decode, is_mask, part_bytes, part_shape
 from stackclip.errors import UsageError
 from stackclip.ops.memory import available_memory
 from stackclip.ops.words import counted
@@ -107,7 +107,6 @@ class Kept:
             device=device,
         )
         self._rows: dict[Part, dict[Sample, Any]] = {part: {} for part in self.parts}
-        self._buffers = Buffers()
         self._silent, self._lock = resident == "off", threading.Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -149,7 +148,7 @@ class Kept:
         if is_mask(part):
             return torch.from_numpy(np.stack(rows)).to(self.device)
         shape = (len(rows), *part_shape(part, self.store.spec))
-        batch = self._buffers.empty(shape, transfer_dtype(self.store, self.device))
+        batch = self.store.buffers.empty(shape, transfer_dtype(self.store, self.device))
         for row, into in zip(rows, batch, strict=True):
             decode(row, into)
         return torch.from_numpy(batch).to(self.device).float()

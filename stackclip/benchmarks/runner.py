@@ -24,7 +24,7 @@ from stackclip.benchmarks.curves import Schedule, has_curve, point, stability
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
-from stackclip.benchmarks.metrics import TOLERANCE, Measured, pixel_metrics
+from stackclip.benchmarks.metrics import TOLERANCE, Form, Measured, pixel_metrics
 from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
@@ -355,17 +355,12 @@ class _Seed:
         """What each method is worth on one category, and the shots that it was shown."""
         progress = self.bench.progress if aloud else _silent
         form = self.plan.pixel_form(cell, self.bench.tower.spec)
-        counting = self.plan.ci and aloud
-        tallies = {
-            c.spec: Tally(pixels=pixel_metrics(form), counter=PixelCounter() if counting else None, error=c.error)
-            for c in contenders
-        }
+        empty = partial(self._empty_tally, counting=self.plan.ci and aloud)
+        tallies = {c.spec: empty(form, error=c.error) for c in contenders}
         shown = self._show(cell, contenders, tallies)
         measured = self._measure(cell, contenders, tallies, progress)
         unsure = [c for c in contenders if (found := measured[c.spec]) and found.bound > TOLERANCE]
-        again = {
-            c.spec: Tally(seconds=tallies[c.spec].seconds, counter=PixelCounter() if counting else None) for c in unsure
-        }
+        again = {c.spec: empty("exact", seconds=tallies[c.spec].seconds) for c in unsure}
         if unsure and aloud:
             logger.info(
                 "%s %s: streamed pixel metrics of %s may be off by more than %.0e; predicting once more, exactly",
@@ -378,6 +373,12 @@ class _Seed:
             streamed = measured[spec]
             measured[spec] = replace(exact, refused=streamed.bound) if exact and streamed else exact
         return {spec: (tally, measured[spec], shown[spec]) for spec, tally in (tallies | again).items()}
+
+    def _empty_tally(self, form: Form, *, counting: bool, error: str = "", seconds: float = 0.0) -> Tally:
+        """A tally of maps of the tower's pictures; with `counting` it can tell its pictures apart."""
+        counter = PixelCounter() if counting else None
+        side = self.bench.tower.spec.image_size
+        return Tally(side=side, pixels=pixel_metrics(form), counter=counter, error=error, seconds=seconds)
 
     def _measure(
         self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally], progress: Progress

@@ -15,7 +15,7 @@ COLOURS = np.array(
     [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
 )
 COLD, HOT = 90.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
-MARGIN, LINE = 6, 18  # pixels between tiles, and of a line of text
+MARGIN, LINE, FONT = 6, 20, 15  # pixels between tiles, and of a line of text
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def sheet(
     scales = {method: scale_of(of_method, masks) for method, of_method in maps.items()}
     step, head = tile + MARGIN, LINE + MARGIN
     canvas = Image.new("RGB", (MARGIN + step * len(columns), head + (step + LINE) * len(pictures) + head), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
     for column, title in enumerate(columns):
         draw.text((MARGIN + column * step, MARGIN // 2), title, fill="black", font=font)
     for row, (picture, mask, name) in enumerate(zip(pictures, masks, names, strict=True)):

@@ -10,9 +10,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
+from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.published import Lookup, Reference
 from stackclip.benchmarks.rows import row_to_json
+from stackclip.benchmarks.uncertainty import Difference
+from stackclip.ops.words import counted
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ NAMED = 12  # pictures left out that a note names; rows name all
 class Cell:
     """One number of a table: the mean over what it sums up, the spread over seeds, and of how many it is.
 
-    `value` is None where nothing is defined; `why` then says the reason.
+    `value` is None where nothing is defined; `why` then says the reason. `interval` is where it would lie for other
+    pictures, 19 times of 20.
     """
 
     value: float | None
@@ -38,17 +42,21 @@ class Cell:
     of: int = 0
     why: str = ""
     signed: bool = False
+    interval: tuple[float, float] | None = None
 
     @property
     def text(self) -> str:
-        """The number times 100 with one decimal, `±` the spread over several seeds, `(k of n)` where some lack."""
+        """The number times 100: `93.1 ±0.4 [91.2, 94.8] (11 of 12)`, as far as there is a spread over several seeds, an
+        interval, and something that lacks.
+        """
         if self.value is None:
             return "n/a"
         if self.signed:
             return f"{100 * self.value:+.1f}"
         spread = "" if self.spread is None else f" ±{100 * self.spread:.1f}"
         partial = "" if self.counted == self.of else f" ({self.counted} of {self.of})"
-        return f"{100 * self.value:.1f}{spread}{partial}"
+        between = "" if self.interval is None else " [{:.1f}, {:.1f}]".format(*(100 * end for end in self.interval))
+        return f"{100 * self.value:.1f}{spread}{between}{partial}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,8 @@ class Line:
 class Summary:
     """One table: everything trained on one place and tested on another with the same shots, and asked alike.
 
-    `protocol` says what was asked in words where other tables of the same places were asked otherwise.
+    `protocol` says what was asked in words where other tables of the same places were asked otherwise. `compared` are
+    the differences from the first method on the same pictures, a line a method.
     """
 
     train_on: str
@@ -80,6 +89,7 @@ class Summary:
     metrics: tuple[str, ...]
     lines: tuple[Line, ...]
     protocol: str = ""
+    compared: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -88,9 +98,9 @@ class Summary:
         parts = [
             f"{f'trained on {self.train_on}' if self.train_on else 'not trained'}, tested on {self.test_on}",
             f"mean over {count} categor{'y' if count == 1 else 'ies'}",
-            f"{len(self.seeds)} seed{'s' if len(self.seeds) > 1 else ''}",
+            counted(len(self.seeds), "seed"),
         ]
-        parts += [f"{self.shots} shots"] if self.shots else []
+        parts += [counted(self.shots, "shot")] if self.shots else []
         return ", ".join([*parts, *([self.protocol] if self.protocol else [])])
 
     def ranks(self, column: int, category: str) -> dict[str, int]:
@@ -114,23 +124,30 @@ def summarise(
     per_category: bool = False,
     metrics: Sequence[str] = (),
     published: Lookup | None = None,
+    ci: bool = False,
 ) -> list[Summary]:
     """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
 
     Rows of different towers, epochs, class names or batch sizes that were asked for never stand in one table.
     A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
     `metrics` are the only ones shown, if given. Below a method stands what `published` has of it, and the difference.
+    With `ci` the intervals of rows that have draws are shown, and the differences from the first method.
     """
+    tables = []
+    for alike in _places(rows):
+        for group in alike:
+            table = _summary(group, per_category, _protocol(group[0]) if len(alike) > 1 else "", metrics, ci)
+            tables.append(_with_published(table, published, group) if published else table)
+    return tables
+
+
+def _places(rows: Iterable[Row]) -> list[list[list[Row]]]:
+    """The rows of each pair of training and test sets, and of these the rows of each table."""
     groups: dict[tuple[tuple[str, ...], str, int], dict[str, list[Row]]] = {}
     for row in rows:
         alike = groups.setdefault((row.train_on, row.test_on, row.shots), {})
         alike.setdefault(str(row.facts.get("protocol", "")), []).append(row)
-    tables = []
-    for alike in groups.values():
-        for group in alike.values():
-            table = _summary(group, per_category, _protocol(group[0]) if len(alike) > 1 else "", metrics)
-            tables.append(_with_published(table, published, group) if published else table)
-    return tables
+    return [list(alike.values()) for alike in groups.values()]
 
 
 def _with_published(summary: Summary, published: Lookup, rows: Sequence[Row]) -> Summary:
@@ -177,7 +194,7 @@ def _protocol(row: Row) -> str:
     )
 
 
-def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str]) -> Summary:
+def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str], ci: bool) -> Summary:
     categories = tuple(dict.fromkeys(row.category for row in rows))
     seeds = tuple(dict.fromkeys(row.seed for row in rows))
     measured = {name for row in rows for name in (*row.metrics, *row.undefined)}
@@ -189,23 +206,26 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
             chosen = [row for row in own if category in (MEAN, row.category)]
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
             of = len(seeds) * (len(categories) if category == MEAN else 1)
-            cells = tuple(_cell(chosen, name, seeds, of) for name in metrics)
+            cells = tuple(_cell(chosen, name, seeds, of, ci) for name in metrics)
             lines.append(Line(method, category, cells, "; ".join(errors)))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])
     first = rows[0]
     trained = "+".join(first.train_on)
-    return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol)
+    differences = tuple(compared(rows, metrics)) if ci else ()
+    return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, differences)
 
 
-def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int) -> Cell:
+def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool) -> Cell:
     by_seed = [[row.metrics[metric] for row in rows if row.seed == seed and metric in row.metrics] for seed in seeds]
     means = [fmean(values) for values in by_seed if values]
     if not means:
         reasons = dict.fromkeys(row.undefined.get(metric) or row.error for row in rows)
         return Cell(None, why="; ".join(reason for reason in reasons if reason))
     counted = sum(map(len, by_seed))
-    return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, counted, of)
+    found = pooled_interval(rows, metric) if ci else None
+    interval = (found.low, found.high) if found else None
+    return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, counted, of, interval=interval)
 
 
 def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:
@@ -238,7 +258,20 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
         alike.setdefault((place, reason), {})[method] = None
     for (place, reason), who in alike.items():
         said[f"{_some(who)}, {place}: {reason}"] = None
-    return [*said, *_left_out(rows)]
+    return [*said, *_binned(rows), *_left_out(rows)]
+
+
+def _binned(rows: Iterable[Row]) -> Iterator[str]:
+    """How far pixel metrics that were binned may be off, and which could not be."""
+    forms = [row.facts.get("pixel_metrics", {}) for row in rows]
+    bounds = [max(each["bounds"].values()) for each in forms if each.get("form") == "streamed" and each.get("bounds")]
+    refused = [each for each in forms if each.get("refused_streamed_bound")]
+    if bounds:
+        cells = counted(len(bounds), "cell")
+        yield f"pixel metrics of {cells} are binned (streamed): the exact ones differ by at most {max(bounds):.0e}"
+    if refused:
+        cells = counted(len(refused), "cell")
+        yield f"pixel metrics of {cells} are exact, as bins could not bound their error well enough"
 
 
 def _some(methods: Mapping[str, None]) -> str:
@@ -281,7 +314,8 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
         if many:
             table.add_column("category", no_wrap=True)
         for name in summary.metrics:
-            # Where the terminal is narrow a cell wraps between its number and its spread; nothing is cut off.
+            # An interval has a line of its own, and where the terminal is narrow a cell wraps before its spread;
+            # nothing is cut off.
             table.add_column(
                 name.replace("_", "\n").replace("cflow200", "cflow\n200"), justify="right", overflow="fold"
             )
@@ -290,7 +324,7 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
             if line.category != previous:
                 table.add_section()
                 previous = line.category
-            cells = [Text(text, _STYLES.get(rank, "")) for text, rank in _ranked(summary, line)]
+            cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in _ranked(summary, line)]
             style = "dim" if line.beside else ""
             table.add_row(Text(line.method), *([Text(line.category)] if many else []), *cells, style=style)
         tables.append(table)
@@ -315,7 +349,7 @@ def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) 
     for reference in references:
         line, values = reference.lines[0], reference.values
         words = [line.method, *([f"({line.setting})"] if line.setting else [])]
-        shots = f", {line.shots} shots" if line.shots != "0" else ""
+        shots = f", {counted(int(line.shots), 'shot')}" if line.shots != "0" else ""
         where = [line.label, " ".join(words), *([line.tower] if several else []), "+".join(line.train_on) or "-"]
         where.append(" ".join([line.dataset, *([line.category] if line.category else [])]) + shots)
         cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in shown]
@@ -338,16 +372,21 @@ def _ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
 
 
 def _markdown(
-    rows: Sequence[Row], *, per_category: bool, metrics: Sequence[str] = (), published: Lookup | None = None
+    rows: Sequence[Row],
+    *,
+    per_category: bool,
+    metrics: Sequence[str] = (),
+    published: Lookup | None = None,
+    ci: bool = False,
 ) -> str:
     out = []
-    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published):
+    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci):
         head = ["method", *(["category"] if per_category else []), *summary.metrics]
         out += [f"**{summary.title}**", "", _pipes(head), _pipes(["---"] * len(head))]
         for line in summary.lines:
             cells = [_MARKDOWN[min(rank, 3)].format(text) for text, rank in _ranked(summary, line)]
             out.append(_pipes([line.method, *([line.category] if per_category else []), *cells]))
-        out.append("")
+        out += ["", *(f"- {line}" for line in summary.compared), *([""] if summary.compared else [])]
     return "\n".join([*out, *(f"- {note}" for note in notes(rows, published, metrics))]) + "\n"
 
 
@@ -359,10 +398,15 @@ def _pipes(cells: Sequence[str]) -> str:
 
 
 def _latex(
-    rows: Sequence[Row], *, per_category: bool, metrics: Sequence[str] = (), published: Lookup | None = None
+    rows: Sequence[Row],
+    *,
+    per_category: bool,
+    metrics: Sequence[str] = (),
+    published: Lookup | None = None,
+    ci: bool = False,
 ) -> str:
     out = ["% needs \\usepackage{booktabs}"]
-    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published):
+    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci):
         head = ["method", *(["category"] if per_category else []), *summary.metrics]
         out += [
             f"% {summary.title}",
@@ -377,7 +421,7 @@ def _latex(
             cells = [_LATEX[min(rank, 3)].format(_tex(text)) for text, rank in _ranked(summary, line)]
             names = [_tex(line.method), *([_tex(line.category)] if per_category else [])]
             out.append(" & ".join([*names, *cells]) + r" \\")
-        out += ["\\bottomrule", "\\end{tabular}", ""]
+        out += ["\\bottomrule", "\\end{tabular}", *(f"% {line}" for line in summary.compared), ""]
     return "\n".join([*out, *(f"% {note}" for note in notes(rows, published, metrics))]) + "\n"
 
 
@@ -403,13 +447,18 @@ _TEX = str.maketrans(
 )
 
 
-def _csv(rows: Sequence[Row], **view: object) -> str:
-    """One line a cell of the bench, values as fractions at full precision, however the tables are asked for."""
+def _csv(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
+    """One line a cell of the bench, values as fractions at full precision, however the tables are asked for.
+
+    With `ci` the intervals come last, and the differences from the first method.
+    """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     keys = ("method", "train_on", "test_on", "category", "shots", "seed")
     facts = ("tower", "class_names", "features", "stackclip")
-    writer.writerow([*keys, *METRICS, "undefined", "error", "seconds", *facts])
+    ends = [f"{name}_{end}" for name in METRICS[:-1] for end in _ENDS] if ci else []
+    writer.writerow([*keys, *METRICS, "undefined", "error", "seconds", *facts, *(["compared_to"] if ci else []), *ends])
+    first = _first_methods(rows) if ci else {}
     for row in rows:
         flat = row_to_json(row) | {"train_on": "+".join(row.train_on)}
         writer.writerow(
@@ -420,9 +469,42 @@ def _csv(rows: Sequence[Row], **view: object) -> str:
                 _quoted(row.error),
                 row.seconds,
                 *(_quoted(row.facts.get(name, "")) for name in facts),
+                *(_ends(row, first.get(id(row))) if ci else []),
             ]
         )
     return out.getvalue()
+
+
+_ENDS = ("low", "high", "difference", "difference_low", "difference_high", "p")
+
+
+def _ends(row: Row, first: Row | None) -> Iterator[object]:
+    """The intervals of a row, and its differences from that of the first method, as columns of a spreadsheet."""
+    differences = _differences(row, first)
+    yield _quoted(first.method) if first and differences else ""
+    for name in METRICS[:-1]:
+        yield from row.facts.get("intervals", {}).get(name, ("", ""))
+        found = differences[name].difference if name in differences else None
+        yield from (found.value, found.low, found.high, found.p) if found else [""] * 4
+
+
+def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:
+    """For each row, by its identity, that of the first method of its table for the same category and seed."""
+    first = {}
+    for group in (group for alike in _places(rows) for group in alike):
+        of_first = {(row.category, row.seed): row for row in group if row.method == group[0].method}
+        for row in group:
+            if row.method != group[0].method and (row.category, row.seed) in of_first:
+                first[id(row)] = of_first[row.category, row.seed]
+    return first
+
+
+def _differences(row: Row, first: Row | None) -> dict[str, Comparison]:
+    """The differences of a row from that of the first method, by metric."""
+    if first is None:
+        return {}
+    found = {name: compare((row, first), row.method, first.method, name) for name in METRICS}
+    return {name: comparison for name, comparison in found.items() if comparison}
 
 
 def _quoted(value: object) -> object:
@@ -433,14 +515,26 @@ def _quoted(value: object) -> object:
     return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", " ") else value
 
 
-def _json_lines(rows: Sequence[Row], **view: object) -> str:
-    """One JSON object a cell with all its facts, however the tables are asked for; undefined metrics are null."""
+def _json_lines(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
+    """One JSON object a cell with all its facts but the draws, however the tables are asked for.
+
+    Undefined metrics are null. With `ci` the differences from the first method are among the facts.
+    """
     lines = []
+    first = _first_methods(rows) if ci else {}
     for row in rows:
         nulls = dict.fromkeys(row.undefined)
-        facts = row_to_json(row)
-        lines.append(json.dumps({**facts, "metrics": {**nulls, **row.metrics}}, sort_keys=True, allow_nan=False))
+        facts = {name: value for name, value in row.facts.items() if name != "draws"}
+        if differences := _differences(row, first.get(id(row))):
+            told = {name: _told(comparison.difference) for name, comparison in differences.items()}
+            facts["paired"] = {first[id(row)].method: told}
+        said = {**row_to_json(row), "metrics": {**nulls, **row.metrics}, "facts": facts}
+        lines.append(json.dumps(said, sort_keys=True, allow_nan=False))
     return "".join(f"{line}\n" for line in lines)
+
+
+def _told(found: Difference) -> dict[str, float]:
+    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p}
 
 
 WRITERS: dict[str, Callable[..., str]] = {

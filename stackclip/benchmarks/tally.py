@@ -28,8 +28,12 @@ __all__ = ["Tally"]
 
 @dataclass
 class Tally:
-    """What a method said of one category so far; with a `counter` it can say it of each picture too."""
+    """What a method said of one category so far; with a `counter` it can say it of each picture too.
 
+    `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known.
+    """
+
+    side: int | None = None
     scores: list[Tensor] = field(default_factory=list)
     peaks: list[Tensor] = field(default_factory=list)
     pixels: PixelAccumulator = field(default_factory=PixelMetrics)
@@ -45,7 +49,7 @@ class Tally:
 
         Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
         """
-        _check_shapes(prediction, len(samples))
+        _check_shapes(prediction, len(samples), self.side)
         self.why_no_scores, self.why_no_maps = prediction.why_no_scores, prediction.why_no_maps
         if prediction.scores is not None:
             _check_finite(prediction.scores, samples)
@@ -93,12 +97,15 @@ def _unlocalised(samples: Sequence[Sample]) -> int:
     return sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
 
 
-def _check_shapes(prediction: Prediction, count: int) -> None:
+def _check_shapes(prediction: Prediction, count: int, side: int | None) -> None:
     scores, maps = prediction.scores, prediction.maps
     if scores is not None and tuple(scores.shape) != (count,):
         raise BrokenPlugin(f"scores of shape {tuple(scores.shape)} came for {count} pictures, wanted ({count},)")
-    if maps is not None and (maps.ndim != 3 or len(maps) != count):
-        raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, H, W)")
+    if maps is None:
+        return
+    if maps.ndim != 3 or len(maps) != count or (side and maps.shape[1:] != (side, side)):
+        wanted = f"{side}, {side}" if side else "H, W"  # the runs of a mask say nothing of its size
+        raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, {wanted})")
 
 
 def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, str]) -> None:

@@ -38,7 +38,7 @@ LEVEL = 0.95
 _KEPT = 1 << 25  # pixels of maps that a counter keeps as they are: 128 MB, 125 maps of 518 x 518
 _STEPS = 2048  # of the score by rank, and as many by its logarithm, between which pixels are counted
 _SAMPLE = 1 << 22  # scores that these steps are chosen from
-_TOGETHER = 64  # draws that are measured at a time
+_TOGETHER = 16  # draws that are measured at a time, in the cache of a processor
 
 Numbers = NDArray[np.float64]
 Counts = NDArray[np.float32]
@@ -91,7 +91,8 @@ class PixelCounts:
     def of(cls, maps: Sequence[Any], runs: Sequence[Runs]) -> PixelCounts:
         """Count maps (H, W), higher being more anomalous, and the labelled regions (R, 3) of the mask of each.
 
-        The steps are scores of these maps, a part of them evenly by rank and a part by the logarithm of the rank.
+        The steps are the scores of these maps where they are few, else some of them: half evenly by rank, half by the
+        logarithm of the rank.
         Raises NonFiniteScores for NaN or infinity and ValueError for a map or runs of the wrong form.
         """
         flats = [flat_map(scores)[0] for scores in maps]
@@ -117,34 +118,48 @@ class PixelCounts:
 
     @classmethod
     def joined(cls, parts: Sequence[PixelCounts]) -> PixelCounts:
-        """The counts of all pictures, at steps that are an even choice of those of the parts.
+        """The counts of all pictures, at steps chosen by rank from those of the parts.
 
         What a part counts between two of its own steps is spread evenly over the scores between them.
         """
         if len(parts) == 1:
             return parts[0]
-        every = np.unique(np.concatenate([part.steps for part in parts]))[::-1]
-        chosen = np.round(np.linspace(0, every.size - 1, min(every.size, 2 * _STEPS))).astype(np.int64)
-        steps = every[np.unique(chosen)]
+        steps = np.unique(np.concatenate([part.steps for part in parts]))[::-1]
+        if steps.size > 2 * _STEPS:
+            ranks = np.cumsum(sum(part._total(steps) for part in parts))
+            places = np.searchsorted(ranks, _ranks(ranks[-1])).clip(max=steps.size - 1)
+            steps = steps[np.unique(np.append(places, steps.size - 1))]
         moved = [part._at(steps) for part in parts]
-        names = ("normal", "anomalous", "shares", "regions")
-        counts = [np.concatenate([getattr(part, name) for part in moved]) for name in names]
-        return cls(steps, *counts, np.logical_and.reduce([part.tied for part in moved]))
+        return cls(
+            steps,
+            normal=np.concatenate([part.normal for part in moved]),
+            anomalous=np.concatenate([part.anomalous for part in moved]),
+            shares=np.concatenate([part.shares for part in moved]),
+            regions=np.concatenate([part.regions for part in moved]),
+            tied=np.logical_and.reduce([part.tied for part in moved]),
+        )
+
+    def _total(self, steps: NDArray[Any]) -> Numbers:
+        """How many pixels of all pictures there are at other steps (K,)."""
+        counts = (self.normal, self.anomalous, self.shares, self.regions[:, None])
+        normal, anomalous, shares, regions = (array.sum(0, keepdims=True) for array in counts)
+        summed = PixelCounts(self.steps, normal, anomalous, shares, regions[0], self.tied)._at(steps)
+        total: Numbers = (summed.normal + summed.anomalous)[0].astype(np.float64)
+        return total
 
     def _at(self, steps: NDArray[Any]) -> PixelCounts:
         """The same pictures counted at other steps (K,), the last of which is not above any score."""
-        above = np.searchsorted(-self.steps, -steps, side="left")  # our steps above each; the next one may be divided
-        own, higher = np.minimum(above, self.steps.size - 1), np.maximum(above - 1, 0)
-        whole = self.steps[own] == steps
-        divided = ~whole & ~self.tied[own] & (self.steps[own] < steps) & (steps < self.steps[higher])
-        width = np.where(divided, self.steps[higher] - self.steps[own], 1)
-        part = np.where(divided, (self.steps[higher] - steps) / width, whole)
+        ours, new = self.steps.astype(np.float64), steps.astype(np.float64)
+        above = np.searchsorted(-ours, -new, side="left")  # our steps above each; the one after them may be divided
+        own, higher = np.minimum(above, ours.size - 1), np.maximum(above - 1, 0)
+        whole = ours[own] == new
+        divided = ~whole & ~self.tied[own] & (ours[own] < new) & (new < ours[higher])
+        width = np.where(divided, ours[higher] - ours[own], 1)
+        part = np.where(divided, (ours[higher] - new) / width, whole)
 
         def at(counts: Counts) -> Counts:
             passed = np.cumsum(counts, axis=1, dtype=np.float64)
-            from_step = (
-                np.where(above > 0, passed[:, higher], 0) + np.where(above < self.steps.size, part, 0) * counts[:, own]
-            )
+            from_step = np.where(above > 0, passed[:, higher], 0) + part * counts[:, own]
             moved: Counts = np.diff(from_step, axis=1, prepend=0).astype(np.float32)
             return moved
 
@@ -186,9 +201,16 @@ class PixelCounter:
 def _steps(sample: NDArray[Any]) -> NDArray[Any]:
     """The scores (K,) between which pixels are counted, falling; the last is the lowest of the sample."""
     ordered = np.sort(sample)[::-1]
-    ranks = np.concatenate([np.geomspace(1, ordered.size, _STEPS), np.linspace(1, ordered.size, _STEPS)])
-    steps: NDArray[Any] = np.unique(ordered[np.round(ranks).astype(np.int64) - 1])[::-1]
+    distinct: NDArray[Any] = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    if distinct.size <= 2 * _STEPS:
+        return distinct
+    steps: NDArray[Any] = np.unique(ordered[np.round(_ranks(ordered.size)).astype(np.int64) - 1])[::-1]
     return steps
+
+
+def _ranks(count: float) -> Numbers:
+    """The ranks, from 1 to `count`, of the scores between which pixels are counted."""
+    return np.concatenate([np.geomspace(1, count, _STEPS), np.linspace(1, count, _STEPS)])
 
 
 @dataclass(frozen=True)

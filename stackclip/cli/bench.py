@@ -18,6 +18,7 @@ from stackclip.cli.options import (
     PROMPT_METHODS,
     TESTED,
     TRAINING,
+    ci_option,
     curve_interval,
     data_options,
     encode_options,
@@ -111,6 +112,7 @@ DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the table: .csv, .jsonl, .md or .tex; may be given several times.",
 )
+@ci_option
 @plot_option
 @click.option("--json", is_flag=True, help="Print rows as JSON lines instead of a table.")
 @click.option("--dry-run", is_flag=True, help="Say what would be encoded and which cells are missing.")
@@ -143,6 +145,7 @@ def bench(
     published: bool,
     per_category: bool,
     output: tuple[Path, ...],
+    ci: bool,
     plot: Path | None,
     json: bool,
     dry_run: bool,
@@ -167,6 +170,7 @@ def bench(
         "fail_fast": fail_fast,
         "executor": executor,
         "metrics": metrics,
+        "ci": ci,
     }
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     at_hand = AtHand(workspace, data_root)
@@ -220,14 +224,14 @@ def bench(
                 failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
             measured += run_bench(workspace, job.plan, tower, overwrite=overwrite, resident=resident)
         if measured:
-            show_suite(each, measured, lookup, per_category=per_category, as_json=json)
+            show_suite(each, measured, lookup, per_category=per_category, as_json=json, ci=ci)
         rows += measured
     if dry_run:
         return
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     rows = one_of_each(rows)
-    write_rows(rows, output, per_category=per_category, published=lookup)
+    write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
     show_curves(rows, plot, as_json=json)
     if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
@@ -241,6 +245,7 @@ def bench(
 @click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @click.option("--per-category", is_flag=True)
 @click.option("-o", "--output", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
+@ci_option
 @plot_option
 @click.option("--json", is_flag=True)
 @click.pass_obj
@@ -254,6 +259,7 @@ def report(
     published: bool,
     per_category: bool,
     output: tuple[Path, ...],
+    ci: bool,
     plot: Path | None,
     json: bool,
 ) -> None:
@@ -263,7 +269,7 @@ def report(
     from stackclip.registry import Spec
 
     check_suffixes(output, plot)
-    wanted = {str(Spec.parse(method)) for method in methods}
+    wanted = {str(Spec.parse(method)): place for place, method in enumerate(methods)}
     rows = [
         row
         for row in RowFolder(workspace.rows).latest()
@@ -273,11 +279,12 @@ def report(
         and (seeds is None or row.seed in seeds)
     ]
     rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
+    rows.sort(key=lambda row: wanted.get(row.method, 0))  # in the order typed
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
     lookup = Lookup() if published else None
-    show_rows(rows, per_category=per_category, as_json=json, published=lookup)
-    write_rows(rows, output, per_category=per_category, published=lookup)
+    show_rows(rows, per_category=per_category, as_json=json, published=lookup, ci=ci)
+    write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
     show_curves(rows, plot, as_json=json)
 
 
@@ -370,7 +377,7 @@ def demo(workspace: Workspace, /) -> None:
     click.echo(f"generated pictures       {workspace.generated}")
     click.echo(f"features                 {workspace.features}")
     click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
-    click.echo("next: python cli.py bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4")
+    click.echo("next: python cli.py bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
     if failed:
         sys.exit(FAILED_SOME)
 
@@ -381,12 +388,13 @@ def _learned(rows: Sequence[Row]) -> Iterator[str]:
 
     learned = {row.method: row.facts for row in rows if row.facts.get("learned")}
     stacks = (f"{method} made {counted(len(facts['stacks']), 'stack')}" for method, facts in learned.items())
-    yield f"CSP and EFA: {', '.join(stacks)} of the training categories, and trained a head for each"
+    if learned:
+        yield f"CSP and EFA: {', '.join(stacks)} of the training categories, and trained a head for each"
     for cross_entropy, distance in dict.fromkeys(
         _of_rpl(facts["steps"]) for facts in learned.values() if facts.get("steps")
     ):
         yield f"RPL, first step and last: cross-entropy {cross_entropy}; distance to the stacked prompts {distance}"
-    yield "the order of the methods is as it was measured, with one seed; for a spread add seeds"
+    yield "the order of the methods is as it was measured, with one seed; the next command gives its spread"
 
 
 def _of_rpl(steps: Mapping[str, Mapping[str, float]]) -> tuple[str, str]:

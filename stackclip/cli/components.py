@@ -38,8 +38,6 @@ def list_components(shelf: str | None) -> None:
         known = (*shelves, *OTHER_LISTS)
         raise UsageError(f"no shelf is named {shelf!r}{did_you_mean(shelf, known)}; there are {', '.join(known)}")
     for kind in [shelf] if shelf else shelves:
-        if kind == "learners" and not shelves[kind].names() and not shelf:
-            continue
         output.print(shelf_table(shelves[kind]))
         if kind == "methods":
             output.print("  every prompt strategy is a method too, by its own name", style="dim")

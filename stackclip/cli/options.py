@@ -16,6 +16,7 @@ __all__ = [
     "PROMPT_METHODS",
     "TRAINING",
     "Command",
+    "ci_option",
     "curve_interval",
     "data_options",
     "encode_options",
@@ -122,6 +123,11 @@ resident_option = click.option(
     default="auto",
     show_default=True,
     help="Where features that are read again stay; auto takes up to half of the free memory.",
+)
+
+
+ci_option = click.option(
+    "--ci", is_flag=True, help="Intervals of 95 % over pictures, and paired tests against the first method."
 )
 
 

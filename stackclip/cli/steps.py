@@ -184,6 +184,7 @@ def say_plan(
 def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, err: bool) -> None:
     """Say how many cells of a bench would be computed; nothing is written."""
     from stackclip.benchmarks.curves import has_curve
+    from stackclip.benchmarks.intervals import has_draws
     from stackclip.cache import find_store
     from stackclip.ops.words import agreed, counted
 
@@ -191,7 +192,8 @@ def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, er
     there = 0
     if not again and find_store(workspace.features, tower.fingerprint, dtype=workspace.feature_dtype) is not None:
         with open_bench(workspace, plan, tower, "never") as run:
-            there = sum(not row.error and has_curve(row, plan.eval_every) for row in run.run().rows)
+            rows = [row for row in run.run().rows if not row.error and has_curve(row, plan.eval_every)]
+            there = sum(not plan.ci or has_draws(row) for row in rows)
     held = f"{there} {agreed('are', there)} there already"
     click.echo(f"would compute {count - there} of {counted(count, 'cell')} ({held})", err=err)
 
@@ -295,17 +297,20 @@ def show_rows(
     as_json: bool,
     metrics: Sequence[str] = (),
     published: Lookup | None = None,
+    ci: bool = False,
 ) -> None:
     from stackclip.benchmarks.table import WRITERS, notes, rich_tables, summarise
     from stackclip.terminal import output
 
     if as_json:
-        click.echo(WRITERS[".jsonl"](rows, per_category=per_category), nl=False)
+        click.echo(WRITERS[".jsonl"](rows, per_category=per_category, ci=ci), nl=False)
         return
-    summaries = summarise(rows, per_category=per_category, metrics=metrics, published=published)
+    summaries = summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci)
     for summary, table in zip(summaries, rich_tables(summaries), strict=True):
         output.print(summary.title, style="bold", markup=False, highlight=False, soft_wrap=True)
         output.print(table)
+        for line in summary.compared:
+            output.print(line, markup=False, highlight=False)
     for note in notes(rows, published, metrics):
         output.print(f"- {note}", style="dim", markup=False, highlight=False)
 
@@ -336,13 +341,18 @@ def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
 
 
 def write_rows(
-    rows: Sequence[Row], outputs: Sequence[Path], *, per_category: bool, published: Lookup | None = None
+    rows: Sequence[Row],
+    outputs: Sequence[Path],
+    *,
+    per_category: bool,
+    published: Lookup | None = None,
+    ci: bool = False,
 ) -> None:
     from stackclip.benchmarks.table import WRITERS
     from stackclip.ops.files import write_atomically
 
     for path in outputs:
-        text = WRITERS[path.suffix](rows, per_category=per_category, published=published)
+        text = WRITERS[path.suffix](rows, per_category=per_category, published=published, ci=ci)
         write_atomically(path, text.encode())
 
 

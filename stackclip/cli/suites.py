@@ -254,18 +254,24 @@ def beside(suites: Sequence[Suite], jobs: Sequence[Job]) -> Lookup:
 
 
 def show_suite(
-    suite: Suite | None, rows: Sequence[Row], published: Lookup | None, *, per_category: bool, as_json: bool
+    suite: Suite | None,
+    rows: Sequence[Row],
+    published: Lookup | None,
+    *,
+    per_category: bool,
+    as_json: bool,
+    ci: bool = False,
 ) -> None:
     """Print the rows of a suite with what its paper prints beside them, and what it prints of what was not measured."""
     from stackclip.benchmarks.table import printed_table
     from stackclip.terminal import output
 
     if suite is None or as_json:
-        show_rows(rows, per_category=per_category, as_json=as_json, published=published)
+        show_rows(rows, per_category=per_category, as_json=as_json, published=published, ci=ci)
         return
     own = replace(published, lines=suite.published) if published else None
     output.rule(f"{suite.name}: {suite.title}", align="left", style="dim")
-    show_rows(rows, per_category=per_category, as_json=False, metrics=suite.shows, published=own)
+    show_rows(rows, per_category=per_category, as_json=False, metrics=suite.shows, published=own, ci=ci)
     if suite.remark:
         output.print(f"- {suite.remark}", style="dim", markup=False, highlight=False)
     if own and (others := own.unmatched(rows)):

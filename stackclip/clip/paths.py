@@ -112,9 +112,27 @@ def _attend_by_value(block: Any, hidden: Tensor) -> Tensor:
     attention = block.attn
     width = attention.embed_dim
     values = F.linear(block.ln_1(hidden), attention.in_proj_weight[2 * width :], attention.in_proj_bias[2 * width :])
-    values = values.view(*values.shape[:2], attention.num_heads, -1).transpose(1, 2)  # (B, heads, 1 + P, C / heads)
-    mixed = F.scaled_dot_product_attention(values, values, values)
-    result: Tensor = block.ls_1(attention.out_proj(mixed.transpose(1, 2).flatten(2)))
+    return _attend(block, values, values, values)
+
+
+def _read_class_token(block: Any, hidden: Tensor) -> Tensor:
+    """What a block makes of the class token: (B, C). The others give keys and values, and are not carried on."""
+    attention = block.attn
+    width, normed = attention.embed_dim, block.ln_1(hidden)
+    weight, bias = attention.in_proj_weight, attention.in_proj_bias
+    query = F.linear(normed[:, :1], weight[:width], bias[:width])
+    keys, values = F.linear(normed, weight[width:], bias[width:]).chunk(2, dim=-1)
+    first = hidden[:, :1] + _attend(block, query, keys, values)
+    result: Tensor = (first + block.ls_2(block.mlp(block.ln_2(first))))[:, 0]
+    return result
+
+
+def _attend(block: Any, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """A block's attention on queries (B, N, C), keys and values (B, M, C) that are projected already: (B, N, C)."""
+    heads = block.attn.num_heads
+    q, k, v = (each.view(*each.shape[:2], heads, -1).transpose(1, 2) for each in (queries, keys, values))
+    mixed = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, C / heads)
+    result: Tensor = block.ls_1(block.attn.out_proj(mixed.transpose(1, 2).flatten(2)))
     return result
 
 
@@ -125,9 +143,10 @@ def _see_windows(visual: Any, embedded: Tensor, side: int) -> Tensor:
     first = torch.zeros(len(patches), 1, dtype=patches.dtype, device=patches.device)
     tokens = embedded[:, torch.cat([first, patches], dim=1)]  # (B, windows, 1 + side * side, C)
     hidden = visual.ln_pre(tokens.flatten(0, 1))
-    for block in visual.transformer.resblocks:
+    *before, last = visual.transformer.resblocks
+    for block in before:
         hidden = block(hidden)
-    joint = _project(visual, hidden[:, 0])
+    joint = _project(visual, _read_class_token(last, hidden))
     return joint.view(*tokens.shape[:2], -1)
 
 

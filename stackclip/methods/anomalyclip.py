@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.heads.released import load_released
 from stackclip.learners import TextTower
-from stackclip.methods.method import Task, check_schedule
+from stackclip.methods.method import Task, check_schedule, check_sigma, refuse_shots
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import smooth, unit, upsample
 from stackclip.registry import methods
@@ -64,8 +64,11 @@ class AnomalyClip:
             raise BadOption(
                 f"deep={self.deep} and context={self.context}; wanted no more deep tokens than learned ones to replace"
             )
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise BadOption(f"temperature={self.temperature}; wanted a number above 0")
+        if not 0 <= self.lambda_ < math.inf:
+            raise BadOption(f"lambda={self.lambda_}; wanted 0 or more")
+        check_sigma(self.sigma)
         if self.weights is not None and not self.weights.is_file():
             raise WeightsError(f"{self.weights}: there is no such weights file")
 
@@ -92,8 +95,7 @@ class AnomalyClipDetector(nn.Module):
         super().__init__()
         if task.text is None:
             raise NotApplicable("anomalyclip learns through the text tower, and there is none")
-        if task.shots:
-            raise NotApplicable(f"it is zero-shot and learns nothing from {task.shots} shots; april-gan takes them")
+        refuse_shots(task.shots)
         self.prompts = ObjectPrompts(
             task.text,
             context=method.context,
@@ -145,7 +147,7 @@ class AnomalyClipDetector(nn.Module):
 
     def remember(self, category: str, features: Features) -> None:
         """Refuse shots."""
-        raise NotApplicable("it is zero-shot and learns nothing from shots")
+        refuse_shots(len(features))
 
     @torch.no_grad()
     def predict(self, features: Features) -> Prediction:

@@ -19,7 +19,7 @@ from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import load_released
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import Task, check_schedule
+from stackclip.methods.method import Task, check_schedule, check_sigma, refuse_shots
 from stackclip.ops.maps import LOGIT_SCALE, smooth, unit, upsample
 from stackclip.ops.surgery import surgery
 from stackclip.prompts import Ensemble
@@ -52,8 +52,7 @@ class _Surgical:
         CategoryNames(self.class_names)
         if self.select != "auto":
             selectors.create(self.select)
-        if self.sigma is not None and not 0 <= self.sigma < float("inf"):
-            raise BadOption(f"sigma={self.sigma}; wanted 0 pixels or more")
+        check_sigma(self.sigma)
 
     def wording(self, dataset: str) -> tuple[Ensemble, Select]:
         """What makes the anchors for a data set (CLIP-AD, section 3.1; words and parameters of its supplement)."""
@@ -200,6 +199,7 @@ class SurgeryDetector(nn.Module):
         head: Projections | None = None,
     ) -> None:
         super().__init__()
+        refuse_shots(task.shots)
         self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
         self.path, self.cls, self.factor, self.head = path, cls, factor, head
         self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
@@ -230,7 +230,7 @@ class SurgeryDetector(nn.Module):
 
     def remember(self, category: str, features: Features) -> None:
         """Refuse shots."""
-        raise NotApplicable("it is zero-shot and learns nothing from shots")
+        refuse_shots(len(features))
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:

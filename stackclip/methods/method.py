@@ -9,12 +9,13 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from stackclip.errors import BadOption
+from stackclip.errors import BadOption, NotApplicable
 from stackclip.learners import TextTower
+from stackclip.ops.words import counted
 from stackclip.prompts import Encode
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
-__all__ = ["Detector", "Draw", "Method", "Task", "check_schedule", "check_shots"]
+__all__ = ["Detector", "Draw", "Method", "Task", "check_schedule", "check_shots", "check_sigma", "refuse_shots"]
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
@@ -108,3 +109,15 @@ def check_shots(shots: int | None) -> None:
     """Raise BadOption for a number of shots below 0."""
     if shots is not None and shots < 0:
         raise BadOption(f"shots={shots}; wanted 0 or more")
+
+
+def check_sigma(sigma: float | None) -> None:
+    """Raise BadOption for a Gaussian that there is not; None is what the method chooses."""
+    if sigma is not None and not 0 <= sigma < float("inf"):
+        raise BadOption(f"sigma={sigma}; wanted 0 pixels or more")
+
+
+def refuse_shots(shots: int) -> None:
+    """Raise NotApplicable for any shots: what a zero-shot method does when it begins, before it trains in vain."""
+    if shots:
+        raise NotApplicable(f"it is zero-shot and learns nothing from {counted(shots, 'shot')}; april-gan takes them")

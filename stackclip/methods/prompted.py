@@ -15,7 +15,7 @@ from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe
 from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import Draw, Task, check_schedule
+from stackclip.methods.method import Draw, Task, check_schedule, refuse_shots
 from stackclip.ops.maps import LOGIT_SCALE, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
@@ -144,8 +144,8 @@ class PromptedDetector(nn.Module):
         self._own_anchors: dict[str, Tensor] = {}  # (2, D)
         self._texts: dict[str, Tensor] = {}  # (D,)
         epochs, rate = pipeline.schedule(self.strategy, task.train_on)
-        if task.shots and not pipeline.takes_shots:
-            raise NotApplicable(f"it is zero-shot and learns nothing from {task.shots} shots; april-gan takes them")
+        if not pipeline.takes_shots:
+            refuse_shots(task.shots)
         self.memory = PatchMemory(task.tower) if task.shots else None
         self._with_map = pipeline.image_score == "text+map"
         if self._with_map and self.recipe is None:

@@ -1,4 +1,4 @@
-"""What names a row: files given as options count by their content."""
+"""What names a row: files given as options, and the code of every component that takes part, by their content."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from blake3 import blake3
 
 from stackclip.benchmarks.identity import Identities
+from stackclip.registry import heads, learners, methods, prompts, scorers, selectors
 
 
 def save_layers(path: Path, spec: Any, seed: int) -> Path:
@@ -55,6 +56,35 @@ def test_options_of_the_type_path_are_hashed_and_no_others(small, tmp_path) -> N
     path = save_layers(tmp_path / "x.pth", small.tower.spec, 0)
     assert _files_of(small, f"anomalyclip[weights={path}]") == [blake3(path.read_bytes()).hexdigest()]
     assert _files_of(small, f"april-gan[class_names={path}]") == []  # a word, which class_names reads by itself
+
+
+def test_the_code_of_components_that_are_named_by_default_counts(small) -> None:
+    every = (
+        *(methods.find("stackclip"), prompts.find("stacked"), scorers.find("penalty")),
+        *(heads.find("efa"), learners.find("rpl"), selectors.find("mean-of-unit")),
+    )
+    assert set(_code_of(small, "stackclip")) == {_content_of(component.file) for component in every}
+    without = _code_of(small, "stackclip[learner=none]")
+    assert _content_of(learners.find("rpl").file) not in without
+    assert _content_of(heads.find("efa").file) in without
+
+
+def test_a_component_that_names_another_by_default_brings_its_code_and_one_that_names_itself_ends(small) -> None:
+    def outer(*, head: str = "linear", kind: str = "outer") -> None: ...
+
+    heads.register("outer")(outer)
+    code = _code_of(small, "precise[head=outer]")
+    assert {_content_of(Path(__file__)), _content_of(heads.find("linear").file)} <= set(code)
+
+
+def _content_of(path: Path | None) -> str:
+    assert path is not None
+    return blake3(path.read_bytes()).hexdigest()
+
+
+def _code_of(small: Any, spec: str) -> list[str]:
+    code: list[str] = Identities(small.plan("april-gan"), small.tower, small.store, 0, ()).of_training(spec)["code"]
+    return code
 
 
 def _files_of(small: Any, spec: str) -> list[str]:

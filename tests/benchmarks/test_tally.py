@@ -102,6 +102,14 @@ def test_other_shapes_are_told(scores: Tensor | None, maps: Tensor | None, said:
         Tally().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
 
 
+@pytest.mark.parametrize("side", [SIDE // 2, SIDE * 2])
+def test_maps_of_another_side_than_the_masks_are_refused(side: int) -> None:
+    samples, _, _, masks = toy()
+    runs = [label_regions(mask) for mask in masks]  # places in a picture laid flat, which another side would misread
+    with pytest.raises(BrokenPlugin, match=rf"\(6, {side}, {side}\) came for 6 pictures, wanted \(6, 16, 16\)"):
+        Tally(side=SIDE).add(Prediction(None, torch.zeros(6, side, side)), samples, runs)
+
+
 def test_a_method_without_maps_or_scores_says_why() -> None:
     samples, scores, maps, masks = toy()
     runs = [label_regions(mask) for mask in masks]

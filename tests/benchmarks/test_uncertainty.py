@@ -14,7 +14,14 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from stackclip.benchmarks import uncertainty
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS, PixelMetrics
-from stackclip.benchmarks.uncertainty import PixelCounts, Said, bootstrap_metrics, paired_differences
+from stackclip.benchmarks.uncertainty import (
+    PixelCounter,
+    PixelCounts,
+    Said,
+    bootstrap_metrics,
+    draw_metrics,
+    paired_differences,
+)
 from stackclip.errors import NonFiniteScores
 from stackclip.ops.regions import label_regions
 
@@ -93,6 +100,47 @@ def test_the_whole_category_is_measured_to_three_digits_whatever_the_size_of_its
         found = uncertainty._measure(Said(labels, None, counted(scores, masks)), np.ones((1, 12)))
         wanted = pixel_values(scores.astype(np.float32), masks)
         assert [found[name][0] for name in PIXELS] == pytest.approx(wanted, abs=1e-3)
+
+
+def together(maps: Array, masks: Array, keep: int) -> PixelCounts:
+    counter = PixelCounter(keep)
+    for scores, mask in zip(maps, masks, strict=True):
+        counter.add(scores, label_regions(mask))
+    return counter.counts()
+
+
+def test_maps_that_fit_are_counted_as_all_at_once() -> None:
+    _, _, maps, masks = case(3)
+    found, wanted = together(maps, masks, 10**9), counted(maps, masks)
+    for name in ("steps", "normal", "anomalous", "shares", "regions", "tied"):
+        assert np.array_equal(getattr(found, name), getattr(wanted, name))
+
+
+@settings(max_examples=6, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), falling=st.booleans())
+def test_maps_that_are_counted_by_parts_have_nearly_the_same_draws(seed: int, falling: bool) -> None:
+    labels, _, maps, masks = case(seed)
+    maps = maps - np.arange(8, dtype=np.float32)[:, None, None] * falling  # so that no part looks like another
+    found, wanted = (
+        draw_metrics(Said(labels, None, each), draws=20)
+        for each in (together(maps, masks, 3 * maps[0].size), counted(maps, masks))
+    )
+    assert together(maps, masks, 3 * maps[0].size).steps.size <= 4096
+    for name in PIXELS:
+        np.testing.assert_allclose(found[name], wanted[name], atol=0.02)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_scores_of_few_values_are_counted_exactly_by_parts_too(seed: int) -> None:
+    labels, _, maps, masks = case(seed)
+    maps = np.round(8 * maps)
+    counts = together(maps, masks, 3 * maps[0].size)
+    assert counts.tied.all()
+    found = draw_metrics(Said(labels, None, counts), draws=20)
+    wanted = draw_metrics(Said(labels, None, counted(maps, masks)), draws=20)
+    for name in PIXELS:
+        np.testing.assert_allclose(found[name], wanted[name], atol=1e-6)
 
 
 def test_intervals_are_the_percentiles_of_draws_that_are_really_made() -> None:

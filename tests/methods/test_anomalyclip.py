@@ -259,6 +259,8 @@ def test_text_features_follow_what_was_learned() -> None:
         ("anomalyclip[deep=13]", BadOption, "deep=13 and context=12"),
         ("anomalyclip[epochs=-1]", BadOption, "epochs=-1"),
         ("anomalyclip[temperature=0]", BadOption, "temperature=0"),
+        ("anomalyclip[lambda=-1]", BadOption, "lambda=-1"),
+        ("anomalyclip[sigma=-1]", BadOption, "sigma=-1"),
         ("anomalyclip[weights=/nowhere/x.pth]", WeightsError, "no such weights file"),
     ],
 )

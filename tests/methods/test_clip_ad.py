@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.clip import Tower, assemble_tower
+from stackclip.clip import TextEncoder, Tower, assemble_tower, random_tower
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Task, resolve
 from stackclip.ops.maps import smooth, upsample
@@ -226,6 +226,22 @@ def test_shots_are_refused_and_training_without_a_head_too(released: Released) -
         detector.remember("zeroth", released.features(method))
     with pytest.raises(NotApplicable, match="learns nothing"):
         detector.step(released.features(method))
+
+
+@pytest.mark.parametrize("name", ["sdp", "sdp-plus", "clip-surgery"])
+def test_shots_are_refused_before_anything_is_trained(name: str) -> None:
+    tower = random_tower(image_size=32)
+    task = Task(
+        tower=tower.spec,
+        encode=TextEncoder(tower),  # type: ignore[arg-type]  # nothing is asked of it
+        categories=("cup",),
+        train_on=("toy",),
+        seed=0,
+        device=torch.device("cpu"),
+        shots=2,
+    )
+    with pytest.raises(NotApplicable, match="learns nothing from 2 shots"):
+        resolve(name).begin(task)
 
 
 @pytest.mark.parametrize("name", ["sdp", "sdp-plus"])
