@@ -100,6 +100,7 @@ def _draw_chart(band: SubFigure, chart: Chart, looks: Mapping[str, Look], letter
         _plain(above, below)
         above.set_title(short(metric), color=_INK, fontweight="bold")
         above.set_xlabel("optimiser steps", color=_INK)
+        above.xaxis.get_major_locator().set_params(integer=True)
         below.set_xlabel("standard deviation over the last half", color=_INK)
         below.set_ylim(len(chart.lines) - 0.4, -0.6)
     panels[0, 0].set_ylabel("percent", color=_INK)

@@ -289,7 +289,7 @@ def report(
 
 
 @cli.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
 @click.option("--methods", callback=specs, default="stackclip", show_default=True)
 @click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")

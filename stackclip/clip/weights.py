@@ -170,7 +170,7 @@ def _read_checkpoint(path: Path, *, sections: bool) -> dict[str, Tensor]:
             f"{path}: holds more than tensors, or is no torch file at all; wanted safetensors or a plain state dict"
         ) from error
     except Exception as error:  # damaged bytes lead torch's reader to errors of every kind
-        raise WeightsError(f"{path}: not a torch file ({_first_line(error)}): get the file again") from error
+        raise WeightsError(f"{path}: not a torch file, or a damaged one: get the file again") from error
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping) or not found:

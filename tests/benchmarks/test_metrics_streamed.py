@@ -193,6 +193,26 @@ def test_memory_does_not_grow_with_the_pictures() -> None:
     assert peaks[1] < 1.05 * peaks[0]
 
 
+def test_memory_does_not_grow_with_the_accumulators_that_are_merged() -> None:
+    maps, runs = smooth(4, side=128)
+    few = streamed(maps, runs)
+    peaks = []
+    for rounds in (64, 256):
+        tracemalloc.start()
+        metrics = StreamedPixelMetrics()
+        for _ in range(rounds):
+            part = StreamedPixelMetrics()
+            fill(part, maps, runs)
+            metrics.merge(part)
+        peaks.append(tracemalloc.get_traced_memory()[1] / 2**20)
+        tracemalloc.stop()
+        measured = metrics.compute()
+        for name, value in few.values.items():  # so many copies of each picture have the metrics of one
+            assert abs(measured.values[name] - value) <= measured.bounds[name] + few.bounds[name]
+    assert max(peaks) < 64
+    assert peaks[1] < 1.05 * peaks[0]
+
+
 def test_scores_beyond_the_first_million_find_their_bins() -> None:
     maps, runs = smooth(24)
     widening = maps * np.float32(2) ** np.arange(24, dtype=np.float32)[:, None, None]  # each wider than all before it

@@ -252,6 +252,15 @@ def test_few_shot_scores_are_settled_over_the_category():
     assert torch.equal(begin("april-gan").settle(scores, peaks), scores)
 
 
+def test_the_map_enters_few_shot_scores_once() -> None:
+    features, scores = features_of(["pill", "pill"]), []
+    for image_score in ("text", "text+map"):
+        detector = begin(f"april-gan[image_score={image_score}]", shots=2)
+        detector.remember("pill", features)
+        scores.append(detector.predict(features).scores)
+    assert torch.equal(*scores)  # `settle` adds the map to both
+
+
 def test_it_can_learn_on_after_it_has_predicted():
     detector = begin("stackclip[learner=none,clusters=2]")
     detector.predict(features_of(CATEGORIES))
