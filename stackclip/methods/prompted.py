@@ -237,7 +237,7 @@ class PromptedDetector(nn.Module):
         if self.head is None:
             return Prediction(scores, None, why_no_maps=NO_MAP)
         maps = self.head.maps(features, anchors, weights)
-        if self._with_map:
+        if self._with_map and self.memory is None:  # with shots, `settle` adds the map
             scores = (scores + maps.amax((1, 2)) / len(self.tower.taps)) / 2
         return Prediction(scores, maps if self.memory is None else maps + self.memory.maps(features))
 
