@@ -13,7 +13,7 @@ __all__ = ["EXACT_UP_TO", "FORMS", "Form", "PixelAccumulator", "choose_form", "p
 
 Form = Literal["exact", "streamed"]
 FORMS = ("auto", *get_args(Form))
-EXACT_UP_TO = 2**28  # pixels of a category: 1000 maps of 518 x 518, some 2 GB while they are sorted
+EXACT_UP_TO = 2**27  # pixels of a category: 500 maps of 518 x 518, .5 GB a method and as much again for one at a time
 
 
 class PixelAccumulator(Protocol):
