@@ -87,7 +87,7 @@ def test_what_is_lacking_is_named_with_the_command_that_makes_it(filled, samples
     assert filled.lacking(samples[:1], {CLS, patch(3)}) == ((samples[0], frozenset({patch(3)})),)
     with pytest.raises(MissingParts, match=r"lacks patch/3 of 2 of 2 pictures, screws/000.png .*stackclip cache-feat"):
         filled.read(samples[:2], patch(3))
-    with pytest.raises(StoreError, match="no store holds patch/4: .* it gives cls, patch/1 to patch/3"):
+    with pytest.raises(StoreError, match=r"no store holds patch/4: .* it gives cls, patch/1 to patch/3"):
         filled.read(samples[:2], patch(4))
 
 
