@@ -75,11 +75,17 @@ def stackclip(workspace: Path, *words: str, code: int = 0, stop_at: str = "", by
     return result
 
 
+def _hear() -> None:
+    """Give signals their own effect: in the background or under `nohup` some are ignored from the start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def _handlers_kept() -> Iterator[None]:
     """What signals do to this process is afterwards as it was."""
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background has it ignored
+    _hear()
     yield
     for number, handler in before.items():
         if signal.getsignal(number) != handler:
@@ -223,7 +229,8 @@ def test_ctrl_c_from_outside_ends_caching_and_bench_with_130_and_loses_nothing(t
 def _interrupted(workspace: Path, words: tuple[str, ...], *, begun: int) -> str:
     """What a process says that gets SIGINT after it has begun some slow calls."""
     command = [sys.executable, str(ROOT / "cli.py"), "--workspace", str(workspace), *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=_hear) as process:
         assert process.stdout is not None
         for _ in range(begun):
             assert process.stdout.readline() == "BEGUN\n"

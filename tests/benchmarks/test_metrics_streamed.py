@@ -209,7 +209,7 @@ def test_memory_does_not_grow_with_the_accumulators_that_are_merged() -> None:
         measured = metrics.compute()
         for name, value in few.values.items():  # so many copies of each picture have the metrics of one
             assert abs(measured.values[name] - value) <= measured.bounds[name] + few.bounds[name]
-    assert max(peaks) < 64
+    assert max(peaks) < 80  # one that grows and one that is merged into it
     assert peaks[1] < 1.05 * peaks[0]
 
 
