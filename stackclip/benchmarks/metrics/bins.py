@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from copy import copy
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -113,24 +112,6 @@ class ScoreBins:
                 self._write_entries()
                 return
         self._settle(self._population() + seen, self._levels)
-
-    def merge(self, other: ScoreBins) -> None:
-        """Add all counts of other bins, which stay as they are."""
-        if not other._total:
-            return
-        other._empty_queue()
-        self._total += other._total
-        if self._total > np.iinfo(np.uint32).max:
-            self._widen()
-        self._ones |= other._ones
-        theirs = copy(other)  # its arrays are replaced below, never written to
-        both = (self._levels != _ABSENT) & (other._levels != _ABSENT)
-        known = np.where(both, np.minimum(self._levels, other._levels), np.maximum(self._levels, other._levels))
-        self._settle(self._population() + other._population(), known)
-        theirs._regroup(self._levels)
-        self.every += theirs.every.astype(self.every.dtype, copy=False)
-        self.hits += theirs.hits.astype(self.hits.dtype, copy=False)
-        self.shares += theirs.shares
 
     @property
     def empty(self) -> bool:
