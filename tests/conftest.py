@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner, Result
+
+from stackclip.cli import cli
+from stackclip.registry import SHELVES, forget, use_workspace
+
+if TYPE_CHECKING:  # tests of what is light load no torch
+    from torch import Tensor
+
+    from stackclip.clip import Tower
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: no spinning threads on a busy machine
+for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
+    if _name not in ("STACKCLIP_FAULTS", "STACKCLIP_SHARED"):  # the tests' own; defaults of commands are not for them
+        del os.environ[_name]
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -22,9 +40,136 @@ def shared() -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Golden:
+    """A case that released code ran on a small random tower: what went in, and all that came out (`stored`)."""
+
+    stored: Mapping[str, Any]
+    config: Mapping[str, Any]
+    weights: Path
+    images: Tensor  # (3, 3, S, S)
+    shots: Tensor  # (2, 3, S, S)
+    masks: Tensor  # (3, S, S) of the images
+    labels: tuple[int, ...]  # of the images
+    anchors: Tensor  # (3, 2, D), one for each image
+    tokens: Tensor  # (8, 77)
+
+    def tower(self, *, released_positions: bool = False) -> Tower:
+        """Our tower with its weights.
+
+        Some released code resizes the position embedding in another way than open_clip does; with `released_positions`
+        it is the one that was stored, where one was.
+        """
+        import torch
+
+        from stackclip.clip import assemble_tower
+
+        arrays = np.load(self.weights)
+        tower = assemble_tower(
+            json.loads(str(arrays["__config__"]))["open_clip_cfg"],
+            {name: torch.from_numpy(arrays[name]).float() for name in arrays.files if name != "__config__"},
+            name=self.config["tower"],
+            activation=self.config["activation"].replace("_", "-"),
+            image_size=self.config["image_size"],
+            device="cpu",
+        )
+        if released_positions and "pos_embed_used" in self.stored:
+            visual: Any = tower.model.visual
+            with torch.no_grad():
+                visual.positional_embedding.copy_(torch.from_numpy(self.stored["pos_embed_used"]))
+        return tower
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> Callable[[str], Golden]:
+    """`golden(case)`, a case of the reference material by the name of its file."""
+    import torch
+
+    folder = shared / "reference" / "golden"
+    if not folder.is_dir():
+        pytest.skip(f"no golden cases at {folder}")
+
+    def case(name: str) -> Golden:
+        stored, inputs = np.load(folder / f"{name}.npz"), np.load(folder / "inputs.npz")
+        config = json.loads(str(stored["__config__"]))
+        side, tower = config["image_size"], config["tower"]
+        return Golden(
+            stored,
+            config,
+            folder / f"tower_{tower}.npz",
+            torch.from_numpy(inputs[f"images_{side}"]).float(),
+            torch.from_numpy(inputs[f"shots_{side}"]).float(),
+            torch.from_numpy(inputs[f"masks_{side}"])[:, 0].float(),
+            tuple(inputs["labels"].tolist()),
+            torch.from_numpy(inputs[f"anchors_{tower}"]).float().mT.contiguous(),
+            torch.from_numpy(inputs["tokens"]),
+        )
+
+    return case
+
+
 @pytest.fixture(autouse=True)
 def _denormals_count() -> Iterator[None]:
     """Undo what a command does to this thread: numbers below 1e-38 are zero while a tower is in use."""
     yield
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    logger = logging.getLogger("stackclip")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    try:
+        yield
+    finally:
+        for handler in set(logger.handlers) - set(before[2]):
+            handler.close()
+        logger.level, logger.propagate, logger.handlers[:] = before
+
+
+@contextmanager
+def _registry_kept() -> Iterator[None]:
+    modules = set(sys.modules)
+    forget(SHELVES)
+    try:
+        yield
+    finally:
+        use_workspace(None)
+        forget(SHELVES)
+        for name in set(sys.modules) - modules:
+            if name.startswith(("stackclip_workspace_", "stackclip_plugin_")):
+                del sys.modules[name]
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """The handlers and the level that a test gives to our logger go with it."""
+    with _logging_kept():
+        yield
+
+
+@pytest.fixture
+def registry_as_it_was() -> Iterator[None]:
+    """The components that a test adds to those of the package go with it."""
+    with _registry_kept():
+        yield
+
+
+@pytest.fixture(scope="session")
+def stackclip() -> Callable[..., Result]:
+    """`stackclip(workspace, *words, env=None)`: run a command line in this process, and leave that as it was.
+
+    No traceback and no stray exception may come of it.
+    """
+
+    def run(workspace: Path | None, *words: str, env: Mapping[str, str] | None = None) -> Result:
+        place = [] if workspace is None else ["--workspace", str(workspace)]
+        with _logging_kept(), _registry_kept():
+            logging.getLogger("stackclip").propagate = False  # pytest listens at the root, where else nobody does
+            result = CliRunner(env=env).invoke(cli, [*place, *words], auto_envvar_prefix="STACKCLIP")
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        assert "Traceback" not in result.output
+        return result
+
+    return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,14 +33,8 @@ from stackclip.registry import (
 from stackclip.types import Part, Prediction
 
 SMALLER = {"synthetic": "synthetic[categories=2,per_category=2,train_good=1]"}
+pytestmark = pytest.mark.usefixtures("registry_as_it_was")
 EVERY = [(shelf.kind, name) for shelf in SHELVES for name in shelf.names()]
-
-
-@pytest.fixture(autouse=True)
-def _registry_as_it_was() -> Iterator[None]:
-    yield
-    use_workspace(None)
-    forget(SHELVES)
 
 
 @pytest.mark.parametrize(("shelf", "name"), EVERY, ids=[f"{shelf}/{name}" for shelf, name in EVERY])

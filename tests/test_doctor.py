@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,10 @@ from stackclip import __version__
 from stackclip.cache import Store
 from stackclip.clip import random_tower
 from stackclip.doctor import findings
-from stackclip.registry import SHELVES, forget, use_workspace
+from stackclip.registry import use_workspace
 from stackclip.workspace import Workspace
 
-
-@pytest.fixture(autouse=True)
-def _registry_as_it_was() -> Iterator[None]:
-    yield
-    use_workspace(None)
-    forget(SHELVES)
+pytestmark = pytest.mark.usefixtures("registry_as_it_was")
 
 
 def found(workspace: Workspace) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import logging
 import os
 import shutil
 import signal
@@ -18,15 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.cache import Store, stores_in
-from stackclip.cli import cli
 from stackclip.cli.group import signals
 from stackclip.clip import Tower
 from stackclip.methods import PromptedDetector
-from stackclip.registry import SHELVES, forget, use_workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 TOWER = ("--backbone", "random-vit-8", "--image-size", "56")
@@ -35,6 +32,7 @@ TRAINING = "synthetic[categories=2,per_category=4,train_good=1,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=1,size=56]"
 SMALL = ("--train-on", TRAINING, "--test-on", TESTED, "--epochs", "1", *TOWER)
 
+Run = Callable[..., Result]
 PLACES = {
     "encode": (Tower, "encode"),
     "step": (PromptedDetector, "step"),
@@ -43,36 +41,22 @@ PLACES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in list(os.environ):
-        if name.startswith("STACKCLIP_") and name != "STACKCLIP_SHARED":
-            monkeypatch.delenv(name)
-    logger = logging.getLogger("stackclip")
-    before, modules = (logger.level, logger.propagate, list(logger.handlers)), set(sys.modules)
-    forget(SHELVES)
-    yield
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
-    forget(SHELVES)
-    for name in set(sys.modules) - modules:
-        if "gadget" in name or name.startswith("stackclip_workspace_"):
-            del sys.modules[name]
-
-
-def stackclip(workspace: Path, *words: str, code: int = 0, stop_at: str = "", by: str = "SIGINT") -> Result:
+@pytest.fixture(scope="session")
+def run(stackclip: Run) -> Run:
     """Run a command; with `stop_at="encode 3"` a real signal comes when the third batch of pictures is encoded."""
-    with pytest.MonkeyPatch.context() as patch:
-        if stop_at:
-            what, _, number = stop_at.partition(" ")
-            owner, name = PLACES[what]
-            patch.setattr(owner, name, _stopping(getattr(owner, name), int(number), getattr(signal, by)))
-        with _handlers_kept(), signals():
-            result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    assert result.exit_code == code, result.output
-    assert "Traceback" not in result.output
-    return result
+
+    def run(workspace: Path, *words: str, code: int = 0, stop_at: str = "", by: str = "SIGINT") -> Result:
+        with pytest.MonkeyPatch.context() as patch:
+            if stop_at:
+                what, _, number = stop_at.partition(" ")
+                owner, name = PLACES[what]
+                patch.setattr(owner, name, _stopping(getattr(owner, name), int(number), getattr(signal, by)))
+            with _handlers_kept(), signals():
+                result = stackclip(workspace, *words)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
 
 
 def _hear() -> None:
@@ -148,47 +132,47 @@ def photographs(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def test_interrupted_work_on_photographs_ends_with_the_rows_of_uninterrupted_work(
-    photographs: tuple[str, ...], tmp_path: Path
+    run: Run, photographs: tuple[str, ...], tmp_path: Path
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     bench = ("bench", *METHODS, *photographs, "--json")
-    wanted = stackclip(whole, *bench)
+    wanted = run(whole, *bench)
     rows = figures(wanted)
     assert len(rows) == finished(whole) > 4 * 2 * 2
     assert {test_on for _, test_on, _, _ in rows} == {"mvtec-mini", "ksdd-mini"}
 
     datasets = ("--dataset", "deeppcb-mini", "--dataset", "mvtec-mini,ksdd-mini", *photographs[:2])
     cache = ("cache-features", *METHODS, *datasets, "--encode-batch-size", "5", *TOWER)
-    done = stackclip(stopped, *cache, stop_at="encode 3", code=130)
+    done = run(stopped, *cache, stop_at="encode 3", code=130)
     assert "run the same command again to go on" in done.stderr
     assert encoded(stopped) == 10
-    stackclip(stopped, *cache, stop_at="encode 3", code=130)
+    run(stopped, *cache, stop_at="encode 3", code=130)
     assert encoded(stopped) == 20
-    assert "; 20 were there already" in stackclip(stopped, *cache).stderr
+    assert "; 20 were there already" in run(stopped, *cache).stderr
     assert encoded(stopped) == encoded(whole)
 
     kept = []
     for moment in ("step 6", "predict 3", "row 7", "step 2", "predict 30"):
-        done = stackclip(stopped, *bench, stop_at=moment, code=130)
+        done = run(stopped, *bench, stop_at=moment, code=130)
         assert done.stdout == ""
         kept.append(finished(stopped))
     assert kept[0] == 0
     assert kept == sorted(kept)
     assert 0 < kept[-1] < len(rows)
-    assert figures(stackclip(stopped, *bench)) == rows
+    assert figures(run(stopped, *bench)) == rows
 
-    again = stackclip(stopped, *bench, stop_at="encode 1")
+    again = run(stopped, *bench, stop_at="encode 1")
     assert f"nothing was left to compute: all {len(rows)} cells were there already" in again.stderr
     assert figures(again) == rows
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
 @pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_other_signals_keep_what_was_encoded_too(name: str, code: int, tmp_path: Path) -> None:
+def test_other_signals_keep_what_was_encoded_too(run: Run, name: str, code: int, tmp_path: Path) -> None:
     words = ("cache-features", "--dataset", TRAINING, "--encode-batch-size", "3", *TOWER)
-    stackclip(tmp_path, *words, stop_at="encode 2", by=name, code=code)
+    run(tmp_path, *words, stop_at="encode 2", by=name, code=code)
     assert encoded(tmp_path) == 3
-    assert "3 were there already" in stackclip(tmp_path, *words).stderr
+    assert "3 were there already" in run(tmp_path, *words).stderr
 
 
 SLOW = """
@@ -209,7 +193,7 @@ PromptedDetector.predict = slowed(PromptedDetector.predict)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a console's Ctrl-C cannot be sent to one process")
-def test_ctrl_c_from_outside_ends_caching_and_bench_with_130_and_loses_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_from_outside_ends_caching_and_bench_with_130_and_loses_nothing(run: Run, tmp_path: Path) -> None:
     (tmp_path / "registry").mkdir()
     (tmp_path / "registry" / "slow.py").write_text(SLOW)
     cache = ("cache-features", "--dataset", TRAINING, "--encode-batch-size", "1", *TOWER)
@@ -217,13 +201,13 @@ def test_ctrl_c_from_outside_ends_caching_and_bench_with_130_and_loses_nothing(t
     assert 2 <= encoded(tmp_path) < 8
     bench = ("bench", "--methods", "fuzzy,precise", *SMALL)
     (tmp_path / "registry" / "slow.py").unlink()
-    stackclip(tmp_path, "cache-features", "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
+    run(tmp_path, "cache-features", "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
     (tmp_path / "registry" / "slow.py").write_text(SLOW)
     _interrupted(tmp_path, bench, begun=3)  # two methods on one category are done before
     assert finished(tmp_path) == 2
     (tmp_path / "registry" / "slow.py").unlink()
-    rows = figures(stackclip(tmp_path, *bench, "--json"))
-    assert figures(stackclip(tmp_path / "whole", *bench, "--json")) == rows
+    rows = figures(run(tmp_path, *bench, "--json"))
+    assert figures(run(tmp_path / "whole", *bench, "--json")) == rows
 
 
 def _interrupted(workspace: Path, words: tuple[str, ...], *, begun: int) -> str:
@@ -262,12 +246,12 @@ class Gadget:
 '''
 
 
-def test_the_worked_example_of_the_registry_folder_is_benched_untouched(tmp_path: Path) -> None:
+def test_the_worked_example_of_the_registry_folder_is_benched_untouched(run: Run, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "registry", tmp_path / "registry", ignore=shutil.ignore_patterns("__pycache__"))
-    assert "surface-or-object" in stackclip(tmp_path, "list", "prompts").stdout
-    assert "surfaces" in stackclip(tmp_path, "show", "surface-or-object", "--backbone", "random-vit-8").stdout
+    assert "surface-or-object" in run(tmp_path, "list", "prompts").stdout
+    assert "surfaces" in run(tmp_path, "show", "surface-or-object", "--backbone", "random-vit-8").stdout
     methods = "fuzzy,surface-or-object,surface-or-object[surfaces=disc,head=efa]"
-    rows = figures(stackclip(tmp_path, "bench", "--methods", methods, *SMALL, "--json"))
+    rows = figures(run(tmp_path, "bench", "--methods", methods, *SMALL, "--json"))
     assert {method for method, *_ in rows} == {
         "fuzzy",
         "surface-or-object",
@@ -275,15 +259,17 @@ def test_the_worked_example_of_the_registry_folder_is_benched_untouched(tmp_path
     }
 
 
-def test_a_strategy_dropped_into_the_registry_is_there_and_a_broken_one_does_not_disturb(tmp_path: Path) -> None:
+def test_a_strategy_dropped_into_the_registry_is_there_and_a_broken_one_does_not_disturb(
+    run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "registry").mkdir()
-    before = figures(stackclip(tmp_path / "plain", "bench", "--methods", "fuzzy", *SMALL, "--json"))
+    before = figures(run(tmp_path / "plain", "bench", "--methods", "fuzzy", *SMALL, "--json"))
     (tmp_path / "registry" / "gadget.py").write_text(GOOD)
     (tmp_path / "registry" / "syntax.py").write_text("def broken(:\n")
     (tmp_path / "registry" / "leaving.py").write_text("raise SystemExit('bye')\n")
-    assert "gadget" in stackclip(tmp_path, "list", "prompts").stdout
-    assert "failed" not in stackclip(tmp_path, "check", "gadget").stdout
-    done = stackclip(tmp_path, "bench", "--methods", "fuzzy,gadget,gadget[word=object]", *SMALL, "--json")
+    assert "gadget" in run(tmp_path, "list", "prompts").stdout
+    assert "failed" not in run(tmp_path, "check", "gadget").stdout
+    done = run(tmp_path, "bench", "--methods", "fuzzy,gadget,gadget[word=object]", *SMALL, "--json")
     for broken in ("syntax.py", "leaving.py"):
         assert f"{broken}) did not load: " in done.stderr
     rows = figures(done)
@@ -294,8 +280,17 @@ def test_a_strategy_dropped_into_the_registry_is_there_and_a_broken_one_does_not
     assert of_fuzzy == of_object  # fuzzy's word, by another way
 
 
-def test_an_installed_distribution_is_benched_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    site = tmp_path / "site"
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed distributions; what is imported from it is forgotten afterwards."""
+    (tmp_path / "site").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    yield tmp_path / "site"
+    for name in ("broken_gadgets", "gadgets"):
+        sys.modules.pop(name, None)
+
+
+def test_an_installed_distribution_is_benched_by_its_name(run: Run, site: Path, tmp_path: Path) -> None:
     wheel = _wheel(tmp_path, "gadgets", {"gadgets.py": GOOD}, "[stackclip.prompts]\ngadget = gadgets:Gadget\n")
     broken = "[stackclip.prompts]\nabsent = broken_gadgets:Absent\n[stackclip.methods]\nworse = broken_gadgets:Worse\n"
     other = _wheel(tmp_path, "broken_gadgets", {"broken_gadgets.py": "import sys; sys.exit(7)\n"}, broken)
@@ -312,15 +307,13 @@ def test_an_installed_distribution_is_benched_by_its_name(tmp_path: Path, monkey
         str(other),
     ]
     subprocess.run(pip, check=True, capture_output=True)
-    monkeypatch.syspath_prepend(str(site))
-    forget(SHELVES)
     words = ("bench", "--methods", "gadget[word=object],fuzzy", *SMALL, "--json")
-    rows = figures(stackclip(tmp_path / "work", *words))
+    rows = figures(run(tmp_path / "work", *words))
     assert len({str(value) for value in rows.values()}) == 2  # two categories, and two names for one strategy
-    listed = stackclip(tmp_path / "work", "list").stdout
+    listed = run(tmp_path / "work", "list").stdout
     assert "gadgets, gadgets:Gadget" in " ".join(listed.split())
     assert "absent" in listed
-    stackclip(tmp_path / "work", "bench", "--methods", "worse", *SMALL, code=1)
+    run(tmp_path / "work", "bench", "--methods", "worse", *SMALL, code=1)
 
 
 def _wheel(folder: Path, name: str, files: dict[str, str], entry_points: str) -> Path:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-from stackclip.cli import cli
+from click.testing import Result
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -22,6 +21,7 @@ COMMANDS = [
     for line in block.replace("\\\n", "").splitlines()
     if line.startswith("python cli.py")
 ]
+Run = Callable[..., Result]
 NEEDS_WEIGHTS = "--pretrained"
 SMALL = {
     "STACKCLIP_CACHE_FEATURES_DATASET": "synthetic[categories=2,per_category=4,train_good=1,size=56]",
@@ -44,16 +44,17 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("words", [words for words in COMMANDS if NEEDS_WEIGHTS not in words], ids=" ".join)
-def test_a_command_of_the_readme_runs(words: list[str], workspace: Path) -> None:
-    runner = CliRunner(env=SMALL)
-    result = runner.invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
+def test_a_command_of_the_readme_runs(stackclip: Run, words: list[str], workspace: Path) -> None:
+    result = stackclip(workspace, *words, env=SMALL)
     assert result.exit_code == 0, result.output
 
 
-def test_the_commands_that_need_weights_and_data_say_so_in_one_line(workspace: Path, tmp_path: Path) -> None:
+def test_the_commands_that_need_weights_and_data_say_so_in_one_line(
+    stackclip: Run, workspace: Path, tmp_path: Path
+) -> None:
     [words] = [words for words in COMMANDS if NEEDS_WEIGHTS in words]
     words = [str(tmp_path) if word == "DATA" else word for word in words]
-    result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words])
+    result = stackclip(workspace, *words)
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: visa: not found at")
     assert result.stderr.count("\n") == 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,15 +14,7 @@ from stackclip.registry import datasets
 from stackclip.terminal import Bars, component_page, duration, set_up_logging, size, trees
 
 LOGGER = logging.getLogger("stackclip")
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    before = LOGGER.level, LOGGER.propagate, list(LOGGER.handlers)
-    yield
-    for handler in LOGGER.handlers:
-        handler.close()
-    LOGGER.level, LOGGER.propagate, LOGGER.handlers[:] = before
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 @pytest.mark.parametrize(

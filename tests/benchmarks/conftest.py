@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, Tower, random_tower
 from stackclip.data import Dataset, open_dataset
-from stackclip.registry import SHELVES, forget, use_workspace
 from stackclip.types import CLS, MASK
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=4,size=56]"
@@ -64,7 +63,4 @@ def bench(small: Small, tmp_path: Path) -> Callable[..., Bench]:
 
 
 @pytest.fixture(autouse=True)
-def _registry_as_it_was() -> Iterator[None]:
-    yield
-    use_workspace(None)
-    forget(SHELVES)
+def _registry_as_it_was(registry_as_it_was: None) -> None: ...

@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from click.testing import CliRunner, Result
-
-from stackclip.cli import cli
-from stackclip.registry import SHELVES, forget, use_workspace
+from click.testing import Result
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=2,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=2,size=56]"
 HERE = ("--train-on", TRAINING, "--test-on", TESTED, "--backbone", "random-vit-8", "--image-size", "56")
+Run = Callable[..., Result]
 BETWEEN = re.compile(r"\[\d+\.\d, \d+\.\d\]")
 
 
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in list(os.environ):
-        if name.startswith("STACKCLIP_") and name != "STACKCLIP_SHARED":
-            monkeypatch.delenv(name)
-    logger = logging.getLogger("stackclip")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    for handler in logger.handlers:
-        handler.close()
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
-    forget(SHELVES)
-
-
-def stackclip(workspace: Path, *words: str) -> Result:
-    result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
-
-
-def test_intervals_are_asked_for_shown_and_shown_again(tmp_path: Path) -> None:
+def test_intervals_are_asked_for_shown_and_shown_again(stackclip: Run, tmp_path: Path) -> None:
     words = ("bench", "--methods", "precise,fuzzy", "--epochs", "1", *HERE)
     plain = stackclip(tmp_path, *words)
     assert not BETWEEN.search(plain.stdout)
@@ -60,7 +34,7 @@ def test_intervals_are_asked_for_shown_and_shown_again(tmp_path: Path) -> None:
     assert not BETWEEN.search(stackclip(tmp_path, "report").stdout)
 
 
-def test_rows_printed_as_json_hold_paired_differences(tmp_path: Path) -> None:
+def test_rows_printed_as_json_hold_paired_differences(stackclip: Run, tmp_path: Path) -> None:
     asked = stackclip(tmp_path, "bench", "--methods", "precise,fuzzy", "--epochs", "1", "--ci", "--json", *HERE)
     rows = [json.loads(line) for line in asked.stdout.splitlines()]
     assert [list(row["facts"].get("paired", {})) for row in rows] == [[], [], ["precise"], ["precise"]]

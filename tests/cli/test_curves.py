@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-
-from stackclip.cli import cli
-from stackclip.registry import SHELVES, forget, use_workspace
+from click.testing import Result
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=2,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=2,size=56]"
 HERE = ("--train-on", TRAINING, "--test-on", TESTED, "--backbone", "random-vit-8", "--image-size", "56")
+Run = Callable[..., Result]
 
 
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in list(os.environ):
-        if name.startswith("STACKCLIP_") and name != "STACKCLIP_SHARED":
-            monkeypatch.delenv(name)
-    logger = logging.getLogger("stackclip")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    for handler in logger.handlers:
-        handler.close()
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
-    forget(SHELVES)
-
-
-def stackclip(workspace: Path, *words: str) -> Result:
-    result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
-
-
-def test_curves_are_asked_for_drawn_and_drawn_again_from_the_rows_that_were_kept(tmp_path: Path) -> None:
+def test_curves_are_asked_for_drawn_and_drawn_again_from_the_rows_that_were_kept(
+    stackclip: Run, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     words = ("bench", "--methods", "fuzzy,precise", "--epochs", "2", "--batch-size", "3", *HERE)
     plain = stackclip(tmp_path, *words)
@@ -62,7 +39,7 @@ def test_curves_are_asked_for_drawn_and_drawn_again_from_the_rows_that_were_kept
     assert again.read_bytes() == drawn.read_bytes()
 
 
-def test_figure_1_asks_for_its_curves(tmp_path: Path) -> None:
+def test_figure_1_asks_for_its_curves(stackclip: Run, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     drawn = tmp_path / "figure.png"
     words = ("bench", "--suite", "fuzzyclip-figure1", *HERE, "--plot", str(drawn), "--json")
@@ -86,7 +63,9 @@ def test_figure_1_asks_for_its_curves(tmp_path: Path) -> None:
         (("bench", "--eval-every", "often"), "eval_every is 'often'"),
     ],
 )
-def test_wrong_words_are_refused_before_anything_is_read(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_wrong_words_are_refused_before_anything_is_read(
+    stackclip: Run, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     pytest.importorskip("matplotlib")
     here = HERE if words[0] == "bench" else ()
     result = stackclip(tmp_path, *words, *here)
@@ -95,7 +74,7 @@ def test_wrong_words_are_refused_before_anything_is_read(tmp_path: Path, words: 
     assert not (tmp_path / "features").exists()
 
 
-def test_without_matplotlib_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_nothing_is_begun(stackclip: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
     result = stackclip(tmp_path, "bench", *HERE, "--eval-every", "epoch", "--plot", "curves.png")

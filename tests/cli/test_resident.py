@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-
-from stackclip.cli import cli
-from stackclip.registry import SHELVES, forget, use_workspace
+from click.testing import Result
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=3,size=56]"
 BENCH = ("bench", "--train-on", TRAINING, "--test-on", TESTED, "--epochs", "2", "--methods", "fuzzy", "--json")
 TOWER = ("--backbone", "random-vit-8", "--image-size", "56", "--device", "cpu")
-
-
-@pytest.fixture(autouse=True)
-def _process_as_it_was() -> Iterator[None]:
-    logger = logging.getLogger("stackclip")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
-    forget(SHELVES)
+Run = Callable[..., Result]
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Callable[..., Result]:
+def bench(stackclip: Run, tmp_path: Path) -> Run:
     """Run a bench anew in the test's own workspace."""
-
-    def run(*words: str) -> Result:
-        given = ["--workspace", str(tmp_path), *BENCH, *TOWER, "--overwrite", "always", *words]
-        return CliRunner().invoke(cli, given)
-
-    return run
+    return partial(stackclip, tmp_path, *BENCH, *TOWER, "--overwrite", "always")
 
 
-def test_no_figure_depends_on_where_features_stay(bench) -> None:
+def test_no_figure_depends_on_where_features_stay(bench: Run) -> None:
     found = {}
     for place in ("off", "auto"):
         result = bench("--resident", place)
@@ -54,7 +37,7 @@ def test_no_figure_depends_on_where_features_stay(bench) -> None:
     assert found["off"] == found["auto"]
 
 
-def test_a_gpu_that_is_not_there_is_refused_in_one_line(bench) -> None:
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(bench: Run) -> None:
     result = bench("--resident", "gpu")
     assert result.exit_code == 2
     assert "Error: --resident gpu wants a CUDA device, this one is cpu: use --resident ram" in result.stderr

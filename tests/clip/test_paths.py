@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.clip import Tower, assemble_tower, random_tower
+from stackclip.clip import random_tower
 from stackclip.clip.paths import encode_paths
 from stackclip.errors import NotApplicable
 from stackclip.ops.windows import window_patches
 from stackclip.types import CLS, Part, patch
 
+Case = Callable[[str], Any]
 EVERY = tuple(
     Part.parse(text)
     for text in (
@@ -27,33 +27,13 @@ EVERY = tuple(
 )
 
 
-def released(shared: Path, case: str) -> tuple[Any, Tensor, Tower]:
-    """The stored outputs of a case, its pictures, and our tower with its weights at its picture size."""
-    folder = shared / "reference" / "golden"
-    stored = np.load(folder / f"{case}.npz")
-    config = json.loads(str(stored["__config__"]))
-    arrays = np.load(folder / f"tower_{config['tower']}.npz")
-    tower = assemble_tower(
-        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
-        {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files if name != "__config__"},
-        name=config["tower"],
-        activation=config["activation"].replace("_", "-"),
-        image_size=config["image_size"],
-        device="cpu",
-    )
-    if "pos_embed_used" in stored:  # some released towers resize it in another way
-        with torch.no_grad():
-            tower.model.visual.positional_embedding.copy_(torch.from_numpy(stored["pos_embed_used"].astype(np.float32)))
-    pictures = np.load(folder / "inputs.npz")[f"images_{config['image_size']}"].astype(np.float32)
-    return stored, torch.from_numpy(pictures), tower
-
-
 @pytest.mark.parametrize("case", ["clipad_t12s_112_gelu", "clipad_t12m_112_gelu", "clipad_t12m_160_gelu"])
-def test_stages_and_taps_are_those_of_clip_ad_clean_and_as_released(shared: Path, case: str) -> None:
-    stored, pictures, tower = released(shared, case)
+def test_stages_and_taps_are_those_of_clip_ad_clean_and_as_released(golden: Case, case: str) -> None:
+    released = golden(case)
+    stored, tower = released.stored, released.tower(released_positions=True)
     parts = [Part(kind, n) for kind in ("vv-stage", "cls", "patch") for n in (3, 6, 9, 12)]
     parts += [Part(kind, n) for kind in ("cls-released", "patch-released") for n in (3, 6, 9)]
-    found = tower.encode(pictures, parts)
+    found = tower.encode(released.images, parts)
     for layer in (3, 6, 9, 12):
         for kind, prefix in (("cls", "clean"), ("cls-released" if layer < 12 else "cls", "rel")):
             np.testing.assert_allclose(found[Part(kind, layer)], stored[f"{prefix}_vv_proj{layer}"][:, 0], atol=1e-4)
@@ -65,26 +45,29 @@ def test_stages_and_taps_are_those_of_clip_ad_clean_and_as_released(shared: Path
 
 
 @pytest.mark.parametrize("case", ["clip_surgery_t12s_112", "clip_surgery_t12m_160"])
-def test_the_last_six_blocks_are_those_of_clip_surgery(shared: Path, case: str) -> None:
-    stored, pictures, tower = released(shared, case)
+def test_the_last_six_blocks_are_those_of_clip_surgery(golden: Case, case: str) -> None:
+    released = golden(case)
+    stored, tower = released.stored, released.tower(released_positions=True)
     last = Part("vv-last6", 12)
-    np.testing.assert_allclose(tower.encode(pictures, [last])[last], stored["out_lnpost_proj"][:, 1:], atol=1e-4)
+    np.testing.assert_allclose(tower.encode(released.images, [last])[last], stored["out_lnpost_proj"][:, 1:], atol=1e-4)
 
 
 @pytest.mark.parametrize("case", ["anomalyclip_t24s_112", "anomalyclip_t24m_112", "anomalyclip_t24s_160"])
-def test_the_path_from_block_six_is_that_of_anomalyclip(shared: Path, case: str) -> None:
-    stored, pictures, tower = released(shared, case)
+def test_the_path_from_block_six_is_that_of_anomalyclip(golden: Case, case: str) -> None:
+    released = golden(case)
+    stored, tower = released.stored, released.tower(released_positions=True)
     parts = [Part("vv-from6", layer) for layer in (6, 12, 18, 24)]
-    found = tower.encode(pictures, parts)
+    found = tower.encode(released.images, parts)
     for part in parts:
         np.testing.assert_allclose(found[part], stored[f"vv_tap{part.index}_lnpost_proj"][:, 1:], atol=1e-4)
 
 
 @pytest.mark.parametrize("case", ["t12s_112", "t12m_112", "t12m_160"])
-def test_windows_are_those_of_winclip(shared: Path, case: str) -> None:
-    stored, pictures, tower = released(shared, f"winclip_accurate_{case}")
+def test_windows_are_those_of_winclip(golden: Case, case: str) -> None:
+    released = golden(f"winclip_accurate_{case}")
+    stored, tower = released.stored, released.tower(released_positions=True)
     windows = [Part("window", 2), Part("window", 3)]
-    found = tower.encode(pictures, windows)
+    found = tower.encode(released.images, windows)
     for part in windows:
         side = part.index
         np.testing.assert_allclose(found[part], stored[f"win{side}_cls"], atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,31 +21,15 @@ from stackclip.errors import NotApplicable, UsageError
 from stackclip.types import CLS, MASK, Part, patch
 
 CASES = ("t12s_112_gelu", "t12m_112_quick_gelu", "t12m_160_gelu", "t12s_160_quick_gelu")
-
-
-def released(shared: Path, case: str) -> tuple[Any, Any, Tower]:
-    """The stored outputs of a case, its inputs, and our tower with its weights at its picture size."""
-    folder = shared / "reference" / "golden"
-    stored = np.load(folder / f"aprilgan_{case}.npz")
-    config = json.loads(str(stored["__config__"]))
-    arrays = np.load(folder / f"tower_{config['tower']}.npz")
-    tower = assemble_tower(
-        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
-        {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays.files if name != "__config__"},
-        name=config["tower"],
-        activation=config["activation"].replace("_", "-"),
-        image_size=config["image_size"],
-        device="cpu",
-    )
-    return stored, np.load(folder / "inputs.npz"), tower
+Case = Callable[[str], Any]
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_parts_are_those_of_the_released_code(shared: Path, case: str) -> None:
-    stored, inputs, tower = released(shared, case)
+def test_the_parts_are_those_of_the_released_code(golden: Case, case: str) -> None:
+    released = golden(f"aprilgan_{case}")
+    tower, stored = released.tower(), released.stored
     assert tower.spec.layers == (3, 6, 9, 12)
-    for prefix, name in (("", "images"), ("shot_", "shots")):
-        pictures = torch.from_numpy(inputs[f"{name}_{tower.spec.image_size}"].astype(np.float32))
+    for prefix, pictures in (("", released.images), ("shot_", released.shots)):
         parts = tower.encode(pictures, [CLS, *tower.spec.taps] if not prefix else tower.spec.taps)
         for layer in tower.spec.layers:
             np.testing.assert_allclose(parts[patch(layer)], stored[f"{prefix}tap{layer}"][:, 1:], atol=1e-4)
@@ -53,18 +38,17 @@ def test_the_parts_are_those_of_the_released_code(shared: Path, case: str) -> No
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_position_embedding_is_resized_as_in_the_released_code(shared: Path, case: str) -> None:
-    stored, _, tower = released(shared, case)
-    embedding = tower.model.visual.positional_embedding
-    np.testing.assert_allclose(embedding, stored["pos_embed_used"], atol=1e-6)
+def test_the_position_embedding_is_resized_as_in_the_released_code(golden: Case, case: str) -> None:
+    released = golden(f"aprilgan_{case}")
+    embedding = released.tower().model.visual.positional_embedding
+    np.testing.assert_allclose(embedding, released.stored["pos_embed_used"], atol=1e-6)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_text_features_are_those_of_the_released_code(shared: Path, case: str) -> None:
-    stored, inputs, tower = released(shared, case)
-    np.testing.assert_allclose(
-        tower.encode_tokens(torch.from_numpy(inputs["tokens"])), stored["text_features_tokens"], atol=1e-4
-    )
+def test_text_features_are_those_of_the_released_code(golden: Case, case: str) -> None:
+    released = golden(f"aprilgan_{case}")
+    features = released.tower().encode_tokens(released.tokens)
+    np.testing.assert_allclose(features, released.stored["text_features_tokens"], atol=1e-4)
 
 
 def test_the_tower_is_open_clips_own_model_at_that_size(

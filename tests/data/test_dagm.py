@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,7 @@ from stackclip.data.published import published_counts
 from stackclip.errors import DataError
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
+Plant = Callable[..., Path]
 TREE = (
     "Class10/Test/0001.PNG",
     "Class10/Test/Label/Labels.txt",
@@ -33,7 +27,7 @@ TREE = (
 )
 
 
-def test_a_label_makes_a_picture_anomalous_and_is_its_mask(tmp_path: Path) -> None:
+def test_a_label_makes_a_picture_anomalous_and_is_its_mask(plant: Plant, tmp_path: Path) -> None:
     samples = Dagm().read(plant(tmp_path, *TREE), "dagm")
     assert [(sample.id, sample.category, sample.split, sample.label, sample.defect) for sample in samples] == [
         ("Class2/Train/0001.PNG", "Class2", "train", NORMAL, GOOD),
@@ -44,7 +38,7 @@ def test_a_label_makes_a_picture_anomalous_and_is_its_mask(tmp_path: Path) -> No
     assert [sample.mask for sample in samples] == [None, tmp_path / "Class2/Train/Label/0002_label.PNG", None, None]
 
 
-def test_a_split_without_labels_and_a_label_without_its_picture_are_refused(tmp_path: Path) -> None:
+def test_a_split_without_labels_and_a_label_without_its_picture_are_refused(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "a", "Class1/Test/0001.PNG")
     with pytest.raises(DataError, match=r"Class1/Test/Label: no such folder; without labels no picture of Test/"):
         Dagm().read(tmp_path / "a", "dagm")

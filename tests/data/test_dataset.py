@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +15,12 @@ from stackclip.errors import BadOption, DataError, UnknownLayout, UsageError
 from stackclip.registry import datasets, forget
 from stackclip.types import NORMAL, Sample
 
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
+Plant = Callable[..., Path]
 MVTEC = ("nut/train/good/0.png", "nut/test/good/0.png", "nut/test/bent/0.png", "cap/test/good/0.png")
 
 
 @pytest.fixture
-def painted() -> Iterator[None]:
+def painted(plant: Plant) -> Iterator[None]:
     """A registered data set that writes its own pictures, and one that only reads."""
 
     @datasets.register("painted")
@@ -56,7 +49,7 @@ def painted() -> Iterator[None]:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Dataset:
+def opened(plant: Plant, tmp_path: Path) -> Dataset:
     return open_dataset(str(plant(tmp_path / "My Parts", *MVTEC)), generated=tmp_path)
 
 
@@ -84,13 +77,13 @@ def test_an_unknown_category_is_refused(opened: Dataset) -> None:
 
 
 @pytest.mark.parametrize("below", ["", "mvtec", "MVTec-AD", "mvtec_anomaly_detection"])
-def test_a_registered_data_set_is_found_in_the_data_root_or_below_it(tmp_path: Path, below: str) -> None:
+def test_a_registered_data_set_is_found_in_the_data_root_or_below_it(plant: Plant, tmp_path: Path, below: str) -> None:
     plant(tmp_path / below, *MVTEC)
     found = open_dataset("mvtec", data_root=tmp_path, generated=tmp_path)
     assert (found.name, found.root, found.layout) == ("mvtec", tmp_path / below, "mvtec")
 
 
-def test_options_reach_the_reader_and_are_recorded(tmp_path: Path) -> None:
+def test_options_reach_the_reader_and_are_recorded(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, "b.png")
     found = open_dataset("folder[category=metal plate]", data_root=tmp_path, generated=tmp_path)
     assert (found.categories, found.layout) == (("metal plate",), "folder[category=metal plate]")
@@ -100,7 +93,9 @@ def test_options_reach_the_reader_and_are_recorded(tmp_path: Path) -> None:
         open_dataset("folder[categori=x]", data_root=tmp_path, generated=tmp_path)
 
 
-def test_a_folder_below_the_data_root_comes_before_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_below_the_data_root_comes_before_a_path(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(plant(tmp_path / "here", "caps/a.png").parent / "here")
     plant(tmp_path / "root", "caps/b.png")
     assert open_dataset("caps", data_root=tmp_path / "root", generated=tmp_path).samples[0].id == "b.png"
@@ -110,7 +105,7 @@ def test_a_folder_below_the_data_root_comes_before_a_path(tmp_path: Path, monkey
     assert open_dataset(".", generated=tmp_path).name == "caps"
 
 
-def test_a_path_with_brackets_is_a_path(tmp_path: Path) -> None:
+def test_a_path_with_brackets_is_a_path(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "set [1], b", "a.png")
     assert open_dataset(str(tmp_path / "set [1], b"), generated=tmp_path).name == "set-[1],-b"
 
@@ -130,7 +125,7 @@ def test_what_is_not_there_says_where_it_was_looked_for_and_where_it_comes_from(
         open_dataset("mvtek", data_root=tmp_path, generated=tmp_path)
 
 
-def test_a_name_whose_folder_is_laid_out_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_name_whose_folder_is_laid_out_otherwise_is_refused(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "visa", *MVTEC)
     with pytest.raises(DataError, match="this is the layout of mvtec, not of visa: open it by its path"):
         open_dataset("visa", data_root=tmp_path, generated=tmp_path)
@@ -139,7 +134,7 @@ def test_a_name_whose_folder_is_laid_out_otherwise_is_refused(tmp_path: Path) ->
         open_dataset("mvtec", data_root=tmp_path, generated=tmp_path)
 
 
-def test_a_name_whose_folder_holds_another_data_set_of_the_same_layout_is_refused(tmp_path: Path) -> None:
+def test_a_name_whose_folder_holds_another_data_set_of_the_same_layout_is_refused(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "btad", *MVTEC)
     with pytest.raises(
         DataError, match=r"btad: holds cap, nut, no category of btad \(01, 02, 03\): open it by its path"
@@ -155,7 +150,7 @@ def test_a_layout_without_pictures_is_refused(tmp_path: Path) -> None:
         open_dataset(str(tmp_path), generated=tmp_path)
 
 
-def test_gaps_and_missing_localisation_are_counted(tmp_path: Path) -> None:
+def test_gaps_and_missing_localisation_are_counted(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "own", "a/test/good/0.png", *(f"a/test/bent/{number}.png" for number in range(3)))
     plant(tmp_path / "own", "a/test/hole/0.png", "a/ground_truth/bent/1_mask.png")
     finding = open_dataset("own", data_root=tmp_path, generated=tmp_path).finding
@@ -171,7 +166,7 @@ def test_a_generated_data_set_is_written_below_the_folder_given(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("painted")
-def test_a_reader_with_nothing_but_read_and_tree_is_enough(tmp_path: Path) -> None:
+def test_a_reader_with_nothing_but_read_and_tree_is_enough(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "data/bare", "0.png")
     assert open_dataset("bare", data_root=tmp_path / "data", generated=tmp_path).root == tmp_path / "data/bare"
     plant(tmp_path / "flat", "0.png")
@@ -213,7 +208,7 @@ def test_the_real_subsets_are_found_as_described(shared: Path, tmp_path: Path, n
     assert open_dataset(name, data_root=shared / "data", generated=tmp_path).finding == finding
 
 
-def test_opening_a_data_set_and_reading_its_pictures_needs_no_torch(tmp_path: Path) -> None:
+def test_opening_a_data_set_and_reading_its_pictures_needs_no_torch(plant: Plant, tmp_path: Path) -> None:
     root = str(plant(tmp_path / "own", *MVTEC))
     code = (
         "import sys, json, pathlib, stackclip.data as data\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,7 @@ from stackclip.data.detection import LAYOUTS, detect_layout
 from stackclip.errors import DataError, UnknownLayout
 from stackclip.registry import datasets
 
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
+Plant = Callable[..., Path]
 
 
 @pytest.mark.parametrize(
@@ -39,7 +35,7 @@ def plant(root: Path, *names: str) -> Path:
         (["2024/may/a.png"], "folder"),
     ],
 )
-def test_each_tree_is_told(tmp_path: Path, names: list[str], layout: str) -> None:
+def test_each_tree_is_told(plant: Plant, tmp_path: Path, names: list[str], layout: str) -> None:
     assert detect_layout(plant(tmp_path, *names)) == layout
 
 
@@ -56,7 +52,7 @@ def test_each_tree_is_told(tmp_path: Path, names: list[str], layout: str) -> Non
     ],
 )
 def test_a_folder_of_no_known_layout_says_what_it_holds_and_shows_the_trees(
-    tmp_path: Path, names: list[str], found: str
+    plant: Plant, tmp_path: Path, names: list[str], found: str
 ) -> None:
     with pytest.raises(UnknownLayout) as caught:
         detect_layout(plant(tmp_path, *names))
@@ -66,20 +62,20 @@ def test_a_folder_of_no_known_layout_says_what_it_holds_and_shows_the_trees(
         assert f"{layout}:\n{datasets.create(layout).tree.rstrip()}" in rest
 
 
-def test_a_folder_of_data_sets_is_not_taken_for_one(tmp_path: Path) -> None:
+def test_a_folder_of_data_sets_is_not_taken_for_one(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, "mvtec/nut/test/good/0.png", "sdd/kos01/Part0.jpg", "0.png")
     with pytest.raises(UnknownLayout, match=r"holds data sets \(mvtec, sdd\) and is none itself: name one of them"):
         detect_layout(tmp_path)
 
 
-def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_folder_is_refused(plant: Plant, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent: no such folder; nothing is downloaded"):
         detect_layout(tmp_path / "absent")
     with pytest.raises(DataError, match=r"a\.png: is a file; name the folder"):
         detect_layout(plant(tmp_path, "a.png") / "a.png")
 
 
-def test_the_tree_that_each_reader_shows_is_one_it_recognises(tmp_path: Path) -> None:
+def test_the_tree_that_each_reader_shows_is_one_it_recognises(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "visa", "split_csv/1cls.csv")
     plant(tmp_path / "ksdd", "kos01/Part0.jpg")
     plant(tmp_path / "dagm", "Class1/Test/0001.PNG", "Class1/Test/Label/0001_label.PNG")

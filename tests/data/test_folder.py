@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,10 @@ from stackclip.data.folder import UNLABELLED, Folder
 from stackclip.errors import DataError
 from stackclip.types import ANOMALOUS, NORMAL
 
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
+Plant = Callable[..., Path]
 
 
-def test_a_plain_folder_is_unlabelled_test_pictures_of_one_category(tmp_path: Path) -> None:
+def test_a_plain_folder_is_unlabelled_test_pictures_of_one_category(plant: Plant, tmp_path: Path) -> None:
     root = plant(tmp_path / "metal_plate", "b.png", "a.JPG", "monday/c.png", "monday/ground_truth/d.png", "notes.txt")
     samples = Folder().read(root, "metal_plate")
     assert [sample.id for sample in samples] == ["a.JPG", "b.png", "monday/c.png"]
@@ -27,13 +23,13 @@ def test_a_plain_folder_is_unlabelled_test_pictures_of_one_category(tmp_path: Pa
     }
 
 
-def test_the_category_can_be_named(tmp_path: Path) -> None:
+def test_the_category_can_be_named(plant: Plant, tmp_path: Path) -> None:
     (sample,) = Folder(category="metal plate").read(plant(tmp_path, "a.png"), "mine")
     assert sample.category == "metal plate"
 
 
 @pytest.mark.parametrize("good", ["good", "OK", "Normal"])
-def test_a_good_folder_makes_the_others_defects(tmp_path: Path, good: str) -> None:
+def test_a_good_folder_makes_the_others_defects(plant: Plant, tmp_path: Path, good: str) -> None:
     samples = Folder(category="cap").read(plant(tmp_path, f"{good}/1.png", "dent/2.png", "dent/late/3.png"), "mine")
     assert {(sample.id, sample.label, sample.defect) for sample in samples} == {
         (f"{good}/1.png", NORMAL, "good"),
@@ -43,13 +39,13 @@ def test_a_good_folder_makes_the_others_defects(tmp_path: Path, good: str) -> No
     assert {sample.mask for sample in samples} == {None}
 
 
-def test_the_name_of_the_good_folder_is_an_option(tmp_path: Path) -> None:
+def test_the_name_of_the_good_folder_is_an_option(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, "fine/1.png", "dent/2.png")
     assert {sample.defect for sample in Folder().read(tmp_path, "mine")} == {UNLABELLED}
     assert [sample.label for sample in Folder(good=("Fine",)).read(tmp_path, "mine")] == [ANOMALOUS, NORMAL]
 
 
-def test_masks_beside_the_labels_are_paired_and_are_no_class(tmp_path: Path) -> None:
+def test_masks_beside_the_labels_are_paired_and_are_no_class(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, "good/1.png", "dent/2.png", "dent/3.png", "hole/4.png", "ground_truth/dent/2_mask.png")
     masks = {sample.id: sample.mask for sample in Folder().read(tmp_path, "mine")}
     assert masks == {
@@ -60,7 +56,7 @@ def test_masks_beside_the_labels_are_paired_and_are_no_class(tmp_path: Path) -> 
     }
 
 
-def test_several_categories_are_read_each_with_its_good_folder(tmp_path: Path) -> None:
+def test_several_categories_are_read_each_with_its_good_folder(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, "caps/good/1.png", "caps/dent/2.png", "lids/ok/3.png")
     samples = Folder().read(tmp_path, "mine")
     assert [(sample.category, sample.id) for sample in samples] == [
@@ -74,7 +70,7 @@ def test_several_categories_are_read_each_with_its_good_folder(tmp_path: Path) -
         Folder().read(plant(tmp_path, "odd/4.png"), "mine")
 
 
-def test_a_picture_beside_label_folders_is_refused(tmp_path: Path) -> None:
+def test_a_picture_beside_label_folders_is_refused(plant: Plant, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"0\.png: beside folders that are labels"):
         Folder().read(plant(tmp_path, "good/1.png", "0.png"), "mine")
     with pytest.raises(DataError, match=r"5\.png: beside folders that are labels"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,25 +13,21 @@ from stackclip.data.medical import BrainMri, CvcClinicDb, HeadCt, Isic
 from stackclip.errors import DataError, UnknownLayout
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
+Plant = Callable[..., Path]
 ISIC = "ISBI2016_ISIC_Part1"
 
 
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
-def head_ct(root: Path, lines: str = "id, hemorrhage\n0,1\n1, 0\n10,1\n", *, folder: str = "head_ct/head_ct") -> Path:
+def head_ct(
+    plant: Plant, root: Path, lines: str = "id, hemorrhage\n0,1\n1, 0\n10,1\n", *, folder: str = "head_ct/head_ct"
+) -> Path:
     plant(root, *(f"{folder}/{name}.png" for name in ("000", "001", "010")))
     (root / "labels.csv").write_text(lines)
     return root
 
 
 @pytest.mark.parametrize("folder", ["head_ct/head_ct", "head_ct"])
-def test_the_list_of_headct_says_who_bleeds(tmp_path: Path, folder: str) -> None:
-    samples = HeadCt().read(head_ct(tmp_path, folder=folder), "headct")
+def test_the_list_of_headct_says_who_bleeds(plant: Plant, tmp_path: Path, folder: str) -> None:
+    samples = HeadCt().read(head_ct(plant, tmp_path, folder=folder), "headct")
     assert [(sample.id, sample.label, sample.defect, sample.mask) for sample in samples] == [
         (f"{folder}/000.png", ANOMALOUS, "hemorrhage", None),
         (f"{folder}/001.png", NORMAL, GOOD, None),
@@ -55,14 +52,16 @@ def test_the_list_of_headct_says_who_bleeds(tmp_path: Path, folder: str) -> None
         ("id,hemorrhage\n0\n", r"labels\.csv:2: '0'; wanted"),
     ],
 )
-def test_a_list_that_does_not_go_with_the_pictures_is_refused(tmp_path: Path, lines: str, message: str) -> None:
+def test_a_list_that_does_not_go_with_the_pictures_is_refused(
+    plant: Plant, tmp_path: Path, lines: str, message: str
+) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        HeadCt().read(head_ct(tmp_path, lines), "headct")
+        HeadCt().read(head_ct(plant, tmp_path, lines), "headct")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("below", ["", "brain_tumor_dataset/"])
-def test_brain_mri_is_told_by_yes_and_no(tmp_path: Path, below: str) -> None:
+def test_brain_mri_is_told_by_yes_and_no(plant: Plant, tmp_path: Path, below: str) -> None:
     names = ("no/1 no.jpeg", "no/N3.jpg", "yes/Y1.JPG", "yes/Y2.png")
     samples = BrainMri().read(plant(tmp_path, *(below + name for name in names)), "brainmri")
     assert [(sample.id, sample.label, sample.defect) for sample in samples] == [
@@ -73,12 +72,12 @@ def test_brain_mri_is_told_by_yes_and_no(tmp_path: Path, below: str) -> None:
     ]
 
 
-def test_pictures_that_the_archive_of_brain_mri_holds_twice_are_read_once(tmp_path: Path) -> None:
+def test_pictures_that_the_archive_of_brain_mri_holds_twice_are_read_once(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, *(f"{below}{answer}/1.jpg" for below in ("", "brain_tumor_dataset/") for answer in ("yes", "no")))
     assert len(BrainMri().read(tmp_path, "brainmri")) == 2
 
 
-def test_every_picture_of_isic_is_a_lesion_with_its_segmentation(tmp_path: Path) -> None:
+def test_every_picture_of_isic_is_a_lesion_with_its_segmentation(plant: Plant, tmp_path: Path) -> None:
     plant(
         tmp_path,
         f"{ISIC}_Test_Data/ISIC_0000003.jpg",
@@ -94,7 +93,7 @@ def test_every_picture_of_isic_is_a_lesion_with_its_segmentation(tmp_path: Path)
     assert gap.mask == tmp_path / f"{ISIC}_Test_GroundTruth/ISIC_0000004_Segmentation.png"  # the path expected
 
 
-def test_isic_without_its_folder_of_masks_is_refused(tmp_path: Path) -> None:
+def test_isic_without_its_folder_of_masks_is_refused(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path, f"{ISIC}_Test_Data/ISIC_0000003.jpg")
     with pytest.raises(DataError, match=rf"{ISIC}_Test_GroundTruth: no such folder; wanted the masks of .*Test_Data"):
         Isic().read(tmp_path, "isic")
@@ -109,7 +108,7 @@ def test_isic_without_its_folder_of_masks_is_refused(tmp_path: Path) -> None:
         ("TIF/images", "TIF/masks"),
     ],
 )
-def test_frames_and_masks_of_clinicdb_have_one_name(tmp_path: Path, pictures: str, masks: str) -> None:
+def test_frames_and_masks_of_clinicdb_have_one_name(plant: Plant, tmp_path: Path, pictures: str, masks: str) -> None:
     plant(tmp_path, *(f"{folder}/{number}.tif" for folder in (pictures, masks) for number in (1, 12)))
     samples = CvcClinicDb().read(tmp_path, "cvc-clinicdb")
     assert [(sample.id, sample.mask) for sample in samples] == [
@@ -118,7 +117,7 @@ def test_frames_and_masks_of_clinicdb_have_one_name(tmp_path: Path, pictures: st
     assert {(sample.label, sample.category, sample.split) for sample in samples} == {(ANOMALOUS, "colon", "test")}
 
 
-def test_trees_of_the_published_counts_are_found_as_published(tmp_path: Path) -> None:
+def test_trees_of_the_published_counts_are_found_as_published(plant: Plant, tmp_path: Path) -> None:
     head = tmp_path / "HeadCT"
     plant(head, *(f"head_ct/head_ct/{number:03}.png" for number in range(200)))
     (head / "labels.csv").write_text("id, hemorrhage\n" + "".join(f"{n},{int(n < 100)}\n" for n in range(200)))
@@ -141,7 +140,9 @@ def test_trees_of_the_published_counts_are_found_as_published(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", ["headct", "brainmri", "isic", "cvc-clinicdb"])
-def test_a_folder_of_its_name_that_is_laid_out_otherwise_shows_the_tree_wanted(tmp_path: Path, name: str) -> None:
+def test_a_folder_of_its_name_that_is_laid_out_otherwise_shows_the_tree_wanted(
+    plant: Plant, tmp_path: Path, name: str
+) -> None:
     plant(tmp_path / name, "a.png")
     with pytest.raises(UnknownLayout) as caught:
         open_dataset(name, data_root=tmp_path, generated=tmp_path)

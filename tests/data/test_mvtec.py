@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -16,14 +17,7 @@ from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    return root
-
-
+Plant = Callable[..., Path]
 TREE = (
     "nut/train/good/000.png",
     "nut/train/good/001.PNG",
@@ -39,7 +33,7 @@ TREE = (
 )
 
 
-def test_labels_masks_and_ids_come_from_the_folders(tmp_path: Path) -> None:
+def test_labels_masks_and_ids_come_from_the_folders(plant: Plant, tmp_path: Path) -> None:
     samples = Mvtec().read(plant(tmp_path, *TREE), "mine")
     assert [(sample.id, sample.split, sample.label, sample.defect) for sample in samples] == [
         ("cap/train/good/000.png", "train", NORMAL, GOOD),
@@ -60,27 +54,27 @@ def test_labels_masks_and_ids_come_from_the_folders(tmp_path: Path) -> None:
     assert {sample.category for sample in samples} == {"cap", "nut"}
 
 
-def test_the_folder_of_one_category_is_read_by_itself(tmp_path: Path) -> None:
+def test_the_folder_of_one_category_is_read_by_itself(plant: Plant, tmp_path: Path) -> None:
     samples = Mvtec().read(plant(tmp_path, *TREE) / "nut", "nut")
     assert {sample.category for sample in samples} == {"nut"}
     assert samples[0].id == "train/good/000.png"
 
 
-def test_anomalous_train_pictures_do_not_take_the_masks_of_test_pictures(tmp_path: Path) -> None:
+def test_anomalous_train_pictures_do_not_take_the_masks_of_test_pictures(plant: Plant, tmp_path: Path) -> None:
     names = ("a/train/hole/0.png", "a/test/hole/0.png", "a/ground_truth/hole/0_mask.png")
     train, test = Mvtec().read(plant(tmp_path, *names), "mine")
     assert (train.label, train.mask) == (ANOMALOUS, None)
     assert test.mask == tmp_path / "a/ground_truth/hole/0_mask.png"
 
 
-def test_the_ok_and_ko_of_btad_are_understood(tmp_path: Path) -> None:
+def test_the_ok_and_ko_of_btad_are_understood(plant: Plant, tmp_path: Path) -> None:
     names = ("01/train/ok/0.bmp", "01/test/ok/1.bmp", "01/test/ko/2.bmp", "01/ground_truth/ko/2.png")
     samples = Btad().read(plant(tmp_path, *names), "btad")
     assert [(sample.defect, sample.label) for sample in samples] == [(GOOD, 0), ("ko", 1), (GOOD, 0)]
     assert samples[1].mask == tmp_path / "01/ground_truth/ko/2.png"
 
 
-def test_the_mask_folders_of_loco_are_taken_whole(tmp_path: Path) -> None:
+def test_the_mask_folders_of_loco_are_taken_whole(plant: Plant, tmp_path: Path) -> None:
     names = (
         "a/test/logical_anomalies/000.png",
         "a/ground_truth/logical_anomalies/000/000.png",
@@ -91,7 +85,7 @@ def test_the_mask_folders_of_loco_are_taken_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a/test/0.png", "a/train/0.png"])
-def test_a_picture_beside_the_defect_folders_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_picture_beside_the_defect_folders_is_refused(plant: Plant, tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"0\.png: beside the folders of (test|train)/; wanted"):
         Mvtec().read(plant(tmp_path, "a/test/good/1.png", name), "mine")
 
@@ -107,7 +101,7 @@ def test_a_picture_beside_the_defect_folders_is_refused(tmp_path: Path, name: st
     ],
 )
 def test_a_published_set_is_recognised_by_its_categories(
-    tmp_path: Path, name: str, categories: tuple[str, ...], other: str
+    plant: Plant, tmp_path: Path, name: str, categories: tuple[str, ...], other: str
 ) -> None:
     reader = datasets.create(name)
     plant(tmp_path / "right", *(f"{category}/test/good/0.png" for category in categories), "more/test/good/0.png")
@@ -119,7 +113,9 @@ def test_a_published_set_is_recognised_by_its_categories(
 
 
 @pytest.mark.parametrize("below", ["", "1cls/"])
-def test_visa_as_its_script_leaves_it_is_read_with_and_without_the_folder_around_it(tmp_path: Path, below: str) -> None:
+def test_visa_as_its_script_leaves_it_is_read_with_and_without_the_folder_around_it(
+    plant: Plant, tmp_path: Path, below: str
+) -> None:
     names = ("pcb1/train/good/0000.JPG", "pcb1/test/bad/000.JPG", "pcb1/ground_truth/bad/000.png")
     train, bad = datasets.create("visa-prepared").read(plant(tmp_path, *(below + name for name in names)), "visa")
     assert (train.id, train.split, train.label) == (f"{below}pcb1/train/good/0000.JPG", "train", NORMAL)
@@ -135,7 +131,7 @@ def test_visa_as_its_script_leaves_it_is_read_with_and_without_the_folder_around
     ],
 )
 def test_the_anomalies_of_loco_are_tested_together_or_by_kind(
-    tmp_path: Path, anomalies: Literal["both", "logical", "structural"], defects: list[str]
+    plant: Plant, tmp_path: Path, anomalies: Literal["both", "logical", "structural"], defects: list[str]
 ) -> None:
     kinds = ("good", "logical_anomalies", "structural_anomalies")
     plant(tmp_path, "pushpins/train/good/0.png", *(f"pushpins/test/{kind}/0.png" for kind in kinds))
@@ -173,7 +169,7 @@ def test_a_tree_of_the_published_counts_is_found_as_published(
     ("folder", "normal", "anomalous"), [("MVTec", 467, 1258), ("MPDD", 176, 282), ("BTAD", 451, 290)]
 )
 def test_a_tree_of_the_published_list_gives_the_published_counts(
-    tmp_path: Path, shared: Path, folder: str, normal: int, anomalous: int
+    plant: Plant, tmp_path: Path, shared: Path, folder: str, normal: int, anomalous: int
 ) -> None:
     lines = (shared / f"reference/splits/aa_clip_jsonl/{folder}/full-shot.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]

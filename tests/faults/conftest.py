@@ -59,6 +59,14 @@ def lab(folder: Path, shim: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
+def whole(lab: Lab) -> Path:
+    """A finished store that nobody changes."""
+    root = lab.fresh()
+    assert lab.run("cache", root, watched=False).code == 0
+    return root
+
+
+@pytest.fixture(scope="session")
 def tally(full: bool, request: pytest.FixtureRequest) -> Iterator[Tally]:
     """The figures; a full run of all tests writes them down at its end."""
     tally, start = Tally(), time.monotonic()

@@ -22,14 +22,6 @@ Damage = tuple[str, int, int, str]
 """A file, and the bytes [start, stop) of it that become others (in hex)."""
 
 
-@pytest.fixture(scope="module")
-def whole(lab: Lab) -> Path:
-    """A finished store that nobody changes."""
-    root = lab.fresh()
-    assert lab.run("cache", root, watched=False).code == 0
-    return root
-
-
 def copy_of(lab: Lab, whole: Path) -> Path:
     root = lab.fresh()
     shutil.copytree(whole, root, dirs_exist_ok=True)

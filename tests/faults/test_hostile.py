@@ -26,14 +26,6 @@ from .lab import Lab
 from .tally import Tally
 
 
-@pytest.fixture(scope="module")
-def whole(lab: Lab) -> Path:
-    """A finished store that nobody changes."""
-    root = lab.fresh()
-    assert lab.run("cache", root, watched=False).code == 0
-    return root
-
-
 @pytest.fixture
 def segment(whole: Path, lab: Lab) -> Path:
     """The first segment of a store that may be changed."""

@@ -6,15 +6,15 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import Result
 from PIL import Image
 
 from stackclip.cache import Store, stores_in
-from stackclip.cli import cli
 from stackclip.data.images import picture_size, read_picture
 from stackclip.errors import PictureError
 
@@ -23,6 +23,7 @@ from .pictures import CASES, SECONDS
 from .tally import Tally
 
 MUTATED = 2000  # of a full run
+Cache = Callable[..., tuple[int, str, Store]]
 
 
 def test_the_catalogue_is_large() -> None:
@@ -85,15 +86,21 @@ def bad_pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def cache_features(workspace: Path, pictures: Path, *words: str) -> tuple[int, str, Store]:
-    run = ["cache-features", "--dataset", str(pictures), "--methods", "precise", "--image-size", "56", *words]
-    result = CliRunner(env={"STACKCLIP_CACHE": str(workspace)}).invoke(cli, run)
-    (folder,) = stores_in(workspace / "features")
-    return result.exit_code, result.stderr, Store.open(folder)
+@pytest.fixture
+def cache_features(stackclip: Callable[..., Result], bad_pictures: Path, tmp_path: Path) -> Cache:
+    """Encodes the bad pictures; gives the exit code, what was said, and the store."""
+
+    def cache(*words: str) -> tuple[int, str, Store]:
+        given = ("--dataset", str(bad_pictures), "--methods", "precise", "--image-size", "56", *words)
+        result = stackclip(tmp_path / "work", "cache-features", *given)
+        (folder,) = stores_in(tmp_path / "work" / "cache" / "features")
+        return result.exit_code, result.stderr, Store.open(folder)
+
+    return cache
 
 
-def test_one_bad_picture_of_many_is_named_and_the_others_are_done(bad_pictures: Path, tmp_path: Path) -> None:
-    code, said, store = cache_features(tmp_path / "work", bad_pictures)
+def test_one_bad_picture_of_many_is_named_and_the_others_are_done(cache_features: Cache, bad_pictures: Path) -> None:
+    code, said, store = cache_features()
     assert code == 3
     failures = [line for line in said.splitlines() if line.startswith("failed: ")]
     assert [line.split(": ")[1] for line in failures] == [str(bad_pictures / "2.png"), str(bad_pictures / "5.png")]
@@ -101,8 +108,8 @@ def test_one_bad_picture_of_many_is_named_and_the_others_are_done(bad_pictures: 
     assert "Traceback" not in said
 
 
-def test_strict_stops_at_the_first_bad_picture(bad_pictures: Path, tmp_path: Path) -> None:
-    code, said, store = cache_features(tmp_path / "work", bad_pictures, "--strict", "--num-workers", "1")
+def test_strict_stops_at_the_first_bad_picture(cache_features: Cache, bad_pictures: Path) -> None:
+    code, said, store = cache_features("--strict", "--num-workers", "1")
     assert code == 3
     assert str(bad_pictures / "2.png") in said
     assert str(bad_pictures / "5.png") not in said

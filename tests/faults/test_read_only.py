@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import shutil
 import subprocess
@@ -13,10 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-
-from stackclip.cli import cli
-from stackclip.registry import use_workspace
+from click.testing import Result
 
 from .lab import FAIL, FAIL_FROM, Lab, log_of, operations
 from .tally import Tally
@@ -25,11 +21,9 @@ READING = {"look", "list", "read", "close"}
 
 
 @pytest.fixture
-def root(lab: Lab) -> Path:
-    """A finished store."""
-    root = lab.fresh()
-    assert lab.run("cache", root, watched=False).code == 0
-    return root
+def root(lab: Lab, whole: Path) -> Path:
+    """A finished store that may be changed."""
+    return Path(shutil.copytree(whole, lab.fresh(), dirs_exist_ok=True))
 
 
 def test_a_reader_asks_for_nothing_but_reading(lab: Lab, root: Path) -> None:
@@ -127,19 +121,15 @@ NOT_KEPT = "rows, heads and text features are not kept"
 
 
 @pytest.fixture
-def run() -> Iterator[Callable[..., Result]]:
-    """Runs a command in this process, and leaves logging as it was."""
-    logger = logging.getLogger("stackclip")
-    before = logger.level, logger.propagate, list(logger.handlers)
+def run(stackclip: Callable[..., Result]) -> Callable[..., Result]:
+    """Runs a command that succeeds."""
 
-    def run(workspace: Path, *words: str, code: int = 0) -> Result:
-        result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words, *TOWER])
-        assert result.exit_code == code, result.output
+    def run(workspace: Path, *words: str) -> Result:
+        result = stackclip(workspace, *words, *TOWER)
+        assert result.exit_code == 0, result.output
         return result
 
-    yield run
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
+    return run
 
 
 @pytest.mark.parametrize("protected", [mounted, forbidden])

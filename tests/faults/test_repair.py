@@ -6,25 +6,21 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import Result
 from PIL import Image
 
 from stackclip.cache import Store, stores_in
-from stackclip.cli import cli
 from stackclip.types import CLS, GOOD, NORMAL, Sample, TowerSpec
 
 from .lab import environment
 
 SPEC = TowerSpec(name="Many/16", image_size=16, grid=4, depth=3, width=8, joint=6, layers=(1, 2, 3))
-
-
-def run(workspace: Path, *words: str) -> tuple[int, str, str]:
-    result = CliRunner(env={"STACKCLIP_CACHE": str(workspace)}).invoke(cli, list(words))
-    return result.exit_code, result.stdout, result.stderr
 
 
 def content(folder: Path) -> dict[tuple[str, str], str]:
@@ -48,44 +44,46 @@ def pictures(tmp_path: Path) -> list[Path]:
     return folders
 
 
-def test_a_repaired_store_is_bit_for_bit_what_it_was(pictures: list[Path], tmp_path: Path) -> None:
-    workspace = tmp_path / "workspace"
+def test_a_repaired_store_is_bit_for_bit_what_it_was(
+    stackclip: Callable[..., Result], pictures: list[Path], tmp_path: Path
+) -> None:
+    run = partial(stackclip, None, env={"STACKCLIP_CACHE": str(tmp_path)})
     encode = [
         ["cache-features", "--dataset", str(folder), "--methods", "precise", "--image-size", "56"]
         for folder in pictures
     ]
     for words in encode:
-        assert run(workspace, *words)[0] == 0
-    (folder,) = stores_in(workspace / "features")
+        assert run(*words).exit_code == 0
+    (folder,) = stores_in(tmp_path / "features")
     before, segment = content(folder), folder / "segments" / "000001.h5"
-    assert run(workspace, "verify")[0] == 0
+    assert run("verify").exit_code == 0
 
     data = bytearray(segment.read_bytes())
     data[-100] ^= 4
     segment.write_bytes(data)
-    code, said, _ = run(workspace, "verify")
-    assert code == 1
-    assert "000001.h5: " in said
-    assert "it held 11 records" in said
-    assert "1 problem" in said
+    verified = run("verify")
+    assert verified.exit_code == 1
+    assert "000001.h5: " in verified.stdout
+    assert "it held 11 records" in verified.stdout
+    assert "1 problem" in verified.stdout
 
-    code, said, _ = run(workspace, "repair")
-    assert code == 0
-    assert f"dropped: {segment}: " in said
-    assert "it held 11 records" in said
-    assert run(workspace, "verify")[0] == 0
+    repaired = run("repair")
+    assert repaired.exit_code == 0
+    assert f"dropped: {segment}: " in repaired.stdout
+    assert "it held 11 records" in repaired.stdout
+    assert run("verify").exit_code == 0
     assert len(content(folder)) < len(before)
 
-    code, _, said = run(workspace, *encode[0][:1], "--only-missing", *encode[0][1:])
-    assert code == 0
-    assert "encoded 11 pictures" in said
+    again = run(*encode[0][:1], "--only-missing", *encode[0][1:])
+    assert again.exit_code == 0
+    assert "encoded 11 pictures" in again.stderr
     assert content(folder) == before
 
     for name in ("000002.h5", "000003.h5"):  # what is left of a segment is encoded in other batches than it was
         (folder / "segments" / name).write_bytes(b"")
-    assert run(workspace, "repair")[0] == 0
+    assert run("repair").exit_code == 0
     both = ["cache-features", "--dataset", str(pictures[1]), "--dataset", str(pictures[0]), *encode[0][3:]]
-    assert run(workspace, *both, "--encode-batch-size", "8")[0] == 0
+    assert run(*both, "--encode-batch-size", "8").exit_code == 0
     assert content(folder) == before
 
 

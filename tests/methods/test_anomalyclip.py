@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.clip import Tower, assemble_tower, random_tower
+from stackclip.clip import Tower, random_tower
 from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.methods import Task, resolve
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
@@ -95,30 +94,9 @@ class Released:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def released(request: pytest.FixtureRequest, shared: Path) -> Released:
-    folder = shared / "reference" / "golden"
-    with np.load(folder / f"anomalyclip_{request.param}.npz") as file:
-        stored = {name: np.array(file[name]) for name in file.files}
-    config = json.loads(str(stored["__config__"]))
-    arrays = np.load(folder / f"tower_{config['tower']}.npz")
-    tower = assemble_tower(
-        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
-        {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files if key != "__config__"},
-        name=config["tower"],
-        activation=config["activation"].replace("_", "-"),
-        image_size=config["image_size"],
-        device="cpu",
-    )
-    with torch.no_grad():  # resized bilinearly in the released code
-        tower.model.visual.positional_embedding.copy_(torch.from_numpy(stored["pos_embed_used"].astype(np.float32)))
-    inputs, side = np.load(folder / "inputs.npz"), config["image_size"]
-    return Released(
-        stored,
-        tower,
-        torch.from_numpy(inputs[f"images_{side}"].astype(np.float32)),
-        torch.from_numpy(inputs[f"masks_{side}"])[:, 0].float(),
-        tuple(inputs["labels"].tolist()),
-    )
+def released(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Released:
+    given = golden(f"anomalyclip_{request.param}")
+    return Released(given.stored, given.tower(released_positions=True), given.images, given.masks, given.labels)
 
 
 def close(found: Tensor, stored: Any, *, atol: float) -> None:

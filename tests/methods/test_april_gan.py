@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -48,18 +47,12 @@ class Released:
 
 
 @pytest.fixture(scope="module", params=CASES)
-def released(request: pytest.FixtureRequest, shared: Path) -> Released:
-    folder = shared / "reference" / "golden"
-    with np.load(folder / f"aprilgan_{request.param}.npz") as stored:
-        config = json.loads(str(stored["__config__"]))
-        arrays = {name: torch.from_numpy(np.array(stored[name])) for name in stored.files if name != "__config__"}
-    side = config["image_size"]
-    with np.load(folder / "inputs.npz") as stored:
-        anchors = torch.from_numpy(np.array(stored[f"anchors_{config['tower']}"])).mT.contiguous()
-        masks = torch.from_numpy(np.array(stored[f"masks_{side}"]))[:, 0].float()
-    joint, width = arrays["head.fc.0.weight"].shape
-    tower = TowerSpec(request.param, side, side // 16, 12, width, joint, tuple(config["taps"]))
-    return Released(arrays, tower, anchors, masks)
+def released(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Released:
+    given = golden(f"aprilgan_{request.param}")
+    arrays = {name: torch.from_numpy(array) for name, array in given.stored.items() if name != "__config__"}
+    side, (joint, width) = given.config["image_size"], arrays["head.fc.0.weight"].shape
+    tower = TowerSpec(request.param, side, side // 16, 12, width, joint, tuple(given.config["taps"]))
+    return Released(arrays, tower, given.anchors, given.masks)
 
 
 @dataclass(frozen=True)

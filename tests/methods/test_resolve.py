@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from stackclip.errors import BadOption, DuplicateComponent, UnknownComponent, UsageError
 from stackclip.methods import Composition, PromptedMethod, component_of, method_names, resolve
 from stackclip.prompts.fuzzy import Fuzzy
 from stackclip.prompts.stacked import Stacked
-from stackclip.registry import SHELVES, forget, methods, prompts
+from stackclip.registry import methods, prompts
 
-
-@pytest.fixture(autouse=True)
-def _registry_as_it_was() -> Iterator[None]:
-    yield
-    forget(SHELVES)
+pytestmark = pytest.mark.usefixtures("registry_as_it_was")
 
 
 def test_every_name_resolves_to_a_method():

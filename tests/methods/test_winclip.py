@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.clip import Tower, assemble_tower
+from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Task, resolve
 from stackclip.ops.windows import harmonic_map, window_patches
@@ -73,28 +72,10 @@ class Released:
 
 
 @pytest.fixture(params=["t12s_112", "t12m_112", "t12m_160"])
-def released(request: pytest.FixtureRequest, shared: Path) -> Released:
-    folder = shared / "reference" / "golden"
-    stored = np.load(folder / f"winclip_accurate_{request.param}.npz")
-    config = json.loads(str(stored["__config__"]))
-    arrays = np.load(folder / f"tower_{config['tower']}.npz")
-    tower = assemble_tower(
-        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
-        {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files if key != "__config__"},
-        name=config["tower"],
-        activation=config["activation"].replace("_", "-"),
-        image_size=config["image_size"],
-        device="cpu",
-    )
-    inputs, side = np.load(folder / "inputs.npz"), config["image_size"]
-    anchors = torch.from_numpy(inputs[f"anchors_{config['tower']}"].astype(np.float32))[0].mT  # (2, D)
-    return Released(
-        stored,
-        tower,
-        torch.from_numpy(inputs[f"images_{side}"].astype(np.float32)),
-        torch.from_numpy(inputs[f"shots_{side}"].astype(np.float32)),
-        Given(anchors * torch.tensor([[1.7], [0.6]])),
-    )
+def released(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Released:
+    given = golden(f"winclip_accurate_{request.param}")
+    encode = Given(given.anchors[0] * torch.tensor([[1.7], [0.6]]))
+    return Released(given.stored, given.tower(), given.images, given.shots, encode)
 
 
 def close(found: Tensor, stored: Any) -> None:
