@@ -15,7 +15,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.anchors import TextAnchors
 from stackclip.methods.method import Draw, Task, check_shots
 from stackclip.ops.maps import unit, upsample
-from stackclip.ops.neighbours import engine_here, nearest_cosine
+from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.windows import harmonic_map
 from stackclip.prompts.published import ENSEMBLES, EnsembleName
 from stackclip.registry import methods, selectors
@@ -76,7 +76,7 @@ class WinClipDetector(nn.Module):
         self.anchors = TextAnchors(task, lambda dataset: wording, class_names=method.class_names)
         self.method, self.tower, self.last = method, task.tower, _last(task.tower)
         self.side, self.grid = task.tower.image_size, task.tower.grid
-        self._banks: dict[tuple[str, Part], Tensor] = {}
+        self._banks: dict[tuple[str, Part], Bank] = {}
         self.facts: dict[str, Any] = {
             "class_names": task.class_names or method.class_names,
             "epochs": 0,
@@ -92,7 +92,7 @@ class WinClipDetector(nn.Module):
     def remember(self, category: str, features: Features) -> None:
         """Keep the windows and the last patches of the shots."""
         for part in (*_WINDOWS, self.last):
-            self._banks[category, part] = features[part].flatten(0, 1)
+            self._banks[category, part] = Bank(features[part].flatten(0, 1))
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
@@ -127,10 +127,9 @@ class WinClipDetector(nn.Module):
         """How far a picture's patches are from the shots', between 0 and 1: the mean of both scales and patches."""
         found = []
         for part in (*_WINDOWS, self.last):
-            far = nearest_cosine(features[part][row], self._banks[category, part]) / 2
+            far = self._banks[category, part].distances(features[part][row]) / 2
             if part == self.last:
-                grid = math.isqrt(len(far))
-                found.append(far.reshape(grid, grid))
+                found.append(far.reshape(self.grid, self.grid))
             else:
                 found.append(harmonic_map(far[None], grid=self.grid, side=part.index)[0])
         return torch.stack(found).mean(0)

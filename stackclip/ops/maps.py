@@ -1,4 +1,4 @@
-"""From patch tokens to pixels: cosine logits of tokens as they are or projected, and the upsampling of all heads."""
+"""From patch tokens to pixels: cosine logits of tokens as they are or projected, upsampling, smoothing, scaling."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "min_max",
+    "on_grid",
+    "pixels",
     "projected_logits",
     "smooth",
     "unit",
@@ -43,8 +46,7 @@ def anomaly_logits(tokens: Tensor, anchors: Tensor, side: int, *, scale: float =
     """
     difference = anchors[:, ANOMALOUS] - anchors[:, NORMAL]  # (B, D)
     logits = scale * torch.einsum("bpd,bd->bp", unit(tokens), difference)
-    grid = math.isqrt(logits.shape[1])
-    return upsample(logits.reshape(-1, grid, grid), side)
+    return pixels(logits, side)
 
 
 def projected_logits(
@@ -57,8 +59,7 @@ def projected_logits(
     """
     directions = anchors[:, :, ANOMALOUS] - anchors[:, :, NORMAL]  # (B, K, D)
     cosines: Tensor = _ProjectedCosines.apply(tokens, weight, bias, directions, torch.is_grad_enabled())
-    grid = math.isqrt(tokens.shape[1])
-    return scale * cosines.reshape(*cosines.shape[:2], grid, grid)
+    return scale * on_grid(cosines)
 
 
 class _ProjectedCosines(torch.autograd.Function):
@@ -111,6 +112,23 @@ class _ProjectedCosines(torch.autograd.Function):
         return grad_tokens, grad_weight, grad_bias, grad_directions, None
 
 
+def on_grid(patches: Tensor) -> Tensor:
+    """A value for each patch, row by row, as a square: (..., P) -> (..., g, g), P = g * g.
+
+    Raises RuntimeError where P is no square.
+    """
+    grid = math.isqrt(patches.shape[-1])
+    return patches.reshape(*patches.shape[:-1], grid, grid)
+
+
+def pixels(patches: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
+    """A value for each patch, `on_grid` and upsampled: (..., P) -> (..., side, side).
+
+    APRIL-GAN aligns the corners of patches and pixels; AnomalyCLIP and CLIP-AD align their edges.
+    """
+    return upsample(on_grid(patches), side, align_corners=align_corners)
+
+
 def upsample(maps: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
     """Bilinear: (..., g, g) -> (..., side, side), as two small matrix products."""
     matrix = interpolation_matrix(maps.shape[-1], side, align_corners).to(maps)
@@ -126,6 +144,11 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
         return maps
     matrix = gaussian_matrix(maps.shape[-1], sigma).to(maps)
     return matrix @ maps @ matrix.mT
+
+
+def min_max(values: Tensor) -> Tensor:
+    """Values of any shape, shifted and scaled to run from 0 to 1; values that are all equal become 0."""
+    return (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
 
 
 @lru_cache(maxsize=32)

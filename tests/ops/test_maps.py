@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from stackclip.ops import portions
-from stackclip.ops.maps import anomaly_logits, interpolation_matrix, projected_logits, unit, upsample
+from stackclip.ops.maps import (
+    anomaly_logits,
+    interpolation_matrix,
+    min_max,
+    on_grid,
+    pixels,
+    projected_logits,
+    unit,
+    upsample,
+)
 from stackclip.types import ANOMALOUS, NORMAL
 
 
@@ -34,6 +43,32 @@ def test_every_row_of_weights_sums_to_one(grid: int, side: int):
     assert matrix.shape == (side, grid)
     assert (matrix >= 0).all()
     torch.testing.assert_close(matrix.sum(1), torch.ones(side, dtype=torch.float64))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    leading=st.lists(st.integers(1, 3), max_size=3),
+    grid=st.integers(1, 9),
+    side=st.integers(1, 40),
+    corners=st.booleans(),
+)
+def test_patches_become_pixels_whatever_stands_before_them(leading: list[int], grid: int, side: int, corners: bool):
+    patches = torch.randn(*leading, grid * grid, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    squares = patches.reshape(-1, 1, grid, grid)
+    oracle = F.interpolate(squares, size=(side, side), mode="bilinear", align_corners=corners)
+    found = pixels(patches, side, align_corners=corners)
+    torch.testing.assert_close(found, oracle.reshape(*leading, side, side), atol=1e-12, rtol=0)
+
+
+def test_patches_stand_on_their_grid_row_by_row():
+    assert on_grid(torch.arange(9.0)).tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    with pytest.raises(RuntimeError, match="16"):
+        on_grid(torch.zeros(2, 8))  # 16 values, but no picture's make a square
+
+
+def test_min_max_runs_from_zero_to_one_and_makes_equal_values_zero():
+    assert min_max(torch.tensor([[-1.0, 3.0], [1.0, 0.0]])).tolist() == [[0, 1], [0.5, 0.25]]
+    assert min_max(torch.full((3,), 7.0)).tolist() == [0, 0, 0]
 
 
 @settings(max_examples=25, deadline=None)

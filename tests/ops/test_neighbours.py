@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from importlib.util import find_spec
 
 import pytest
@@ -9,7 +10,8 @@ import torch
 
 from stackclip.errors import UsageError
 from stackclip.ops import neighbours
-from stackclip.ops.neighbours import engine_here, nearest_cosine
+from stackclip.ops.maps import unit
+from stackclip.ops.neighbours import Bank, engine_here
 
 
 def draw(count: int, seed: int) -> torch.Tensor:
@@ -20,27 +22,54 @@ def test_distances_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neighbours, "_PAIRS", 64)  # several portions
     queries, bank = draw(17, 0), draw(23, 1)
     expected = [min(1 - float(torch.cosine_similarity(query, known, dim=0)) for known in bank) for query in queries]
-    torch.testing.assert_close(nearest_cosine(queries, bank, engine="torch"), torch.tensor(expected))
+    torch.testing.assert_close(Bank(bank, engine="torch").distances(queries), torch.tensor(expected))
 
 
 @pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
 def test_faiss_and_torch_find_the_same() -> None:
     queries, bank = draw(200, 2), draw(500, 3)
     torch.testing.assert_close(
-        nearest_cosine(queries, bank, engine="faiss"), nearest_cosine(queries, bank, engine="torch"), atol=1e-6, rtol=0
+        Bank(bank, engine="faiss").distances(queries), Bank(bank, engine="torch").distances(queries), atol=1e-6, rtol=0
     )
 
 
 def test_what_is_in_the_bank_is_at_no_distance_and_its_opposite_at_two() -> None:
     bank = draw(9, 4)
-    torch.testing.assert_close(nearest_cosine(3 * bank, bank), torch.zeros(9), atol=1e-6, rtol=0)
-    torch.testing.assert_close(nearest_cosine(-bank[:1], bank[:1]), torch.tensor([2.0]))
+    torch.testing.assert_close(Bank(bank).distances(3 * bank), torch.zeros(9), atol=1e-6, rtol=0)
+    torch.testing.assert_close(Bank(bank[:1]).distances(-bank[:1]), torch.tensor([2.0]))
+
+
+@pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
+def test_faiss_finds_what_its_flat_index_finds() -> None:
+    import faiss
+
+    queries, bank = unit(draw(200, 5)), unit(draw(500, 6))
+    index = faiss.IndexFlatIP(bank.shape[1])
+    index.add(bank.numpy())
+    nearest = index.search(queries.numpy(), 1)[1][:, 0]
+    assert neighbours._by_faiss(queries, bank).tolist() == nearest.tolist()
+
+
+def test_vectors_are_scaled_once_however_often_they_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    scaled: list[int] = []
+    monkeypatch.setattr(neighbours, "unit", lambda vectors: scaled.append(len(vectors)) or unit(vectors))
+    bank = Bank(draw(9, 7))
+    for seed in range(3):
+        bank.distances(draw(4, seed))
+    assert scaled == [9, 4, 4, 4]
+
+
+def test_a_pickled_bank_finds_the_same() -> None:
+    bank, queries = Bank(draw(9, 8)), draw(5, 9)
+    again = pickle.loads(pickle.dumps(bank))
+    assert again.engine == bank.engine
+    assert torch.equal(again.distances(queries), bank.distances(queries))
 
 
 def test_an_empty_bank_and_a_missing_engine_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="at least one normal picture"):
-        nearest_cosine(draw(2, 0), draw(0, 0))
+        Bank(draw(0, 0))
     monkeypatch.setattr(neighbours, "find_spec", lambda name: None)
     assert engine_here() == "torch"
     with pytest.raises(UsageError, match="faiss is not installed"):
-        nearest_cosine(draw(2, 0), draw(2, 1), engine="faiss")
+        Bank(draw(2, 1), engine="faiss")
