@@ -11,13 +11,21 @@ import numpy as np
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.benchmarks.metrics import FORMS, Form, choose_form
 from stackclip.data import UNLABELLED, Dataset
-from stackclip.errors import BrokenPlugin, CategoryOverlap, DataError, NotApplicable, StackclipError, UsageError
+from stackclip.errors import (
+    BrokenPlugin,
+    CategoryOverlap,
+    DataError,
+    NotApplicable,
+    StackclipError,
+    UsageError,
+    WeightsError,
+)
 from stackclip.methods import Method, resolve
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
-__all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "needs_of"]
+__all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "needs_by_method", "needs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +143,11 @@ def check_labels(plan: Plan) -> None:
 
 
 def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[Part]]:
-    """The pictures and parts that a bench reads."""
-    parts = frozenset({MASK})
-    for method in plan.resolved.values():
-        with suppress(StackclipError):  # its rows will say why
-            parts |= needs_of(method, tower)
+    """The pictures and parts that a bench reads.
+
+    Raises WeightsError where a method was given weights that do not fit the tower.
+    """
+    parts = frozenset({MASK}).union(*needs_by_method(plan, tower).values())
     tested = (sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
     shown: list[Sample] = []
     for shots in dict.fromkeys(plan.shots_for(method) for method in plan.resolved.values()):
@@ -148,6 +156,22 @@ def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[
                 with suppress(NotApplicable):  # its rows will say why
                     shown += plan.shots_of(dataset, category, seed, shots=shots)
     return tuple(dict.fromkeys([*plan.training, *tested, *shown])), parts
+
+
+def needs_by_method(plan: Plan, tower: TowerSpec) -> dict[str, frozenset[Part]]:
+    """The parts that each method reads; one that cannot work on the tower is left out, and its rows will say why.
+
+    Raises WeightsError where a method was given weights that do not fit the tower.
+    """
+    found: dict[str, frozenset[Part]] = {}
+    for spec, method in plan.resolved.items():
+        try:
+            found[spec] = needs_of(method, tower)
+        except WeightsError:
+            raise
+        except StackclipError:
+            continue
+    return found
 
 
 def needs_of(method: Method, tower: TowerSpec) -> frozenset[Part]:

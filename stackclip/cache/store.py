@@ -67,15 +67,21 @@ _SIZES = ("image_size", "grid", "depth", "width", "joint")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file of the store that is not as it was written, and how many records it takes with it (if that is known)."""
+    """A file of the store that is not as it was written, and the records that it takes with it (if they are known)."""
 
     path: Path
     reason: str
-    records: int | None
+    records: tuple[Record, ...] | None
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """The parts that were in it, as far as that is known."""
+        return frozenset(part for record in self.records or () for part in record.hashes)
 
     def __str__(self) -> str:
-        lost = "what it held is unknown" if self.records is None else f"it held {counted(self.records, 'record')}"
-        return f"{self.reason} ({lost})"
+        if self.records is None:
+            return f"{self.reason} (what it held is unknown)"
+        return f"{self.reason} (it held {counted(len(self.records), 'record')})"
 
 
 class Store:
@@ -354,7 +360,7 @@ class Store:
             try:
                 _verify_segment(segment)
             except CorruptStore as error:
-                problems.append(Problem(path, str(error), len(segment.manifest.records)))
+                problems.append(Problem(path, str(error), segment.manifest.records))
             if progress is not None:
                 progress(done, len(found._segments))
         return problems
@@ -381,10 +387,10 @@ class Store:
 
     def _examined(self, path: Path) -> Problem | None:
         """Look at one segment by itself, all of it; raises StoreError where that says nothing about its bytes."""
-        records: int | None = None
+        records: tuple[Record, ...] | None = None
         try:
             manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
-            records = len(manifest.records)
+            records = manifest.records
             check_frame(path.with_suffix(".h5"), manifest)
             _verify_segment(Segment(path.with_suffix(".h5"), manifest))
         except CorruptStore as error:
@@ -422,10 +428,10 @@ class Store:
         self._lengths: set[int] = set()
 
     def _open_segment(self, path: Path) -> None:
-        records: int | None = None
+        records: tuple[Record, ...] | None = None
         try:
             manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
-            records = len(manifest.records)
+            records = manifest.records
             self._remember_sources(manifest)
             check_frame(path.with_suffix(".h5"), manifest)
         except CorruptStore as error:
@@ -433,7 +439,7 @@ class Store:
                 return  # dropped by a repair while we looked
             self._problems[path] = Problem(path, str(error), records)
             if records is not None:
-                for record in manifest.records:
+                for record in records:
                     self._damaged.update(((record.digest, part), str(error)) for part in record.hashes)
             logger.warning("%s. Run: stackclip repair %s", self._problems[path], self.folder)
         else:
@@ -510,7 +516,8 @@ class Store:
             damage = f" ({count} of its segments {agreed('are', count)} damaged)" if count else ""
             raise MissingParts(
                 f"{self.folder.name}{damage} lacks {part} of {len(missing)} of {len(samples)} pictures, "
-                f"{missing[0].key} among them. Run: stackclip cache-features --dataset {missing[0].dataset}"
+                f"{missing[0].key} among them. Run: stackclip cache-features --dataset {missing[0].dataset}, "
+                "with --methods that read it"
             )
         return places
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from stackclip.cli.options import (
 from stackclip.cli.steps import encode, load_tower_of, open_datasets, say_plan, stores_of
 
 if TYPE_CHECKING:
+    from stackclip.cache import Problem, Store
+    from stackclip.types import Part
     from stackclip.workspace import Workspace
 
 __all__ = ["cache_features", "export", "repair", "verify"]
@@ -98,7 +101,7 @@ def verify(workspace: Workspace, store: Path | None) -> None:
         held = f"{counted(len(opened), 'picture')}, {size(opened.size_bytes)}"
         click.echo(f"{opened.folder}: {held}, {counted(len(problems), 'problem')}")
     if bad:
-        click.echo("run: stackclip repair, then stackclip cache-features")
+        click.echo("run: stackclip repair, which says how to encode again what is lost")
         sys.exit(1)
 
 
@@ -114,7 +117,44 @@ def repair(workspace: Workspace, store: Path | None) -> None:
             dropped = opened.repair(partial(bars, f"repair {opened.folder.name}"))
         for problem in dropped:
             click.echo(f"dropped: {problem}")
-        click.echo(f"{opened.folder}: {len(dropped)} dropped; stackclip cache-features encodes them again")
+        click.echo(f"{opened.folder}: {len(dropped)} dropped")
+        if dropped:
+            click.echo(_how_to_encode_again(opened, dropped))
+
+
+def _how_to_encode_again(store: Store, dropped: Sequence[Problem]) -> str:
+    """What a repair took from a store, and the methods, with the options that they have by default, that read it."""
+    from contextlib import suppress
+
+    from stackclip.benchmarks.plan import needs_of
+    from stackclip.errors import StackclipError
+    from stackclip.methods import resolve
+    from stackclip.registry import methods
+    from stackclip.types import MASK
+
+    lost = frozenset[Any]().union(*(problem.parts for problem in dropped))
+    if not lost:
+        return "run stackclip cache-features with the data sets, methods and tower that they were encoded for"
+    reading, chosen, left = {}, [], lost - {MASK}
+    for name in methods.names():
+        with suppress(StackclipError):  # it cannot work on this tower
+            needs = needs_of(resolve(name), store.spec) - {MASK}
+            if needs <= lost | store.parts:
+                reading[name] = needs
+    while useful := [name for name, needs in reading.items() if needs & left]:
+        chosen.append(min(useful, key=lambda name: (len(reading[name] - lost), -len(reading[name] & left))))
+        left -= reading[chosen[-1]]
+    datasets = dict.fromkeys(each.key.partition("/")[0] for problem in dropped for each in problem.records or ())
+    words = ["stackclip cache-features", *(["--methods", ",".join(chosen)] if chosen else [])]
+    others = f", and with --methods that read {_listed(left)}" if left else ""
+    return (
+        f"lost: {_listed(lost)} of {', '.join(datasets)}. Run: {' '.join(words)}{others}, "
+        "with the --dataset and the tower that they were encoded with"
+    )
+
+
+def _listed(parts: Iterable[Part]) -> str:
+    return ", ".join(map(str, sorted(parts)))
 
 
 @cli.command()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
-    from stackclip.types import Part, Row, Sample
+    from stackclip.types import Part, Row, Sample, TowerSpec
     from stackclip.workspace import Workspace
 
 __all__ = [
@@ -204,16 +205,26 @@ def say_note(tower: Tower) -> None:
 
 
 def missing_parts(
-    store: Store, samples: Sequence[Sample], parts: frozenset[Part], texts: Sequence[str], data_root: Path | None
+    plan: Plan,
+    spec: TowerSpec,
+    lacking: Sequence[tuple[Sample, frozenset[Part]]],
+    *,
+    tower: Mapping[str, Any],
+    texts: Sequence[str],
+    data_root: Path | None,
 ) -> MissingParts:
-    """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
+    """The error of a bench that may not encode, with the command that does.
+
+    `tower` are the arguments of `load_tower_of` that gave `spec`, `texts` the data sets as typed.
+    """
     import shlex
 
+    from stackclip.benchmarks.plan import needs_by_method
     from stackclip.data import open_dataset
     from stackclip.ops.words import agreed, counted
 
-    lacking = store.lacking(samples, parts)
-    named = ", ".join(str(part) for part in sorted(frozenset[Any]().union(*(missing for _, missing in lacking))))
+    missing = frozenset[Any]().union(*(parts for _, parts in lacking))
+    methods = [method for method, needs in needs_by_method(plan, spec).items() if needs & missing]
     datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
     context = click.get_current_context()
     workspace: Workspace = context.obj
@@ -221,18 +232,23 @@ def missing_parts(
     words = ["stackclip", *_said_again(context.find_root(), ("workspace",)), "cache-features"]
     words += [word for name in datasets for word in ("--dataset", typed[name])]
     words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
-    words += _said_again(context, _SAID_AGAIN)
+    words += ["--methods", ",".join(methods)] if methods else []
+    words += _said_again(context, _SAID_AGAIN, instead=tower)
     words += ["--feature-dtype", workspace.feature_dtype] if workspace.feature_dtype != "float16" else []
-    found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {named}"
+    found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {', '.join(map(str, sorted(missing)))}"
     return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
 
 
-def _said_again(context: click.Context, names: Sequence[str]) -> Iterator[str]:
-    """The options of a command among `names` that were given to it, as words of a command line."""
+def _said_again(
+    context: click.Context, names: Sequence[str], *, instead: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[str]:
+    """The options of a command among `names` that were given to it, or that others are taken `instead` of, as words."""
     for parameter in context.command.params:
         name = parameter.name or ""
-        if name in names and context.get_parameter_source(name) in _GIVEN:
-            value = context.params[name]
+        value = instead.get(name, context.params.get(name))
+        if name not in names or value is None:
+            continue
+        if context.get_parameter_source(name) in _GIVEN or value != context.params[name]:
             yield parameter.opts[-1]
             yield ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
@@ -241,7 +257,7 @@ _GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEF
 
 
 _SAID_AGAIN = (
-    *("methods", "data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
+    *("data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
     *("device", "precision"),
 )
 

@@ -11,7 +11,7 @@ import click
 
 from stackclip.cli.options import logger
 from stackclip.cli.steps import load_tower_of, open_datasets, show_rows
-from stackclip.errors import StackclipError, UnknownComponent, UsageError
+from stackclip.errors import StackclipError, UnknownComponent, UsageError, WeightsError
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from stackclip.benchmarks.suites import Run, Suite
     from stackclip.clip import Tower
     from stackclip.data import Dataset
-    from stackclip.types import Row
+    from stackclip.types import Row, TowerSpec
     from stackclip.workspace import Workspace
 
 __all__ = [
     "AtHand",
     "Job",
     "beside",
+    "fitting",
     "jobs_of",
     "one_of_each",
     "papers_table",
@@ -118,6 +119,25 @@ def jobs_of(suites: Sequence[Suite], at_hand: AtHand, *, paper_tower: bool, **wo
             lacking.setdefault(what, []).append(suite.name)
     say_lacking(lacking)
     return jobs
+
+
+def fitting(plan: Plan, tower: TowerSpec, suite: str) -> Plan:
+    """The plan without the methods whose weights do not fit the tower; what they lack is said.
+
+    Raises WeightsError where no method is left.
+    """
+    from stackclip.benchmarks.plan import needs_by_method
+
+    unfit: dict[str, WeightsError] = {}
+    for spec in plan.resolved:
+        try:
+            needs_by_method(replace(plan, methods=(spec,)), tower)
+        except WeightsError as error:
+            unfit[spec] = error
+    if fit := tuple(spec for spec in plan.resolved if spec not in unfit):
+        say_lacking({f"{spec}: {error}": [suite] for spec, error in unfit.items()})
+        return replace(plan, methods=fit)
+    raise next(iter(unfit.values()))
 
 
 def _jobs_of_one(

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from stackclip.errors import WeightsError
 from stackclip.ops.files import file_hash
 
-__all__ = ["Owner", "load_released"]
+__all__ = ["Owner", "check_there", "load_released"]
 
 Owner = Literal["april-gan", "sdp-plus", "anomalyclip"]
 
@@ -76,6 +76,12 @@ _TOWERS: Mapping[tuple[int, ...], str] = {
     (640, 896): "CLIP-AD's ViT-B-16-plus-240",
 }
 _SHOWN = 3
+
+
+def check_there(path: Path | None) -> None:
+    """Raise WeightsError for a weights file that there is not; None is no weights."""
+    if path is not None and not path.is_file():
+        raise WeightsError(f"{path}: there is no such weights file")
 
 
 def load_released(module: nn.Module, path: Path, *, owner: Owner) -> dict[str, Any]:

@@ -12,21 +12,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stackclip.errors import BadOption, NotApplicable, WeightsError
-from stackclip.heads.released import load_released
+from stackclip.errors import BadOption, NotApplicable
+from stackclip.heads.released import check_there, load_released
 from stackclip.learners import TextTower
-from stackclip.methods.method import Task, check_schedule, check_sigma, refuse_shots
+from stackclip.learners.prompt import SPREAD
+from stackclip.methods.method import BETAS, Task, check_schedule, check_sigma, refuse_shots
 from stackclip.ops.losses import dice_loss, focal_of_right
-from stackclip.ops.maps import smooth, unit, upsample
+from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AnomalyClip", "AnomalyClipDetector", "ObjectPrompts"]
 
 WORDS = ("object.", "damaged object.")  # normal, anomalous; the words behind the learned ones
-SPREAD = 0.02  # standard deviation of the vectors before training
 FIRST = 6  # the block in which v-v attention begins
-BETAS = (0.5, 0.999)  # of Adam, in the released scripts
 _CLS_BARE = Part("cls-bare")
 
 
@@ -69,8 +68,7 @@ class AnomalyClip:
         if not 0 <= self.lambda_ < math.inf:
             raise BadOption(f"lambda={self.lambda_}; wanted 0 or more")
         check_sigma(self.sigma)
-        if self.weights is not None and not self.weights.is_file():
-            raise WeightsError(f"{self.weights}: there is no such weights file")
+        check_there(self.weights)
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
         """The v-v tokens of the layers, and the bare class token."""
@@ -172,8 +170,7 @@ class AnomalyClipDetector(nn.Module):
 
     def _upsample(self, patches: Tensor) -> Tensor:
         """(B, P) -> (B, H, W)."""
-        grid = math.isqrt(patches.shape[1])
-        return upsample(patches.reshape(-1, grid, grid), self.side, align_corners=False)
+        return pixels(patches, self.side, align_corners=False)
 
     def _trained(self) -> Tensor:
         """The unit text features (2, D) as they are now; the text tower runs again only after training changed them."""

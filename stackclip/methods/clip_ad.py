@@ -5,7 +5,6 @@ CLIP Surgery, as CLIP-AD runs it for comparison, is one stage of the same: the l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BadOption, NotApplicable, WeightsError
+from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads import DeepProjections, Projections
-from stackclip.heads.released import load_released
+from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import Select, TextAnchors
 from stackclip.methods.method import Task, check_schedule, check_sigma, refuse_shots
-from stackclip.ops.maps import LOGIT_SCALE, smooth, unit, upsample
+from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
 from stackclip.prompts import Ensemble
 from stackclip.prompts.published import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
@@ -137,17 +136,28 @@ class SdpPlus(Sdp):
         if self.relu and self.layers == 1:
             raise BadOption("relu=true with layers=1: there is nothing between the layers; add layers=3")
         check_schedule(self.epochs, self.lr)
-        if self.weights is not None and not self.weights.is_file():
-            raise WeightsError(f"{self.weights}: there is no such weights file")
+        check_there(self.weights)
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """SDP's parts and the taps of the plain path at the ends of the stages."""
+        """SDP's parts and the taps of the plain path at the ends of the stages.
+
+        Raises WeightsError for `weights` that do not fit the tower, before anything is encoded for them.
+        """
+        if self.weights is not None:
+            load_released(self.head(tower, seed=0), self.weights, owner="sdp-plus")
         return super().needs(tower) | frozenset(self.patches(tower))
 
     def patches(self, tower: TowerSpec) -> tuple[Part, ...]:
         """The patch tokens of the plain path behind each stage."""
         kind = "patch" if self.taps == "clean" else "patch-released"
         return tuple(Part("patch" if layer == tower.depth else kind, layer) for layer in self._ends(tower))
+
+    def head(self, tower: TowerSpec, *, seed: int) -> Projections:
+        """New linear layers, initialised from the seed."""
+        taps = self.patches(tower)
+        if self.layers == 1:
+            return Projections(tower, 1, seed=seed, taps=taps)
+        return DeepProjections(tower, layers=self.layers, relu=self.relu, seed=seed, taps=taps)
 
     def sigma_for(self, task: Task) -> float:
         """The Gaussian over maps, the released code's for the data sets unless it is given."""
@@ -157,15 +167,9 @@ class SdpPlus(Sdp):
 
     def begin(self, task: Task) -> SurgeryDetector:
         """Make the linear layers."""
-        tower, taps = task.tower, self.patches(task.tower)
-        head = (
-            Projections(tower, 1, seed=task.seed, taps=taps)
-            if self.layers == 1
-            else DeepProjections(tower, layers=self.layers, relu=self.relu, seed=task.seed, taps=taps)
-        )
-        return SurgeryDetector(
-            self, task, path=self.path(tower), cls=self.class_tokens(tower), factor=1.0, head=head.to(task.device)
-        )
+        tower = task.tower
+        head = self.head(tower, seed=task.seed).to(task.device)
+        return SurgeryDetector(self, task, path=self.path(tower), cls=self.class_tokens(tower), factor=1.0, head=head)
 
 
 @methods.register("clip-surgery")
@@ -242,8 +246,7 @@ class SurgeryDetector(nn.Module):
                 for part, cls in zip(self.path, self.cls, strict=True)
             ]
         ).sum(0)  # (B, P)
-        grid = math.isqrt(patches.shape[1])
-        maps = upsample(patches.reshape(-1, grid, grid), self.side, align_corners=False)
+        maps = pixels(patches, self.side, align_corners=False)
         if self.head is not None:
             maps = maps + self.head.maps(features, anchors[:, None], anchors.new_ones(len(features), 1))
         maps = smooth(maps, self.sigma)
@@ -257,8 +260,4 @@ class SurgeryDetector(nn.Module):
         """The sum of the min-maxed text probability and the min-maxed map maximum, where that is asked for."""
         if self.image_score != "text+map" or peaks is None:
             return scores
-        return _min_max(scores) + _min_max(peaks)
-
-
-def _min_max(values: Tensor) -> Tensor:
-    return (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
+        return min_max(scores) + min_max(peaks)

@@ -15,7 +15,19 @@ from stackclip.ops.words import counted
 from stackclip.prompts import Encode
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
-__all__ = ["Detector", "Draw", "Method", "Task", "check_schedule", "check_shots", "check_sigma", "refuse_shots"]
+__all__ = [
+    "BETAS",
+    "Detector",
+    "Draw",
+    "Method",
+    "Task",
+    "check_schedule",
+    "check_shots",
+    "check_sigma",
+    "refuse_shots",
+]
+
+BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
@@ -91,7 +103,10 @@ class Method(Protocol):
     """
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """The parts that it reads at training and at test."""
+        """The parts that it reads at training and at test.
+
+        Raises NotApplicable for a tower that it cannot work on, WeightsError for weights that do not fit the tower.
+        """
 
     def begin(self, task: Task) -> Detector:
         """Group the categories, encode the text, make the weights: all that happens before the first batch."""

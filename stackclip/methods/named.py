@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from stackclip.errors import BadOption, WeightsError
-from stackclip.heads.released import load_released
+from stackclip.errors import BadOption
+from stackclip.heads import HeadRecipe
+from stackclip.heads.released import check_there, load_released
 from stackclip.methods.method import Draw, check_shots
 from stackclip.methods.prompted import Composition, Pipeline
 from stackclip.prompts import Strategy
 from stackclip.registry import methods
+from stackclip.types import TowerSpec
 
 __all__ = ["april_gan", "clip", "stackclip"]
 
@@ -37,8 +39,7 @@ class AprilGanPipeline(Pipeline):
     def __post_init__(self) -> None:
         """Raise WeightsError for weights that are not there, BadOption where no head takes them."""
         Pipeline.__post_init__(self)
-        if self.weights is not None and not self.weights.is_file():
-            raise WeightsError(f"{self.weights}: there is no such weights file")
+        check_there(self.weights)
         if self.weights is not None and self.head == "none":
             raise BadOption(f"weights={self.weights} are those of a head; wanted head=linear, found head=none")
         check_shots(self.shots)
@@ -51,6 +52,11 @@ class AprilGanPipeline(Pipeline):
     def begin_with(self, head: nn.Module) -> Mapping[str, Any] | None:
         """The released linear layers."""
         return None if self.weights is None else load_released(head, self.weights, owner="april-gan")
+
+    def check_head(self, recipe: HeadRecipe, tower: TowerSpec) -> None:
+        """Try the released layers on a head of one stack: precise prompts have no more."""
+        if self.weights is not None:
+            self.begin_with(recipe.build(tower, 1, seed=0))
 
 
 april_gan = methods.register("april-gan")(

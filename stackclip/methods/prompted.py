@@ -15,15 +15,13 @@ from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe
 from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import Draw, Task, check_schedule, refuse_shots
-from stackclip.ops.maps import LOGIT_SCALE, unit
+from stackclip.methods.method import BETAS, Draw, Task, check_schedule, refuse_shots
+from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
 from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Composition", "Pipeline", "PromptedDetector"]
-
-BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +59,9 @@ class Pipeline:
     def begin_with(self, head: nn.Module) -> Mapping[str, Any] | None:
         """Give a new head weights that were trained elsewhere, and return what its rows say of them; or neither."""
         return None
+
+    def check_head(self, recipe: HeadRecipe, tower: TowerSpec) -> None:
+        """Raise WeightsError for weights that were trained elsewhere and do not fit this head on this tower."""
 
 
 class Composition:
@@ -115,7 +116,12 @@ class PromptedMethod:
         self.draw: Draw = getattr(pipeline, "draw", "distinct")
 
     def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """The parts of the head and of the learner, and the class token."""
+        """The parts of the head and of the learner, and the class token.
+
+        Raises WeightsError for `weights` that do not fit the tower, before anything is encoded for them.
+        """
+        if self.recipe is not None:
+            self.pipeline.check_head(self.recipe, tower)
         return frozenset({CLS}).union(*(each.needs(tower) for each in (self.recipe, self.learner) if each))
 
     def begin(self, task: Task) -> PromptedDetector:
@@ -245,7 +251,7 @@ class PromptedDetector(nn.Module):
         """Few-shot: the mean of the text score and the min-maxed map maximum (transductive), as released."""
         if self.memory is None or peaks is None:
             return scores
-        return (scores + (peaks - peaks.min()) / (peaks.max() - peaks.min()).clamp(min=1e-12)) / 2
+        return (scores + min_max(peaks)) / 2
 
     def anchors(self, category: str) -> Tensor:
         """The test anchors of a category under every stack: (K, 2, D), unit length."""

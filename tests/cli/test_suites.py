@@ -3,43 +3,26 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from stackclip.benchmarks.rows import RowFolder
-from stackclip.cli import cli
 from stackclip.data import open_dataset
-from stackclip.registry import SHELVES, forget, use_workspace
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=2,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=2,size=56]"
 TOWER = ("--backbone", "random-vit-8", "--image-size", "56")
 HERE = ("--train-on", TRAINING, "--test-on", TESTED, *TOWER)
-
-
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in list(os.environ):
-        if name.startswith("STACKCLIP_") and name != "STACKCLIP_SHARED":
-            monkeypatch.delenv(name)
-    logger = logging.getLogger("stackclip")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    for handler in logger.handlers:
-        handler.close()
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
-    forget(SHELVES)
+Run = Callable[..., Result]
 
 
 @pytest.fixture(scope="module")
-def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def encoded(stackclip: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that holds the features of the two small data sets."""
     root = tmp_path_factory.mktemp("workspace")
     result = stackclip(root, "cache-features", "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
@@ -53,19 +36,15 @@ def workspace(encoded: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(encoded, tmp_path / "own"))
 
 
-def stackclip(workspace: Path, *words: str) -> Result:
-    result = CliRunner().invoke(cli, ["--workspace", str(workspace), *words], auto_envvar_prefix="STACKCLIP")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    return result
-
-
 def rows_of(result: Result) -> dict[tuple[str, str], tuple[object, object]]:
     """Metrics and losses by method and category."""
     rows = map(json.loads, result.stdout.splitlines())
     return {(row["method"], row["category"]): (row["metrics"], row["facts"]["losses"]) for row in rows}
 
 
-def test_a_suite_runs_on_other_data_and_shows_what_the_paper_prints(workspace: Path, tmp_path: Path) -> None:
+def test_a_suite_runs_on_other_data_and_shows_what_the_paper_prints(
+    stackclip: Run, workspace: Path, tmp_path: Path
+) -> None:
     table = tmp_path / "table.md"
     words = ("bench", "--suite", "fuzzyclip-table4", *HERE, "--epochs", "1", "-o", str(table))
     result = stackclip(workspace, *words)
@@ -80,7 +59,7 @@ def test_a_suite_runs_on_other_data_and_shows_what_the_paper_prints(workspace: P
 
 
 def test_a_stopped_suite_goes_on_to_the_rows_of_an_uninterrupted_one(
-    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stackclip: Run, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ("bench", "--suite", "fuzzyclip-table4,fuzzyclip-table1", *HERE, "--epochs", "1", "--json")
     whole = stackclip(Path(shutil.copytree(workspace, tmp_path / "whole")), *words)
@@ -105,7 +84,7 @@ def test_a_stopped_suite_goes_on_to_the_rows_of_an_uninterrupted_one(
     assert len(rows_of(whole)) == 2 * (3 + 2)
 
 
-def test_a_suite_says_in_one_line_each_what_it_lacks_and_runs_the_rest(workspace: Path) -> None:
+def test_a_suite_says_in_one_line_each_what_it_lacks_and_runs_the_rest(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "bench", "--suite", "clip-ad-table7", "--test-on", f"{TESTED},nowhere", *TOWER)
     assert result.exit_code == 0, result.output
     said = [line for line in result.stderr.splitlines() if line.startswith("lacking for clip-ad-table7: ")]
@@ -113,7 +92,7 @@ def test_a_suite_says_in_one_line_each_what_it_lacks_and_runs_the_rest(workspace
     assert "not trained, tested on synthetic" in result.stdout
 
 
-def test_a_suite_that_can_run_nothing_is_an_error(workspace: Path, tmp_path: Path) -> None:
+def test_a_suite_that_can_run_nothing_is_an_error(stackclip: Run, workspace: Path, tmp_path: Path) -> None:
     result = stackclip(workspace, "bench", "--suite", "fuzzyclip", "--data-root", str(tmp_path), *TOWER)
     assert result.exit_code == 1
     assert "Error: nothing of fuzzyclip can run with what is at hand" in result.stderr
@@ -121,7 +100,9 @@ def test_a_suite_that_can_run_nothing_is_an_error(workspace: Path, tmp_path: Pat
     assert line.startswith("lacking for fuzzyclip-table2, fuzzyclip-table3, fuzzyclip-table4")
 
 
-def test_a_data_set_in_two_parts_trains_under_names_of_their_own(workspace: Path, tmp_path: Path) -> None:
+def test_a_data_set_in_two_parts_trains_under_names_of_their_own(
+    stackclip: Run, workspace: Path, tmp_path: Path
+) -> None:
     first = sorted(open_dataset(TRAINING, generated=workspace / "cache" / "data").categories)[0]
     suite = tmp_path / "parts.toml"
     suite.write_text(
@@ -137,7 +118,7 @@ def test_a_data_set_in_two_parts_trains_under_names_of_their_own(workspace: Path
     assert set(trained.values()) == {4}
 
 
-def test_merged_training_sets_are_named_with_a_plus(workspace: Path) -> None:
+def test_merged_training_sets_are_named_with_a_plus(stackclip: Run, workspace: Path) -> None:
     other = TRAINING.replace("synthetic[", "synthetic[part=shapes,")
     trained = f"{TRAINING},{other}"
     words = ("--methods", "fuzzy", "--train-on", trained, "--test-on", TESTED, *TOWER, "--epochs", "1")
@@ -146,19 +127,19 @@ def test_merged_training_sets_are_named_with_a_plus(workspace: Path) -> None:
     assert "trained on synthetic-training+synthetic-shapes, tested on synthetic-combinations" in result.stdout
 
 
-def test_the_tower_of_the_paper_and_a_backbone_are_two_towers(workspace: Path) -> None:
+def test_the_tower_of_the_paper_and_a_backbone_are_two_towers(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "bench", "--suite", "fuzzyclip-table1", "--paper-tower", *HERE)
     assert result.exit_code == 2
     assert "--paper-tower and --backbone name two towers" in result.stderr
 
 
-def test_the_tower_of_the_paper_is_that_of_a_suite(workspace: Path) -> None:
+def test_the_tower_of_the_paper_is_that_of_a_suite(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "bench", "--paper-tower", "--train-on", TRAINING, "--test-on", TESTED)
     assert result.exit_code == 2
     assert "--paper-tower is the tower of a --suite" in result.stderr
 
 
-def test_without_its_weights_the_tower_of_the_paper_is_lacking(workspace: Path, tmp_path: Path) -> None:
+def test_without_its_weights_the_tower_of_the_paper_is_lacking(stackclip: Run, workspace: Path, tmp_path: Path) -> None:
     weights = tmp_path / "none.safetensors"
     words = ("--test-on", TESTED, "--paper-tower", "--weights", str(weights))
     result = stackclip(workspace, "bench", "--suite", "fuzzyclip-table1", *words)
@@ -167,7 +148,43 @@ def test_without_its_weights_the_tower_of_the_paper_is_lacking(workspace: Path, 
     assert "none.safetensors" in result.stderr
 
 
-def test_printed_numbers_stand_beside_a_bench_when_asked_for(workspace: Path) -> None:
+def test_a_suite_that_may_not_encode_names_the_command_that_does(
+    stackclip: Run, workspace: Path, tmp_path: Path
+) -> None:
+    suite = tmp_path / "own.toml"
+    suite.write_text(
+        f'[[runs]]\nmethods = ["sdp", "winclip"]\ntrain_on = ["{TRAINING}"]\ntest_on = ["{TESTED}"]\nepochs = 1\n'
+        'tower = { backbone = "random-vit-8", image_size = 64 }\n'
+    )
+    for tower in (("--paper-tower",), TOWER):
+        words = ("bench", "--suite", str(suite), *tower, "--cached-only")
+        refused = stackclip(workspace, *words)
+        assert refused.exit_code == 1
+        command = shlex.split(refused.stderr.partition("Run: stackclip ")[2])
+        assert "sdp,winclip" in command
+        encoded = stackclip(None, *command)
+        assert encoded.exit_code == 0, encoded.output
+        assert stackclip(workspace, *words).exit_code == 0
+
+
+def test_weights_that_do_not_fit_cost_a_suite_their_method_only(
+    stackclip: Run, workspace: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    torch.save({"fc.0.weight": torch.zeros(3, 5), "fc.0.bias": torch.zeros(3)}, tmp_path / "x.pth")
+    unfit = f"april-gan[weights={tmp_path / 'x.pth'}]"
+    words = ("bench", "--suite", "fuzzyclip-table1", *HERE, "--epochs", "1", "--json", "--methods")
+    result = stackclip(workspace, *words, f"clip,{unfit}")
+    assert result.exit_code == 0, result.output
+    assert {method for method, _ in rows_of(result)} == {"clip"}
+    assert f"lacking for fuzzyclip-table1: {unfit}: " in result.stderr
+    alone = stackclip(workspace, *words, unfit)
+    assert alone.exit_code == 1
+    assert "lacking for fuzzyclip-table1: " in alone.stderr
+
+
+def test_printed_numbers_stand_beside_a_bench_when_asked_for(stackclip: Run, workspace: Path) -> None:
     words = ("bench", "--methods", "clip", "--published", "--train-on", TRAINING, "--test-on", TESTED, *TOWER)
     result = stackclip(workspace, *words)
     assert result.exit_code == 0, result.output
@@ -175,7 +192,7 @@ def test_printed_numbers_stand_beside_a_bench_when_asked_for(workspace: Path) ->
     assert stackclip(workspace, "report", "--published").exit_code == 0
 
 
-def test_suites_and_papers_can_be_listed_and_shown(workspace: Path) -> None:
+def test_suites_and_papers_can_be_listed_and_shown(stackclip: Run, workspace: Path) -> None:
     listed = stackclip(workspace, "list", "suites").stdout
     assert "fuzzyclip-table2" in listed
     assert "clip-ad-table8" in listed

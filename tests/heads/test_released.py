@@ -241,6 +241,18 @@ def test_released_heads_read_the_taps_that_they_were_trained_on(tmp_path: Path) 
     assert Part("patch-released", 3) in method.needs(VIT_B)
 
 
+@pytest.mark.parametrize(("owner", "other"), [("april-gan", VIT_B), ("sdp-plus", VIT_L)])
+def test_weights_of_another_tower_are_refused_before_anything_is_encoded(
+    tmp_path: Path, owner: Owner, other: TowerSpec
+) -> None:
+    method = resolve(f"{owner}[weights={save(tmp_path / 'x.pth', FILES[owner])}]")
+    assert method.needs(VIT_L if owner == "april-gan" else VIT_B) == resolve(owner).needs(
+        VIT_L if owner == "april-gan" else VIT_B
+    )
+    with pytest.raises(WeightsError, match=r"x\.pth: .* for another tower or other options: found fc\.0\.weight"):
+        method.needs(other)
+
+
 @pytest.mark.parametrize("name", ["april-gan", "sdp-plus", "anomalyclip"])
 def test_a_file_that_is_not_there_is_refused_before_anything_begins(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError, match=r"nowhere\.pth: there is no such weights file"):

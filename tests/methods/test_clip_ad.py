@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.clip import TextEncoder, Tower, assemble_tower, random_tower
+from stackclip.clip import TextEncoder, Tower, random_tower
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Task, resolve
 from stackclip.ops.maps import smooth, upsample
@@ -24,6 +23,7 @@ from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
 
 CATEGORIES = ("zeroth", "first", "second")  # picture b is of the b-th category
 CASES = ("t12s_112", "t12m_112", "t12m_160")
+Case = Callable[[str], Any]
 
 
 @dataclass(frozen=True)
@@ -80,35 +80,13 @@ class Given:
         return 2 + len(phrase.split())
 
 
-def case(shared: Path, name: str) -> Released:
-    folder = shared / "reference" / "golden"
-    stored = np.load(folder / f"{name}.npz")
-    config = json.loads(str(stored["__config__"]))
-    arrays = np.load(folder / f"tower_{config['tower']}.npz")
-    tower = assemble_tower(
-        json.loads(str(arrays["__config__"]))["open_clip_cfg"],
-        {key: torch.from_numpy(arrays[key].astype(np.float32)) for key in arrays.files if key != "__config__"},
-        name=config["tower"],
-        activation=config["activation"].replace("_", "-"),
-        image_size=config["image_size"],
-        device="cpu",
-    )
-    if "pos_embed_used" in stored:
-        with torch.no_grad():
-            tower.model.visual.positional_embedding.copy_(torch.from_numpy(stored["pos_embed_used"].astype(np.float32)))
-    inputs, side = np.load(folder / "inputs.npz"), config["image_size"]
-    return Released(
-        stored,
-        tower,
-        torch.from_numpy(inputs[f"images_{side}"].astype(np.float32)),
-        torch.from_numpy(inputs[f"anchors_{config['tower']}"].astype(np.float32)).mT.contiguous(),
-        torch.from_numpy(inputs[f"masks_{side}"])[:, 0].float(),
-    )
+def case(given: Any) -> Released:
+    return Released(given.stored, given.tower(released_positions=True), given.images, given.anchors, given.masks)
 
 
 @pytest.fixture(params=CASES)
-def released(request: pytest.FixtureRequest, shared: Path) -> Released:
-    return case(shared, f"clipad_{request.param}_gelu")
+def released(request: pytest.FixtureRequest, golden: Case) -> Released:
+    return case(golden(f"clipad_{request.param}_gelu"))
 
 
 def close(found: Tensor, stored: Any, *, atol: float = 1e-3) -> None:
@@ -183,8 +161,8 @@ def test_sigma_of_sdp_plus_follows_what_it_was_trained_on(released: Released) ->
 
 
 @pytest.mark.parametrize("name", ["clip_surgery_t12s_112", "clip_surgery_t12m_160"])
-def test_clip_surgery_is_the_released_one_before_it_scales_each_picture(shared: Path, name: str) -> None:
-    found = case(shared, name)
+def test_clip_surgery_is_the_released_one_before_it_scales_each_picture(golden: Case, name: str) -> None:
+    found = case(golden(name))
     last = "vv-last6"
     method = resolve("clip-surgery[sigma=0]")
     features = found.features(method)
