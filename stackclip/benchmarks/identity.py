@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ _SHELVES = (heads, learners, scorers, selectors)  # whose components options nam
 
 @dataclass(frozen=True)
 class Identities:
-    """The identities of one seed's heads and rows."""
+    """The identities of one seed's heads and rows, by pictures and files as they were when first asked for."""
 
     plan: Plan
     tower: Tower
@@ -71,16 +71,13 @@ class Identities:
 
     def of_training(self, spec: str) -> dict[str, Any]:
         """Everything that what a method learns depends on."""
-        parsed = _without_shots(Spec.parse(spec))
-        names = self.plan.class_names or self.options(spec).get("class_names", "")
+        own = self._own(_without_shots(Spec.parse(spec)))
+        names = self.plan.class_names or own["options"].get("class_names", "")
         return {
             **self._shared,
-            "method": str(parsed),
-            "options": {name: value for name, value in self.options(spec).items() if name not in _SHOWN},
-            "code": _code(parsed),
-            "files": _files(parsed),
+            **own,
             "class_names": names,
-            "class_names_file": file_hash(Path(names).expanduser()) if _is_file(names) else "",
+            "class_names_file": self._file_hash(Path(names).expanduser()) if _is_file(names) else "",
         }
 
     @cached_property
@@ -108,17 +105,43 @@ class Identities:
             "text": dict(self.tower.text_fingerprint),
         }
 
-    def _content(self, samples: Iterable[Sample]) -> str:
-        """The hash of pictures, masks and labels, in order."""
-        facts = [[sample.id, sample.label, *self._digests(sample)] for sample in samples]
-        return content_hash(canonical_json({"samples": facts}))
+    @cached_property
+    def _content(self) -> Callable[[tuple[Sample, ...]], str]:
+        """The hash of pictures, masks and labels, in order; it is made once."""
+        return cache(partial(_content, self.store))
 
-    def _digests(self, sample: Sample) -> list[str | None]:
-        try:
-            mask = self.store.source(sample, MASK).digest if sample.mask else None
-            return [self.store.source(sample).digest, mask]
-        except PictureError:
-            return []
+    @cached_property
+    def _own(self) -> Callable[[Spec], dict[str, Any]]:
+        """What a method is, without shots: its options, its code and the files that they name; it is found once."""
+        return cache(partial(_own, self._file_hash))
+
+    @cached_property
+    def _file_hash(self) -> Callable[[Path], str]:
+        """The hash of a file; each is read once."""
+        return cache(file_hash)
+
+
+def _content(store: Store, samples: tuple[Sample, ...]) -> str:
+    facts = [[sample.id, sample.label, *_digests(store, sample)] for sample in samples]
+    return content_hash(canonical_json({"samples": facts}))
+
+
+def _digests(store: Store, sample: Sample) -> list[str | None]:
+    try:
+        mask = store.source(sample, MASK).digest if sample.mask else None
+        return [store.source(sample).digest, mask]
+    except PictureError:
+        return []
+
+
+def _own(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:
+    options = _options(component_of(spec.name), spec)
+    return {
+        "method": str(spec),
+        "options": {name: value for name, value in options.items() if name not in _SHOWN},
+        "code": sorted({*map(file_hash, _code(spec))}),
+        "files": sorted(map(file_hash, _files(spec))),
+    }
 
 
 def _without_shots(spec: Spec) -> Spec:
@@ -135,19 +158,19 @@ def _options(component: Component, given: Spec) -> dict[str, str]:
     return {**{option.label: option.default_text for option in component.options}, **dict(given.options)}
 
 
-def _code(spec: Spec) -> list[str]:
-    """The hashes of the files in which a method and the components that it is made of are written."""
-    return sorted({file_hash(component.file) for component, _ in _components(spec) if component.file})
+def _code(spec: Spec) -> Iterator[Path]:
+    """The files in which a method and the components that it is made of are written."""
+    return (component.file for component, _ in _components(spec) if component.file)
 
 
-def _files(spec: Spec) -> list[str]:
-    """The hashes of the files that are named in options of the type Path, of a method and of those components."""
-    found = []
+def _files(spec: Spec) -> list[Path]:
+    """The files that are named in options of the type Path, of a method and of those components."""
+    found: list[Path] = []
     for component, given in _components(spec):
         with suppress(UsageError):  # words that only look like a component
             values = bind(given.name, component.options, dict(given.options)).values()
-            found += [file_hash(value) for value in values if isinstance(value, Path) and value.is_file()]
-    return sorted(found)
+            found += [value for value in values if isinstance(value, Path) and value.is_file()]
+    return found
 
 
 def _components(spec: Spec) -> Iterator[tuple[Component, Spec]]:

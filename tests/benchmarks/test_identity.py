@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
 from blake3 import blake3
 
+from stackclip.benchmarks import identity
 from stackclip.benchmarks.identity import Identities
+from stackclip.benchmarks.plan import Cell
+from stackclip.cache import Store
+from stackclip.ops.files import file_hash
 from stackclip.registry import heads, learners, methods, prompts, scorers, selectors
 
 
@@ -75,6 +81,34 @@ def test_a_component_that_names_another_by_default_brings_its_code_and_one_that_
     heads.register("outer")(outer)
     code = _code_of(small, "precise[head=outer]")
     assert {_content_of(Path(__file__)), _content_of(heads.find("linear").file)} <= set(code)
+
+
+def test_rows_are_named_again_without_hashing_again(small, tmp_path, monkeypatch) -> None:
+    path = save_layers(tmp_path / "epoch_15.pth", small.tower.spec, 0)
+    plan = small.plan(f"april-gan[weights={path}]", "april-gan[shots=2]", "winclip[shots=2]", "stackclip")
+    cells = [
+        Cell(dataset, category, dataset.select(split="test", categories=(category,)).samples, ())
+        for dataset in plan.test_on
+        for category in dataset.categories
+    ]
+    wanted = list(product(plan.resolved, cells))
+
+    def anew() -> Identities:
+        return Identities(plan, small.tower, small.store, 0, plan.training)
+
+    each_by_its_own = [anew().row(spec, cell) for spec, cell in wanted]
+    asked: Counter[Any] = Counter()
+    source = Store.source
+    monkeypatch.setattr(identity, "file_hash", lambda path: asked.update([path]) or file_hash(path))
+    monkeypatch.setattr(
+        Store, "source", lambda store, *what: asked.update([(what[0].key, what[1:])]) or source(store, *what)
+    )
+    identities = anew()
+    for _ in range(3):
+        assert [identities.row(spec, cell) for spec, cell in wanted] == each_by_its_own
+    assert {path, methods.find("winclip").file} <= asked.keys()
+    assert {(sample.key, ()) for sample in (*plan.training, *cells[0].samples)} <= asked.keys()
+    assert set(asked.values()) == {1}
 
 
 def _content_of(path: Path | None) -> str:
