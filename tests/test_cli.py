@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 
 from stackclip.cache import Store
-from stackclip.cli import cli
 from stackclip.clip import Tower
-from stackclip.registry import SHELVES, forget, use_workspace
+from stackclip.registry import SHELVES
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
@@ -31,23 +29,8 @@ CACHE = ("cache-features", "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
 Run = Callable[..., Result]
 
 
-@pytest.fixture(autouse=True)
-def _process_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in list(os.environ):
-        if name.startswith("STACKCLIP_") and name != "STACKCLIP_SHARED":
-            monkeypatch.delenv(name)
-    logger = logging.getLogger("stackclip")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    yield
-    for handler in logger.handlers:
-        handler.close()
-    logger.level, logger.propagate, logger.handlers[:] = before
-    use_workspace(None)
-    forget(SHELVES)
-
-
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(stackclip: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace in which the two small data sets are encoded and two methods benched with two seeds."""
     root = tmp_path_factory.mktemp("workspace")
     result = stackclip(root, *BENCH, "--methods", "stacked,clip", "--seeds", "0,1")
@@ -59,15 +42,6 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own(workspace: Path, tmp_path: Path) -> Path:
     """A copy of that workspace for a test that changes it."""
     return Path(shutil.copytree(workspace, tmp_path / "own"))
-
-
-def stackclip(workspace: Path | None, *words: str, env: dict[str, str] | None = None) -> Result:
-    """Run a command line in this process; no traceback and no stray exception may come of it."""
-    place = [] if workspace is None else ["--workspace", str(workspace)]
-    result = CliRunner(env=env).invoke(cli, [*place, *words], auto_envvar_prefix="STACKCLIP")
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
-    assert "Traceback" not in result.output
-    return result
 
 
 def error_of(result: Result, code: int) -> str:
@@ -88,12 +62,13 @@ def files_below(folder: Path) -> dict[str, int]:
     return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def exported(folder: Path, spec: str = TESTED) -> Path:
+@pytest.fixture
+def exported(stackclip: Run, tmp_path: Path) -> Path:
     """A generated data set as a folder of one's own."""
-    result = CliRunner().invoke(cli, ["export", spec, str(folder / "drawn")])
+    result = stackclip(None, "export", TESTED, str(tmp_path / "drawn"))
     assert result.exit_code == 0, result.output
-    root = next(path for path in (folder / "drawn").rglob("synthetic-*") if list(path.glob("*/test")))
-    return root.rename(folder / "own-pictures")
+    root = next(path for path in (tmp_path / "drawn").rglob("synthetic-*") if list(path.glob("*/test")))
+    return root.rename(tmp_path / "own-pictures")
 
 
 # Start-up
@@ -149,7 +124,7 @@ def test_the_installed_command_runs_no_code_of_the_current_directory(installed_c
 
 
 def test_a_second_bench_computes_nothing_and_encodes_nothing(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stackclip: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def never(*_: object, **__: object) -> None:
         raise AssertionError("computed")
@@ -165,7 +140,7 @@ def test_a_second_bench_computes_nothing_and_encodes_nothing(
     assert files_below(workspace) == before
 
 
-def test_cache_features_after_a_bench_has_nothing_to_encode(workspace: Path) -> None:
+def test_cache_features_after_a_bench_has_nothing_to_encode(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, *CACHE)
     assert result.exit_code == 0
     assert re.search(
@@ -173,7 +148,7 @@ def test_cache_features_after_a_bench_has_nothing_to_encode(workspace: Path) -> 
     )
 
 
-def test_json_is_all_that_stdout_holds(workspace: Path) -> None:
+def test_json_is_all_that_stdout_holds(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, *BENCH, "--methods", "stacked,clip", "--seeds", "0,1", "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert len(rows) == 8
@@ -183,7 +158,7 @@ def test_json_is_all_that_stdout_holds(workspace: Path) -> None:
 
 
 def test_a_report_says_what_the_bench_said_and_computes_nothing(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stackclip: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     names = ("rows.csv", "rows.jsonl", "table.md", "table.tex")
     outputs = [word for name in names for word in ("-o", str(tmp_path / "bench" / name))]
@@ -198,28 +173,28 @@ def test_a_report_says_what_the_bench_said_and_computes_nothing(
         assert lines[0] == lines[1]
 
 
-def test_a_report_can_be_narrowed_and_says_where_nothing_fits(workspace: Path) -> None:
+def test_a_report_can_be_narrowed_and_says_where_nothing_fits(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "report", "--methods", "clip", "--seeds", "1", "--json")
     assert {(method, seed) for method, _, seed in rows_of(result)} == {("clip", 1)}
     assert "no row in" in error_of(stackclip(workspace, "report", "--methods", "fuzzy"), 1)
 
 
-def test_benches_that_asked_for_other_epochs_are_reported_in_tables_of_their_own(own: Path) -> None:
+def test_benches_that_asked_for_other_epochs_are_reported_in_tables_of_their_own(stackclip: Run, own: Path) -> None:
     words = [*BENCH, "--methods", "stacked"]
     words[words.index("--epochs") + 1] = "2"
     assert stackclip(own, *words).exit_code == 0
     result = stackclip(own, "report", "--methods", "stacked")
-    assert [line for line in result.stdout.splitlines() if "1 epochs" in line]
+    assert [line for line in result.stdout.splitlines() if line.endswith("1 epoch")]
     assert [line for line in result.stdout.splitlines() if "2 epochs" in line]
 
 
-def test_too_few_normal_pictures_for_the_shots_cost_the_cell_and_say_so(own: Path) -> None:
+def test_too_few_normal_pictures_for_the_shots_cost_the_cell_and_say_so(stackclip: Run, own: Path) -> None:
     result = stackclip(own, *BENCH, "--methods", "april-gan", "--shots", "4")
     assert result.exit_code == 3
     assert "has 3 normal training pictures, wanted 4" in " ".join(result.stdout.split())
 
 
-def test_pictures_without_labels_are_neither_trained_on_nor_tested(own: Path, tmp_path: Path) -> None:
+def test_pictures_without_labels_are_neither_trained_on_nor_tested(stackclip: Run, own: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.new("RGB", (56, 56)).save(folder / "one.png")
@@ -230,7 +205,7 @@ def test_pictures_without_labels_are_neither_trained_on_nor_tested(own: Path, tm
         assert "stackclip predict" in result.stderr
 
 
-def test_a_bench_with_shots_says_what_it_drew_and_who_cannot_use_them(own: Path) -> None:
+def test_a_bench_with_shots_says_what_it_drew_and_who_cannot_use_them(stackclip: Run, own: Path) -> None:
     words = [*BENCH, "--methods", "april-gan[epochs=1],clip", "--shots", "2", "--seeds", "0,1", "--json"]
     result = stackclip(own, *words)
     assert result.exit_code == 3
@@ -248,7 +223,9 @@ def test_a_bench_with_shots_says_what_it_drew_and_who_cannot_use_them(own: Path)
 
 
 @pytest.mark.parametrize("verb", [CACHE, (*BENCH, "--methods", "stacked,clip", "--seeds", "0,1", "-o", "table.md")])
-def test_a_dry_run_writes_nothing_and_says_numbers(verb: tuple[str, ...], tmp_path: Path, monkeypatch) -> None:
+def test_a_dry_run_writes_nothing_and_says_numbers(
+    stackclip: Run, verb: tuple[str, ...], tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = stackclip(tmp_path / "new", *verb, "--dry-run")
     assert result.exit_code == 0, result.output
@@ -259,7 +236,7 @@ def test_a_dry_run_writes_nothing_and_says_numbers(verb: tuple[str, ...], tmp_pa
     assert not (tmp_path / "table.md").exists()
 
 
-def test_a_dry_run_where_all_is_there_says_so(workspace: Path) -> None:
+def test_a_dry_run_where_all_is_there_says_so(stackclip: Run, workspace: Path) -> None:
     before = files_below(workspace)
     result = stackclip(workspace, *BENCH, "--methods", "stacked,fuzzy", "--seeds", "0,1", "--dry-run")
     assert result.exit_code == 0
@@ -269,7 +246,7 @@ def test_a_dry_run_where_all_is_there_says_so(workspace: Path) -> None:
     assert files_below(workspace) == before
 
 
-def test_a_dry_run_estimates_the_size_that_is_then_written(tmp_path: Path) -> None:
+def test_a_dry_run_estimates_the_size_that_is_then_written(stackclip: Run, tmp_path: Path) -> None:
     said = re.search(r", ([\d.]+) kB in", stackclip(tmp_path, *CACHE, "--dry-run").stdout)
     written = re.search(r"pictures, ([\d.]+) kB, in", stackclip(tmp_path, *CACHE).stderr)
     assert said is not None
@@ -277,13 +254,13 @@ def test_a_dry_run_estimates_the_size_that_is_then_written(tmp_path: Path) -> No
     assert float(said[1]) == pytest.approx(float(written[1]), rel=0.15)
 
 
-def test_quiet_leaves_only_the_answer(workspace: Path) -> None:
+def test_quiet_leaves_only_the_answer(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "-q", *BENCH, "--methods", "clip")
     assert result.stderr == ""
     assert "clip" in result.stdout
 
 
-def test_a_log_file_keeps_what_was_said_quiet_or_not(own: Path, tmp_path: Path) -> None:
+def test_a_log_file_keeps_what_was_said_quiet_or_not(stackclip: Run, own: Path, tmp_path: Path) -> None:
     log = tmp_path / "logs" / "bench.log"
     assert stackclip(own, "-q", "--log-file", str(log), *BENCH, "--methods", "clip", "--seeds", "7").exit_code == 0
     stackclip(own, "-q", "--log-file", str(log), "report", "--methods", "none")
@@ -341,18 +318,18 @@ def test_a_log_file_keeps_what_was_said_quiet_or_not(own: Path, tmp_path: Path) 
     ids=lambda value: " ".join(value[-2:]) if isinstance(value, tuple) else None,
 )
 def test_wrong_words_are_told_in_one_line(
-    words: tuple[str, ...], code: int, said: str, workspace: Path, monkeypatch, tmp_path: Path
+    stackclip: Run, words: tuple[str, ...], code: int, said: str, workspace: Path, monkeypatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert said in error_of(stackclip(workspace, *words), code)
 
 
-def test_an_empty_workspace_says_what_to_run_first(tmp_path: Path) -> None:
+def test_an_empty_workspace_says_what_to_run_first(stackclip: Run, tmp_path: Path) -> None:
     assert "run: stackclip cache-features" in error_of(stackclip(tmp_path, "verify"), 1)
     assert "stackclip bench --help" in error_of(stackclip(tmp_path, "report"), 1)
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(workspace: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_one_line(stackclip: Run, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert str(tmp_path / "file") in error_of(stackclip(tmp_path / "file" / "inside", *CACHE), 1)
     table = str(tmp_path / "file" / "table.md")
@@ -364,7 +341,9 @@ def test_a_folder_that_cannot_be_written_is_one_line(workspace: Path, tmp_path: 
 # Bad data
 
 
-def test_a_folder_of_no_known_layout_is_shown_the_trees_that_were_expected(workspace: Path, tmp_path: Path) -> None:
+def test_a_folder_of_no_known_layout_is_shown_the_trees_that_were_expected(
+    stackclip: Run, workspace: Path, tmp_path: Path
+) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "todo.txt").write_text("buy lamps")
     result = stackclip(workspace, "cache-features", "--dataset", str(tmp_path / "notes"), *TOWER)
@@ -373,11 +352,12 @@ def test_a_folder_of_no_known_layout_is_shown_the_trees_that_were_expected(works
         assert line in result.stderr
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
-    root = exported(tmp_path)
-    [bad, *_] = sorted(root.glob("*/test/good/*.png"))
+def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_done(
+    stackclip: Run, exported: Path, tmp_path: Path
+) -> None:
+    [bad, *_] = sorted(exported.glob("*/test/good/*.png"))
     bad.write_bytes(b"not a picture")
-    words = ("--dataset", str(root), *TOWER)
+    words = ("--dataset", str(exported), *TOWER)
     result = stackclip(tmp_path, "cache-features", *words)
     assert result.exit_code == 3
     assert f"failed: {bad}: " in result.stderr
@@ -391,7 +371,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: P
         "--train-on",
         TRAINING,
         "--test-on",
-        str(root),
+        str(exported),
         "--epochs",
         "1",
         *TOWER,
@@ -400,7 +380,7 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: P
     assert result.exit_code == 3
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert not any(row["error"] for row in rows)
-    name = bad.relative_to(root).as_posix()
+    name = bad.relative_to(exported).as_posix()
     assert [row["facts"]["tested_left_out"] for row in rows] == [[name], [], [name], []]
     assert f"(1): {name}: not encoded" in stackclip(tmp_path, *bench).stdout
 
@@ -408,12 +388,13 @@ def test_a_picture_that_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: P
     assert str(bad) in error_of(strict, 3)
 
 
-def test_a_mask_of_another_size_or_none_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
-    root = exported(tmp_path)
-    small, lost, *_ = sorted(root.glob("*/ground_truth/*/*.png"))
+def test_a_mask_of_another_size_or_none_is_named_and_the_rest_is_done(
+    stackclip: Run, exported: Path, tmp_path: Path
+) -> None:
+    small, lost, *_ = sorted(exported.glob("*/ground_truth/*/*.png"))
     Image.open(small).resize((20, 30)).save(small)
     lost.unlink()
-    words = ("--dataset", str(root), *TOWER)
+    words = ("--dataset", str(exported), *TOWER)
     result = stackclip(tmp_path, "cache-features", *words)
     assert result.exit_code == 3
     assert re.search(rf"failed: {re.escape(str(small))}: .*20.*30", result.stderr)
@@ -423,7 +404,7 @@ def test_a_mask_of_another_size_or_none_is_named_and_the_rest_is_done(tmp_path: 
     assert "2 failed" in result.stderr
 
 
-def test_training_on_a_tested_category_is_refused_unless_it_is_asked_for(own: Path) -> None:
+def test_training_on_a_tested_category_is_refused_unless_it_is_asked_for(stackclip: Run, own: Path) -> None:
     words = [*BENCH, "--methods", "clip"]
     words[words.index("--test-on") + 1] = TRAINING
     line = error_of(stackclip(own, *words), 1)
@@ -432,7 +413,7 @@ def test_training_on_a_tested_category_is_refused_unless_it_is_asked_for(own: Pa
     assert stackclip(own, *words, "--allow-overlap").exit_code == 0
 
 
-def test_weights_of_another_architecture_are_one_line(workspace: Path, tmp_path: Path) -> None:
+def test_weights_of_another_architecture_are_one_line(stackclip: Run, workspace: Path, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
@@ -451,7 +432,7 @@ def segments(workspace: Path) -> list[Path]:
     return sorted((workspace / "cache" / "features").glob("*/segments/*.h5"))
 
 
-def test_a_damaged_segment_is_found_dropped_and_encoded_again(own: Path) -> None:
+def test_a_damaged_segment_is_found_dropped_and_encoded_again(stackclip: Run, own: Path) -> None:
     words = (*BENCH, "--methods", "stacked,clip", "--seeds", "0,1", "--json")
     before = rows_of(stackclip(own, *words))
     [segment] = segments(own)
@@ -475,12 +456,19 @@ def test_a_damaged_segment_is_found_dropped_and_encoded_again(own: Path) -> None
     assert repaired.exit_code == 0
     assert f"dropped: {segment}: " in repaired.stdout
     assert segments(own) == []
-    assert "encoded 16 pictures" in stackclip(own, *CACHE).stderr
+    lost = re.search(
+        r"lost: cls, mask, patch/2, .* of (.*)\. Run: stackclip (cache-features --methods \S+), ", repaired.stdout
+    )
+    assert lost is not None
+    assert set(lost[1].split(", ")) == {"synthetic-training", "synthetic-combinations"}
+    again = stackclip(own, *lost[2].split(), "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
+    assert "encoded 16 pictures" in again.stderr
+    assert "encoded 0 pictures" in stackclip(own, *CACHE).stderr
     assert stackclip(own, "verify").exit_code == 0
     assert rows_of(stackclip(own, *words)) == before
 
 
-def test_features_kept_as_int8_are_a_store_and_rows_of_their_own(own: Path) -> None:
+def test_features_kept_as_int8_are_a_store_and_rows_of_their_own(stackclip: Run, own: Path) -> None:
     int8, words = ("--feature-dtype", "int8"), (*BENCH, "--methods", "stacked", "--seeds", "0", "--json")
     before = {path.name for path in (own / "cache" / "features").iterdir()}
     lacking = error_of(stackclip(own, *words, *int8, "--cached-only"), 1)
@@ -496,7 +484,7 @@ def test_features_kept_as_int8_are_a_store_and_rows_of_their_own(own: Path) -> N
     assert stackclip(own, "verify").exit_code == 0
 
 
-def test_the_facts_of_another_store_are_refused(own: Path) -> None:
+def test_the_facts_of_another_store_are_refused(stackclip: Run, own: Path) -> None:
     stackclip(own, "cache-features", "--dataset", TESTED, "--backbone", "random-vit-8", "--image-size", "64")
     ours, other = sorted(
         (own / "cache" / "features").glob("*/store.json"), key=lambda path: "56" not in path.read_text()
@@ -507,13 +495,35 @@ def test_the_facts_of_another_store_are_refused(own: Path) -> None:
     assert "image_size" in line
 
 
-def test_a_bench_that_may_not_encode_names_the_command_that_does(tmp_path: Path) -> None:
+def test_a_bench_that_may_not_encode_names_the_command_that_does(stackclip: Run, tmp_path: Path) -> None:
     bench = (*BENCH, "--methods", "fuzzy,april-gan", "--shots", "1", "--data-root", str(tmp_path), "--cached-only")
     line = error_of(stackclip(tmp_path / "my work", *bench), 1)
     assert re.search(r": \d+ pictures lack cls, mask, patch/2, patch/4, patch/6, patch/8\. Run: stackclip ", line)
     words = shlex.split(line.partition("Run: ")[2])[1:]
-    assert CliRunner().invoke(cli, words).exit_code == 0
+    assert stackclip(None, *words).exit_code == 0
     assert stackclip(tmp_path / "my work", *bench, "--methods", "april-gan").exit_code == 0
+
+
+@pytest.mark.parametrize("verb", ["bench", "cache-features", "predict"])
+def test_weights_of_another_tower_are_refused_before_anything_is_encoded(
+    stackclip: Run, tmp_path: Path, verb: str
+) -> None:
+    import torch
+
+    torch.save({"fc.0.weight": torch.zeros(3, 5), "fc.0.bias": torch.zeros(3)}, tmp_path / "x.pth")
+    (tmp_path / "own").mkdir()
+    of_verb = {
+        "bench": BENCH[1:],
+        "cache-features": CACHE[1:],
+        "predict": (str(tmp_path / "own"), "--object", "plate", "--train-on", TRAINING, *TOWER),
+    }
+    Image.new("RGB", (56, 56)).save(tmp_path / "own" / "a.png")
+    words = (verb, *of_verb[verb], "--methods", f"april-gan[weights={tmp_path / 'x.pth'}]")
+    line = error_of(stackclip(tmp_path / "work", *words), 1)
+    assert re.search(
+        r"x\.pth: APRIL-GAN's trainable_linearlayer for another tower .* found fc\.0\.weight \(3, 5\)", line
+    )
+    assert segments(tmp_path / "work") == []
 
 
 # Configuration
@@ -524,7 +534,7 @@ def seeds_of(result: Result) -> set[int]:
     return {seed for _, _, seed in rows_of(result)}
 
 
-def test_command_line_goes_before_environment_before_config_file(own: Path, tmp_path: Path) -> None:
+def test_command_line_goes_before_environment_before_config_file(stackclip: Run, own: Path, tmp_path: Path) -> None:
     config = tmp_path / "stackclip.toml"
     config.write_text(f'[bench]\nmethods = ["clip"]\nseeds = [1, 2]\ntrain_on = "{TRAINING}"\ntest-on = "{TESTED}"\n')
     words = ("--config", str(config), "bench", *TOWER, "--epochs", "1", "--json")
@@ -542,12 +552,12 @@ def test_command_line_goes_before_environment_before_config_file(own: Path, tmp_
         ("[bench]\nseeds = 'x'", "wanted whole numbers"),
     ],
 )
-def test_a_wrong_config_file_is_one_line(text: str, said: str, workspace: Path, tmp_path: Path) -> None:
+def test_a_wrong_config_file_is_one_line(stackclip: Run, text: str, said: str, workspace: Path, tmp_path: Path) -> None:
     (tmp_path / "stackclip.toml").write_text(text)
     assert said in error_of(stackclip(workspace, "--config", str(tmp_path / "stackclip.toml"), "bench"), 2)
 
 
-def test_options_in_the_environment_are_named_as_on_the_command_line(own: Path) -> None:
+def test_options_in_the_environment_are_named_as_on_the_command_line(stackclip: Run, own: Path) -> None:
     env = {
         "STACKCLIP_WORKSPACE": str(own),
         "STACKCLIP_CACHE_FEATURES_DATASET": TESTED,
@@ -559,7 +569,7 @@ def test_options_in_the_environment_are_named_as_on_the_command_line(own: Path) 
     assert "8 were there already" in result.stderr
 
 
-def test_the_workspace_goes_before_the_cache_of_the_environment(tmp_path: Path) -> None:
+def test_the_workspace_goes_before_the_cache_of_the_environment(stackclip: Run, tmp_path: Path) -> None:
     words = ("cache-features", "--dataset", "synthetic[categories=1,per_category=2,train_good=0,size=56]", *TOWER)
     env = {"STACKCLIP_CACHE": str(tmp_path / "named")}
     assert stackclip(None, *words, env=env).exit_code == 0
@@ -571,14 +581,14 @@ def test_the_workspace_goes_before_the_cache_of_the_environment(tmp_path: Path) 
 # Components
 
 
-def test_list_names_every_shelf_and_every_component(workspace: Path) -> None:
+def test_list_names_every_shelf_and_every_component(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "list")
     assert result.exit_code == 0
     for shelf in SHELVES:
         assert all(name in result.stdout for name in (shelf.kind, *shelf.names()) if shelf.names())
 
 
-def test_show_tells_options_defaults_source_and_parts(workspace: Path) -> None:
+def test_show_tells_options_defaults_source_and_parts(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "show", "stacked", "--backbone", "random-vit-8")
     assert result.exit_code == 0
     for word in (
@@ -594,7 +604,7 @@ def test_show_tells_options_defaults_source_and_parts(workspace: Path) -> None:
     assert "min-maxed map maximum" in stackclip(workspace, "show", "april-gan").stdout
 
 
-def test_doctor_says_what_there_is_and_where(workspace: Path) -> None:
+def test_doctor_says_what_there_is_and_where(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "doctor")
     assert result.exit_code == 0
     for word in (

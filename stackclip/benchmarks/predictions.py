@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,10 @@ from stackclip.ops.regions import paint_mask
 from stackclip.ops.words import counted
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Part, Sample
 
-__all__ = ["Predicted", "draw_sheet", "predict_all", "training_scales", "write_predictions"]
+__all__ = ["Predicted", "draw_sheet", "heat_scales", "predict_all", "write_predictions"]
+
+TRAINED = "training pictures"  # as a scale says of which pictures it is
+UNTRAINED = "these, as it does not train: the brightest may be normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +52,32 @@ def predict_all(bench: Bench, detectors: Mapping[str, Detector], samples: Sequen
     return predicted
 
 
-def training_scales(bench: Bench, detectors: Mapping[str, Detector], *, pictures: int = 48) -> dict[str, Scale]:
-    """The scale of each method's heat maps, from training pictures; no predicted picture moves it."""
-    predicted = predict_all(bench, detectors, _varied(bench.plan.training, pictures))
+def heat_scales(
+    bench: Bench, detectors: Mapping[str, Detector], predictions: Sequence[Predicted], *, pictures: int = 48
+) -> dict[str, Scale]:
+    """The scale of each method's heat maps, one for all pictures that were predicted.
+
+    That of a method that trained is from training pictures, and no predicted picture moves it. A method that did not
+    train has no more to do with those than with any: from category to category its maps as a whole lie higher or lower
+    (SDP's by more than a defect stands out), so its scale is from the predicted pictures.
+    """
     side = (bench.tower.spec.image_size,) * 2
-    masks = [paint_mask(bench.store.runs(each.sample), side) for each in predicted]
-    with_maps = [method for method in detectors if predicted and all(method in each.maps for each in predicted)]
-    return {method: scale_of([each.maps[method] for each in predicted], masks) for method in with_maps}
+    trained = {method: detector for method, detector in detectors.items() if detector.epochs}
+    training = predict_all(bench, trained, _varied(bench.plan.training, pictures)) if trained else []
+    masks = [paint_mask(bench.store.runs(each.sample), side) for each in training]
+    unmasked = [np.zeros(side, bool)] * len(predictions)
+    scales = {}
+    for method in detectors:
+        shown, regions, of = (training, masks, TRAINED) if method in trained else (predictions, unmasked, UNTRAINED)
+        if shown and all(method in each.maps for each in shown):
+            scales[method] = replace(scale_of([each.maps[method] for each in shown], regions), of=of)
+    return scales
 
 
 def write_predictions(predictions: Sequence[Predicted], scales: Mapping[str, Scale], folder: Path) -> Iterator[str]:
     """Write `METHOD/scores.csv`, most anomalous first, and each picture with its heat map; yield a line on each method.
 
-    All heat maps of a method share one scale, that of the training pictures.
+    All heat maps of a method share one scale.
     """
     for method in predictions[0].scores if predictions else ():
         place = folder / _file_name(method)
@@ -79,7 +95,8 @@ def write_predictions(predictions: Sequence[Predicted], scales: Mapping[str, Sca
                     place / f"{_file_name(name)}.png", _png(_beside(picture, heat_map(scores, scales[method])))
                 )
         given = "scores and heat maps" if with_maps else "scores"
-        yield f"{method}: {given} of {counted(len(ranked), 'picture')} in {place}"
+        scaled = f", on the scale of {scales[method].of}" if with_maps else ""
+        yield f"{method}: {given} of {counted(len(ranked), 'picture')} in {place}{scaled}"
 
 
 def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:

@@ -20,10 +20,11 @@ MARGIN, LINE, FONT = 6, 20, 15  # pixels between tiles, and of a line of text
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The scores at which a heat map is coldest and hottest; one for all pictures of a method."""
+    """The scores at which a heat map is coldest and hottest; one for all pictures of a method. `of` says of which."""
 
     cold: float
     hot: float
+    of: str = ""
 
 
 def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:

@@ -77,8 +77,9 @@ class Line:
 class Summary:
     """One table: everything trained on one place and tested on another with the same shots, and asked alike.
 
-    `protocol` says what was asked in words where other tables of the same places were asked otherwise. `compared` are
-    the differences from the first method on the same pictures, a line a method.
+    `protocol` says in words what was asked in place of the methods' own, and where other tables of the same places were
+    asked otherwise, all that was asked. `compared` are the differences from the first method on the same pictures, a
+    line a method.
     """
 
     train_on: str
@@ -135,8 +136,8 @@ def summarise(
     """
     tables = []
     for alike in _places(rows):
-        for group in alike:
-            table = _summary(group, per_category, _protocol(group[0]) if len(alike) > 1 else "", metrics, ci)
+        for group, protocol in zip(alike, _protocols([group[0] for group in alike]), strict=True):
+            table = _summary(group, per_category, protocol, metrics, ci)
             tables.append(_with_published(table, published, group) if published else table)
     return tables
 
@@ -166,9 +167,9 @@ def _beside(line: Line, reference: Reference, metrics: Sequence[str]) -> Iterato
     """What is printed of a line, and the difference of the two numbers as they are shown."""
     printed = [Cell(reference.values.get(name), counted=1, of=1) for name in metrics]
     if any(cell.value is not None for cell in printed):
-        yield Line(f"  {reference.label}", line.category, tuple(printed), beside=True)
+        yield Line(reference.label, line.category, tuple(printed), beside=True)
         difference = [_difference(own.value, other.value) for own, other in zip(line.cells, printed, strict=True)]
-        yield Line("  difference", line.category, tuple(difference), beside=True)
+        yield Line("difference", line.category, tuple(difference), beside=True)
 
 
 def _difference(measured: float | None, printed: float | None) -> Cell:
@@ -178,20 +179,43 @@ def _difference(measured: float | None, printed: float | None) -> Cell:
     return Cell((points or 0.0) / 100, counted=1, of=1, signed=True)
 
 
-def _protocol(row: Row) -> str:
-    """What was asked of all methods alike, in words."""
-    facts = row.facts
-    epochs, names = facts.get("asked_epochs"), facts.get("asked_class_names")
-    return ", ".join(
-        [
-            f"{facts.get('tower', 'unknown tower')} at {facts.get('image_size', '?')} pixels",
-            f"features {str(facts.get('features', '?'))[:8]}",
-            f"batches of {facts.get('batch_size', '?')}",
-            *(["kept as int8"] if facts.get("feature_dtype") == "int8" else []),
-            *([] if epochs is None else [f"{epochs} epochs"]),
-            *([] if names is None else [f"{names} class names"]),
-        ]
-    )
+def _protocols(rows: Sequence[Row]) -> list[str]:
+    """What was asked of the methods of each table of the same places, in words; `rows` are the first of each.
+
+    What is not the methods' own is always said; all of it where there are several tables to tell apart, and where the
+    words are the same (they name no categories), the protocol's hash, which rows carry.
+    """
+    if len(rows) == 1:
+        return [", ".join(_changed(row)) for row in rows]
+    layouts = ["+".join(row.facts.get("trained_layouts", ())) for row in rows]
+    words = [
+        ", ".join(
+            [
+                f"{row.facts.get('tower', 'unknown tower')} at {row.facts.get('image_size', '?')} pixels",
+                f"features {str(row.facts.get('features', '?'))[:8]}",
+                f"batches of {row.facts.get('batch_size', '?')}",
+                *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
+                *_changed(row),
+            ]
+        )
+        for row, layout in zip(rows, layouts, strict=True)
+    ]
+    alike = {said for said in words if words.count(said) > 1}
+    return [
+        f"{said}, protocol {row.facts.get('protocol', '?')}" if said in alike else said
+        for row, said in zip(rows, words, strict=True)
+    ]
+
+
+def _changed(row: Row) -> Iterator[str]:
+    """What was asked of all methods alike that they or the features would have otherwise."""
+    epochs, names = row.facts.get("asked_epochs"), row.facts.get("asked_class_names")
+    if row.facts.get("feature_dtype") == "int8":
+        yield "features kept as int8"
+    if epochs is not None:
+        yield counted(epochs, "epoch")
+    if names is not None:
+        yield f"{names} class names"
 
 
 def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str], ci: bool) -> Summary:
@@ -325,8 +349,8 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
                 table.add_section()
                 previous = line.category
             cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in _ranked(summary, line)]
-            style = "dim" if line.beside else ""
-            table.add_row(Text(line.method), *([Text(line.category)] if many else []), *cells, style=style)
+            name, style = (f"  {line.method}", "dim") if line.beside else (line.method, "")
+            table.add_row(Text(name), *([Text(line.category)] if many else []), *cells, style=style)
         tables.append(table)
     return tables
 
@@ -385,7 +409,8 @@ def _markdown(
         out += [f"**{summary.title}**", "", _pipes(head), _pipes(["---"] * len(head))]
         for line in summary.lines:
             cells = [_MARKDOWN[min(rank, 3)].format(text) for text, rank in _ranked(summary, line)]
-            out.append(_pipes([line.method, *([line.category] if per_category else []), *cells]))
+            name = f"&nbsp;&nbsp;{line.method}" if line.beside else line.method  # spaces would vanish
+            out.append(_pipes([name, *([line.category] if per_category else []), *cells]))
         out += ["", *(f"- {line}" for line in summary.compared), *([""] if summary.compared else [])]
     return "\n".join([*out, *(f"- {note}" for note in notes(rows, published, metrics))]) + "\n"
 
@@ -419,8 +444,8 @@ def _latex(
                 out.append("\\midrule")
                 previous = line.category
             cells = [_LATEX[min(rank, 3)].format(_tex(text)) for text, rank in _ranked(summary, line)]
-            names = [_tex(line.method), *([_tex(line.category)] if per_category else [])]
-            out.append(" & ".join([*names, *cells]) + r" \\")
+            name = (r"\quad " if line.beside else "") + _tex(line.method)
+            out.append(" & ".join([name, *([_tex(line.category)] if per_category else []), *cells]) + r" \\")
         out += ["\\bottomrule", "\\end{tabular}", *(f"% {line}" for line in summary.compared), ""]
     return "\n".join([*out, *(f"% {note}" for note in notes(rows, published, metrics))]) + "\n"
 

@@ -47,7 +47,7 @@ from stackclip.cli.steps import (
     store_of,
     write_rows,
 )
-from stackclip.cli.suites import AtHand, Job, beside, jobs_of, one_of_each, say_lacking, show_suite, typed
+from stackclip.cli.suites import AtHand, Job, beside, fitting, jobs_of, one_of_each, say_lacking, show_suite, typed
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
@@ -207,22 +207,24 @@ def bench(
         for job in group:
             try:
                 tower = at_hand.tower(job.tower)
+                plan = job.plan if each is None else fitting(job.plan, tower.spec, each.name)
+                samples, parts = needed(plan, tower.spec)
             except StackclipError as error:
                 if each is None:
                     raise
                 say_lacking({str(error): [each.name]})
                 continue
-            samples, parts = needed(job.plan, tower.spec)
             if dry_run:
                 say_plan(workspace, tower, samples, parts, err=json)
-                say_cells(workspace, job.plan, tower, again=overwrite == "always", err=json)
+                say_cells(workspace, plan, tower, again=overwrite == "always", err=json)
                 continue
             store = store_of(workspace, tower)
-            if overwrite != "never" and store.lacking(samples, parts):
+            if overwrite != "never" and (lacking := store.lacking(samples, parts)):
                 if cached_only:
-                    raise missing_parts(store, samples, parts, at_hand.texts, data_root)
+                    texts = at_hand.texts
+                    raise missing_parts(plan, tower.spec, lacking, tower=job.tower, texts=texts, data_root=data_root)
                 failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
-            measured += run_bench(workspace, job.plan, tower, overwrite=overwrite, resident=resident)
+            measured += run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
         if measured:
             show_suite(each, measured, lookup, per_category=per_category, as_json=json, ci=ci)
         rows += measured
@@ -326,12 +328,13 @@ def predict(
 ) -> None:
     """Find defects in your own pictures: a score for each, and heat maps on one common scale.
 
-    FOLDER needs no masks and no labels. The methods train on other data sets; nothing is learned from FOLDER.
+    FOLDER needs no masks and no labels. The methods train on other data sets; nothing is learned from FOLDER. The scale
+    is that of training pictures; of methods that do not train, that of the pictures in FOLDER.
     """
     from dataclasses import replace
 
     from stackclip.benchmarks.plan import Plan, needed
-    from stackclip.benchmarks.predictions import predict_all, training_scales, write_predictions
+    from stackclip.benchmarks.predictions import heat_scales, predict_all, write_predictions
 
     check_methods(methods)
     [opened] = open_datasets(workspace, [str(folder)], None, ())
@@ -344,7 +347,8 @@ def predict(
     failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
     with open_bench(workspace, plan, tower, resident=resident) as run:
         detectors = run.detectors(seed)
-        predictions, scales = predict_all(run, detectors, own.samples), training_scales(run, detectors)
+        predictions = predict_all(run, detectors, own.samples)
+        scales = heat_scales(run, detectors, predictions)
     for line in write_predictions(predictions, scales, output):
         click.echo(line)
     say_note(tower)

@@ -199,9 +199,12 @@ def test_printed_lines_take_no_rank_and_leave_what_they_do_not_say_empty() -> No
     rows = [row("april-gan", pixel_AP=0.1, pixel_AUROC=0.9), row("stackclip", pixel_AP=0.2, pixel_AUROC=0.8)]
     text = WRITERS[".md"](rows, per_category=False, metrics=("pixel_AUROC", "pixel_AP"), published=Lookup())
     assert "| april-gan | **90.0** | <u>10.0</u> |" in text
-    assert "|   FuzzyCLIP, table 2 |  | 40.8 |" in text
-    assert "|   difference |  | -30.8 |" in text
+    assert "| &nbsp;&nbsp;FuzzyCLIP, table 2 |  | 40.8 |" in text
+    assert "| &nbsp;&nbsp;difference |  | -30.8 |" in text
     assert "| stackclip | <u>80.0</u> | **20.0** |" in text
+    text = WRITERS[".tex"](rows, per_category=False, metrics=("pixel_AUROC", "pixel_AP"), published=Lookup())
+    assert r"\quad FuzzyCLIP, table 2 &  & 40.8 \\" in text
+    assert r"\quad difference &  & -30.8 \\" in text
 
 
 def test_without_the_asking_tables_are_as_before() -> None:

@@ -105,8 +105,33 @@ def test_rows_that_were_asked_for_otherwise_never_share_a_mean() -> None:
     ]
     first, second = summarise(rows)
     assert [first.lines[0].cells[0].text, second.lines[0].cells[0].text] == ["10.0", "90.0"]
-    assert first.title.endswith("t at 56 pixels, features ffffffff, batches of 8, 1 epochs")
+    assert first.title.endswith("t at 56 pixels, features ffffffff, batches of 8, 1 epoch")
     assert second.title.endswith("batches of 8, 5 epochs")
+
+
+def test_a_table_says_what_is_not_the_methods_own_where_no_other_stands_beside_it() -> None:
+    asked = {"asked_epochs": 1, "asked_class_names": "natural", "feature_dtype": "int8"}
+    rows = [row("a", 0.1, tower="t", **asked), row("a", 0.1, test_on="mpdd", tower="t", feature_dtype="float16")]
+    changed, usual = summarise(rows)
+    assert changed.title.endswith("1 seed, features kept as int8, 1 epoch, natural class names")
+    assert usual.title.endswith("1 seed")
+    for suffix in (".md", ".tex"):
+        assert changed.title in WRITERS[suffix](rows, per_category=False)
+
+
+def test_no_two_tables_have_the_same_title() -> None:
+    rows = [
+        row("a", 0.1, protocol="p", trained_layouts=["visa[split_csv=1cls]"]),
+        row("a", 0.2, protocol="q", trained_layouts=["visa[split_csv=2cls]"]),
+    ]
+    assert [summary.title.rpartition(", ")[2] for summary in summarise(rows)] == [
+        "training set visa[split_csv=1cls]",
+        "training set visa[split_csv=2cls]",
+    ]
+    rows.append(row("a", 0.3, protocol="r", trained_layouts=["visa[split_csv=2cls]"]))  # of other categories
+    titles = [summary.title for summary in summarise(rows)]
+    assert len(set(titles)) == 3
+    assert [title.rpartition(", ")[2] for title in titles[1:]] == ["protocol q", "protocol r"]
 
 
 def test_a_failed_cell_stands_in_the_table_and_its_reason_below() -> None:
