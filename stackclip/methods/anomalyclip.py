@@ -16,7 +16,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.released import check_there, load_released
 from stackclip.learners import TextTower
 from stackclip.learners.prompt import SPREAD
-from stackclip.methods.method import BETAS, Task, check_schedule, check_sigma, refuse_shots
+from stackclip.methods.method import BETAS, Task, check_schedule, check_sigma, descend, refuse_shots
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.registry import methods
@@ -122,11 +122,7 @@ class AnomalyClipDetector(nn.Module):
 
     def step(self, features: Features) -> Mapping[str, float]:
         """One Adam step: `loss` = `ce` + lambda * (`focal` + `dice`, both summed over the layers)."""
-        terms = self.loss(features)
-        self.optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.optimiser.step()
-        return {name: term.item() for name, term in terms.items()}
+        return descend(self.optimiser, self.loss(features))
 
     def loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of a training batch and its terms, with gradients."""

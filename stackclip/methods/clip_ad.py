@@ -18,7 +18,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import Task, check_schedule, check_sigma, refuse_shots
+from stackclip.methods.method import Task, check_schedule, check_sigma, descend, refuse_shots
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
 from stackclip.prompts import Ensemble
@@ -227,10 +227,7 @@ class SurgeryDetector(nn.Module):
         if self.head is None:
             raise NotApplicable("it learns nothing")
         loss = self.head.loss(features, self.anchors(features.samples), torch.zeros(len(features), dtype=torch.long))
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.optimiser.step()
-        return {"loss": loss.item()}
+        return descend(self.optimiser, {"loss": loss})
 
     def remember(self, category: str, features: Features) -> None:
         """Refuse shots."""

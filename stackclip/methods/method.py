@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.learners import TextTower
@@ -24,6 +25,7 @@ __all__ = [
     "check_schedule",
     "check_shots",
     "check_sigma",
+    "descend",
     "refuse_shots",
 ]
 
@@ -110,6 +112,14 @@ class Method(Protocol):
 
     def begin(self, task: Task) -> Detector:
         """Group the categories, encode the text, make the weights: all that happens before the first batch."""
+
+
+def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """One step down the gradient of the term `loss`; returns the values of all terms."""
+    optimiser.zero_grad(set_to_none=True)
+    terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    optimiser.step()
+    return {name: term.item() for name, term in terms.items()}
 
 
 def check_schedule(epochs: int | None, lr: float | None) -> None:

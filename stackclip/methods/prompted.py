@@ -15,7 +15,7 @@ from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe
 from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import BETAS, Draw, Task, check_schedule, refuse_shots
+from stackclip.methods.method import BETAS, Draw, Task, check_schedule, descend, refuse_shots
 from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
@@ -205,22 +205,14 @@ class PromptedDetector(nn.Module):
 
     def _step_learner(self, features: Features) -> dict[str, float]:
         """One Adam step of the learner; the head and it share nothing."""
-        terms = cast(Learner, self.learner).loss(features)
-        self.learner_optimiser.zero_grad(set_to_none=True)
-        terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.learner_optimiser.step()
-        return {name: term.item() for name, term in terms.items()}
+        return descend(self.learner_optimiser, cast(Learner, self.learner).loss(features))
 
     def _step_head(self, features: Features) -> dict[str, float]:
         """One Adam step on the focal and dice losses of all layers."""
         assert self.head is not None
         stacks = torch.tensor([self._stack_of(category) for category in features.categories], device=self.device)
         anchors = torch.stack([self._training_anchors(category) for category in features.categories])
-        loss = self.head.loss(features, anchors, stacks)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self.optimiser.step()
-        return {"loss": loss.item()}
+        return descend(self.optimiser, {"loss": self.head.loss(features, anchors, stacks)})
 
     def remember(self, category: str, features: Features) -> None:
         """Keep the patch tokens of the shots."""
