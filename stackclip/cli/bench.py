@@ -197,7 +197,7 @@ def bench(
         check_overlap(plan)
         jobs = [Job(plan, tower_arguments)]
         at_hand.texts += [*train_on, *test_on]
-    if plot and not any(job.plan.eval_every for job in jobs):
+    if plot and jobs and not any(job.plan.eval_every for job in jobs):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     lookup = beside(suites, jobs) if suites or published else None
     rows: list[Row] = []
@@ -381,9 +381,18 @@ def demo(workspace: Workspace, /) -> None:
     click.echo(f"generated pictures       {workspace.generated}")
     click.echo(f"features                 {workspace.features}")
     click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
-    click.echo("next: python cli.py bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
+    click.echo(f"next: {_program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
     if failed:
         sys.exit(FAILED_SOME)
+
+
+def _program() -> str:
+    """What to type for this command line here."""
+    script, python = Path(sys.argv[0]), Path(sys.executable)
+    if script.suffix != ".py":
+        return "stackclip"
+    here = Path.cwd()
+    return f"{python.relative_to(here) if python.is_relative_to(here) else python} {script}"
 
 
 def _learned(rows: Sequence[Row]) -> Iterator[str]:

@@ -134,7 +134,7 @@ ci_option = click.option(
 plot_option = click.option(
     "--plot",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the training curves: .png, .svg or .pdf (pip install 'stackclip[plots]').",
+    help="Draw the training curves: .png, .svg or .pdf (needs matplotlib).",
 )
 
 
