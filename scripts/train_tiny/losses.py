@@ -22,7 +22,7 @@ WEIGHTS: Mapping[str, float] = {
     "contrastive": 1.0,
     "state": 1.0,
     "order": 0.5,
-    "dense": 2.0,
+    "dense": 4.0,
     "attributes": 1.0,
     "texture": 0.3,
 }

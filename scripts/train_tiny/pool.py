@@ -51,6 +51,12 @@ class Pool:
         pictures, packed, labels = (np.stack([arrays[which][at] for arrays, at in rows]) for which in range(3))
         return pictures, np.unpackbits(packed, axis=-1, count=self.size).astype(bool), labels
 
+    def kinds(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The kinds of defects of pairs, (N,), as `NAMES[3]` counts them."""
+        return np.array(
+            [self._chunk(int(index) // self.chunk)[2][int(index) % self.chunk, 3] for index in indices], int
+        )
+
     def _chunk(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
         if number not in self._open:
             place = self.folder / _folder_name(self, number)

@@ -12,13 +12,15 @@ from torch import Tensor
 
 from scripts.train_tiny.captions import Captions, draw_captions
 from scripts.train_tiny.learner import View
-from scripts.train_tiny.pool import Pool
+from scripts.train_tiny.pool import NAMES, Pool
 from stackclip.clip.transform import CLIP_MEAN, CLIP_STD
 
 __all__ = ["PATCH", "Batch", "draw_batch"]
 
 PATCH = 8
 _ON_DEFECT = 0.85  # of the windows lie around a defective pixel, so that most of them show one
+_CANDIDATES = 3  # for each pair of a batch, drawn evenly; then the batch is drawn from them by these weights
+_HARD = {"missing-part": 4.0, "deformation": 4.0}  # to be seen by the shape alone; every other kind has 1
 _SEEN = 12  # pixels of a defect, at full scale, from which on a view is anomalous
 
 
@@ -40,9 +42,9 @@ class Batch:
 
 
 def draw_batch(pool: Pool, pairs: int, *, among: int, view: View, seed: tuple[int, ...]) -> Batch:
-    """The batch that follows from `seed`: `pairs` of the first `among` pairs of a pool."""
+    """The batch that follows from `seed`: `pairs` of the first `among` pairs of a pool, more of them of hard kinds."""
     draws = np.random.default_rng(seed)
-    pictures, masks, labels = pool.read(draws.choice(among, pairs, replace=among < pairs))
+    pictures, masks, labels = pool.read(_chosen(pool, pairs, among, draws))
     captions = draw_captions(labels, draws)
     pictures, masks = _turned(pictures, masks, draws)
     corner = (0, 0)
@@ -65,6 +67,12 @@ def draw_batch(pool: Pool, pairs: int, *, among: int, view: View, seed: tuple[in
         view,
         corner,
     )
+
+
+def _chosen(pool: Pool, pairs: int, among: int, draws: np.random.Generator) -> NDArray[np.int64]:
+    candidates = draws.choice(among, _CANDIDATES * pairs, replace=among < _CANDIDATES * pairs)
+    weights = np.array([_HARD.get(kind, 1.0) for kind in NAMES[3]])[pool.kinds(candidates)]
+    return draws.choice(candidates, pairs, replace=False, p=weights / weights.sum())
 
 
 def _turned(

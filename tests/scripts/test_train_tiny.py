@@ -142,6 +142,17 @@ def test_views_show_the_same_to_twins_and_count_defective_pixels(pool: Pool) -> 
         assert change[shown].mean() > 5 * change[batch.shares[6:] == 0].mean()
 
 
+def test_kinds_that_only_the_shape_shows_are_drawn_more_often(pool: Pool) -> None:
+    hard = [NAMES[3].index(kind) for kind in ("missing-part", "deformation")]
+    held = np.isin(pool.kinds(np.arange(12)), hard)
+    assert 0 < held.sum() < 12
+    drawn = np.concatenate(
+        [draw_batch(pool, 2, among=12, view="half", seed=(0, step)).labels[:2, 3] for step in range(200)]
+    )
+    odds = np.isin(drawn, hard).mean() / (1 - np.isin(drawn, hard).mean()) * (~held).sum() / held.sum()
+    assert 1.5 < odds < 4.0  # 4 if batches were endless, less where three candidates stand for each pair
+
+
 def test_a_whole_view_is_the_forward_of_the_exported_tower(pool: Pool) -> None:
     learner = Learner(seed=2).eval()
     with torch.no_grad():
