@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from copy import copy
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -114,24 +113,6 @@ class ScoreBins:
                 return
         self._settle(self._population() + seen, self._levels)
 
-    def merge(self, other: ScoreBins) -> None:
-        """Add all counts of other bins, which stay as they are."""
-        if not other._total:
-            return
-        other._empty_queue()
-        self._total += other._total
-        if self._total > np.iinfo(np.uint32).max:
-            self._widen()
-        self._ones |= other._ones
-        theirs = copy(other)  # its arrays are replaced below, never written to
-        both = (self._levels != _ABSENT) & (other._levels != _ABSENT)
-        known = np.where(both, np.minimum(self._levels, other._levels), np.maximum(self._levels, other._levels))
-        self._settle(self._population() + other._population(), known)
-        theirs._regroup(self._levels)
-        self.every += theirs.every.astype(self.every.dtype, copy=False)
-        self.hits += theirs.hits.astype(self.hits.dtype, copy=False)
-        self.shares += theirs.shares
-
     @property
     def empty(self) -> bool:
         """Whether nothing was counted yet."""
@@ -201,7 +182,7 @@ class ScoreBins:
         sizes = (1 << levels[present]).astype(np.int32)
         offsets = np.full(_CELLS, _ABSENT, np.int32)
         offsets[present] = np.cumsum(sizes, dtype=np.int32) - sizes
-        if not (np.array_equal(offsets, self._offsets) and np.array_equal(levels, self._levels)):
+        if not np.array_equal(offsets, self._offsets):
             own = np.argsort(self._offsets, kind="stable")[np.count_nonzero(self._offsets == _ABSENT) :]
             sizes = (1 << levels[own]).astype(np.int32)
             joined = (1 << (self._levels[own] - levels[own])).astype(np.int32)
@@ -225,9 +206,9 @@ class ScoreBins:
     def _empty_queue(self) -> None:
         """Count what is queued."""
         if self._queue:
-            index = np.concatenate(self._queue)
-            self._queue.clear()  # before the counts need room
-            np.add(self.every, np.bincount(index, minlength=self.budget), out=self.every, casting="unsafe")
+            found = np.bincount(np.concatenate(self._queue), minlength=self.budget)
+            np.add(self.every, found, out=self.every, casting="unsafe")
+            self._queue.clear()
 
     def _widen(self) -> None:
         """Make room for more than 2**32 scores, all of which may be in one bin."""

@@ -68,19 +68,6 @@ class StreamedPixelMetrics:
         else:
             self._bins.count(flat, ends, regions.starts, regions.lengths, shares)
 
-    def merge(self, other: StreamedPixelMetrics) -> None:
-        """Take all pictures of another accumulator, as if they had been added here; the other one stays as it is."""
-        if other._range:
-            self._extend(*other._range)
-        self._rounded |= other._rounded
-        self._regions += other._regions
-        if other._first:
-            self._first += other._first
-            self._count_enough()
-        else:
-            self._count()
-            self._bins.merge(other._bins)
-
     def compute(self) -> Measured:
         """The metrics of the exact form, each with a bound of its distance from the exact value.
 
