@@ -17,6 +17,8 @@ from click.testing import Result
 from PIL import Image
 
 from stackclip.cache import Store
+from stackclip.cli import cli
+from stackclip.cli.steps import program
 from stackclip.clip import Tower
 from stackclip.registry import SHELVES
 
@@ -457,11 +459,12 @@ def test_a_damaged_segment_is_found_dropped_and_encoded_again(stackclip: Run, ow
     assert f"dropped: {segment}: " in repaired.stdout
     assert segments(own) == []
     lost = re.search(
-        r"lost: cls, mask, patch/2, .* of (.*)\. Run: stackclip (cache-features --methods \S+), ", repaired.stdout
+        r"lost: cls, mask, patch/2, .* of (.*)\. Run: stackclip (.*) (cache-features --methods \S+), ", repaired.stdout
     )
     assert lost is not None
+    assert shlex.split(lost[2]) == ["--workspace", str(own)]
     assert set(lost[1].split(", ")) == {"synthetic-training", "synthetic-combinations"}
-    again = stackclip(own, *lost[2].split(), "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
+    again = stackclip(own, *lost[3].split(), "--dataset", TRAINING, "--dataset", TESTED, *TOWER)
     assert "encoded 16 pictures" in again.stderr
     assert "encoded 0 pictures" in stackclip(own, *CACHE).stderr
     assert stackclip(own, "verify").exit_code == 0
@@ -524,6 +527,31 @@ def test_weights_of_another_tower_are_refused_before_anything_is_encoded(
         r"x\.pth: APRIL-GAN's trainable_linearlayer for another tower .* found fc\.0\.weight \(3, 5\)", line
     )
     assert segments(tmp_path / "work") == []
+
+
+def test_predict_scores_nothing_where_no_picture_can_be_read(stackclip: Run, own: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.png").write_text("no picture", encoding="utf-8")
+    words = ("predict", str(tmp_path / "text"), "--object", "plate", "--train-on", TRAINING, *TOWER)
+    result = stackclip(own, *words, "-o", str(tmp_path / "out"))
+    assert result.exit_code == 1
+    assert "a.png" in result.stderr
+    assert result.stderr.rstrip().endswith("none of its pictures can be read, so there is nothing to score")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_program_is_named_as_it_was_called(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.executable", str(tmp_path / ".venv" / "bin" / "python"))
+
+    def named(script: str, *words: str) -> str:
+        monkeypatch.setattr("sys.argv", [script])
+        with cli.make_context("stackclip", [*words, "doctor"], default_map={"workspace": str(tmp_path)}):
+            return program()
+
+    assert named("cli.py") == ".venv/bin/python cli.py"
+    assert named("/opt/bin/stackclip") == "stackclip"
+    assert named("cli.py", "--workspace", "my work") == ".venv/bin/python cli.py --workspace 'my work'"
 
 
 # Configuration

@@ -16,6 +16,7 @@ from scripts.train_tiny.pool import CHUNK, Pool, drawing
 from stackclip.benchmarks.towers import PictureSet, draw_set, held_out_figures
 from stackclip.clip import assemble_tower, flush_denormals
 from stackclip.clip.tiny import CONFIG, NAME
+from stackclip.errors import UsageError
 
 __all__ = ["export", "held_out_score", "main"]
 
@@ -67,7 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     run = Run.begin(plan, device=given.device)
     with drawing(pool, plan.pool_pairs, workers=given.workers):
         if checkpoint.is_file():
-            run.resume(checkpoint)
+            try:
+                run.resume(checkpoint)
+            except UsageError as error:
+                parser.error(str(error))
 
         def watch(run: Run) -> None:
             last = run.step in (plan.steps, given.stop)

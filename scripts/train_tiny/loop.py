@@ -13,10 +13,11 @@ from typing import Any
 import torch
 
 from scripts.train_tiny.learner import Learner, View
-from scripts.train_tiny.losses import loss_terms, total
+from scripts.train_tiny.losses import WEIGHTS, loss_terms, total
 from scripts.train_tiny.muon import Optimiser, Rates
 from scripts.train_tiny.pool import Pool
-from scripts.train_tiny.views import draw_batch
+from scripts.train_tiny.views import HARD, draw_batch
+from stackclip.errors import UsageError
 
 __all__ = ["Plan", "Run", "train"]
 
@@ -80,16 +81,26 @@ class Run:
         learner = Learner(seed=plan.seed).to(device)
         return cls(plan, learner, Optimiser(learner, plan.rates))
 
+    def _recipe(self) -> str:
+        """All that decides what is learned, as JSON."""
+        return json.dumps({**asdict(self.plan), "terms": dict(WEIGHTS), "hard": dict(HARD)})
+
     def save(self, path: Path) -> None:
         """Write a checkpoint under a new name, then rename it."""
         draft = path.with_name(f".{path.name}.{os.getpid()}")
-        facts = {"step": self.step, "plan": json.dumps(asdict(self.plan))}
+        facts = {"step": self.step, "plan": self._recipe()}
         torch.save({**facts, "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict()}, draft)
         draft.rename(path)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint; random draws follow from seed and step, so there is no other state."""
+        """Go on from a checkpoint; random draws follow from seed and step, so there is no other state.
+
+        Raises UsageError for a checkpoint of another plan, of other weights of the terms or of other kinds drawn more.
+        """
         found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        before, now = json.loads(found["plan"]), json.loads(self._recipe())
+        if other := [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]:
+            raise UsageError(f"{path} was begun otherwise ({'; '.join(other)}): give the same options or a new folder")
         self.learner.load_state_dict(found["learner"])
         self.optimiser.load_state_dict(found["optimiser"])
         self.step = found["step"]

@@ -15,12 +15,12 @@ from scripts.train_tiny.learner import View
 from scripts.train_tiny.pool import NAMES, Pool
 from stackclip.clip.transform import CLIP_MEAN, CLIP_STD
 
-__all__ = ["PATCH", "Batch", "draw_batch"]
+__all__ = ["HARD", "PATCH", "Batch", "draw_batch"]
 
 PATCH = 8
 _ON_DEFECT = 0.85  # of the windows lie around a defective pixel, so that most of them show one
 _CANDIDATES = 3  # for each pair of a batch, drawn evenly; then the batch is drawn from them by these weights
-_HARD = {"missing-part": 4.0, "deformation": 4.0}  # to be seen by the shape alone; every other kind has 1
+HARD = {"missing-part": 4.0, "deformation": 4.0}  # to be seen by the shape alone; every other kind has 1
 _SEEN = 12  # pixels of a defect, at full scale, from which on a view is anomalous
 
 
@@ -71,7 +71,7 @@ def draw_batch(pool: Pool, pairs: int, *, among: int, view: View, seed: tuple[in
 
 def _chosen(pool: Pool, pairs: int, among: int, draws: np.random.Generator) -> NDArray[np.int64]:
     candidates = draws.choice(among, _CANDIDATES * pairs, replace=among < _CANDIDATES * pairs)
-    weights = np.array([_HARD.get(kind, 1.0) for kind in NAMES[3]])[pool.kinds(candidates)]
+    weights = np.array([HARD.get(kind, 1.0) for kind in NAMES[3]])[pool.kinds(candidates)]
     return draws.choice(candidates, pairs, replace=False, p=weights / weights.sum())
 
 

@@ -108,12 +108,12 @@ class Identities:
     @cached_property
     def _content(self) -> Callable[[tuple[Sample, ...]], str]:
         """The hash of pictures, masks and labels, in order; it is made once."""
-        return cache(partial(_content, self.store))
+        return cache(partial(_hash_of, self.store))
 
     @cached_property
     def _own(self) -> Callable[[Spec], dict[str, Any]]:
         """What a method is, without shots: its options, its code and the files that they name; it is found once."""
-        return cache(partial(_own, self._file_hash))
+        return cache(partial(_facts_of, self._file_hash))
 
     @cached_property
     def _file_hash(self) -> Callable[[Path], str]:
@@ -121,7 +121,7 @@ class Identities:
         return cache(file_hash)
 
 
-def _content(store: Store, samples: tuple[Sample, ...]) -> str:
+def _hash_of(store: Store, samples: tuple[Sample, ...]) -> str:
     facts = [[sample.id, sample.label, *_digests(store, sample)] for sample in samples]
     return content_hash(canonical_json({"samples": facts}))
 
@@ -134,7 +134,7 @@ def _digests(store: Store, sample: Sample) -> list[str | None]:
         return []
 
 
-def _own(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:
+def _facts_of(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:
     options = _options(component_of(spec.name), spec)
     return {
         "method": str(spec),

@@ -15,6 +15,7 @@ COLOURS = np.array(
     [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
 )
 COLD, HOT = 90.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
+PIXELS = 1 << 22  # of all maps together, evenly spread, that a scale is taken from
 MARGIN, LINE, FONT = 6, 20, 15  # pixels between tiles, and of a line of text
 
 
@@ -29,9 +30,11 @@ class Scale:
 
 def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:
     """A common scale: nine in ten of the normal pixels are coldest, the upper end of all scores is hottest."""
-    normal = np.concatenate([scores[~mask] for scores, mask in zip(maps, masks, strict=True)])
-    cold = float(np.percentile(normal if normal.size else np.concatenate([m.ravel() for m in maps]), COLD))
-    hot = float(np.percentile(np.concatenate([scores.ravel() for scores in maps]), HOT))
+    every = -(-sum(scores.size for scores in maps) // PIXELS)
+    found = np.concatenate([scores.ravel()[::every] for scores in maps])
+    masked = np.concatenate([mask.ravel()[::every] for mask in masks])
+    cold = float(np.percentile(found if masked.all() else found[~masked], COLD))
+    hot = float(np.percentile(found, HOT))
     return Scale(cold, max(hot, cold + 1e-12))
 
 

@@ -282,7 +282,18 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
         alike.setdefault((place, reason), {})[method] = None
     for (place, reason), who in alike.items():
         said[f"{_some(who)}, {place}: {reason}"] = None
-    return [*said, *_binned(rows), *_left_out(rows)]
+    return [*said, *_schedules(rows), *_binned(rows), *_left_out(rows)]
+
+
+def _schedules(rows: Iterable[Row]) -> Iterator[str]:
+    """How long methods trained, where some that train did so for longer than others."""
+    epochs: dict[int, dict[str, None]] = {}
+    for row in rows:
+        if row.facts.get("epochs"):
+            epochs.setdefault(row.facts["epochs"], {})[row.method] = None
+    if len(epochs) > 1:
+        spans = (f"{_some(who)} {counted(count, 'epoch')}" for count, who in sorted(epochs.items(), reverse=True))
+        yield f"not trained equally long, but each by its own schedule (--epochs gives one): {'; '.join(spans)}"
 
 
 def _binned(rows: Iterable[Row]) -> Iterator[str]:

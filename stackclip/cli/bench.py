@@ -38,6 +38,7 @@ from stackclip.cli.steps import (
     missing_parts,
     open_bench,
     open_datasets,
+    program,
     run_bench,
     say_cells,
     say_note,
@@ -345,6 +346,8 @@ def predict(
     tower = load_tower_of(**tower_arguments)
     samples, parts = needed(plan, tower.spec)
     failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
+    if failed and len(store_of(workspace, tower).lacking(own.samples, parts)) == len(own.samples):
+        raise StackclipError(f"{folder}: none of its pictures can be read, so there is nothing to score")
     with open_bench(workspace, plan, tower, resident=resident) as run:
         detectors = run.detectors(seed)
         predictions = predict_all(run, detectors, own.samples)
@@ -381,18 +384,9 @@ def demo(workspace: Workspace, /) -> None:
     click.echo(f"generated pictures       {workspace.generated}")
     click.echo(f"features                 {workspace.features}")
     click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
-    click.echo(f"next: {_program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
+    click.echo(f"next: {program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
     if failed:
         sys.exit(FAILED_SOME)
-
-
-def _program() -> str:
-    """What to type for this command line here."""
-    script, python = Path(sys.argv[0]), Path(sys.executable)
-    if script.suffix != ".py":
-        return "stackclip"
-    here = Path.cwd()
-    return f"{python.relative_to(here) if python.is_relative_to(here) else python} {script}"
 
 
 def _learned(rows: Sequence[Row]) -> Iterator[str]:

@@ -36,7 +36,9 @@ __all__ = [
     "missing_parts",
     "open_bench",
     "open_datasets",
+    "program",
     "run_bench",
+    "said_again",
     "say_cells",
     "say_note",
     "say_plan",
@@ -229,17 +231,31 @@ def missing_parts(
     context = click.get_current_context()
     workspace: Workspace = context.obj
     typed = {open_dataset(text, data_root=data_root, generated=workspace.generated).name: text for text in texts}
-    words = ["stackclip", *_said_again(context.find_root(), ("workspace",)), "cache-features"]
+    words = ["stackclip", *said_again(context.find_root(), ("workspace",)), "cache-features"]
     words += [word for name in datasets for word in ("--dataset", typed[name])]
     words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
     words += ["--methods", ",".join(methods)] if methods else []
-    words += _said_again(context, _SAID_AGAIN, instead=tower)
+    words += said_again(context, _SAID_AGAIN, instead=tower)
     words += ["--feature-dtype", workspace.feature_dtype] if workspace.feature_dtype != "float16" else []
     found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {', '.join(map(str, sorted(missing)))}"
     return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
 
 
-def _said_again(
+def program() -> str:
+    """What to type for this command line in this workspace."""
+    import shlex
+    import sys
+
+    script, python, here = Path(sys.argv[0]), Path(sys.executable), Path.cwd()
+    python = python.relative_to(here) if python.is_relative_to(here) else python
+    words = [str(python), str(script)] if script.suffix == ".py" else ["stackclip"]
+    root = click.get_current_context().find_root()
+    if root.get_parameter_source("workspace") is click.core.ParameterSource.COMMANDLINE:
+        words += ["--workspace", str(root.params["workspace"])]
+    return shlex.join(words)
+
+
+def said_again(
     context: click.Context, names: Sequence[str], *, instead: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[str]:
     """The options of a command among `names` that were given to it, or that others are taken `instead` of, as words."""

@@ -15,6 +15,7 @@ from torch import nn
 
 from stackclip.benchmarks.predictions import Predicted, heat_scales, predict_all, write_predictions
 from stackclip.benchmarks.runner import Bench
+from stackclip.benchmarks.sheet import scale_of
 from stackclip.registry import methods
 from stackclip.types import CLS, MASK, Features, Prediction
 
@@ -104,3 +105,13 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     assert pixels.shape == (SIDE, 2 * SIDE, 3)
     assert pixels[0, SIDE].tolist() == [0, 0, 4]  # the coldest colour where the ramp begins
     assert pixels[-1, -1].tolist() == [252, 255, 164]  # and the hottest where it ends
+
+
+def test_the_scale_of_many_pictures_is_that_of_an_even_part_of_their_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = np.random.default_rng(0)
+    maps, masks = draw.random((40, SIDE, SIDE)), draw.random((40, SIDE, SIDE)) < 0.1
+    whole = scale_of(list(maps), list(masks))
+    monkeypatch.setattr("stackclip.benchmarks.sheet.PIXELS", maps.size // 10)
+    part = scale_of(list(maps), list(masks))
+    assert part != whole
+    assert (part.cold, part.hot) == pytest.approx((whole.cold, whole.hot), abs=0.01)

@@ -35,6 +35,13 @@ def row(
     )
 
 
+def test_methods_that_trained_for_longer_than_others_are_named() -> None:
+    rows = [row("precise", 0.5, epochs=15), row("fuzzy", 0.5, epochs=2), row("sdp", 0.5, epochs=0)]
+    [said] = notes(rows)
+    assert said.endswith(": precise 15 epochs; fuzzy 2 epochs")
+    assert notes(rows[1:]) == []
+
+
 def first_cells(rows: list[Row], *, per_category: bool = False) -> dict[tuple[str, str], str]:
     """The text of the first column of numbers, by method and category."""
     [summary] = summarise(rows, per_category=per_category)

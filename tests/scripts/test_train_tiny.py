@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from scripts.train_tiny.views import draw_batch
 from stackclip.clip import assemble_tower
 from stackclip.clip.tiny import CONFIG
 from stackclip.data.synthetic import categories_of, kinds_of
+from stackclip.errors import UsageError
 from stackclip.prompts import CPE
 from stackclip.types import ANOMALOUS, CLS, NORMAL
 
@@ -263,3 +265,11 @@ def test_an_export_holds_the_learned_tokens_and_zeros(tmp_path: Path) -> None:
     table: NDArray[np.float32] = load_file(tmp_path / "weights.safetensors")["token_embedding.weight"].float().numpy()
     assert table.shape == (49408, 64)
     assert tuple(np.flatnonzero(np.abs(table).sum(1))) == run.learner.vocabulary.ids
+
+
+def test_a_run_does_not_go_on_under_another_plan(plan: Plan, tmp_path: Path) -> None:
+    Run.begin(plan).save(tmp_path / "checkpoint.pt")
+    longer = Run.begin(replace(plan, full_steps=plan.full_steps + 1))
+    with pytest.raises(UsageError, match=rf"full_steps {plan.full_steps}, now {plan.full_steps + 1}\): give the same"):
+        longer.resume(tmp_path / "checkpoint.pt")
+    Run.begin(plan).resume(tmp_path / "checkpoint.pt")

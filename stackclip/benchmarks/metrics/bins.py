@@ -182,7 +182,7 @@ class ScoreBins:
         sizes = (1 << levels[present]).astype(np.int32)
         offsets = np.full(_CELLS, _ABSENT, np.int32)
         offsets[present] = np.cumsum(sizes, dtype=np.int32) - sizes
-        if not np.array_equal(offsets, self._offsets):
+        if not (np.array_equal(offsets, self._offsets) and np.array_equal(levels, self._levels)):
             own = np.argsort(self._offsets, kind="stable")[np.count_nonzero(self._offsets == _ABSENT) :]
             sizes = (1 << levels[own]).astype(np.int32)
             joined = (1 << (self._levels[own] - levels[own])).astype(np.int32)
