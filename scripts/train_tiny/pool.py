@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ CHUNK = 500  # pairs in a folder: about 38 MB at 112 pixels
 NAMES = tuple(tuple(names) for names in (PATTERNS, SHAPES, COLOURS, DEFECTS))
 """The words that the four columns of the labels count."""
 _ARRAYS = ("pictures", "masks", "labels")
+_Arrays: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 _PATIENCE = 0.5  # seconds between two looks for a chunk that is being drawn
 
 
@@ -39,7 +41,7 @@ class Pool:
     chunk: int = CHUNK
 
     @cached_property
-    def _open(self) -> dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]]:
+    def _open(self) -> dict[int, _Arrays]:
         return {}
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.uint8]]:
@@ -47,17 +49,19 @@ class Pool:
 
         Waits for a chunk that is not there yet.
         """
-        rows = [(self._chunk(int(index) // self.chunk), int(index) % self.chunk) for index in indices]
+        rows = self._rows(indices)
         pictures, packed, labels = (np.stack([arrays[which][at] for arrays, at in rows]) for which in range(3))
         return pictures, np.unpackbits(packed, axis=-1, count=self.size).astype(bool), labels
 
     def kinds(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
         """The kinds of defects of pairs, (N,), as `NAMES[3]` counts them."""
-        return np.array(
-            [self._chunk(int(index) // self.chunk)[2][int(index) % self.chunk, 3] for index in indices], int
-        )
+        return np.array([labels[at, 3] for (_, _, labels), at in self._rows(indices)], int)
 
-    def _chunk(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    def _rows(self, indices: NDArray[np.int64]) -> list[tuple[_Arrays, int]]:
+        """The arrays of the chunk of each pair, and its row in them."""
+        return [(self._chunk(int(index) // self.chunk), int(index) % self.chunk) for index in indices]
+
+    def _chunk(self, number: int) -> _Arrays:
         if number not in self._open:
             place = self.folder / _folder_name(self, number)
             while not place.is_dir():

@@ -38,7 +38,7 @@ class Predicted:
 
 def predict_all(bench: Bench, detectors: Mapping[str, Detector], samples: Sequence[Sample]) -> list[Predicted]:
     """Predict the samples that the bench's store holds with every detector that `bench.detectors` gave."""
-    parts = frozenset[Part]().union(*(method.needs(bench.tower.spec) for method in bench.plan.resolved.values()))
+    parts = frozenset[Part]().union(*(bench.plan.resolved[spec].needs(bench.tower.spec) for spec in detectors))
     held = bench.store.holdings(samples)
     usable = [sample for sample, there in zip(samples, held, strict=True) if parts <= there]
     predicted = []

@@ -246,10 +246,10 @@ def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: b
     if not means:
         reasons = dict.fromkeys(row.undefined.get(metric) or row.error for row in rows)
         return Cell(None, why="; ".join(reason for reason in reasons if reason))
-    counted = sum(map(len, by_seed))
+    values = sum(map(len, by_seed))
     found = pooled_interval(rows, metric) if ci else None
     interval = (found.low, found.high) if found else None
-    return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, counted, of, interval=interval)
+    return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, values, of, interval=interval)
 
 
 def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:

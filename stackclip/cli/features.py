@@ -22,7 +22,7 @@ from stackclip.cli.options import (
     specs,
     tower_options,
 )
-from stackclip.cli.steps import encode, load_tower_of, open_datasets, said_again, say_plan, stores_of
+from stackclip.cli.steps import encode, here, load_tower_of, open_datasets, say_plan, stores_of
 
 if TYPE_CHECKING:
     from stackclip.cache import Problem, Store
@@ -102,7 +102,7 @@ def verify(workspace: Workspace, store: Path | None) -> None:
         held = f"{counted(len(opened), 'picture')}, {size(opened.size_bytes)}"
         click.echo(f"{opened.folder}: {held}, {counted(len(problems), 'problem')}")
     if bad:
-        click.echo(f"run: {_typed('repair')}, which says how to encode again what is lost")
+        click.echo(f"run: {shlex.join(here('repair'))}, which says how to encode again what is lost")
         sys.exit(1)
 
 
@@ -135,7 +135,9 @@ def _how_to_encode_again(store: Store, dropped: Sequence[Problem]) -> str:
 
     lost = frozenset[Any]().union(*(problem.parts for problem in dropped))
     if not lost:
-        return f"run {_typed('cache-features')} with the data sets, methods and tower that they were encoded for"
+        return (
+            f"run {shlex.join(here('cache-features'))} with the data sets, methods and tower that they were encoded for"
+        )
     reading, chosen, left = {}, [], lost - {MASK}
     for name in methods.names():
         with suppress(StackclipError):  # it cannot work on this tower
@@ -146,17 +148,12 @@ def _how_to_encode_again(store: Store, dropped: Sequence[Problem]) -> str:
         chosen.append(min(useful, key=lambda name: (len(reading[name] - lost), -len(reading[name] & left))))
         left -= reading[chosen[-1]]
     datasets = dict.fromkeys(each.key.partition("/")[0] for problem in dropped for each in problem.records or ())
-    words = [_typed("cache-features"), *(["--methods", shlex.quote(",".join(chosen))] if chosen else [])]
+    words = [*here("cache-features"), *(["--methods", ",".join(chosen)] if chosen else [])]
     others = f", and with --methods that read {_listed(left)}" if left else ""
     return (
-        f"lost: {_listed(lost)} of {', '.join(datasets)}. Run: {' '.join(words)}{others}, "
+        f"lost: {_listed(lost)} of {', '.join(datasets)}. Run: {shlex.join(words)}{others}, "
         "with the --dataset and the tower that they were encoded with"
     )
-
-
-def _typed(verb: str) -> str:
-    """A command line of this workspace."""
-    return shlex.join(["stackclip", *said_again(click.get_current_context().find_root(), ("workspace",)), verb])
 
 
 def _listed(parts: Iterable[Part]) -> str:

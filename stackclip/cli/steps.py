@@ -31,6 +31,7 @@ __all__ = [
     "check_suffixes",
     "check_words",
     "encode",
+    "here",
     "left_out",
     "load_tower_of",
     "missing_parts",
@@ -38,7 +39,6 @@ __all__ = [
     "open_datasets",
     "program",
     "run_bench",
-    "said_again",
     "say_cells",
     "say_note",
     "say_plan",
@@ -231,11 +231,11 @@ def missing_parts(
     context = click.get_current_context()
     workspace: Workspace = context.obj
     typed = {open_dataset(text, data_root=data_root, generated=workspace.generated).name: text for text in texts}
-    words = ["stackclip", *said_again(context.find_root(), ("workspace",)), "cache-features"]
+    words = here("cache-features")
     words += [word for name in datasets for word in ("--dataset", typed[name])]
     words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
     words += ["--methods", ",".join(methods)] if methods else []
-    words += said_again(context, _SAID_AGAIN, instead=tower)
+    words += _said_again(context, _SAID_AGAIN, instead=tower)
     words += ["--feature-dtype", workspace.feature_dtype] if workspace.feature_dtype != "float16" else []
     found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {', '.join(map(str, sorted(missing)))}"
     return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
@@ -255,7 +255,12 @@ def program() -> str:
     return shlex.join(words)
 
 
-def said_again(
+def here(verb: str) -> list[str]:
+    """The words of a command line for this workspace."""
+    return ["stackclip", *_said_again(click.get_current_context().find_root(), ("workspace",)), verb]
+
+
+def _said_again(
     context: click.Context, names: Sequence[str], *, instead: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[str]:
     """The options of a command among `names` that were given to it, or that others are taken `instead` of, as words."""

@@ -126,14 +126,16 @@ def fitting(plan: Plan, tower: TowerSpec, suite: str) -> Plan:
 
     Raises WeightsError where no method is left.
     """
-    from stackclip.benchmarks.plan import needs_by_method
+    from stackclip.benchmarks.plan import needs_of
 
     unfit: dict[str, WeightsError] = {}
-    for spec in plan.resolved:
+    for spec, method in plan.resolved.items():
         try:
-            needs_by_method(replace(plan, methods=(spec,)), tower)
+            needs_of(method, tower)
         except WeightsError as error:
             unfit[spec] = error
+        except StackclipError:
+            continue  # its rows will say why
     if fit := tuple(spec for spec in plan.resolved if spec not in unfit):
         say_lacking({f"{spec}: {error}": [suite] for spec, error in unfit.items()})
         return replace(plan, methods=fit)

@@ -111,7 +111,7 @@ class ScoreBins:
                 self._used += int(sizes.sum())
                 self._write_entries()
                 return
-        self._settle(self._population() + seen, self._levels)
+        self._settle(self._population() + seen)
 
     @property
     def empty(self) -> bool:
@@ -151,14 +151,14 @@ class ScoreBins:
         last = ((inner + 1) & ((1 << shifts) - 1) == 0) | (shifts <= self._zeros)  # the bin holds nothing above it
         return np.where(last & (not rounded), stop, own), stop
 
-    def _settle(self, population: NDArray[np.int64], known: NDArray[np.int64]) -> None:
-        """Give a level to each cell from the lowest to the highest populated, none above what it is known to have.
+    def _settle(self, population: NDArray[np.int64]) -> None:
+        """Give a level to each cell from the lowest to the highest populated, none above what it has.
 
         The levels are those of the finest division that leaves some room for more cells.
         """
         span = _span(population)
         ranks = _ranks(population[span])
-        most = np.where(known[span] == _ABSENT, _WITHIN, known[span])
+        most = np.where(self._levels[span] == _ABSENT, _WITHIN, self._levels[span])
         room = self.budget * 3 // 4
         fits = bisect_right(range(8 * 64), room, key=lambda eighths: int((1 << _levels(ranks, eighths, most)).sum()))
         self._eighths = max(fits - 1, 0)

@@ -64,7 +64,8 @@ class StreamedPixelMetrics:
         shares = (1 / regions.areas)[regions.numbers]
         if self._bins.empty:
             self._first.append((flat.copy(), ends, regions.starts, regions.lengths, shares))
-            self._count_enough()
+            if sum(kept.size for kept, *_ in self._first) >= _FIRST:
+                self._count()
         else:
             self._bins.count(flat, ends, regions.starts, regions.lengths, shares)
 
@@ -95,11 +96,6 @@ class StreamedPixelMetrics:
 
     def _extend(self, low: Any, high: Any) -> None:
         self._range = (low, high) if self._range is None else (min(low, self._range[0]), max(high, self._range[1]))
-
-    def _count_enough(self) -> None:
-        """Count the first maps if there are enough of them, or bins already."""
-        if not self._bins.empty or sum(kept.size for kept, *_ in self._first) >= _FIRST:
-            self._count()
 
     def _count(self) -> None:
         """Count the first maps, which were kept until there were enough of them to lay out the bins."""
