@@ -9,6 +9,7 @@
     ├── DataError               pictures, masks, folders
     │   ├── UnknownLayout
     │   └── PictureError        one picture or its mask; the rest goes on      exit 3
+    ├── DamagedFile             facts on disk that are not as they were written
     ├── StoreError              the feature store
     │   ├── CorruptStore
     │   ├── FingerprintMismatch
@@ -31,6 +32,7 @@ __all__ = [
     "BrokenPlugin",
     "CategoryOverlap",
     "CorruptStore",
+    "DamagedFile",
     "DataError",
     "DuplicateComponent",
     "FingerprintMismatch",
@@ -96,6 +98,10 @@ class PictureError(DataError):
         super().__init__(f"{path}: {reason}")
         self.path = Path(path)
         self.reason = reason
+
+
+class DamagedFile(StackclipError):
+    """A file that is not as it was written; the path comes first in the message."""
 
 
 class StoreError(StackclipError):

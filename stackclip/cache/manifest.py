@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,38 +14,24 @@ import numpy as np
 from stackclip.cache.fingerprint import FORMAT
 from stackclip.cache.shapes import FeatureDtype, StoredForm, is_mask, stored_form
 from stackclip.cache.sources import Role, Stamps
-from stackclip.errors import CorruptStore, StoreError
-from stackclip.ops.files import canonical_json, content_hash
+from stackclip.errors import CorruptStore, DamagedFile, StoreError
+from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.types import Part, TowerSpec
 
-__all__ = ["Extent", "Manifest", "Record", "read_sealed", "sealed"]
+__all__ = ["Extent", "Manifest", "Record", "read_sealed"]
 
 _LARGEST = 1 << 28  # bytes of JSON that are read at all; a manifest of ten thousand pictures has about 4e6
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
-def sealed(content: Mapping[str, Any]) -> bytes:
-    """The content as canonical JSON beside the blake3 of its canonical JSON: one byte string for equal contents."""
-    return canonical_json({"blake3": content_hash(canonical_json(content)), "content": content}) + b"\n"
-
-
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read what `sealed` made; raises CorruptStore when a single byte is another."""
+    """Read facts of a store that `sealed` made; raises CorruptStore when a single byte is another."""
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            raise CorruptStore(f"{path}: is no regular file of at most {_LARGEST} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        raise CorruptStore(f"{path}: {error.strerror}") from None
-    try:
-        content = dict(json.loads(data)["content"])
-        intact = sealed(content) == data
-    except (ValueError, KeyError, TypeError, RecursionError):
-        intact = False
-    if not intact:
-        raise CorruptStore(f"{path}: its checksum does not fit its content")
-    return content
+        return unsealed(read_regular(path, largest=_LARGEST))
+    except DamagedFile as error:
+        raise CorruptStore(str(error)) from error.__cause__
+    except ValueError as error:
+        raise CorruptStore(f"{path}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from stackclip.cache.fingerprint import (
     stored_as,
 )
 from stackclip.cache.lock import WriterLock
-from stackclip.cache.manifest import Manifest, Record, read_sealed, sealed
+from stackclip.cache.manifest import Manifest, Record, read_sealed
 from stackclip.cache.reader import STORED, Place, Segment, Wanted, signature
 from stackclip.cache.segment import check_frame
 from stackclip.cache.shapes import MASK_NEAREST, FeatureDtype, is_mask, part_shape, stored_form
@@ -49,6 +49,7 @@ from stackclip.cache.writer import SEAL_BYTES, SEAL_SECONDS, Writer, clear_lefto
 from stackclip.errors import CorruptStore, FingerprintMismatch, MissingParts, PictureError, StoreError
 from stackclip.ops.files import sync_folder, write_atomically
 from stackclip.ops.regions import Runs, paint_mask
+from stackclip.ops.seals import sealed
 from stackclip.ops.words import agreed, counted
 from stackclip.types import CLS, MASK, Part, Sample, TowerSpec
 
@@ -394,7 +395,8 @@ class Store:
             check_frame(path.with_suffix(".h5"), manifest)
             _verify_segment(Segment(path.with_suffix(".h5"), manifest))
         except CorruptStore as error:
-            if isinstance(error.__context__, OSError) and error.__context__.errno in _WITHHELD:
+            reason = error.__cause__ or error.__context__
+            if isinstance(reason, OSError) and reason.errno in _WITHHELD:
                 raise StoreError(f"{error}: nothing was dropped; see to that and run again") from None
             return Problem(path, str(error), records)
         return None

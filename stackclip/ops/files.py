@@ -5,13 +5,32 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+import re
+import secrets
+import socket
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
-__all__ = ["WRITE_PROTECTED", "canonical_json", "content_hash", "file_hash", "sync_folder", "write_atomically"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = [
+    "WRITE_PROTECTED",
+    "Draft",
+    "canonical_json",
+    "content_hash",
+    "file_hash",
+    "sweep_drafts",
+    "sync_folder",
+    "write_atomically",
+]
 
 WRITE_PROTECTED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 """Why nothing can be written to a folder with which nothing is wrong."""
@@ -39,20 +58,84 @@ def file_hash(path: Path) -> str:
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a crash or a full disk leaves the old file or the new one, never a part.
 
-    The data and then the folder's entry are forced to the disk before this returns.
+    The data and then the folder's entry are forced to the disk before this returns. What a run that was killed left
+    in the folder is removed at a process's first write there. Raises OSError naming `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in _swept:
+            _swept.add(path.parent)
+            with suppress(OSError):  # what is left there harms nothing
+                sweep_drafts(path.parent)
+        for _ in range(_TRIES):
+            with Draft(path.parent) as draft:
+                draft.write(memoryview(data))
+                os.fsync(draft.descriptor)
+                if draft.becomes(path):
+                    break
+        else:
+            raise OSError(errno.EAGAIN, "others remove what is being written")
+        sync_folder(path.parent)
+
+
+class Draft:
+    """A new empty file in `folder` under a name of its own, open for writing, and locked where there are locks.
+
+    The name holds host, process and a random part, so that machines and containers that share a folder never meet; a
+    link that waits under it is not followed. At the end of a `with` the file is removed unless it took another name.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / f".stackclip-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        self.descriptor = os.open(self.path, flags, 0o666)
+        self._open = True
+        _lock(self.descriptor)
+
+    def __enter__(self) -> Draft:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._close()
+        finally:
+            with suppress(OSError):  # the first error is the one to tell; a later sweep removes the file
+                self.path.unlink(missing_ok=True)
+
+    def write(self, data: memoryview) -> None:
+        """Write every byte; raises OSError."""
+        while data:
+            written = os.write(self.descriptor, data)
+            if not written:
+                raise OSError(errno.EIO, "nothing was written")
+            data = data[written:]
+
+    def becomes(self, path: Path) -> bool:
+        """Take the name `path`; False where another process took the draft for one that was left, and removed it."""
+        if os.name == "nt":
+            self._close()  # an open file keeps its name there
+        try:
+            self.path.replace(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self.descriptor)
+
+
+def sweep_drafts(folder: Path) -> list[Path]:
+    """Remove the drafts in `folder` whose writers are gone, and return them. Raises OSError.
+
+    The living hold a lock on theirs; where there are no locks, drafts of this machine's processes stay while these
+    live, and those of others for a day.
+    """
+    left = [path for path in folder.iterdir() if _DRAFT.fullmatch(path.name) and _is_left(path)]
+    for path in left:
+        path.unlink(missing_ok=True)
+    return left
 
 
 def sync_folder(folder: Path) -> None:
@@ -64,3 +147,63 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_TRIES = 5
+_DAY = 86400.0
+_DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
+_swept: set[Path] = set()
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system name the file that was to be written."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:32] or "unnamed"
+
+
+def _is_left(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except OSError:
+        return False  # gone by now, a link, or not ours
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return False
+        locked = _lock(descriptor)
+        return _has_no_writer(path, os.fstat(descriptor)) if locked is None else locked
+    finally:
+        os.close(descriptor)
+
+
+def _has_no_writer(path: Path, found: os.stat_result) -> bool:
+    """Whether the name and age of a draft say that nobody writes it any more."""
+    named = _DRAFT.fullmatch(path.name)
+    if named is None or named["host"] != _host() or os.name == "nt":  # where os.kill would end the process
+        return time.time() - found.st_mtime > _DAY
+    try:
+        os.kill(int(named["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Lock an open file: whether that worked, or None where there are no locks."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from stackclip.cache import Store, extract, find_store, fingerprint_digest, part_bytes, plan
-from stackclip.cache.manifest import read_sealed, sealed
+from stackclip.cache.manifest import read_sealed
 from stackclip.cache.quantize import code_count, decode_tokens, encode_tokens
 from stackclip.errors import CorruptStore, FingerprintMismatch, StoreError
+from stackclip.ops.seals import sealed
 from stackclip.types import CLS, MASK, Part, Sample, patch
 
 TOKENS = (196, 128)

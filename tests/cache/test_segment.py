@@ -11,8 +11,9 @@ import pytest
 from blake3 import blake3
 
 from stackclip.cache import Store, extract
-from stackclip.cache.manifest import Manifest, read_sealed, sealed
+from stackclip.cache.manifest import Manifest, read_sealed
 from stackclip.errors import CorruptStore
+from stackclip.ops.seals import sealed
 from stackclip.types import CLS, MASK, Sample, patch
 
 

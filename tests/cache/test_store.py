@@ -313,7 +313,8 @@ def test_a_lost_store_json_is_written_again_and_the_segments_serve_on(filled, sa
 
 
 def test_a_store_of_a_later_format_is_refused_in_one_line(store) -> None:
-    from stackclip.cache.manifest import read_sealed, sealed
+    from stackclip.cache.manifest import read_sealed
+    from stackclip.ops.seals import sealed
 
     facts = store.folder / "store.json"
     facts.write_bytes(sealed({**read_sealed(facts), "format": 3}))

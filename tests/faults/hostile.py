@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 from blake3 import blake3
 
-from stackclip.cache.manifest import read_sealed, sealed
+from stackclip.cache.manifest import read_sealed
+from stackclip.ops.seals import sealed
 
 Change = Callable[[Path], object]
 """What is done to the first segment of a store."""

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stackclip.cache import Store
-from stackclip.cache.manifest import read_sealed, sealed
+from stackclip.cache.manifest import read_sealed
 from stackclip.errors import CorruptStore, FingerprintMismatch, MissingParts, StackclipError, StoreError, WeightsError
 from stackclip.heads import load_head
+from stackclip.ops.seals import sealed
 from stackclip.types import CLS
 
 from . import victim

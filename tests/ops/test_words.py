@@ -1,10 +1,10 @@
-"""Numbers in sentences."""
+"""Numbers in sentences, and text that cannot act."""
 
 from __future__ import annotations
 
 import pytest
 
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import agreed, counted, legible
 
 
 @pytest.mark.parametrize(
@@ -13,3 +13,23 @@ from stackclip.ops.words import agreed, counted
 def test_nouns_and_verbs_go_with_their_number(number: int, said: str) -> None:
     assert f"{counted(number, 'picture')} {agreed('have', number)}" == said
     assert {agreed(verb, 1) for verb in ("are", "were", "lack")} == {"is", "was", "lacks"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größe 1.png", "größe 1.png"),
+        ("gro\u0308ße", "gro\u0308ße"),
+        ("\x1b[2Jgone", "\\x1b[2Jgone"),
+        ("\x9b31mred", "\\x9b31mred"),
+        ("a\nERROR forged", "a\\nERROR forged"),
+        ("a\r\u2028b\u2029\x85", "a\\r\\u2028b\\u2029\\x85"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("\u2066a\u200f", "\\u2066a\\u200f"),
+        ("\udcff.png", "\\udcff.png"),
+        ("\x00\x7f", "\\x00\\x7f"),
+    ],
+)
+def test_text_from_files_is_one_line_that_does_nothing(text: str, shown: str) -> None:
+    assert legible(text) == shown
+    assert shown.encode()
