@@ -41,7 +41,8 @@ class Sample:
 
     `id` is the picture's path below the data set's root, with forward slashes; it names the sample for good, wherever
     the root lies. `mask` is a file, a folder of files whose union counts, or None: a normal sample needs none, and
-    for an anomalous one None means that its defect is not localised (pixel metrics are then undefined).
+    for an anomalous one None means that its defect is not localised (pixel metrics are then undefined). `published` is
+    the published data set that the picture is of, empty for any other.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Sample:
     mask: Path | None
     label: int
     defect: str
+    published: str = ""
 
     @property
     def key(self) -> str:

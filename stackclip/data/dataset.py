@@ -11,14 +11,15 @@ from typing import Any, Literal, Protocol
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
 from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
-from stackclip.data.published import difference, family_of, published_categories
+from stackclip.data.published import difference, is_published, part_of, published_categories
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, Sample
 
-__all__ = ["Dataset", "Reader", "open_dataset"]
+__all__ = ["Dataset", "Reader", "is_folder", "name_of", "open_dataset"]
 
 _NAMES_SHOWN = 20
+_GENERAL = ("mvtec", "folder")  # readers of anyone's folders: two that they read have nothing but their layout in common
 
 
 class Reader(Protocol):
@@ -44,8 +45,9 @@ class Dataset:
     """Samples and where they come from.
 
     `layout` is the reader with its options, which is the protocol: `visa[split_csv=2cls_fewshot]`. `finding` is one
-    line for a person: what was found below `root`. `published` is the data set whose own layout that is, if one's;
-    `remark` is one line on how the numbers differ from the published ones, empty where they do not.
+    line for a person: what was found below `root`. `published` is the published data set that this is (a part of),
+    empty for any other (decision 0022), and `registered` the name by which it was opened, empty for a place; `remark`
+    is one line on how the numbers differ from the published ones, empty where they do not.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Dataset:
     finding: str
     published: str = ""
     remark: str = ""
+    registered: str = ""
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -69,8 +72,21 @@ class Dataset:
 
     @property
     def family(self) -> str:
-        """The published data set that this is (a part of), where its categories or its layout tell; else its name."""
-        return family_of(self.categories, self.published or self.name)
+        """The published data set that this is (a part of), else its own name, which is then no published one's."""
+        return self.published or (f"own-{self.name}" if is_published(self.name) else self.name)
+
+    def shares_names_with(self, other: Dataset) -> bool:
+        """Whether equal names of categories mean the same: in sets of one family or of one reader, and in one place."""
+        own, others = self._names_from, other._names_from
+        if own or others:
+            return own == others
+        roots = [dataset.root.resolve() for dataset in (self, other)]
+        return roots[0].is_relative_to(roots[1]) or roots[1].is_relative_to(roots[0])
+
+    @property
+    def _names_from(self) -> str:
+        """What gave the categories their names, if not whoever made the folder."""
+        return self.published or ("" if self.registered in _GENERAL else self.registered)
 
     def select(self, split: Literal["train", "test"] | None = None, categories: Iterable[str] | None = None) -> Dataset:
         """The samples of a split and of some categories, in the data set's order.
@@ -91,26 +107,67 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
 
     A registered data set is looked for in `data_root` itself and in the folder of its name there; one that is
     generated is written below `generated`. The layout of any other folder is detected, and its name is the
-    folder's, in lower case with hyphens for spaces. Nothing is downloaded.
-    Raises DataError where nothing is found, and UnknownLayout, with the trees expected, where it is laid out
-    otherwise.
+    folder's, in lower case with hyphens for spaces. `visa/`, `./visa`, `~/visa` and `/data/visa` are folders, whatever
+    is registered. `NAME=` before any of these gives the data set another name; a folder whose whole name has `=` in it
+    is a folder. Nothing is downloaded.
+    Raises DataError where nothing is found, UnknownLayout, with the trees expected, where it is laid out otherwise, and
+    UsageError for a name that cannot be given.
     """
-    spec = _registered(text)
+    given, place = _given_name(text, data_root)
+    spec = _registered(place)
     if spec is None:
-        root = _folder(text, data_root)
+        root = _folder(place, data_root)
         spec = Spec(detect_layout(root))
-        return _read(spec, datasets.create(spec), root, _name_of(root))
+        return _read(spec, datasets.create(spec), root, given)
     reader = datasets.create(spec)
     root = _root_of(spec, reader, data_root, generated)
     if hasattr(reader, "prepare"):
         root = Path(reader.prepare(root, generated))
-    if getattr(reader, "named_by_folder", False):
-        return _read(spec, reader, root, _name_of(root))
-    registered = "-".join(word for word in (spec.name, getattr(reader, "protocol", "")) if word)
-    return _read(spec, reader, root, getattr(reader, "name", registered))
+    return _read(spec, reader, root, given, registered=spec.name)
+
+
+def name_of(text: str, *, data_root: Path | None = None) -> str:
+    """The name that a data set typed so gets, as far as the text tells; nothing is read."""
+    given, place = _given_name(text, data_root)
+    spec = _registered(place)
+    if given or spec is None:
+        return given or _name_of(_absolute(_expanded(place)))
+    return _registered_name(spec, datasets.create(spec))
+
+
+def is_folder(text: str, data_root: Path | None = None) -> bool:
+    """Whether the whole text is the path of a folder, or one with a name before it, below `data_root` too."""
+    if any(place.is_dir() for place in _places(text, data_root)):
+        return True
+    name, equals, place = text.partition("=")
+    return bool(equals) and _is_name(name) and any(found.is_dir() for found in _places(place, data_root))
+
+
+def _given_name(text: str, data_root: Path | None) -> tuple[str, str]:
+    """The name that stands before `=`, empty if none does, and the rest. Raises UsageError for what names nothing."""
+    name, equals, place = text.partition("=")
+    if not equals or "[" in name or _is_place(name) or any(found.is_dir() for found in _places(text, data_root)):
+        return "", text
+    if not _is_name(name) or not place.strip():
+        raise UsageError(
+            f"{text!r}: {name!r} names no data set; wanted NAME=PATH with letters, digits, '.', '_' and '-' in NAME"
+        )
+    return name, place.strip()
+
+
+def _is_name(text: str) -> bool:
+    return text[:1].isalnum() and all(letter.isalnum() or letter in "._-" for letter in text)
+
+
+def _is_place(text: str) -> bool:
+    """Whether the text is the path of a folder by its form, so that no registered name is meant."""
+    head = text.partition("[")[0]
+    return "/" in head or os.sep in head or head.startswith("~") or head in (".", "..")
 
 
 def _registered(text: str) -> Spec | None:
+    if _is_place(text):
+        return None
     try:
         spec = Spec.parse(text)
     except UsageError:  # a path with brackets in it
@@ -118,15 +175,47 @@ def _registered(text: str) -> Spec | None:
     return spec if spec.name in datasets else None
 
 
-def _read(spec: Spec, reader: Any, root: Path, name: str) -> Dataset:
+def _registered_name(spec: Spec, reader: Any) -> str:
+    """The name that a registered data set has by itself: its reader's, or the registered one and the protocol."""
+    registered = "-".join(word for word in (spec.name, getattr(reader, "protocol", "")) if word)
+    return str(getattr(reader, "name", registered))
+
+
+def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = "") -> Dataset:
+    """What a reader finds, under the name `given` or its own; `registered` is the name that was typed, if one was."""
+    by_folder = not registered or getattr(reader, "named_by_folder", False)
+    name = given or (_name_of(root) if by_folder else _registered_name(spec, reader))
     samples = reader.read(root, name)
     if not samples:
         raise unknown_layout(root, (spec.name,))
+    published = _published(spec, reader, root, samples, registered)
+    if not registered and not given and is_published(name) and name != published:
+        name = f"own-{name}"  # a folder that only has the name of a published data set
+        samples = tuple(replace(sample, dataset=name) for sample in samples)
+    if given and (given in datasets or is_published(given)) and given not in (published, registered):
+        raise UsageError(f"{given}={root}: {given} is the name of another data set, and this is not it: choose another")
+    if published:
+        samples = tuple(replace(sample, published=published) for sample in samples)
     title = getattr(reader, "title", f"{spec.name} layout")
-    found = Dataset(
-        name, root, str(spec), samples, f"{name}: {title}, {_counts(samples)}", getattr(reader, "published", "")
-    )
-    return replace(found, remark=difference(name, found.family, getattr(reader, "protocol", ""), samples))
+    finding = f"{name}: {title}, {_counts(samples)}"
+    remark = difference(name, published or registered, getattr(reader, "protocol", ""), samples)
+    return Dataset(name, root, str(spec), samples, finding, published, remark, registered)
+
+
+def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:
+    """The published data set that was read: by what was typed or by its own layout, where the categories are its.
+
+    One of the layout that others have too is known by its content, or by what was typed and its folder's name.
+    """
+    whose = str(getattr(reader, "published", ""))
+    if not whose and spec.name not in _GENERAL:
+        return registered if is_published(registered) else ""
+    known = set(published_categories(whose or registered))
+    own = {sample.category for sample in samples}
+    if whose:
+        return whose if registered or own <= known else ""
+    named = registered and root in _named_folders(registered, reader, root.parent)
+    return registered if named and own <= known else part_of(samples) if spec.name == "mvtec" else ""
 
 
 def _root_of(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -> Path:
@@ -181,17 +270,32 @@ def _other_layout(name: str, reader: Any, root: Path) -> DataError:
 
 def _folder(text: str, data_root: Path | None) -> Path:
     """The folder that `text` names, below `data_root` or as a path."""
-    below = [_absolute(data_root / text)] if data_root is not None else []
-    path = _absolute(Path(text).expanduser())
-    for place in (*below, path):
+    places = _places(text, data_root)
+    for place in places:
         if place.is_dir():
             return place
+    path = places[-1]
     if path.exists():
         check_folder(path)
-    looked = " or ".join(str(place) for place in dict.fromkeys((*below, path)))
+    looked = " or ".join(str(place) for place in dict.fromkeys(places))
     known = datasets.names()
     near = did_you_mean(text.partition("[")[0].strip(), known)
     raise DataError(f"no data set {text!r}{near}: no folder {looked}, and none of the registered: {_names(known)}")
+
+
+def _places(text: str, data_root: Path | None) -> list[Path]:
+    """Where a folder may lie: below `data_root`, unless the path says itself where it begins, and as a path."""
+    begins = text in (".", "..") or text.startswith(("./", "../", "~")) or Path(text).is_absolute()
+    below = [] if data_root is None or begins else [_absolute(data_root / text)]
+    return [*below, _absolute(_expanded(text))]
+
+
+def _expanded(text: str) -> Path:
+    """The path with the home folder for `~`, or as it is where that is nobody's."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def _counts(samples: tuple[Sample, ...]) -> str:

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from stackclip.types import ANOMALOUS, Sample
 
-__all__ = ["TOTAL", "Counts", "difference", "family_of", "published_categories", "published_counts"]
+__all__ = ["TOTAL", "Counts", "difference", "is_published", "part_of", "published_categories", "published_counts"]
 
 TOTAL = "*"  # in place of a category, where only the sum over all of them is known
 _TABLE = "published_counts.csv"
 _SHOWN = 3
 
-# The data sets whose categories tell them from anyone's own; `01`, `brain` and `skin` do not.
+# The data sets of the MVTec-AD layout whose categories can tell them from anyone's own; `01` cannot.
 _TELLING = ("mvtec", "visa", "mpdd", "dtd-synthetic", "dagm", "mvtec-loco")
 
 
@@ -49,10 +49,45 @@ def published_categories(name: str) -> tuple[str, ...]:
     return tuple(category for category in published_counts(name) if category != TOTAL)
 
 
-def family_of(categories: Iterable[str], name: str) -> str:
-    """The published data set that `categories` are (a part of), where they tell it; else `name`."""
-    own = set(categories)
-    return next((known for known in _TELLING if own and own <= set(published_categories(known))), name)
+def is_published(name: str) -> bool:
+    """Whether a published data set has this name."""
+    return bool(published_counts(name))
+
+
+def part_of(samples: Iterable[Sample]) -> str:
+    """The published data set of the MVTec-AD layout that `samples` are (a part of), empty where they do not tell.
+
+    All their categories have its names, and more than that: they are more than half of its categories, or most of
+    them, two at least, agree with it in their counts or kinds of defects, or the only one has its very counts. See
+    decision 0022.
+    """
+    samples = tuple(samples)
+    found = _counted(samples)
+    kinds: dict[str, set[str]] = {category: set() for category in found}
+    for sample in samples:
+        if sample.label == ANOMALOUS:
+            kinds[sample.category].add(sample.defect)
+    for known in _TELLING if found else ():
+        expected = {name: counts for name, counts in published_counts(known).items() if name != TOTAL}
+        if not set(found) <= set(expected):
+            continue
+        exact = {name for name, counts in found.items() if _tests_as(counts, expected[name])}
+        alike = {name for name, counts in found.items() if _could_be(counts, expected[name], kinds[name], known, name)}
+        agreeing = len(exact | alike)
+        if 2 * len(found) > len(expected) or (agreeing > 1 and 2 * agreeing > len(found)) or len(exact) == len(found):
+            return known
+    return ""
+
+
+def _tests_as(found: Counts, expected: Counts) -> bool:
+    """Whether exactly the published numbers of pictures are tested."""
+    return None not in expected[2:] and found[2:] == expected[2:]
+
+
+def _could_be(found: Counts, expected: Counts, kinds: Collection[str], known: str, category: str) -> bool:
+    """Whether several kinds of defects are among the published ones, of no more pictures than those."""
+    fewer = all(wanted is None or (have or 0) <= wanted for have, wanted in zip(found, expected, strict=True))
+    return fewer and len(kinds) > 1 and set(kinds) <= _published_kinds()[known, category]
 
 
 def difference(name: str, published: str, protocol: str, samples: Iterable[Sample]) -> str:
@@ -62,7 +97,7 @@ def difference(name: str, published: str, protocol: str, samples: Iterable[Sampl
     """
     expected = published_counts(published, protocol)
     samples = tuple(samples)
-    if published != name and published_counts(name):
+    if published != name and is_published(name) and expected:
         return f"{name}: its categories are those of {published}"
     if not expected:
         return ""
@@ -114,6 +149,16 @@ def _counted(samples: tuple[Sample, ...]) -> dict[str, Counts]:
 
 def _sum(counts: Iterable[Counts]) -> Counts:
     return Counts(*(sum(number or 0 for number in column) for column in zip(*counts, strict=True)))
+
+
+@cache
+def _published_kinds() -> Mapping[tuple[str, str], frozenset[str]]:
+    """The kinds of defects by data set and category, empty where there are none to tell."""
+    return {
+        (row["dataset"], row["category"]): frozenset(filter(None, row["kinds"].split("+")))
+        for row in _rows()
+        if not row["protocol"]
+    }
 
 
 @cache

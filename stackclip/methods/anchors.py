@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from stackclip.data.names import CategoryNames
-from stackclip.data.published import family_of
 from stackclip.methods.method import Task
 from stackclip.prompts import Ensemble
 from stackclip.types import ANOMALOUS, NORMAL, Sample
@@ -25,7 +24,7 @@ Wording = Callable[[str], tuple[Ensemble, Select]]
 class TextAnchors:
     """Unit text features of an ensemble, one for each side, made when a category is first asked for.
 
-    `wording` may differ between data sets; a category tells which it is, or else the name of its data set.
+    `wording` may differ between published data sets; a sample says of which it is, or else the name of its data set.
     """
 
     def __init__(self, task: Task, wording: Wording, *, class_names: str) -> None:
@@ -35,11 +34,11 @@ class TextAnchors:
 
     def __call__(self, samples: Iterable[Sample]) -> Tensor:
         """The anchors of each sample's category: (B, 2, D)."""
-        return torch.stack([self._of(sample.dataset, sample.category) for sample in samples])
+        return torch.stack([self._of(sample.published or sample.dataset, sample.category) for sample in samples])
 
     def _of(self, dataset: str, category: str) -> Tensor:
         if (dataset, category) not in self._known:
-            ensemble, select = self._wording(family_of((category,), dataset))
+            ensemble, select = self._wording(dataset)
             name = self._name(category)
             sides = [select(self._encode(ensemble.phrases(name, side))) for side in (NORMAL, ANOMALOUS)]
             self._known[dataset, category] = torch.stack(sides).to(self._device)

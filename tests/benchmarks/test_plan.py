@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,13 +40,34 @@ def test_training_uses_the_test_splits() -> None:
     assert [(sample.split, sample.label) for sample in training] == [("test", NORMAL), ("test", ANOMALOUS)]
 
 
-def test_a_category_that_is_tested_may_not_be_trained_on() -> None:
+@pytest.mark.parametrize("alike", [{"published": "visa"}, {"registered": "synthetic"}, {"root": Path("a")}])
+def test_a_category_that_is_tested_may_not_be_trained_on(alike: dict[str, Any]) -> None:
+    first, second = dataset("a", "metal_nut", "cable"), dataset("b", "Metal-Nut")
+    overlapping = plan(replace(first, **alike), replace(second, **alike))
     with pytest.raises(CategoryOverlap, match=r"Metal-Nut: tested on b and trained on a, so not zero-shot"):
-        check_overlap(plan(dataset("a", "metal_nut", "cable"), dataset("b", "Metal-Nut")))
+        check_overlap(overlapping)
+    check_overlap(replace(overlapping, allow_overlap=True))
 
 
-def test_overlap_is_allowed_when_it_is_asked_for_by_name() -> None:
-    check_overlap(plan(dataset("a", "x"), dataset("b", "x"), allow_overlap=True))
+@pytest.mark.parametrize(
+    "trained",
+    [
+        {},
+        {"published": "mvtec"},
+        {"registered": "synthetic"},
+        {"registered": "folder"},
+        {"registered": "mvtec"},
+    ],
+)
+def test_one_shared_name_decides_nothing_between_sets_that_have_nothing_to_do_with_each_other(
+    trained: dict[str, Any],
+) -> None:
+    check_overlap(plan(replace(dataset("a", "hazelnut"), **trained), dataset("b", "hazelnut")))
+
+
+def test_a_category_and_the_folder_that_it_lies_in_are_one_place() -> None:
+    with pytest.raises(CategoryOverlap, match="nut: tested on b and trained on a"):
+        check_overlap(plan(dataset("a", "nut", "cap"), replace(dataset("b", "nut"), root=Path("a/nut"))))
 
 
 def test_shots_are_normal_training_pictures_drawn_without_replacement() -> None:
@@ -94,9 +116,13 @@ def test_what_a_bench_reads_is_what_is_trained_on_tested_and_shown() -> None:
     assert len(set(samples)) == len(samples)
 
 
-def test_two_data_sets_of_one_name_are_refused() -> None:
-    with pytest.raises(UsageError, match="two data sets are named b"):
-        Plan(methods=("clip",), train_on=(), test_on=(dataset("b", "x"), replace(dataset("b", "y"))))
+def test_two_data_sets_of_one_name_are_refused_with_both_places_and_the_way_out() -> None:
+    first, second = replace(dataset("b", "x"), root=Path("A/b")), replace(dataset("b", "y"), root=Path("B/b"))
+    said = r"two data sets are named b, A/b and B/b, .* give one a name, other=B/b"
+    for train_on, test_on in (((), (first, second)), ((first, second), ()), ((first,), (second,))):
+        with pytest.raises(UsageError, match=said):
+            Plan(methods=("clip",), train_on=train_on, test_on=test_on)
+    Plan(methods=("clip",), train_on=(first,), test_on=(first,))
 
 
 @pytest.mark.parametrize(("empty", "said"), [({"methods": ()}, "without methods"), ({"seeds": ()}, "without seeds")])

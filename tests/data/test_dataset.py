@@ -219,13 +219,94 @@ def test_opening_a_data_set_and_reading_its_pictures_needs_no_torch(plant: Plant
     assert json.loads(done.stdout) == []
 
 
+def plant_part_of_mvtec(plant: Plant, root: Path) -> Path:
+    kinds = {"bottle": ("broken_large", "contamination"), "metal_nut": ("bent", "flip")}
+    folders = [f"{name}/test/{kind}" for name, some in kinds.items() for kind in ("good", *some)]
+    return plant(root, *(f"{folder}/000.png" for folder in folders))
+
+
 @pytest.mark.parametrize("folder", ["mvtec", "MVTec-AD", "my copy"])
-def test_a_published_data_set_is_known_by_its_categories_however_it_is_named(folder: str, tmp_path: Path) -> None:
-    for category in ("bottle", "metal_nut"):
-        for place in ("train/good", "test/good", "test/cut"):
-            (tmp_path / folder / category / place).mkdir(parents=True)
-            (tmp_path / folder / category / place / "000.png").touch()
-    assert open_dataset(str(tmp_path / folder), generated=tmp_path).family == "mvtec"
-    (tmp_path / folder / "bottle").rename(tmp_path / folder / "jug")
-    opened = open_dataset(str(tmp_path / folder), generated=tmp_path)
-    assert opened.family == opened.name
+def test_a_published_data_set_is_known_by_its_content_however_it_is_named(
+    folder: str, plant: Plant, tmp_path: Path
+) -> None:
+    root = plant_part_of_mvtec(plant, tmp_path / folder)
+    opened = open_dataset(str(root), generated=tmp_path)
+    assert (opened.family, {sample.published for sample in opened}) == ("mvtec", {"mvtec"})
+    (root / "bottle").rename(root / "jug")
+    opened = open_dataset(str(root), generated=tmp_path)
+    assert (opened.family, {sample.published for sample in opened}) == (opened.name, {""})
+    assert opened.name != "mvtec"
+
+
+@pytest.mark.parametrize("typed", ["./visa", "visa/", "{here}/visa", "../here/visa", "~/here/visa"])
+def test_a_place_is_a_place_whatever_is_registered_under_its_name(
+    typed: str, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "here/visa", "tile/test/good/0.png", "tile/test/crack/0.png")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    opened = open_dataset(typed.format(here=tmp_path / "here"), generated=tmp_path)
+    assert (opened.root, opened.name, opened.family) == (tmp_path / "here/visa", "own-visa", "own-visa")
+    assert {sample.dataset for sample in opened} == {"own-visa"}
+    with pytest.raises(DataError, match="this is the layout of mvtec, not of visa"):
+        open_dataset("visa", generated=tmp_path)
+
+
+def test_own_pictures_that_a_name_finds_in_the_data_root_are_not_the_published_ones(
+    plant: Plant, tmp_path: Path
+) -> None:
+    plant(tmp_path, "bottle/test/good/0.png", "bottle/test/broken_large/0.png")
+    opened = open_dataset("mvtec", data_root=tmp_path, generated=tmp_path)
+    assert (opened.name, opened.family) == ("mvtec", "own-mvtec")
+    assert "not mvtec as published: 1 of its 15 categories" in opened.remark
+
+
+def test_the_raw_layout_of_visa_with_other_categories_is_not_visa(plant: Plant, tmp_path: Path) -> None:
+    plant(tmp_path / "own", "jug/Data/Images/Normal/0.JPG")
+    (tmp_path / "own/split_csv").mkdir()
+    lines = "object,split,label,image,mask\njug,test,normal,jug/Data/Images/Normal/0.JPG,\n"
+    (tmp_path / "own/split_csv/1cls.csv").write_text(lines)
+    opened = open_dataset(str(tmp_path / "own"), generated=tmp_path)
+    assert (opened.layout, opened.published, opened.family) == ("visa", "", "own")
+
+
+def test_a_name_can_be_given_to_a_place_and_to_a_registered_data_set(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / "A/parts", *MVTEC)
+    monkeypatch.chdir(tmp_path)
+    for text in ("left=A/parts", f"left={tmp_path}/A/parts", "left=./A/parts"):
+        opened = open_dataset(text, generated=tmp_path)
+        assert (opened.name, opened.root, opened.family) == ("left", tmp_path / "A/parts", "left")
+        assert {sample.dataset for sample in opened} == {"left"}
+        assert opened.finding.startswith("left: MVTec-AD layout")
+    assert open_dataset("left=parts", data_root=tmp_path / "A", generated=tmp_path).root == tmp_path / "A/parts"
+    drawn = open_dataset("left=synthetic[categories=1,per_category=2,train_good=0,size=32]", generated=tmp_path)
+    assert (drawn.name, drawn.registered) == ("left", "synthetic")
+
+
+@pytest.mark.parametrize("folder", ["a=b", "a=b [1]", "a[x=1]", "=", "a=b=c"])
+def test_a_folder_with_an_equals_sign_in_its_name_can_be_typed(
+    folder: str, plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path / folder, *MVTEC)
+    monkeypatch.chdir(tmp_path)
+    for text in (folder, f"./{folder}", str(tmp_path / folder)):
+        assert open_dataset(text, generated=tmp_path).root == tmp_path / folder
+    assert open_dataset(f"name={folder}", generated=tmp_path).name == "name"
+
+
+@pytest.mark.parametrize("name", ["my set", "a+b", "a(b", "", "-x", "a\nb"])
+def test_a_name_that_rows_could_not_carry_is_refused(name: str, plant: Plant, tmp_path: Path) -> None:
+    plant(tmp_path / "parts", *MVTEC)
+    with pytest.raises(UsageError, match="wanted NAME=PATH with letters"):
+        open_dataset(f"{name}={tmp_path}/parts", generated=tmp_path)
+
+
+def test_the_name_of_a_registered_data_set_is_given_to_that_one_alone(plant: Plant, tmp_path: Path) -> None:
+    plant(tmp_path / "parts", *MVTEC)
+    for name in ("visa", "mvtec", "synthetic"):
+        with pytest.raises(UsageError, match=f"{name} is the name of another data set, and this is not it"):
+            open_dataset(f"{name}={tmp_path}/parts", generated=tmp_path)
+    root = plant_part_of_mvtec(plant, tmp_path / "copy")
+    assert open_dataset(f"mvtec={root}", generated=tmp_path).name == "mvtec"

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.published import TOTAL, difference, family_of, published_categories, published_counts
+from stackclip.data.published import TOTAL, difference, part_of, published_categories, published_counts
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
@@ -142,22 +142,48 @@ def test_a_data_set_under_the_name_of_another_is_remarked_on() -> None:
     assert difference("mvtec", "mpdd", "", samples_of("mpdd")) == "mvtec: its categories are those of mpdd"
 
 
+def pictures_of(category: str, good: int, **kinds: int) -> list[Sample]:
+    """A category of which so many good pictures and so many of each kind of defect are tested."""
+    return [
+        Sample(f"{category}/{kind}/{number}", "d", category, "test", Path(), None, int(kind != "good"), kind)
+        for kind, count in {"good": good, **kinds}.items()
+        for number in range(count)
+    ]
+
+
 @pytest.mark.parametrize(
-    ("categories", "family"),
+    "own",
     [
-        (("bottle", "metal_nut"), "mvtec"),
-        (("pcb1",), "visa"),
-        (("tubes", "connector"), "mpdd"),
-        (("Class1", "Class10"), "dagm"),
-        (("Woven_001",), "dtd-synthetic"),
-        (("screw_bag",), "mvtec-loco"),
-        (("01", "02", "03"), "mine"),
-        (("bottle", "jug"), "mine"),
-        ((), "mine"),
+        pytest.param(pictures_of("tile", 5, crack=3), id="one name"),
+        pytest.param(pictures_of("bottle", 5, broken_large=2, broken_small=2), id="one name, and its defects"),
+        pytest.param(pictures_of("tile", 5, scratch=3) + pictures_of("wood", 5, scratch=3), id="two names of everyday things"),
+        pytest.param(pictures_of("pcb1", 9, bad=9) + pictures_of("pcb2", 9, bad=9), id="two names whose defects are bad"),
+        pytest.param(pictures_of("hazelnut", 90, crack=9, cut=9) + pictures_of("tile", 90, oil=9, rough=9), id="more pictures"),
+        pytest.param(pictures_of("hazelnut", 9, crack=9, cut=9) + pictures_of("jug", 9, dent=9), id="a name that is none of it"),
+        pytest.param(pictures_of("01", 100, ko=50), id="a number"),
+        pytest.param([], id="nothing"),
     ],
 )
-def test_categories_tell_the_family_unless_they_may_be_anyones(categories: tuple[str, ...], family: str) -> None:
-    assert family_of(categories, "mine") == family
+def test_names_that_are_shared_do_not_make_ones_own_pictures_published(own: list[Sample]) -> None:
+    assert part_of(own) == ""
+
+
+@pytest.mark.parametrize(
+    ("part", "published"),
+    [
+        pytest.param(pictures_of("bottle", 20, contamination=63), "mvtec", id="one category with its very counts"),
+        pytest.param(
+            pictures_of("hazelnut", 4, crack=2, cut=2) + pictures_of("cable", 4, combined=2, bent_wire=2),
+            "mvtec",
+            id="fewer pictures of several kinds",
+        ),
+        pytest.param(pictures_of("pcb1", 100, bad=100) + pictures_of("candle", 9, bad=9) + pictures_of("pcb4", 101, bad=100), "visa"),
+        pytest.param([s for name in published_categories("visa")[:7] for s in pictures_of(name, 1, bad=1)], "visa"),
+        pytest.param(pictures_of("screw_bag", 122, logical_anomalies=137, structural_anomalies=82), "mvtec-loco"),
+    ],
+)
+def test_content_tells_which_published_data_set_pictures_are_of(part: list[Sample], published: str) -> None:
+    assert part_of(part) == published
 
 
 def test_a_real_subset_is_no_published_data_set_and_says_so(shared: Path, tmp_path: Path) -> None:
