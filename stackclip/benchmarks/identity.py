@@ -50,6 +50,7 @@ class Identities:
         tested = {
             "test_on": cell.dataset.name,
             "layout": cell.dataset.layout,
+            "family": cell.dataset.family,  # which may choose the words of a method
             "category": cell.category,
             "tested": self.pictures(cell),
             "named": spec,  # rows carry it

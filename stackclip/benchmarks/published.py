@@ -153,7 +153,7 @@ class Lookup:
         method was trained on: the method is not trained, or the paper does not say. Where a table has a method
         under several towers, the row's is taken. A line with a setting that no option expresses fits nothing.
         """
-        place = (self._family(row.test_on), category, str(row.shots))
+        place = (self._tested(row), category, str(row.shots))
         name, method = Spec.parse(row.method).name, _plain(row.method)
         here = [
             line
@@ -163,7 +163,7 @@ class Lookup:
             and line.method.partition("[")[0] == name
             and _plain(line.method) == method
         ]
-        trained = {self._family(dataset) for dataset in row.train_on}
+        trained = self._trained(row)
         fits = [line for line in here if not line.train_on or set(line.train_on) == trained]
         if self.any_training and not fits:
             fits = [line for line in here if len(_alternatives(line, here, "train_on")) == 1]
@@ -194,6 +194,13 @@ class Lookup:
         found = {id(line) for row in rows for reference in self.find(row) for line in reference.lines}
         return joined(line for line in self.lines if id(line) not in found and not line.category)
 
+    def _tested(self, row: Row) -> str:
+        """What a row's tested data set is (a part of): as the row says, which knew its content, or by its name."""
+        return str(row.facts.get("tested_family") or self._family(row.test_on))
+
+    def _trained(self, row: Row) -> set[str]:
+        return set(row.facts.get("trained_families") or map(self._family, row.train_on))
+
     def _family(self, name: str) -> str:
         return self.families.get(name, name)
 
@@ -202,7 +209,7 @@ class Lookup:
         yield _about_tower(reference, row)
         if part := _about_part(first, row.test_on, tested):
             yield f"{reference.label}: {part}"
-        if first.train_on and set(first.train_on) != {self._family(name) for name in row.train_on}:
+        if first.train_on and set(first.train_on) != self._trained(row):
             yield f"{reference.label}: trained there on {'+'.join(first.train_on)}, here on {'+'.join(row.train_on)}"
         if row.facts.get("asked_epochs") is not None:
             yield f"epochs that were asked for here, of all methods: {row.facts['asked_epochs']}"

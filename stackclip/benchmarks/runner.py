@@ -25,6 +25,7 @@ from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
 from stackclip.benchmarks.metrics import TOLERANCE, Form, Measured, pixel_metrics
+from stackclip.benchmarks.overlap import check_content, overlap_facts
 from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
@@ -105,6 +106,8 @@ class Bench:
         """
         check_labels(self.plan)
         check_overlap(self.plan)
+        if overlap := check_content(self.plan, self.store):
+            logger.warning("%s", overlap)
         jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed, self.reader).run) for seed in self.plan.seeds]
         outcomes = list(executors.create(self.plan.executor).run(jobs))
         return Outcome([row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes))
@@ -522,6 +525,9 @@ class _Seed:
             "tested_pictures": len(cell.samples),
             "tested_left_out": [sample.id for sample, _ in cell.left_out],
             "why_left_out": _by_dataset((*self.training_left_out, *cell.left_out)),
+            "overlap": overlap_facts(self.bench.store, cell.samples, self.training, shots),
+            "tested_family": cell.dataset.family,
+            "trained_families": [dataset.family for dataset in self.plan.train_on],
             "shots_drawn": [sample.id for sample in shots],
             "losses": contender.losses,
             "steps": contender.steps,

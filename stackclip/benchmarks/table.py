@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.benchmarks.overlap import overlap_notes
 from stackclip.benchmarks.published import Lookup, Reference
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.benchmarks.uncertainty import Difference
@@ -282,7 +283,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
         alike.setdefault((place, reason), {})[method] = None
     for (place, reason), who in alike.items():
         said[f"{_some(who)}, {place}: {reason}"] = None
-    return [*said, *_schedules(rows), *_binned(rows), *_left_out(rows)]
+    return [*said, *overlap_notes(rows), *_schedules(rows), *_binned(rows), *_left_out(rows)]
 
 
 def _schedules(rows: Iterable[Row]) -> Iterator[str]:

@@ -13,18 +13,24 @@ import click
 
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
+    COMMAS,
     DEFAULT_BACKBONE,
     FAILED_SOME,
+    LARGEST,
     PROMPT_METHODS,
     TESTED,
     TRAINING,
     ci_option,
     curve_interval,
     data_options,
+    data_root_option,
     encode_options,
+    logger,
     numbers,
+    places,
     plot_option,
     resident_option,
+    several,
     specs,
     tower_options,
 )
@@ -36,6 +42,7 @@ from stackclip.cli.steps import (
     left_out,
     load_tower_of,
     missing_parts,
+    named_in_rows,
     open_bench,
     open_datasets,
     program,
@@ -49,7 +56,7 @@ from stackclip.cli.steps import (
     write_rows,
 )
 from stackclip.cli.suites import AtHand, Job, beside, fitting, jobs_of, one_of_each, say_lacking, show_suite, typed
-from stackclip.errors import StackclipError, UsageError
+from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.curves import EvalEvery
@@ -64,15 +71,21 @@ DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=
 
 
 @cli.command()
-@click.option("--suite", callback=specs, default="", help="Tables of papers in place of methods and data sets.")
+@several("--suite", callback=specs, help="Tables of papers in place of methods and data sets.")
 @click.option(
     "--paper-tower", is_flag=True, help="Each table of --suite with its paper's tower; open_clip may download."
 )
-@click.option("--methods", callback=specs, default=PROMPT_METHODS, show_default=True)
-@click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@click.option("--test-on", callback=specs, default=TESTED, show_default=True, help="Data sets; their test splits.")
+@several("--methods", callback=specs, default=PROMPT_METHODS, show_default=True)
+@several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
+@several(
+    "--test-on",
+    callback=places,
+    default=TESTED,
+    show_default=True,
+    help=f"Data sets; their test splits. NAME=PATH names one. {COMMAS}",
+)
 @click.option("--shots", type=click.IntRange(min=0), default=0, show_default=True, help="Normal pictures a category.")
-@click.option("--seeds", callback=numbers, default="0", show_default=True)
+@several("--seeds", callback=numbers, default="0", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures a step.")
 @click.option("--class-names", help="raw, spaced, natural or FILE.json, for all methods; else each has its own.")
@@ -225,7 +238,12 @@ def bench(
                     texts = at_hand.texts
                     raise missing_parts(plan, tower.spec, lacking, tower=job.tower, texts=texts, data_root=data_root)
                 failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
-            measured += run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
+            try:
+                measured += run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
+            except CategoryOverlap as error:
+                if each is None:
+                    raise
+                say_lacking({str(error): [each.name]})
         if measured:
             show_suite(each, measured, lookup, per_category=per_category, as_json=json, ci=ci)
         rows += measured
@@ -241,10 +259,10 @@ def bench(
 
 
 @cli.command()
-@click.option("--methods", callback=specs, default="", help="Only these.")
-@click.option("--train-on", callback=specs, default="", help="Only rows trained on these.")
-@click.option("--test-on", callback=specs, default="", help="Only rows tested on these.")
-@click.option("--seeds", callback=numbers, help="Only these.")
+@several("--methods", callback=specs, help="Only these.")
+@several("--train-on", callback=places, help="Only rows trained on these.")
+@several("--test-on", callback=places, help="Only rows tested on these.")
+@several("--seeds", callback=numbers, help="Only these.")
 @click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @click.option("--per-category", is_flag=True)
 @click.option("-o", "--output", multiple=True, type=click.Path(path_type=Path, dir_okay=False))
@@ -273,12 +291,15 @@ def report(
 
     check_suffixes(output, plot)
     wanted = {str(Spec.parse(method)): place for place, method in enumerate(methods)}
+    every = RowFolder(workspace.rows).latest()
+    trained = named_in_rows("trained", train_on, (name for row in every for name in row.train_on))
+    tested = named_in_rows("tested", test_on, (row.test_on for row in every))
     rows = [
         row
-        for row in RowFolder(workspace.rows).latest()
+        for row in every
         if (not wanted or row.method in wanted)
-        and (not train_on or set(row.train_on) == set(train_on))
-        and (not test_on or row.test_on in test_on)
+        and (not train_on or set(row.train_on) == set(trained))
+        and (not test_on or row.test_on in tested)
         and (seeds is None or row.seed in seeds)
     ]
     rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
@@ -294,11 +315,11 @@ def report(
 @cli.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
-@click.option("--methods", callback=specs, default="stackclip", show_default=True)
-@click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@several("--methods", callback=specs, default="stackclip", show_default=True)
+@several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
+@click.option("--seed", type=click.IntRange(0, LARGEST), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
-@click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data sets.")
+@data_root_option
 @click.option(
     "-o",
     "--output",
@@ -334,11 +355,12 @@ def predict(
     """
     from dataclasses import replace
 
+    from stackclip.benchmarks.overlap import trained_on
     from stackclip.benchmarks.plan import Plan, needed
     from stackclip.benchmarks.predictions import heat_scales, predict_all, write_predictions
 
     check_methods(methods)
-    [opened] = open_datasets(workspace, [str(folder)], None, ())
+    [opened] = open_datasets(workspace, [str(folder.absolute())], None, ())
     shown = [replace(sample, category=object, split="test", mask=None) for sample in opened.samples]
     own = replace(opened, samples=tuple(shown))
     training = open_datasets(workspace, train_on, data_root, ())
@@ -349,6 +371,8 @@ def predict(
     if failed and len(store_of(workspace, tower).lacking(own.samples, parts)) == len(own.samples):
         raise StackclipError(f"{folder}: none of its pictures can be read, so there is nothing to score")
     with open_bench(workspace, plan, tower, resident=resident) as run:
+        if overlap := trained_on(plan, run.store):
+            logger.warning("%s", overlap)
         detectors = run.detectors(seed)
         predictions = predict_all(run, detectors, own.samples)
         scales = heat_scales(run, detectors, predictions)

@@ -13,12 +13,15 @@ import click
 
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
+    COMMAS,
     FAILED_SOME,
     PROMPT_METHODS,
     TESTED,
     TRAINING,
     data_options,
     encode_options,
+    places,
+    several,
     specs,
     tower_options,
 )
@@ -33,16 +36,15 @@ __all__ = ["cache_features", "export", "repair", "verify"]
 
 
 @cli.command("cache-features")
-@click.option(
+@several(
     "--dataset",
-    multiple=True,
-    callback=specs,
+    callback=places,
     default=(TRAINING, TESTED),
     show_default="the generated data set",
-    help="A registered data set, a folder below --data-root, or a path.",
+    help=f"A registered data set, a folder below --data-root, or a path; NAME=PATH names one. {COMMAS}",
 )
 @click.option("--split", type=click.Choice(["train", "test", "all"]), default="test", show_default=True)
-@click.option("--methods", callback=specs, default=PROMPT_METHODS, show_default=True, help="Whose parts are wanted.")
+@several("--methods", callback=specs, default=PROMPT_METHODS, show_default=True, help="Whose parts are wanted.")
 @data_options
 @tower_options
 @encode_options

@@ -112,7 +112,8 @@ def _defaults(path: Path, command: click.Command, given: Mapping[str, Any]) -> d
             defaults[name] = _defaults(path, commands[name], value)
         elif (option := name.replace("-", "_")) in options:
             several = getattr(options[option], "multiple", False)
-            defaults[option] = ",".join(map(str, value)) if isinstance(value, list) and not several else value
+            texts = [str(each) for each in value] if isinstance(value, list) else value
+            defaults[option] = (texts if isinstance(texts, list) else [str(texts)]) if several else texts
         else:
             known = (*options, *commands)
             raise click.BadParameter(f"{path}: {where} has no {name!r}{did_you_mean(name, known)}")

@@ -10,21 +10,29 @@ from typing import Any, TypeVar
 
 import click
 
+from stackclip.cli.words import split_typed
+
 __all__ = [
+    "COMMAS",
     "DEFAULT_BACKBONE",
     "FAILED_SOME",
+    "LARGEST",
     "PROMPT_METHODS",
     "TRAINING",
     "Command",
+    "Several",
     "ci_option",
     "curve_interval",
     "data_options",
+    "data_root_option",
     "encode_options",
     "logger",
     "numbers",
     "options",
+    "places",
     "plot_option",
     "resident_option",
+    "several",
     "specs",
     "tower_options",
 ]
@@ -42,6 +50,12 @@ PROMPT_METHODS = "stacked,fuzzy,precise,april-gan"
 FAILED_SOME = 3
 
 
+LARGEST = 2**63 - 1  # of a seed
+
+
+COMMAS = "Several with commas between, or the option again; a comma in a name is typed \\,."
+
+
 logger = logging.getLogger("stackclip")
 
 
@@ -57,22 +71,53 @@ def options(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return add
 
 
-def specs(context: click.Context, parameter: click.Parameter, value: str | Sequence[str]) -> tuple[str, ...]:
-    """Names separated by commas outside brackets, the option given once or several times."""
+class Several(click.Option):
+    """An option of which there may be several: typed again it adds up; one text holds them with commas between.
+
+    What is typed replaces the default. A variable of the environment is one text.
+    """
+
+    def __init__(self, *words: Any, **settings: Any) -> None:
+        default = settings.pop("default", ())
+        several = (default,) if isinstance(default, str) else default
+        super().__init__(*words, **settings, multiple=True, default=several)
+
+    def value_from_envvar(self, ctx: click.Context) -> Any:
+        text = self.resolve_envvar_value(ctx)
+        return None if text is None else (text,)
+
+
+def several(*words: str, **settings: Any) -> Callable[[Command], Command]:
+    return click.option(*words, cls=Several, **settings)
+
+
+def specs(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Names separated by commas outside brackets."""
     from stackclip.registry import split_specs
 
-    return tuple(name for text in ([value] if isinstance(value, str) else value) for name in split_specs(text))
+    return tuple(name for text in value for name in split_specs(text))
 
 
-def numbers(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    if value is None:
+def places(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
+    """Data sets separated by commas; a text that as a whole is the path of a folder is one, whatever is in it."""
+    if not value:
+        return ()  # --help brings no data
+    from stackclip.data.dataset import is_folder
+
+    root = context.params.get("data_root")
+    return tuple(name for text in value for name in ([text] if is_folder(text, root) else split_typed(text)))
+
+
+def numbers(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[int, ...] | None:
+    if not value:
         return None
+    typed = ",".join(value)
     try:
-        numbers = tuple(dict.fromkeys(int(number) for number in value.split(",")))
+        numbers = tuple(dict.fromkeys(int(number) for number in typed.split(",")))
     except ValueError:
-        raise click.BadParameter(f"{value!r}: wanted whole numbers separated by commas") from None
-    if min(numbers) < 0:
-        raise click.BadParameter(f"{value!r}: wanted no number below 0")
+        raise click.BadParameter(f"{typed!r}: wanted whole numbers separated by commas") from None
+    if min(numbers) < 0 or max(numbers) > LARGEST:
+        raise click.BadParameter(f"{typed!r}: wanted no number below 0 or above {LARGEST}")
     return numbers
 
 
@@ -96,7 +141,7 @@ tower_options = options(
     ),
     click.option("--activation", type=click.Choice(["native", "gelu", "quick-gelu"]), default="native"),
     click.option("--image-size", type=click.IntRange(min=1), help="Side of the picture in pixels."),
-    click.option("--layers", callback=numbers, metavar="N,N,...", help="Tapped blocks, 1-based; else quarters."),
+    several("--layers", callback=numbers, metavar="N,N,...", help="Tapped blocks, 1-based; else quarters."),
     click.option("--device", default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto"),
     click.option(
@@ -111,9 +156,17 @@ tower_options = options(
 )
 
 
+data_root_option = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, file_okay=False),
+    is_eager=True,  # data sets are looked for in it when they are read from the command line
+    help="Folder of the data sets.",
+)
+
+
 data_options = options(
-    click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the data sets."),
-    click.option("--category", multiple=True, callback=specs, help="Only these; several or comma-separated."),
+    data_root_option,
+    several("--category", help=f"Only these categories. {COMMAS}"),
 )
 
 

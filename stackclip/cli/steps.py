@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackclip.cli.options import logger
+from stackclip.cli.words import chosen, typed_again
 from stackclip.errors import MissingParts, PictureError, StackclipError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "left_out",
     "load_tower_of",
     "missing_parts",
+    "named_in_rows",
     "open_bench",
     "open_datasets",
     "program",
@@ -53,12 +55,13 @@ __all__ = [
 def open_datasets(
     workspace: Workspace, names: Sequence[str], data_root: Path | None, categories: Sequence[str]
 ) -> tuple[Dataset, ...]:
-    """Open data sets and say what was found."""
+    """Open data sets and say what was found; `categories` are taken from them, as they were typed."""
     from stackclip.data import open_dataset
     from stackclip.registry import did_you_mean
 
     every = [open_dataset(name, data_root=data_root, generated=workspace.generated) for name in dict.fromkeys(names)]
     known = dict.fromkeys(category for dataset in every for category in dataset.categories)
+    categories = chosen(categories, known)
     for category in categories:
         if category not in known:
             near = did_you_mean(category, known)
@@ -67,13 +70,32 @@ def open_datasets(
             )
     opened = []
     for dataset in every:
-        chosen = [category for category in categories if category in dataset.categories]
-        if chosen or not categories:
+        own = [category for category in categories if category in dataset.categories]
+        if own or not categories:
             logger.info("%s", dataset.finding)
             if dataset.remark:
                 logger.info("%s", dataset.remark)
-            opened.append(dataset.select(categories=chosen) if categories else dataset)
+            opened.append(dataset.select(categories=own) if categories else dataset)
     return tuple(opened)
+
+
+def named_in_rows(what: str, texts: Sequence[str], known: Iterable[str]) -> tuple[str, ...]:
+    """The names that rows have for data sets as typed: a name itself, or that of the data set so typed.
+
+    Raises StackclipError for one that no row has, with those that there are; `what` says what was done on them.
+    """
+    from stackclip.data.dataset import name_of
+    from stackclip.registry import did_you_mean
+
+    names = tuple(dict.fromkeys(known))
+    found = []
+    for text in texts:
+        name = text if text in names else name_of(text)
+        if name not in names:
+            there = ", ".join(names) or "none"
+            raise StackclipError(f"no row was {what} on {text!r}{did_you_mean(name, names)}; there are {there}")
+        found.append(name)
+    return tuple(found)
 
 
 def check_methods(names: Sequence[str]) -> None:
@@ -232,7 +254,7 @@ def missing_parts(
     workspace: Workspace = context.obj
     typed = {open_dataset(text, data_root=data_root, generated=workspace.generated).name: text for text in texts}
     words = here("cache-features")
-    words += [word for name in datasets for word in ("--dataset", typed[name])]
+    words += [word for name in datasets for word in ("--dataset", typed_again([typed[name]]))]
     words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
     words += ["--methods", ",".join(methods)] if methods else []
     words += _said_again(context, _SAID_AGAIN, instead=tower)
@@ -271,7 +293,7 @@ def _said_again(
             continue
         if context.get_parameter_source(name) in _GIVEN or value != context.params[name]:
             yield parameter.opts[-1]
-            yield ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            yield typed_again(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 _GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEFAULT_MAP)

@@ -11,6 +11,7 @@ import click
 
 from stackclip.cli.options import logger
 from stackclip.cli.steps import load_tower_of, open_datasets, show_rows
+from stackclip.cli.words import chosen
 from stackclip.errors import StackclipError, UnknownComponent, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -212,8 +213,9 @@ def _plan(
     try:
         train_on = [_part(dataset, run) for dataset in train_on]
         if category:
-            chosen = [[each for each in dataset.categories if each in category] for dataset in test_on]
-            test_on = [data.select(categories=some) for data, some in zip(test_on, chosen, strict=True) if some]
+            named = chosen(category, {each for dataset in test_on for each in dataset.categories})
+            some = [[each for each in dataset.categories if each in named] for dataset in test_on]
+            test_on = [data.select(categories=own) for data, own in zip(test_on, some, strict=True) if own]
         if not test_on:
             return None
         plan = Plan(

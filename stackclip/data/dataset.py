@@ -19,7 +19,10 @@ from stackclip.types import ANOMALOUS, Sample
 __all__ = ["Dataset", "Reader", "is_folder", "name_of", "open_dataset"]
 
 _NAMES_SHOWN = 20
-_GENERAL = ("mvtec", "folder")  # readers of anyone's folders: two that they read have nothing but their layout in common
+_GENERAL = (
+    "mvtec",
+    "folder",
+)  # readers of anyone's folders: two that they read have nothing but their layout in common
 
 
 class Reader(Protocol):

@@ -156,10 +156,18 @@ def pictures_of(category: str, good: int, **kinds: int) -> list[Sample]:
     [
         pytest.param(pictures_of("tile", 5, crack=3), id="one name"),
         pytest.param(pictures_of("bottle", 5, broken_large=2, broken_small=2), id="one name, and its defects"),
-        pytest.param(pictures_of("tile", 5, scratch=3) + pictures_of("wood", 5, scratch=3), id="two names of everyday things"),
-        pytest.param(pictures_of("pcb1", 9, bad=9) + pictures_of("pcb2", 9, bad=9), id="two names whose defects are bad"),
-        pytest.param(pictures_of("hazelnut", 90, crack=9, cut=9) + pictures_of("tile", 90, oil=9, rough=9), id="more pictures"),
-        pytest.param(pictures_of("hazelnut", 9, crack=9, cut=9) + pictures_of("jug", 9, dent=9), id="a name that is none of it"),
+        pytest.param(
+            pictures_of("tile", 5, scratch=3) + pictures_of("wood", 5, scratch=3), id="two names of everyday things"
+        ),
+        pytest.param(
+            pictures_of("pcb1", 9, bad=9) + pictures_of("pcb2", 9, bad=9), id="two names whose defects are bad"
+        ),
+        pytest.param(
+            pictures_of("hazelnut", 90, crack=9, cut=9) + pictures_of("tile", 90, oil=9, rough=9), id="more pictures"
+        ),
+        pytest.param(
+            pictures_of("hazelnut", 9, crack=9, cut=9) + pictures_of("jug", 9, dent=9), id="a name that is none of it"
+        ),
         pytest.param(pictures_of("01", 100, ko=50), id="a number"),
         pytest.param([], id="nothing"),
     ],
@@ -177,7 +185,10 @@ def test_names_that_are_shared_do_not_make_ones_own_pictures_published(own: list
             "mvtec",
             id="fewer pictures of several kinds",
         ),
-        pytest.param(pictures_of("pcb1", 100, bad=100) + pictures_of("candle", 9, bad=9) + pictures_of("pcb4", 101, bad=100), "visa"),
+        pytest.param(
+            pictures_of("pcb1", 100, bad=100) + pictures_of("candle", 9, bad=9) + pictures_of("pcb4", 101, bad=100),
+            "visa",
+        ),
         pytest.param([s for name in published_categories("visa")[:7] for s in pictures_of(name, 1, bad=1)], "visa"),
         pytest.param(pictures_of("screw_bag", 122, logical_anomalies=137, structural_anomalies=82), "mvtec-loco"),
     ],

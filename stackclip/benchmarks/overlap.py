@@ -1,0 +1,120 @@
+"""Pictures that are tested though they were trained on or shown, found by their content whatever they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+from stackclip.benchmarks.plan import Plan
+from stackclip.cache import Store
+from stackclip.data import Dataset
+from stackclip.errors import CategoryOverlap, NotApplicable, PictureError
+from stackclip.ops.words import agreed, counted, legible
+from stackclip.types import Row, Sample
+
+__all__ = ["Twin", "check_content", "overlap_facts", "overlap_notes", "trained_on", "twins"]
+
+_NAMED = 3
+_VERBS = {"trained": "trained on", "shots": "shown as shots"}
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """A tested picture, and one of the same bytes that was trained on or shown."""
+
+    tested: Sample
+    other: Sample
+
+
+def twins(tested: Iterable[Sample], others: Iterable[Sample], store: Store) -> tuple[Twin, ...]:
+    """The tested pictures whose bytes are those of one of `others`; masks do not count.
+
+    Those that nobody can read are left out: they are neither trained on nor tested.
+    """
+    digest = cache(lambda sample: _digest(store, sample))
+    known = {content: other for other in others if (content := digest(other))}
+    return tuple(Twin(sample, known[content]) for sample in tested if (content := digest(sample)) in known)
+
+
+def check_content(plan: Plan, store: Store) -> str:
+    """One line on pictures that are tested though they were trained on or shown, empty where there are none.
+
+    Raises CategoryOverlap with that line, unless the plan allows overlap or all of them are twins that a published
+    data set has itself (decision 0023).
+    """
+    of_shots = twins(_tested(plan), _shots(plan), store)
+    of_training = twins(_tested(plan), plan.training, store)
+    found = {"trained": of_training, "shots": of_shots}
+    line = "; ".join(_in_words(role, pairs) for role, pairs in found.items() if pairs)
+    whole = {dataset.name: dataset for dataset in (*plan.train_on, *plan.test_on)}
+    if plan.allow_overlap or all(_as_published(twin, whole) for twin in (*of_training, *of_shots)):
+        return line
+    raise CategoryOverlap(f"{line}: take them out on one side, or say --allow-overlap")
+
+
+def trained_on(plan: Plan, store: Store) -> str:
+    """One line on the tested pictures that were trained on, empty where there are none."""
+    pairs = twins(_tested(plan), plan.training, store)
+    return _in_words("trained", pairs) if pairs else ""
+
+
+def overlap_facts(
+    store: Store, tested: Sequence[Sample], training: Sequence[Sample], shots: Sequence[Sample]
+) -> dict[str, int]:
+    """How many of the pictures of a cell were trained on, and how many shown as shots; nothing where none was."""
+    counts = {"trained": len(twins(tested, training, store)), "shots": len(twins(tested, shots, store))}
+    return counts if any(counts.values()) else {}
+
+
+def overlap_notes(rows: Iterable[Row]) -> Iterator[str]:
+    """What is said under a table of tested pictures that were trained on or shown."""
+    found: dict[tuple[str, str], int] = {}
+    for row in rows:
+        for role, count in (row.facts.get("overlap") or {}).items():
+            if count and role in _VERBS:
+                place = (f"{row.test_on} {row.category}", role)
+                found[place] = max(count, found.get(place, 0))
+    for role, verb in _VERBS.items():
+        where = [f"{place} {count}" for (place, of), count in found.items() if of == role]
+        if where:
+            yield f"tested pictures that were {verb}, byte for byte: {', '.join(where)}"
+
+
+def _digest(store: Store, sample: Sample) -> str:
+    """The name of a picture's content, empty for one that cannot be read."""
+    try:
+        return store.source(sample).digest
+    except PictureError:
+        return ""
+
+
+def _tested(plan: Plan) -> tuple[Sample, ...]:
+    return tuple(sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
+
+
+def _shots(plan: Plan) -> tuple[Sample, ...]:
+    """All shots that the plan draws, for any of its methods, seeds and tested categories."""
+    drawn: dict[Sample, None] = {}
+    for shots in dict.fromkeys(plan.shots_for(method) for method in plan.resolved.values()):
+        for dataset, seed in product(plan.test_on, plan.seeds):
+            for category in dataset.categories:
+                with suppress(NotApplicable):  # its rows will say why
+                    drawn |= dict.fromkeys(plan.shots_of(dataset, category, seed, shots=shots))
+    return tuple(drawn)
+
+
+def _as_published(twin: Twin, datasets: dict[str, Dataset]) -> bool:
+    """Whether both pictures are of one published data set that has the published numbers of pictures."""
+    dataset = datasets[twin.tested.dataset]
+    return twin.other.dataset == dataset.name and bool(dataset.published) and not dataset.remark
+
+
+def _in_words(role: str, pairs: Sequence[Twin]) -> str:
+    """`2 tested pictures were trained on, byte for byte: A/nut/0.png (as B/hazelnut/0.png), ...`."""
+    named = [f"{legible(twin.tested.image)} (as {legible(twin.other.image)})" for twin in pairs[:_NAMED]]
+    more = [f"and {len(pairs) - _NAMED} more"] if len(pairs) > _NAMED else []
+    count = f"{counted(len(pairs), 'tested picture')} {agreed('were', len(pairs))}"
+    return f"{count} {_VERBS[role]}, byte for byte: {', '.join([*named, *more])}"
