@@ -78,9 +78,10 @@ class Several(click.Option):
     """
 
     def __init__(self, *words: Any, **settings: Any) -> None:
-        default = settings.pop("default", ())
-        several = (default,) if isinstance(default, str) else default
-        super().__init__(*words, **settings, multiple=True, default=several)
+        default = settings.get("default", ())
+        settings["default"] = (default,) if isinstance(default, str) else default
+        settings["multiple"] = True
+        super().__init__(*words, **settings)
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         text = self.resolve_envvar_value(ctx)

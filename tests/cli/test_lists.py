@@ -15,6 +15,7 @@ from PIL import Image
 
 from stackclip.cli import cli
 from stackclip.cli.words import chosen, split_typed, typed_again
+from stackclip.workspace import Workspace
 
 Run = Callable[..., Result]
 TOWER = ("--backbone", "random-vit-8", "--image-size", "56")
@@ -33,7 +34,7 @@ def options_of(group: click.Group) -> Iterator[tuple[click.Command, click.Option
 )
 def test_no_option_that_takes_a_list_keeps_the_last_alone(command: click.Command, option: click.Option) -> None:
     """What takes `1,2` as two takes the option twice as two; the others take one value."""
-    context = click.Context(command, info_name=command.name)
+    context = click.Context(command, info_name=command.name, obj=Workspace.find(Path("nowhere")))
     if option.is_flag or option.count or not isinstance(option.type, type(click.STRING)):
         assert not isinstance(option.get_default(context), (list, tuple)) or option.multiple
         return
@@ -53,7 +54,7 @@ def test_no_option_that_takes_a_list_keeps_the_last_alone(command: click.Command
 
 @pytest.mark.parametrize("methods", [("--methods", "clip,sdp"), ("--methods", "clip", "--methods", "sdp")])
 def test_methods_typed_once_or_twice_are_the_same_and_replace_the_default(methods: tuple[str, ...]) -> None:
-    with cli.commands["bench"].make_context("bench", [*methods]) as context:
+    with cli.commands["bench"].make_context("bench", [*methods], obj=Workspace.find(Path("nowhere"))) as context:
         assert context.params["methods"] == ("clip", "sdp")
 
 
@@ -64,7 +65,9 @@ def test_an_environment_variable_is_one_text_and_a_config_file_gives_a_list_or_a
     with pytest.MonkeyPatch.context() as patch:
         for name, text in env.items():
             patch.setenv(name, text)
-        with cli.commands["bench"].make_context("bench", [], auto_envvar_prefix="B") as context:
+        with cli.commands["bench"].make_context(
+            "bench", [], auto_envvar_prefix="B", obj=Workspace.find(Path("nowhere"))
+        ) as context:
             assert context.params["methods"] == ("clip", "stacked[clusters=2,select=mean]")
             assert context.params["category"] == ("metal nut",)
             assert context.params["seeds"] == (1, 2)
