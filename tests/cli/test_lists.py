@@ -15,6 +15,7 @@ from PIL import Image
 
 from stackclip.cli import cli
 from stackclip.cli.words import chosen, split_typed, typed_again
+from stackclip.errors import UsageError
 from stackclip.workspace import Workspace
 
 Run = Callable[..., Result]
@@ -46,7 +47,7 @@ def test_no_option_that_takes_a_list_keeps_the_last_alone(command: click.Command
 
     try:
         several = read("1,2")
-    except click.UsageError:  # one number, or one of its own words
+    except (click.UsageError, UsageError):  # one number, or one of its own words
         several = "1,2"
     if isinstance(several, tuple) or option.multiple:
         assert list(read("1", "2")) == list(read("1,2")) or list(read("1", "2")) == ["1", "2"]
