@@ -50,6 +50,7 @@ from stackclip.cli.steps import (
 )
 from stackclip.cli.suites import AtHand, Job, beside, fitting, jobs_of, one_of_each, say_lacking, show_suite, typed
 from stackclip.errors import StackclipError, UsageError
+from stackclip.types import LARGEST_SEED
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.curves import EvalEvery
@@ -296,7 +297,7 @@ def report(
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
 @click.option("--methods", callback=specs, default="stackclip", show_default=True)
 @click.option("--train-on", callback=specs, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
 @click.option("--data-root", type=click.Path(path_type=Path, file_okay=False), help="Folder of the training data sets.")
 @click.option(

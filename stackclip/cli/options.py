@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from stackclip.types import LARGEST_SEED
+
 __all__ = [
     "DEFAULT_BACKBONE",
     "FAILED_SOME",
@@ -71,8 +73,8 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str | Non
         numbers = tuple(dict.fromkeys(int(number) for number in value.split(",")))
     except ValueError:
         raise click.BadParameter(f"{value!r}: wanted whole numbers separated by commas") from None
-    if min(numbers) < 0:
-        raise click.BadParameter(f"{value!r}: wanted no number below 0")
+    if not 0 <= min(numbers) <= max(numbers) <= LARGEST_SEED:
+        raise click.BadParameter(f"{value!r}: wanted numbers from 0 to {LARGEST_SEED}")
     return numbers
 
 
