@@ -1,10 +1,13 @@
 # Each target sets up all it needs in .venv; PYTHON and VENV may be given.
 PYTHON ?= python3
 VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+EXTRAS ?= dev
+LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults check lint bench clean
+.PHONY: demo test faults check lint bench lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -26,13 +29,28 @@ lint: $(READY)
 bench: $(READY)  ## speed, as ratios against peers in the same run
 	$(BIN)/python -m pytest benchmarks/perf --benchmark-only -s
 
-$(READY): pyproject.toml
+lowest: scripts/versions.py  ## the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
+	@rm -rf .venv-lowest
+	@$(LOWEST_PYTHON) scripts/versions.py lowest >.venv-lowest.txt
+	@$(MAKE) test PYTHON=$(LOWEST_PYTHON) VENV=.venv-lowest CONSTRAINTS=.venv-lowest.txt EXTRAS=dev,faiss
+
+newest:  ## the tests with the newest versions there are, in .venv-newest
+	@rm -rf .venv-newest
+	@touch .venv-newest.txt
+	@$(MAKE) test VENV=.venv-newest CONSTRAINTS=.venv-newest.txt EXTRAS=dev,faiss
+
+constraints: newest  ## what `make newest` passed with becomes constraints.txt
+	@.venv-newest/bin/python -m pip freeze --all --exclude-editable >.venv-newest/frozen.txt
+	@.venv-newest/bin/python scripts/versions.py frozen <.venv-newest/frozen.txt >.venv-newest/constraints.txt
+	@cp .venv-newest/constraints.txt constraints.txt
+
+$(READY): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "stackclip needs Python 3.11 or newer: make PYTHON=python3.12")'
 	@echo "setting up $(VENV) (torch is large: this takes some minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --upgrade pip
-	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --upgrade --constraint $(CONSTRAINTS) pip
+	@$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --build-constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-lowest* .venv-newest* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

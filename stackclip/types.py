@@ -20,6 +20,7 @@ __all__ = [
     "ANOMALOUS",
     "CLS",
     "GOOD",
+    "LARGEST_SEED",
     "MASK",
     "NORMAL",
     "Features",
@@ -33,6 +34,7 @@ __all__ = [
 
 NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
+LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 
 
 @dataclass(frozen=True, slots=True)

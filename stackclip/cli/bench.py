@@ -16,7 +16,6 @@ from stackclip.cli.options import (
     COMMAS,
     DEFAULT_BACKBONE,
     FAILED_SOME,
-    LARGEST,
     PROMPT_METHODS,
     TESTED,
     TRAINING,
@@ -57,6 +56,7 @@ from stackclip.cli.steps import (
 )
 from stackclip.cli.suites import AtHand, Job, beside, fitting, jobs_of, one_of_each, say_lacking, show_suite, typed
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
+from stackclip.types import LARGEST_SEED
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.curves import EvalEvery
@@ -317,7 +317,7 @@ def report(
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
 @several("--methods", callback=specs, default="stackclip", show_default=True)
 @several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@click.option("--seed", type=click.IntRange(0, LARGEST), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
 @data_root_option
 @click.option(

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 import click
 
 from stackclip.cli.words import split_typed
+from stackclip.types import LARGEST_SEED
 
 __all__ = [
     "COMMAS",
     "DEFAULT_BACKBONE",
     "FAILED_SOME",
-    "LARGEST",
     "PROMPT_METHODS",
     "TRAINING",
     "Command",
@@ -48,9 +48,6 @@ PROMPT_METHODS = "stacked,fuzzy,precise,april-gan"
 
 
 FAILED_SOME = 3
-
-
-LARGEST = 2**63 - 1  # of a seed
 
 
 COMMAS = "Several with commas between, or the option again; a comma in a name is typed \\,."
@@ -117,8 +114,8 @@ def numbers(context: click.Context, parameter: click.Parameter, value: Sequence[
         numbers = tuple(dict.fromkeys(int(number) for number in typed.split(",")))
     except ValueError:
         raise click.BadParameter(f"{typed!r}: wanted whole numbers separated by commas") from None
-    if min(numbers) < 0 or max(numbers) > LARGEST:
-        raise click.BadParameter(f"{typed!r}: wanted no number below 0 or above {LARGEST}")
+    if not 0 <= min(numbers) <= max(numbers) <= LARGEST_SEED:
+        raise click.BadParameter(f"{typed!r}: wanted numbers from 0 to {LARGEST_SEED}")
     return numbers
 
 

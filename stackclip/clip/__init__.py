@@ -1,6 +1,7 @@
 """open_clip's image and text towers, wrapped: parts of pictures, features of phrases, and what they depend on."""
 
 from stackclip.clip.backbones import BackboneFacts, describe_backbones
+from stackclip.clip.containers import LARGEST_HEAD, check_file, finite_floats, read_tensors
 from stackclip.clip.device import flush_denormals, plain_attention
 from stackclip.clip.doubles import random_tower
 from stackclip.clip.loading import Backbone, assemble_tower, load_tower
@@ -10,6 +11,7 @@ from stackclip.clip.transform import ImageTransform
 from stackclip.clip.weights import read_weights
 
 __all__ = [
+    "LARGEST_HEAD",
     "Backbone",
     "BackboneFacts",
     "ImageTransform",
@@ -17,10 +19,13 @@ __all__ = [
     "TextMemory",
     "Tower",
     "assemble_tower",
+    "check_file",
     "describe_backbones",
+    "finite_floats",
     "flush_denormals",
     "load_tower",
     "plain_attention",
     "random_tower",
+    "read_tensors",
     "read_weights",
 ]

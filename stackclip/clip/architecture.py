@@ -21,8 +21,13 @@ __all__ = [
     "check_layers",
     "check_size",
     "find_architecture",
+    "largest_file",
     "why_not",
 ]
+
+_COPIES = 4
+_BESIDE = 64 << 20  # bytes
+_LARGEST_SIDE = 4096
 
 
 def find_architecture(name: str, *, also: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -85,6 +90,17 @@ def build_model(config: Mapping[str, Any], *, image_size: int, quick_gelu: bool)
     return model.eval().requires_grad_(False)
 
 
+def largest_file(config: Mapping[str, Any]) -> int:
+    """The bytes that a file of weights of that configuration may take.
+
+    A checkpoint of a training holds its parameters up to four times, as float32: with two moments of its optimiser and
+    an average over steps. The rest is for what is written beside them.
+    """
+    model = build_model(config, image_size=int(config["vision_cfg"].get("image_size", 224)), quick_gelu=False)
+    parameters: int = sum(tensor.numel() for tensor in model.state_dict().values())
+    return _COPIES * 4 * parameters + _BESIDE
+
+
 def architecture_hash(config: Mapping[str, Any]) -> str:
     """The blake3 of a configuration without picture size and activation, in hex.
 
@@ -97,10 +113,15 @@ def architecture_hash(config: Mapping[str, Any]) -> str:
 
 
 def check_size(config: Mapping[str, Any], size: int | None, *, name: str) -> int:
-    """The side of the picture in pixels: `size`, else the model's own. Raises UsageError unless patches fill it."""
+    """The side of the picture in pixels: `size`, else the model's own. Raises UsageError unless patches fill it.
+
+    A side above 4096 is refused too: no tower was trained for so many patches, and attention grows with their square.
+    """
     vision = config["vision_cfg"]
     patch = int(vision.get("patch_size", 16))
     side = int(vision.get("image_size", 224)) if size is None else size
+    if side > _LARGEST_SIDE:
+        raise UsageError(f"--image-size {side} is more than {_LARGEST_SIDE} pixels: take a smaller one")
     if side < patch or side % patch:
         low = max(side // patch, 1) * patch
         raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -16,20 +17,25 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first CUDA device, else the CPU (Apple's `mps` only when named).
+    """The device of that name; `auto` is the first CUDA device, else the CPU (others only when named).
 
-    Raises UsageError for a device that is not here.
+    Raises UsageError for a device that is not here, or that PyTorch can spell and not compute on.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(name)
-    except RuntimeError:
+        with warnings.catch_warnings(action="ignore"):  # of names that PyTorch gave up
+            device = torch.device(name)
+    except (RuntimeError, ValueError):
         raise UsageError(f"{name!r} is no device, wanted auto, cpu, cuda, cuda:1 or mps") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"{name} was asked for, this machine has {torch.cuda.device_count()}: use --device cpu")
-    if device.type == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("mps was asked for, this machine has none: use --device cpu")
+    count = {"cuda": torch.cuda.device_count(), "cpu": 1}.get(device.type)
+    if count is not None and (device.index or 0) >= count:
+        raise UsageError(f"{name} was asked for, this machine has {count}: use --device cpu")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            torch.ones(1, device=device).add(1).item()
+    except Exception as error:  # a back end that is not there fails in its own way: AssertionError, NotImplementedError
+        raise UsageError(f"{name} was asked for, this PyTorch cannot compute on it: use --device cpu") from error
     return device
 
 

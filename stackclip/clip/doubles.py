@@ -12,6 +12,7 @@ from torch import Tensor
 from stackclip.clip.architecture import build_model
 from stackclip.clip.loading import Precision, assemble_tower
 from stackclip.clip.tower import Tower
+from stackclip.errors import BadOption
 from stackclip.registry import backbones
 
 __all__ = ["RandomViT", "random_tower", "random_weights"]
@@ -34,6 +35,8 @@ class RandomViT:
     def __init__(
         self, *, seed: int = 0, image_size: int = 112, activation: Literal["gelu", "quick-gelu"] = "gelu"
     ) -> None:
+        if seed < 0:
+            raise BadOption(f"{_NAME}: seed={seed}; wanted 0 or more")
         self.seed = seed
         self.image_size = image_size
         self.activation = activation

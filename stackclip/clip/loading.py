@@ -20,6 +20,7 @@ from stackclip.clip.architecture import (
     check_layers,
     check_size,
     find_architecture,
+    largest_file,
 )
 from stackclip.clip.device import choose_device, choose_precision
 from stackclip.clip.tower import Tower
@@ -105,7 +106,7 @@ def load_tower(
     facts = open_clip.get_pretrained_cfg(model, tag) if tag else {}
     return assemble_tower(
         config,
-        read_weights(weights),
+        read_weights(weights, largest=largest_file(config), of=f"weights of {model}"),
         name=model,
         activation=chosen,
         image_size=image_size,

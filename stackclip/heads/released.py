@@ -79,9 +79,11 @@ _SHOWN = 3
 
 
 def check_there(path: Path | None) -> None:
-    """Raise WeightsError for a weights file that there is not; None is no weights."""
-    if path is not None and not path.is_file():
-        raise WeightsError(f"{path}: there is no such weights file")
+    """Raise WeightsError for a weights file that is not there or can be no head; None is no weights."""
+    if path is not None:
+        from stackclip.clip import LARGEST_HEAD, check_file  # here, since it brings open_clip
+
+        check_file(path, largest=LARGEST_HEAD, of="released heads")
 
 
 def load_released(module: nn.Module, path: Path, *, owner: Owner) -> dict[str, Any]:
@@ -90,11 +92,13 @@ def load_released(module: nn.Module, path: Path, *, owner: Owner) -> dict[str, A
     `module` holds the parameters of the owner and no others: `fc.0.N.weight` and `.bias`, or `context.0`, `context.1`
     and `deep.N`. The file is a torch checkpoint or safetensors, with or without the key of the table above.
 
-    Raises WeightsError for a file that cannot be read safely, holds NaN or infinity, or is of another project or tower.
+    Raises WeightsError for a file that cannot be read safely, is of another project or tower, or holds other numbers
+    than finite floats.
     """
-    from stackclip.clip import read_weights  # here, since it brings open_clip
+    from stackclip.clip import LARGEST_HEAD, finite_floats, read_tensors  # here, since it brings open_clip
 
-    form, found = _FORMATS[owner], read_weights(path, sections=True)
+    form = _FORMATS[owner]
+    found = read_tensors(path, largest=LARGEST_HEAD, of="released heads", sections=True)
     named = {_plain(name, form.section): tensor for name, tensor in found.items()}
     read = {name: tensor for name, tensor in named.items() if not name.startswith(form.unread)}
     places = {form.theirs(name): (name, tensor.shape) for name, tensor in module.state_dict().items()}
@@ -111,6 +115,7 @@ def load_released(module: nn.Module, path: Path, *, owner: Owner) -> dict[str, A
             f"{path}: {form.title} for another tower or other options: found {'; '.join(odd[:_SHOWN])}{more}: "
             "give the backbone, layers and options that it was trained with"
         )
+    read = finite_floats(read, source=path)
     module.load_state_dict({ours: read[name].reshape(shape) for name, (ours, shape) in places.items()})
     return {"file": path.name, "blake3": file_hash(path), "of": form.title}
 
@@ -143,7 +148,5 @@ def _described(tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> str:
 
 
 def _plain(name: str, section: str) -> str:
-    """A name without the key of its checkpoint, and without what training on several GPUs puts in front."""
-    for prefix in ("state_dict.", f"{section}.", "module."):
-        name = name.removeprefix(prefix)
-    return name
+    """A name without the key of its checkpoint."""
+    return name.removeprefix("state_dict.").removeprefix(f"{section}.")

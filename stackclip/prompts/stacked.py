@@ -14,7 +14,7 @@ from stackclip.errors import BadOption
 from stackclip.prompts.ensemble import CPE
 from stackclip.prompts.strategy import Clustering, Encode
 from stackclip.registry import Spec, prompts, scorers
-from stackclip.types import NORMAL
+from stackclip.types import LARGEST_SEED, NORMAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,6 +59,8 @@ class Stacked:
             number = getattr(self, name)
             if number is not None and number < least:
                 raise BadOption(f"stacked: {name}={number}; wanted {least} or more")
+        if self.seed > LARGEST_SEED:
+            raise BadOption(f"stacked: seed={self.seed}; wanted at most {LARGEST_SEED}")
 
     def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """The stacks of the best-scored k-means split, in the order of their first category."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 
 import pytest
@@ -33,6 +34,48 @@ def test_a_device_that_is_not_here_is_refused_with_one_that_is(monkeypatch: pyte
         choose_device("cuda:1")
     with pytest.raises(UsageError, match="'gpu' is no device"):
         choose_device("gpu")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "xpu",
+        "meta",
+        "mps",
+        "cuda:9",
+        "hpu",
+        "xla",
+        "vulkan",
+        "ipu",
+        "mtia",
+        "lazy",
+        "opengl",
+        "mkldnn",
+        "privateuseone",
+    ],
+)
+def test_a_device_that_torch_can_spell_and_not_compute_on_is_refused_in_one_line(name: str) -> None:
+    with suppress(Exception), warnings.catch_warnings(action="ignore"):
+        torch.ones(1, device=name).add(1).item()
+        pytest.skip(f"this machine has {name}")
+    with pytest.raises(UsageError, match=rf"^'?{name}.*\Z") as refused:
+        choose_device(name)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "CPU", "cuda:-1", "cuda:99999999999999999999", "cpu:x", "c\0pu", "cuda:0:1", "\udcff"]
+)
+def test_a_word_that_is_no_device_is_refused_with_those_that_are(name: str) -> None:
+    with pytest.raises(UsageError, match="is no device, wanted auto, cpu, cuda, cuda:1 or mps"):
+        choose_device(name)
+
+
+def test_there_is_one_cpu() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("cpu:0").type == "cpu"
+    with pytest.raises(UsageError, match="cpu:1 was asked for, this machine has 1"):
+        choose_device("cpu:1")
 
 
 def test_the_fused_attention_is_off_inside_only() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from blake3 import blake3
 from safetensors.torch import save_file
 from torch import Tensor
 
+from stackclip.clip import LARGEST_HEAD
 from stackclip.clip import weights as reader
 from stackclip.errors import BadOption, WeightsError
 from stackclip.heads import Projections
@@ -185,6 +187,43 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, suffix: str, ba
     spoilt = {name: tensor.clone() for name, tensor in FILES["april-gan"].items()}
     spoilt["fc.2.bias"][7] = bad
     assert "fc.2.bias holds NaN or infinity" in refusal(save(tmp_path / f"x{suffix}", spoilt), "april-gan")
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.int8, torch.bool])
+def test_a_head_of_other_numbers_than_floats_is_refused_before_they_are_used(
+    tmp_path: Path, suffix: str, dtype: torch.dtype
+) -> None:
+    odd = {**FILES["april-gan"], "fc.2.bias": FILES["april-gan"]["fc.2.bias"].to(dtype)}
+    kind = str(dtype).removeprefix("torch.")
+    assert f"fc.2.bias is {kind}, wanted" in refusal(save(tmp_path / f"x{suffix}", odd), "april-gan")
+
+
+@pytest.mark.parametrize("name", ["april-gan", "sdp-plus", "anomalyclip"])
+def test_what_can_be_no_head_is_refused_by_its_size_or_kind_before_anything_begins(tmp_path: Path, name: str) -> None:
+    with (tmp_path / "large.pth").open("wb") as file:
+        file.truncate(LARGEST_HEAD + 1)
+    os.mkfifo(tmp_path / "pipe.pth")
+    (tmp_path / "zero.pth").symlink_to("/dev/zero")
+    for file_name, reason in {
+        "large.pth": "1,073,741,825 bytes, released heads take at most 1,073,741,824",
+        "pipe.pth": "a named pipe, wanted a weights file",
+        "zero.pth": "a device, wanted a weights file",
+    }.items():
+        with pytest.raises(WeightsError, match=rf"{file_name}: {reason}"):
+            resolve(f"{name}[weights={tmp_path / file_name}]")
+        assert reason in refusal(tmp_path / file_name, cast(Owner, name))
+
+
+def test_wrappers_around_a_head_or_its_section_leave_its_names(tmp_path: Path) -> None:
+    layers = FILES["sdp-plus"]
+    for prefix in ("module._orig_mod.", "_orig_mod.module.", "module.linear_layers.", "linear_layers._orig_mod."):
+        for name in ("x.pth", "X.SAFETENSORS"):
+            module, path = module_of("sdp-plus"), tmp_path / name
+            named = {prefix + key: tensor for key, tensor in layers.items()}
+            save_file(named, path) if name.endswith("SAFETENSORS") else torch.save(named, path)
+            load_released(module, path, owner="sdp-plus")
+            assert torch.equal(module.fc[0][2].weight, layers["fc.2.weight"])
 
 
 class Harmful:
