@@ -45,7 +45,9 @@ def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"]
 
 def is_black(sample: Sample) -> bool:
     """Whether the mask of a sample has no anomalous pixel before it is scaled; raises PictureError."""
-    return sample.mask is not None and not any(anomalous_pixels(path).any() for path in _mask_files(sample, sample.mask))
+    return sample.mask is not None and not any(
+        anomalous_pixels(path).any() for path in _mask_files(sample, sample.mask)
+    )
 
 
 def _mask_files(sample: Sample, mask: Path) -> tuple[Path, ...]:

@@ -116,7 +116,9 @@ def _canvas(path: Path, mask: Image.Image, *, lossy: bool) -> NDArray[np.bool_] 
         return np.asarray(visible)
     if black.sum() == visible.sum():
         if covered:
-            raise PictureError(path, "black on more than half of a clear canvas: paint or ground; wanted white on black")
+            raise PictureError(
+                path, "black on more than half of a clear canvas: paint or ground; wanted white on black"
+            )
         return np.asarray(visible)
     if not covered:
         raise PictureError(path, "black and coloured paint on a clear canvas; wanted one of them, or a black ground")
