@@ -72,6 +72,8 @@ def open_datasets(
             logger.info("%s", dataset.finding)
             if dataset.remark:
                 logger.info("%s", dataset.remark)
+            for warning in dataset.warnings:
+                logger.warning("%s", warning)
             opened.append(dataset.select(categories=chosen) if categories else dataset)
     return tuple(opened)
 

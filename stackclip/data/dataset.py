@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from stackclip.data.account import account_for
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
 from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
@@ -29,7 +30,8 @@ class Reader(Protocol):
     `named_by_folder` (the folder's name is the data set's), `published` (the one published data set that it reads) and
     `protocol` (which split or selection of it, empty for the usual one). `generate(folder)` writes the pictures unless
     they are there and returns their root; `prepare(root, folder)` does so for what must first be made of the pictures
-    in `root`, and returns `root` where that is nothing.
+    in `root`, and returns `root` where that is nothing. `spare(path, root)` tells files that are no sample's and yet
+    the layout's: its lists, the masks of good pictures.
     """
 
     tree: str
@@ -45,7 +47,8 @@ class Dataset:
 
     `layout` is the reader with its options, which is the protocol: `visa[split_csv=2cls_fewshot]`. `finding` is one
     line for a person: what was found below `root`. `published` is the data set whose own layout that is, if one's;
-    `remark` is one line on how the numbers differ from the published ones, empty where they do not.
+    `remark` is one line on how the numbers differ from the published ones, empty where they do not. `warnings` are
+    lines on what is odd about masks, splits and other files.
     """
 
     name: str
@@ -55,6 +58,7 @@ class Dataset:
     finding: str
     published: str = ""
     remark: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -123,9 +127,10 @@ def _read(spec: Spec, reader: Any, root: Path, name: str) -> Dataset:
     if not samples:
         raise unknown_layout(root, (spec.name,))
     title = getattr(reader, "title", f"{spec.name} layout")
-    found = Dataset(
-        name, root, str(spec), samples, f"{name}: {title}, {_counts(samples)}", getattr(reader, "published", "")
-    )
+    account = account_for(root, samples, getattr(reader, "spare", None))
+    finding = ", ".join((f"{name}: {title}", _counts(samples), *account.left_out))
+    warnings = tuple(f"{name}: {line}" for line in account.warnings)
+    found = Dataset(name, root, str(spec), samples, finding, getattr(reader, "published", ""), warnings=warnings)
     return replace(found, remark=difference(name, found.family, getattr(reader, "protocol", ""), samples))
 
 

@@ -22,7 +22,7 @@ _BITS, _PHOTOMETRIC, _LEAST, _MOST = 258, 262, (340, 280), (341, 281)  # the tag
 def bits_of(picture: Image.Image, path: Path) -> int:
     """How many bits a sample of the file has, where that is more than Pillow's mode says; else 8."""
     if picture.format == "TIFF":
-        return max(_numbers(picture, _BITS) or [8])
+        return int(max(_numbers(picture, _BITS) or [8]))
     if picture.format == "PNG":
         return _png_header(path)[0]
     return 8
@@ -75,14 +75,16 @@ def _numbers(picture: Image.Image, tag: int) -> list[float]:
     """The values of a TIFF's tag, empty where it has none or they are no numbers."""
     found = getattr(picture, "tag_v2", {}).get(tag, ())
     values: Sequence[object] = found if isinstance(found, tuple | list) else (found,)
-    return [float(value) if not isinstance(value, int) else value for value in values if _is_number(value)]
+    return [number for value in values if (number := _number(value)) is not None]
 
 
-def _is_number(value: object) -> bool:
+def _number(value: object) -> float | None:
+    """The number that a tag holds; None for whatever else a damaged one does."""
     try:
-        return bool(np.isfinite(float(value)))  # type: ignore[arg-type]  # whatever a damaged tag holds
+        number = float(str(value)) if isinstance(value, str) else float(value)  # type: ignore[arg-type]  # tried
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
-        return False
+        return None
+    return number if np.isfinite(number) else None
 
 
 def _png_header(path: Path) -> tuple[int, int]:

@@ -99,6 +99,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
                 )
             if not any(holds_masks(part) for part in places):
                 by_place.setdefault(path.parent, []).append(path)
+        pictures: dict[Path, tuple[list[Path], dict[Path, Path]]]
         pictures = {place: (apart(files, strict=False)[0], {}) for place, files in by_place.items()}
         masks = two_valued(pictures, self.good)
         for image in (path for place, (files, _) in pictures.items() if place not in masks for path in files):

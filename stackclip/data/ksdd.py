@@ -111,6 +111,10 @@ ROOT/
         )
         return _drawn(samples, self.seed) if self._split == "sdd" else samples
 
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file is the label of a picture without a crack."""
+        return path.stem.endswith("_label") and path.parent.parent == root
+
 
 def _items(root: Path) -> list[Path]:
     return [folder for folder in folders_in(root) if _ITEM.fullmatch(folder.name)]

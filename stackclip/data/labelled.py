@@ -95,7 +95,7 @@ def _pictures(folder: Path, good: tuple[str, ...]) -> tuple[list[Path], dict[Pat
 def two_valued(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]) -> list[Path]:
     """The folders whose pictures are masks by what they are: two-valued, with the stems of pictures that are not."""
     homes: dict[str, list[Path]] = {}
-    for folder, (files, _) in pictures.items():
+    for files, _ in pictures.values():
         for path in files:
             homes.setdefault(composed(path.stem), []).append(path)
     found = []

@@ -36,25 +36,35 @@ def folders_in(folder: Path) -> list[Path]:
 
 def pictures_below(folder: Path) -> Iterator[Path]:
     """The pictures of `folder` and of the folders below it, each folder's own first; links as `folders_in` has it."""
-    for place, files in files_below(folder):
+    for place, files, _ in files_below(folder):
         yield from (place / name for name in files if is_picture(name))
 
 
-def files_below(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Each folder from `folder` down with the names of its files, none of them hidden; links are followed once."""
-    return _walk(folder, Path(os.path.realpath(folder)), set(), linked=False)
+def files_below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from `folder` down, the names of its files, and those of its links to folders that are not followed.
+
+    Hidden files and folders are left out, and links are followed once.
+    """
+    return _walk(folder, os.path.realpath(folder), set(), linked=False)
 
 
-def _walk(folder: Path, top: Path, reached: set[str], *, linked: bool) -> Iterator[tuple[Path, list[str]]]:
+def _walk(folder: Path, top: str, reached: set[str], *, linked: bool) -> Iterator[tuple[Path, list[str], list[str]]]:
     """`top` is the true place of where the walk began, `reached` are those of the folders behind a link."""
-    yield folder, [name for name, is_folder in _entries(folder) if not is_folder]
-    for child in folders_in(folder):
+    entries = _entries(folder)
+    files = [name for name, is_folder in entries if not is_folder]
+    wanted = folders_in(folder)
+    left = {name for name, is_folder in entries if is_folder and name not in _LITTER} - {path.name for path in wanted}
+    followed = []
+    for child in wanted:
         behind = linked or child.is_symlink()
-        if behind:
-            place = os.path.realpath(child)
-            if place in reached or _within(place, top) or _within(top, place):
-                continue
-            reached.add(place)
+        place = os.path.realpath(child) if behind else ""
+        if behind and (place in reached or _within(place, top) or _within(top, place)):
+            left.add(child.name)
+            continue
+        reached.add(place)
+        followed.append((child, behind))
+    yield folder, files, sorted(left)
+    for child, behind in followed:
         yield from _walk(child, top, reached, linked=behind)
 
 

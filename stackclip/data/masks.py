@@ -23,9 +23,10 @@ _RULES = {"bilinear": (Image.Resampling.BILINEAR, 127), "nearest": (Image.Resamp
 def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"] = "bilinear") -> NDArray[np.bool_]:
     """The anomalous pixels of a sample, (side, side).
 
-    What a file's pixels mean is said by `anomalous_pixels`. `rule` is how the mask is scaled: `bilinear`, Pillow's filter (which widens when it shrinks, as torchvision's Resize on a
-    picture) and then more than one half (APRIL-GAN, CLIP-AD, AnomalyCLIP, AdaCLIP), or `nearest` and not 0 (AA-CLIP).
-    Nothing is anomalous in a normal sample, nor in one whose defect is not localised (`sample.mask` is None).
+    What a file's pixels mean is said by `anomalous_pixels`. `rule` is how the mask is scaled: `bilinear`, Pillow's
+    filter (which widens when it shrinks, as torchvision's Resize on a picture) and then more than one half (APRIL-GAN,
+    CLIP-AD, AnomalyCLIP, AdaCLIP), or `nearest` and not 0 (AA-CLIP). Nothing is anomalous in a normal sample, nor in
+    one whose defect is not localised (`sample.mask` is None).
     Raises PictureError where the mask is missing, unreadable or of another size than its picture.
     """
     if sample.label == NORMAL or sample.mask is None:

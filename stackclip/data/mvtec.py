@@ -15,6 +15,7 @@ from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
 __all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "MvtecLoco", "VisaPrepared"]
 
+_OTHER = {"logical": "structural", "structural": "logical"}
 _SPLITS: tuple[tuple[Literal["train", "test"], tuple[str, ...]], ...] = (
     ("train", ("train", "training")),
     ("test", ("test", "testing")),
@@ -108,6 +109,10 @@ ROOT/
         """All samples, by category, then train before test, then defect, then file name; raises DataError."""
         tested = (GOOD, f"{self.protocol}_anomalies")
         return tuple(sample for sample in super().read(root, name) if not self.protocol or sample.defect in tested)
+
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file belongs to the anomalies that are not tested."""
+        return bool(self.protocol) and f"{_OTHER[self.anomalies]}_anomalies" in path.relative_to(root).parts
 
 
 @datasets.register("mpdd")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,9 @@ def anomalous_pixels(path: Path) -> NDArray[np.bool_]:
     """
     with open_picture(path) as picture:
         lossy = is_lossy(picture)
-        if getattr(picture, "n_frames", 1) > 1 and picture.format != "MPO":
-            raise PictureError(path, f"mask of {picture.n_frames} pages; wanted one")
+        pages = getattr(picture, "n_frames", 1)
+        if pages > 1 and picture.format != "MPO":
+            raise PictureError(path, f"mask of {pages} pages; wanted one")
         if white_is_zero(picture) and picture.mode.startswith("I"):
             raise PictureError(path, "16-bit mask that counts from white; wanted 0 where nothing is anomalous")
         deep_colour = not picture.mode.startswith(_COLOURLESS) and bits_of(picture, path) > 8
@@ -63,7 +64,8 @@ def is_lossy(picture: Image.Image) -> bool:
         return True
     if picture.format == "TIFF":
         return picture.info.get("compression") in _LOSSY_TIFF
-    return picture.format == "WEBP" and picture.fp is not None and _has_chunk(picture.fp, _VP8)
+    file = getattr(picture, "fp", None)
+    return picture.format == "WEBP" and file is not None and _has_chunk(file, _VP8)
 
 
 def _has_chunk(file: IO[bytes], wanted: bytes) -> bool:
@@ -79,7 +81,7 @@ def _has_chunk(file: IO[bytes], wanted: bytes) -> bool:
     return found
 
 
-def _strength(path: Path, mask: Image.Image) -> NDArray[np.generic]:
+def _strength(path: Path, mask: Image.Image) -> NDArray[Any]:
     """The value of each pixel, (H, W); of a colour its strongest channel."""
     if not mask.mode.startswith(_COLOURLESS):
         return np.asarray(np.asarray(mask.convert("RGB")).max(axis=2))
@@ -125,25 +127,25 @@ def _canvas(path: Path, mask: Image.Image, *, lossy: bool) -> NDArray[np.bool_] 
     return np.asarray(coloured & visible)
 
 
-def _above_half(path: Path, values: NDArray[np.generic]) -> NDArray[np.bool_]:
+def _above_half(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Above half of the maximum; raises PictureError where that does not part the values in two."""
     most = int(values.max())
     if most == 0:
         return np.zeros(values.shape, dtype=np.bool_)
     if most < _LEAST_LOSSY:
         raise PictureError(path, f"lossy mask with values up to {most}; wanted 0 and 255, or a PNG")
-    middle = (values > most * 0.2) & (values < most * 0.8)  # type: ignore[operator]  # a number, by its mode
+    middle = (values > most * 0.2) & (values < most * 0.8)
     plateau = Image.fromarray(middle.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(5))
     if np.asarray(plateau).any():
         raise PictureError(path, "lossy mask with more than two values: its defect numbers cannot be told; wanted PNG")
-    return np.asarray(values > most / 2)  # type: ignore[operator]  # a number, by its mode
+    return np.asarray(values > most / 2)
 
 
-def _check_ground(path: Path, values: NDArray[np.generic]) -> None:
+def _check_ground(path: Path, values: NDArray[Any]) -> None:
     """Raises PictureError for values (H, W) that have several levels and no ground, or as many as a photograph."""
     if values.dtype == np.bool_:
         return
-    anomalous = values > 0  # type: ignore[operator]  # a number, by its mode
+    anomalous = values > 0
     if anomalous.all() and values.min() != values.max():
         raise PictureError(path, "mask without a ground: no value is 0; wanted 0 where nothing is anomalous")
     if anomalous.mean() > 0.25 and len(np.unique(values)) > 64:
