@@ -318,8 +318,8 @@ def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
     for size, counts in by_size.items():
         masks, black, lost = (sum(each[name] for each in counts.values()) for name in ("masks", "black", "lost"))
         yield (
-            f"{_some(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have no"
-            f" anomalous pixel: {black} with a black mask, {lost} lost in scaling to {size} pixels"
+            f"{_some(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have"
+            f" no anomalous pixel: {black} with a black mask, {lost} lost in scaling to {size} pixels"
         )
 
 

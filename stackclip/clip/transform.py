@@ -28,7 +28,8 @@ class ImageTransform:
     `size` is the side in pixels. `resize`, `antialias` and `crop` have one value each today; they stand here because
     each of them would change the features, and so belongs to the fingerprint. `mean` and `std` are per channel, for
     values in [0, 1]. `picture_range` names black and white of pictures of more than 8 bits, for whoever reads them; it
-    is a fact only where it is MIN:MAX, as the others leave that to the file. Instances hold no state: any number of threads may share one.
+    is a fact only where it is MIN:MAX, as the others leave that to the file. Instances hold no state: any number of
+    threads may share one.
     """
 
     size: int

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from stackclip.data.annotations import SUFFIXES, annotation_format
+from stackclip.data.folder import UNLABELLED
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, without_ending
 from stackclip.data.listing import files_below, is_picture
 from stackclip.data.paint import anomalous_pixels, is_lossy
 from stackclip.errors import PictureError
 from stackclip.ops.words import counted
-from stackclip.types import NORMAL, Sample
+from stackclip.types import GOOD, NORMAL, Sample
 
 __all__ = ["Account", "account_for"]
 
@@ -56,11 +57,12 @@ def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = Non
     Masks are opened, a bounded number of them; pictures are not, but where one may be tested and trained on.
     """
     rest = _rest(root, samples, spare)
-    unpaired, of_good = _parted(rest.masks, samples)
+    unpaired, of_good, of_unknown = _parted(rest.masks, samples)
     left_out = (
         *_named("other picture", "left out", rest.pictures, root),
         *_named("mask", "without a picture", unpaired, root),
         *_named("mask", "of good pictures left out", of_good, root),
+        *_named("mask", "of unlabelled pictures left out", of_unknown, root),
         *_other_files(rest),
     )
     warnings = (
@@ -104,16 +106,16 @@ def _is_used(place: str, used: set[str]) -> bool:
     return any(path.startswith(place) for path in used)
 
 
-def _parted(masks: Sequence[Path], samples: Sequence[Sample]) -> tuple[list[Path], list[Path]]:
-    """The masks of no picture, and those of good ones: with the stem of one, and no defect above them."""
-    stems = {composed(sample.image.stem) for sample in samples if sample.label == NORMAL}
-    unpaired: list[Path] = []
-    of_good: list[Path] = []
+def _parted(masks: Sequence[Path], samples: Sequence[Sample]) -> tuple[list[Path], list[Path], list[Path]]:
+    """The masks of no picture, those of good ones (with no defect above them), and those of unlabelled ones."""
+    unlabelled = {composed(sample.image.stem) for sample in samples if sample.defect == UNLABELLED}
+    good = {composed(sample.image.stem) for sample in samples if sample.defect == GOOD}
+    parted: tuple[list[Path], list[Path], list[Path]] = ([], [], [])
     for path in masks:
-        known = {composed(path.stem), without_ending(path.stem)} & stems
+        stems = {composed(path.stem), without_ending(path.stem)}
         in_good = holds_masks(path.parent.name) or any(is_good(part) for part in path.parts[-4:-1])
-        (of_good if known and in_good else unpaired).append(path)
-    return unpaired, of_good
+        parted[2 if stems & unlabelled else 1 if stems & good and in_good else 0].append(path)
+    return parted
 
 
 def _named(noun: str, what: str, paths: Sequence[Path], root: Path) -> Iterator[str]:

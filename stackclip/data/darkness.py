@@ -24,7 +24,9 @@ def unused_range(samples: Sequence[Sample]) -> str:
     Some are opened, evenly spread.
     """
     step = max(1, -(-len(samples) // _LOOKED_AT))
-    used = {path: level for path in (each.image for each in samples[::step]) if (level := _brightest(path)) is not None}
+    paths = [sample.image for sample in samples[::step]]
+    levels = {path: _brightest(path) for path in paths}
+    used = {path: level for path, level in levels.items() if level is not None}
     if not used or max(used.values()) >= _LITTLE:
         return ""
     most = max(used.values())
