@@ -101,7 +101,12 @@ def two_valued(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: 
     found = []
     for folder, (files, own) in pictures.items():
         others = [_other(path, homes) for path in files]
-        if own or not files or is_good(folder.name, good) or not all(others):
+        if own or not files or is_good(folder.name, good):
+            continue
+        if without_ending(folder.name) and looks_like_masks(files):
+            found.append(folder)
+            continue
+        if not all(others):
             continue
         if looks_like_masks(files) and not looks_like_masks(path for path in others if path):
             found.append(folder)

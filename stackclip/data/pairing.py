@@ -73,7 +73,8 @@ def apart(files: Sequence[Path], *, strict: bool) -> tuple[list[Path], dict[Path
     """The pictures among the files of one folder, and the masks beside them: `x.png` or `x_mask.png` beside `x.jpg`.
 
     Of two files of one stem, one is the mask where it alone looks like one; else both are pictures, or if `strict`
-    DataError is raised: where masks are wanted, nobody can tell.
+    DataError is raised: where masks are wanted, nobody can tell. Then a mask by its name and its look whose picture is
+    not there is no picture either.
     """
     stems: dict[str, list[Path]] = {}
     for path in files:
@@ -89,7 +90,10 @@ def apart(files: Sequence[Path], *, strict: bool) -> tuple[list[Path], dict[Path
         if first not in twins and second not in twins:
             raise DataError(f"{second}: beside {first.name}: its mask, or a picture twice? call the mask STEM_mask.png")
     masks.update(twins)
-    return [path for path in files if path not in masks], {picture: mask for mask, picture in masks.items()}
+    paired = {picture: mask for mask, picture in masks.items()}
+    alone = [path for path in files if strict and path not in masks and without_ending(path.stem)]
+    unpaired = {path for path in alone if path not in paired and looks_like_masks([path])}
+    return [path for path in files if path not in masks and path not in unpaired], paired
 
 
 def looks_like_masks(paths: Iterable[Path]) -> bool:
