@@ -29,9 +29,9 @@ def unused_range(samples: Sequence[Sample]) -> str:
     used = {path: level for path, level in levels.items() if level is not None}
     if not used or max(used.values()) >= _LITTLE:
         return ""
-    most = max(used.values())
+    most, first = max(used.values()), next(iter(used)).name
     return (
-        f"pictures of 16 bits use levels up to {most} of {SIXTEEN_BIT} and come out dark ({next(iter(used)).name}, ...):"
+        f"pictures of 16 bits use levels up to {most} of {SIXTEEN_BIT}, and come out dark ({first}, ...):"
         f" --range 0:{2 ** most.bit_length() - 1} makes that white, --range file takes them as they are"
     )
 

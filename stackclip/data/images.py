@@ -58,8 +58,8 @@ def read_picture(path: Path, picture_range: str = "auto") -> Image.Image:
     more than 8 bits; levels beyond are cut off.
     Raises PictureError, naming the file and the reason, for whatever cannot be read so.
     """
+    named = parse_range(picture_range)
     with open_picture(path) as picture:
-        named = parse_range(picture_range)
         upright = turned(picture)
         upright.info.pop("transparency", None)
         if upright.mode.startswith("I") or upright.mode == "F":
