@@ -106,7 +106,7 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
     side = (bench.tower.spec.image_size,) * 2
     methods = [method for method in bench.plan.resolved if all(method in each.maps for each in predicted)]
     image = sheet(
-        [read_picture(each.sample.image) for each in predicted],
+        [read_picture(each.sample.image, bench.tower.picture_range) for each in predicted],
         [paint_mask(bench.store.runs(each.sample), side) for each in predicted],
         {method: [each.maps[method] for each in predicted] for method in methods},
         names=[f"{each.sample.category}, {each.sample.defect}" for each in predicted],

@@ -33,6 +33,7 @@ from stackclip.benchmarks.tally import Tally
 from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
+from stackclip.data.masks import is_black
 from stackclip.errors import NotApplicable, StackclipError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector, Task
@@ -158,6 +159,7 @@ class _Seed:
         ]
         self.finished: dict[tuple[str, str, str], Row] = {}
         self.earlier: dict[tuple[str, str, str], Row] = {}
+        self._emptied: dict[tuple[str, str], dict[str, Any]] = {}
 
     def run(self) -> Outcome:
         """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
@@ -523,6 +525,7 @@ class _Seed:
             "trained_pictures": len(self.training),
             "trained_left_out": [sample.id for sample, _ in self.training_left_out],
             "tested_pictures": len(cell.samples),
+            **self._empty_masks(cell),
             "tested_left_out": [sample.id for sample, _ in cell.left_out],
             "why_left_out": _by_dataset((*self.training_left_out, *cell.left_out)),
             "overlap": overlap_facts(self.bench.store, cell.samples, self.training, shots),
@@ -533,6 +536,20 @@ class _Seed:
             "steps": contender.steps,
             "train_seconds": round(contender.seconds, 3),
         }
+
+    def _empty_masks(self, cell: Cell) -> dict[str, Any]:
+        """How many masks of a cell's defects are black, and how many more lost their last pixel to scaling, if any."""
+        place = cell.dataset.name, cell.category
+        if place not in self._emptied:
+            masked = [sample for sample in cell.samples if sample.label == ANOMALOUS and sample.mask is not None]
+            try:
+                empty = [sample for sample in masked if not len(self.bench.store.runs(sample))]
+                black = sum(is_black(sample) for sample in empty)
+            except StackclipError:  # whoever needs the mask names it
+                empty, black = [], 0
+            counts = {"masks": len(masked), "black": black, "lost": len(empty) - black}
+            self._emptied[place] = {"empty_masks": counts} if empty else {}
+        return self._emptied[place]
 
     def _curve(self, contender: Contender, cell: Cell) -> dict[str, Any]:
         """How the method came to its figures, and how steady they were at the end; nothing unless that was asked."""

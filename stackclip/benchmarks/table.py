@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
@@ -283,7 +283,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
         alike.setdefault((place, reason), {})[method] = None
     for (place, reason), who in alike.items():
         said[f"{_some(who)}, {place}: {reason}"] = None
-    return [*said, *overlap_notes(rows), *_schedules(rows), *_binned(rows), *_left_out(rows)]
+    return [*said, *overlap_notes(rows), *_schedules(rows), *_binned(rows), *_empty_masks(rows), *_left_out(rows)]
 
 
 def _schedules(rows: Iterable[Row]) -> Iterator[str]:
@@ -308,6 +308,20 @@ def _binned(rows: Iterable[Row]) -> Iterator[str]:
     if refused:
         cells = counted(len(refused), "cell")
         yield f"pixel metrics of {cells} are exact, as bins could not bound their error well enough"
+
+
+def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
+    """How many defective pictures have no anomalous pixel: their masks are black, or it was lost in scaling."""
+    cells = {(row.test_on, row.category): row.facts for row in rows if row.facts.get("empty_masks")}
+    by_size: dict[Any, dict[str, Mapping[str, int]]] = {}
+    for place, facts in cells.items():
+        by_size.setdefault(facts.get("image_size"), {})[" ".join(place)] = facts["empty_masks"]
+    for size, counts in by_size.items():
+        masks, black, lost = (sum(each[name] for each in counts.values()) for name in ("masks", "black", "lost"))
+        yield (
+            f"{_some(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have"
+            f" no anomalous pixel: {black} with a black mask, {lost} lost in scaling to {size} pixels"
+        )
 
 
 def _some(methods: Mapping[str, None]) -> str:

@@ -38,6 +38,10 @@ class Encoder(Protocol):
     def spec(self) -> TowerSpec:
         """Its sizes."""
 
+    @property
+    def picture_range(self) -> str:
+        """What is black and white in pictures of more than 8 bits, as `read_picture` takes it."""
+
     def prepare(self, image: Image.Image, /) -> NDArray[np.float32]:
         """Turn a picture into the tower's input (3, S, S); called from several threads."""
 
@@ -246,7 +250,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
         source = store.source(sample)
         dense = frozenset(part for part in dense if not store.holds(source, part))
         if dense:
-            picture = tower.prepare(read_picture(sample.image))
+            picture = tower.prepare(read_picture(sample.image, tower.picture_range))
             _require_unchanged(sample, source)
     if masks:
         mask = store.source(sample, masks[0])

@@ -119,6 +119,14 @@ def numbers(context: click.Context, parameter: click.Parameter, value: Sequence[
     return numbers
 
 
+def picture_range(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """The word as it came, if it is a range."""
+    from stackclip.ops.levels import parse_range
+
+    parse_range(value)
+    return value
+
+
 def curve_interval(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:
     """Steps between two points of a training curve, or `epoch`."""
     from stackclip.benchmarks.curves import interval
@@ -139,6 +147,15 @@ tower_options = options(
     ),
     click.option("--activation", type=click.Choice(["native", "gelu", "quick-gelu"]), default="native"),
     click.option("--image-size", type=click.IntRange(min=1), help="Side of the picture in pixels."),
+    click.option(
+        "--range",
+        "picture_range",
+        default="auto",
+        show_default=True,
+        callback=picture_range,
+        metavar="auto|file|MIN:MAX",
+        help="Black and white of pictures of more than 8 bits; auto is file, and tells where little of it is used.",
+    ),
     several("--layers", callback=numbers, metavar="N,N,...", help="Tapped blocks, 1-based; else quarters."),
     click.option("--device", default="auto", show_default=True),
     click.option("--precision", type=click.Choice(["auto", "fp32", "bf16", "fp16"]), default="auto"),

@@ -75,6 +75,8 @@ def open_datasets(
             logger.info("%s", dataset.finding)
             if dataset.remark:
                 logger.info("%s", dataset.remark)
+            for warning in dataset.warnings:
+                logger.warning("%s", warning)
             opened.append(dataset.select(categories=own) if categories else dataset)
     return tuple(opened)
 
@@ -119,9 +121,9 @@ def check_words(executor: str, class_names: str | None) -> None:
 def load_tower_of(**arguments: Any) -> Tower:
     from stackclip.clip import flush_denormals, load_tower
 
-    backbone = arguments.pop("backbone")
+    backbone, picture_range = arguments.pop("backbone"), arguments.pop("picture_range", "auto")
     flush_denormals()
-    return load_tower(backbone, **arguments)
+    return load_tower(backbone, **arguments).with_range(picture_range)
 
 
 def store_of(workspace: Workspace, tower: Tower) -> Store:
@@ -157,9 +159,12 @@ def encode(
 ) -> tuple[PictureError, ...]:
     """Encode what the store lacks; say what was encoded, what was there, how large it is and where."""
     from stackclip.cache import extract
+    from stackclip.data.darkness import unused_range
     from stackclip.ops.words import agreed, counted
     from stackclip.terminal import Bars, duration, size
 
+    if tower.picture_range == "auto" and (dark := unused_range(samples)):
+        logger.warning("%s", dark)
     store = store_of(workspace, tower)
     with Bars.shown() as bars:
         done = extract(
@@ -301,7 +306,7 @@ _GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEF
 
 _SAID_AGAIN = (
     *("data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
-    *("device", "precision"),
+    *("picture_range", "device", "precision"),
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -64,6 +66,22 @@ class Tower:
             "dtype": precision,
         }
         self.text_fingerprint: dict[str, Any] = {**named, "context_length": self.context_length}
+
+    @property
+    def picture_range(self) -> str:
+        """What is black and what is white in pictures of more than 8 bits: `auto`, `file` or `MIN:MAX`."""
+        return self.transform.picture_range
+
+    def with_range(self, picture_range: str) -> Tower:
+        """The same tower for pictures read by another range, which is in its fingerprint where it is MIN:MAX.
+
+        Raises UsageError for what is no range.
+        """
+        other = copy(self)
+        other.transform = replace(self.transform, picture_range=picture_range)
+        other.fingerprint = {name: fact for name, fact in self.fingerprint.items() if name != "picture_range"}
+        other.fingerprint |= other.transform.facts
+        return other
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """An RGB picture as the tower reads it, (3, S, S); any number of threads may call it at once."""

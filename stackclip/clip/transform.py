@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.errors import UsageError
+from stackclip.ops.levels import RANGES, parse_range
 
 __all__ = ["CLIP_MEAN", "CLIP_STD", "ImageTransform"]
 
@@ -26,7 +27,9 @@ class ImageTransform:
 
     `size` is the side in pixels. `resize`, `antialias` and `crop` have one value each today; they stand here because
     each of them would change the features, and so belongs to the fingerprint. `mean` and `std` are per channel, for
-    values in [0, 1]. Instances hold no state: any number of threads may share one.
+    values in [0, 1]. `picture_range` names black and white of pictures of more than 8 bits, for whoever reads them; it
+    is a fact only where it is MIN:MAX, as the others leave that to the file. Instances hold no state: any number of
+    threads may share one.
     """
 
     size: int
@@ -36,6 +39,10 @@ class ImageTransform:
     resize: Literal["squash"] = "squash"
     antialias: Literal[True] = True
     crop: Literal["none"] = "none"
+    picture_range: str = "auto"
+
+    def __post_init__(self) -> None:
+        parse_range(self.picture_range)
 
     def __call__(self, picture: Image.Image) -> NDArray[np.float32]:
         """A picture in mode RGB as (3, S, S), equal to the last bit to open_clip's `image_resize_mode="squash"`.
@@ -57,6 +64,8 @@ class ImageTransform:
         """Every field under its name, as JSON has it; `size` is called `image_size` there."""
         fields = asdict(self)
         size = fields.pop("size")
+        if self.picture_range in RANGES:
+            del fields["picture_range"]
         return {"image_size": size, **fields, "mean": list(self.mean), "std": list(self.std)}
 
 

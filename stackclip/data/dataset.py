@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from stackclip.data.account import account_for
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
 from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
@@ -19,10 +20,7 @@ from stackclip.types import ANOMALOUS, Sample
 __all__ = ["Dataset", "Reader", "is_folder", "name_of", "open_dataset"]
 
 _NAMES_SHOWN = 20
-_GENERAL = (
-    "mvtec",
-    "folder",
-)  # readers of anyone's folders: two that they read have nothing but their layout in common
+_GENERAL = ("mvtec", "folder")  # read anyone's folders: two of these have nothing but their layout in common
 
 
 class Reader(Protocol):
@@ -33,7 +31,8 @@ class Reader(Protocol):
     `named_by_folder` (the folder's name is the data set's), `published` (the one published data set that it reads) and
     `protocol` (which split or selection of it, empty for the usual one). `generate(folder)` writes the pictures unless
     they are there and returns their root; `prepare(root, folder)` does so for what must first be made of the pictures
-    in `root`, and returns `root` where that is nothing.
+    in `root`, and returns `root` where that is nothing. `spare(path, root)` tells files that are no sample's and yet
+    the layout's: its lists, the masks of good pictures.
     """
 
     tree: str
@@ -50,7 +49,8 @@ class Dataset:
     `layout` is the reader with its options, which is the protocol: `visa[split_csv=2cls_fewshot]`. `finding` is one
     line for a person: what was found below `root`. `published` is the published data set that this is (a part of),
     empty for any other (decision 0022), and `registered` the name by which it was opened, empty for a place; `remark`
-    is one line on how the numbers differ from the published ones, empty where they do not.
+    is one line on how the numbers differ from the published ones, empty where they do not. `warnings` are lines on what
+    is odd about masks, splits and other files.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Dataset:
     published: str = ""
     remark: str = ""
     registered: str = ""
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -200,9 +201,11 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = 
     if published:
         samples = tuple(replace(sample, published=published) for sample in samples)
     title = getattr(reader, "title", f"{spec.name} layout")
-    finding = f"{name}: {title}, {_counts(samples)}"
+    account = account_for(root, samples, getattr(reader, "spare", None))
+    finding = ", ".join((f"{name}: {title}", _counts(samples), *account.left_out))
     remark = difference(name, published or registered, getattr(reader, "protocol", ""), samples)
-    return Dataset(name, root, str(spec), samples, finding, published, remark, registered)
+    warnings = tuple(f"{name}: {line}" for line in account.warnings)
+    return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:

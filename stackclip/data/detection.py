@@ -10,7 +10,10 @@ from stackclip.registry import datasets
 
 __all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
 
-LAYOUTS = ("visa", "ksdd", "dagm", "headct", "isic", "mvtec", "folder")  # in this order; the last takes any
+LAYOUTS = (
+    *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
+    *("mvtec", "folder"),
+)  # in this order; the last takes any
 
 
 def detect_layout(root: Path) -> str:

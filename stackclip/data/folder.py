@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackclip.data.listing import GOOD_FOLDERS, folders_in, pictures_below, pictures_in
-from stackclip.data.pairing import MaskFolder
+from stackclip.data.labelled import labelled_pictures, two_valued
+from stackclip.data.labels import GOOD_FOLDERS, holds_masks, is_good, says_nothing
+from stackclip.data.listing import folders_in, pictures_below, pictures_in
+from stackclip.data.pairing import apart
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -14,7 +16,6 @@ from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 __all__ = ["UNLABELLED", "Folder"]
 
 UNLABELLED = "unlabelled"  # the `defect` of a picture of which nothing is known; its label is NORMAL for want of one
-_MASKS = "ground_truth"
 
 
 @datasets.register("folder")
@@ -34,14 +35,14 @@ ROOT/*.png                                (no labels: for predicting)
 ROOT/                                     (labels by folder)
   good/*.png
   DEFECT/*.png
-  ground_truth/DEFECT/STEM_mask.png       (if there are masks)
+  ground_truth/DEFECT/STEM_mask.png       (if there are masks; or masks/STEM.png, or DEFECT/STEM_mask.png)
 
 ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
 """
 
     def __init__(self, *, category: str | None = None, good: tuple[str, ...] = GOOD_FOLDERS) -> None:
         self.category = category
-        self.good = frozenset(name.lower() for name in good)
+        self.good = good
 
     def recognises(self, root: Path) -> bool:
         """Whether there is a picture in `root` or anywhere below it."""
@@ -51,51 +52,59 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
         """All samples, by category, then folder, then file name; raises DataError for pictures that fit no folder."""
         if self._has_good(root):
             return tuple(self._labelled(root, self.category or root.name, root, name))
-        categories = [folder for folder in folders_in(root) if self._has_good(folder)]
+        categories = [folder for folder in _no_masks(root) if self._has_good(folder)]
         if not categories:
             return tuple(self._unlabelled(root, name))
         self._check_several(root, categories)
-        return tuple(sample for folder in categories for sample in self._labelled(folder, folder.name, root, name))
+        return tuple(
+            sample
+            for folder in categories
+            for sample in self._labelled(folder, _category(folder, root, self.category), root, name)
+        )
 
     def _has_good(self, folder: Path) -> bool:
-        return any(child.name.lower() in self.good for child in folders_in(folder))
+        return any(is_good(child.name, self.good) for child in folders_in(folder))
 
     def _check_several(self, root: Path, categories: list[Path]) -> None:
-        if self.category is not None:
+        if self.category is not None and len(categories) > 1:
             names = ", ".join(folder.name for folder in categories)
             raise DataError(f"{root}: several categories ({names}); category={self.category} is for one")
-        for folder in folders_in(root):
+        for folder in _no_masks(root):
             if folder not in categories and next(pictures_below(folder), None) is not None:
-                wanted = "|".join(sorted(self.good))
+                wanted = "|".join(self.good)
                 raise DataError(f"{folder}: no folder of good pictures ({wanted}) in it, as there is beside it")
-        _refuse_loose_pictures(root)
+        if loose := pictures_in(root):
+            raise DataError(f"{loose[0]}: beside folders that are labels; move it into one of them")
 
     def _labelled(self, folder: Path, category: str, root: Path, name: str) -> Iterator[Sample]:
-        _refuse_loose_pictures(folder)
-        for child in folders_in(folder):
-            if child.name == _MASKS:
-                continue
-            normal = child.name.lower() in self.good
-            masks = None if normal else MaskFolder(folder / _MASKS / child.name)
-            for image in pictures_below(child):
-                yield Sample(
-                    id=image.relative_to(root).as_posix(),
-                    dataset=name,
-                    category=category,
-                    split="test",
-                    image=image,
-                    mask=masks.of(image) if masks else None,
-                    label=NORMAL if normal else ANOMALOUS,
-                    defect=GOOD if normal else child.name,
-                )
+        for each in labelled_pictures(folder, _areas(folder, root), good=self.good):
+            yield Sample(
+                id=each.image.relative_to(root).as_posix(),
+                dataset=name,
+                category=category,
+                split="test",
+                image=each.image,
+                mask=each.mask,
+                label=NORMAL if each.defect == GOOD else ANOMALOUS,
+                defect=each.defect,
+            )
 
     def _unlabelled(self, root: Path, name: str) -> Iterator[Sample]:
-        for image in pictures_below(root):
-            below = image.relative_to(root)
-            if _MASKS in below.parts:
-                continue
+        by_place: dict[Path, list[Path]] = {}
+        for path in pictures_below(root):
+            places = path.parent.relative_to(root).parts
+            if deep := next((part for part in places if is_good(part, self.good)), None):
+                raise DataError(
+                    f"{path}: {deep}/ lies deeper than its tree; wanted ROOT/{deep}/ or ROOT/CATEGORY/{deep}/"
+                )
+            if not any(holds_masks(part) for part in places):
+                by_place.setdefault(path.parent, []).append(path)
+        pictures: dict[Path, tuple[list[Path], dict[Path, Path]]]
+        pictures = {place: (apart(files, strict=False)[0], {}) for place, files in by_place.items()}
+        masks = two_valued(pictures, self.good)
+        for image in (path for place, (files, _) in pictures.items() if place not in masks for path in files):
             yield Sample(
-                id=below.as_posix(),
+                id=image.relative_to(root).as_posix(),
                 dataset=name,
                 category=self.category or root.name,
                 split="test",
@@ -106,6 +115,20 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
             )
 
 
-def _refuse_loose_pictures(folder: Path) -> None:
-    if loose := pictures_in(folder):
-        raise DataError(f"{loose[0]}: beside folders that are labels; move it into one of them")
+def _no_masks(root: Path) -> list[Path]:
+    return [folder for folder in folders_in(root) if not holds_masks(folder.name)]
+
+
+def _category(folder: Path, root: Path, named: str | None) -> str:
+    """What a category's folder is called; one called `images` beside its masks is named by what it lies in."""
+    return named or (root.name if says_nothing(folder.name) else folder.name)
+
+
+def _areas(folder: Path, root: Path) -> list[Path]:
+    """The folders of masks beside a category's folder: its own in `masks/`, or `masks/` itself beside `images/`."""
+    if folder == root:
+        return []
+    around = [area for area in folders_in(root) if holds_masks(area.name)]
+    if says_nothing(folder.name):
+        return around
+    return [area / folder.name for area in around if (area / folder.name).is_dir()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import threading
@@ -10,12 +11,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from stackclip.data.depth import SIXTEEN_BIT, bits_of, levels_of, stated_by_tiff, white_is_zero
 from stackclip.errors import PictureError
+from stackclip.ops.levels import eight_bit, parse_range
 
 __all__ = ["EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "open_picture", "picture_size", "read_picture", "turned"]
 
@@ -23,7 +27,9 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # no others: some of Pillow's readers start programs
 PIXEL_LIMIT = 2**27  # 134 million: 0.4 GB once decoded; a file of a few kB can declare far more
 
-_SIXTEEN_BIT = 2**16 - 1
+_PNG = b"\x89PNG\r\n\x1a\n"
+_WORDS = (b"iCCP", b"tEXt", b"zTXt", b"iTXt")
+_SHORT = 1000
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,21 +48,24 @@ _KINDS = (
 )
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_picture(path: Path, picture_range: str = "auto") -> Image.Image:
     """The picture at `path` as 8-bit RGB, upright.
 
     EXIF rotation is applied; of an animation the first frame counts. Transparency is dropped and the colours below it
     are kept, as `convert("RGB")` does in the released code of every method here, so that numbers compare. 16-bit grey
-    is scaled by its full range (65535 becomes 255), never stretched by its content; float grey goes from 0 to 1.
+    is scaled by the range that its file states, else by its full range (65535 becomes 255), never stretched by its
+    content; float grey goes from 0 to 1. `picture_range` names other levels of black and white, `MIN:MAX`, for grey of
+    more than 8 bits; levels beyond are cut off.
     Raises PictureError, naming the file and the reason, for whatever cannot be read so.
     """
+    named = parse_range(picture_range)
     with open_picture(path) as picture:
         upright = turned(picture)
         upright.info.pop("transparency", None)
-        if upright.mode.startswith("I"):
-            upright = Image.fromarray(_eight_bit(path, np.asarray(upright)))
-        elif upright.mode == "F":
-            upright = Image.fromarray(_eight_bit_of_float(path, np.asarray(upright)))
+        if upright.mode.startswith("I") or upright.mode == "F":
+            upright = Image.fromarray(_grey(path, picture, np.asarray(upright), named))
+        else:
+            _check_colour(path, picture, named)
         colours = upright.convert("RGB")
         colours.info.clear()
         return colours
@@ -74,7 +83,7 @@ def open_picture(path: Path) -> Iterator[Image.Image]:
     """The undecoded Pillow picture at `path`; what goes wrong with it inside the block becomes a PictureError."""
     _check_regular_file(path)
     try:
-        with _quiet_pillow(), path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
+        with _quiet_pillow(), path.open("rb") as file, Image.open(_without_words(file), formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > PIXEL_LIMIT:
                 raise PictureError(path, f"{width} x {height} pixels; the limit is {PIXEL_LIMIT}: scale it down")
@@ -97,6 +106,27 @@ def turned(picture: Image.Image) -> Image.Image:
     turn = _TURN.get(_orientation(picture))
     picture.load()
     return picture if turn is None else picture.transpose(turn)
+
+
+def _without_words(file: BinaryIO) -> BinaryIO:
+    """The file, or a copy of a PNG without its long colour profile and texts, of which Pillow refuses more than 1 MB.
+
+    They are compressed by 1032 at the most, so that 1000 bytes hold less.
+    """
+    if file.read(8) == _PNG:
+        start, dropped = 8, []
+        while len(head := file.read(8)) == 8:
+            end = start + 12 + int.from_bytes(head[:4], "big")
+            if head[4:] in _WORDS and end - start > _SHORT:
+                dropped.append((start, end))
+            start = file.seek(end)
+        if dropped:
+            file.seek(0)
+            whole = file.read()
+            edges = [0, *(edge for span in dropped for edge in span), len(whole)]
+            return io.BytesIO(b"".join(whole[first:last] for first, last in zip(edges[::2], edges[1::2], strict=True)))
+    file.seek(0)
+    return file
 
 
 def _check_regular_file(path: Path) -> None:
@@ -129,22 +159,32 @@ def _orientation(picture: Image.Image) -> int:
     return orientation if orientation in _TURN else 1
 
 
-def _eight_bit(path: Path, values: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Grey levels (H, W) from 0 to 65535, rounded to 0 to 255."""
-    least, most = int(values.min()), int(values.max())
-    if least < 0 or most > _SIXTEEN_BIT:
-        raise PictureError(path, f"32-bit grey with values from {least} to {most}; wanted 0 to {_SIXTEEN_BIT}")
-    return np.asarray((values.astype(np.uint32) + 128) // 257, dtype=np.uint8)
-
-
-def _eight_bit_of_float(path: Path, values: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Grey levels (H, W) from 0 to 1, rounded to 0 to 255."""
-    if not np.isfinite(values).all():
+def _grey(
+    path: Path, picture: Image.Image, values: NDArray[np.generic], named: tuple[float, float] | None
+) -> NDArray[np.uint8]:
+    """Grey levels (H, W) of any depth as 8 bits, by the levels named, those that the file states, or the usual ones."""
+    if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         raise PictureError(path, "float grey with NaN or infinity; wanted values from 0 to 1")
-    least, most = float(values.min()), float(values.max())
-    if least < 0 or most > 1:
-        raise PictureError(path, f"float grey with values from {least:g} to {most:g}; wanted 0 to 1")
-    return np.asarray(np.rint(values * 255), dtype=np.uint8)
+    stated = levels_of(picture, path, values) if named is None else None
+    usual = (0, 1) if picture.mode == "F" else (0, SIXTEEN_BIT)
+    low, high = named or stated or usual
+    least, most = values.min(), values.max()
+    if named is None and (least < low or most > high):
+        kind = "float" if picture.mode == "F" else "32-bit"
+        raise PictureError(
+            path, f"{kind} grey with values from {least:g} to {most:g}; wanted {low} to {high}, or --range MIN:MAX"
+        )
+    scaled = eight_bit(values, low, high)  # type: ignore[arg-type]  # modes I and F are numbers
+    return np.asarray(255 - scaled) if white_is_zero(picture) else scaled
+
+
+def _check_colour(path: Path, picture: Image.Image, named: tuple[float, float] | None) -> None:
+    """Raises PictureError for 16-bit colour of another range than the full one: Pillow reads its high bytes alone."""
+    if named is None and picture.format != "TIFF":
+        return
+    whole = (0, SIXTEEN_BIT)
+    if bits_of(picture, path) > 8 and (named or stated_by_tiff(picture) or whole) != whole:
+        raise PictureError(path, "16-bit colour of another range than 0 to 65535; wanted 8 bits a channel, or grey")
 
 
 def _one_line(error: Exception) -> str:

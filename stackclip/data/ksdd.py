@@ -19,7 +19,7 @@ from stackclip.data.images import read_picture
 from stackclip.data.listing import folders_in, pictures_in
 from stackclip.data.masks import anomalous_pixels
 from stackclip.errors import BadOption, DataError, PictureError
-from stackclip.ops.files import canonical_json, content_hash, sync_folder
+from stackclip.ops.files import canonical_json, content_hash, sync_folder, sync_tree
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
@@ -111,6 +111,10 @@ ROOT/
         )
         return _drawn(samples, self.seed) if self._split == "sdd" else samples
 
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file is the label of a picture without a crack."""
+        return path.stem.endswith("_label") and path.parent.parent == root
+
 
 def _items(root: Path) -> list[Path]:
     return [folder for folder in folders_in(root) if _ITEM.fullmatch(folder.name)]
@@ -171,6 +175,7 @@ def _cropped(root: Path, folder: Path) -> Path:
         for item, image, label in pairs:
             (draft / item).mkdir(exist_ok=True)
             _cut(image, label, draft / item)
+        sync_tree(draft)  # else a loss of power could leave the name of what is whole around empty files
         try:
             draft.rename(crops)
         except OSError:

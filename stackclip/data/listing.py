@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from stackclip.data.images import EXTENSIONS
 from stackclip.errors import DataError
-from stackclip.types import GOOD
 
-__all__ = ["GOOD_FOLDERS", "folders_in", "is_picture", "pictures_below", "pictures_in"]
-
-GOOD_FOLDERS = (GOOD, "normal", "ok")  # what a folder of normal pictures is called, in any case
+__all__ = ["files_below", "folders_in", "is_picture", "pictures_below", "pictures_in"]
 
 _LITTER = ("__MACOSX", "@eaDir")  # folders that archives and network disks leave; hidden files go by their dot
 
@@ -27,19 +24,63 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders directly in `folder`, sorted by name, without hidden ones; raises DataError."""
-    return [folder / name for name, is_folder in _entries(folder) if is_folder and name not in _LITTER]
+    """The folders directly in `folder`, sorted by name, without hidden ones; raises DataError.
+
+    A link is followed unless it leads to `folder`, to what lies in it or to what it lies in; of several links to one
+    folder the first is followed. So no picture is read twice, and no link leads in a circle.
+    """
+    found = [folder / name for name, is_folder in _entries(folder) if is_folder and name not in _LITTER]
+    links = [path for path in found if path.is_symlink()]
+    return [path for path in found if path not in _repeated(folder, links)] if links else found
 
 
 def pictures_below(folder: Path) -> Iterator[Path]:
-    """The pictures of `folder` and of the folders below it, each folder's own first.
+    """The pictures of `folder` and of the folders below it, each folder's own first; links as `folders_in` has it."""
+    for place, files, _ in files_below(folder):
+        yield from (place / name for name in files if is_picture(name))
 
-    Links to folders are not followed below `folder`, so a link cannot lead in a circle.
+
+def files_below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder from `folder` down, the names of its files, and those of its links to folders that are not followed.
+
+    Hidden files and folders are left out, and links are followed once.
     """
-    yield from pictures_in(folder)
-    for child in folders_in(folder):
-        if not child.is_symlink():
-            yield from pictures_below(child)
+    return _walk(folder, os.path.realpath(folder), set(), linked=False)
+
+
+def _walk(folder: Path, top: str, reached: set[str], *, linked: bool) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """`top` is the true place of where the walk began, `reached` are those of the folders behind a link."""
+    entries = _entries(folder)
+    files = [name for name, is_folder in entries if not is_folder]
+    wanted = folders_in(folder)
+    left = {name for name, is_folder in entries if is_folder and name not in _LITTER} - {path.name for path in wanted}
+    followed = []
+    for child in wanted:
+        behind = linked or child.is_symlink()
+        place = os.path.realpath(child) if behind else ""
+        if behind and (place in reached or _within(place, top) or _within(top, place)):
+            left.add(child.name)
+            continue
+        reached.add(place)
+        followed.append((child, behind))
+    yield folder, files, sorted(left)
+    for child, behind in followed:
+        yield from _walk(child, top, reached, linked=behind)
+
+
+def _repeated(folder: Path, links: list[Path]) -> set[Path]:
+    """The links in a folder that lead to where a walk comes anyway, or came from."""
+    top, places, repeated = os.path.realpath(folder), set[str](), set[Path]()
+    for link in links:
+        place = os.path.realpath(link)
+        if place in places or _within(place, top) or _within(top, place):
+            repeated.add(link)
+        places.add(place)
+    return repeated
+
+
+def _within(place: str | Path, top: str | Path) -> bool:
+    return PurePath(place).is_relative_to(top)
 
 
 def is_picture(name: str) -> bool:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stackclip.data.images import open_picture, picture_size, turned
+from stackclip.data.images import picture_size
 from stackclip.data.listing import pictures_in
+from stackclip.data.paint import anomalous_pixels
 from stackclip.errors import PictureError
 from stackclip.types import NORMAL, Sample
 
-__all__ = ["anomalous_pixels", "read_mask"]
+__all__ = ["anomalous_pixels", "is_black", "read_mask"]
 
 _RULES = {"bilinear": (Image.Resampling.BILINEAR, 127), "nearest": (Image.Resampling.NEAREST, 0)}  # of 255
 
@@ -22,10 +23,10 @@ _RULES = {"bilinear": (Image.Resampling.BILINEAR, 127), "nearest": (Image.Resamp
 def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"] = "bilinear") -> NDArray[np.bool_]:
     """The anomalous pixels of a sample, (side, side).
 
-    A pixel is anomalous where its value is above 0, so that 0/1 equals 0/255 and defect numbers need no list. `rule`
-    is how the mask is scaled: `bilinear`, Pillow's filter (which widens when it shrinks, as torchvision's Resize on a
-    picture) and then more than one half (APRIL-GAN, CLIP-AD, AnomalyCLIP, AdaCLIP), or `nearest` and not 0 (AA-CLIP).
-    Nothing is anomalous in a normal sample, nor in one whose defect is not localised (`sample.mask` is None).
+    What a file's pixels mean is said by `anomalous_pixels`. `rule` is how the mask is scaled: `bilinear`, Pillow's
+    filter (which widens when it shrinks, as torchvision's Resize on a picture) and then more than one half (APRIL-GAN,
+    CLIP-AD, AnomalyCLIP, AdaCLIP), or `nearest` and not 0 (AA-CLIP). Nothing is anomalous in a normal sample, nor in
+    one whose defect is not localised (`sample.mask` is None).
     Raises PictureError where the mask is missing, unreadable or of another size than its picture.
     """
     if sample.label == NORMAL or sample.mask is None:
@@ -43,22 +44,11 @@ def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"]
     return _scaled(anomalous, side, rule)
 
 
-def anomalous_pixels(path: Path) -> NDArray[np.bool_]:
-    """Where the mask file has values above 0, (H, W): any colour, or a palette's index; what is fully clear has none.
-
-    Raises PictureError for a file that cannot be read, and for a float mask with NaN.
-    """
-    with open_picture(path) as picture:
-        mask = turned(picture)
-        if mask.mode not in ("1", "L", "P", "F", "RGB", "RGBA", "LA", "PA") and not mask.mode.startswith("I"):
-            mask = mask.convert("RGB")
-        values = np.asarray(mask)
-        if mask.mode == "F" and np.isnan(values).any():
-            raise PictureError(path, "float mask with NaN")
-        if mask.mode in ("RGBA", "LA", "PA"):
-            colours, alpha = values[..., :-1], values[..., -1]
-            return np.asarray((colours > 0).any(axis=2) & (alpha > 0))
-        return np.asarray((values > 0).any(axis=2) if values.ndim == 3 else values > 0)
+def is_black(sample: Sample) -> bool:
+    """Whether the mask of a sample has no anomalous pixel before it is scaled; raises PictureError."""
+    return sample.mask is not None and not any(
+        anomalous_pixels(path).any() for path in _mask_files(sample, sample.mask)
+    )
 
 
 def _mask_files(sample: Sample, mask: Path) -> tuple[Path, ...]:

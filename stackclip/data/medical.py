@@ -65,6 +65,10 @@ ROOT/
             raise DataError(f"{next(iter(pictures.values()))}: no line for it in {labels}")
         return tuple(samples)
 
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file is the list."""
+        return path == root / "labels.csv"
+
 
 @datasets.register("brainmri")
 class BrainMri:

@@ -6,16 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from stackclip.data.listing import GOOD_FOLDERS, folders_in, pictures_in
-from stackclip.data.pairing import MaskFolder
+from stackclip.data.labelled import labelled_pictures
+from stackclip.data.labels import holds_masks, without_ending
+from stackclip.data.listing import folders_in
 from stackclip.data.published import published_categories
-from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
 __all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "MvtecLoco", "VisaPrepared"]
 
-_SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
+_OTHER = {"logical": "structural", "structural": "logical"}
+_SPLITS: tuple[tuple[Literal["train", "test"], tuple[str, ...]], ...] = (
+    ("train", ("train", "training")),
+    ("test", ("test", "testing")),
+)
 
 
 def _tree(categories: str, defect: str) -> str:
@@ -46,7 +50,7 @@ ROOT/
     train/good/*.png
     test/good/*.png
     test/DEFECT/STEM.png
-    ground_truth/DEFECT/STEM_mask.png     (or STEM.png, or a folder STEM; none: not localised)
+    ground_truth/DEFECT/STEM_mask.png     (or STEM.png, a folder STEM, masks/STEM.png; none: not localised)
 """
 
     def recognises(self, root: Path) -> bool:
@@ -59,9 +63,9 @@ ROOT/
 
     def categories_in(self, root: Path) -> list[Path]:
         """The folders of the categories: `root` itself where it has `train/` or `test/`, else those in it that do."""
-        if _has_split(root):
+        if _splits(root):
             return [root]
-        return [folder for folder in folders_in(root) if _has_split(folder)]
+        return [folder for folder in folders_in(root) if _splits(folder)]
 
 
 class _Published(Mvtec):
@@ -105,6 +109,10 @@ ROOT/
         """All samples, by category, then train before test, then defect, then file name; raises DataError."""
         tested = (GOOD, f"{self.protocol}_anomalies")
         return tuple(sample for sample in super().read(root, name) if not self.protocol or sample.defect in tested)
+
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file belongs to the anomalies that are not tested."""
+        return bool(self.protocol) and f"{_OTHER[self.anomalies]}_anomalies" in path.relative_to(root).parts
 
 
 @datasets.register("mpdd")
@@ -168,28 +176,42 @@ ROOT/                                     (or ROOT/1cls/)
         return super().categories_in(root / "1cls" if (root / "1cls").is_dir() else root)
 
 
-def _has_split(folder: Path) -> bool:
-    return any((folder / split).is_dir() for split in _SPLITS)
+def _splits(folder: Path) -> dict[Literal["train", "test"], Path]:
+    """The folders of the splits in a category's folder, train before test; their names count in any case."""
+    named = {child.name.lower(): child for child in folders_in(folder)}
+    return {
+        split: next(named[name] for name in names if name in named) for split, names in _SPLITS if {*names} & {*named}
+    }
+
+
+def _areas(category: Path, split: str, root: Path) -> list[Path]:
+    """The folders of masks of a split: `ground_truth/`, `masks/` ... of the category, or divided by split as VisA's."""
+    around = [child for child in folders_in(category) if _is_area(child.name)]
+    if root != category:
+        named = (area / category.name for area in folders_in(root) if holds_masks(area.name))
+        around += [area for area in named if area.is_dir()]
+    divided = [child for area in around for child in folders_in(area) if child.name.lower() == split]
+    if divided or split == "train":
+        return divided
+    return around
+
+
+def _is_area(name: str) -> bool:
+    return holds_masks(name) or without_ending(name.lower()) == "test"
 
 
 def _samples(category: Path, root: Path, name: str) -> Iterator[Sample]:
-    for split in _SPLITS:
-        if not (category / split).is_dir():
-            continue
-        if loose := pictures_in(category / split):
-            raise DataError(f"{loose[0]}: beside the folders of {split}/; wanted {split}/good/ or {split}/DEFECT/")
-        for folder in folders_in(category / split):
-            normal = folder.name.lower() in GOOD_FOLDERS
-            # The masks belong to the test pictures, whose stems a train picture may share.
-            masks = None if normal or split == "train" else MaskFolder(category / "ground_truth" / folder.name)
-            for image in pictures_in(folder):
-                yield Sample(
-                    id=image.relative_to(root).as_posix(),
-                    dataset=name,
-                    category=category.name,
-                    split=split,
-                    image=image,
-                    mask=masks.of(image) if masks else None,
-                    label=NORMAL if normal else ANOMALOUS,
-                    defect=GOOD if normal else folder.name,
-                )
+    for split, folder in _splits(category).items():
+        # The masks belong to the test pictures, whose stems a train picture may share.
+        areas = _areas(category, split, root)
+        for each in labelled_pictures(folder, areas, localised=split == "test" or bool(areas)):
+            yield Sample(
+                id=each.image.relative_to(root).as_posix(),
+                dataset=name,
+                category=category.name,
+                split=split,
+                image=each.image,
+                mask=each.mask,
+                label=NORMAL if each.defect == GOOD else ANOMALOUS,
+                defect=each.defect,
+            )

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from stackclip.data.listing import folders_in, pictures_in
-from stackclip.errors import DataError
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["MaskFolder"]
+from stackclip.data.images import open_picture, turned
+from stackclip.data.labels import MASK_ENDINGS, composed, without_ending
+from stackclip.data.listing import folders_in, pictures_in
+from stackclip.errors import DataError, PictureError
+
+__all__ = ["MaskFolder", "apart", "looks_like_masks"]
+
+_LOOKED_AT = 3
+_FEW = 32  # numbers of defects in a label map
+_LARGEST = 32 << 20  # bytes of a file that is opened to see whether it is a mask
 
 
 class MaskFolder:
     """The masks of one defect: a file, or a folder of files whose union counts, named by the stem of its picture.
 
-    Each of `endings` may stand behind the stem: `STEM_mask.png` or `STEM.png`, unless others are named.
+    Each of `endings` may stand behind the stem, in any case: `STEM_mask.png` or `STEM.png`, unless others are named.
     A folder that is not there says that the defect is not localised; a mask that lacks in a folder that is there is
     a gap, and the path at which it was expected stands in for it, so that whoever reads it can name it.
     Raises DataError where two files claim one stem.
     """
 
-    def __init__(self, folder: Path, *, endings: tuple[str, ...] = ("_mask", "")) -> None:
+    def __init__(self, folder: Path, *, endings: tuple[str, ...] = MASK_ENDINGS) -> None:
         self.folder = folder
         self.endings = endings
-        self._by_stem: dict[str, Path] | None = _by_stem(folder) if folder.is_dir() else None
+        self._by_stem: dict[str, Path] | None = self._files() if folder.is_dir() else None
 
     def find(self, picture: Path) -> Path | None:
         """The mask of a picture that is there, or None."""
-        masks = self._by_stem or {}
-        return next((masks[stem] for ending in self.endings if (stem := picture.stem + ending) in masks), None)
+        masks, stem = self._by_stem or {}, composed(picture.stem)
+        return next((masks[key] for ending in self.endings if (key := stem + ending.lower()) in masks), None)
 
     def of(self, picture: Path) -> Path | None:
         """The mask of a picture; where it lacks, the path it should have; None where nothing is localised."""
@@ -37,16 +47,96 @@ class MaskFolder:
 
     def _usual_ending(self) -> str:
         """The ending that the masks in the folder have; the first where they have none or there are no masks."""
-        named = [ending for ending in self.endings if ending]
-        bare = self._by_stem and not any(stem.endswith(tuple(named)) for stem in self._by_stem)
-        return "" if bare and "" in self.endings else self.endings[0]
+        held = self._by_stem or {}
+        named = [ending for ending in self.endings if ending and any(key.endswith(ending.lower()) for key in held)]
+        return "" if held and not named and "" in self.endings else [*named, *self.endings][0]
+
+    def _files(self) -> dict[str, Path]:
+        found = {self._key(path.name): path for path in folders_in(self.folder)}
+        files: dict[str, Path] = {}
+        for path in pictures_in(self.folder):
+            key = self._key(path.stem)
+            if key in files:
+                names = f"{files[key].name} and {path.name}"
+                raise DataError(f"{self.folder}: both {names} claim to be one mask: remove one")
+            files[key] = path
+        return {**found, **files}
+
+    def _key(self, stem: str) -> str:
+        """A stem as it is looked up: composed, and its ending in small letters."""
+        text = composed(stem)
+        ending = next((each.lower() for each in self.endings if each and text.lower().endswith(each.lower())), "")
+        return text[: len(text) - len(ending)] + ending
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found = {path.name: path for path in folders_in(folder)}
-    files: dict[str, Path] = {}
-    for path in pictures_in(folder):
-        if path.stem in files:
-            raise DataError(f"{folder}: both {files[path.stem].name} and {path.name} claim to be one mask: remove one")
-        files[path.stem] = path
-    return {**found, **files}
+def apart(files: Sequence[Path], *, strict: bool) -> tuple[list[Path], dict[Path, Path]]:
+    """The pictures among the files of one folder, and the masks beside them: `x.png` or `x_mask.png` beside `x.jpg`.
+
+    Of two files of one stem, one is the mask where it alone looks like one; else both are pictures, or if `strict`
+    DataError is raised: where masks are wanted, nobody can tell. Then a mask by its name and its look whose picture is
+    not there is no picture either.
+    """
+    stems: dict[str, list[Path]] = {}
+    for path in files:
+        stems.setdefault(composed(path.stem), []).append(path)
+    masks: dict[Path, Path] = {}
+    for stem, same in stems.items():
+        of = stems.get(without_ending(stem) or "")
+        if of is not None and len(same) == 1:
+            masks[same[0]] = of[0]
+    doubles = [same for same in stems.values() if len(same) == 2]
+    twins = _twins(doubles)
+    for first, second in doubles if strict else []:
+        if first not in twins and second not in twins:
+            raise DataError(f"{second}: beside {first.name}: its mask, or a picture twice? call the mask STEM_mask.png")
+    masks.update(twins)
+    paired = {picture: mask for mask, picture in masks.items()}
+    alone = [path for path in files if strict and path not in masks and without_ending(path.stem)]
+    unpaired = {path for path in alone if path not in paired and looks_like_masks([path])}
+    return [path for path in files if path not in masks and path not in unpaired], paired
+
+
+def looks_like_masks(paths: Iterable[Path]) -> bool:
+    """Whether the files have two values, or a few beside 0; some of them are opened, and none that is large."""
+    counts = [_values_of(path) for path in list(paths)[:_LOOKED_AT]]
+    return bool(counts) and all(counts) and max(counts) > 1
+
+
+def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
+    """The mask of each pair of one stem, with its picture; decided for the two extensions, not pair by pair."""
+    masks: dict[Path, Path] = {}
+    by_suffix: dict[tuple[str, ...], list[list[Path]]] = {}
+    for same in doubles:
+        by_suffix.setdefault(tuple(path.suffix for path in same), []).append(same)
+    for pairs in by_suffix.values():
+        first, second = (looks_like_masks(pair[place] for pair in pairs) for place in (0, 1))
+        if first != second:
+            masks.update({pair[second]: pair[not second] for pair in pairs})
+    return masks
+
+
+def _values_of(path: Path) -> int:
+    """How many values a file has that may be a mask: 0 for one that cannot be, or cannot be read."""
+    try:
+        if path.stat().st_size > _LARGEST:
+            return 0
+        with open_picture(path) as picture:
+            pixels = turned(picture)
+            lossy = picture.format in ("JPEG", "MPO")
+            if pixels.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I", "F"):
+                return 0
+            colours = np.asarray(pixels.convert("RGB") if pixels.mode in ("RGBA", "LA") else pixels)
+    except (OSError, PictureError):
+        return 0
+    if lossy:
+        return _ends_of(colours if colours.ndim == 2 else colours.max(axis=2))
+    if colours.ndim == 3:
+        colours = colours.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
+    values = np.unique(colours)
+    return len(values) if len(values) <= _FEW and values[0] == 0 else 0
+
+
+def _ends_of(grey: NDArray[np.integer]) -> int:
+    """2 where nearly all of a lossy file's levels (H, W) are near 0 or near the maximum, else 0."""
+    near = (grey < 32) | (grey > int(grey.max()) - 32)
+    return 2 if grey.max() > 127 and grey.min() < 32 and near.mean() > 0.98 else 0

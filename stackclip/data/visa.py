@@ -60,6 +60,10 @@ ROOT/
         present = {category for category in rank if (root / category).is_dir()}
         return tuple(sample for sample in samples if sample.category in present)
 
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file is one of the lists."""
+        return path.parent == root / "split_csv" and path.suffix == ".csv"
+
 
 def _samples(path: Path, root: Path, name: str) -> Iterator[Sample]:
     try:

@@ -29,6 +29,7 @@ __all__ = [
     "file_hash",
     "sweep_drafts",
     "sync_folder",
+    "sync_tree",
     "write_atomically",
 ]
 
@@ -136,6 +137,15 @@ def sweep_drafts(folder: Path) -> list[Path]:
     for path in left:
         path.unlink(missing_ok=True)
     return left
+
+
+def sync_tree(folder: Path) -> None:
+    """Force every file and folder below `folder`, and itself, to the disk; raises OSError."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with (Path(place) / name).open("rb+") as file:
+                os.fsync(file.fileno())
+        sync_folder(Path(place))
 
 
 def sync_folder(folder: Path) -> None:

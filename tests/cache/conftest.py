@@ -27,6 +27,8 @@ class FakeTower:
     encoded: list[frozenset[Part]] = field(default_factory=list)
     before: Callable[[int], None] = lambda count: None
 
+    picture_range = "auto"
+
     def prepare(self, image: Image.Image) -> Any:
         return np.asarray(image.resize((16, 16)), np.float32).transpose(2, 0, 1) / 255
 

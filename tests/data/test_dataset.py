@@ -191,11 +191,12 @@ def test_every_registered_data_set_says_what_it_is_and_shows_its_tree() -> None:
         (
             "mvtec-mini",
             "mvtec-mini: MVTec-AD layout, 2 categories (hazelnut, transistor), train 60 good,"
-            " test 44 good + 16 defective, 16 masks",
+            " test 44 good + 16 defective, 16 masks, 4 other files left out: 4 .txt",
         ),
         (
             "deeppcb-mini",
-            "deeppcb-mini: MVTec-AD layout, 1 category (pcb), train 11 good, test 11 good + 22 defective, 22 masks",
+            "deeppcb-mini: MVTec-AD layout, 1 category (pcb), train 11 good, test 11 good + 22 defective, 22 masks,"
+            " 1 other file left out: 1 without an extension",
         ),
         (
             "ksdd-mini",

@@ -81,6 +81,9 @@ def test_the_tree_that_each_reader_shows_is_one_it_recognises(plant: Plant, tmp_
     plant(tmp_path / "dagm", "Class1/Test/0001.PNG", "Class1/Test/Label/0001_label.PNG")
     plant(tmp_path / "headct", "labels.csv", "head_ct/head_ct/000.png")
     plant(tmp_path / "isic", "ISBI2016_ISIC_Part1_Test_Data/ISIC_0000003.jpg")
+    plant(tmp_path / "mvtec-ad2", "can/test_public/good/0_regular.png")
+    plant(tmp_path / "real-iad", "pcb/OK/S0001/pcb_0001_OK_C1_1.jpg")
+    plant(tmp_path / "bmad", "Brain/test/good/img/0.png")
     plant(tmp_path / "mvtec", "CATEGORY/train/good/0.png")
     plant(tmp_path / "folder", "CATEGORY/good/0.png")
     for layout in LAYOUTS:

@@ -76,7 +76,10 @@ def test_grey_in_32_bits_is_taken_as_16_bit_levels_and_refused_beyond(tmp_path: 
     Image.fromarray(np.array([[0, 65535]], dtype=np.int32)).save(tmp_path / "fits.tif")
     assert grey_of(read_picture(tmp_path / "fits.tif")).tolist() == [[0, 255]]
     Image.fromarray(np.array([[-1, 70000]], dtype=np.int32)).save(tmp_path / "wide.tif")
-    assert refusal(tmp_path / "wide.tif") == "32-bit grey with values from -1 to 70000; wanted 0 to 65535"
+    assert (
+        refusal(tmp_path / "wide.tif")
+        == "32-bit grey with values from -1 to 70000; wanted 0 to 65535, or --range MIN:MAX"
+    )
 
 
 def test_float_grey_goes_from_0_to_1_and_nan_is_refused(tmp_path: Path) -> None:
@@ -87,7 +90,9 @@ def test_float_grey_goes_from_0_to_1_and_nan_is_refused(tmp_path: Path) -> None:
     assert grey_of(read_picture(save("good.tif", 0, 0.5, 1))).tolist() == [[0, 128, 255]]
     assert "NaN" in refusal(save("nan.tif", 0, float("nan")))
     assert "infinity" in refusal(save("infinite.tif", 0, float("inf")))
-    assert refusal(save("wide.tif", 0, 200)) == "float grey with values from 0 to 200; wanted 0 to 1"
+    assert (
+        refusal(save("wide.tif", 0, 200)) == "float grey with values from 0 to 200; wanted 0 to 1, or --range MIN:MAX"
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

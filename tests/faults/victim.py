@@ -44,6 +44,8 @@ class Tower:
 
     spec = SPEC
 
+    picture_range = "auto"
+
     def prepare(self, image: Image.Image) -> Any:
         return np.asarray(image.resize((16, 16)), np.float32).transpose(2, 0, 1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 from stackclip.data.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
 from stackclip.data.synthetic.scene import Pair, draw_pair
 from stackclip.errors import BadOption
-from stackclip.ops.files import sync_folder
+from stackclip.ops.files import sync_folder, sync_tree
 from stackclip.registry import datasets
 from stackclip.types import GOOD, Sample
 
@@ -101,6 +100,7 @@ ROOT/                               made by the generator
             draft.chmod(0o755)
             for number, category in enumerate(self.categories):
                 self._write_category(draft / category, category, number)
+            sync_tree(draft)
             try:
                 draft.rename(root)
             except OSError:
@@ -140,7 +140,4 @@ ROOT/                               made by the generator
 
 def _write(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / name).open("wb") as file:
-        Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-        file.flush()
-        os.fsync(file.fileno())
+    Image.fromarray(pixels).save(folder / name, "PNG", compress_level=1)
