@@ -336,7 +336,8 @@ def show_rows(
     published: Lookup | None = None,
     ci: bool = False,
 ) -> None:
-    from stackclip.benchmarks.table import WRITERS, notes, rich_tables, summarise
+    from stackclip.benchmarks.table import notes, rich_tables, summarise
+    from stackclip.benchmarks.writers import WRITERS
     from stackclip.terminal import output
 
     if as_json:
@@ -368,7 +369,7 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> Non
 def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
     """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
     from stackclip.benchmarks.plot import check_plot
-    from stackclip.benchmarks.table import WRITERS
+    from stackclip.benchmarks.writers import WRITERS
 
     if plot:
         check_plot(plot)
@@ -385,7 +386,7 @@ def write_rows(
     published: Lookup | None = None,
     ci: bool = False,
 ) -> None:
-    from stackclip.benchmarks.table import WRITERS
+    from stackclip.benchmarks.writers import WRITERS
     from stackclip.ops.files import write_atomically
 
     for path in outputs:

@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.text import Text
 
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.table import METRICS, WRITERS, notes, rich_tables, summarise
+from stackclip.benchmarks.table import METRICS, notes, rich_tables, summarise
+from stackclip.benchmarks.writers import WRITERS
 from stackclip.types import Row
 
 
