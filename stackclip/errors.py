@@ -83,7 +83,11 @@ class DataError(StackclipError):
 
 
 class UnknownLayout(DataError):
-    """A folder whose layout is none that we know; the expected trees are shown."""
+    """A folder whose layout is none that we know; the expected `trees` are shown below the message."""
+
+    def __init__(self, message: str, trees: str = "") -> None:
+        super().__init__(message)
+        self.trees = trees
 
 
 class PictureError(DataError):

@@ -22,7 +22,7 @@ from stackclip.errors import (
 )
 from stackclip.methods import Method, resolve
 from stackclip.ops.words import agreed, counted
-from stackclip.registry import Spec
+from stackclip.registry import Spec, guarded
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "needs_by_method", "needs_of"]
@@ -179,16 +179,12 @@ def needs_of(method: Method, tower: TowerSpec) -> frozenset[Part]:
 
     Raises NotApplicable for a part that the tower does not have, BrokenPlugin where the method cannot say.
     """
-    try:
+    with guarded("it cannot say what it needs"):
         parts = frozenset(method.needs(tower)) | {MASK}
-    except StackclipError:
-        raise
-    except Exception as error:
-        raise BrokenPlugin(f"it cannot say what it needs: {type(error).__name__}: {error}") from error
-    for part in parts - {CLS, MASK}:
-        if not isinstance(part, Part):
-            raise BrokenPlugin(f"its needs are parts, but {part!r} is among them")
-        tower.shape(part)
+        for part in parts - {CLS, MASK}:
+            if not isinstance(part, Part):
+                raise BrokenPlugin(f"its needs are parts, but {part!r} is among them")
+            tower.shape(part)
     return parts
 
 

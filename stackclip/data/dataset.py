@@ -101,6 +101,11 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         spec = Spec(detect_layout(root))
         return _read(spec, datasets.create(spec), root, _name_of(root))
     reader = datasets.create(spec)
+    with datasets.find(spec.name).guard_foreign("cannot be opened"):
+        return _open_registered(spec, reader, data_root, generated)
+
+
+def _open_registered(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -> Dataset:
     root = _root_of(spec, reader, data_root, generated)
     if hasattr(reader, "prepare"):
         root = Path(reader.prepare(root, generated))

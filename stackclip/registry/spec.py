@@ -194,7 +194,7 @@ def _convert(text: str, wanted: Any) -> Any:
         json.dumps(value, allow_nan=False)
         return value
     if wanted is Path:
-        return Path(text).expanduser()
+        return _path(text)
     return text
 
 
@@ -203,6 +203,13 @@ def _number(kind: type[int] | type[float], text: str) -> Any:
         return kind(text)
     except ValueError:
         raise ValueError("") from None
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # the home of somebody who is not there
+        raise ValueError(str(error)) from None
 
 
 def _type_name(wanted: Any) -> str:
