@@ -23,7 +23,7 @@ from rich.text import Text
 
 from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.words import legible
-from stackclip.registry import Component, Shelf, problems, reason
+from stackclip.registry import Component, Shelf, reason
 
 __all__ = [
     "Bars",
@@ -31,8 +31,10 @@ __all__ = [
     "duration",
     "errors",
     "line",
+    "names_stdout",
     "output",
     "say",
+    "say_text",
     "set_up_logging",
     "shelf_table",
     "size",
@@ -63,6 +65,24 @@ class _Escape(RenderHook):
         return [each if isinstance(each, Control) else _Legible(each) for each in renderables]
 
 
+@contextmanager
+def names_stdout() -> Iterator[None]:
+    """Where an answer cannot be written, the error says that it was stdout."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or "stdout"
+        raise
+
+
+class _Answers(Console):
+    """The answer of a command on stdout."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with names_stdout():
+            super().print(*objects, **options)
+
+
 class _Messages(Console):
     """Messages on stderr; where nobody reads them any more, the work goes on."""
 
@@ -71,7 +91,7 @@ class _Messages(Console):
 
 
 _is_terminal = sys.stdout is not None and sys.stdout.isatty()
-output = Console(width=None if _is_terminal or "COLUMNS" in os.environ else WIDTH_ELSEWHERE)
+output = _Answers(width=None if _is_terminal or "COLUMNS" in os.environ else WIDTH_ELSEWHERE)
 errors = _Messages(stderr=True, soft_wrap=True)
 for _console in (output, errors):
     _console.push_render_hook(_Escape())
@@ -82,9 +102,16 @@ def line(text: object, style: str = "") -> Text:
     return Text(legible(text), style)
 
 
-def say(text: object, style: str = "") -> None:
+def say(text: object, style: str = "", *, soft_wrap: bool = False) -> None:
     """Print one line of an answer."""
-    output.print(line(text, style))
+    output.print(line(text, style), soft_wrap=soft_wrap)
+
+
+def say_text(text: str) -> None:
+    """Print text that is whole and harmless as it is, as JSON lines are."""
+    with names_stdout():
+        sys.stdout.write(text)
+        sys.stdout.flush()
 
 
 class _Rate(ProgressColumn):
@@ -276,11 +303,6 @@ def shelf_table(shelf: Shelf) -> Table:
         else:
             table.add_row(line(name), line(summary), line(component.source))
     return table
-
-
-def plugin_problems() -> list[str]:
-    """What did not load, a line each."""
-    return [str(problem) for problem in problems()]
 
 
 def component_page(component: Component, needs: str) -> Iterator[Any]:

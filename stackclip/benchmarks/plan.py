@@ -166,7 +166,7 @@ def needs_by_method(plan: Plan, tower: TowerSpec) -> dict[str, frozenset[Part]]:
     found: dict[str, frozenset[Part]] = {}
     for spec, method in plan.resolved.items():
         try:
-            found[spec] = needs_of(method, tower)
+            found[spec] = needs_of(method, tower, name=spec)
         except WeightsError:
             raise
         except StackclipError:
@@ -174,16 +174,16 @@ def needs_by_method(plan: Plan, tower: TowerSpec) -> dict[str, frozenset[Part]]:
     return found
 
 
-def needs_of(method: Method, tower: TowerSpec) -> frozenset[Part]:
-    """The parts that a method reads, the mask among them.
+def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset[Part]:
+    """The parts that a method reads, the mask among them; `name` is what an error calls it.
 
     Raises NotApplicable for a part that the tower does not have, BrokenPlugin where the method cannot say.
     """
-    with guarded("it cannot say what it needs"):
+    with guarded(f"{name} cannot say what it needs"):
         parts = frozenset(method.needs(tower)) | {MASK}
         for part in parts - {CLS, MASK}:
             if not isinstance(part, Part):
-                raise BrokenPlugin(f"its needs are parts, but {part!r} is among them")
+                raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
             tower.shape(part)
     return parts
 

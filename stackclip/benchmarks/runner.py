@@ -32,7 +32,7 @@ from stackclip.benchmarks.tally import Tally
 from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
-from stackclip.errors import NotApplicable, StackclipError, WeightsError
+from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector, Task
 from stackclip.ops.draws import same_draws_after
@@ -142,7 +142,7 @@ class _Seed:
         self.unfit: dict[str, str] = {}
         for spec, method in self.plan.resolved.items():
             try:
-                self.parts[spec] = needs_of(method, bench.tower.spec)
+                self.parts[spec] = needs_of(method, bench.tower.spec, name=spec)
             except StackclipError as error:
                 if self.plan.fail_fast:
                     raise
@@ -489,8 +489,11 @@ class _Seed:
 
     def _blame(self, owners: Iterable[Contender | Tally], error: BaseException) -> None:
         """Make an error, in one line, that of its owners."""
-        said = " ".join(reason(error).split())
+        said = reason(error)
         if self.plan.fail_fast:
+            named = [owner.spec for owner in owners if isinstance(owner, Contender)]
+            if named and isinstance(error, BrokenPlugin):
+                raise BrokenPlugin(f"{', '.join(named)}: {said}") from error
             raise error if isinstance(error, StackclipError) else StackclipError(said) from error
         logger.debug("what went wrong", exc_info=error)
         for owner in owners:

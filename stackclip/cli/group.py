@@ -82,9 +82,7 @@ def _interrupted(during: str) -> str:
 def _of_the_system(error: BaseException) -> str:
     """What the machine could not do, with the file that it is about as far as that is known."""
     if isinstance(error, OSError):
-        place = (
-            error.filename if error.filename is not None else "stdout" if _output_fails() else "a file without a name"
-        )
+        place = "a file without a name" if error.filename is None else error.filename
         return f"{place}: {error.strerror or reason(error)}"
     if isinstance(error, MemoryError):
         return f"there is not enough memory ({reason(error)}); try smaller batches, or --resident off"
@@ -108,17 +106,8 @@ def _in_one_line(error: click.ClickException) -> click.ClickException:
     return click.ClickException(line)
 
 
-def _output_fails() -> bool:
-    """Whether stdout takes no more; what it still holds is then dropped, as flushing it at the end would fail again."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _discard_output()
-        return True
-    return False
-
-
 def _discard_output() -> None:
+    """Let what is still to be flushed at the end of the process go nowhere: it could only fail again."""
     with suppress(OSError), Path(os.devnull).open("wb") as nowhere:  # a test's stdout is no file
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
@@ -182,7 +171,10 @@ def harmless_streams() -> Iterator[None]:
 
 def echo(text: object, *, err: bool = False) -> None:
     """Print one line that holds names from anywhere."""
-    click.echo(legible(text), err=err)
+    from stackclip.terminal import names_stdout
+
+    with names_stdout():
+        click.echo(legible(text), err=err)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

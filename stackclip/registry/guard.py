@@ -94,12 +94,11 @@ def reason(error: BaseException) -> str:
 
 def _message(error: BaseException) -> str:
     try:
-        lines = str(error).strip().splitlines()
+        return " ".join(str(error).split())[:LONGEST]
     except BaseException as other:
         if is_a_stop(other):
             raise
         return f"its message raises {type(other).__name__}"
-    return lines[0][:LONGEST] if lines else ""
 
 
 def _raised(error: BaseException) -> bool:
