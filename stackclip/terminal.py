@@ -312,14 +312,12 @@ def component_page(component: Component, needs: str) -> Iterator[Any]:
     """
     yield line(f"{component.name}  ", "bold") + line(f"({component.shelf}, {component.source})", "dim")
     yield Text(component.doc)
-    with component.guard("cannot tell its options"):
-        options = [(each.label, each.type_name, each.default_text) for each in component.options]
-    if options:
+    if options := component.options:
         table = Table(box=None, header_style="dim")
         for column in ("option", "type", "default"):
             table.add_column(column)
-        for cells in options:
-            table.add_row(*map(line, cells))
+        for option in options:
+            table.add_row(*map(line, option.describe()))
         yield table
     if needs:
         yield Text("needs ", "dim") + line(needs)

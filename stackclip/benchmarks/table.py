@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.published import Lookup, Reference
-from stackclip.ops.words import counted
+from stackclip.ops.words import counted, legible
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -368,7 +368,7 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
                 previous = line.category
             cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in ranked(summary, line)]
             name, style = (f"  {line.method}", "dim") if line.beside else (line.method, "")
-            table.add_row(Text(name), *([Text(line.category)] if many else []), *cells, style=style)
+            table.add_row(Text(legible(name)), *([Text(legible(line.category))] if many else []), *cells, style=style)
         tables.append(table)
     return tables
 
@@ -395,7 +395,7 @@ def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) 
         where = [line.label, " ".join(words), *([line.tower] if several else []), "+".join(line.train_on) or "-"]
         where.append(" ".join([line.dataset, *([line.category] if line.category else [])]) + shots)
         cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in shown]
-        table.add_row(*map(Text, (*where, *cells)))
+        table.add_row(*(Text(legible(text)) for text in (*where, *cells)))
     return table
 
 

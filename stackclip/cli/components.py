@@ -111,10 +111,7 @@ def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
     """The components of a shelf with their options' defaults as text; those that do not load are named by `list`."""
     for name in shelf.names():
         with suppress(StackclipError):
-            component = shelf.find(name)
-            with component.guard("cannot tell its options"):
-                given = tuple((option.label, option.default_text) for option in component.options)
-            yield name, given
+            yield name, tuple((option.label, option.default_text) for option in shelf.find(name).options)
 
 
 @cli.command()

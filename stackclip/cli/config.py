@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -54,12 +55,12 @@ def place_of(context: click.Context, parameter: click.Parameter) -> str:
 
 def say_unknown_variables(command: click.Command) -> None:
     """Warn of variables of the environment that are named almost like an option, and so do nothing."""
-    from stackclip.registry import did_you_mean
-
-    known = {*OTHER_VARIABLES, *_variables(command, PREFIX)}
-    for name in sorted(os.environ):
-        if name.startswith(f"{PREFIX}_") and name not in known and (near := did_you_mean(name, known)):
-            logger.warning("%s", f"{name} in the environment is no option, and does nothing{near}")
+    known = {name.removeprefix(f"{PREFIX}_") for name in (*OTHER_VARIABLES, *_variables(command, PREFIX))}
+    given = {name.removeprefix(f"{PREFIX}_") for name in os.environ if name.startswith(f"{PREFIX}_")}
+    for name in sorted(given - known):
+        for near in difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+            words = f"{PREFIX}_{name} in the environment is no option, and does nothing"
+            logger.warning("%s", f"{words} (did you mean {PREFIX}_{near}?)")
 
 
 def _variables(command: click.Command, prefix: str) -> Iterator[str]:

@@ -37,7 +37,10 @@ class Component:
     def options(self) -> tuple[Option, ...]:
         """What can be typed in brackets behind the name. Raises BrokenPlugin where it cannot be told."""
         with self.guard("cannot tell its options"):
-            return options_of(self.factory)
+            options = options_of(self.factory)
+            for option in options:
+                option.describe()
+            return options
 
     @property
     def summary(self) -> str:

@@ -108,6 +108,10 @@ class Option:
             return "+".join(str(item) for item in self.default)
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
 
+    def describe(self) -> tuple[str, str, str]:
+        """Name, type and default as text. Raises what the text of a default raises."""
+        return self.label, self.type_name, self.default_text
+
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     """The keyword-only parameters of a factory (a class's `__init__`, or a function), with their types.

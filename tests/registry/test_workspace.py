@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -127,7 +128,9 @@ def test_a_broken_file_does_not_hide_that_another_name_is_unknown(tmp_path: Path
         prompts.find("something-else")
 
 
-def test_an_interrupt_while_a_file_loads_is_not_swallowed(tmp_path: Path):
+def test_an_interrupt_while_a_file_loads_is_not_swallowed(tmp_path: Path, request: pytest.FixtureRequest):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     drop(tmp_path, "slow.py", "import signal\nsignal.raise_signal(signal.SIGINT)\n")
     use_workspace(tmp_path)
     with pytest.raises(KeyboardInterrupt):
