@@ -46,7 +46,7 @@ def list_components(shelf: str | None) -> None:
     for tree in trees(shelves["datasets"]) if shelf == "datasets" else ():
         output.print(tree, end="\n\n")
     for problem in problems():
-        say(problem, "red")
+        say(problem, "red", soft_wrap=True)
 
 
 @cli.command()
