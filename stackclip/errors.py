@@ -87,7 +87,11 @@ class UnknownLayout(DataError):
 
     def __init__(self, message: str, trees: str = "") -> None:
         super().__init__(message)
+        self.line = message
         self.trees = trees
+
+    def __str__(self) -> str:
+        return f"{self.line}\n{self.trees}" if self.trees else self.line
 
 
 class PictureError(DataError):

@@ -49,9 +49,10 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except StackclipError as error:
-        _say(f"Error: {error}")
-        for tree in error.trees.splitlines() if isinstance(error, UnknownLayout) else ():
-            click.echo(legible(tree), err=True)
+        layout = error if isinstance(error, UnknownLayout) else None
+        _say(f"Error: {layout.line if layout else error}")
+        for line in layout.trees.splitlines() if layout else ():
+            echo(line, err=True)
         raise Exit(error.exit_code) from None
     except click.ClickException as error:
         raise _in_one_line(error) from None

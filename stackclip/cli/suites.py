@@ -304,7 +304,8 @@ def show_suite(
 def say_lacking(lacking: Mapping[str, Sequence[str]]) -> None:
     """One line for each thing that suites lack: `lacking` has their names by what it is."""
     for what, suites in lacking.items():
-        logger.warning("%s", f"lacking for {', '.join(suites)}: {what}")
+        first = what.partition("\n")[0]  # trees of folders would follow
+        logger.warning("%s", f"lacking for {', '.join(suites)}: {first}")
 
 
 def one_of_each(rows: Sequence[Row]) -> list[Row]:
