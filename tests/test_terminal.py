@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.text import Text
 
 import stackclip.terminal
+from stackclip.console import output, say
 from stackclip.errors import UsageError
 from stackclip.registry import datasets
-from stackclip.terminal import Bars, component_page, duration, output, say, set_up_logging, size, trees
+from stackclip.terminal import Bars, component_page, duration, set_up_logging, size, trees
 
 LOGGER = logging.getLogger("stackclip")
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

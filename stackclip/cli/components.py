@@ -28,8 +28,9 @@ OTHER_LISTS = ("suites", "papers")
 @click.argument("shelf", required=False)
 def list_components(shelf: str | None) -> None:
     """Tell what there is: all shelves, or one; or the suites, or the papers whose numbers are known."""
+    from stackclip.console import output, say
     from stackclip.registry import SHELVES, did_you_mean, problems
-    from stackclip.terminal import output, say, shelf_table, trees
+    from stackclip.terminal import shelf_table, trees
 
     shelves = {each.kind: each for each in SHELVES}
     if shelf in OTHER_LISTS:
@@ -55,7 +56,8 @@ def list_components(shelf: str | None) -> None:
 def show(name: str, backbone: str) -> None:
     """Tell what a component is: its options and defaults, where it is written, the parts it needs; or a suite."""
     from stackclip.benchmarks.suites import find_suites, suites
-    from stackclip.terminal import component_page, output, say
+    from stackclip.console import output, say
+    from stackclip.terminal import component_page
 
     if name in suites() or name.endswith(".toml"):
         for block in suite_page(*find_suites(name)):
@@ -118,8 +120,8 @@ def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
 @click.argument("name")
 def check(name: str) -> None:
     """Run the contract tests of its shelf on a component, ours or yours."""
+    from stackclip.console import output, say
     from stackclip.contracts import check as check_component
-    from stackclip.terminal import output, say
 
     reports = check_component(name)
     for each in reports:
@@ -136,8 +138,8 @@ def check(name: str) -> None:
 @click.pass_obj
 def doctor(workspace: Workspace) -> None:
     """Tell what is installed, which device there is, which weights are reachable and where things are kept."""
+    from stackclip.console import say
     from stackclip.doctor import findings
-    from stackclip.terminal import say
 
     for title, lines in findings(workspace):
         say(title, "bold")

@@ -172,7 +172,7 @@ def harmless_streams() -> Iterator[None]:
 
 def echo(text: object, *, err: bool = False) -> None:
     """Print one line that holds names from anywhere."""
-    from stackclip.terminal import names_stdout
+    from stackclip.console import names_stdout
 
     with names_stdout():
         click.echo(legible(text), err=err)

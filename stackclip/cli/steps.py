@@ -339,7 +339,7 @@ def show_rows(
 ) -> None:
     from stackclip.benchmarks.table import notes, rich_tables, summarise
     from stackclip.benchmarks.writers import WRITERS
-    from stackclip.terminal import output, say, say_text
+    from stackclip.console import output, say, say_text
 
     if as_json:
         say_text(WRITERS[".jsonl"](rows, per_category=per_category, ci=ci))
@@ -358,7 +358,7 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> Non
     """Say how steadily methods ended their training, where that was asked, and draw it into a file."""
     from stackclip.benchmarks.curves import spread_notes
     from stackclip.benchmarks.plot import plot_curves
-    from stackclip.terminal import say
+    from stackclip.console import say
 
     for note in () if as_json else spread_notes(rows):
         say(f"- {note}", "dim")

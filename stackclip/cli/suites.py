@@ -286,7 +286,7 @@ def show_suite(
 ) -> None:
     """Print the rows of a suite with what its paper prints beside them, and what it prints of what was not measured."""
     from stackclip.benchmarks.table import printed_table
-    from stackclip.terminal import line, output, say
+    from stackclip.console import line, output, say
 
     if suite is None or as_json:
         show_rows(rows, per_category=per_category, as_json=as_json, published=published, ci=ci)
@@ -321,7 +321,7 @@ def suites_table() -> RichTable:
     from rich.table import Table
 
     from stackclip.benchmarks.suites import suites
-    from stackclip.terminal import line
+    from stackclip.console import line
 
     table = Table(title="suites", title_justify="left", title_style="bold", box=None, header_style="dim")
     for head in ("name", "what it compares", "trained on", "tested on"):
@@ -339,7 +339,7 @@ def papers_table() -> RichTable:
 
     from stackclip.benchmarks.published import SOURCES, joined, published
     from stackclip.benchmarks.suites import suites
-    from stackclip.terminal import line as cell
+    from stackclip.console import line as cell
 
     places: dict[tuple[str, str], list[Published]] = {}
     for line in published():
@@ -366,7 +366,7 @@ def suite_page(suite: Suite) -> Iterator[Any]:
 
     from stackclip.benchmarks.published import SOURCES, joined
     from stackclip.benchmarks.table import printed_table
-    from stackclip.terminal import line
+    from stackclip.console import line
 
     source = SOURCES[suite.source].title if suite.source in SOURCES else suite.source
     yield line(f"{suite.name}  ", "bold") + line(f"({source})" if source else "", "dim")
