@@ -223,7 +223,7 @@ def test_a_component_that_cannot_be_made_is_tried_no_further():
     (report,) = check("on-trial")
     assert not report.passed
     [detail] = [finding.detail for finding in report.findings if not finding.passed]
-    assert detail.endswith(" cannot be made: RuntimeError: no")
+    assert detail.endswith(" cannot be made: RuntimeError: no way")
     assert report.findings[-1].sentence.startswith("it can be made")
 
 
