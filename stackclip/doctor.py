@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from stackclip import __version__
 from stackclip.cache import Store, stores_in
 from stackclip.clip import describe_backbones
-from stackclip.errors import StackclipError
-from stackclip.registry import SHELVES, problems
+from stackclip.errors import BrokenPlugin, StackclipError
+from stackclip.registry import SHELVES, problems, reason
 from stackclip.terminal import size
 from stackclip.workspace import Workspace
 
@@ -38,10 +39,18 @@ def findings(workspace: Workspace) -> Iterator[tuple[str, list[str]]]:
     """Titled lists of lines, in the order in which a person reads them."""
     yield "stackclip", [f"{__version__} on Python {platform.python_version()}, {platform.platform()}", sys.executable]
     yield "packages", [*(f"{name} {_version(name) or 'NOT INSTALLED'}" for name in NEEDED), *_optional()]
-    yield "device", list(_devices())
-    yield "weights", list(_weights())
-    yield "kept in", list(_places(workspace))
-    yield "components", list(_components())
+    yield "device", list(_tried(_devices, "device"))
+    yield "weights", list(_tried(_weights, "weights"))
+    yield "kept in", list(_tried(partial(_places, workspace), str(workspace.cache)))
+    yield "components", list(_tried(_components, "components"))
+
+
+def _tried(lines: Callable[[], Iterator[str]], about: str) -> Iterator[str]:
+    """The lines, and in place of those that cannot be had the reason: a doctor does not fall ill of what is broken."""
+    try:
+        yield from lines()
+    except (StackclipError, OSError, RuntimeError, ValueError) as error:
+        yield f"PROBLEM: {about} cannot be looked at: {reason(error)}"
 
 
 def _version(name: str) -> str:
@@ -82,25 +91,33 @@ def _weights() -> Iterator[str]:
 def _places(workspace: Workspace) -> Iterator[str]:
     yield f"workspace cache: {workspace.cache}{'' if workspace.cache.exists() else ' (made at first use)'}"
     yield f"own components: {workspace.registry or 'none without --workspace'}"
-    try:
-        for store in map(Store.open, stores_in(workspace.features)):
-            bad = f", {len(store.problems)} PROBLEMS: run stackclip verify" if store.problems else ""
-            yield f"store {store.folder.name}: {len(store)} pictures, {size(store.size_bytes)}{bad}"
-    except StackclipError as error:
-        yield f"stores: {error}"
-    rows = len(list(workspace.rows.glob("[!.]*.json"))) if workspace.rows.is_dir() else 0
-    heads = sum(1 for _ in _files(workspace.heads, "*.safetensors"))
-    yield f"{rows} rows, {heads} heads"
+    for folder in stores_in(workspace.features):
+        yield from _tried(partial(_store, folder), f"store {folder.name}")
+    yield f"{_count(workspace.rows, '[!.]*.json')} rows, {_count(workspace.heads, '*.safetensors')} heads"
 
 
-def _files(folder: Path, pattern: str) -> Iterator[Path]:
-    yield from folder.glob(pattern) if folder.is_dir() else ()
+def _store(folder: Path) -> Iterator[str]:
+    store = Store.open(folder)
+    bad = f", {len(store.problems)} PROBLEMS: run stackclip verify" if store.problems else ""
+    yield f"store {folder.name}: {len(store)} pictures, {size(store.size_bytes)}{bad}"
+
+
+def _count(folder: Path, pattern: str) -> int:
+    return sum(1 for _ in folder.glob(pattern)) if folder.is_dir() else 0
 
 
 def _components() -> Iterator[str]:
+    broken: dict[str, None] = {}
     for shelf in SHELVES:
         names = shelf.names()
         if names:
             yield f"{shelf.kind}: {', '.join(names)}"
-    for problem in problems():
+        for name in names:
+            try:
+                shelf.find(name)
+            except BrokenPlugin:
+                continue  # it is among the problems below
+            except StackclipError as error:
+                broken[str(error)] = None
+    for problem in (*broken, *problems()):
         yield f"PROBLEM: {problem}"

@@ -83,7 +83,15 @@ class DataError(StackclipError):
 
 
 class UnknownLayout(DataError):
-    """A folder whose layout is none that we know; the expected trees are shown."""
+    """A folder whose layout is none that we know; the expected `trees` are shown below the message."""
+
+    def __init__(self, message: str, trees: str = "") -> None:
+        super().__init__(message)
+        self.line = message
+        self.trees = trees
+
+    def __str__(self) -> str:
+        return f"{self.line}\n{self.trees}" if self.trees else self.line
 
 
 class PictureError(DataError):

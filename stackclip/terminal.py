@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from stackclip.registry import Component, Shelf, problems
+from stackclip.console import errors, line
+from stackclip.errors import StackclipError, UsageError
+from stackclip.ops.words import legible
+from stackclip.registry import Component, Shelf, reason
 
-__all__ = ["Bars", "component_page", "duration", "errors", "output", "set_up_logging", "shelf_table", "size", "trees"]
+__all__ = ["Bars", "component_page", "duration", "set_up_logging", "shelf_table", "size", "trees"]
 
-WIDTH_ELSEWHERE = 160  # of a table that goes into a file or a pipe
-output = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_ELSEWHERE)
-errors = Console(stderr=True, soft_wrap=True)
 logger = logging.getLogger("stackclip")
 SECONDS_BETWEEN_LINES = 5.0
+REPEATED = 3  # times that the same message is shown; the others are counted
 
 
 class _Rate(ProgressColumn):
@@ -59,7 +60,7 @@ class Bars:
             self._say(stage, done, total)
             return
         if stage not in self._bars:
-            self._bars[stage] = self._progress.add_task(escape(stage), total=total)
+            self._bars[stage] = self._progress.add_task(escape(legible(stage)), total=total)
         self._progress.update(self._bars[stage], completed=done, total=total, visible=done < total)
 
     def _say(self, stage: str, done: int, total: int) -> None:
@@ -73,23 +74,105 @@ class Bars:
         logger.info("%s: %d of %d%s", stage, done, total, left)
 
 
+class _OneLine(logging.Formatter):
+    """A record is one line whatever its message holds; of what went wrong below it, every line is indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return legible(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return "\n".join(f"    {legible(each)}" for each in super().formatException(ei).splitlines())
+
+
 class _Lines(logging.Handler):
-    """Lines on stderr, above the progress bars while there are some."""
+    """Lines on stderr, above the progress bars while there are some; the same one a few times, then it is counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: Counter[str] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        errors.print(Text(self.format(record)))
+        try:
+            text = self.format(record)
+            self._seen[text] += 1
+            if self._seen[text] <= REPEATED:
+                errors.print(Text(text))
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Say how often messages came that were held back."""
+        held = {text: count - REPEATED for text, count in self._seen.items() if count > REPEATED}
+        self._seen.clear()
+        with suppress(OSError):  # where stderr is full or closed there is no place to say so
+            for text, count in held.items():
+                errors.print(Text(f"{text} ({count} more)"))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Leave out a message that cannot be shown: there is no place to say so."""
 
 
-def set_up_logging(verbosity: int, log_file: Path | None) -> None:
-    """Messages on stderr: errors at -1, progress lines too at 0, everything from 1 on; and everything in a file."""
+class _LogFile(logging.FileHandler):
+    """A file of messages; where it cannot be written, that is said once and the work goes on."""
+
+    _given_up = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._given_up:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if not self._given_up:
+            self._given_up = True
+            _say_lost(Path(self.baseFilename), sys.exception() or OSError("unknown"))
+
+    def close(self) -> None:
+        with suppress(OSError):  # said before
+            super().close()
+
+
+def _say_lost(log_file: Path, error: BaseException) -> None:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else reason(error)
+    logger.error("--log-file %s cannot be written (%s); the work goes on without it", log_file, why)
+
+
+def _log_file(path: Path) -> logging.Handler:
+    """Raises UsageError for a pipe or a folder, OSError for what cannot be opened."""
+    if path.exists() and not path.is_file() and not path.is_char_device():  # opening a pipe would wait for a reader
+        raise UsageError(f"--log-file {path}: is no regular file; name one that may be written")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = _LogFile(path, encoding="utf-8")
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    return handler
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning of Python or of a library as one message."""
+    logger.warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
+
+
+def set_up_logging(verbosity: int, log_file: Path | None) -> Callable[[], None]:
+    """Messages on stderr: errors at -1, progress lines too at 0, everything from 1 on; and everything in a file.
+
+    Returns what says at the end how often messages came that were held back. Raises UsageError for a `log_file` that is
+    no file.
+    """
     level = {-1: logging.ERROR, 0: logging.INFO}.get(verbosity, logging.DEBUG)
     handlers: list[logging.Handler] = [_Lines()]
     handlers[0].setLevel(level)
-    handlers[0].setFormatter(logging.Formatter("%(message)s"))
-    if log_file is not None:
-        log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, encoding="utf-8"))
-        handlers[1].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handlers[0].setFormatter(_OneLine("%(message)s"))
+    lost: OSError | None = None
+    try:
+        handlers += [_log_file(log_file)] if log_file is not None else []
+    except OSError as error:
+        lost = error
     for old in list(logger.handlers):
         logger.removeHandler(old)
         old.close()
@@ -97,6 +180,10 @@ def set_up_logging(verbosity: int, log_file: Path | None) -> None:
         logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if log_file else level)
     logger.propagate = False
+    warnings.showwarning = _log_warning
+    if lost is not None and log_file is not None:
+        _say_lost(log_file, lost)
+    return handlers[0].flush
 
 
 def size(count: float) -> str:
@@ -118,8 +205,6 @@ def duration(seconds: float) -> str:
 
 def shelf_table(shelf: Shelf) -> Table:
     """The components of a shelf, a line each; those that do not load say so."""
-    from stackclip.errors import StackclipError
-
     table = Table(title=shelf.kind, title_justify="left", title_style="bold", box=None, header_style="dim")
     table.add_column("name", no_wrap=True)
     table.add_column("what it is")
@@ -127,41 +212,38 @@ def shelf_table(shelf: Shelf) -> Table:
     for name in shelf.names():
         try:
             component = shelf.find(name)
+            summary = component.summary
         except StackclipError as error:
-            table.add_row(Text(name, "red"), Text(str(error), "red"), "")
+            table.add_row(line(name, "red"), line(error, "red"), "")
         else:
-            table.add_row(name, Text(component.summary), Text(component.source))
+            table.add_row(line(name), line(summary), line(component.source))
     return table
 
 
-def plugin_problems() -> list[str]:
-    """What did not load, a line each."""
-    return [str(problem) for problem in problems()]
-
-
 def component_page(component: Component, needs: str) -> Iterator[Any]:
-    """Everything about one component: what it is, options with types and defaults, where it is, what it needs."""
-    yield Text(f"{component.name}  ", "bold") + Text(f"({component.shelf}, {component.source})", "dim")
+    """Everything about one component: what it is, options with types and defaults, where it is, what it needs.
+
+    Raises BrokenPlugin where its code cannot tell.
+    """
+    yield line(f"{component.name}  ", "bold") + line(f"({component.shelf}, {component.source})", "dim")
     yield Text(component.doc)
-    if component.options:
+    if options := component.options:
         table = Table(box=None, header_style="dim")
         for column in ("option", "type", "default"):
             table.add_column(column)
-        for option in component.options:
-            table.add_row(option.label, Text(option.type_name), Text(option.default_text))
+        for option in options:
+            table.add_row(*map(line, option.describe()))
         yield table
     if needs:
-        yield Text("needs ", "dim") + Text(needs)
-    if tree := getattr(component.factory, "tree", ""):
+        yield Text("needs ", "dim") + line(needs)
+    if tree := component.words("tree"):
         yield Text("expected in\n", "dim") + Text(tree.rstrip())
-    if source := getattr(component.factory, "source", ""):
-        yield Text("from ", "dim") + Text(source)
+    if source := component.words("source"):
+        yield Text("from ", "dim") + line(source)
 
 
 def trees(shelf: Shelf) -> Iterator[Text]:
     """The folders in which each data set of the shelf is expected."""
-    from stackclip.errors import StackclipError
-
     for name in shelf.names():
         with suppress(StackclipError):  # the table has named it
-            yield Text(f"{name}\n", "bold") + Text(getattr(shelf.find(name).factory, "tree", "").rstrip())
+            yield line(name, "bold") + Text("\n") + Text(shelf.find(name).words("tree").rstrip())

@@ -9,6 +9,8 @@ from typing import Literal
 
 from platformdirs import user_cache_path
 
+from stackclip.errors import UsageError
+
 __all__ = ["Workspace"]
 
 
@@ -25,11 +27,17 @@ class Workspace:
 
     @classmethod
     def find(cls, root: Path | None) -> Workspace:
-        """`root` and its `registry/` where it is given; else `STACKCLIP_CACHE`; else the platform's cache folder."""
+        """`root` and its `registry/` where it is given; else `STACKCLIP_CACHE`; else the platform's cache folder.
+
+        Raises UsageError where that names no folder.
+        """
         if root is not None:
             return cls(root / "cache", root / "registry")
         named = os.environ.get("STACKCLIP_CACHE")
-        return cls(Path(named).expanduser() if named else user_cache_path("stackclip"))
+        try:
+            return cls(Path(named).expanduser() if named else user_cache_path("stackclip"))
+        except RuntimeError as error:  # the home of somebody who is not there
+            raise UsageError(f"STACKCLIP_CACHE={named}: {error}; name a folder") from None
 
     @property
     def features(self) -> Path:

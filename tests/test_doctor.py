@@ -85,3 +85,20 @@ def test_the_place_of_downloaded_weights_is_said(offline: str, tmp_path: Path, m
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     weights = found(Workspace(tmp_path))["weights"]
     assert f"HF_HOME: {tmp_path / 'hugging'}{', offline' if offline == '1' else ''})" in weights
+
+
+def test_what_cannot_be_looked_at_is_one_line_and_the_rest_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for cache in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "loop", Path(f"{'x' * 300}")):
+        said = found(Workspace(cache, tmp_path / "file"))
+        assert str(cache) in said["kept in"]
+        assert "prompts: " in said["components"]
+
+
+def test_a_name_that_two_plugins_take_is_a_problem(tmp_path: Path) -> None:
+    text = "from stackclip.registry import selectors\nselectors.register('same')(type('S', (), {}))\n"
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(text)
+    use_workspace(tmp_path)
+    assert "PROBLEM: selector 'same' is defined twice" in found(Workspace(tmp_path / "cache", tmp_path))["components"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 import stackclip.terminal
+from stackclip.console import output, say
+from stackclip.errors import UsageError
 from stackclip.registry import datasets
 from stackclip.terminal import Bars, component_page, duration, set_up_logging, size, trees
 
@@ -64,6 +69,102 @@ def test_names_in_messages_are_neither_markup_nor_emoji_nor_wrapped(capsys: pyte
     assert capsys.readouterr().err == f"{message}\n"
 
 
+ACTS = "a\x1b[2J\x9b31m\nERROR forged\r\u202e\u2028größe 日本"
+HARMLESS = r"a\x1b[2J\x9b31m\nERROR forged\r\u202e\u2028größe 日本"
+
+
+def test_a_message_is_one_line_whatever_it_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up_logging(0, tmp_path / "log")
+    LOGGER.warning("%s", ACTS)
+    LOGGER.warning(ACTS)
+    assert capsys.readouterr().err == f"{HARMLESS}\n" * 2
+    assert [line.partition(": ")[2] for line in (tmp_path / "log").read_text("utf-8").splitlines()] == [HARMLESS] * 2
+
+
+def test_what_went_wrong_is_indented_below_its_message(tmp_path: Path) -> None:
+    set_up_logging(-1, tmp_path / "log")
+    try:
+        raise ValueError(ACTS)
+    except ValueError:
+        LOGGER.debug("wrong", exc_info=True)
+    first, *rest = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert first.endswith("DEBUG stackclip: wrong")
+    assert all(line.startswith("    ") and line.isprintable() for line in rest)
+
+
+def test_the_same_message_is_shown_a_few_times_and_then_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end = set_up_logging(0, tmp_path / "log")
+    for index in range(100):
+        LOGGER.warning("again")
+        LOGGER.info("picture %d", index % 50)
+    end()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count("again") == 3
+    assert lines[-1] == "again (97 more)"
+    assert len(lines) == 3 + 100 + 1
+    assert len((tmp_path / "log").read_text().splitlines()) == 200
+    end()
+    assert capsys.readouterr().err == ""
+
+
+class _Full(io.StringIO):
+    def write(self, text: str) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_log_file_that_is_full_is_said_once_and_the_work_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up_logging(0, tmp_path / "log")
+    file = LOGGER.handlers[1]
+    assert isinstance(file, logging.FileHandler)
+    file.stream.close()
+    file.stream = _Full()  # type: ignore[assignment]  # a disk that is full
+    for index in range(3):
+        LOGGER.info("message %d", index)
+    assert capsys.readouterr().err.splitlines() == [
+        "message 0",
+        f"--log-file {tmp_path / 'log'} cannot be written (No space left on device); the work goes on without it",
+        "message 1",
+        "message 2",
+    ]
+
+
+def test_a_log_file_that_cannot_be_opened_is_said_once_and_the_work_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path / "file" / "log", tmp_path / "loop"):
+        set_up_logging(0, path)
+        LOGGER.info("on")
+        first, second = capsys.readouterr().err.splitlines()
+        assert first.startswith(f"--log-file {path} cannot be written (")
+        assert second == "on"
+
+
+def test_a_log_file_that_is_a_pipe_or_a_folder_is_refused_and_a_link_is_followed(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(UsageError, match="is no regular file"):
+            set_up_logging(0, path)
+    (tmp_path / "link").symlink_to("real")
+    set_up_logging(0, tmp_path / "link")
+    LOGGER.info("here")
+    assert (tmp_path / "real").read_text().endswith(": here\n")
+    set_up_logging(0, Path(os.devnull))
+
+
+def test_what_is_printed_neither_acts_nor_is_markup_and_its_own_lines_stay(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print(Text("one\n\x1b[2Jtwo\u202e"))
+    say("[red]a[/red]\nb :smile:")
+    assert capsys.readouterr().out == "one\n\\x1b[2Jtwo\\u202e\n[red]a[/red]\\nb :smile:\n"
+
+
 def test_without_a_terminal_a_line_comes_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -89,9 +190,12 @@ def test_on_a_terminal_a_bar_shows_rate_and_time_left_and_is_gone_afterwards(mon
         bars("test [red]x", 1, 3)
         LOGGER.warning("a line above the bar")
         bars("test [red]x", 2, 3)
+        bars("\x1b[2J\nx", 1, 3)
     shown = terminal.file.getvalue()  # type: ignore[attr-defined]
     assert "test [red]x" in shown
     assert "2/3" in shown
+    assert r"\x1b[2J\nx" in shown
+    assert "\x1b[2J" not in shown
     assert "a line above the bar" in shown
 
 

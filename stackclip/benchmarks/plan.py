@@ -23,7 +23,7 @@ from stackclip.errors import (
 )
 from stackclip.methods import Method, resolve
 from stackclip.ops.words import agreed, counted
-from stackclip.registry import Spec
+from stackclip.registry import Spec, guarded
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "needs_by_method", "needs_of"]
@@ -165,7 +165,7 @@ def needs_by_method(plan: Plan, tower: TowerSpec) -> dict[str, frozenset[Part]]:
     found: dict[str, frozenset[Part]] = {}
     for spec, method in plan.resolved.items():
         try:
-            found[spec] = needs_of(method, tower)
+            found[spec] = needs_of(method, tower, name=spec)
         except WeightsError:
             raise
         except StackclipError:
@@ -173,21 +173,17 @@ def needs_by_method(plan: Plan, tower: TowerSpec) -> dict[str, frozenset[Part]]:
     return found
 
 
-def needs_of(method: Method, tower: TowerSpec) -> frozenset[Part]:
-    """The parts that a method reads, the mask among them.
+def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset[Part]:
+    """The parts that a method reads, the mask among them; `name` is what an error calls it.
 
     Raises NotApplicable for a part that the tower does not have, BrokenPlugin where the method cannot say.
     """
-    try:
+    with guarded(f"{name} cannot say what it needs"):
         parts = frozenset(method.needs(tower)) | {MASK}
-    except StackclipError:
-        raise
-    except Exception as error:
-        raise BrokenPlugin(f"it cannot say what it needs: {type(error).__name__}: {error}") from error
-    for part in parts - {CLS, MASK}:
-        if not isinstance(part, Part):
-            raise BrokenPlugin(f"its needs are parts, but {part!r} is among them")
-        tower.shape(part)
+        for part in parts - {CLS, MASK}:
+            if not isinstance(part, Part):
+                raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
+            tower.shape(part)
     return parts
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from stackclip.benchmarks.curves import Chart, Line, charts, short
 from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.files import write_atomically
+from stackclip.ops.words import legible
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def plot_curves(rows: Iterable[Row], path: Path) -> None:
     found = charts(rows)
     if not found:
         raise StackclipError("no row has a training curve to plot; make some with: stackclip bench --eval-every epoch")
-    with matplotlib.rc_context({"svg.hashsalt": "stackclip", "font.size": 9, "text.parse_math": False}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "stackclip", "font.size": 9, "text.parse_math": False, "text.usetex": False}
+    ):
         drawn, picture = draw_curves(found), io.BytesIO()
         dated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix]
         drawn.savefig(picture, format=path.suffix[1:], dpi=_DOTS, metadata=dated)
@@ -108,7 +111,7 @@ def _draw_chart(band: SubFigure, chart: Chart, looks: Mapping[str, Look], letter
     side_by_side = _columns(chart, letters)
     band.legend(keys, names, loc="outside lower center", ncols=side_by_side, frameon=False, labelcolor=_INK)
     small = [line for text in _small_print(chart) for line in textwrap.wrap(text, letters)]
-    title = textwrap.wrap(chart.title, letters)
+    title = textwrap.wrap(legible(chart.title), letters)
     band.suptitle("\n".join(title + small), x=0.01, ha="left", fontsize="medium", color=_INK)
 
 
@@ -116,9 +119,9 @@ def _small_print(chart: Chart) -> Iterator[str]:
     """What a reader of a chart must know."""
     band = f"lines: the mean over {chart.seeds} seeds, bands: their standard deviation; " if chart.seeds > 1 else ""
     noun = "category" if chart.categories == 1 else "categories"
-    yield f"{band}mean over {chart.categories} {noun}; tower: {chart.tower}"
+    yield f"{band}mean over {chart.categories} {noun}; tower: {legible(chart.tower)}"
     if chart.note:
-        yield chart.note
+        yield legible(chart.note)
 
 
 def _names(found: Iterable[Chart]) -> Iterable[str]:
@@ -129,7 +132,7 @@ def _names(found: Iterable[Chart]) -> Iterable[str]:
 def _name(line: Line, chart: Chart) -> str:
     """A method, and of how many categories its line is where some failed."""
     some = f" ({line.categories} of {chart.categories} categories)" if line.categories < chart.categories else ""
-    return line.method + some
+    return legible(line.method) + some
 
 
 def _columns(chart: Chart, letters: int) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stackclip.benchmarks.plan import needs_of
 from stackclip.benchmarks.runner import Bench
 from stackclip.benchmarks.sheet import Scale, heat_map, scale_of, sheet
 from stackclip.data import read_picture
@@ -19,7 +20,8 @@ from stackclip.methods import Detector
 from stackclip.ops.files import write_atomically
 from stackclip.ops.regions import paint_mask
 from stackclip.ops.words import counted
-from stackclip.types import ANOMALOUS, MASK, NORMAL, Part, Sample
+from stackclip.registry import guarded
+from stackclip.types import ANOMALOUS, MASK, NORMAL, Part, Prediction, Sample
 
 __all__ = ["Predicted", "draw_sheet", "heat_scales", "predict_all", "write_predictions"]
 
@@ -38,12 +40,18 @@ class Predicted:
 
 def predict_all(bench: Bench, detectors: Mapping[str, Detector], samples: Sequence[Sample]) -> list[Predicted]:
     """Predict the samples that the bench's store holds with every detector that `bench.detectors` gave."""
-    parts = frozenset[Part]().union(*(bench.plan.resolved[spec].needs(bench.tower.spec) for spec in detectors))
+    methods = bench.plan.resolved
+    parts = frozenset[Part]().union(*(needs_of(methods[spec], bench.tower.spec, name=spec) for spec in detectors)) - {
+        MASK
+    }
     held = bench.store.holdings(samples)
     usable = [sample for sample, there in zip(samples, held, strict=True) if parts <= there]
     predicted = []
-    for features in bench.reader.batches(usable, parts - {MASK}, size=bench.plan.batch_size):
-        said = {method: detector.predict(features) for method, detector in detectors.items()}
+    for features in bench.reader.batches(usable, parts, size=bench.plan.batch_size):
+        said: dict[str, Prediction] = {}
+        for method, detector in detectors.items():
+            with guarded(f"{method} cannot predict"):
+                said[method] = detector.predict(features)
         for row, sample in enumerate(features.samples):
             scores = {method: float(p.scores[row]) for method, p in said.items() if p.scores is not None}
             maps = {method: p.maps[row].float().cpu().numpy() for method, p in said.items() if p.maps is not None}

@@ -34,12 +34,12 @@ from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.data.masks import is_black
-from stackclip.errors import NotApplicable, StackclipError, WeightsError
+from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector, Task
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import WRITE_PROTECTED, canonical_json, content_hash
-from stackclip.registry import executors
+from stackclip.registry import Spec, executors, guarded, reason
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
 __all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
@@ -110,7 +110,9 @@ class Bench:
         if overlap := check_content(self.plan, self.store):
             logger.warning("%s", overlap)
         jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed, self.reader).run) for seed in self.plan.seeds]
-        outcomes = list(executors.create(self.plan.executor).run(jobs))
+        executor = executors.create(self.plan.executor)
+        with executors.find(Spec.parse(self.plan.executor).name).guard_foreign("cannot run the seeds"):
+            outcomes = list(executor.run(jobs))
         return Outcome([row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes))
 
     @cached_property
@@ -144,7 +146,7 @@ class _Seed:
         self.unfit: dict[str, str] = {}
         for spec, method in self.plan.resolved.items():
             try:
-                self.parts[spec] = needs_of(method, bench.tower.spec)
+                self.parts[spec] = needs_of(method, bench.tower.spec, name=spec)
             except StackclipError as error:
                 if self.plan.fail_fast:
                     raise
@@ -462,8 +464,9 @@ class _Seed:
         if owner.error:
             return None
         try:
-            return function(*arguments)
-        except (Exception, SystemExit) as error:  # a method that calls exit() ends itself, not the bench
+            with guarded():
+                return function(*arguments)
+        except StackclipError as error:
             self._blame([owner], error)
             return None
 
@@ -491,9 +494,11 @@ class _Seed:
 
     def _blame(self, owners: Iterable[Contender | Tally], error: BaseException) -> None:
         """Make an error, in one line, that of its owners."""
-        said = str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}"
-        said = " ".join(said.split())
+        said = reason(error)
         if self.plan.fail_fast:
+            named = [owner.spec for owner in owners if isinstance(owner, Contender)]
+            if named and isinstance(error, BrokenPlugin):
+                raise BrokenPlugin(f"{', '.join(named)}: {said}") from error
             raise error if isinstance(error, StackclipError) else StackclipError(said) from error
         logger.debug("what went wrong", exc_info=error)
         for owner in owners:
@@ -577,6 +582,6 @@ class _Seed:
 def _by_dataset(left_out: Iterable[tuple[Sample, str]]) -> dict[str, dict[str, str]]:
     """Data set -> id -> why that picture is left out."""
     reasons: dict[str, dict[str, str]] = {}
-    for sample, reason in left_out:
-        reasons.setdefault(sample.dataset, {})[sample.id] = reason
+    for sample, why in left_out:
+        reasons.setdefault(sample.dataset, {})[sample.id] = why
     return reasons

@@ -1,11 +1,8 @@
-"""Rows as tables: one line a method, best bold and second underlined; on the terminal, CSV, Markdown, LaTeX."""
+"""Rows as tables: one line a method, best bold and second underlined."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
@@ -14,15 +11,25 @@ from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.overlap import overlap_notes
 from stackclip.benchmarks.published import Lookup, Reference
-from stackclip.benchmarks.rows import row_to_json
-from stackclip.benchmarks.uncertainty import Difference
-from stackclip.ops.words import counted
+from stackclip.ops.words import counted, legible
 from stackclip.types import Row
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
-__all__ = ["METRICS", "WRITERS", "Cell", "Line", "Summary", "notes", "printed_table", "rich_tables", "summarise"]
+__all__ = [
+    "METRICS",
+    "Cell",
+    "Line",
+    "Summary",
+    "differences_of",
+    "first_methods",
+    "notes",
+    "printed_table",
+    "ranked",
+    "rich_tables",
+    "summarise",
+]
 
 METRICS = (*IMAGE_METRICS, *PIXEL_METRICS)
 NAMED_METHODS = 3  # that a note names, where it holds for more
@@ -374,9 +381,9 @@ def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
             if line.category != previous:
                 table.add_section()
                 previous = line.category
-            cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in _ranked(summary, line)]
+            cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in ranked(summary, line)]
             name, style = (f"  {line.method}", "dim") if line.beside else (line.method, "")
-            table.add_row(Text(name), *([Text(line.category)] if many else []), *cells, style=style)
+            table.add_row(Text(legible(name)), *([Text(legible(line.category))] if many else []), *cells, style=style)
         tables.append(table)
     return tables
 
@@ -403,14 +410,14 @@ def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) 
         where = [line.label, " ".join(words), *([line.tower] if several else []), "+".join(line.train_on) or "-"]
         where.append(" ".join([line.dataset, *([line.category] if line.category else [])]) + shots)
         cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in shown]
-        table.add_row(*map(Text, (*where, *cells)))
+        table.add_row(*(Text(legible(text)) for text in (*where, *cells)))
     return table
 
 
 _STYLES = {1: "bold", 2: "underline"}
 
 
-def _ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
+def ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
     """The text of each cell of a line with its rank in its column (0 for none)."""
     return [
         (
@@ -421,125 +428,7 @@ def _ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
     ]
 
 
-def _markdown(
-    rows: Sequence[Row],
-    *,
-    per_category: bool,
-    metrics: Sequence[str] = (),
-    published: Lookup | None = None,
-    ci: bool = False,
-) -> str:
-    out = []
-    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci):
-        head = ["method", *(["category"] if per_category else []), *summary.metrics]
-        out += [f"**{summary.title}**", "", _pipes(head), _pipes(["---"] * len(head))]
-        for line in summary.lines:
-            cells = [_MARKDOWN[min(rank, 3)].format(text) for text, rank in _ranked(summary, line)]
-            name = f"&nbsp;&nbsp;{line.method}" if line.beside else line.method  # spaces would vanish
-            out.append(_pipes([name, *([line.category] if per_category else []), *cells]))
-        out += ["", *(f"- {line}" for line in summary.compared), *([""] if summary.compared else [])]
-    return "\n".join([*out, *(f"- {note}" for note in notes(rows, published, metrics))]) + "\n"
-
-
-_MARKDOWN = ("{}", "**{}**", "<u>{}</u>", "{}")
-
-
-def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _latex(
-    rows: Sequence[Row],
-    *,
-    per_category: bool,
-    metrics: Sequence[str] = (),
-    published: Lookup | None = None,
-    ci: bool = False,
-) -> str:
-    out = ["% needs \\usepackage{booktabs}"]
-    for summary in summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci):
-        head = ["method", *(["category"] if per_category else []), *summary.metrics]
-        out += [
-            f"% {summary.title}",
-            f"\\begin{{tabular}}{{{'l' * (2 if per_category else 1)}{'r' * len(summary.metrics)}}}",
-        ]
-        out += ["\\toprule", _ampersands(head), "\\midrule"]
-        previous = summary.lines[0].category if summary.lines else ""
-        for line in summary.lines:
-            if line.category != previous:
-                out.append("\\midrule")
-                previous = line.category
-            cells = [_LATEX[min(rank, 3)].format(_tex(text)) for text, rank in _ranked(summary, line)]
-            name = (r"\quad " if line.beside else "") + _tex(line.method)
-            out.append(" & ".join([name, *([_tex(line.category)] if per_category else []), *cells]) + r" \\")
-        out += ["\\bottomrule", "\\end{tabular}", *(f"% {line}" for line in summary.compared), ""]
-    return "\n".join([*out, *(f"% {note}" for note in notes(rows, published, metrics))]) + "\n"
-
-
-_LATEX = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
-
-
-def _ampersands(cells: Sequence[str]) -> str:
-    return " & ".join(map(_tex, cells)) + r" \\"
-
-
-def _tex(text: str) -> str:
-    return text.translate(_TEX)
-
-
-_TEX = str.maketrans(
-    {
-        **{sign: f"\\{sign}" for sign in "_%&#${}"},
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
-    }
-)
-
-
-def _csv(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
-    """One line a cell of the bench, values as fractions at full precision, however the tables are asked for.
-
-    With `ci` the intervals come last, and the differences from the first method.
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    keys = ("method", "train_on", "test_on", "category", "shots", "seed")
-    facts = ("tower", "class_names", "features", "stackclip")
-    ends = [f"{name}_{end}" for name in METRICS[:-1] for end in _ENDS] if ci else []
-    writer.writerow([*keys, *METRICS, "undefined", "error", "seconds", *facts, *(["compared_to"] if ci else []), *ends])
-    first = _first_methods(rows) if ci else {}
-    for row in rows:
-        flat = row_to_json(row) | {"train_on": "+".join(row.train_on)}
-        writer.writerow(
-            [
-                *(_quoted(flat[key]) for key in keys),
-                *(row.metrics.get(name, "") for name in METRICS),
-                _quoted("; ".join(f"{name}: {why}" for name, why in row.undefined.items())),
-                _quoted(row.error),
-                row.seconds,
-                *(_quoted(row.facts.get(name, "")) for name in facts),
-                *(_ends(row, first.get(id(row))) if ci else []),
-            ]
-        )
-    return out.getvalue()
-
-
-_ENDS = ("low", "high", "difference", "difference_low", "difference_high", "p")
-
-
-def _ends(row: Row, first: Row | None) -> Iterator[object]:
-    """The intervals of a row, and its differences from that of the first method, as columns of a spreadsheet."""
-    differences = _differences(row, first)
-    yield _quoted(first.method) if first and differences else ""
-    for name in METRICS[:-1]:
-        yield from row.facts.get("intervals", {}).get(name, ("", ""))
-        found = differences[name].difference if name in differences else None
-        yield from (found.value, found.low, found.high, found.p) if found else [""] * 4
-
-
-def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:
+def first_methods(rows: Sequence[Row]) -> dict[int, Row]:
     """For each row, by its identity, that of the first method of its table for the same category and seed."""
     first = {}
     for group in (group for alike in _places(rows) for group in alike):
@@ -550,47 +439,9 @@ def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:
     return first
 
 
-def _differences(row: Row, first: Row | None) -> dict[str, Comparison]:
+def differences_of(row: Row, first: Row | None) -> dict[str, Comparison]:
     """The differences of a row from that of the first method, by metric."""
     if first is None:
         return {}
     found = {name: compare((row, first), row.method, first.method, name) for name in METRICS}
     return {name: comparison for name, comparison in found.items() if comparison}
-
-
-def _quoted(value: object) -> object:
-    """A text that a spreadsheet would run as a formula is made harmless."""
-    if not isinstance(value, str):
-        return value
-    value = value.replace("\r", " ")
-    return f"'{value}" if value[:1] in ("=", "+", "-", "@", "\t", " ") else value
-
-
-def _json_lines(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
-    """One JSON object a cell with all its facts but the draws, however the tables are asked for.
-
-    Undefined metrics are null. With `ci` the differences from the first method are among the facts.
-    """
-    lines = []
-    first = _first_methods(rows) if ci else {}
-    for row in rows:
-        nulls = dict.fromkeys(row.undefined)
-        facts = {name: value for name, value in row.facts.items() if name != "draws"}
-        if differences := _differences(row, first.get(id(row))):
-            told = {name: _told(comparison.difference) for name, comparison in differences.items()}
-            facts["paired"] = {first[id(row)].method: told}
-        said = {**row_to_json(row), "metrics": {**nulls, **row.metrics}, "facts": facts}
-        lines.append(json.dumps(said, sort_keys=True, allow_nan=False))
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _told(found: Difference) -> dict[str, float]:
-    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p}
-
-
-WRITERS: dict[str, Callable[..., str]] = {
-    ".csv": _csv,
-    ".jsonl": _json_lines,
-    ".md": _markdown,
-    ".tex": _latex,
-}

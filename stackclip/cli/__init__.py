@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from stackclip.cli import bench, components, features  # noqa: F401  # importing a verb's module adds it to the group
-from stackclip.cli.group import cli, signals
+from stackclip.cli.config import PREFIX
+from stackclip.cli.group import cli, harmless_streams, signals
 
 __all__ = ["cli", "main"]
 
 
 def main(workspace: Path | None = None) -> None:
     """Run the command line; `workspace` is the folder of a checkout's `cli.py`."""
-    with signals():
-        cli(auto_envvar_prefix="STACKCLIP", default_map={"workspace": str(workspace)} if workspace else None)
+    with harmless_streams(), signals():
+        cli(auto_envvar_prefix=PREFIX, default_map={"workspace": str(workspace)} if workspace else None)

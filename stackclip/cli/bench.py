@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.group import cli
+from stackclip.cli.group import cli, echo
 from stackclip.cli.options import (
     COMMAS,
     DEFAULT_BACKBONE,
@@ -377,7 +377,7 @@ def predict(
         predictions = predict_all(run, detectors, own.samples)
         scales = heat_scales(run, detectors, predictions)
     for line in write_predictions(predictions, scales, output):
-        click.echo(line)
+        echo(line)
     say_note(tower)
     if failed:
         sys.exit(FAILED_SOME)
@@ -398,17 +398,17 @@ def demo(workspace: Workspace, /) -> None:
     rows = run_bench(workspace, plan, tower, overwrite="only-missing")
     show_rows(rows, per_category=False, as_json=False)
     for line in _learned(rows):
-        click.echo(line)
+        echo(line)
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
     write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
     with open_bench(workspace, plan, tower) as run:
         draw_sheet(run, pictures)
-    click.echo(f"pictures with heat maps  {pictures}")
-    click.echo(f"the table                {table}.md, .csv, .jsonl")
-    click.echo(f"generated pictures       {workspace.generated}")
-    click.echo(f"features                 {workspace.features}")
-    click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
-    click.echo(f"next: {program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
+    echo(f"pictures with heat maps  {pictures}")
+    echo(f"the table                {table}.md, .csv, .jsonl")
+    echo(f"generated pictures       {workspace.generated}")
+    echo(f"features                 {workspace.features}")
+    echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
+    echo(f"next: {program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
     if failed:
         sys.exit(FAILED_SOME)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -12,10 +13,10 @@ from stackclip.cli.group import cli
 from stackclip.cli.options import DEFAULT_BACKBONE
 from stackclip.cli.steps import load_tower_of
 from stackclip.cli.suites import papers_table, suite_page, suites_table
-from stackclip.errors import UsageError
+from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, StackclipError, UsageError
 
 if TYPE_CHECKING:
-    from stackclip.registry import Component
+    from stackclip.registry import Component, Shelf
     from stackclip.workspace import Workspace
 
 __all__ = ["check", "doctor", "list_components", "show"]
@@ -27,8 +28,9 @@ OTHER_LISTS = ("suites", "papers")
 @click.argument("shelf", required=False)
 def list_components(shelf: str | None) -> None:
     """Tell what there is: all shelves, or one; or the suites, or the papers whose numbers are known."""
-    from stackclip.registry import SHELVES, did_you_mean
-    from stackclip.terminal import output, plugin_problems, shelf_table, trees
+    from stackclip.console import output, say
+    from stackclip.registry import SHELVES, did_you_mean, problems
+    from stackclip.terminal import shelf_table, trees
 
     shelves = {each.kind: each for each in SHELVES}
     if shelf in OTHER_LISTS:
@@ -44,8 +46,8 @@ def list_components(shelf: str | None) -> None:
         output.print()
     for tree in trees(shelves["datasets"]) if shelf == "datasets" else ():
         output.print(tree, end="\n\n")
-    for problem in plugin_problems():
-        output.print(problem, style="red", markup=False)
+    for problem in problems():
+        say(problem, "red", soft_wrap=True)
 
 
 @cli.command()
@@ -54,31 +56,46 @@ def list_components(shelf: str | None) -> None:
 def show(name: str, backbone: str) -> None:
     """Tell what a component is: its options and defaults, where it is written, the parts it needs; or a suite."""
     from stackclip.benchmarks.suites import find_suites, suites
-    from stackclip.terminal import component_page, output
+    from stackclip.console import output, say
+    from stackclip.terminal import component_page
 
     if name in suites() or name.endswith(".toml"):
         for block in suite_page(*find_suites(name)):
             output.print(block)
         return
     from stackclip.contracts import find_components
-    from stackclip.methods import component_of, method_names, resolve
+    from stackclip.methods import component_of, method_names
 
     components = list(find_components(name))
     if name in method_names():
         components = [c for c in components if c.shelf not in ("methods", "prompts")] + [component_of(name)]
+    broken = False
     for component in components:
-        needs = ""
-        if component.shelf in ("methods", "prompts"):
-            tower = load_tower_of(backbone=backbone)
-            needs = ", ".join(str(part) for part in sorted(resolve(name).needs(tower.spec))) + f"  (of {backbone})"
+        try:
+            needs = _needs(name, backbone) if component.shelf in ("methods", "prompts") else ""
+        except (BrokenPlugin, BadOption, NotApplicable) as error:
+            broken |= isinstance(error, BrokenPlugin)
+            needs = f"cannot be told: {error}"
         for block in component_page(component, needs):
             output.print(block)
             output.print()
         for option, choices in _nested(component):
             output.print(f"{option} is one of", style="dim")
             for choice in choices:
-                output.print(f"  {choice}", markup=False, highlight=False)
+                say(f"  {choice}")
             output.print()
+    if broken:
+        sys.exit(1)
+
+
+def _needs(name: str, backbone: str) -> str:
+    """The parts that a method with its defaults reads. Raises what making it or asking it raises."""
+    from stackclip.benchmarks.plan import needs_of
+    from stackclip.methods import resolve
+    from stackclip.types import MASK
+
+    parts = needs_of(resolve(name), load_tower_of(backbone=backbone).spec, name=name) - {MASK}
+    return f"{', '.join(map(str, sorted(parts)))}  (of {backbone})"
 
 
 def _nested(component: Component) -> Iterator[tuple[str, list[str]]]:
@@ -89,26 +106,30 @@ def _nested(component: Component) -> Iterator[tuple[str, list[str]]]:
     for option in component.options:
         if option.label in shelves:
             shelf = shelves[option.label]
-            defaults = {name: {o.label: o.default_text for o in shelf.find(name).options} for name in shelf.names()}
-            yield option.label, [str(Spec(name, tuple(given.items()))) for name, given in defaults.items()]
+            yield option.label, [str(Spec(name, given)) for name, given in _defaults(shelf)]
+
+
+def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+    """The components of a shelf with their options' defaults as text; those that do not load are named by `list`."""
+    for name in shelf.names():
+        with suppress(StackclipError):
+            yield name, tuple((option.label, option.default_text) for option in shelf.find(name).options)
 
 
 @cli.command()
 @click.argument("name")
 def check(name: str) -> None:
     """Run the contract tests of its shelf on a component, ours or yours."""
+    from stackclip.console import output, say
     from stackclip.contracts import check as check_component
-    from stackclip.terminal import output
 
     reports = check_component(name)
     for each in reports:
-        output.print(
-            f"{each.component.name} ({each.component.shelf}, {each.component.source})", style="bold", markup=False
-        )
+        say(f"{each.component.name} ({each.component.shelf}, {each.component.source})", "bold")
         for finding in each.findings:
             mark = "[green]ok[/]    " if finding.passed else "[red]failed[/]"
             output.print(f"  {mark}", end=" ")
-            output.print(finding.sentence + (f": {finding.detail}" if finding.detail else ""), markup=False)
+            say(finding.sentence + (f": {finding.detail}" if finding.detail else ""))
     if not all(finding.passed for each in reports for finding in each.findings):
         sys.exit(1)
 
@@ -117,10 +138,10 @@ def check(name: str) -> None:
 @click.pass_obj
 def doctor(workspace: Workspace) -> None:
     """Tell what is installed, which device there is, which weights are reachable and where things are kept."""
+    from stackclip.console import say
     from stackclip.doctor import findings
-    from stackclip.terminal import output
 
     for title, lines in findings(workspace):
-        output.print(title, style="bold")
+        say(title, "bold")
         for line in lines:
-            output.print(f"  {line}", markup=False, highlight=False)
+            say(f"  {line}")

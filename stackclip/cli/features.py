@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.group import cli
+from stackclip.cli.group import cli, echo
 from stackclip.cli.options import (
     COMMAS,
     FAILED_SOME,
@@ -70,14 +70,15 @@ def cache_features(
 
     Only what the methods need and the store lacks is encoded. Interrupted, it goes on where it was.
     """
+    from stackclip.benchmarks.plan import needs_of
     from stackclip.methods import resolve
     from stackclip.types import MASK
 
-    wanted = [resolve(name) for name in methods]
+    wanted = {name: resolve(name) for name in methods}
     opened = open_datasets(workspace, dataset, data_root, category)
     tower = load_tower_of(**tower_arguments)
     samples = [s for each in opened for s in each.select(split=None if split == "all" else split).samples]  # type: ignore[arg-type]  # click checked the word
-    parts = frozenset({MASK}).union(*(method.needs(tower.spec) for method in wanted))
+    parts = frozenset({MASK}).union(*(needs_of(method, tower.spec, name=name) for name, method in wanted.items()))
     if dry_run:
         say_plan(workspace, tower, samples, parts)
         return
@@ -99,12 +100,12 @@ def verify(workspace: Workspace, store: Path | None) -> None:
         with Bars.shown() as bars:
             problems = opened.verify(partial(bars, f"verify {opened.folder.name}"))
         for problem in problems:
-            click.echo(str(problem))
+            echo(problem)
         bad += len(problems)
         held = f"{counted(len(opened), 'picture')}, {size(opened.size_bytes)}"
-        click.echo(f"{opened.folder}: {held}, {counted(len(problems), 'problem')}")
+        echo(f"{opened.folder}: {held}, {counted(len(problems), 'problem')}")
     if bad:
-        click.echo(f"run: {shlex.join(here('repair'))}, which says how to encode again what is lost")
+        echo(f"run: {shlex.join(here('repair'))}, which says how to encode again what is lost")
         sys.exit(1)
 
 
@@ -119,10 +120,10 @@ def repair(workspace: Workspace, store: Path | None) -> None:
         with Bars.shown() as bars:
             dropped = opened.repair(partial(bars, f"repair {opened.folder.name}"))
         for problem in dropped:
-            click.echo(f"dropped: {problem}")
-        click.echo(f"{opened.folder}: {len(dropped)} dropped")
+            echo(f"dropped: {problem}")
+        echo(f"{opened.folder}: {len(dropped)} dropped")
         if dropped:
-            click.echo(_how_to_encode_again(opened, dropped))
+            echo(_how_to_encode_again(opened, dropped))
 
 
 def _how_to_encode_again(store: Store, dropped: Sequence[Problem]) -> str:
@@ -169,4 +170,4 @@ def export(dataset: str, folder: Path) -> None:
     """Write a generated data set, `synthetic[...]`, as a folder with the layout of MVTec-AD."""
     from stackclip.data import open_dataset
 
-    click.echo(open_dataset(dataset, generated=folder).finding)
+    echo(open_dataset(dataset, generated=folder).finding)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stackclip.cli.group import echo
 from stackclip.cli.options import logger
 from stackclip.cli.words import chosen, typed_again
 from stackclip.errors import MissingParts, PictureError, StackclipError, UsageError
@@ -207,7 +208,7 @@ def say_plan(
     there = len(samples) - planned.pictures
     would = f"{named} of {counted(planned.pictures, 'picture')}, {size(planned.bytes)} in {workspace.features}"
     held = f"{counted(there, 'picture')} {agreed('are', there)} there already"
-    click.echo(f"would encode {would if named else 'nothing'} ({held})", err=err)
+    echo(f"would encode {would if named else 'nothing'} ({held})", err=err)
     say_note(tower)
 
 
@@ -225,7 +226,7 @@ def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, er
             rows = [row for row in run.run().rows if not row.error and has_curve(row, plan.eval_every)]
             there = sum(not plan.ci or has_draws(row) for row in rows)
     held = f"{there} {agreed('are', there)} there already"
-    click.echo(f"would compute {count - there} of {counted(count, 'cell')} ({held})", err=err)
+    echo(f"would compute {count - there} of {counted(count, 'cell')} ({held})", err=err)
 
 
 def say_note(tower: Tower) -> None:
@@ -363,30 +364,31 @@ def show_rows(
     published: Lookup | None = None,
     ci: bool = False,
 ) -> None:
-    from stackclip.benchmarks.table import WRITERS, notes, rich_tables, summarise
-    from stackclip.terminal import output
+    from stackclip.benchmarks.table import notes, rich_tables, summarise
+    from stackclip.benchmarks.writers import WRITERS
+    from stackclip.console import output, say, say_text
 
     if as_json:
-        click.echo(WRITERS[".jsonl"](rows, per_category=per_category, ci=ci), nl=False)
+        say_text(WRITERS[".jsonl"](rows, per_category=per_category, ci=ci))
         return
     summaries = summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci)
     for summary, table in zip(summaries, rich_tables(summaries), strict=True):
-        output.print(summary.title, style="bold", markup=False, highlight=False, soft_wrap=True)
+        say(summary.title, "bold", soft_wrap=True)
         output.print(table)
         for line in summary.compared:
-            output.print(line, markup=False, highlight=False)
+            say(line)
     for note in notes(rows, published, metrics):
-        output.print(f"- {note}", style="dim", markup=False, highlight=False)
+        say(f"- {note}", "dim")
 
 
 def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> None:
     """Say how steadily methods ended their training, where that was asked, and draw it into a file."""
     from stackclip.benchmarks.curves import spread_notes
     from stackclip.benchmarks.plot import plot_curves
-    from stackclip.terminal import output
+    from stackclip.console import say
 
     for note in () if as_json else spread_notes(rows):
-        output.print(f"- {note}", style="dim", markup=False, highlight=False)
+        say(f"- {note}", "dim")
     if plot:
         plot_curves(rows, plot)
         logger.info("training curves are drawn in %s", plot)
@@ -395,7 +397,7 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> Non
 def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
     """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
     from stackclip.benchmarks.plot import check_plot
-    from stackclip.benchmarks.table import WRITERS
+    from stackclip.benchmarks.writers import WRITERS
 
     if plot:
         check_plot(plot)
@@ -412,7 +414,7 @@ def write_rows(
     published: Lookup | None = None,
     ci: bool = False,
 ) -> None:
-    from stackclip.benchmarks.table import WRITERS
+    from stackclip.benchmarks.writers import WRITERS
     from stackclip.ops.files import write_atomically
 
     for path in outputs:

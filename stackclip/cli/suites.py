@@ -132,7 +132,7 @@ def fitting(plan: Plan, tower: TowerSpec, suite: str) -> Plan:
     unfit: dict[str, WeightsError] = {}
     for spec, method in plan.resolved.items():
         try:
-            needs_of(method, tower)
+            needs_of(method, tower, name=spec)
         except WeightsError as error:
             unfit[spec] = error
         except StackclipError:
@@ -288,25 +288,26 @@ def show_suite(
 ) -> None:
     """Print the rows of a suite with what its paper prints beside them, and what it prints of what was not measured."""
     from stackclip.benchmarks.table import printed_table
-    from stackclip.terminal import output
+    from stackclip.console import line, output, say
 
     if suite is None or as_json:
         show_rows(rows, per_category=per_category, as_json=as_json, published=published, ci=ci)
         return
     own = replace(published, lines=suite.published) if published else None
-    output.rule(f"{suite.name}: {suite.title}", align="left", style="dim")
+    output.rule(line(f"{suite.name}: {suite.title}"), align="left", style="dim")
     show_rows(rows, per_category=per_category, as_json=False, metrics=suite.shows, published=own, ci=ci)
     if suite.remark:
-        output.print(f"- {suite.remark}", style="dim", markup=False, highlight=False)
+        say(f"- {suite.remark}", "dim")
     if own and (others := own.unmatched(rows)):
-        output.print(f"{suite.name}: printed in the paper, not measured here", style="bold dim", markup=False)
+        say(f"{suite.name}: printed in the paper, not measured here", "bold dim")
         output.print(printed_table(others, suite.shows))
 
 
 def say_lacking(lacking: Mapping[str, Sequence[str]]) -> None:
     """One line for each thing that suites lack: `lacking` has their names by what it is."""
     for what, suites in lacking.items():
-        logger.warning("%s", f"lacking for {', '.join(suites)}: {what}")
+        first = what.partition("\n")[0]  # trees of folders would follow
+        logger.warning("%s", f"lacking for {', '.join(suites)}: {first}")
 
 
 def one_of_each(rows: Sequence[Row]) -> list[Row]:
@@ -322,6 +323,7 @@ def suites_table() -> RichTable:
     from rich.table import Table
 
     from stackclip.benchmarks.suites import suites
+    from stackclip.console import line
 
     table = Table(title="suites", title_justify="left", title_style="bold", box=None, header_style="dim")
     for head in ("name", "what it compares", "trained on", "tested on"):
@@ -329,7 +331,7 @@ def suites_table() -> RichTable:
     for suite in suites().values():
         trained = dict.fromkeys("+".join(run.train_on) or "-" for run in suite.runs)
         tested = dict.fromkeys(name for run in suite.runs for name in run.test_on)
-        table.add_row(suite.name, suite.title, ", ".join(trained), ", ".join(tested))
+        table.add_row(*map(line, (suite.name, suite.title, ", ".join(trained), ", ".join(tested))))
     return table
 
 
@@ -339,6 +341,7 @@ def papers_table() -> RichTable:
 
     from stackclip.benchmarks.published import SOURCES, joined, published
     from stackclip.benchmarks.suites import suites
+    from stackclip.console import line as cell
 
     places: dict[tuple[str, str], list[Published]] = {}
     for line in published():
@@ -354,7 +357,7 @@ def papers_table() -> RichTable:
         title = SOURCES[source].title if source != last else ""
         last = source
         said = (title, number, runs.get((source, number), ""), str(len(joined(lines))))
-        table.add_row(*said, ", ".join(methods), ", ".join(tested))
+        table.add_row(*map(cell, (*said, ", ".join(methods), ", ".join(tested))))
     return table
 
 
@@ -365,12 +368,13 @@ def suite_page(suite: Suite) -> Iterator[Any]:
 
     from stackclip.benchmarks.published import SOURCES, joined
     from stackclip.benchmarks.table import printed_table
+    from stackclip.console import line
 
     source = SOURCES[suite.source].title if suite.source in SOURCES else suite.source
-    yield Text(f"{suite.name}  ", "bold") + Text(f"({source})" if source else "", "dim")
-    yield Text(suite.title)
+    yield line(f"{suite.name}  ", "bold") + line(f"({source})" if source else "", "dim")
+    yield line(suite.title)
     if suite.remark:
-        yield Text(suite.remark)
+        yield line(suite.remark)
     table = Table(box=None, header_style="dim")
     for head in ("methods", "trained on", "tested on", "tower of the paper"):
         table.add_column(head, overflow="fold")
@@ -378,14 +382,14 @@ def suite_page(suite: Suite) -> Iterator[Any]:
         some = f" (only {', '.join(run.train_categories)})" if run.train_categories else ""
         some = f" (without {', '.join(run.train_without)})" if run.train_without else some
         table.add_row(
-            Text("\n".join(run.methods)),
-            "+".join(run.train_on) + some or "-",
-            ", ".join(run.test_on),
-            str(run.tower or ""),
+            Text("\n").join(map(line, run.methods)),
+            line("+".join(run.train_on) + some or "-"),
+            line(", ".join(run.test_on)),
+            line(run.tower or ""),
         )
     yield table
     if suite.published:
         yield Text("printed there", "dim")
         yield printed_table(joined(suite.published), suite.shows)
-    for remark in dict.fromkeys(line.remark for line in suite.published if line.remark):
-        yield Text(f"- {remark}", "dim")
+    for remark in dict.fromkeys(each.remark for each in suite.published if each.remark):
+        yield line(f"- {remark}", "dim")

@@ -26,7 +26,7 @@ from stackclip.clip.device import choose_device, choose_precision
 from stackclip.clip.tower import Tower
 from stackclip.clip.transform import ImageTransform
 from stackclip.clip.weights import align_weights, fetch_weights, place_weights, read_weights, weights_hash
-from stackclip.errors import UsageError, WeightsError
+from stackclip.errors import BrokenPlugin, UsageError, WeightsError
 from stackclip.registry import Spec, backbones, did_you_mean
 from stackclip.types import TowerSpec
 
@@ -201,7 +201,11 @@ def _load_registered(
         found = " and ".join(named)
         raise UsageError(f"{spec} brings its own weights and activation, found {found}: name the model with --backbone")
     backbone: Backbone = backbones.create(spec)
-    return backbone.load(image_size=image_size, layers=layers, device=device, precision=precision)
+    with backbones.find(spec.name).guard_foreign("cannot be loaded"):
+        tower = backbone.load(image_size=image_size, layers=layers, device=device, precision=precision)
+        if not isinstance(tower, Tower):
+            raise BrokenPlugin(f"{backbones.find(spec.name)} cannot be loaded: wanted a tower, found {type(tower)}")
+        return tower
 
 
 def _known_tag(model: str, pretrained: str | None) -> str | None:

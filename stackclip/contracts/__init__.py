@@ -14,8 +14,8 @@ from stackclip.contracts.methods import METHODS
 from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
 from stackclip.contracts.trial import Promises, Subject, Unkept
-from stackclip.errors import BrokenPlugin, UnknownComponent
-from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, problems
+from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent
+from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, guarded, problems, reason
 
 __all__ = ["Finding", "Report", "check", "find_components"]
 
@@ -77,12 +77,12 @@ def _check(subject: Subject) -> Report:
 
 def _try(sentence: str, function: Callable[[Subject], None], subject: Subject) -> Finding:
     try:
-        function(subject)
-    except Unkept as reason:
-        return Finding(sentence, False, " ".join(str(reason).split()))
-    except (Exception, SystemExit) as error:
-        first = str(error).strip().partition("\n")[0]
-        return Finding(sentence, False, f"{type(error).__name__}: {first}" if first else type(error).__name__)
+        with guarded():
+            function(subject)
+    except Unkept as unkept:
+        return Finding(sentence, False, " ".join(str(unkept).split()))
+    except StackclipError as error:
+        return Finding(sentence, False, reason(error))
     return Finding(sentence, True)
 
 

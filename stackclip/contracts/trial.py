@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stackclip.benchmarks.contender import TaskEncode
 from stackclip.clip import TextEncoder, Tower, random_tower
+from stackclip.errors import StackclipError
 from stackclip.methods import Composition, Method, Task
 from stackclip.ops.maps import unit
 from stackclip.registry import Component, Spec
@@ -59,7 +60,7 @@ class Subject:
         return method
 
 
-class Unkept(Exception):
+class Unkept(StackclipError):
     """A promise was not kept; the message is the reason."""
 
 

@@ -124,10 +124,11 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         spec = Spec(detect_layout(root))
         return _read(spec, datasets.create(spec), root, given)
     reader = datasets.create(spec)
-    root = _root_of(spec, reader, data_root, generated)
-    if hasattr(reader, "prepare"):
-        root = Path(reader.prepare(root, generated))
-    return _read(spec, reader, root, given, registered=spec.name)
+    with datasets.find(spec.name).guard_foreign("cannot be opened"):
+        root = _root_of(spec, reader, data_root, generated)
+        if hasattr(reader, "prepare"):
+            root = Path(reader.prepare(root, generated))
+        return _read(spec, reader, root, given, registered=spec.name)
 
 
 def name_of(text: str, *, data_root: Path | None = None) -> str:

@@ -35,7 +35,7 @@ def detect_layout(root: Path) -> str:
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:
     """What `root` holds, in one line, and then the trees of the readers `wanted`."""
     trees = "\n".join(f"{name}:\n{datasets.create(name).tree.rstrip()}\n" for name in wanted)
-    return UnknownLayout(f"{root}: {_contents(root)}; wanted {' or '.join(wanted)}, as below\n\n{trees}")
+    return UnknownLayout(f"{root}: {_contents(root)}; wanted {' or '.join(wanted)}, as below", f"\n{trees}")
 
 
 def check_folder(root: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackclip.errors import BrokenPlugin, DuplicateComponent, StackclipError, UnknownComponent
+from stackclip.errors import BrokenPlugin, DuplicateComponent, UnknownComponent
 from stackclip.methods.method import Method
 from stackclip.methods.prompted import Composition
 from stackclip.registry import Component, Spec, did_you_mean, methods, problems, prompts
@@ -16,13 +16,7 @@ def resolve(spec: Spec | str) -> Method:
     Raises UnknownComponent with the nearest name, DuplicateComponent, BrokenPlugin or BadOption.
     """
     spec = Spec.parse(spec) if isinstance(spec, str) else spec
-    component = component_of(spec.name)
-    try:
-        method: Method = component.create(spec)
-    except StackclipError:
-        raise
-    except Exception as error:
-        raise BrokenPlugin(f"{spec} ({component.source}) cannot be made: {type(error).__name__}: {error}") from error
+    method: Method = component_of(spec.name).create(spec)
     return method
 
 

@@ -1,6 +1,9 @@
 """The shelves on which components stand by name: one decorator puts them there, one look-up finds them."""
 
-from stackclip.registry.shelf import Component, Problem, Shelf, forget, problems, use_workspace
+from stackclip.registry.component import Component
+from stackclip.registry.guard import Stopped, ask_to_stop, at_work, forget_stop, guarded, is_a_stop, reason
+from stackclip.registry.plugins import Problem, problems, use_workspace
+from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
 
 __all__ = [
@@ -10,18 +13,25 @@ __all__ = [
     "Problem",
     "Shelf",
     "Spec",
+    "Stopped",
+    "ask_to_stop",
+    "at_work",
     "backbones",
     "bind",
     "datasets",
     "did_you_mean",
     "executors",
     "forget",
+    "forget_stop",
+    "guarded",
     "heads",
+    "is_a_stop",
     "learners",
     "methods",
     "options_of",
     "problems",
     "prompts",
+    "reason",
     "scorers",
     "selectors",
     "split_specs",

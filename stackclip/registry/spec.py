@@ -108,6 +108,10 @@ class Option:
             return "+".join(str(item) for item in self.default)
         return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
 
+    def describe(self) -> tuple[str, str, str]:
+        """Name, type and default as text. Raises what the text of a default raises."""
+        return self.label, self.type_name, self.default_text
+
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     """The keyword-only parameters of a factory (a class's `__init__`, or a function), with their types.
@@ -194,7 +198,7 @@ def _convert(text: str, wanted: Any) -> Any:
         json.dumps(value, allow_nan=False)
         return value
     if wanted is Path:
-        return Path(text).expanduser()
+        return _path(text)
     return text
 
 
@@ -203,6 +207,13 @@ def _number(kind: type[int] | type[float], text: str) -> Any:
         return kind(text)
     except ValueError:
         raise ValueError("") from None
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:  # the home of somebody who is not there
+        raise ValueError(str(error)) from None
 
 
 def _type_name(wanted: Any) -> str:

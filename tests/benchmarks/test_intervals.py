@@ -13,8 +13,9 @@ import pytest
 
 from stackclip.benchmarks.intervals import compare, compared, draw_facts, has_draws, pooled_interval
 from stackclip.benchmarks.runner import Outcome
-from stackclip.benchmarks.table import WRITERS, rich_tables, summarise
+from stackclip.benchmarks.table import rich_tables, summarise
 from stackclip.benchmarks.uncertainty import Said, draw_metrics, paired_differences
+from stackclip.benchmarks.writers import WRITERS
 from stackclip.types import Row
 
 PICTURES = {"cap": "0123456789abcdef" * 4, "nut": "fedcba9876543210" * 4}

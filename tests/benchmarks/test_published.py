@@ -11,7 +11,8 @@ import pytest
 
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.published import SOURCES, Lookup, Published, joined, published
-from stackclip.benchmarks.table import WRITERS, notes, summarise
+from stackclip.benchmarks.table import notes, summarise
+from stackclip.benchmarks.writers import WRITERS
 from stackclip.registry import Spec
 from stackclip.types import Row
 

@@ -76,7 +76,7 @@ BROKEN: dict[str, tuple[type[Plain], str]] = {
         type("R", (Plain,), {"predict": _fails(ValueError("two\nlines"))}),
         "ValueError: two lines",
     ),
-    "leaves": (type("L", (Plain,), {"predict": lambda self, f: sys.exit(5)}), "SystemExit: 5"),
+    "leaves": (type("L", (Plain,), {"predict": lambda self, f: sys.exit(5)}), "it ends the program (SystemExit 5)"),
     "cannot-begin": (type("B", (Plain,), {"begin": _fails(RuntimeError("no licence"))}), "RuntimeError: no licence"),
     "cannot-step": (_trains(_fails(RuntimeError("step"))), "RuntimeError: step"),
     "diverges": (_trains(lambda features: {"loss": math.inf}), "loss is inf in epoch 1 of training"),

@@ -11,7 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.table import METRICS, WRITERS, notes, rich_tables, summarise
+from stackclip.benchmarks.table import METRICS, notes, rich_tables, summarise
+from stackclip.benchmarks.writers import WRITERS
+from stackclip.ops.words import legible
 from stackclip.types import Row
 
 
@@ -211,7 +213,7 @@ def test_csv_holds_full_precision_and_one_line_a_cell() -> None:
 def test_a_csv_cell_that_a_spreadsheet_would_run_is_quoted(start: str) -> None:
     text = WRITERS[".csv"]([row("a", 0.5, category=f"{start}HYPERLINK(1)")], per_category=False)
     [line] = csv.DictReader(io.StringIO(text, newline=""))
-    assert line["category"] == f"'{start}HYPERLINK(1)".replace("\r", " ")
+    assert line["category"] == f"'{legible(start)}HYPERLINK(1)"
 
 
 def test_latex_signs_in_names_are_escaped() -> None:
@@ -221,6 +223,36 @@ def test_latex_signs_in_names_are_escaped() -> None:
 
 def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
     assert "| a\\|b |" in WRITERS[".md"]([row("a|b", 0.5)], per_category=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a|b", r"a\|b"),
+        ("<b onclick=x>", r"\<b onclick=x>"),
+        ("&lt;", r"\&lt;"),
+        ("`code`", r"\`code\`"),
+        ("**a** _b_", r"\*\*a\*\* \_b\_"),
+        ("[a](b)", r"[a]\(b)"),
+        ("[a]: b", r"[a]\: b"),
+        ("http://a.b www.a.b", r"http:/\/a.b www\.a.b"),
+        ("a\nb", r"a\\nb"),
+        ("\x1b[2J", r"\\x1b[2J"),
+        ("metal_nut, größe 日本 p <= 1", "metal_nut, größe 日本 p <= 1"),
+    ],
+)
+def test_names_are_only_names_in_markdown(name: str, written: str) -> None:
+    text = WRITERS[".md"]([row("a", 0.5, category=name, note=name)], per_category=True)
+    assert f"| a | {written} |" in text
+    assert f"\n- {written}\n" in text
+
+
+def test_names_neither_end_a_comment_nor_begin_a_command_in_latex() -> None:
+    name = "a\n\\input{x}<|>"
+    text = WRITERS[".tex"]([row("a", 0.5, category=name, note=name, test_on=name)], per_category=True)
+    assert r"a\textbackslash{}n\textbackslash{}input\{x\}\textless{}\textbar{}\textgreater{}" in text
+    assert not [line for line in text.splitlines() if line.startswith(("\\input", "input"))]
+    assert "% a\\n\\input{x}" in text
 
 
 def test_every_metric_has_its_column_in_order() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -127,11 +128,20 @@ def test_a_broken_file_does_not_hide_that_another_name_is_unknown(tmp_path: Path
         prompts.find("something-else")
 
 
-def test_an_interrupt_while_a_file_loads_is_not_swallowed(tmp_path: Path):
-    drop(tmp_path, "slow.py", "raise KeyboardInterrupt\n")
+def test_an_interrupt_while_a_file_loads_is_not_swallowed(tmp_path: Path, request: pytest.FixtureRequest):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    drop(tmp_path, "slow.py", "import signal\nsignal.raise_signal(signal.SIGINT)\n")
     use_workspace(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         prompts.names()
+
+
+def test_an_interrupt_that_a_file_raises_itself_is_a_problem_of_the_file(tmp_path: Path):
+    drop(tmp_path, "rude.py", "raise KeyboardInterrupt\n")
+    use_workspace(tmp_path)
+    assert "fuzzy" in prompts.names()
+    assert [str(problem).rpartition(": ")[2] for problem in problems()] == ["KeyboardInterrupt"]
 
 
 def test_two_files_with_one_name_are_refused_with_both_places(tmp_path: Path):

@@ -1,0 +1,83 @@
+"""What fails around a command ends it in one line: a full or closed stdout, a terminal of few letters, no memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Run = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="a shell's redirections are tried")
+
+
+def shell(redirected: str, workspace: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run `list prompts` with its streams redirected."""
+    line = f"'{sys.executable}' -c 'from stackclip.cli import main; main()' --workspace '{workspace}' list prompts"
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+    return subprocess.run(["sh", "-c", f"{line} {redirected}"], capture_output=True, text=True, env=env, check=False)
+
+
+def test_a_full_or_closed_stdout_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    if Path("/dev/full").exists():
+        full = shell("> /dev/full", tmp_path)
+        assert (full.returncode, full.stderr) == (1, "Error: stdout: No space left on device\n")
+    closed = shell(">&-", tmp_path)
+    assert (closed.returncode, closed.stderr) == (1, "Error: stdout is closed, so no answer could be given\n")
+
+
+def test_who_reads_only_the_beginning_gets_no_words(tmp_path: Path) -> None:
+    done = shell("| head -c 1", tmp_path)
+    assert done.stderr == ""
+
+
+def test_without_stderr_the_answer_is_given(tmp_path: Path) -> None:
+    for redirected in ("2>&-", "2> /dev/full"):
+        done = shell(redirected, tmp_path)
+        assert (done.returncode, "precise" in done.stdout) == (0, True)
+
+
+def test_a_terminal_that_knows_only_ascii_is_given_escapes(tmp_path: Path) -> None:
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "größe.py").write_text("raise ValueError('日本 ±')", "utf-8")
+    done = shell("", tmp_path, LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert (done.stdout + done.stderr).isascii()
+    assert r"ValueError: \u65e5\u672c \xb1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device"), "Error: a file without a name: No space left on device"),
+        (OSError("odd"), "Error: a file without a name: OSError: odd"),
+        (PermissionError(13, "Permission denied", "a\x1b"), r"Error: a\x1b: Permission denied"),
+        (MemoryError(), "Error: there is not enough memory (MemoryError)"),
+        (RecursionError("too deep"), "Error: RecursionError: too deep"),
+        (UnicodeEncodeError("ascii", "ä", 0, 1, "no"), "Error: UnicodeEncodeError: "),
+        (BrokenPipeError(32, "Broken pipe"), ""),
+    ],
+)
+def test_what_the_system_cannot_do_is_one_line(
+    stackclip: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: BaseException, line: str
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr("stackclip.doctor.findings", fails)
+    done = stackclip(tmp_path, "doctor")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(line)
+    assert len(done.stderr.splitlines()) == bool(line)
+
+
+def test_answers_are_printed_by_what_escapes_them() -> None:
+    for path in (ROOT / "stackclip").rglob("*.py"):
+        if path.name != "group.py":
+            assert "click.echo(" not in path.read_text("utf-8"), f"{path}: use echo of cli/group.py"
