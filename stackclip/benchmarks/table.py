@@ -14,6 +14,7 @@ from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.published import Lookup, Reference
 from stackclip.benchmarks.rows import row_to_json
+from stackclip.benchmarks.sets import Titles, identity, standing
 from stackclip.benchmarks.uncertainty import Difference
 from stackclip.ops.words import counted
 from stackclip.types import Row
@@ -129,24 +130,27 @@ def summarise(
 ) -> list[Summary]:
     """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
 
-    Rows of different towers, epochs, class names or batch sizes that were asked for never stand in one table.
+    Sets are told apart by their pictures (`stackclip.benchmarks.sets`). Rows of different towers, epochs, class names
+    or batch sizes that were asked for never stand in one table.
     A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
     `metrics` are the only ones shown, if given. Below a method stands what `published` has of it, and the difference.
     With `ci` the intervals of rows that have draws are shown, and the differences from the first method.
     """
-    tables = []
-    for alike in _places(rows):
+    tables, every = [], tuple(rows)
+    titles = Titles(every)
+    for alike in _places(every):
         for group, protocol in zip(alike, _protocols([group[0] for group in alike]), strict=True):
             table = _summary(group, per_category, protocol, metrics, ci)
+            table = replace(table, train_on=titles.trained(group[0]), test_on=titles.tested(group[0]))
             tables.append(_with_published(table, published, group) if published else table)
     return tables
 
 
 def _places(rows: Iterable[Row]) -> list[list[list[Row]]]:
     """The rows of each pair of training and test sets, and of these the rows of each table."""
-    groups: dict[tuple[tuple[str, ...], str, int], dict[str, list[Row]]] = {}
+    groups: dict[tuple[object, ...], dict[str, list[Row]]] = {}
     for row in rows:
-        alike = groups.setdefault((row.train_on, row.test_on, row.shots), {})
+        alike = groups.setdefault((row.train_on, row.test_on, row.shots, standing(row)), {})
         alike.setdefault(str(row.facts.get("protocol", "")), []).append(row)
     return [list(alike.values()) for alike in groups.values()]
 
@@ -316,15 +320,16 @@ def _some(methods: Mapping[str, None]) -> str:
 
 
 def _left_out(rows: Iterable[Row]) -> Iterator[str]:
-    """Which pictures of which data set were left out for which reason."""
+    """Which pictures of which data set were left out for which reason, of all metrics or of those of pixels."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
-        for dataset, reasons in row.facts.get("why_left_out", {}).items():
-            for name, reason in reasons.items():
-                found.setdefault((dataset, reason), {})[name] = None
-    for (dataset, reason), names in found.items():
+        for fact, what in (("why_left_out", ""), ("why_without_mask", "the pixel metrics of ")):
+            for dataset, reasons in row.facts.get(fact, {}).items():
+                for name, reason in reasons.items():
+                    found.setdefault((f"{what}{dataset}", reason), {})[name] = None
+    for (where, reason), names in found.items():
         more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
-        yield f"left out of {dataset} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
+        yield f"left out of {where} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
 
 
 def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:
@@ -493,7 +498,10 @@ def _csv(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
     keys = ("method", "train_on", "test_on", "category", "shots", "seed")
     facts = ("tower", "class_names", "features", "stackclip")
     ends = [f"{name}_{end}" for name in METRICS[:-1] for end in _ENDS] if ci else []
-    writer.writerow([*keys, *METRICS, "undefined", "error", "seconds", *facts, *(["compared_to"] if ci else []), *ends])
+    sets = ("tested", "tested_place", "trained", "trained_places")
+    writer.writerow(
+        [*keys, *METRICS, "undefined", "error", "seconds", *facts, *sets, *(["compared_to"] if ci else []), *ends]
+    )
     first = _first_methods(rows) if ci else {}
     for row in rows:
         flat = row_to_json(row) | {"train_on": "+".join(row.train_on)}
@@ -505,6 +513,7 @@ def _csv(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
                 _quoted(row.error),
                 row.seconds,
                 *(_quoted(row.facts.get(name, "")) for name in facts),
+                *map(_quoted, identity(row)),
                 *(_ends(row, first.get(id(row))) if ci else []),
             ]
         )

@@ -225,7 +225,9 @@ def bench(
                     texts = at_hand.texts
                     raise missing_parts(plan, tower.spec, lacking, tower=job.tower, texts=texts, data_root=data_root)
                 failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
-            measured += run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
+            outcome = run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
+            measured += outcome.rows
+            failed |= bool(outcome.unkept)
         if measured:
             show_suite(each, measured, lookup, per_category=per_category, as_json=json, ci=ci)
         rows += measured
@@ -234,8 +236,8 @@ def bench(
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     rows = one_of_each(rows)
-    write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
-    show_curves(rows, plot, as_json=json)
+    failed |= not write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
+    failed |= not show_curves(rows, plot, as_json=json)
     if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
 
@@ -269,26 +271,28 @@ def report(
     """Print tables of the rows that earlier benches kept; nothing is computed."""
     from stackclip.benchmarks.published import Lookup
     from stackclip.benchmarks.rows import RowFolder
+    from stackclip.benchmarks.sets import reported, standing
     from stackclip.registry import Spec
 
     check_suffixes(output, plot)
     wanted = {str(Spec.parse(method)): place for place, method in enumerate(methods)}
     rows = [
         row
-        for row in RowFolder(workspace.rows).latest()
+        for row in reported(RowFolder(workspace.rows).entries())
         if (not wanted or row.method in wanted)
         and (not train_on or set(row.train_on) == set(train_on))
         and (not test_on or row.test_on in test_on)
         and (seeds is None or row.seed in seeds)
     ]
-    rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
+    rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, standing(row), row.method, row.category, row.seed))
     rows.sort(key=lambda row: wanted.get(row.method, 0))  # in the order typed
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
     lookup = Lookup() if published else None
     show_rows(rows, per_category=per_category, as_json=json, published=lookup, ci=ci)
-    write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
-    show_curves(rows, plot, as_json=json)
+    kept = write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
+    if not (show_curves(rows, plot, as_json=json) and kept):
+        sys.exit(FAILED_SOME)
 
 
 @cli.command()
@@ -371,12 +375,13 @@ def demo(workspace: Workspace, /) -> None:
     tower = load_tower_of(backbone=DEFAULT_BACKBONE)
     samples, parts = needed(plan, tower.spec)
     failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False)
-    rows = run_bench(workspace, plan, tower, overwrite="only-missing")
+    outcome = run_bench(workspace, plan, tower, overwrite="only-missing")
+    rows = outcome.rows
     show_rows(rows, per_category=False, as_json=False)
     for line in _learned(rows):
         click.echo(line)
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
-    write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
+    kept = write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
     with open_bench(workspace, plan, tower) as run:
         draw_sheet(run, pictures)
     click.echo(f"pictures with heat maps  {pictures}")
@@ -385,7 +390,7 @@ def demo(workspace: Workspace, /) -> None:
     click.echo(f"features                 {workspace.features}")
     click.echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
     click.echo(f"next: {program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
-    if failed:
+    if failed or outcome.unkept or not kept:
         sys.exit(FAILED_SOME)
 
 

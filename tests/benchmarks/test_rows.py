@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -78,14 +77,3 @@ def test_a_cell_is_named_by_everything_that_its_figures_depend_on() -> None:
     assert cell_id(identity) == cell_id(dict(reversed(identity.items())))
     others = [{**identity, "seed": 1}, {**identity, "method": "fuzzy"}, {**identity, "train_on": [["visa", ["pcb2"]]]}]
     assert len({cell_id(each) for each in (identity, *others)}) == 4
-
-
-def test_of_two_rows_of_one_cell_the_later_holds(tmp_path: Path) -> None:
-    folder = RowFolder(tmp_path)
-    newer = Row("m", ("a",), "b", "c", 0, 0, metrics={"image_AP": 0.2}, facts={"protocol": "p"})
-    older = Row("m", ("a",), "b", "c", 0, 0, metrics={"image_AP": 0.1}, facts={"protocol": "p"})
-    otherwise = Row("m", ("a",), "b", "c", 0, 0, metrics={"image_AP": 0.3}, facts={"protocol": "q"})
-    for cell, row, when in (("a", newer, 200), ("b", older, 100), ("c", otherwise, 300)):
-        folder.write(cell, row)
-        os.utime(tmp_path / f"{cell}.json", (when, when))
-    assert folder.latest() == [newer, otherwise]
