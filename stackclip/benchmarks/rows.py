@@ -117,9 +117,9 @@ class RowFolder:
         self._diary.latest = written
 
     def entries(self, *, aloud: bool = True) -> list[Entry]:
-        """All finished rows, oldest first; `aloud` names each file that is none."""
+        """All finished rows, oldest first; `aloud` names each file that is none, and raises OSError for the folder."""
         found, older = [], 0
-        for path in sorted(self.folder.glob("[!.]*.json")):
+        for path in self._files(aloud=aloud):
             try:
                 entry = self._read(path, aloud=aloud)
             except _OlderRow:
@@ -141,6 +141,14 @@ class RowFolder:
 
     def _path(self, cell: str) -> Path:
         return self.folder / f"{cell}.json"
+
+    def _files(self, *, aloud: bool) -> list[Path]:
+        try:
+            return sorted(self.folder.glob("[!.]*.json"))
+        except OSError:
+            if aloud:
+                raise
+            return []
 
     def _read(self, path: Path, *, aloud: bool = True) -> Entry | None:
         """What a file keeps. Raises _OlderRow for one that an older version wrote."""

@@ -368,6 +368,11 @@ def serve() -> None:
         pictures = Path(sys.argv[1])
         make_pictures(pictures)
         judge(Path(folder, "root"), pictures, Path(folder, "told"))
+    answer_requests()
+
+
+def answer_requests() -> None:
+    """Fork a child for each line of the input, until it ends."""
     logging.basicConfig(format="note: %(message)s")
     gc.freeze()
     for line in sys.stdin:
