@@ -58,7 +58,8 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
         data = read_regular(path, largest=LARGEST)
         metadata, tensors = _metadata(data), safetensors.torch.load(data)
     except DamagedFile as error:
-        raise WeightsError(f"{path}: no readable head ({_line(error)}); delete it and train again") from error.__cause__
+        why = _line(error).removeprefix(f"{path}: ")
+        raise WeightsError(f"{path}: no readable head ({why}); delete it and train again") from error.__cause__
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{path}: no readable head ({_line(error)}); delete it and train again") from error
     if metadata.get("format") != FORMAT:

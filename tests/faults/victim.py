@@ -373,7 +373,7 @@ def serve() -> None:
 
 def answer_requests() -> None:
     """Fork a child for each line of the input, until it ends."""
-    logging.basicConfig(format="note: %(message)s")
+    logging.basicConfig(format="note: %(message)s", force=True)  # open_clip set it up already
     gc.freeze()
     for line in sys.stdin:
         print(json.dumps(_in_a_child(json.loads(line))), flush=True)
