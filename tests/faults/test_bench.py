@@ -61,7 +61,7 @@ def test_what_a_bench_kept_is_whole_and_it_goes_on(
     figures = tally.of(fault, "an operation of a bench")
     points = [at for at, kind in enumerate(kinds) if kind == "write" or action != SHORT]
     if not full:
-        points = points[len(name) % 7 :: max(1, len(points) // (6 if action in (KILL, KILL_AFTER) else 2))]
+        points = points[len(name) % 7 :: max(1, len(points) // (4 if action in (KILL, KILL_AFTER) else 2))]
     for at in points:
         root = bench_lab.fresh()
         ending = bench_lab.run("bench", root, action=action, at=at, error=error)
@@ -126,7 +126,7 @@ def test_rows_of_wrong_types_with_checksums_that_fit_are_refused_or_shown(work: 
     rows = RowFolder(work / "rows")
     for path in sorted((work / "rows").iterdir()):
         data = path.read_bytes()
-        for _ in range(300 if full else 60):
+        for _ in range(300 if full else 20):
             content = unsealed(data)
             replaced = replace_one(content, draw)
             path.write_bytes(sealed(content))
@@ -171,7 +171,7 @@ def test_heads_of_wrong_types_with_checksums_that_fit_are_refused_or_adopted(
     [original] = (kept / "heads").iterdir()
     fingerprint = fingerprint_of(original)
     head, path = load_head(original, fingerprint=fingerprint), tmp_path / original.name
-    for _ in range(300 if full else 60):
+    for _ in range(300 if full else 20):
         facts = json.loads(json.dumps(head.facts))
         replaced = replace_one(facts, draw)
         save_head(path, TrainedHead(head.tensors, facts))
