@@ -16,9 +16,10 @@ from torch import Tensor
 from stackclip.benchmarks.curves import Point
 from stackclip.benchmarks.metrics import Measured
 from stackclip.benchmarks.plan import Cell
+from stackclip.benchmarks.shapes import check_facts
 from stackclip.benchmarks.tally import Tally
 from stackclip.clip import TextEncoder
-from stackclip.errors import NonFiniteScores, NotApplicable, StackclipError
+from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable, StackclipError
 from stackclip.methods import Detector, Method
 from stackclip.ops.files import canonical_json
 from stackclip.types import Features
@@ -68,7 +69,7 @@ class Contender:
         """Look at the shots of a category."""
         self.working.remember(category, features)
 
-    def predict(self, features: Features, runs: Sequence[np.ndarray], tally: Tally) -> None:
+    def predict(self, features: Features, runs: Sequence[np.ndarray | None], tally: Tally) -> None:
         """Predict a batch and add it to the cell's tally."""
         started = time.perf_counter()
         tally.add(self.working.predict(features), features.samples, runs)
@@ -82,8 +83,12 @@ class Contender:
         return measured
 
     def facts(self) -> dict[str, Any]:
-        """What the method says of itself, as JSON can hold it."""
+        """What the method says of itself, as JSON can hold it. Raises BrokenPlugin for what no table can work with."""
         facts: dict[str, Any] = json.loads(canonical_json(dict(self.working.facts)))
+        try:
+            check_facts(facts)
+        except ValueError as error:
+            raise BrokenPlugin(f"what it says of itself cannot be kept: {error}") from error
         return facts
 
 

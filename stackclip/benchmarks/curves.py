@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.benchmarks.metrics import Measured
+from stackclip.benchmarks.sets import standing
 from stackclip.errors import UsageError
 from stackclip.ops.words import counted
 from stackclip.types import Row
@@ -170,7 +171,7 @@ def charts(rows: Iterable[Row]) -> list[Chart]:
     for row in rows:
         every = row.facts.get("eval_every")
         if every is not None and not row.error:
-            key = row.train_on, row.test_on, row.shots, row.facts.get("protocol"), every
+            key = row.train_on, row.test_on, row.shots, standing(row), row.facts.get("protocol"), every
             groups.setdefault(key, []).append(row)
     found = [Chart(tuple(group)) for group in groups.values()]
     return [chart for chart in found if any(line.steps for line in chart.lines)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -11,7 +11,7 @@ from typing import Any
 
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
-from stackclip.cache import Store
+from stackclip.cache import Source, Store
 from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.methods import Composition, Method, component_of
@@ -23,6 +23,7 @@ __all__ = ["SEMANTICS", "Identities"]
 
 SEMANTICS = 2  # raised when a change of ours changes figures, so that old rows are not taken for new ones
 
+SHORT = 32  # digits of the hashes that rows carry
 _SHOWN = ("shots", "draw")  # options that training does not see
 _SHELVES = (heads, learners, scorers, selectors)  # whose components options name
 
@@ -57,6 +58,8 @@ class Identities:
             "shots": [shots.count, shots.repeated],
             "shown": self._content(shown),
         }
+        if cell.without_mask:
+            tested["without_mask"] = [sample.id for sample in cell.without_mask]
         if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
             tested["pixel_metrics"] = form
         return cell_id({**self.of_training(spec), **tested})
@@ -64,6 +67,16 @@ class Identities:
     def pictures(self, cell: Cell) -> str:
         """The hash of what is tested in a cell: pictures, masks and labels, in order."""
         return self._content(cell.samples)
+
+    def tested(self, cells: Iterable[Cell]) -> dict[str, str]:
+        """The short hash of what is tested of each category."""
+        return {cell.category: self.pictures(cell)[:SHORT] for cell in cells}
+
+    @property
+    def trained(self) -> dict[str, Any]:
+        """The short hash of all that is trained on, and the places where it lies."""
+        places = [str(dataset.root.absolute()) for dataset in self.plan.train_on]
+        return {"content": self._content(self.training)[:SHORT], "places": places}
 
     def options(self, spec: str) -> dict[str, str]:
         """Every option of a method as it would be typed, given or by default."""
@@ -128,11 +141,16 @@ def _hash_of(store: Store, samples: tuple[Sample, ...]) -> str:
 
 
 def _digests(store: Store, sample: Sample) -> list[str | None]:
+    """What names a picture and its mask; None for what there is not, or what cannot be read."""
+    mask = _digest(lambda: store.source(sample, MASK)) if sample.mask else None
+    return [_digest(lambda: store.source(sample)), mask]
+
+
+def _digest(source: Callable[[], Source]) -> str | None:
     try:
-        mask = store.source(sample, MASK).digest if sample.mask else None
-        return [store.source(sample).digest, mask]
+        return source().digest
     except PictureError:
-        return []
+        return None
 
 
 def _facts_of(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:

@@ -31,12 +31,16 @@ __all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One category of one tested data set: the samples that can be used, and those that cannot, with the reasons."""
+    """One category of one tested data set: the samples that can be used, and those that cannot, with the reasons.
+
+    Those of the samples that are `without_mask` have one that cannot be used: they count for image metrics alone.
+    """
 
     dataset: Dataset
     category: str
     samples: tuple[Sample, ...]
     left_out: tuple[tuple[Sample, str], ...]
+    without_mask: tuple[Sample, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -24,6 +24,7 @@ from stackclip.benchmarks.curves import Schedule, has_curve, point, stability
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
+from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.metrics import TOLERANCE, Form, Measured, pixel_metrics
 from stackclip.benchmarks.overlap import check_content, overlap_facts
 from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
@@ -34,11 +35,11 @@ from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.data.masks import is_black
-from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError, WeightsError
-from stackclip.heads import TrainedHead, load_head, save_head
+from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError
+from stackclip.heads import TrainedHead
 from stackclip.methods import Detector, Task
 from stackclip.ops.draws import same_draws_after
-from stackclip.ops.files import WRITE_PROTECTED, canonical_json, content_hash
+from stackclip.ops.files import canonical_json, content_hash
 from stackclip.registry import Spec, executors, guarded, reason
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
@@ -46,6 +47,7 @@ __all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
+UNUSABLE = "mask cannot be used"
 Overwrite = Literal["only-missing", "always", "never"]
 
 
@@ -61,10 +63,11 @@ def _silent(stage: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The rows of a plan in its order, and how many of them were computed now."""
+    """The rows of a plan in its order, how many were computed now, and how many rows and heads could not be kept."""
 
     rows: list[Row]
     computed: int
+    unkept: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,20 +87,11 @@ class Bench:
     progress: Progress = _silent
     overwrite: Overwrite = "only-missing"
     resident: Resident = "auto"
-    _said: set[str] = field(default_factory=set, repr=False, compare=False)
 
-    def keep(self, write: Callable[[], None]) -> None:
-        """Keep a row or a head for later runs; where nothing may be written, say so once and go on without."""
-        try:
-            write()
-        except OSError as error:
-            if error.errno not in WRITE_PROTECTED:
-                raise
-            place = self.rows.folder.parent
-            said = f"{place} cannot be written to ({error.strerror}): rows, heads and text features are not kept"
-            if said not in self._said:
-                logger.warning("%s", said)
-            self._said.add(said)
+    @cached_property
+    def keeper(self) -> Keeper:
+        """What keeps the rows and heads, and knows what could not be kept."""
+        return Keeper(self.rows, self.heads)
 
     def run(self) -> Outcome:
         """All rows of the plan, those found finished among them; what is missing is computed and kept cell by cell.
@@ -113,7 +107,9 @@ class Bench:
         executor = executors.create(self.plan.executor)
         with executors.find(Spec.parse(self.plan.executor).name).guard_foreign("cannot run the seeds"):
             outcomes = list(executor.run(jobs))
-        return Outcome([row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes))
+        self.keeper.say_unkept()
+        rows, computed = [row for each in outcomes for row in each.rows], sum(each.computed for each in outcomes)
+        return Outcome(rows, computed, self.keeper.unkept.total())
 
     @cached_property
     def reader(self) -> FeatureReader:
@@ -152,13 +148,17 @@ class _Seed:
                     raise
                 self.parts[spec], self.unfit[spec] = frozenset({MASK}), str(error)
         self.every_part = frozenset[Part]().union(*self.parts.values())
-        self.training, self.training_left_out = self._usable(self.plan.training, localised=True)
+        self.training, self.training_left_out, _ = self._usable(self.plan.training, localised=True)
         self.identities = Identities(self.plan, bench.tower, bench.store, seed, self.training)
         self.cells = [
             Cell(dataset, category, *self._usable(dataset.select(split="test", categories=(category,)).samples))
             for dataset in self.plan.test_on
             for category in dataset.categories
         ]
+        self.tested = {
+            dataset.name: self.identities.tested(cell for cell in self.cells if cell.dataset is dataset)
+            for dataset in self.plan.test_on
+        }
         self.finished: dict[tuple[str, str, str], Row] = {}
         self.earlier: dict[tuple[str, str, str], Row] = {}
         self._emptied: dict[tuple[str, str], dict[str, Any]] = {}
@@ -193,20 +193,24 @@ class _Seed:
 
     def _usable(
         self, samples: Sequence[Sample], *, localised: bool = False
-    ) -> tuple[tuple[Sample, ...], tuple[tuple[Sample, str], ...]]:
-        """The samples that the store holds in full, and the others with the reason.
+    ) -> tuple[tuple[Sample, ...], tuple[tuple[Sample, str], ...], tuple[Sample, ...]]:
+        """The samples that the store holds, the others with the reason, and those of the first without a usable mask.
 
-        `localised` leaves out defective pictures without a mask too: a map cannot learn from them.
+        `localised` leaves out those, and defective pictures without a mask: a map cannot learn from them.
         """
-        usable, left_out = [], []
+        usable, left_out, without_mask = [], [], []
         for sample, parts in zip(samples, self.bench.store.holdings(samples), strict=True):
-            if missing := self.every_part - parts:
-                left_out.append((sample, "mask cannot be used" if missing == {MASK} else "not encoded"))
+            missing = self.every_part - parts
+            if missing - {MASK}:
+                left_out.append((sample, "not encoded"))
+            elif missing and localised:
+                left_out.append((sample, UNUSABLE))
             elif localised and sample.label == ANOMALOUS and sample.mask is None:
                 left_out.append((sample, "no mask to learn from"))
             else:
                 usable.append(sample)
-        return tuple(usable), tuple(left_out)
+                without_mask += [sample] if missing else []
+        return tuple(usable), tuple(left_out), tuple(without_mask)
 
     def _lacking(self, spec: str) -> list[Cell]:
         """The cells of a method that no finished row is there for, or one without the curve or draws asked for."""
@@ -214,7 +218,8 @@ class _Seed:
         stored = self.bench.overwrite == "never"
         every, ci = None if stored else self.plan.eval_every, self.plan.ci and not stored
         for cell in self.cells:
-            row = self.bench.rows.find(self.identities.row(spec, cell))
+            name, adopt = self.identities.row(spec, cell), self.bench.overwrite == "only-missing"
+            row = self.bench.keeper.find_row(name, _place(cell), self.tested[cell.dataset.name], adopt=adopt)
             if row is None or self.bench.overwrite == "always":
                 lacking.append(cell)
             elif not has_curve(row, every) or (ci and not has_draws(row)):
@@ -226,21 +231,28 @@ class _Seed:
 
     def _begin(self, contender: Contender) -> None:
         """Make a method's detector, with what it learned before if that is on disk with the curves asked for."""
-        bench, detector, path = self.bench, self._detector(contender), self._head_path(contender)
+        detector = self._detector(contender)
         if detector.epochs and not self.training:
             raise NotApplicable("there is no picture to train on")
-        if path.exists() and bench.overwrite != "always":
-            try:
-                head = load_head(path, fingerprint=bench.store.digest)
-                if head.facts.get("eval_every") == self.plan.eval_every:
-                    contender.curves = dict(head.facts.get("curves", {}))
-                if not self._without_curve(contender):
-                    detector.load_state_dict(head.tensors)
-                    contender.losses, contender.trained = list(head.facts["losses"]), True
-                    contender.seconds, contender.steps = head.facts["seconds"], dict(head.facts.get("steps", {}))
-            except WeightsError as error:
-                logger.warning("%s; it is trained again", error)
+        if self.bench.overwrite != "always" and not self._taught(contender, detector):
+            detector = self._detector(contender)
         contender.detector = detector
+
+    def _taught(self, contender: Contender, detector: Detector) -> bool:
+        """Teach a detector what it learned before, if it is to know that; False where it must be made anew."""
+        keeper, name = self.bench.keeper, self.identities.head(contender.spec)
+        head = keeper.find_head(name, fingerprint=self.bench.store.digest) if detector.epochs else None
+        if head is None:
+            return True
+        if head.facts.get("eval_every") == self.plan.eval_every:
+            contender.curves = dict(head.facts.get("curves", {}))
+        if self._without_curve(contender):
+            return True
+        if not keeper.teach(detector, name, head):
+            return False
+        contender.losses, contender.trained = list(head.facts["losses"]), True
+        contender.seconds, contender.steps = head.facts["seconds"], dict(head.facts.get("steps", {}))
+        return True
 
     def _detector(self, contender: Contender) -> Detector:
         """A method's detector that has learned nothing yet."""
@@ -336,8 +348,9 @@ class _Seed:
 
         The curves of all that learn the same stand in it.
         """
-        path = self._head_path(contender)
-        curves = {row: curve for c in learning if self._head_path(c) == path for row, curve in c.curves.items()}
+        name = self.identities.head(contender.spec)
+        alike = [c for c in learning if self.identities.head(c.spec) == name]
+        curves = {row: curve for c in alike for row, curve in c.curves.items()}
         facts = {
             "fingerprint": self.bench.store.digest,
             "tower": self.bench.tower.spec.name,
@@ -348,7 +361,7 @@ class _Seed:
             "training": self.identities.of_training(contender.spec),
             **({"eval_every": self.plan.eval_every, "curves": curves} if self.plan.eval_every else {}),
         }
-        self.bench.keep(partial(save_head, path, TrainedHead(contender.working.state_dict(), facts)))
+        self.bench.keeper.keep_head(name, TrainedHead(contender.working.state_dict(), facts))
 
     def _test(self, cell: Cell, contenders: Sequence[Contender]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
@@ -393,8 +406,8 @@ class _Seed:
         """Predict one category with some methods from the same batches; the metrics of those that went well."""
         parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
         stage, done = f"test {cell.dataset.name} {cell.category}, seed {self.seed}", 0
-        usable = cell.samples if any(not tally.error for tally in tallies.values()) else ()
-        for features, runs in self._read_with_runs(usable, parts, tallies.values()):
+        wanted = any(not tally.error for tally in tallies.values())
+        for features, runs in self._read_with_runs(cell, parts, tallies.values()) if wanted else ():
             for contender in contenders:
                 tally = tallies[contender.spec]
                 self._attempt(tally, contender.predict, features, runs, tally)
@@ -454,7 +467,8 @@ class _Seed:
         if row.error:
             logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
         else:
-            self.bench.keep(partial(self.bench.rows.write, self.identities.row(contender.spec, cell), row))
+            seen = {_place(cell): self.tested[cell.dataset.name]}
+            self.bench.keeper.keep_row(self.identities.row(contender.spec, cell), row, seen)
 
     def _attempt(self, owner: Contender | Tally, function: Callable[..., Result], *arguments: Any) -> Result | None:
         """Run a method's own code: what it raises becomes the owner's error, and the others go on.
@@ -481,12 +495,13 @@ class _Seed:
             self._blame(owners, error)
 
     def _read_with_runs(
-        self, samples: Sequence[Sample], parts: Iterable[Part], owners: Collection[Tally]
-    ) -> Iterator[tuple[Features, list[np.ndarray]]]:
-        """The batches of a scan with the runs of each mask."""
-        for features in self._read(samples, parts, owners):
+        self, cell: Cell, parts: Iterable[Part], owners: Collection[Tally]
+    ) -> Iterator[tuple[Features, list[np.ndarray | None]]]:
+        """The batches of a scan with the runs of each mask; None for one that cannot be used."""
+        without = frozenset(cell.without_mask)
+        for features in self._read(cell.samples, parts, owners):
             try:
-                runs = [self.bench.store.runs(sample) for sample in features.samples]
+                runs = [None if sample in without else self.bench.store.runs(sample) for sample in features.samples]
             except StackclipError as error:
                 self._blame(owners, error)
                 return
@@ -527,6 +542,8 @@ class _Seed:
             "options": self.identities.options(contender.spec),
             "trained_layouts": [dataset.layout for dataset in self.plan.train_on],
             "tested_layout": cell.dataset.layout,
+            "trained": self.identities.trained,
+            "tested": {"place": _place(cell), "content": self.tested[cell.dataset.name][cell.category]},
             "trained_pictures": len(self.training),
             "trained_left_out": [sample.id for sample, _ in self.training_left_out],
             "tested_pictures": len(cell.samples),
@@ -536,6 +553,8 @@ class _Seed:
             "overlap": overlap_facts(self.bench.store, cell.samples, self.training, shots),
             "tested_family": cell.dataset.family,
             "trained_families": [dataset.family for dataset in self.plan.train_on],
+            "tested_without_mask": [sample.id for sample in cell.without_mask],
+            "why_without_mask": _by_dataset((sample, UNUSABLE) for sample in cell.without_mask),
             "shots_drawn": [sample.id for sample in shots],
             "losses": contender.losses,
             "steps": contender.steps,
@@ -575,8 +594,10 @@ class _Seed:
             name: facts[name] for name in ("eval_every", "curve", "stability", "draws", "intervals") if name in facts
         }
 
-    def _head_path(self, contender: Contender) -> Path:
-        return self.bench.heads / f"{self.identities.head(contender.spec)}.safetensors"
+
+def _place(cell: Cell) -> str:
+    """Where the data set of a cell lies."""
+    return str(cell.dataset.root.absolute())
 
 
 def _by_dataset(left_out: Iterable[tuple[Sample, str]]) -> dict[str, dict[str, str]]:

@@ -11,6 +11,7 @@ from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.overlap import overlap_notes
 from stackclip.benchmarks.published import Lookup, Reference
+from stackclip.benchmarks.sets import Titles, standing
 from stackclip.ops.words import counted, legible
 from stackclip.types import Row
 
@@ -137,24 +138,27 @@ def summarise(
 ) -> list[Summary]:
     """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
 
-    Rows of different towers, epochs, class names or batch sizes that were asked for never stand in one table.
+    Sets are told apart by their pictures (`stackclip.benchmarks.sets`). Rows of different towers, epochs, class names
+    or batch sizes that were asked for never stand in one table.
     A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
     `metrics` are the only ones shown, if given. Below a method stands what `published` has of it, and the difference.
     With `ci` the intervals of rows that have draws are shown, and the differences from the first method.
     """
-    tables = []
-    for alike in _places(rows):
+    tables, every = [], tuple(rows)
+    titles = Titles(every)
+    for alike in _places(every):
         for group, protocol in zip(alike, _protocols([group[0] for group in alike]), strict=True):
             table = _summary(group, per_category, protocol, metrics, ci)
+            table = replace(table, train_on=titles.trained(group[0]), test_on=titles.tested(group[0]))
             tables.append(_with_published(table, published, group) if published else table)
     return tables
 
 
 def _places(rows: Iterable[Row]) -> list[list[list[Row]]]:
     """The rows of each pair of training and test sets, and of these the rows of each table."""
-    groups: dict[tuple[tuple[str, ...], str, int], dict[str, list[Row]]] = {}
+    groups: dict[tuple[object, ...], dict[str, list[Row]]] = {}
     for row in rows:
-        alike = groups.setdefault((row.train_on, row.test_on, row.shots), {})
+        alike = groups.setdefault((row.train_on, row.test_on, row.shots, standing(row)), {})
         alike.setdefault(str(row.facts.get("protocol", "")), []).append(row)
     return [list(alike.values()) for alike in groups.values()]
 
@@ -338,15 +342,16 @@ def _some(methods: Mapping[str, None]) -> str:
 
 
 def _left_out(rows: Iterable[Row]) -> Iterator[str]:
-    """Which pictures of which data set were left out for which reason."""
+    """Which pictures of which data set were left out for which reason, of all metrics or of those of pixels."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
-        for dataset, reasons in row.facts.get("why_left_out", {}).items():
-            for name, reason in reasons.items():
-                found.setdefault((dataset, reason), {})[name] = None
-    for (dataset, reason), names in found.items():
+        for fact, what in (("why_left_out", ""), ("why_without_mask", "the pixel metrics of ")):
+            for dataset, reasons in row.facts.get(fact, {}).items():
+                for name, reason in reasons.items():
+                    found.setdefault((f"{what}{dataset}", reason), {})[name] = None
+    for (where, reason), names in found.items():
         more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
-        yield f"left out of {dataset} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
+        yield f"left out of {where} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
 
 
 def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:

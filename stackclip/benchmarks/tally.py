@@ -17,7 +17,7 @@ from stackclip.benchmarks.metrics import (
     PixelMetrics,
     image_metrics,
 )
-from stackclip.benchmarks.uncertainty import PixelCounter, Said
+from stackclip.benchmarks.uncertainty import PixelCounter, PixelCounts, Said
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.ops.words import agreed, counted
@@ -39,13 +39,16 @@ class Tally:
     pixels: PixelAccumulator = field(default_factory=PixelMetrics)
     counter: PixelCounter | None = None
     settled: Tensor | None = None
+    localised: list[bool] = field(default_factory=list)
     why_no_scores: str = ""
     why_no_maps: str = ""
     seconds: float = 0.0
     error: str = ""
 
-    def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray]) -> None:
-        """Take in the prediction of one batch.
+    def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray | None]) -> None:
+        """Take in the prediction of one batch, with the runs of each mask; None where a mask cannot be used.
+
+        The map of such a picture is left out of the pixel metrics.
 
         Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
         """
@@ -58,6 +61,9 @@ class Tally:
             _check_finite(prediction.maps.flatten(1).sum(1), samples)
             self.peaks.append(prediction.maps.amax((1, 2)).float().cpu())
             for scores, mask_runs in zip(prediction.maps.float().cpu().numpy(), runs, strict=True):
+                self.localised.append(mask_runs is not None)
+                if mask_runs is None:
+                    continue
                 self.pixels.add(scores, mask_runs)
                 if self.counter:
                     self.counter.add(scores, mask_runs)
@@ -76,20 +82,29 @@ class Tally:
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
         else:
             undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
-        if self.peaks and not unlocalised:
+        if self.peaks and not unlocalised and any(self.localised):
             pixels = self.pixels.compute()
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
         lacking = f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
-        reason = lacking if self.peaks else self.why_no_maps or "the method gives no maps"
+        if self.peaks:
+            reason = lacking if unlocalised else "no mask can be used"
+        else:
+            reason = self.why_no_maps or "the method gives no maps"
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
 
     def said(self, samples: Sequence[Sample]) -> Said:
         """What the metrics that were computed are made of, picture by picture."""
-        counted = self.counter.counts() if self.counter and self.peaks and not _unlocalised(samples) else None
         scores = None if self.settled is None else self.settled.numpy()
-        return Said(np.array([sample.label for sample in samples]), scores, counted)
+        return Said(np.array([sample.label for sample in samples]), scores, self._counts(samples))
+
+    def _counts(self, samples: Sequence[Sample]) -> PixelCounts | None:
+        """The counts of all pictures, of which those without a usable mask have none; None where nothing is counted."""
+        if not self.counter or not any(self.localised) or _unlocalised(samples):
+            return None
+        counts = self.counter.counts()
+        return counts if all(self.localised) else counts.among(self.localised)
 
 
 def _unlocalised(samples: Sequence[Sample]) -> int:

@@ -139,6 +139,18 @@ class PixelCounts:
             tied=np.logical_and.reduce([part.tied for part in moved]),
         )
 
+    def among(self, present: Sequence[bool]) -> PixelCounts:
+        """These pictures as those that are `present` among others, of which nothing is counted."""
+        there = np.array(present, bool)
+
+        def spread(counts: NDArray[Any]) -> NDArray[Any]:
+            rows = np.zeros((there.size, *counts.shape[1:]), counts.dtype)
+            rows[there] = counts
+            return rows
+
+        normal, anomalous, shares = spread(self.normal), spread(self.anomalous), spread(self.shares)
+        return PixelCounts(self.steps, normal, anomalous, shares, spread(self.regions), self.tied)
+
     def _total(self, steps: NDArray[Any]) -> Numbers:
         """How many pixels of all pictures there are at other steps (K,)."""
         counts = (self.normal, self.anomalous, self.shares, self.regions[:, None])

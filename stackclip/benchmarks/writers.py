@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from stackclip.benchmarks.published import Lookup
 from stackclip.benchmarks.rows import row_to_json
+from stackclip.benchmarks.sets import identity
 from stackclip.benchmarks.table import METRICS, differences_of, first_methods, notes, ranked, summarise
 from stackclip.benchmarks.uncertainty import Difference
 from stackclip.ops.spreadsheet import csv_text
@@ -114,7 +115,9 @@ def _csv(rows: Sequence[Row], *, ci: bool = False, **view: object) -> str:
     keys = ("method", "train_on", "test_on", "category", "shots", "seed")
     facts = ("tower", "class_names", "features", "stackclip")
     ends = [f"{name}_{end}" for name in METRICS[:-1] for end in _ENDS] if ci else []
-    head = [*keys, *METRICS, "undefined", "error", "seconds", *facts, *(["compared_to"] if ci else []), *ends]
+    sets = ("tested", "tested_place", "trained", "trained_places")
+    compared_to = ["compared_to"] if ci else []
+    head = [*keys, *METRICS, "undefined", "error", "seconds", *facts, *sets, *compared_to, *ends]
     first = first_methods(rows) if ci else {}
     return csv_text(head, (_csv_cells(row, keys, facts, first.get(id(row)), ci) for row in rows))
 
@@ -128,6 +131,7 @@ def _csv_cells(row: Row, keys: Sequence[str], facts: Sequence[str], first: Row |
         row.error,
         row.seconds,
         *(row.facts.get(name, "") for name in facts),
+        *identity(row),
         *(_ends(row, first) if ci else []),
     ]
 

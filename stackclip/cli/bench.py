@@ -239,11 +239,14 @@ def bench(
                     raise missing_parts(plan, tower.spec, lacking, tower=job.tower, texts=texts, data_root=data_root)
                 failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
             try:
-                measured += run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
+                outcome = run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
             except CategoryOverlap as error:
                 if each is None:
                     raise
                 say_lacking({str(error): [each.name]})
+                continue
+            measured += outcome.rows
+            failed |= bool(outcome.unkept)
         if measured:
             show_suite(each, measured, lookup, per_category=per_category, as_json=json, ci=ci)
         rows += measured
@@ -252,8 +255,8 @@ def bench(
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     rows = one_of_each(rows)
-    write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
-    show_curves(rows, plot, as_json=json)
+    failed |= not write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
+    failed |= not show_curves(rows, plot, as_json=json)
     if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
 
@@ -287,11 +290,12 @@ def report(
     """Print tables of the rows that earlier benches kept; nothing is computed."""
     from stackclip.benchmarks.published import Lookup
     from stackclip.benchmarks.rows import RowFolder
+    from stackclip.benchmarks.sets import reported, standing
     from stackclip.registry import Spec
 
     check_suffixes(output, plot)
     wanted = {str(Spec.parse(method)): place for place, method in enumerate(methods)}
-    every = RowFolder(workspace.rows).latest()
+    every = reported(RowFolder(workspace.rows).entries())
     trained = named_in_rows("trained", train_on, (name for row in every for name in row.train_on))
     tested = named_in_rows("tested", test_on, (row.test_on for row in every))
     rows = [
@@ -302,14 +306,15 @@ def report(
         and (not test_on or row.test_on in tested)
         and (seeds is None or row.seed in seeds)
     ]
-    rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, row.method, row.category, row.seed))
+    rows.sort(key=lambda row: (row.train_on, row.test_on, row.shots, standing(row), row.method, row.category, row.seed))
     rows.sort(key=lambda row: wanted.get(row.method, 0))  # in the order typed
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
     lookup = Lookup() if published else None
     show_rows(rows, per_category=per_category, as_json=json, published=lookup, ci=ci)
-    write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
-    show_curves(rows, plot, as_json=json)
+    kept = write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
+    if not (show_curves(rows, plot, as_json=json) and kept):
+        sys.exit(FAILED_SOME)
 
 
 @cli.command()
@@ -395,12 +400,13 @@ def demo(workspace: Workspace, /) -> None:
     tower = load_tower_of(backbone=DEFAULT_BACKBONE)
     samples, parts = needed(plan, tower.spec)
     failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False)
-    rows = run_bench(workspace, plan, tower, overwrite="only-missing")
+    outcome = run_bench(workspace, plan, tower, overwrite="only-missing")
+    rows = outcome.rows
     show_rows(rows, per_category=False, as_json=False)
     for line in _learned(rows):
         echo(line)
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
-    write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
+    kept = write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
     with open_bench(workspace, plan, tower) as run:
         draw_sheet(run, pictures)
     echo(f"pictures with heat maps  {pictures}")
@@ -409,7 +415,7 @@ def demo(workspace: Workspace, /) -> None:
     echo(f"features                 {workspace.features}")
     echo(f"rows and trained heads   {workspace.rows}, {workspace.heads}")
     echo(f"next: {program()} bench --methods precise,fuzzy,stacked,stackclip,clip --seeds 0,1,2,3,4 --ci")
-    if failed:
+    if failed or outcome.unkept or not kept:
         sys.exit(FAILED_SOME)
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from stackclip.benchmarks.plan import Plan
     from stackclip.benchmarks.published import Lookup
     from stackclip.benchmarks.residency import Resident
-    from stackclip.benchmarks.runner import Bench, Overwrite
+    from stackclip.benchmarks.runner import Bench, Outcome, Overwrite
     from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
@@ -335,7 +335,7 @@ def open_bench(
 
 def run_bench(
     workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite, resident: Resident = "auto"
-) -> list[Row]:
+) -> Outcome:
     """Run a bench and say how many cells were computed."""
     from stackclip.ops.words import agreed, counted
     from stackclip.terminal import duration
@@ -352,7 +352,7 @@ def run_bench(
     else:
         every = "the cell was" if count == 1 else f"all {count} cells were"
         logger.info("nothing was left to compute: %s there already", every)
-    return outcome.rows
+    return outcome
 
 
 def show_rows(
@@ -381,17 +381,25 @@ def show_rows(
         say(f"- {note}", "dim")
 
 
-def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> None:
-    """Say how steadily methods ended their training, where that was asked, and draw it into a file."""
+def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> bool:
+    """Say how steadily methods ended their training, where that was asked, and draw it into a file.
+
+    False where that cannot be written, which is said.
+    """
     from stackclip.benchmarks.curves import spread_notes
     from stackclip.benchmarks.plot import plot_curves
     from stackclip.console import say
 
     for note in () if as_json else spread_notes(rows):
         say(f"- {note}", "dim")
-    if plot:
+    if plot is None:
+        return True
+    try:
         plot_curves(rows, plot)
-        logger.info("training curves are drawn in %s", plot)
+    except OSError as error:
+        return _not_written(plot, error)
+    logger.info("training curves are drawn in %s", plot)
+    return True
 
 
 def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
@@ -413,14 +421,28 @@ def write_rows(
     per_category: bool,
     published: Lookup | None = None,
     ci: bool = False,
-) -> None:
+) -> bool:
+    """Write the tables, each whatever becomes of the others; False where one cannot be written, which is said."""
     from stackclip.benchmarks.writers import WRITERS
     from stackclip.ops.files import write_atomically
 
+    written = True
     for path in outputs:
         text = WRITERS[path.suffix](rows, per_category=per_category, published=published, ci=ci)
-        write_atomically(path, text.encode())
+        try:
+            write_atomically(path, text.encode("utf-8", "backslashreplace"))
+        except OSError as error:
+            written = _not_written(path, error)
+    return written
+
+
+def _not_written(path: Path, error: OSError) -> Literal[False]:
+    from stackclip.ops.words import legible
+
+    logger.error("%s", legible(f"{path}: not written ({error.strerror or error})"))
+    return False
 
 
 def left_out(row: Row) -> bool:
-    return bool(row.facts.get("tested_left_out"))
+    """Whether some of a row's pictures count for no metric, or not for those of pixels."""
+    return bool(row.facts.get("tested_left_out") or row.facts.get("tested_without_mask"))

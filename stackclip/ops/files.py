@@ -38,8 +38,9 @@ WRITE_PROTECTED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def canonical_json(facts: Mapping[str, Any]) -> bytes:
-    """One byte string for equal facts: sorted keys, no spaces, UTF-8, no NaN."""
-    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """One byte string for equal facts: sorted keys, no spaces, UTF-8, no NaN; what is no text as JSON's escapes."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace")  # bytes of a file's name that are none: \udcff
 
 
 def content_hash(data: bytes) -> str:

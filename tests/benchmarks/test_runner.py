@@ -17,6 +17,7 @@ from torch import nn
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.metrics import PIXEL_METRICS
 from stackclip.benchmarks.runner import Bench, Outcome
+from stackclip.benchmarks.table import notes
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.heads import load_head
@@ -360,6 +361,34 @@ def test_a_defect_without_a_mask_is_not_trained_on(small, bench) -> None:
     assert row.facts["trained_left_out"] == [unmasked.id]
     assert row.facts["why_left_out"] == {unmasked.dataset: {unmasked.id: "no mask to learn from"}}
     assert row.facts["trained_pictures"] == 7
+
+
+def test_a_tested_picture_with_a_broken_mask_keeps_its_image_score(small, bench, tmp_path: Path) -> None:
+    test = small.tested.select(split="test")
+    broken = next(sample for sample in test.samples if sample.label)
+    (tmp_path / "mask.png").write_bytes(b"no mask")
+    changed = replace(broken, mask=tmp_path / "mask.png")
+    tested = replace(test, samples=tuple(changed if s == broken else s for s in test.samples))
+    fewer = replace(test, samples=tuple(s for s in test.samples if s != broken))
+    rows = bench(small.plan("precise", test_on=(tested,), ci=True)).run().rows
+    whole = bench(small.plan("precise"), "whole").run().rows
+    without = bench(small.plan("precise", test_on=(fewer,)), "without").run().rows
+    for name, value in rows[0].metrics.items():
+        assert value == (whole if name.startswith("image") else without)[0].metrics[name]
+    assert rows[1].metrics == whole[1].metrics
+    assert rows[0].facts["tested_without_mask"] == [broken.id]
+    assert rows[0].facts["why_without_mask"] == {broken.dataset: {broken.id: "mask cannot be used"}}
+    assert (rows[0].facts["tested_left_out"], rows[0].facts["tested_pictures"]) == ([], 4)
+    [said] = [line for line in notes(rows) if "mask cannot" in line]
+    assert said == f"left out of the pixel metrics of {broken.dataset} (1): {broken.id}: mask cannot be used"
+
+
+def test_a_broken_mask_is_not_trained_on(small, bench, tmp_path: Path) -> None:
+    samples = small.training.select(split="test").samples
+    broken = replace(next(sample for sample in samples if sample.label), mask=tmp_path / "lost.png")
+    training = replace(small.training, samples=tuple(broken if s.id == broken.id else s for s in samples))
+    [row, *_] = bench(small.plan("fuzzy", train_on=(training,))).run().rows
+    assert row.facts["why_left_out"] == {broken.dataset: {broken.id: "mask cannot be used"}}
 
 
 def test_methods_that_train_say_so_where_there_is_nothing_to_train_on(small, bench) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.tally import Tally
+from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.ops.regions import label_regions
@@ -145,3 +146,34 @@ def test_one_class_alone_leaves_metrics_undefined_with_the_reason() -> None:
 def test_a_category_of_which_nothing_could_be_used_is_told() -> None:
     with pytest.raises(NotApplicable, match="none of the pictures could be used"):
         Tally().compute([], UNCHANGED)
+
+
+def test_a_picture_whose_mask_cannot_be_used_counts_for_image_metrics_alone() -> None:
+    samples, scores, maps, masks = toy(8)
+    kept = [number for number in range(8) if number not in (2, 5)]
+    tallies = [Tally(counter=PixelCounter()), Tally(counter=PixelCounter())]
+    runs = [None if number in (2, 5) else label_regions(mask) for number, mask in enumerate(masks)]
+    tallies[0].add(Prediction(scores, maps), samples, runs)
+    tallies[1].add(Prediction(scores[kept], maps[kept]), [samples[n] for n in kept], [runs[n] for n in kept])
+    whole, fewer = (
+        tally.compute(some, UNCHANGED).values
+        for tally, some in zip(tallies, (samples, [samples[n] for n in kept]), strict=True)
+    )
+    assert whole["image_AUROC"] == pytest.approx(roc_auc_score([s.label for s in samples], scores))
+    assert {name: whole[name] for name in PIXEL_METRICS} == {name: fewer[name] for name in PIXEL_METRICS}
+    said = tallies[0].said(samples)
+    assert said.pixels is not None
+    assert len(said.pixels) == 8
+    assert said.pixels.anomalous[5].sum() == said.pixels.normal[2].sum() == 0
+    own = tallies[1].said([samples[n] for n in kept]).pixels
+    assert own is not None
+    np.testing.assert_array_equal(said.pixels.normal[kept], own.normal)
+
+
+def test_where_no_mask_can_be_used_pixel_metrics_say_so() -> None:
+    samples, scores, maps, _ = toy(4)
+    tally = Tally()
+    tally.add(Prediction(scores, maps), samples, [None] * 4)
+    measured = tally.compute(samples, UNCHANGED)
+    assert measured.undefined == dict.fromkeys(PIXEL_METRICS, "no mask can be used")
+    assert set(measured.values) == set(IMAGE_METRICS)

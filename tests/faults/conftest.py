@@ -59,6 +59,15 @@ def lab(folder: Path, shim: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="session")
+def bench_lab(folder: Path, shim: Path) -> Iterator[Lab]:
+    """Benches and their judges."""
+    (folder / "benches").mkdir()
+    lab = Lab(folder / "benches", shim, "bench_victim.py")
+    yield lab
+    lab.close()
+
+
+@pytest.fixture(scope="session")
 def whole(lab: Lab) -> Path:
     """A finished store that nobody changes."""
     root = lab.fresh()

@@ -75,12 +75,12 @@ def environment(**more: str) -> dict[str, str]:
 class Lab:
     """Runs victims and judges below `folder`, each in a child of one process that has everything imported."""
 
-    def __init__(self, folder: Path, shim: Path) -> None:
+    def __init__(self, folder: Path, shim: Path, victim: str = "victim.py") -> None:
         self.folder, self.shim = folder, shim
         self.pictures = folder / "pictures"
         self._numbers = count()
         self._server = subprocess.Popen(
-            [sys.executable, str(HERE / "victim.py"), str(self.pictures)],
+            [sys.executable, str(HERE / victim), str(self.pictures)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -370,7 +370,12 @@ def serve() -> None:
         pictures = Path(sys.argv[1])
         make_pictures(pictures)
         judge(Path(folder, "root"), pictures, Path(folder, "told"))
-    logging.basicConfig(format="note: %(message)s")
+    answer_requests()
+
+
+def answer_requests() -> None:
+    """Fork a child for each line of the input, until it ends."""
+    logging.basicConfig(format="note: %(message)s", force=True)  # open_clip set it up already
     gc.freeze()
     for line in sys.stdin:
         print(json.dumps(_in_a_child(json.loads(line))), flush=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 import safetensors.torch
@@ -123,3 +126,38 @@ def test_a_head_whose_facts_cannot_be_read_is_refused(tmp_path: Path, facts: str
 def test_facts_stand_in_the_file_for_any_reader(saved: Path):
     with safetensors.safe_open(saved, framework="pt") as file:
         assert json.loads(file.metadata()["facts"]) == FACTS
+
+
+def test_a_head_under_another_name_is_refused_with_the_name_it_was_saved_under(saved: Path):
+    moved = saved.rename(saved.with_name("other.safetensors"))
+    with pytest.raises(WeightsError, match="it was saved as head; delete it and train again"):
+        load_head(moved, fingerprint=FINGERPRINT)
+
+
+def test_no_changed_byte_is_read_as_true(saved: Path):
+    data, draw = saved.read_bytes(), Random(0)
+    for place in (*range(8 + int.from_bytes(data[:8], "little")), *draw.choices(range(len(data)), k=100)):
+        changed = bytearray(data)
+        changed[place] ^= 1 << draw.randrange(8)
+        saved.write_bytes(changed)
+        with pytest.raises((WeightsError, FingerprintMismatch)) as raised:
+            load_head(saved, fingerprint=FINGERPRINT)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.complex64, torch.int32, torch.uint8, torch.bool])
+def test_numbers_of_a_kind_that_no_head_has_are_refused_before_anything_is_worked_out(tmp_path: Path, dtype):
+    save_head(tmp_path / "head", TrainedHead({"w": torch.zeros(4).to(dtype)}, FACTS))
+    with pytest.raises(WeightsError, match=r"w holds torch\.\w+, which no head does"):
+        load_head(tmp_path / "head", fingerprint=FINGERPRINT)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such files")
+def test_a_pipe_an_endless_file_and_a_sparse_one_are_refused_at_once(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    with (tmp_path / "sparse").open("wb") as file:
+        file.truncate(1 << 40)
+    for name in ("pipe", "endless", "sparse"):
+        with pytest.raises(WeightsError, match="no regular file of at most"):
+            load_head(tmp_path / name, fingerprint=FINGERPRINT)

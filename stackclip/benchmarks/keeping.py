@@ -1,0 +1,168 @@
+"""What a bench keeps on disk for later runs, what it finds there, and what it has to say where that cannot be."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from stackclip.benchmarks.rows import Entry, Moment, RowFolder, Seen
+from stackclip.benchmarks.sets import latest_key, seen_at
+from stackclip.benchmarks.shapes import check_learned
+from stackclip.errors import FingerprintMismatch, WeightsError
+from stackclip.heads import TrainedHead, load_head, save_head
+from stackclip.methods import Detector
+from stackclip.ops.files import WRITE_PROTECTED
+from stackclip.ops.words import counted, legible
+from stackclip.types import Row
+
+__all__ = ["Keeper"]
+
+logger = logging.getLogger(__name__)
+Kind = Literal["row", "head"]
+
+
+@dataclass
+class Keeper:
+    """The rows and heads of a workspace, as one bench uses them.
+
+    `unkept` counts what could not be kept; a cache that may only be read keeps nothing, and nothing of that counts.
+    """
+
+    rows: RowFolder
+    heads: Path
+    unkept: Counter[Kind] = field(default_factory=Counter)
+    _named: set[tuple[Kind, str]] = field(default_factory=set)
+
+    def keep_row(self, cell: str, row: Row, seen: Seen) -> None:
+        """Keep a row, with what its bench tested where; where that cannot be, say so once for each reason."""
+        self._keep("row", lambda: self.rows.write(cell, row, seen))
+
+    def find_row(self, cell: str, place: str, categories: Mapping[str, str], *, adopt: bool) -> Row | None:
+        """The finished row of a cell whose data set lies at `place` and has these digests, as a row of that place.
+
+        A row that a bench finds holds now: with `adopt`, where others that were written later say otherwise, it is
+        written again as the latest.
+        """
+        entry = self.rows.entry(cell)
+        if entry is None:
+            return None
+        row, seen = entry.row, seen_at(entry.seen, place, categories)
+        tested = {**row.facts.get("tested", {}), "place": place}
+        row = replace(row, facts={**row.facts, "tested": tested})
+        if adopt and (seen is not entry.seen or self._history.outdated(replace(entry, seen=seen))):
+            self.keep_row(cell, row, seen)
+        return row
+
+    def keep_head(self, name: str, head: TrainedHead) -> None:
+        """Keep a head; where that cannot be, say so once for each reason."""
+        self._keep("head", lambda: save_head(self._head(name), head))
+
+    def find_head(self, name: str, *, fingerprint: str) -> TrainedHead | None:
+        """The head of this name; one that is not as it was written is named, and counts as not there."""
+        try:
+            head = load_head(self._head(name), fingerprint=fingerprint)
+            check_learned(head.facts)
+        except (WeightsError, FingerprintMismatch) as error:
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                _train_again(error)
+            return None
+        except ValueError as error:
+            _train_again(f"{self._head(name)}: {error}")
+            return None
+        return head
+
+    def teach(self, detector: Detector, name: str, head: TrainedHead) -> bool:
+        """Give a detector what it learned before; False, with a line, where that does not fit it.
+
+        The detector may then be half taught.
+        """
+        try:
+            _check_fit(detector.state_dict(), head.tensors)
+            detector.load_state_dict(head.tensors)
+        except Exception as error:
+            _train_again(f"{self._head(name)}: it does not fit its method ({error})")
+            return False
+        return True
+
+    def say_unkept(self) -> None:
+        """Say how much was not kept, if anything was."""
+        if self.unkept:
+            kinds = " and ".join(counted(number, kind) for kind, number in self.unkept.items())
+            logger.warning("%s", f"{kinds} could not be kept; mend that and run the same command again")
+
+    @cached_property
+    def _history(self) -> _History:
+        return _History.of(self.rows.entries(aloud=False))
+
+    def _head(self, name: str) -> Path:
+        return self.heads / f"{name}.safetensors"
+
+    def _keep(self, kind: Kind, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:
+            reason, cache = error.strerror or str(error), self.rows.folder.parent
+            if error.errno in WRITE_PROTECTED and not os.access(cache, os.W_OK):
+                words = f"{cache} cannot be written to ({reason}): rows, heads and text features are not kept"
+                kind = "row"  # said once for both
+            else:
+                self.unkept[kind] += 1
+                words = f"{error.filename or cache}: this {kind} is not kept ({reason}); the bench goes on"
+            if (kind, reason) not in self._named:
+                logger.warning("%s", legible(words))
+            self._named.add((kind, reason))
+
+
+def _train_again(error: object) -> None:
+    logger.warning("%s", f"{legible(' '.join(str(error).split()))}; it is trained again")
+
+
+def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    """Raise ValueError for a tensor of another shape or type than a detector has under its name."""
+    for name in wanted.keys() & found.keys():
+        own, other = wanted[name], found[name]
+        if (own.shape, own.dtype) != (other.shape, other.dtype):
+            raise ValueError(f"{name} is {other.dtype} {tuple(other.shape)}, wanted {own.dtype} {tuple(own.shape)}")
+
+
+@dataclass(frozen=True)
+class _History:
+    """When each thing that rows on disk say was last written, before a bench wrote anything."""
+
+    latest: Mapping[tuple[object, ...], Mapping[object, Moment]]
+
+    @classmethod
+    def of(cls, entries: list[Entry]) -> _History:
+        """The history of entries, oldest first."""
+        latest: dict[tuple[object, ...], dict[object, Moment]] = {}
+        for entry in entries:
+            for about, what in _sayings(entry):
+                latest.setdefault(about, {})[what] = entry.written
+        return cls(latest)
+
+    def outdated(self, entry: Entry) -> bool:
+        """Whether an entry that was written later says otherwise of something that this one's row depends on."""
+        for about, what in _sayings(entry):
+            if about[0] != "tested" or about[3] == entry.row.category:
+                others = self.latest.get(about, {}).items()
+                if any(moment > entry.written for other, moment in others if other != what):
+                    return True
+        return False
+
+
+def _sayings(entry: Entry) -> Iterator[tuple[tuple[Any, ...], object]]:
+    """What an entry says of things that others speak of too."""
+    row = entry.row
+    yield ("row", *latest_key(row)), entry.cell
+    yield ("trained", row.train_on), row.facts.get("trained", {}).get("content")
+    for place, categories in entry.seen.items():
+        for category, digest in categories.items():
+            yield ("tested", row.test_on, place, category), digest

@@ -1,0 +1,199 @@
+"""Which rows are of the same data set: by the place and the content of what was tested, where names say too little.
+
+Rows say in `facts["tested"]` the digest of their category's pictures and the place where they lay, and in
+`facts["trained"]` the digest of all that was trained on and its places. Their folder keeps what else was tested there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stackclip.benchmarks.rows import Entry, Seen
+from stackclip.types import Row
+
+__all__ = ["Standing", "Titles", "identity", "latest_key", "reported", "seen_at", "standing"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Standing:
+    """The pictures that a row speaks of: of its training set and of its tested set.
+
+    `earlier` and `trained_earlier` count how often the pictures at the same place were others since then.
+    """
+
+    trained_earlier: int
+    earlier: int
+    place: str
+    trained: str
+
+
+def standing(row: Row) -> Standing:
+    """What a row says of its pictures, and what `reported` found when it compared it with others."""
+    found = row.facts.get("reported", {})
+    earlier, trained_earlier = found.get("earlier", 0), found.get("trained_earlier", 0)
+    return Standing(trained_earlier, earlier, _tested(row)["place"], _trained(row)["content"])
+
+
+def identity(row: Row) -> tuple[str, str, str, str]:
+    """The digest and the place of what a row was tested on, and those of what was trained on, as text."""
+    tested, trained = _tested(row), _trained(row)
+    return tested["content"], tested["place"], trained["content"], "+".join(trained["places"])
+
+
+def latest_key(row: Row) -> tuple[object, ...]:
+    """Equal for rows of which only the latest holds: the same was asked on the same pictures, code may be another."""
+    asked = row.facts.get("protocol")
+    return (
+        *(row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, asked),
+        *(_trained(row)["content"], _tested(row)["content"]),
+    )
+
+
+def seen_at(seen: Seen, place: str, categories: Mapping[str, str]) -> Seen:
+    """What was seen where, with what is seen at a place now as the latest; `seen` itself where it says so already."""
+    known = seen.get(place, {})
+    agrees = all(known.get(category, digest) == digest for category, digest in categories.items())
+    if agrees and [*seen][:1] == [place]:
+        return seen
+    return {place: {**known, **categories}, **{other: seen[other] for other in seen if other != place}}
+
+
+def reported(entries: Sequence[Entry]) -> list[Row]:
+    """The rows that hold now, of entries that are sorted by time; each says of which set it is.
+
+    Rows are of one set where they were found at one place and no later one of them knows their category with other
+    pictures; what falls out so is of a set of `earlier` pictures of that place. Sets of one name whose pictures are the
+    same, as far as both have them, are one (data that was moved, a workspace that was copied). A row that holds at two
+    places whose other categories differ comes twice.
+    """
+    latest: dict[tuple[object, ...], Entry] = {}
+    for entry in reversed(entries):
+        latest.setdefault(latest_key(entry.row), entry)
+    trained = _trainings(entry.row for entry in latest.values())
+    return [
+        _as_part_of(entry.row, each, trained[entry.row.train_on, _trained(entry.row)["content"]])
+        for each in _merged(_sets(latest.values()))
+        for entry in each.entries
+    ]
+
+
+@dataclass
+class _Set:
+    """Rows of one name at one place; `digests` are those of its categories, as the latest rows know them."""
+
+    name: str
+    place: str
+    earlier: int
+    digests: dict[str, str] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+
+    def takes(self, row: Row) -> bool:
+        """Whether the row's own category was not tested with other pictures."""
+        own = _tested(row)["content"]
+        return self.digests.get(row.category, own) == own
+
+    def add(self, entry: Entry) -> None:
+        """Take in an entry that is older than the others."""
+        self.entries.append(entry)
+        own = {entry.row.category: _tested(entry.row)["content"]}
+        self.digests = {**entry.seen.get(self.place, {}), **own, **self.digests}
+
+    def has_pictures_of(self, other: _Set) -> bool:
+        """Whether all that the other has is here too, and the same."""
+        return self.digests.items() >= other.digests.items()
+
+
+def _sets(entries: Iterable[Entry]) -> list[_Set]:
+    """The sets of entries that come latest first, in the order of their latest ones."""
+    found: list[_Set] = []
+    at: dict[tuple[str, str], list[_Set]] = {}
+    for entry in entries:
+        row = entry.row
+        for place in entry.seen or (_tested(row)["place"],):
+            here = at.setdefault((row.test_on, place), [])
+            home = next((each for each in here if each.takes(row)), None)
+            if home is None:
+                home = _Set(row.test_on, place, len(here))
+                here.append(home)
+                found.append(home)
+            home.add(entry)
+    return found
+
+
+def _merged(sets: Iterable[_Set]) -> list[_Set]:
+    """The sets, those of one name with the same pictures at several places as one at the latest."""
+    kept: list[_Set] = []
+    for each in sets:
+        for other in kept:
+            same = other.has_pictures_of(each) or each.has_pictures_of(other)
+            if other.name == each.name and other.place != each.place and same:
+                cells = {entry.cell for entry in other.entries}
+                other.entries += [entry for entry in each.entries if entry.cell not in cells]
+                other.digests |= each.digests
+                break
+        else:
+            kept.append(each)
+    return kept
+
+
+def _as_part_of(row: Row, its_set: _Set, trained_earlier: int) -> Row:
+    """The row as one of a set; it says so where that is not the set of all rows that say nothing."""
+    facts = dict(row.facts)
+    if its_set.place != _tested(row)["place"]:
+        facts["tested"] = {**_tested(row), "place": its_set.place}
+    found = {"earlier": its_set.earlier} if its_set.earlier else {}
+    found |= {"trained_earlier": trained_earlier} if trained_earlier else {}
+    facts |= {"reported": found} if found else {}
+    return replace(row, facts=facts)
+
+
+def _tested(row: Row) -> Mapping[str, str]:
+    return {"content": "", "place": "", **row.facts.get("tested", {})}
+
+
+def _trained(row: Row) -> Mapping[str, Any]:
+    return {"content": "", "places": [], **row.facts.get("trained", {})}
+
+
+def _trainings(rows: Iterable[Row]) -> dict[tuple[tuple[str, ...], str], int]:
+    """How many later contents of a training set, of rows that come latest first, lie where each one lay."""
+    found: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for row in rows:
+        trained = _trained(row)
+        found.setdefault(row.train_on, {}).setdefault(trained["content"], trained["places"])
+    return {
+        (names, content): list(contents.values())[:position].count(contents[content])
+        for names, contents in found.items()
+        for position, content in enumerate(contents)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Titles:
+    """How the sets of some rows are called: by name, and where that says too little by place."""
+
+    rows: tuple[Row, ...]
+
+    def tested(self, row: Row) -> str:
+        """The tested set of a row."""
+        found = standing(row)
+        others = {(each.earlier, each.place) for each in self._standings(row.test_on)}
+        return _title(row.test_on, found.place, found.earlier, among=len(others))
+
+    def trained(self, row: Row) -> str:
+        """The training sets of a row."""
+        found, name = standing(row), "+".join(row.train_on)
+        others = {standing(each).trained for each in self.rows if each.train_on == row.train_on}
+        return _title(name, ", ".join(_trained(row)["places"]), found.trained_earlier, among=len(others))
+
+    def _standings(self, name: str) -> Iterator[Standing]:
+        return (standing(row) for row in self.rows if row.test_on == name)
+
+
+def _title(name: str, place: str, earlier: int, *, among: int) -> str:
+    if earlier:
+        back = f", {earlier} changes back" if earlier > 1 else ""
+        return f"{name} (earlier pictures of {place}{back})"
+    return f"{name} ({place})" if among > 1 and place else name
