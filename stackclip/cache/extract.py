@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.cache.shapes import FeatureDtype, is_mask, mask_rule, part_bytes
-from stackclip.cache.sources import Source, has_source, role_of, stamp_source
+from stackclip.cache.sources import Source, has_source, role_of
 from stackclip.cache.store import Progress, Store
 from stackclip.cache.writer import Writer
 from stackclip.data.images import read_picture
 from stackclip.data.masks import read_mask
 from stackclip.errors import PictureError
 from stackclip.ops.regions import Runs, label_regions
-from stackclip.types import Part, Sample, TowerSpec
+from stackclip.types import CLS, Part, Sample, TowerSpec
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -129,6 +129,7 @@ def extract(
         failed, encoded, written = run.failed, run.encoded, writer.bytes_written
     else:
         store.settle()
+    store.keep_readings()
     return Report(
         encoded=encoded,
         already_there=len(samples) - encoded - len(failed),
@@ -247,17 +248,17 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
         dense = frozenset(part for part in dense if not store.holds(source, part))
         if dense:
             picture = tower.prepare(read_picture(sample.image))
-            _require_unchanged(sample, source)
+            _require_unchanged(store, sample, CLS, source)
     if masks:
         mask = store.source(sample, masks[0])
         for part in masks:
             runs[part] = label_regions(read_mask(sample, tower.spec.image_size, rule=mask_rule(part)))
-        _require_unchanged(sample, mask)
+        _require_unchanged(store, sample, masks[0], mask)
     return _Prepared(source, picture, dense, mask, runs)
 
 
-def _require_unchanged(sample: Sample, source: Source) -> None:
-    if stamp_source(sample, source.role) != source.stamps:
+def _require_unchanged(store: Store, sample: Sample, part: Part, source: Source) -> None:
+    if store.source(sample, part).digest != source.digest:
         raise PictureError(source.path, "was changed while it was read; run again")
 
 

@@ -31,20 +31,11 @@ from stackclip.cache.fingerprint import (
 )
 from stackclip.cache.lock import WriterLock
 from stackclip.cache.manifest import Manifest, Record, read_sealed
+from stackclip.cache.readings import Readings
 from stackclip.cache.reader import STORED, Place, Segment, Wanted, signature
 from stackclip.cache.segment import check_frame
 from stackclip.cache.shapes import MASK_NEAREST, FeatureDtype, is_mask, part_shape, stored_form
-from stackclip.cache.sources import (
-    Role,
-    Source,
-    Stamps,
-    has_source,
-    hash_source,
-    home_of,
-    recorded_key,
-    role_of,
-    stamp_source,
-)
+from stackclip.cache.sources import Source, has_source, home_of, read_again, recorded_key, role_of, stamps_of, state_of
 from stackclip.cache.writer import SEAL_BYTES, SEAL_SECONDS, Writer, clear_leftovers, make_folder, open_writer
 from stackclip.errors import CorruptStore, FingerprintMismatch, MissingParts, PictureError, StoreError
 from stackclip.ops.files import sync_folder, write_atomically
@@ -102,6 +93,7 @@ class Store:
         self.spec = TowerSpec(**{**content["tower"], "layers": tuple(content["tower"]["layers"])})
         self._lock = threading.RLock()
         self.buffers = Buffers()
+        self._readings = Readings(folder / "sources.json")
         self._forget_all()
         self.refresh()
 
@@ -210,18 +202,25 @@ class Store:
     def source(self, sample: Sample, part: Part = CLS) -> Source:
         """Name the content of the sample's picture (or of its mask, for a mask part).
 
-        A file whose key, size and time of change are recorded is taken for what it was; any other is read and hashed.
+        It is read and hashed, unless it was before and a look at the file tells that it is the same (see `Readings`).
         Raises PictureError for a file that cannot be read.
         """
         role = role_of(part)
-        stamps = stamp_source(sample, role)
-        digest = self._trusted(sample, role, stamps)
-        if digest is not None:
-            return Source(recorded_key(sample), role, home_of(sample, role), digest, stamps)
-        source = hash_source(sample, role)
-        with self._lock:
-            self._seen[role, source.key] = (source.stamps, source.digest)
-        return source
+        home = home_of(sample, role)
+        files = state_of(home, role)
+        digest = self._readings.digest(home, role, files)
+        if digest is None:
+            reading = read_again(home, role)
+            self._readings.add(home, role, reading)
+            digest, files = reading.digest, reading.files
+        return Source(recorded_key(sample), role, home, digest, stamps_of(files))
+
+    def keep_readings(self) -> None:
+        """Write down which files were found to be what the store holds, so that no later process has to read them.
+
+        Where that cannot be written they are read again some day.
+        """
+        self._readings.keep(lambda digest: digest in self._places)
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part of this content can be read."""
@@ -426,7 +425,6 @@ class Store:
         self._problems: dict[Path, Problem] = {}
         self._places: dict[str, dict[Part, Place]] = {}
         self._damaged: dict[tuple[str, Part], str] = {}
-        self._seen: dict[tuple[Role, str], tuple[Stamps, str]] = {}
         self._lengths: set[int] = set()
 
     def _open_segment(self, path: Path) -> None:
@@ -434,7 +432,7 @@ class Store:
         try:
             manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
             records = manifest.records
-            self._remember_sources(manifest)
+            self._remember_lengths(manifest)
             check_frame(path.with_suffix(".h5"), manifest)
         except CorruptStore as error:
             if not path.exists() and not path.is_symlink():
@@ -459,7 +457,7 @@ class Store:
         with self._lock:
             segment = Segment(path.with_suffix(".h5"), manifest)
             self._segments[path] = segment
-            self._remember_sources(manifest)
+            self._remember_lengths(manifest)
             rows: dict[Part, int] = dict.fromkeys(manifest.extents, 0)
             for record in manifest.records:
                 places = self._places.setdefault(record.digest, {})
@@ -467,14 +465,8 @@ class Store:
                     places[part] = Place(segment, rows[part], digest)
                     rows[part] += 1
 
-    def _remember_sources(self, manifest: Manifest) -> None:
-        for record in manifest.records:
-            self._seen[record.role, record.key] = (record.stamps, record.digest)
-            self._lengths.update(size for size, _ in record.stamps)
-
-    def _trusted(self, sample: Sample, role: Role, stamps: Stamps) -> str | None:
-        seen = self._seen.get((role, recorded_key(sample)))
-        return seen[1] if seen is not None and seen[0] == stamps else None
+    def _remember_lengths(self, manifest: Manifest) -> None:
+        self._lengths.update(size for record in manifest.records for size, _ in record.stamps)
 
     def _has(self, digest: str, part: Part) -> bool:
         return part in self._places.get(digest, ())
@@ -495,9 +487,10 @@ class Store:
     def _known_source(self, sample: Sample, part: Part) -> str | None:
         """The digest of the sample's content, or None where it cannot be in the store."""
         role = role_of(part)
-        stamps = stamp_source(sample, role)
-        digest = self._trusted(sample, role, stamps)
-        if digest is None and all(size in self._lengths for size, _ in stamps):
+        home = home_of(sample, role)
+        files = state_of(home, role)
+        digest = self._readings.digest(home, role, files)
+        if digest is None and all(file.size in self._lengths for file in files):
             digest = self.source(sample, part).digest
         return digest
 
