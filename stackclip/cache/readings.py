@@ -59,26 +59,20 @@ class Readings:
 
     def keep(self, held: Callable[[str], bool]) -> None:
         """Write down what is new and whose digest the store holds; what cannot be written is read again some day."""
-        new = {
-            place: reading for place, reading in list(self._new.items()) if held(reading.digest) and _is_text(place)
-        }
+        new = {place: reading for place, reading in list(self._new.items()) if held(reading.digest) and _is_text(place)}
         if not new or not _HAS_CHANGE_TIME:
             return
         try:
-            data = _encoded({**self._of_file(), **new})
+            data = _encoded({**self._file()[0], **new})
             write_atomically(self.path, data if len(data) <= _LARGEST else _encoded(new))
-        except (OSError, DamagedFile) as error:
+        except OSError as error:
             logger.debug("what was read of pictures is not kept: %s", error)
         for place in new:
             self._new.pop(place, None)
 
-    def check(self) -> str | None:
-        """What is wrong with the file, if anything is; raises DamagedFile where it cannot be read."""
-        try:
-            self._of_file(strict=True)
-        except ValueError as error:
-            return f"{self.path}: {error}"
-        return None
+    def damage(self) -> str | None:
+        """What is wrong with the bytes of the file, if anything is."""
+        return self._file()[1]
 
     def __iter__(self) -> Iterator[tuple[Path, Role, Reading]]:
         for (role, place), reading in list(self._all.items()):
@@ -87,25 +81,23 @@ class Readings:
     @property
     def _all(self) -> dict[Place, Reading]:
         if self._readings is None:  # two threads that come first read the same
-            self._readings = self._of_file() if _HAS_CHANGE_TIME else {}
+            self._readings, damage = self._file() if _HAS_CHANGE_TIME else ({}, None)
+            if damage is not None:
+                logger.warning("%s: it is left out, and what it told of is read again", legible(damage))
         return self._readings
 
-    def _of_file(self, *, strict: bool = False) -> dict[Place, Reading]:
-        """The readings that were kept; of a file that is damaged or of another format none, or ValueError if `strict`."""
+    def _file(self) -> tuple[dict[Place, Reading], str | None]:
+        """The readings that were kept (none of another format), and what is wrong with the file's bytes."""
         try:
             content = unsealed(read_regular(self.path, largest=_LARGEST))
-            return dict(_parsed(content)) if content.get("format") == _FORMAT else {}
-        except (ValueError, KeyError, TypeError, AttributeError, DamagedFile) as error:
-            cause = error.__cause__
-            if isinstance(cause, FileNotFoundError):
-                return {}
-            if isinstance(cause, OSError):
-                logger.debug("pictures are read again: %s", error)
-                return {}
-            if strict:
-                raise ValueError(str(error)) from None
-            logger.warning("%s is left out and what it told of is read again: %s", legible(self.path), legible(error))
-            return {}
+            return dict(_parsed(content)) if content.get("format") == _FORMAT else {}, None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return {}, f"{self.path}: {error}"
+        except DamagedFile as error:
+            if not isinstance(error.__cause__, OSError):
+                return {}, str(error)
+            logger.debug("what was read of pictures is not known: %s", error)
+            return {}, None
 
 
 def _is_settled(reading: Reading) -> bool:

@@ -139,7 +139,7 @@ def _stat(path: Path, missing: str | None = None) -> os.stat_result:
     try:
         return os.stat(path)  # noqa: PTH116 -- Path.stat is the same call, slower
     except FileNotFoundError as error:
-        raise PictureError(path, missing or error.strerror) from None
+        raise PictureError(path, missing or str(error.strerror)) from None
     except (OSError, ValueError) as error:
         raise PictureError(path, getattr(error, "strerror", None) or str(error)) from None
 

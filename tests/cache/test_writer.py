@@ -18,6 +18,7 @@ import pytest
 from stackclip.cache import Store, Writer, extract
 from stackclip.cache.lock import WriterLock
 from stackclip.errors import PictureError, StoreError, StoreLocked
+from stackclip.ops import files
 from stackclip.types import CLS, MASK, Sample, patch
 
 ONES = np.ones(6, np.float16)
@@ -240,11 +241,35 @@ def test_a_holder_that_left_no_name_is_still_a_holder(tmp_path) -> None:
     WriterLock(tmp_path / "writer.lock").release()
 
 
+def _ended() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_drafts_of_the_living_stay(filled, samples) -> None:
+    old = filled.folder / ".store.json.77.tmp"  # of an older version, which may be making it now
+    old.write_bytes(b"half")
+    drafts = [files.Draft(folder) for folder in (filled.folder, filled.folder / "segments")]
+    with filled.writer() as writer:
+        writer.add(filled.source(samples[0]), {patch(3): TOKENS})
+    assert old.exists()
+    for draft in drafts:
+        assert draft.path.exists()
+        assert draft.becomes(draft.path.with_name("whole"))
+        draft.__exit__()
+
+
 def test_the_next_writer_removes_what_a_killed_one_left(filled, samples) -> None:
     segments = filled.folder / "segments"
     for name in (".000002.h5.tmp", ".000002.json.77.tmp", "000003.h5"):
         (segments / name).write_bytes(b"half")
     (filled.folder / ".store.json.77.tmp").write_bytes(b"half")
+    os.utime(filled.folder / ".store.json.77.tmp", (0, 0))
+    draft = f".stackclip-{files._host()}-{_ended()}-0123456789abcdef.tmp"
+    for folder in (filled.folder, segments):
+        (folder / draft).write_bytes(b"half")
     assert Store.open(filled.folder).verify() == []  # none of them is part of the store
     (segments / "000009.json").write_text("damaged, so its segment is not for a writer to judge")
     (segments / "000009.h5").write_bytes(b"kept")
