@@ -104,11 +104,15 @@ def extract(
 
     Pictures are read and prepared in `workers` threads ahead of the tower, which runs in the caller's thread, and
     sealed in another. A picture that cannot be used is in the report's `failed` and the rest goes on; with `strict`
-    the first one ends the extraction. Another writer is waited for as many seconds as `patience` says. Whatever ends it, Ctrl-C too, what was encoded is sealed, and the next call goes
-    on from there. Raises StoreLocked, StoreError where the store cannot be written to, and PictureError if `strict`.
+    the first one ends the extraction. Another writer is waited for as many seconds as `patience` says. Whatever ends
+    it, Ctrl-C too, what was encoded is sealed, and the next call goes on from there. Raises StoreLocked, StoreError
+    where the store cannot be written to, UnreadableStore where a segment that cannot be read at this moment may hold
+    what is wanted, and PictureError if `strict`.
     """
     start = time.monotonic()
     lacks = store.lacking(samples, parts)
+    if lacks:
+        _require_readable(store)
     failed: list[PictureError] = []
     encoded = written = 0
     if lacks:

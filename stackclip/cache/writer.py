@@ -155,7 +155,8 @@ def open_writer(
     """Hold the store's lock, clear what a killed writer left, and seal what was gathered at the end.
 
     Every gathered record is whole and checked, so it is sealed whatever ends the block: the normal end, Ctrl-C, or an
-    error of the caller, which then goes on its way. Another writer is waited for `patience` seconds. Only when a segment could not be written is the rest let go of.
+    error of the caller, which then goes on its way. Only when a segment could not be written is the rest let go of.
+    Another writer is waited for `patience` seconds.
     """
     make_folder(folder / "segments")
     lock = WriterLock(folder / "writer.lock", patience=patience)
