@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -341,3 +342,53 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, spec, fingerprint) -
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot make .*file: File exists"):
         Store.create(tmp_path / "file" / "cache", fingerprint, spec=spec, recorded={})
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_read_and_its_writer_is_sent_elsewhere(
+    filled, samples, tower, parts, monkeypatch, number
+) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert extract(Store.open(filled.folder), None, samples, parts).already_there == 6
+    with pytest.raises(StoreError, match=r"cannot lock .*writer.lock: .*--workspace DIR or STACKCLIP_CACHE"):
+        extract(Store.open(filled.folder), tower, samples, {patch(3)})
+
+
+def test_another_writer_is_waited_for_by_name_and_what_it_brought_is_not_made_again(
+    store, new_store, samples, tower, parts, caplog
+) -> None:
+    caplog.set_level("INFO")
+    other = new_store()
+    with ThreadPoolExecutor(1) as threads:
+        with other.writer() as writer:
+            waiting = threads.submit(extract, store, tower, samples, parts, patience=60)
+            end = time.monotonic() + 60
+            while "waiting for" not in caplog.text and time.monotonic() < end:
+                time.sleep(0.01)
+            writer.add(other.source(samples[0]), {CLS: ONES, patch(1): TOKENS, patch(2): TOKENS})
+        report = waiting.result()
+    assert f"waiting for process {os.getpid()} on " in caplog.text
+    assert (report.encoded, len(tower.encoded)) == (5, 5)
+
+
+def test_patience_has_an_end(filled, new_store, samples) -> None:
+    with filled.writer(), pytest.raises(StoreLocked, match=r"by process .*cache-features --wait"):
+        new_store().writer(patience=0.3).__enter__()
+
+
+def test_a_store_that_another_process_made_meanwhile_is_no_failure(tmp_path, spec, fingerprint, monkeypatch) -> None:
+    from stackclip.cache import store as module
+
+    write = module.write_atomically
+
+    def slower(path: Path, data: bytes) -> None:
+        write(path, data)
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(module, "write_atomically", slower)
+    assert len(Store.create(tmp_path, fingerprint, spec=spec, recorded={})) == 0
