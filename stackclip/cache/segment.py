@@ -6,6 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,18 +97,18 @@ def run_offsets(path: Path, manifest: Manifest) -> dict[Part, NDArray[np.uint64]
         opened = _Watched(path)
     except OSError as error:
         raise refused_read(path, error) from None
-    with opened:
-        try:
-            # HDF5 gets the open file, not its name: it takes no lock and cannot look for other files beside this one.
-            with h5py.File(opened, "r") as file:
-                found = _guarded(file.id, _tree(manifest), manifest.size)
-                return {
-                    part: _offsets(found, part, extent) for part, extent in manifest.extents.items() if is_mask(part)
-                }
-        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            if opened.failure is not None:
-                raise refused_read(path, opened.failure) from None
-            raise CorruptStore(f"{path}: is not the HDF5 file that was written ({error})") from None
+    try:
+        # HDF5 gets the open file, not its name: it takes no lock and cannot look for other files beside this one.
+        with h5py.File(opened, "r") as file:
+            found = _guarded(file.id, _tree(manifest), manifest.size)
+            return {part: _offsets(found, part, extent) for part, extent in manifest.extents.items() if is_mask(part)}
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if opened.failure is not None:
+            raise refused_read(path, opened.failure) from None
+        raise CorruptStore(f"{path}: is not the HDF5 file that was written ({error})") from None
+    finally:
+        with suppress(OSError):  # what was read is checked, whatever becomes of closing
+            opened.close()
 
 
 class _Watched(io.FileIO):
