@@ -12,6 +12,7 @@
     ├── DamagedFile             facts on disk that are not as they were written
     ├── StoreError              the feature store
     │   ├── CorruptStore
+    │   ├── UnreadableStore     the system does not give a file; nothing is known against it
     │   ├── FingerprintMismatch
     │   ├── StoreLocked
     │   └── MissingParts
@@ -45,6 +46,7 @@ __all__ = [
     "StoreLocked",
     "UnknownComponent",
     "UnknownLayout",
+    "UnreadableStore",
     "UsageError",
     "WeightsError",
 ]
@@ -118,6 +120,10 @@ class StoreError(StackclipError):
 
 class CorruptStore(StoreError):
     """Bytes on disk are not those that were written."""
+
+
+class UnreadableStore(StoreError):
+    """The system does not let us read a file of the store, which says nothing about its bytes."""
 
 
 class FingerprintMismatch(StoreError):

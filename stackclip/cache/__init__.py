@@ -2,12 +2,13 @@
 
 from stackclip.cache.ahead import ahead, in_batches
 from stackclip.cache.buffers import Buffers
+from stackclip.cache.check import Problem, SourceCheck
 from stackclip.cache.extract import Encoder, Plan, Report, extract, plan
 from stackclip.cache.fingerprint import differences, fingerprint_digest, folder_name
 from stackclip.cache.reader import decode
 from stackclip.cache.shapes import MASK_NEAREST, is_mask, mask_rule, part_bytes, part_shape
 from stackclip.cache.sources import Source
-from stackclip.cache.store import Problem, Store, find_store, stores_in
+from stackclip.cache.store import Store, find_store, stores_in
 from stackclip.cache.text import TextMemory
 from stackclip.cache.writer import Writer
 
@@ -19,6 +20,7 @@ __all__ = [
     "Problem",
     "Report",
     "Source",
+    "SourceCheck",
     "Store",
     "TextMemory",
     "Writer",

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stackclip.cache.check import Progress
 from stackclip.cache.shapes import FeatureDtype, is_mask, mask_rule, part_bytes
-from stackclip.cache.sources import Source, has_source, role_of, stamp_source
-from stackclip.cache.store import Progress, Store
+from stackclip.cache.sources import Source, has_source, role_of
+from stackclip.cache.store import Store
 from stackclip.cache.writer import Writer
 from stackclip.data.images import read_picture
 from stackclip.data.masks import read_mask
-from stackclip.errors import PictureError
+from stackclip.errors import PictureError, UnreadableStore
 from stackclip.ops.regions import Runs, label_regions
-from stackclip.types import Part, Sample, TowerSpec
+from stackclip.types import CLS, Part, Sample, TowerSpec
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,22 +102,30 @@ def extract(
     workers: int = 2,
     progress: Progress | None = None,
     strict: bool = False,
+    patience: float = 0.0,
 ) -> Report:
     """Encode the parts that the store lacks for these samples, and nothing else.
 
     Pictures are read and prepared in `workers` threads ahead of the tower, which runs in the caller's thread, and
     sealed in another. A picture that cannot be used is in the report's `failed` and the rest goes on; with `strict`
-    the first one ends the extraction. Whatever ends it, Ctrl-C too, what was encoded is sealed, and the next call goes
-    on from there. Raises StoreLocked, StoreError where the store cannot be written to, and PictureError if `strict`.
+    the first one ends the extraction. Another writer is waited for as many seconds as `patience` says. Whatever ends
+    it, Ctrl-C too, what was encoded is sealed, and the next call goes on from there. Raises StoreLocked, StoreError
+    where the store cannot be written to, UnreadableStore where a segment that cannot be read at this moment may hold
+    what is wanted, and PictureError if `strict`.
     """
     start = time.monotonic()
     lacks = store.lacking(samples, parts)
+    if lacks:
+        _require_readable(store)
     failed: list[PictureError] = []
     encoded = written = 0
     if lacks:
-        # The threads end here, whatever ends the block: a second Ctrl-C is then no error in a forgotten generator.
-        ahead = closing(_prepared(store, tower, lacks, workers=workers, ahead=batch_size))
-        with store.writer() as writer, ahead as all_prepared:
+        with ExitStack() as stack:
+            writer = stack.enter_context(store.writer(patience=patience))
+            lacks = store.lacking(samples, parts) if patience else lacks  # the other writer may have brought some
+            # The threads end here, whatever ends the block: a second Ctrl-C is then no error in a forgotten generator.
+            prepared_ahead = closing(_prepared(store, tower, lacks, workers=workers, ahead=batch_size))
+            all_prepared = stack.enter_context(prepared_ahead)
             run = _Run(tower, writer, batch_size)
             for done, prepared in enumerate(all_prepared, start=1):
                 if isinstance(prepared, PictureError):
@@ -133,6 +142,7 @@ def extract(
         failed, encoded, written = run.failed, run.encoded, writer.bytes_written
     else:
         store.settle()
+    store.keep_readings()
     return Report(
         encoded=encoded,
         already_there=len(samples) - encoded - len(failed),
@@ -251,18 +261,24 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
         dense = frozenset(part for part in dense if not store.holds(source, part))
         if dense:
             picture = tower.prepare(read_picture(sample.image, tower.picture_range))
-            _require_unchanged(sample, source)
+            _require_unchanged(store, sample, CLS, source)
     if masks:
         mask = store.source(sample, masks[0])
         for part in masks:
             runs[part] = label_regions(read_mask(sample, tower.spec.image_size, rule=mask_rule(part)))
-        _require_unchanged(sample, mask)
+        _require_unchanged(store, sample, masks[0], mask)
     return _Prepared(source, picture, dense, mask, runs)
 
 
-def _require_unchanged(sample: Sample, source: Source) -> None:
-    if stamp_source(sample, source.role) != source.stamps:
+def _require_unchanged(store: Store, sample: Sample, part: Part, source: Source) -> None:
+    if store.source(sample, part).digest != source.digest:
         raise PictureError(source.path, "was changed while it was read; run again")
+
+
+def _require_readable(store: Store) -> None:
+    for problem in store.problems:
+        if problem.unreadable:
+            raise UnreadableStore(f"{problem}; until then nothing is encoded, lest it be done twice")
 
 
 def _possible(sample: Sample, parts: frozenset[Part]) -> frozenset[Part]:

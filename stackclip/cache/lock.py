@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
+from stackclip.cache.refusals import refused_lock
 from stackclip.errors import StoreError, StoreLocked
+from stackclip.ops.words import legible
 
 if sys.platform == "win32":
     import msvcrt
@@ -18,6 +22,9 @@ else:
 
 __all__ = ["WriterLock"]
 
+logger = logging.getLogger(__name__)
+
+_PAUSE = 0.2  # seconds between two tries: nobody notices, and no server does
 _FAR = 1 << 30  # Windows locks bytes, and a locked byte cannot be read: lock one behind the text
 
 
@@ -25,27 +32,39 @@ class WriterLock:
     """The right to write to a store, held from construction to `release`.
 
     The file stays when the lock is released or its holder dies: who holds it is the system's business, the text in it
-    (host and pid) only names the holder to the one who is refused. Raises StoreLocked, or StoreError where the folder
-    cannot be written to or the file system has no locks.
+    (host and pid) only names the holder to the one who is refused. Another holder is waited for as many seconds as
+    `patience` says, and is named meanwhile. Raises StoreLocked, or StoreError where the folder cannot be written to or
+    the file system has no locks.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, patience: float = 0.0) -> None:
         try:
             # a link would let whoever made the folder have another file emptied
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
-            raise StoreError(f"cannot write to {path.parent}: {error.strerror}") from None
+            raise StoreError(f"cannot write to {path.parent}: {error.strerror or error}") from None
         try:
-            if not _try_lock(self._descriptor):
-                raise StoreLocked(f"{path.parent} is being written to by {_holder(path)}: wait until it is done")
+            self._take(path, patience)
             os.ftruncate(self._descriptor, 0)
             os.write(self._descriptor, _me())
         except OSError as error:
             self._close()
-            raise StoreError(f"cannot lock {path}: {error.strerror}") from None
-        except StoreLocked:
+            raise refused_lock(path, error) from None
+        except BaseException:  # Ctrl-C while it waits, too
             self._close()
             raise
+
+    def _take(self, path: Path, patience: float) -> None:
+        end, awaited = time.monotonic() + patience, ""
+        while not _try_lock(self._descriptor):
+            holder = _holder(path)
+            if time.monotonic() >= end:
+                how = "wait until it is done, or let cache-features --wait do that"
+                raise StoreLocked(f"{path.parent} is being written to by {holder}: {how}")
+            if holder != awaited:
+                awaited = holder
+                logger.info("waiting for %s, which writes to %s", legible(holder), legible(path.parent))
+            time.sleep(_PAUSE)
 
     def release(self) -> None:
         """Let the next writer in."""

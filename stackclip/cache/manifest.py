@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from stackclip.cache.fingerprint import FORMAT
+from stackclip.cache.refusals import refused_read
 from stackclip.cache.shapes import FeatureDtype, StoredForm, is_mask, stored_form
 from stackclip.cache.sources import Role, Stamps
 from stackclip.errors import CorruptStore, DamagedFile, StoreError
@@ -25,11 +26,16 @@ _HEX = re.compile(r"[0-9a-f]{64}")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
-    """Read facts of a store that `sealed` made; raises CorruptStore when a single byte is another."""
+    """Read facts of a store that `sealed` made.
+
+    Raises CorruptStore when a single byte is another or the file is gone, UnreadableStore where it cannot be read.
+    """
     try:
         return unsealed(read_regular(path, largest=_LARGEST))
     except DamagedFile as error:
-        raise CorruptStore(str(error)) from error.__cause__
+        if isinstance(error.__cause__, OSError):
+            raise refused_read(path, error.__cause__) from None
+        raise CorruptStore(str(error)) from None
     except ValueError as error:
         raise CorruptStore(f"{path}: {error}") from None
 

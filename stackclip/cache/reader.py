@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stackclip.cache.manifest import Manifest
 from stackclip.cache.quantize import decode_tokens
+from stackclip.cache.refusals import refused_read
 from stackclip.cache.segment import array_hash, read_exactly, run_offsets
 from stackclip.errors import CorruptStore
 from stackclip.ops.regions import Runs
@@ -60,7 +61,10 @@ class Segment:
         self._last: _Opened | None = None
 
     def read(self, wanted: Iterable[Wanted]) -> None:
-        """Fill every row's array, in the order of the file; raises CorruptStore naming the segment and the picture."""
+        """Fill every row's array, in the order of the file.
+
+        Raises CorruptStore naming the segment and the picture, UnreadableStore where the system does not give the file.
+        """
         extents = self.manifest.extents
         rows = []
         for each in wanted:
@@ -80,7 +84,7 @@ class Segment:
                     decode(raw, into)
 
     def read_runs(self, part: Part, place: Place, key: str) -> Runs:
-        """The runs (R, 3) of one mask; raises CorruptStore."""
+        """The runs (R, 3) of one mask; raises what `read` does."""
         with self._opened() as (file, opened):
             start, stop = (int(offset) for offset in opened.offsets[part][place.row : place.row + 2])
             runs = np.empty((stop - start, 3), np.dtype("<u4"))
@@ -93,10 +97,10 @@ class Segment:
         """Open the file; what was checked counts only in the process that did it, and for the file as it was then."""
         try:
             file = io.FileIO(self.path)
-            seen = (os.getpid(), *signature(os.fstat(file.fileno())))
         except OSError as error:
-            raise CorruptStore(f"{self.path}: {error.strerror}") from None
+            raise refused_read(self.path, error) from None
         try:
+            seen = (os.getpid(), *signature(self._found(file)))
             opened = self._last
             if opened is None or opened.seen != seen:
                 opened = self._last = _Opened(seen, run_offsets(self.path, self.manifest))
@@ -104,6 +108,12 @@ class Segment:
         finally:
             with suppress(OSError):  # what was read is checked, whatever becomes of closing
                 file.close()
+
+    def _found(self, file: io.FileIO) -> os.stat_result:
+        try:
+            return os.fstat(file.fileno())
+        except OSError as error:
+            raise refused_read(self.path, error) from None
 
     def _fill(
         self,
@@ -118,8 +128,10 @@ class Segment:
     ) -> None:
         try:
             read_exactly(file, offset, array)
+        except EOFError as error:
+            raise CorruptStore(f"{self.path}: {part} of {key}: {error}") from None
         except OSError as error:
-            raise CorruptStore(f"{self.path}: {part} of {key} cannot be read: {error.strerror}") from None
+            raise refused_read(self.path, error) from None
         if (part, place.row) not in checked:
             if array_hash(array) != place.hash:
                 raise CorruptStore(f"{self.path}: {part} of {key} is not what was written (its xxh3 differs)")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from xxhash import xxh3_64_hexdigest
 
 from stackclip.cache.fingerprint import FORMAT
 from stackclip.cache.manifest import Extent, Manifest, Record
+from stackclip.cache.refusals import refused_read
 from stackclip.cache.shapes import is_mask
 from stackclip.errors import CorruptStore
 from stackclip.types import Part
@@ -66,7 +67,7 @@ def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Compo
 
 
 def check_frame(path: Path, manifest: Manifest) -> None:
-    """Check a segment's size and every byte outside its arrays; raises CorruptStore."""
+    """Check a segment's size and every byte outside its arrays; raises CorruptStore, UnreadableStore."""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
@@ -77,8 +78,10 @@ def check_frame(path: Path, manifest: Manifest) -> None:
         with path.open("rb", buffering=0) as file:
             for start, stop in _gaps(manifest):
                 frame.update(read_exactly(file, start, np.empty(stop - start, np.uint8)).data)
+    except EOFError as error:
+        raise CorruptStore(f"{path}: {error}") from None
     except OSError as error:
-        raise CorruptStore(f"{path}: {error.strerror}") from None
+        raise refused_read(path, error) from None
     if frame.hexdigest() != manifest.frame:
         raise CorruptStore(f"{path}: its HDF5 metadata is not what was written")
 
@@ -88,28 +91,47 @@ def run_offsets(path: Path, manifest: Manifest) -> dict[Part, NDArray[np.uint64]
 
     Row i of a ragged part is [offsets[i], offsets[i + 1]). Everything is looked at before anything is read: links other
     than hard ones, external or virtual storage, filters, other names, types, shapes or places than expected raise
-    CorruptStore.
+    CorruptStore, and what cannot be read UnreadableStore.
     """
     try:
+        opened = _Watched(path)
+    except OSError as error:
+        raise refused_read(path, error) from None
+    try:
         # HDF5 gets the open file, not its name: it takes no lock and cannot look for other files beside this one.
-        with path.open("rb", buffering=0) as opened, h5py.File(opened, "r") as file:
+        with h5py.File(opened, "r") as file:
             found = _guarded(file.id, _tree(manifest), manifest.size)
-            offsets = {
-                part: _offsets(found, part, extent) for part, extent in manifest.extents.items() if is_mask(part)
-            }
+            return {part: _offsets(found, part, extent) for part, extent in manifest.extents.items() if is_mask(part)}
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        if opened.failure is not None:
+            raise refused_read(path, opened.failure) from None
         raise CorruptStore(f"{path}: is not the HDF5 file that was written ({error})") from None
-    return offsets
+    finally:
+        with suppress(OSError):  # what was read is checked, whatever becomes of closing
+            opened.close()
+
+
+class _Watched(io.FileIO):
+    """A file that remembers why it could not be read, which HDF5 tells in other words."""
+
+    failure: OSError | None = None
+
+    def readinto(self, buffer: Any) -> int | None:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 def read_exactly(file: io.RawIOBase, offset: int, into: NDArray[Any]) -> NDArray[Any]:
-    """Fill a contiguous array from an unbuffered file; raises OSError where the file ends before."""
+    """Fill a contiguous array from an unbuffered file; raises EOFError where the file ends before, OSError."""
     view, done = _bytes_of(into), 0
     file.seek(offset)
     while done < len(view):
         count = file.readinto(view[done:])
         if not count:
-            raise OSError(errno.EIO, f"ends {len(view) - done} bytes early")
+            raise EOFError(f"ends {len(view) - done} bytes early")
         done += count
     return into
 

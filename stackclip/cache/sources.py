@@ -6,7 +6,8 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from time import time_ns
+from typing import Literal, NamedTuple
 
 from stackclip.cache.shapes import is_mask
 from stackclip.data.listing import pictures_in
@@ -15,20 +16,45 @@ from stackclip.ops.files import content_hash, file_hash
 from stackclip.types import ANOMALOUS, Part, Sample
 
 __all__ = [
+    "FileState",
+    "Reading",
     "Role",
     "Source",
     "Stamps",
     "has_source",
-    "hash_source",
     "home_of",
+    "read_again",
     "recorded_key",
     "role_of",
-    "stamp_source",
+    "stamps_of",
+    "state_of",
 ]
 
 Role = Literal["picture", "mask"]
 Stamps = tuple[tuple[int, int], ...]
-"""Size in bytes and time of change in nanoseconds of each file, in the order of their names."""
+"""Size in bytes and time of modification in nanoseconds of each file, in the order of their names."""
+
+
+class FileState(NamedTuple):
+    """What a file system says of a file without reading it; the times are nanoseconds.
+
+    `changed` is the time of the last change of content, name, owner or times, which no program can set. Windows has the
+    time of creation there.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+    changed: int
+
+
+class Reading(NamedTuple):
+    """The digest of a source, the state of its files when they were read, and the moment before that (ns)."""
+
+    digest: str
+    files: tuple[FileState, ...]
+    moment: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,24 +83,31 @@ def recorded_key(sample: Sample) -> str:
     return sample.key.encode("utf-8", "backslashreplace").decode()
 
 
-def stamp_source(sample: Sample, role: Role) -> Stamps:
-    """The size and time of each file of the sample's picture or mask.
+def state_of(home: Path, role: Role) -> tuple[FileState, ...]:
+    """The state of each file of a picture, or of a mask's file or folder, in the order of their names.
 
     Raises PictureError for a file that is missing, cannot be reached or is no regular file (a pipe would block).
     """
-    return tuple(_stamp(path) for path in _files(sample, role))
+    return tuple(_state(path) for path in _files(home, role))
 
 
-def hash_source(sample: Sample, role: Role) -> Source:
-    """Read the sample's picture or mask and name it by its content.
+def stamps_of(files: tuple[FileState, ...]) -> Stamps:
+    """Sizes and times as manifests have them."""
+    return tuple((file.size, file.modified) for file in files)
+
+
+def read_again(home: Path, role: Role) -> Reading:
+    """Read a picture, or a mask's file or folder, and name it by its content.
 
     A picture's digest is the blake3 of its bytes; a mask's is the blake3 of the sorted digests of its files, since
-    their union counts. Raises PictureError for what cannot be read.
+    their union counts. Raises PictureError for what cannot be read, or changes meanwhile.
     """
-    stamps = stamp_source(sample, role)
-    digests = [_hash(path) for path in _files(sample, role)]
+    moment, files = time_ns(), state_of(home, role)
+    digests = [_hash(path) for path in _files(home, role)]
+    if state_of(home, role) != files:
+        raise PictureError(home, "was changed while it was read; run again")
     digest = digests[0] if role == "picture" else content_hash("\n".join(sorted(digests)).encode())
-    return Source(recorded_key(sample), role, home_of(sample, role), digest, stamps)
+    return Reading(digest, files, moment)
 
 
 def home_of(sample: Sample, role: Role) -> Path:
@@ -86,26 +119,29 @@ def home_of(sample: Sample, role: Role) -> Path:
     return sample.mask
 
 
-def _files(sample: Sample, role: Role) -> tuple[Path, ...]:
-    home = home_of(sample, role)
-    if role != "picture" and not home.exists():
-        raise PictureError(home, f"is missing: the mask of {sample.image} was expected here")
-    if role == "picture" or not home.is_dir():
+def _files(home: Path, role: Role) -> tuple[Path, ...]:
+    if role == "picture" or not stat.S_ISDIR(_stat(home, missing="is missing: a mask was expected here").st_mode):
         return (home,)
     try:
         return tuple(pictures_in(home))
     except DataError as error:
-        raise PictureError(sample.image, str(error)) from None
+        raise PictureError(home, str(error)) from None
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 -- Path.stat is the same call, slower
-    except (OSError, ValueError) as error:
-        raise PictureError(path, getattr(error, "strerror", None) or str(error)) from None
+def _state(path: Path) -> FileState:
+    found = _stat(path)
     if not stat.S_ISREG(found.st_mode):
         raise PictureError(path, "is no regular file")
-    return found.st_size, found.st_mtime_ns
+    return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def _stat(path: Path, missing: str | None = None) -> os.stat_result:
+    try:
+        return os.stat(path)  # noqa: PTH116 -- Path.stat is the same call, slower
+    except FileNotFoundError as error:
+        raise PictureError(path, missing or str(error.strerror)) from None
+    except (OSError, ValueError) as error:
+        raise PictureError(path, getattr(error, "strerror", None) or str(error)) from None
 
 
 def _hash(path: Path) -> str:

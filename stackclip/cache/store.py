@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from stackclip.cache.ahead import ahead, in_batches
 from stackclip.cache.buffers import Buffers
+from stackclip.cache.check import Problem, Progress, SourceCheck, check_sources, drop_segment, verify_segment
 from stackclip.cache.fingerprint import (
     FORMAT,
     QUANTIZED_FORMAT,
@@ -32,57 +33,32 @@ from stackclip.cache.fingerprint import (
 from stackclip.cache.lock import WriterLock
 from stackclip.cache.manifest import Manifest, Record, read_sealed
 from stackclip.cache.reader import STORED, Place, Segment, Wanted, signature
+from stackclip.cache.readings import Readings
+from stackclip.cache.refusals import refused_read
 from stackclip.cache.segment import check_frame
 from stackclip.cache.shapes import MASK_NEAREST, FeatureDtype, is_mask, part_shape, stored_form
-from stackclip.cache.sources import (
-    Role,
-    Source,
-    Stamps,
-    has_source,
-    hash_source,
-    home_of,
-    recorded_key,
-    role_of,
-    stamp_source,
-)
+from stackclip.cache.sources import Source, has_source, home_of, read_again, recorded_key, role_of, stamps_of, state_of
 from stackclip.cache.writer import SEAL_BYTES, SEAL_SECONDS, Writer, clear_leftovers, make_folder, open_writer
-from stackclip.errors import CorruptStore, FingerprintMismatch, MissingParts, PictureError, StoreError
+from stackclip.errors import (
+    CorruptStore,
+    FingerprintMismatch,
+    MissingParts,
+    PictureError,
+    StoreError,
+    UnreadableStore,
+)
 from stackclip.ops.files import sync_folder, write_atomically
 from stackclip.ops.regions import Runs, paint_mask
 from stackclip.ops.seals import sealed
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import agreed
 from stackclip.types import CLS, MASK, Part, Sample, TowerSpec
 
-__all__ = ["Problem", "Store", "find_store", "stores_in"]
+__all__ = ["Store", "find_store", "stores_in"]
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
-
 _MASK_PARTS = frozenset({MASK, MASK_NEAREST})
-_WITHHELD = frozenset({errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""Why a file may not be readable at a moment though nothing is wrong with it."""
 _SIZES = ("image_size", "grid", "depth", "width", "joint")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A file of the store that is not as it was written, and the records that it takes with it (if they are known)."""
-
-    path: Path
-    reason: str
-    records: tuple[Record, ...] | None
-
-    @property
-    def parts(self) -> frozenset[Part]:
-        """The parts that were in it, as far as that is known."""
-        return frozenset(part for record in self.records or () for part in record.hashes)
-
-    def __str__(self) -> str:
-        if self.records is None:
-            return f"{self.reason} (what it held is unknown)"
-        return f"{self.reason} (it held {counted(len(self.records), 'record')})"
 
 
 class Store:
@@ -102,6 +78,7 @@ class Store:
         self.spec = TowerSpec(**{**content["tower"], "layers": tuple(content["tower"]["layers"])})
         self._lock = threading.RLock()
         self.buffers = Buffers()
+        self._readings = Readings(folder / "sources.json")
         self._forget_all()
         self.refresh()
 
@@ -110,7 +87,7 @@ class Store:
         """Open a store that exists; a fingerprint that is given must be its own.
 
         Raises StoreError where there is none or its format is newer, CorruptStore for a damaged store.json,
-        FingerprintMismatch naming each input that differs.
+        UnreadableStore for one that the system withholds, FingerprintMismatch naming each input that differs.
         """
         facts = folder / "store.json"
         if not _is_there(facts):
@@ -166,7 +143,8 @@ class Store:
             try:
                 write_atomically(folder / "store.json", sealed(content))
             except OSError as error:
-                raise StoreError(f"cannot write {folder / 'store.json'}: {error.strerror or error}") from None
+                if not _is_there(folder / "store.json"):  # another process was faster
+                    raise StoreError(f"cannot write {folder / 'store.json'}: {error.strerror or error}") from None
         store = cls.open(folder, fingerprint=fingerprint)
         for name in _SIZES:
             if (found := getattr(store.spec, name)) != (wanted := getattr(spec, name)):
@@ -210,18 +188,25 @@ class Store:
     def source(self, sample: Sample, part: Part = CLS) -> Source:
         """Name the content of the sample's picture (or of its mask, for a mask part).
 
-        A file whose key, size and time of change are recorded is taken for what it was; any other is read and hashed.
+        It is read and hashed, unless it was before and a look at the file tells that it is the same (see `Readings`).
         Raises PictureError for a file that cannot be read.
         """
         role = role_of(part)
-        stamps = stamp_source(sample, role)
-        digest = self._trusted(sample, role, stamps)
-        if digest is not None:
-            return Source(recorded_key(sample), role, home_of(sample, role), digest, stamps)
-        source = hash_source(sample, role)
-        with self._lock:
-            self._seen[role, source.key] = (source.stamps, source.digest)
-        return source
+        home = home_of(sample, role)
+        files = state_of(home, role)
+        digest = self._readings.digest(home, role, files)
+        if digest is None:
+            reading = read_again(home, role)
+            self._readings.add(home, role, reading)
+            digest, files = reading.digest, reading.files
+        return Source(recorded_key(sample), role, home, digest, stamps_of(files))
+
+    def keep_readings(self) -> None:
+        """Write down which files were found to be what the store holds, so that no later process has to read them.
+
+        Where that cannot be written they are read again some day.
+        """
+        self._readings.keep(lambda digest: digest in self._places)
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part of this content can be read."""
@@ -313,11 +298,13 @@ class Store:
         on_sealed: Callable[[tuple[Record, ...]], None] | None = None,
         seal_bytes: int = SEAL_BYTES,
         seal_seconds: float = SEAL_SECONDS,
+        patience: float = 0.0,
     ) -> AbstractContextManager[Writer]:
         """Add to the store: `with store.writer() as writer: writer.add(source, {part: array})`.
 
-        `on_sealed` is called, from the sealing thread, with the records that have just become safe. Raises StoreLocked
-        naming host and process of another writer, StoreError where the folder cannot be written to.
+        `on_sealed` is called, from the sealing thread, with the records that have just become safe. Another writer is
+        waited for as many seconds as `patience` says. Raises StoreLocked naming its host and process, StoreError where
+        the folder cannot be written to.
         """
 
         def make(sealer: ThreadPoolExecutor) -> Writer:
@@ -335,7 +322,7 @@ class Store:
                 seal_seconds=seal_seconds,
             )
 
-        return open_writer(self.folder, make)
+        return open_writer(self.folder, make, patience=patience)
 
     def settle(self) -> None:
         """Force the names of what is here to the disk: a writer that was killed may not have come to that.
@@ -351,7 +338,7 @@ class Store:
                 raise StoreError(f"cannot force {self.folder} to the disk: {reason}") from None
 
     def verify(self, progress: Progress | None = None) -> list[Problem]:
-        """Read every byte again and compare it with what was written; the problems found, one for each segment.
+        """Read every byte again and compare it with what was written; the problems found, one for each file.
 
         Raises CorruptStore when store.json itself is damaged.
         """
@@ -359,25 +346,33 @@ class Store:
         problems = list(found.problems)
         for done, (path, segment) in enumerate(sorted(found._segments.items()), start=1):
             try:
-                _verify_segment(segment)
-            except CorruptStore as error:
-                problems.append(Problem(path, str(error), segment.manifest.records))
+                verify_segment(segment)
+            except (CorruptStore, UnreadableStore) as error:
+                unreadable = isinstance(error, UnreadableStore)
+                problems.append(Problem(path, str(error), segment.manifest.records, unreadable))
             if progress is not None:
                 progress(done, len(found._segments))
+        if (reason := found._readings.damage()) is not None:
+            problems.append(Problem(found._readings.path, reason, ()))
         return problems
+
+    def check_sources(self, progress: Progress | None = None) -> Iterator[SourceCheck]:
+        """Read again each picture and mask that the store holds and knows a place of, whatever its times say."""
+        found = Store.open(self.folder, fingerprint=self.fingerprint)
+        return check_sources((known for known in found._readings if known[2].digest in found._places), progress)
 
     def repair(self, progress: Progress | None = None) -> list[Problem]:
         """Verify, and drop each segment that has a problem, so that the next run encodes its pictures again.
 
         Returns what was dropped; what is good at a second look is kept. Raises StoreLocked while another process
-        writes, and StoreError, before anything is dropped, for a file that the system does not let us read.
+        writes, and UnreadableStore, before anything is dropped, for a file that the system does not let us read.
         """
         lock = WriterLock(self.folder / "writer.lock")
         try:
             suspects = [problem.path for problem in self.verify(progress)]
             problems = [problem for path in suspects if (problem := self._examined(path))]
             for problem in problems:
-                _drop(problem.path)
+                drop_segment(problem.path)
             clear_leftovers(self.folder)
         finally:
             lock.release()
@@ -387,17 +382,19 @@ class Store:
         return problems
 
     def _examined(self, path: Path) -> Problem | None:
-        """Look at one segment by itself, all of it; raises StoreError where that says nothing about its bytes."""
+        """Look at one file by itself, all of it; raises UnreadableStore where that says nothing about its bytes."""
+        if path == self._readings.path:
+            reason = self._readings.damage()
+            return Problem(path, reason, ()) if reason is not None else None
         records: tuple[Record, ...] | None = None
         try:
             manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
             records = manifest.records
             check_frame(path.with_suffix(".h5"), manifest)
-            _verify_segment(Segment(path.with_suffix(".h5"), manifest))
+            verify_segment(Segment(path.with_suffix(".h5"), manifest))
+        except UnreadableStore as error:
+            raise UnreadableStore(f"{error}: nothing was dropped") from None
         except CorruptStore as error:
-            reason = error.__cause__ or error.__context__
-            if isinstance(reason, OSError) and reason.errno in _WITHHELD:
-                raise StoreError(f"{error}: nothing was dropped; see to that and run again") from None
             return Problem(path, str(error), records)
         return None
 
@@ -417,7 +414,7 @@ class Store:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise StoreError(f"cannot read {self.folder / 'segments'}: {error.strerror}") from None
+            raise refused_read(self.folder / "segments", error) from None
         return found
 
     def _forget_all(self) -> None:
@@ -425,8 +422,7 @@ class Store:
         self._segments: dict[Path, Segment] = {}
         self._problems: dict[Path, Problem] = {}
         self._places: dict[str, dict[Part, Place]] = {}
-        self._damaged: dict[tuple[str, Part], str] = {}
-        self._seen: dict[tuple[Role, str], tuple[Stamps, str]] = {}
+        self._damaged: dict[tuple[str, Part], StoreError] = {}
         self._lengths: set[int] = set()
 
     def _open_segment(self, path: Path) -> None:
@@ -434,24 +430,28 @@ class Store:
         try:
             manifest = Manifest.read(path, fingerprint=self.digest, spec=self.spec, dtype=self.feature_dtype)
             records = manifest.records
-            self._remember_sources(manifest)
+            self._remember_lengths(manifest)
             check_frame(path.with_suffix(".h5"), manifest)
-        except CorruptStore as error:
-            if not path.exists() and not path.is_symlink():
+        except (CorruptStore, UnreadableStore) as error:
+            if not os.path.lexists(path):
                 return  # dropped by a repair while we looked
-            self._problems[path] = Problem(path, str(error), records)
-            if records is not None:
-                for record in records:
-                    self._damaged.update(((record.digest, part), str(error)) for part in record.hashes)
-            logger.warning("%s. Run: stackclip repair %s", self._problems[path], self.folder)
+            unreadable = isinstance(error, UnreadableStore)
+            problem = self._problems[path] = Problem(path, str(error), records, unreadable)
+            for record in records or ():
+                self._damaged.update(((record.digest, part), error) for part in record.hashes)
+            logger.warning("%s%s", problem, "" if unreadable else f". Run: stackclip repair {self.folder}")
         else:
             self._adopt(path, manifest)
 
     def _committed(self, path: Path, manifest: Manifest) -> None:
         """Take in a segment that this process has just written."""
         manifest_path = path.with_suffix(".json")
+        try:
+            found = signature(manifest_path.stat())
+        except OSError as error:
+            raise refused_read(manifest_path, error) from None
         with self._lock:
-            self._known[manifest_path] = signature(manifest_path.stat())
+            self._known[manifest_path] = found
             self._adopt(manifest_path, manifest)
 
     def _adopt(self, path: Path, manifest: Manifest) -> None:
@@ -459,7 +459,7 @@ class Store:
         with self._lock:
             segment = Segment(path.with_suffix(".h5"), manifest)
             self._segments[path] = segment
-            self._remember_sources(manifest)
+            self._remember_lengths(manifest)
             rows: dict[Part, int] = dict.fromkeys(manifest.extents, 0)
             for record in manifest.records:
                 places = self._places.setdefault(record.digest, {})
@@ -467,14 +467,8 @@ class Store:
                     places[part] = Place(segment, rows[part], digest)
                     rows[part] += 1
 
-    def _remember_sources(self, manifest: Manifest) -> None:
-        for record in manifest.records:
-            self._seen[record.role, record.key] = (record.stamps, record.digest)
-            self._lengths.update(size for size, _ in record.stamps)
-
-    def _trusted(self, sample: Sample, role: Role, stamps: Stamps) -> str | None:
-        seen = self._seen.get((role, recorded_key(sample)))
-        return seen[1] if seen is not None and seen[0] == stamps else None
+    def _remember_lengths(self, manifest: Manifest) -> None:
+        self._lengths.update(size for record in manifest.records for size, _ in record.stamps)
 
     def _has(self, digest: str, part: Part) -> bool:
         return part in self._places.get(digest, ())
@@ -495,9 +489,10 @@ class Store:
     def _known_source(self, sample: Sample, part: Part) -> str | None:
         """The digest of the sample's content, or None where it cannot be in the store."""
         role = role_of(part)
-        stamps = stamp_source(sample, role)
-        digest = self._trusted(sample, role, stamps)
-        if digest is None and all(size in self._lengths for size, _ in stamps):
+        home = home_of(sample, role)
+        files = state_of(home, role)
+        digest = self._readings.digest(home, role, files)
+        if digest is None and all(file.size in self._lengths for file in files):
             digest = self.source(sample, part).digest
         return digest
 
@@ -510,14 +505,14 @@ class Store:
                 places.append(place)
             elif (damage := self._damaged.get((digest or "", part))) is not None:
                 with _telling_how_to_mend(self.folder):
-                    raise CorruptStore(f"{damage}; it held {part} of {sample.key}")
+                    raise type(damage)(f"{damage}; it holds {part} of {sample.key}")
             else:
                 missing.append(sample)
         if missing:
             count = len(self._problems)
-            damage = f" ({count} of its segments {agreed('are', count)} damaged)" if count else ""
+            problems = f" ({count} of its segments {agreed('are', count)} damaged or withheld)" if count else ""
             raise MissingParts(
-                f"{self.folder.name}{damage} lacks {part} of {len(missing)} of {len(samples)} pictures, "
+                f"{self.folder.name}{problems} lacks {part} of {len(missing)} of {len(samples)} pictures, "
                 f"{missing[0].key} among them. Run: stackclip cache-features --dataset {missing[0].dataset}, "
                 "with --methods that read it"
             )
@@ -546,13 +541,19 @@ def _is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from None
+        raise refused_read(path, error) from None
     return True
 
 
 def stores_in(parent: Path) -> tuple[Path, ...]:
-    """The folders of the stores below `parent`, by name."""
-    return tuple(sorted(path.parent for path in parent.glob("*/store.json")))
+    """The folders of the stores below `parent`, by name; raises UnreadableStore for what may not be looked into."""
+    try:
+        folders = sorted(parent.iterdir())
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise refused_read(parent, error) from None
+    return tuple(folder for folder in folders if _is_there(folder / "store.json"))
 
 
 @contextmanager
@@ -561,28 +562,3 @@ def _telling_how_to_mend(folder: Path) -> Iterator[None]:
         yield
     except CorruptStore as error:
         raise CorruptStore(f"{error}. Run: stackclip repair {folder}") from None
-
-
-def _verify_segment(segment: Segment) -> None:
-    """Read every row of a segment; raises CorruptStore at the first that is not as it was written."""
-    rows: dict[Part, int] = dict.fromkeys(segment.manifest.extents, 0)
-    for record in segment.manifest.records:
-        for part, digest in record.hashes.items():
-            place = Place(segment, rows[part], digest)
-            rows[part] += 1
-            if is_mask(part):
-                segment.read_runs(part, place, record.key)
-            else:
-                extent = segment.manifest.extents[part]
-                row = np.empty(extent.shape[1:], extent.dtype)
-                segment.read([Wanted(part, place, record.key, row)])
-
-
-def _drop(manifest: Path) -> None:
-    """Take a segment out of its store: the manifest first, for good, and then the file."""
-    try:
-        manifest.unlink(missing_ok=True)
-        sync_folder(manifest.parent)
-        manifest.with_suffix(".h5").unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot remove {manifest}: {error.strerror}") from None

@@ -14,12 +14,17 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from stackclip.cache.fingerprint import fingerprint_digest
-from stackclip.errors import StoreError
+from stackclip.errors import DamagedFile, StoreError
 from stackclip.ops.files import WRITE_PROTECTED, content_hash, write_atomically
+from stackclip.ops.seals import read_regular
+from stackclip.ops.words import legible
 
 __all__ = ["TextMemory"]
 
 logger = logging.getLogger(__name__)
+
+_LARGEST = 1 << 28  # bytes; the phrases of the largest bench have about 1e7
+_NAMED = 3  # files in a warning
 
 
 class TextMemory:
@@ -33,6 +38,7 @@ class TextMemory:
         self.folder = folder / fingerprint_digest(fingerprint)[:12]
         self._features: dict[str, NDArray[np.float32]] = {}
         self._read: set[str] = set()
+        self._warned = False
 
     def lookup(self, phrases: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The features (D,) of those phrases that are remembered."""
@@ -56,26 +62,37 @@ class TextMemory:
         try:
             write_atomically(self.folder / name, data)
         except OSError as error:
-            level = logging.DEBUG if error.errno in WRITE_PROTECTED else logging.WARNING
-            logger.log(level, "cannot keep text features in %s: %s", self.folder, error.strerror or error)
+            level = logging.DEBUG if self._warned or error.errno in WRITE_PROTECTED else logging.WARNING
+            self._warned |= level == logging.WARNING
+            logger.log(level, "cannot keep text features in %s: %s", legible(self.folder), error.strerror or error)
         self._read.add(name)
         self._features.update((phrases[index], features[index].copy()) for index in new)
 
     def _read_new_files(self) -> None:
         try:
-            paths = sorted(path for path in self.folder.glob("*.safetensors") if path.name not in self._read)
-        except OSError as error:
-            logger.warning("cannot read text features in %s: %s", self.folder, error.strerror)
+            paths = sorted(path for path in self.folder.iterdir() if path.suffix == ".safetensors")
+        except FileNotFoundError:
             return
+        except OSError as error:
+            self._warn_of(self.folder, error.strerror or error)
+            return
+        failures = []
         for path in paths:
+            if path.name in self._read:
+                continue
             self._read.add(path.name)
             try:
-                data = path.read_bytes()
+                data = read_regular(path, largest=_LARGEST)
                 if content_hash(data) != path.stem:
                     raise ValueError("its name is not the digest of its content")
                 self._features.update(_decoded(data))
-            except (OSError, ValueError, KeyError, SafetensorError) as error:
-                logger.warning("%s is left out and its phrases are encoded again: %s", path, error)
+            except (DamagedFile, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
+                failures.append(f"{path.name}: {error}")
+        if failures:
+            self._warn_of(self.folder, "; ".join(failures[:_NAMED]) + ("; ..." if len(failures) > _NAMED else ""))
+
+    def _warn_of(self, place: Path, reason: object) -> None:
+        logger.warning("%s: what cannot be read is encoded again: %s", legible(place), legible(reason))
 
 
 def _encoded(phrases: Sequence[str], features: NDArray[np.float32]) -> bytes:

@@ -23,7 +23,7 @@ from stackclip.cache.segment import array_hash, compose
 from stackclip.cache.shapes import FeatureDtype, is_mask, part_shape, stored_form
 from stackclip.cache.sources import Source, role_of
 from stackclip.errors import PictureError, StoreError
-from stackclip.ops.files import sync_folder, write_atomically
+from stackclip.ops.files import Draft, sweep_drafts, sync_folder, write_atomically
 from stackclip.types import Part, TowerSpec
 
 __all__ = ["SEAL_BYTES", "SEAL_SECONDS", "Writer", "make_folder", "open_writer"]
@@ -34,7 +34,9 @@ SEAL_BYTES = 256 << 20  # large enough that forcing a segment to the disk costs 
 SEAL_SECONDS = 30.0  # what a power loss may cost
 
 _SEGMENT = re.compile(r"\d{6,}\.h5")
-_TEMPORARY = re.compile(r"\.(\d{6,}\.h5|(\d{6,}|store)\.json\.\d+)\.tmp")  # no other file is ours to remove
+_TEMPORARY = re.compile(r"\.(\d{6,}\.h5|(\d{6,}|store)\.json\.\d+)\.tmp")  # what older versions called theirs
+_TRIES = 5
+_MINUTE = 60.0
 _EXPONENT = np.uint16(0x7C00)  # all ones in a float16 is NaN or infinity
 
 
@@ -147,14 +149,17 @@ class Writer:
 
 
 @contextmanager
-def open_writer(folder: Path, make: Callable[[ThreadPoolExecutor], Writer]) -> Iterator[Writer]:
+def open_writer(
+    folder: Path, make: Callable[[ThreadPoolExecutor], Writer], *, patience: float = 0.0
+) -> Iterator[Writer]:
     """Hold the store's lock, clear what a killed writer left, and seal what was gathered at the end.
 
     Every gathered record is whole and checked, so it is sealed whatever ends the block: the normal end, Ctrl-C, or an
     error of the caller, which then goes on its way. Only when a segment could not be written is the rest let go of.
+    Another writer is waited for `patience` seconds.
     """
     make_folder(folder / "segments")
-    lock = WriterLock(folder / "writer.lock")
+    lock = WriterLock(folder / "writer.lock", patience=patience)
     sealer = ThreadPoolExecutor(1, thread_name_prefix="stackclip-sealer")
     try:
         clear_leftovers(folder)
@@ -198,12 +203,18 @@ def write_segment(
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Remove what a writer that was killed left: files under temporary names, segments without a manifest.
+    """Remove what a writer that was killed left: drafts that nobody writes, segments without a manifest.
 
-    Only for the holder of the lock.
+    Only for the holder of the lock. Others may be making store.json, or writing down what they read, meanwhile.
     """
+    try:
+        for path in (*sweep_drafts(folder), *sweep_drafts(folder / "segments")):
+            logger.info("removed %s, left by a process that did not end", path)
+    except OSError as error:
+        raise StoreError(f"cannot remove what was left in {folder}: {error.strerror or error}") from None
     segments = _listed(folder / "segments")
-    leftovers = [path for path in (*_listed(folder), *segments) if _TEMPORARY.fullmatch(path.name)]
+    leftovers = [path for path in segments if _TEMPORARY.fullmatch(path.name)]
+    leftovers += [path for path in _listed(folder) if _TEMPORARY.fullmatch(path.name) and _is_old(path)]
     leftovers += [
         path for path in segments if _SEGMENT.fullmatch(path.name) and path.with_suffix(".json") not in segments
     ]
@@ -212,7 +223,14 @@ def clear_leftovers(folder: Path) -> None:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(f"cannot remove {path}: {error.strerror}") from None
+            raise StoreError(f"cannot remove {path}: {error.strerror or error}") from None
+
+
+def _is_old(path: Path) -> bool:
+    """Whether nobody can be writing store.json under this name, which is done without the lock."""
+    with suppress(OSError):
+        return time.time() - path.lstat().st_mtime > _MINUTE
+    return False
 
 
 def make_folder(folder: Path) -> None:
@@ -224,7 +242,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
     except OSError as error:
-        raise StoreError(f"cannot make {folder}: {error.strerror}") from None
+        raise StoreError(f"cannot make {folder}: {error.strerror or error}") from None
 
 
 def _force_names(folder: Path) -> None:
@@ -236,7 +254,9 @@ def _force_names(folder: Path) -> None:
             for path in folder.parents[1:3]:
                 sync_folder(path)
     except OSError as error:
-        raise StoreError(f"cannot force {folder} to the disk: {error.strerror}; mend it and run again") from None
+        raise StoreError(
+            f"cannot force {folder} to the disk: {error.strerror or error}; mend it and run again"
+        ) from None
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -248,26 +268,22 @@ def _listed(folder: Path) -> frozenset[Path]:
     try:
         return frozenset(folder.iterdir())
     except OSError as error:
-        raise StoreError(f"cannot list {folder}: {error.strerror}") from None
+        raise StoreError(f"cannot list {folder}: {error.strerror or error}") from None
 
 
 def _write_pieces(path: Path, pieces: Iterable[memoryview | bytes], size: int) -> None:
     """Write a file that appears under its name only when all of it is on the disk."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        try:
-            _reserve(descriptor, size)
+    pieces = tuple(pieces)
+    for _ in range(_TRIES):
+        with Draft(path.parent) as draft:
+            _reserve(draft.descriptor, size)
             for piece in pieces:
-                _write_all(descriptor, memoryview(piece))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):  # the first error is the one to tell; the next writer removes the file
-            temporary.unlink(missing_ok=True)
-        raise
+                draft.write(memoryview(piece))
+            os.fsync(draft.descriptor)
+            if draft.becomes(path):
+                break
+    else:
+        raise OSError(errno.EAGAIN, "others remove what is being written")
     sync_folder(path.parent)
 
 
@@ -280,11 +296,3 @@ def _reserve(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-
-
-def _write_all(descriptor: int, data: memoryview) -> None:
-    while data:
-        written = os.write(descriptor, data)
-        if not written:
-            raise OSError(errno.EIO, "nothing was written")
-        data = data[written:]

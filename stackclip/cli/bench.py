@@ -233,7 +233,9 @@ def bench(
                 say_cells(workspace, plan, tower, again=overwrite == "always", err=json)
                 continue
             store = store_of(workspace, tower)
-            if overwrite != "never" and (lacking := store.lacking(samples, parts)):
+            lacking = () if overwrite == "never" else store.lacking(samples, parts)
+            store.keep_readings()
+            if lacking:
                 if cached_only:
                     texts = at_hand.texts
                     raise missing_parts(plan, tower.spec, lacking, tower=job.tower, texts=texts, data_root=data_root)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,6 +53,15 @@ __all__ = ["cache_features", "export", "repair", "verify"]
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
 @click.option("--only-missing", is_flag=True, expose_value=False, help="Only what the store lacks; it is always so.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how large it would be.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    is_flag=False,
+    flag_value=math.inf,
+    default=0.0,
+    metavar="[SECONDS]",
+    help="Wait for another process that writes to the store; without a number, as long as it takes.",
+)
 @click.pass_obj
 def cache_features(
     workspace: Workspace,
@@ -64,6 +75,7 @@ def cache_features(
     num_workers: int,
     strict: bool,
     dry_run: bool,
+    wait: float,
     **tower_arguments: Any,
 ) -> None:
     """Encode every picture once and keep its parts in the feature store.
@@ -82,31 +94,53 @@ def cache_features(
     if dry_run:
         say_plan(workspace, tower, samples, parts)
         return
-    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=strict)
+    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=strict, patience=wait)
     if failed:
         sys.exit(FAILED_SOME)
 
 
 @cli.command()
 @click.argument("store", type=click.Path(path_type=Path, file_okay=False), required=False)
+@click.option("--sources", is_flag=True, help="Read the pictures again too: are they still what was encoded?")
 @click.pass_obj
-def verify(workspace: Workspace, store: Path | None) -> None:
+def verify(workspace: Workspace, store: Path | None, sources: bool) -> None:
     """Check every byte of a feature store, or of all stores of the workspace, against its checksum."""
-    bad = 0
-    for opened in stores_of(workspace, store):
-        from stackclip.ops.words import counted
-        from stackclip.terminal import Bars, size
+    from stackclip.ops.words import counted
+    from stackclip.terminal import Bars, size
 
+    bad = damaged = 0
+    for opened in stores_of(workspace, store):
         with Bars.shown() as bars:
             problems = opened.verify(partial(bars, f"verify {opened.folder.name}"))
         for problem in problems:
             echo(problem)
         bad += len(problems)
+        damaged += sum(not problem.unreadable for problem in problems)
         held = f"{counted(len(opened), 'picture')}, {size(opened.size_bytes)}"
         echo(f"{opened.folder}: {held}, {counted(len(problems), 'problem')}")
-    if bad:
+        bad += _verify_sources(opened) if sources else 0
+    if damaged:
         echo(f"run: {shlex.join(here('repair'))}, which says how to encode again what is lost")
+    if bad:
         sys.exit(1)
+
+
+def _verify_sources(store: Store) -> int:
+    """Read again what a store was made from and say what is no longer as it was; how many files to mend there are."""
+    from stackclip.ops.words import counted, legible
+    from stackclip.terminal import Bars
+
+    states: Counter[str] = Counter()
+    with Bars.shown() as bars:
+        for check in store.check_sources(partial(bars, f"sources of {store.folder.name}")):
+            states[check.state] += 1
+            if check.state != "same":
+                echo(f"{check.state}: {legible(check.path)}{f': {check.reason}' if check.reason else ''}")
+    counts = ", ".join(f"{states[state]} {state}" for state in ("same", "changed", "gone", "unreadable"))
+    echo(f"{store.folder}: {counted(states.total(), 'source')} of known place: {counts}")
+    if states["changed"]:
+        echo(f"run: {shlex.join(here('cache-features'))} as before, which encodes what changed")
+    return states["changed"] + states["unreadable"]
 
 
 @cli.command()

@@ -157,8 +157,12 @@ def encode(
     workers: int,
     *,
     strict: bool,
+    patience: float = 0.0,
 ) -> tuple[PictureError, ...]:
-    """Encode what the store lacks; say what was encoded, what was there, how large it is and where."""
+    """Encode what the store lacks; say what was encoded, what was there, how large it is and where.
+
+    Another writer is waited for as many seconds as `patience` says.
+    """
     from stackclip.cache import extract
     from stackclip.data.darkness import unused_range
     from stackclip.ops.words import agreed, counted
@@ -177,6 +181,7 @@ def encode(
             workers=workers,
             strict=strict,
             progress=partial(bars, "encode"),
+            patience=patience,
         )
     store.refresh()
     for failure in done.failed:
@@ -331,6 +336,7 @@ def open_bench(
     rows, store = RowFolder(workspace.rows), store_of(workspace, tower)
     with Bars.shown() as bars:
         yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite, resident)
+    store.keep_readings()
 
 
 def run_bench(

@@ -168,7 +168,8 @@ def test_a_forked_process_reads_and_checks_for_itself(filled, samples, parts) ->
 def test_any_flipped_bit_is_noticed(filled, samples, parts) -> None:
     random = np.random.default_rng(0)
     truth = {part: filled.read(samples, part) for part in parts - {MASK}}
-    for path in sorted(path for path in filled.folder.rglob("*.*") if path.name != "writer.lock"):
+    derived = {"writer.lock", "sources.json"}
+    for path in sorted(path for path in filled.folder.rglob("*.*") if path.name not in derived):
         data = path.read_bytes()
         for position in random.choice(len(data), min(len(data), 120), replace=False):
             flipped = bytearray(data)
@@ -213,7 +214,7 @@ def test_a_damaged_segment_takes_only_its_own_pictures_with_it(filled, samples, 
     assert str(problem).endswith("(it held 9 records)")
     assert "000001.h5: has" in str(problem)
     np.testing.assert_array_equal(store.read(more, CLS), expected(tower, more, CLS))
-    with pytest.raises(CorruptStore, match=r"000001.h5: has .* it held cls of screws/000.png. Run: stackclip repair"):
+    with pytest.raises(CorruptStore, match=r"000001.h5: has .* it holds cls of screws/000.png. Run: stackclip repair"):
         store.read(samples, CLS)
     assert len(store.lacking(samples, {CLS})) == 6
 
@@ -274,7 +275,7 @@ def test_repair_stops_before_it_drops_what_it_may_not_read(filled, monkeypatch) 
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", refuse)
-        with pytest.raises(StoreError, match=r"000001.h5: Permission denied: nothing was dropped"):
+        with pytest.raises(StoreError, match=r"cannot read .*000001.h5: Permission denied; .*: nothing was dropped"):
             filled.repair()
     assert Store.open(filled.folder).verify() == []
 
@@ -293,7 +294,7 @@ def test_repair_drops_a_segment_whose_manifest_is_damaged(filled, samples, parts
     (filled.folder / "segments" / "000001.json").write_text("{}")
     store = Store.open(filled.folder)
     assert str(store.problems[0]).endswith("(what it held is unknown)")
-    with pytest.raises(MissingParts, match="1 of its segments is damaged"):
+    with pytest.raises(MissingParts, match="1 of its segments is damaged or withheld"):
         store.read(samples, CLS)
     store.repair()
     assert list((filled.folder / "segments").iterdir()) == []
@@ -380,3 +381,72 @@ def test_reading_brings_no_torch(filled) -> None:
     code += "; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, str(filled.folder)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EACCES, errno.EMFILE, errno.EIO, errno.ENAMETOOLONG, errno.ELOOP, errno.ESTALE]
+)
+def test_what_the_system_withholds_is_not_called_damaged(
+    filled, samples, tower, parts, monkeypatch, caplog, number
+) -> None:
+    """Each file of the store, refused when it is opened: one line that names it, and nothing to delete or repair."""
+    for name in ("store.json", "segments/000001.json", "segments/000001.h5"):
+        refused, messages = filled.folder / name, []
+        caplog.clear()
+        with monkeypatch.context() as patched:
+            _refuse_to_open(patched, refused, number)
+            with pytest.raises(StoreError) as raised:
+                extract(Store.open(filled.folder), tower, samples, {*parts, patch(3)})
+            messages += [str(raised.value), *(record.getMessage() for record in caplog.records)]
+            with pytest.raises(StoreError) as raised:
+                filled.repair()
+            messages.append(str(raised.value))
+        for message in messages:
+            assert str(refused) in message
+            assert os.strerror(number) in message
+            assert not any(word in message for word in ("Delete", "damaged", "stackclip repair", "\n"))
+    assert Store.open(filled.folder).verify() == []
+    assert len(tower.encoded) == 6
+
+
+def _refuse_to_open(patched: pytest.MonkeyPatch, refused: Path, number: int) -> None:
+    def guarded(real: object) -> object:
+        def open_or_refuse(path: object, *given: object, **named: object) -> object:
+            if not isinstance(path, int) and Path(path) == refused:
+                raise OSError(number, os.strerror(number), str(path))
+            return real(path, *given, **named)
+
+        return open_or_refuse
+
+    patched.setattr(os, "open", guarded(os.open))
+    patched.setattr(Path, "open", guarded(Path.open))
+    patched.setattr(io, "FileIO", guarded(io.FileIO))
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_read_that_fails_half_way_is_not_called_damage(filled, samples, monkeypatch, number) -> None:
+    from stackclip.cache import reader, segment
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    for module in (reader, segment):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "read_exactly", refuse)
+            with pytest.raises(StoreError, match=r"cannot read .*000001.h5: ") as raised:
+                Store.open(filled.folder).read(samples, CLS)
+            assert "repair" not in str(raised.value)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_not_an_empty_one(filled, tmp_path, monkeypatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", refuse)
+        with pytest.raises(StoreError, match=r"cannot read .*cache: Permission denied; give yourself the right"):
+            stores_in(tmp_path / "cache")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", lambda path, **_: refuse(path))
+        with pytest.raises(StoreError, match=r"cannot read .*store.json: Permission denied"):
+            stores_in(tmp_path / "cache")

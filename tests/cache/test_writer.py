@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from stackclip.cache import Store, Writer, extract
 from stackclip.cache.lock import WriterLock
 from stackclip.errors import PictureError, StoreError, StoreLocked
+from stackclip.ops import files
 from stackclip.types import CLS, MASK, Sample, patch
 
 ONES = np.ones(6, np.float16)
@@ -240,11 +242,35 @@ def test_a_holder_that_left_no_name_is_still_a_holder(tmp_path) -> None:
     WriterLock(tmp_path / "writer.lock").release()
 
 
+def _ended() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_drafts_of_the_living_stay(filled, samples) -> None:
+    old = filled.folder / ".store.json.77.tmp"  # of an older version, which may be making it now
+    old.write_bytes(b"half")
+    drafts = [files.Draft(folder) for folder in (filled.folder, filled.folder / "segments")]
+    with filled.writer() as writer:
+        writer.add(filled.source(samples[0]), {patch(3): TOKENS})
+    assert old.exists()
+    for draft in drafts:
+        assert draft.path.exists()
+        assert draft.becomes(draft.path.with_name("whole"))
+        draft.__exit__()
+
+
 def test_the_next_writer_removes_what_a_killed_one_left(filled, samples) -> None:
     segments = filled.folder / "segments"
     for name in (".000002.h5.tmp", ".000002.json.77.tmp", "000003.h5"):
         (segments / name).write_bytes(b"half")
     (filled.folder / ".store.json.77.tmp").write_bytes(b"half")
+    os.utime(filled.folder / ".store.json.77.tmp", (0, 0))
+    draft = f".stackclip-{files._host()}-{_ended()}-0123456789abcdef.tmp"
+    for folder in (filled.folder, segments):
+        (folder / draft).write_bytes(b"half")
     assert Store.open(filled.folder).verify() == []  # none of them is part of the store
     (segments / "000009.json").write_text("damaged, so its segment is not for a writer to judge")
     (segments / "000009.h5").write_bytes(b"kept")
@@ -316,3 +342,53 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, spec, fingerprint) -
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot make .*file: File exists"):
         Store.create(tmp_path / "file" / "cache", fingerprint, spec=spec, recorded={})
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks_is_read_and_its_writer_is_sent_elsewhere(
+    filled, samples, tower, parts, monkeypatch, number
+) -> None:
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert extract(Store.open(filled.folder), None, samples, parts).already_there == 6
+    with pytest.raises(StoreError, match=r"cannot lock .*writer.lock: .*--workspace DIR or STACKCLIP_CACHE"):
+        extract(Store.open(filled.folder), tower, samples, {patch(3)})
+
+
+def test_another_writer_is_waited_for_by_name_and_what_it_brought_is_not_made_again(
+    store, new_store, samples, tower, parts, caplog
+) -> None:
+    caplog.set_level("INFO")
+    other = new_store()
+    with ThreadPoolExecutor(1) as threads:
+        with other.writer() as writer:
+            waiting = threads.submit(extract, store, tower, samples, parts, patience=60)
+            end = time.monotonic() + 60
+            while "waiting for" not in caplog.text and time.monotonic() < end:
+                time.sleep(0.01)
+            writer.add(other.source(samples[0]), {CLS: ONES, patch(1): TOKENS, patch(2): TOKENS})
+        report = waiting.result()
+    assert f"waiting for process {os.getpid()} on " in caplog.text
+    assert (report.encoded, len(tower.encoded)) == (5, 5)
+
+
+def test_patience_has_an_end(filled, new_store, samples) -> None:
+    with filled.writer(), pytest.raises(StoreLocked, match=r"by process .*cache-features --wait"):
+        new_store().writer(patience=0.3).__enter__()
+
+
+def test_a_store_that_another_process_made_meanwhile_is_no_failure(tmp_path, spec, fingerprint, monkeypatch) -> None:
+    from stackclip.cache import store as module
+
+    write = module.write_atomically
+
+    def slower(path: Path, data: bytes) -> None:
+        write(path, data)
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(module, "write_atomically", slower)
+    assert len(Store.create(tmp_path, fingerprint, spec=spec, recorded={})) == 0

@@ -37,6 +37,7 @@ FIRST, LATER = frozenset({CLS, patch(1), MASK}), frozenset({CLS, patch(1), patch
 PICTURES = 10
 SEGMENT = 1100  # bytes at which a segment is sealed: four or five of them, and two of the later part
 HANG_SECONDS = 30.0
+SETTLED_SECONDS = 3.2
 
 
 class Tower:
@@ -239,7 +240,7 @@ def _flaws(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.n
         sample = next(sample for sample in samples if sample.key == key)
         if not np.array_equal(content(store, sample, part), array):
             yield f"{part} of {key} is wrong after running again"
-    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - {"writer.lock"}
+    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - {"writer.lock", "sources.json"}
     segments = {f"{path.with_suffix('')}" for path in map(Path, names) if path.suffix == ".h5"}
     wanted = {"store.json", "segments", *(f"{path}.{kind}" for path in segments for kind in ("h5", "json"))}
     if names != wanted:
@@ -295,19 +296,24 @@ def _assess(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.
 
 
 def race(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
-    """Run four times at once; the exit codes, each as a command would give it."""
+    """Run four times at once; each one's exit code and message, as a command would give them."""
     wait, go = os.pipe()
     children = []
-    for _ in range(4):
+    messages = [root.with_name(f"messages-{number}") for number in range(4)]
+    for message in messages:
         if not (child := os.fork()):
+            os.dup2(os.open(message, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
             os.close(go)
             os.read(wait, 1)
             request = {"task": "cache", "root": str(root), "pictures": str(pictures), "told": str(told)}
-            os._exit(perform(request))
+            code = perform(request)
+            sys.stderr.flush()
+            os._exit(code)
         children.append(child)
     os.close(wait)
     os.close(go)
-    return {"codes": [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]}
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return {"codes": codes, "messages": [message.read_text() for message in messages]}
 
 
 TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
@@ -369,6 +375,7 @@ def serve() -> None:
     with tempfile.TemporaryDirectory() as folder:  # what is loaded and made on first use is so before the first child
         pictures = Path(sys.argv[1])
         make_pictures(pictures)
+        time.sleep(SETTLED_SECONDS)  # so that every run that follows believes and writes the same of them
         judge(Path(folder, "root"), pictures, Path(folder, "told"))
     answer_requests()
 

@@ -1,0 +1,109 @@
+"""Looking at everything again: each byte of a segment, and each picture that the store knows a place of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from stackclip.cache.ahead import ahead
+from stackclip.cache.manifest import Record
+from stackclip.cache.reader import Place, Segment, Wanted
+from stackclip.cache.shapes import is_mask
+from stackclip.cache.sources import Reading, Role, read_again
+from stackclip.errors import PictureError, StoreError
+from stackclip.ops.files import sync_folder
+from stackclip.ops.words import counted
+from stackclip.types import Part
+
+__all__ = ["Problem", "Progress", "SourceCheck", "SourceState", "check_sources", "drop_segment", "verify_segment"]
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are."""
+
+SourceState = Literal["same", "changed", "gone", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A file of the store that is not as it was written, and the records that it takes with it (if they are known).
+
+    `unreadable` is one that the system does not let us read: that says nothing about its bytes.
+    """
+
+    path: Path
+    reason: str
+    records: tuple[Record, ...] | None
+    unreadable: bool = False
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """The parts that were in it, as far as that is known."""
+        return frozenset(part for record in self.records or () for part in record.hashes)
+
+    def __str__(self) -> str:
+        held = "holds" if self.unreadable else "held"
+        if self.records is None:
+            return f"{self.reason} (what it {held} is unknown)"
+        return f"{self.reason} (it {held} {counted(len(self.records), 'record')})"
+
+
+class SourceCheck(NamedTuple):
+    """A picture or mask that was read again: where, what became of it, and why it could not be read."""
+
+    path: Path
+    state: SourceState
+    reason: str = ""
+
+
+def check_sources(
+    readings: Iterable[tuple[Path, Role, Reading]], progress: Progress | None = None, *, threads: int = 4
+) -> Iterator[SourceCheck]:
+    """Read each source again, whatever the times of its files say, and compare it with what was read before."""
+    known = tuple(readings)
+    for done, check in enumerate(ahead(_check_source, known, threads=threads), start=1):
+        yield check
+        if progress is not None:
+            progress(done, len(known))
+
+
+def _check_source(known: tuple[Path, Role, Reading]) -> SourceCheck:
+    home, role, before = known
+    try:
+        home.stat()
+        now = read_again(home, role)
+    except (FileNotFoundError, NotADirectoryError):
+        return SourceCheck(home, "gone")
+    except OSError as error:
+        return SourceCheck(home, "unreadable", error.strerror or str(error))
+    except PictureError as error:
+        return SourceCheck(error.path, "unreadable", error.reason)
+    return SourceCheck(home, "same" if now.digest == before.digest else "changed")
+
+
+def verify_segment(segment: Segment) -> None:
+    """Read every row; raises CorruptStore at the first that is not as it was written, UnreadableStore."""
+    rows: dict[Part, int] = dict.fromkeys(segment.manifest.extents, 0)
+    for record in segment.manifest.records:
+        for part, digest in record.hashes.items():
+            place = Place(segment, rows[part], digest)
+            rows[part] += 1
+            if is_mask(part):
+                segment.read_runs(part, place, record.key)
+            else:
+                extent = segment.manifest.extents[part]
+                row = np.empty(extent.shape[1:], extent.dtype)
+                segment.read([Wanted(part, place, record.key, row)])
+
+
+def drop_segment(manifest: Path) -> None:
+    """Take a segment out of its store: the manifest first, for good, and then the file."""
+    try:
+        manifest.unlink(missing_ok=True)
+        sync_folder(manifest.parent)
+        manifest.with_suffix(".h5").unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot remove {manifest}: {error.strerror or error}") from None

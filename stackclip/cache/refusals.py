@@ -1,0 +1,43 @@
+"""What to say where the system refuses: which file, why, and what to do; none of it is damage."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from stackclip.errors import CorruptStore, StoreError, UnreadableStore
+
+__all__ = ["refused_lock", "refused_read"]
+
+_LIMIT = "raise the limit of open files (ulimit -n)"
+_RIGHT = "give yourself the right to read it"
+_ADVICE = {
+    errno.EMFILE: _LIMIT,
+    errno.ENFILE: _LIMIT,
+    errno.EACCES: _RIGHT,
+    errno.EPERM: _RIGHT,
+    errno.EIO: "look after the disk",
+}
+_ELSEWHERE = (
+    "features are written only where there are locks, and read anywhere; name a folder on another disk with "
+    "--workspace DIR or STACKCLIP_CACHE"
+)
+_NO_LOCKS = frozenset(
+    getattr(errno, name) for name in ("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL") if hasattr(errno, name)
+)
+
+
+def refused_read(path: Path, error: OSError) -> StoreError:
+    """The error of a file of the store that is gone (CorruptStore), or that could not be read (UnreadableStore)."""
+    reason = error.strerror or str(error)
+    if isinstance(error, FileNotFoundError):
+        return CorruptStore(f"{path}: {reason}")
+    return UnreadableStore(
+        f"cannot read {path}: {reason}; {_ADVICE.get(error.errno or 0, 'see to that')} and run again"
+    )
+
+
+def refused_lock(path: Path, error: OSError) -> StoreError:
+    """The error of a lock that the file system does not give."""
+    advice = _ELSEWHERE if error.errno in _NO_LOCKS else "see to that and run again"
+    return StoreError(f"cannot lock {path}: {error.strerror or error}; {advice}")
