@@ -118,7 +118,7 @@ def extract(
     if lacks:
         _require_readable(store)
     failed: list[PictureError] = []
-    encoded = written = 0
+    encoded = written = broken_masks = 0
     if lacks:
         with ExitStack() as stack:
             writer = stack.enter_context(store.writer(patience=patience))
@@ -132,6 +132,7 @@ def extract(
                     run.failed.append(prepared)
                 else:
                     run.take(prepared)
+                    broken_masks += prepared.broken_mask is not None
                 if strict and run.failed:
                     raise run.failed[0]
                 if progress is not None:
@@ -145,7 +146,7 @@ def extract(
     store.keep_readings()
     return Report(
         encoded=encoded,
-        already_there=len(samples) - encoded - len(failed),
+        already_there=len(samples) - encoded - (len(failed) - broken_masks),
         failed=tuple(failed),
         bytes=written,
         seconds=time.monotonic() - start,
@@ -155,13 +156,17 @@ def extract(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A sample that is ready for the tower: its picture (None if only its mask is wanted) and the runs of its mask."""
+    """A sample that is ready for the tower: its picture (None if only its mask is wanted) and the runs of its mask.
+
+    A picture whose mask cannot be used is encoded all the same: what needs no mask can work with it.
+    """
 
     source: Source | None
     picture: NDArray[np.float32] | None
     parts: frozenset[Part]
     mask: Source | None
     runs: Mapping[Part, Runs]
+    broken_mask: PictureError | None = None
 
 
 class _Run:
@@ -176,6 +181,8 @@ class _Run:
 
     def take(self, prepared: _Prepared) -> None:
         """Put one sample into its batch, and encode the batch when it is full."""
+        if prepared.broken_mask is not None:
+            self.failed.append(prepared.broken_mask)
         missing = self._claim(prepared.source, prepared.parts)
         masks = self._claim(prepared.mask, prepared.runs)
         prepared = replace(prepared, runs={part: prepared.runs[part] for part in masks})
@@ -254,7 +261,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
     """Read what the missing parts are made from; raises PictureError."""
     masks = sorted(part for part in missing if is_mask(part))
     dense = missing - frozenset(masks)
-    source = picture = mask = None
+    source = picture = mask = broken = None
     runs: dict[Part, Runs] = {}
     if dense:
         source = store.source(sample)
@@ -263,11 +270,16 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
             picture = tower.prepare(read_picture(sample.image, tower.picture_range))
             _require_unchanged(store, sample, CLS, source)
     if masks:
-        mask = store.source(sample, masks[0])
-        for part in masks:
-            runs[part] = label_regions(read_mask(sample, tower.spec.image_size, rule=mask_rule(part)))
-        _require_unchanged(store, sample, masks[0], mask)
-    return _Prepared(source, picture, dense, mask, runs)
+        try:
+            mask = store.source(sample, masks[0])
+            for part in masks:
+                runs[part] = label_regions(read_mask(sample, tower.spec.image_size, rule=mask_rule(part)))
+            _require_unchanged(store, sample, masks[0], mask)
+        except PictureError as error:
+            if not dense:
+                raise
+            mask, runs, broken = None, {}, error
+    return _Prepared(source, picture, dense, mask, runs, broken)
 
 
 def _require_unchanged(store: Store, sample: Sample, part: Part, source: Source) -> None:

@@ -75,10 +75,19 @@ def test_a_bad_picture_is_named_and_the_rest_goes_on(store, samples, tower, part
     samples[4] = replace(samples[4], image=tmp_path / "gone.png")
     seen = []
     report = extract(store, tower, samples, parts, progress=lambda done, total: seen.append((done, total)))
-    assert report.encoded == 3
+    assert (report.encoded, report.already_there) == (4, 0)  # a picture needs no mask
     assert [error.path.name for error in report.failed] == ["002.png", "003_mask.png", "gone.png"]
     assert seen == [(done, 6) for done in range(1, 7)]
     assert len(store.lacking(samples, parts)) == 3
+
+
+def test_a_picture_whose_mask_is_broken_keeps_its_features(store, samples, tower, parts) -> None:
+    samples[3].mask.write_bytes(b"no mask")
+    extract(store, tower, samples, parts)
+    assert store.holdings([samples[3]])[0] == parts - {MASK}
+    again = extract(store, tower, samples, parts)
+    assert (again.encoded, again.already_there, len(tower.encoded)) == (0, 5, 6)
+    assert [error.path for error in again.failed] == [samples[3].mask]
 
 
 def test_a_mask_of_another_size_than_its_picture_is_refused(store, samples, tower, parts) -> None:
