@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stackclip.cli import bench, components, features  # noqa: F401  # importing a verb's module adds it to the group
+from stackclip.cli import bench, components, features, predict  # noqa: F401  # importing a verb's module adds it to the group
 from stackclip.cli.group import cli, signals
 
 __all__ = ["cli", "main"]

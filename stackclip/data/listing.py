@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stackclip.data.images import EXTENSIONS
 from stackclip.errors import DataError
+from stackclip.ops.outputs import is_output
 from stackclip.types import GOOD
 
 __all__ = ["GOOD_FOLDERS", "folders_in", "is_picture", "pictures_below", "pictures_in"]
@@ -27,8 +28,12 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders directly in `folder`, sorted by name, without hidden ones; raises DataError."""
-    return [folder / name for name, is_folder in _entries(folder) if is_folder and name not in _LITTER]
+    """The folders directly in `folder`, sorted by name; raises DataError.
+
+    Hidden ones are left out, and those that stackclip filled: a heat map is no picture of a product.
+    """
+    named = (folder / name for name, is_folder in _entries(folder) if is_folder and name not in _LITTER)
+    return [child for child in named if not is_output(child)]
 
 
 def pictures_below(folder: Path) -> Iterator[Path]:
