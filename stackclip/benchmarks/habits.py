@@ -39,16 +39,16 @@ def habits_of(run: OneSeed) -> Mapping[str, Habits]:
 
 def _habits(run: OneSeed, spec: str, method: Method) -> Habits:
     task = run.task(method)
-    encode = _TriedEncode(task.encode, task.tower.joint)
+    encode, trains, reads_name = _TriedEncode(task.encode, task.tower.joint), False, True
     try:
         detector = method.begin(replace(task, encode=encode))
-        encode.pretending = True
-        [cell] = run.cells
-        says = [_say(run, detector, spec, replace(cell.samples[0], category=n)) for n in (cell.category, OTHER)]
-        return Habits(bool(detector.epochs) or encode.asked_means, not _same(*says))
+        trains, encode.pretending = bool(detector.epochs), True
+        sample = run.plan.test_on[0].samples[0]
+        says = [_say(run, detector, spec, replace(sample, category=name)) for name in (sample.category, OTHER)]
+        reads_name = not _same(*says)
     except (Exception, SystemExit) as error:  # what is wrong with it is told when it is run in earnest
         logger.debug("%s could not be tried", spec, exc_info=error)
-        return Habits(encode.asked_means, reads_name=True)
+    return Habits(trains or encode.asked_means, reads_name)
 
 
 def _say(run: OneSeed, detector: Detector, spec: str, sample: Sample) -> Prediction:
