@@ -151,6 +151,8 @@ class _Pass:
     def _keep(self, written: Written, *, again: bool = False) -> None:
         """Write the scores, in place of all that an earlier run left."""
         try:
+            if not _holds_anything(written.place.parent):
+                mark_output(written.place.parent)  # an empty folder is all ours; one of others is not hidden
             mark_output(written.place)
             if not again:
                 _clear(written.place)
@@ -274,6 +276,10 @@ def _of(numbers: Tensor | None, row: int) -> float | None:
 
 def _heat_map_name(sample: Sample) -> str:
     return f"{unique_name(sample.id)}.png"
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _clear(place: Path) -> None:
