@@ -85,8 +85,8 @@ def predict(
     the pictures in FOLDER.
     """
     from stackclip.benchmarks.plan import Plan, needed
-    from stackclip.benchmarks.predictions import check_folders
     from stackclip.benchmarks.predictions import predict as write_predictions
+    from stackclip.benchmarks.written import check_folders
 
     check_methods(methods)
     own = _own_pictures(workspace, folder, _words(object), good)

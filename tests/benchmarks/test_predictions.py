@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stackclip.benchmarks import predictions
-from stackclip.benchmarks.predictions import Written, check_folders, predict
+from stackclip.benchmarks import written as folders
+from stackclip.benchmarks.predictions import predict
 from stackclip.benchmarks.runner import Bench
 from stackclip.benchmarks.sheet import scale_of
 from stackclip.benchmarks.tally import Tally
+from stackclip.benchmarks.written import Written, check_folders
 from stackclip.cache import Store, extract
 from stackclip.data.own import own_pictures
 from stackclip.errors import StackclipError
@@ -187,20 +188,20 @@ def test_a_picture_that_vanishes_before_it_is_drawn_is_named_once_and_the_others
     extract(ramps.store, ramps.tower, [gone], {CLS, MASK})
     ramps.store.refresh()
     changed = replace(own, samples=tuple(gone if each is first else each for each in own.samples))
-    clear = predictions._clear  # called when all scores are known
+    clear = folders._clear  # called when all scores are known
 
     def vanish(place: Path) -> None:
         clear(place)
         gone.image.unlink(missing_ok=True)
 
-    monkeypatch.setattr(predictions, "_clear", vanish)
+    monkeypatch.setattr(folders, "_clear", vanish)
     of = written(replace(ramps, plan=replace(ramps.plan, test_on=(changed,))), tmp_path / "out")
     assert of["trained"].missing == of["untrained"].missing == {gone.id}
     assert caplog.text.count("gone.png") == 1
     by_name = {row["picture"]: row["heat_map"] for row in table(tmp_path / "out" / "trained")}
     assert by_name.pop(gone.id) == ""
     assert all((tmp_path / "out" / "trained" / name).exists() for name in by_name.values())
-    assert "; 1 heat map is missing" in str(of["trained"])
+    assert "; 1 picture failed" in str(of["trained"])
 
 
 def test_what_an_earlier_run_wrote_is_replaced_and_nothing_else(ramps: Bench, tmp_path: Path) -> None:
