@@ -143,27 +143,27 @@ def test_every_method_says_of_a_picture_what_it_says_in_a_bench(
     method = plans[0].resolved[spec]
     extract(store, small.tower, [*small.training, *one], {MASK, CLS, *method.needs(small.tower.spec)})
     store.refresh()
-    tallies: list[tuple[Tally, list[np.ndarray]]] = []
-    made = Tally.__init__
+    predictions: list[tuple[Tally, Prediction]] = []
+    add = Tally.add
 
-    def watched(self: Tally, *words: Any, **named: Any) -> None:
-        made(self, *words, **named)
-        maps: list[np.ndarray] = []
-        if self.watch is None:
-            self.watch = lambda sample, scores, runs: maps.append(scores.copy())
-            tallies.append((self, maps))
+    def watched(self: Tally, prediction: Prediction, *words: Any) -> None:
+        predictions.append((self, prediction))
+        add(self, prediction, *words)
 
-    monkeypatch.setattr(Tally, "__init__", watched)
+    monkeypatch.setattr(Tally, "add", watched)
     [row] = benched.run().rows
-    monkeypatch.undo()
-    [own_row] = predict([predicted], tmp_path / "out")
+    in_bench = list(predictions)
+    predictions.clear()
+    [kept] = predict([predicted], tmp_path / "out")
+    in_predict = predictions[: len(in_bench)]  # what follows are other pictures, and those to be drawn
     assert not row.error
-    [(tally, maps)] = tallies
-    assert own_row.error == ""
-    assert (tally.settled is None) == (own_row.scores is None)
-    if tally.settled is not None and own_row.scores is not None:
-        assert torch.equal(own_row.scores, tally.settled)
-    assert [float(each.max()) for each in maps] == ([] if own_row.peaks is None else own_row.peaks.tolist())
+    assert not kept.error
+    for (_, one), (_, other) in zip(in_bench, in_predict, strict=True):
+        for name in ("scores", "maps"):
+            here, there = getattr(one, name), getattr(other, name)
+            assert here is there if here is None or there is None else torch.equal(here, there)
+    settled = in_bench[0][0].settled
+    assert kept.scores is settled if settled is None or kept.scores is None else torch.equal(kept.scores, settled)
 
 
 def test_the_scores_of_all_methods_are_there_before_the_first_heat_map(
