@@ -37,13 +37,13 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.data.masks import is_black
 from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError
 from stackclip.heads import TrainedHead
-from stackclip.methods import Detector, Task
+from stackclip.methods import Detector, Method, Task
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.registry import Spec, executors, guarded, reason
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
-__all__ = ["Bench", "Outcome", "Overwrite", "Progress"]
+__all__ = ["Bench", "OneSeed", "Outcome", "Overwrite", "Progress"]
 
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -103,7 +103,7 @@ class Bench:
         check_overlap(self.plan)
         if overlap := check_content(self.plan, self.store):
             logger.warning("%s", overlap)
-        jobs: list[Callable[[], Outcome]] = [partial(_Seed(self, seed, self.reader).run) for seed in self.plan.seeds]
+        jobs: list[Callable[[], Outcome]] = [partial(OneSeed(self, seed, self.reader).run) for seed in self.plan.seeds]
         executor = executors.create(self.plan.executor)
         with executors.find(Spec.parse(self.plan.executor).name).guard_foreign("cannot run the seeds"):
             outcomes = list(executor.run(jobs))
@@ -124,16 +124,13 @@ class Bench:
         kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
         return FeatureReader(self.store, self.tower.device, kept)
 
-    def detectors(self, seed: int) -> dict[str, Detector]:
-        """The trained detector of every method of the plan; what was not trained before is trained now.
-
-        Raises what a method raises.
-        """
-        return _Seed(replace(self, plan=replace(self.plan, fail_fast=True)), seed, self.reader).detectors()
+    def of_seed(self, seed: int) -> OneSeed:
+        """The methods and cells of one seed, for who looks at single pictures."""
+        return OneSeed(self, seed, self.reader)
 
 
-class _Seed:
-    """The cells of one seed."""
+class OneSeed:
+    """The methods and cells of one seed."""
 
     def __init__(self, bench: Bench, seed: int, reader: FeatureReader) -> None:
         self.bench, self.plan, self.seed, self.reader = bench, bench.plan, seed, reader
@@ -183,13 +180,15 @@ class _Seed:
         rows = [self.finished[spec, cell.dataset.name, cell.category] for spec in self.parts for cell in self.cells]
         return Outcome(rows, sum(len(contender.lacking) for contender in at_work))
 
-    def detectors(self) -> dict[str, Detector]:
-        """The detectors of all methods, trained."""
-        contenders = [Contender(spec, method, []) for spec, method in self.plan.resolved.items()]
+    def trained(self) -> list[Contender]:
+        """All methods, trained before or now; one that could not be has an error."""
+        contenders = [
+            Contender(spec, method, [], error=self.unfit.get(spec, "")) for spec, method in self.plan.resolved.items()
+        ]
         for contender in contenders:
             self._attempt(contender, self._begin, contender)
         self._train(contenders)
-        return {contender.spec: contender.working for contender in contenders}
+        return contenders
 
     def _usable(
         self, samples: Sequence[Sample], *, localised: bool = False
@@ -256,8 +255,12 @@ class _Seed:
 
     def _detector(self, contender: Contender) -> Detector:
         """A method's detector that has learned nothing yet."""
+        return contender.method.begin(self.task(contender.method))
+
+    def task(self, method: Method) -> Task:
+        """All that a method of the plan may know when it begins."""
         plan, bench = self.plan, self.bench
-        task = Task(
+        return Task(
             tower=bench.tower.spec,
             encode=TaskEncode(bench.encode, self._class_mean),
             categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
@@ -266,11 +269,10 @@ class _Seed:
             device=self.device,
             epochs=plan.epochs,
             class_names=plan.class_names,
-            shots=plan.shots_for(contender.method).count,
+            shots=plan.shots_for(method).count,
             pictures=len(self.training),
             text=bench.tower,
         )
-        return contender.method.begin(task)
 
     def _class_mean(self, category: str) -> Tensor:
         """The mean unit class token of a training category: (D,)."""
@@ -377,7 +379,7 @@ class _Seed:
         form = self.plan.pixel_form(cell, self.bench.tower.spec)
         empty = partial(self._empty_tally, counting=self.plan.ci and aloud)
         tallies = {c.spec: empty(form, error=c.error) for c in contenders}
-        shown = self._show(cell, contenders, tallies)
+        shown = self.show(cell, contenders, tallies)
         measured = self._measure(cell, contenders, tallies, progress)
         unsure = [c for c in contenders if (found := measured[c.spec]) and found.bound > TOLERANCE]
         again = {c.spec: empty("exact", seconds=tallies[c.spec].seconds) for c in unsure}
@@ -404,18 +406,37 @@ class _Seed:
         self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally], progress: Progress
     ) -> dict[str, Measured | None]:
         """Predict one category with some methods from the same batches; the metrics of those that went well."""
-        parts = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}
-        stage, done = f"test {cell.dataset.name} {cell.category}, seed {self.seed}", 0
-        wanted = any(not tally.error for tally in tallies.values())
-        for features, runs in self._read_with_runs(cell, parts, tallies.values()) if wanted else ():
+        stage = f"test {cell.dataset.name} {cell.category}, seed {self.seed}"
+        self.scan(cell.samples, contenders, tallies, partial(progress, stage), without_mask=cell.without_mask)
+        return {c.spec: self._attempt(tallies[c.spec], c.measure, cell, tallies[c.spec]) for c in contenders}
+
+    def scan(
+        self,
+        samples: Sequence[Sample],
+        contenders: Sequence[Contender],
+        tallies: Mapping[str, Tally],
+        progress: Callable[[int, int], None],
+        *,
+        without_mask: Collection[Sample] = (),
+    ) -> None:
+        """Predict samples with some methods from the same batches, each method into its tally."""
+        parts, done = frozenset[Part]().union(*(self.parts[c.spec] for c in contenders)) - {MASK}, 0
+        usable = samples if any(not tally.error for tally in tallies.values()) else ()
+        for features, runs in self._read_with_runs(usable, parts, tallies.values(), without_mask):
             for contender in contenders:
                 tally = tallies[contender.spec]
                 self._attempt(tally, contender.predict, features, runs, tally)
             done += len(features)
-            progress(stage, done, len(cell.samples))
-        return {c.spec: self._attempt(tallies[c.spec], c.measure, cell, tallies[c.spec]) for c in contenders}
+            progress(done, len(samples))
 
-    def _show(
+    def settle(self, contenders: Sequence[Contender], tallies: Mapping[str, Tally]) -> None:
+        """Make the final scores of pictures that have all been predicted."""
+        for contender in contenders:
+            tally = tallies[contender.spec]
+            if not tally.error:
+                self._attempt(tally, tally.settle, contender.working)
+
+    def show(
         self, cell: Cell, contenders: Sequence[Contender], tallies: Mapping[str, Tally]
     ) -> dict[str, Sequence[Sample]]:
         """Show the methods their shots of a category, those that are shown the same at one reading."""
@@ -495,11 +516,15 @@ class _Seed:
             self._blame(owners, error)
 
     def _read_with_runs(
-        self, cell: Cell, parts: Iterable[Part], owners: Collection[Tally]
+        self,
+        samples: Sequence[Sample],
+        parts: Iterable[Part],
+        owners: Collection[Tally],
+        without_mask: Collection[Sample],
     ) -> Iterator[tuple[Features, list[np.ndarray | None]]]:
         """The batches of a scan with the runs of each mask; None for one that cannot be used."""
-        without = frozenset(cell.without_mask)
-        for features in self._read(cell.samples, parts, owners):
+        without = frozenset(without_mask)
+        for features in self._read(samples, parts, owners):
             try:
                 runs = [None if sample in without else self.bench.store.runs(sample) for sample in features.samples]
             except StackclipError as error:

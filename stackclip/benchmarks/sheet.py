@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stackclip.ops.words import legible
 
-__all__ = ["Scale", "heat_map", "scale_of", "sheet"]
+__all__ = ["Scale", "ScaleSample", "heat_map", "scale_of", "sheet"]
 
 # Dark violet over red to pale yellow; even steps look evenly brighter.
 COLOURS = np.array(
@@ -30,14 +30,39 @@ class Scale:
     of: str = ""
 
 
+class ScaleSample:
+    """Takes maps and the masks beside them, one by one, and keeps an even part of their pixels for a common scale."""
+
+    def __init__(self, pixels: int) -> None:
+        """Of `pixels` in all maps together, PIXELS are kept, or all where they are fewer."""
+        self._every = max(1, -(-pixels // PIXELS))
+        self._scores: list[np.ndarray] = []
+        self._normal: list[np.ndarray] = []
+
+    def add(self, scores: np.ndarray, mask: np.ndarray) -> None:
+        """Take a map (H, W) and its mask (H, W) bool."""
+        some = scores.ravel()[:: self._every].copy()
+        self._scores.append(some)
+        self._normal.append(some[~mask.ravel()[:: self._every]])
+
+    def scale(self) -> Scale | None:
+        """Nine in ten of the normal pixels are coldest, the upper end of all scores is hottest; None without maps."""
+        if not self._scores:
+            return None
+        found, normal = np.concatenate(self._scores), np.concatenate(self._normal)
+        cold = float(np.percentile(normal if normal.size else found, COLD))
+        hot = float(np.percentile(found, HOT))
+        return Scale(cold, max(hot, cold + 1e-12))
+
+
 def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:
-    """A common scale: nine in ten of the normal pixels are coldest, the upper end of all scores is hottest."""
-    every = -(-sum(scores.size for scores in maps) // PIXELS)
-    found = np.concatenate([scores.ravel()[::every] for scores in maps])
-    masked = np.concatenate([mask.ravel()[::every] for mask in masks])
-    cold = float(np.percentile(found if masked.all() else found[~masked], COLD))
-    hot = float(np.percentile(found, HOT))
-    return Scale(cold, max(hot, cold + 1e-12))
+    """A common scale of maps (H, W) with their masks."""
+    sample = ScaleSample(sum(scores.size for scores in maps))
+    for scores, mask in zip(maps, masks, strict=True):
+        sample.add(scores, mask)
+    scale = sample.scale()
+    assert scale is not None
+    return scale
 
 
 def heat_map(scores: np.ndarray, scale: Scale) -> Image.Image:

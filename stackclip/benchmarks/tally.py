@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,14 +30,16 @@ __all__ = ["Tally"]
 class Tally:
     """What a method said of one category so far; with a `counter` it can say it of each picture too.
 
-    `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known.
+    `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
+    `pixels` there are no pixel metrics. `watch` is called with every picture, its map (H, W) and the runs of its mask.
     """
 
     side: int | None = None
     scores: list[Tensor] = field(default_factory=list)
     peaks: list[Tensor] = field(default_factory=list)
-    pixels: PixelAccumulator = field(default_factory=PixelMetrics)
+    pixels: PixelAccumulator | None = field(default_factory=PixelMetrics)
     counter: PixelCounter | None = None
+    watch: Callable[[Sample, np.ndarray, np.ndarray], None] | None = None
     settled: Tensor | None = None
     localised: list[bool] = field(default_factory=list)
     why_no_scores: str = ""
@@ -60,13 +62,22 @@ class Tally:
         if prediction.maps is not None:
             _check_finite(prediction.maps.flatten(1).sum(1), samples)
             self.peaks.append(prediction.maps.amax((1, 2)).float().cpu())
-            for scores, mask_runs in zip(prediction.maps.float().cpu().numpy(), runs, strict=True):
+            for sample, scores, mask_runs in zip(samples, prediction.maps.float().cpu().numpy(), runs, strict=True):
                 self.localised.append(mask_runs is not None)
                 if mask_runs is None:
                     continue
-                self.pixels.add(scores, mask_runs)
+                if self.pixels is not None:
+                    self.pixels.add(scores, mask_runs)
                 if self.counter:
                     self.counter.add(scores, mask_runs)
+                if self.watch:
+                    self.watch(sample, scores, mask_runs)
+
+    def settle(self, detector: Detector) -> Tensor | None:
+        """The final scores (N,) of the pictures so far; None of a method that gives no scores."""
+        if self.scores:
+            self.settled = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
+        return self.settled
 
     def compute(self, samples: Sequence[Sample], detector: Detector) -> Measured:
         """The metrics of the category. Raises NotApplicable if none of its pictures could be used."""
@@ -76,13 +87,11 @@ class Tally:
         undefined: dict[str, str] = {}
         labels = [sample.label for sample in samples]
         unlocalised = _unlocalised(samples)
-        if self.scores:
-            scores = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
-            self.settled = scores
+        if (scores := self.settle(detector)) is not None:
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
         else:
             undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
-        if self.peaks and not unlocalised and any(self.localised):
+        if self.pixels is not None and self.peaks and not unlocalised and any(self.localised):
             pixels = self.pixels.compute()
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stackclip.cli import bench, components, features  # noqa: F401  # importing a verb's module adds it to the group
+from stackclip.cli import (  # importing a verb's module adds it to the group
+    bench,  # noqa: F401
+    components,  # noqa: F401
+    features,  # noqa: F401
+    predict,  # noqa: F401
+)
 from stackclip.cli.config import PREFIX
 from stackclip.cli.group import cli, harmless_streams, signals
 

@@ -1,4 +1,4 @@
-"""The verbs about methods: bench, report, predict, demo."""
+"""The verbs about methods and their tables: bench, report, demo."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ from stackclip.cli.options import (
     ci_option,
     curve_interval,
     data_options,
-    data_root_option,
     encode_options,
-    logger,
     numbers,
     places,
     plot_option,
@@ -47,7 +45,6 @@ from stackclip.cli.steps import (
     program,
     run_bench,
     say_cells,
-    say_note,
     say_plan,
     show_curves,
     show_rows,
@@ -56,7 +53,6 @@ from stackclip.cli.steps import (
 )
 from stackclip.cli.suites import AtHand, Job, beside, fitting, jobs_of, one_of_each, say_lacking, show_suite, typed
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
-from stackclip.types import LARGEST_SEED
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.curves import EvalEvery
@@ -65,7 +61,7 @@ if TYPE_CHECKING:
     from stackclip.types import Row
     from stackclip.workspace import Workspace
 
-__all__ = ["bench", "demo", "predict", "report"]
+__all__ = ["bench", "demo", "report"]
 
 DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=3]", "april-gan", "sdp", "clip")
 
@@ -316,77 +312,6 @@ def report(
     show_rows(rows, per_category=per_category, as_json=json, published=lookup, ci=ci)
     kept = write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
     if not (show_curves(rows, plot, as_json=json) and kept):
-        sys.exit(FAILED_SOME)
-
-
-@cli.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
-@several("--methods", callback=specs, default="stackclip", show_default=True)
-@several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
-@data_root_option
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    default="predictions",
-    show_default=True,
-    help="Folder for scores.csv and the heat maps.",
-)
-@tower_options
-@encode_options
-@resident_option
-@click.pass_obj
-def predict(
-    workspace: Workspace,
-    /,
-    folder: Path,
-    object: str,  # noqa: A002 - the option's name is what people set in files and in the environment
-    methods: tuple[str, ...],
-    train_on: tuple[str, ...],
-    seed: int,
-    epochs: int | None,
-    data_root: Path | None,
-    output: Path,
-    encode_batch_size: int,
-    num_workers: int,
-    resident: Resident,
-    **tower_arguments: Any,
-) -> None:
-    """Find defects in your own pictures: a score for each, and heat maps on one common scale.
-
-    FOLDER needs no masks and no labels. The methods train on other data sets; nothing is learned from FOLDER. The scale
-    is that of training pictures; of methods that do not train, that of the pictures in FOLDER.
-    """
-    from dataclasses import replace
-
-    from stackclip.benchmarks.overlap import trained_on
-    from stackclip.benchmarks.plan import Plan, needed
-    from stackclip.benchmarks.predictions import heat_scales, predict_all, write_predictions
-
-    check_methods(methods)
-    [opened] = open_datasets(workspace, [str(folder.absolute())], None, ())
-    shown = [replace(sample, category=object, split="test", mask=None) for sample in opened.samples]
-    own = replace(opened, samples=tuple(shown))
-    training = open_datasets(workspace, train_on, data_root, ())
-    plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs)
-    tower = load_tower_of(**tower_arguments)
-    samples, parts = needed(plan, tower.spec)
-    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
-    if failed and len(store_of(workspace, tower).lacking(own.samples, parts)) == len(own.samples):
-        raise StackclipError(f"{folder}: none of its pictures can be read, so there is nothing to score")
-    with open_bench(workspace, plan, tower, resident=resident) as run:
-        if overlap := trained_on(plan, run.store):
-            logger.warning("%s", overlap)
-        detectors = run.detectors(seed)
-        predictions = predict_all(run, detectors, own.samples)
-        scales = heat_scales(run, detectors, predictions)
-    for line in write_predictions(predictions, scales, output):
-        echo(line)
-    say_note(tower)
-    if failed:
         sys.exit(FAILED_SOME)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.errors import DataError, UnknownLayout
+from stackclip.ops.outputs import is_output
 from stackclip.registry import datasets
 
 __all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
@@ -39,7 +40,9 @@ def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:
 
 
 def check_folder(root: Path) -> None:
-    """Raises DataError where `root` is missing or no folder."""
+    """Raises DataError where `root` is missing or no folder, or one that stackclip filled."""
+    if is_output(root):
+        raise DataError(f"{root}: stackclip wrote the scores and heat maps in it; name a folder of pictures")
     if root.is_dir():
         return
     reason = "is a file; name the folder that holds it" if root.exists() else "no such folder; nothing is downloaded"

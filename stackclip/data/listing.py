@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from stackclip.data.images import EXTENSIONS
 from stackclip.errors import DataError
+from stackclip.ops.outputs import is_output
 
 __all__ = ["files_below", "folders_in", "is_picture", "pictures_below", "pictures_in"]
 
@@ -24,12 +25,14 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders directly in `folder`, sorted by name, without hidden ones; raises DataError.
+    """The folders directly in `folder`, sorted by name; raises DataError.
 
-    A link is followed unless it leads to `folder`, to what lies in it or to what it lies in; of several links to one
-    folder the first is followed. So no picture is read twice, and no link leads in a circle.
+    Hidden ones are left out, and those that stackclip filled: a heat map is no picture of a product. A link is followed
+    unless it leads to `folder`, to what lies in it or to what it lies in; of several links to one folder the first is
+    followed. So no picture is read twice, and no link leads in a circle.
     """
-    found = [folder / name for name, is_folder in _entries(folder) if is_folder and name not in _LITTER]
+    named = (folder / name for name, is_folder in _entries(folder) if is_folder and name not in _LITTER)
+    found = [child for child in named if not is_output(child)]
     links = [path for path in found if path.is_symlink()]
     return [path for path in found if path not in _repeated(folder, links)] if links else found
 

@@ -233,5 +233,5 @@ def test_a_place_that_does_not_exist_ends_the_bench_before_any_work(small, bench
 
 def test_the_trained_detectors_read_with_what_the_bench_keeps(small, bench, reads, memory) -> None:
     memory(host=100 * GB)
-    bench(small.plan("fuzzy", epochs=3)).detectors(0)
+    bench(small.plan("fuzzy", epochs=3)).of_seed(0).trained()
     assert set(reads.values()) == {1}

@@ -1,0 +1,99 @@
+"""What a method looks at beside the pictures: found out by trying it on noise, before anything is encoded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from stackclip.benchmarks.runner import OneSeed
+from stackclip.errors import StackclipError
+from stackclip.methods import Detector, Method
+from stackclip.ops.draws import same_draws_after
+from stackclip.ops.files import content_hash
+from stackclip.prompts import Encode
+from stackclip.registry import guarded
+from stackclip.types import MASK, Features, Prediction, Sample
+
+__all__ = ["Habits", "habits_of"]
+
+logger = logging.getLogger(__name__)
+
+OTHER = "something else"  # than any object
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """Whether a method reads the pictures of the training data sets, and whether an object's name changes its say."""
+
+    trains: bool
+    reads_name: bool
+
+
+def habits_of(run: OneSeed) -> Mapping[str, Habits]:
+    """The habits of each method of a plan that tests one category."""
+    with same_draws_after(run.device):
+        return {spec: _habits(run, spec, method) for spec, method in run.plan.resolved.items()}
+
+
+def _habits(run: OneSeed, spec: str, method: Method) -> Habits:
+    task = run.task(method)
+    encode, trains, reads_name = _TriedEncode(task.encode, task.tower.joint), False, True
+    try:  # what is wrong with it is told when it is run in earnest
+        with guarded(spec):
+            detector = method.begin(replace(task, encode=encode))
+            trains, encode.pretending = bool(detector.epochs), True
+            sample = run.plan.test_on[0].samples[0]
+            says = [_say(run, detector, spec, replace(sample, category=name)) for name in (sample.category, OTHER)]
+            reads_name = not _same(*says)
+    except StackclipError as error:
+        logger.debug("%s could not be tried", spec, exc_info=error)
+    return Habits(trains or encode.asked_means, reads_name)
+
+
+def _say(run: OneSeed, detector: Detector, spec: str, sample: Sample) -> Prediction:
+    """What a detector says of noise as one picture of a category, shown the same noise where it wants shots."""
+    draws = torch.Generator().manual_seed(0)
+    parts = {
+        part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.device)
+        for part in sorted(run.parts[spec] - {MASK})
+    }
+    features = Features((sample,), parts)
+    if run.plan.shots_for(run.plan.resolved[spec]).count:
+        detector.remember(sample.category, features)
+    return detector.predict(features)
+
+
+def _same(one: Prediction, other: Prediction) -> bool:
+    pairs = ((one.scores, other.scores), (one.maps, other.maps))
+    return all(a is b or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+
+
+class _TriedEncode:
+    """The tower's text side; while `pretending`, each phrase has features of its own that need no tower."""
+
+    def __init__(self, encode: Encode, width: int) -> None:
+        self.encode, self.width = encode, width
+        self.pretending = self.asked_means = False
+
+    @property
+    def context_length(self) -> int:
+        return self.encode.context_length
+
+    def __call__(self, phrases: Sequence[str]) -> Tensor:
+        return torch.stack([self._pretended(phrase) for phrase in phrases]) if self.pretending else self.encode(phrases)
+
+    def class_means(self, categories: Sequence[str]) -> Tensor:
+        self.asked_means = True
+        return torch.stack([self._pretended(category) for category in categories])
+
+    def count_tokens(self, phrase: str) -> int:
+        return self.encode.count_tokens(phrase)
+
+    def _pretended(self, phrase: str) -> Tensor:
+        """One direction for all phrases and a little of each one's own, so that no softmax is at its end."""
+        own = torch.Generator().manual_seed(int(content_hash(phrase.encode())[:12], 16))
+        return 1 + 0.1 * torch.randn(self.width, generator=own)  # (D,)

@@ -1,0 +1,118 @@
+"""The folders of predictions: one a method, with the scores of its pictures and the names of their heat maps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import Tensor
+
+from stackclip.benchmarks.sheet import Scale
+from stackclip.errors import StackclipError
+from stackclip.ops.files import write_atomically
+from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output, unique_name
+from stackclip.ops.spreadsheet import csv_text
+from stackclip.ops.words import agreed, counted
+from stackclip.types import Sample
+
+__all__ = ["Written", "check_folders", "heat_map_name", "keep_scores", "name_earlier"]
+
+logger = logging.getLogger(__name__)
+
+SCORES = "scores.csv"
+
+
+@dataclass
+class Written:
+    """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept."""
+
+    method: str
+    place: Path
+    samples: Sequence[Sample] = ()
+    scores: Tensor | None = None
+    peaks: Tensor | None = None
+    scale: Scale | None = None
+    missing: set[str] = field(default_factory=set)
+    error: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing of it is missing."""
+        return not self.error and not self.missing
+
+    def __str__(self) -> str:
+        if not self.samples:
+            return f"{self.method}: {self.error}"
+        given = " and ".join(["scores"] * (self.scores is not None) + ["heat maps"] * (self.peaks is not None))
+        scaled = f", on the scale of {self.scale.of}" if self.scale else ""
+        lost = f"; {counted(len(self.missing), 'picture')} failed"
+        return (
+            f"{self.method}: {given} of {counted(len(self.samples), 'picture')} in {self.place}{scaled}"
+            + (lost if self.missing else "")
+            + (f"; {self.error}" if self.error else "")
+        )
+
+
+def check_folders(methods: Sequence[str], output: Path) -> None:
+    """Raise StackclipError where a method's folder in `output` holds what stackclip did not write."""
+    for method in methods:
+        place = output / folder_name(method)
+        if place.exists() and not (place.is_dir() and (is_output(place) or not any(place.iterdir()))):
+            raise StackclipError(
+                f"{place}: is there and was not written by stackclip, so {method} would mix its files with those in it;"
+                " name another folder with -o, or move it away"
+            )
+
+
+def keep_scores(written: Written, *, again: bool = False) -> None:
+    """Write the scores, at first in place of all that an earlier run left; what is in the way is the `error`."""
+    try:
+        if not _holds_anything(written.place.parent):
+            mark_output(written.place.parent)  # an empty folder is all ours; one of others is not hidden
+        mark_output(written.place)
+        if not again:
+            _clear(written.place)
+        write_atomically(written.place / SCORES, _table(written).encode())
+    except OSError as error:
+        written.error = f"not kept: {error}"
+        written.samples, written.scale = (), None
+
+
+def _table(written: Written) -> str:
+    """Pictures by score, or by the maximum of the map where a method gives no scores; the highest first."""
+
+    def rows() -> Iterator[tuple[str, float | None, float | None, str]]:
+        for row, sample in enumerate(written.samples):
+            drawn = written.peaks is not None and sample.id not in written.missing
+            yield sample.id, _of(written.scores, row), _of(written.peaks, row), heat_map_name(sample) if drawn else ""
+
+    ranked = sorted(rows(), key=lambda row: -next((number for number in row[1:3] if number is not None), 0.0))
+    return csv_text(["picture", "score", "map_maximum", "heat_map"], ranked)
+
+
+def _of(numbers: Tensor | None, row: int) -> float | None:
+    return None if numbers is None else float(numbers[row])
+
+
+def heat_map_name(sample: Sample) -> str:
+    return f"{unique_name(sample.id)}.png"
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _clear(place: Path) -> None:
+    """Remove what an earlier run wrote into a method's folder, and nothing else. Raises OSError."""
+    for path in place.iterdir():
+        if path.name == SCORES or (path.suffix == ".png" and is_unique_name(path.stem)):
+            path.unlink()
+
+
+def name_earlier(output: Path, written: set[Path]) -> None:
+    """Say which results of earlier runs lie beside those of this one."""
+    there = sorted(output.iterdir()) if output.is_dir() else []
+    if left := [place.name for place in there if place not in written and is_output(place)]:
+        logger.info("%s: %s %s of an earlier run", output, ", ".join(left), agreed("are", len(left)))

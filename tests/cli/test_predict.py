@@ -1,0 +1,107 @@
+"""The verb `predict`, as a person meets it."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+Run = Callable[..., Result]
+TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
+WORDS = ("--object", "metal plate", "--train-on", TRAINING, "--backbone", "random-vit-8", "--image-size", "56")
+
+
+def pictures(folder: Path, *names: str, seed: int = 0) -> Path:
+    draws = np.random.default_rng(seed)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draws.integers(0, 255, (56, 56, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def scores(place: Path) -> dict[str, str]:
+    text = (place / "scores.csv").read_text()
+    return {row["picture"].rpartition("/")[2]: row["score"] for row in csv.DictReader(text.splitlines())}
+
+
+@pytest.mark.parametrize("output", ["pics", "pics/a/b", "pics/good"])
+def test_a_second_run_scores_the_same_pictures_and_not_its_heat_maps(
+    stackclip: Run, tmp_path: Path, output: str
+) -> None:
+    folder = pictures(tmp_path / "pics", "1.png", "2.png")
+    words = ("predict", str(folder), *WORDS, "--methods", "sdp", "-o", str(tmp_path / output))
+    for _ in range(2):
+        assert stackclip(tmp_path / "w", *words).exit_code == 0
+        assert set(scores(tmp_path / output / "sdp")) == {"1.png", "2.png"}
+    (tmp_path / output / "sdp").rename(folder / "renamed")
+    assert stackclip(tmp_path / "w", *words).exit_code == 0
+    assert set(scores(tmp_path / output / "sdp")) == {"1.png", "2.png"}
+    again = stackclip(tmp_path / "w", "predict", str(folder / "renamed"), *WORDS, "--methods", "sdp")
+    assert again.exit_code == 1
+    assert "stackclip wrote the scores and heat maps in it" in again.stderr
+
+
+def test_the_layout_of_a_folder_does_not_change_scores(stackclip: Run, tmp_path: Path) -> None:
+    flat = pictures(tmp_path / "flat" / "pics", "1.png", "2.png")
+    labelled = tmp_path / "labelled" / "pics"
+    for name, label in (("1.png", "good"), ("2.png", "scratch")):
+        (labelled / label).mkdir(parents=True)
+        shutil.copy(flat / name, labelled / label / name)
+    for folder in (flat, labelled):
+        out = str(folder.parent / "out")
+        assert stackclip(tmp_path / "w", "predict", str(folder), *WORDS, "--methods", "sdp", "-o", out).exit_code == 0
+    assert scores(flat.parent / "out" / "sdp") == scores(labelled.parent / "out" / "sdp")
+
+
+def test_methods_that_do_not_train_encode_nothing_else(stackclip: Run, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pics", "1.png", "2.png")
+    words = ("predict", str(folder), *WORDS, "--epochs", "1", "-o", str(tmp_path / "out"))
+    untrained = stackclip(tmp_path / "w", *words, "--methods", "sdp,winclip")
+    assert "encoded 2 pictures" in untrained.stderr
+    assert "the store holds 2 pictures" in untrained.stderr
+    trained = stackclip(tmp_path / "w", *words, "--methods", "precise")
+    assert trained.exit_code == 0, trained.output
+    assert "on the scale of training pictures" in trained.stdout
+
+
+def test_shots_are_those_that_were_given_or_are_refused(stackclip: Run, tmp_path: Path) -> None:
+    folder, good = pictures(tmp_path / "pics", "1.png", "2.png"), pictures(tmp_path / "ok", "1.png", "2.png", seed=1)
+
+    def run(*words: str) -> Result:
+        return stackclip(tmp_path / "w", "predict", str(folder), *WORDS, *words, "-o", str(tmp_path / "out"))
+
+    for method in ("winclip[shots=2]", "april-gan[shots=2]"):
+        refused = run("--methods", method)
+        assert refused.exit_code == 2
+        assert "name a folder of them with --good" in refused.stderr
+    assert run("--methods", "winclip", "--good", str(good)).exit_code == 2
+    assert run("--methods", "winclip[shots=3]", "--good", str(good)).exit_code == 2
+    done = run("--methods", "winclip,winclip[shots=2]", "--good", str(good))
+    assert done.exit_code == 0, done.output
+    [with_shots] = (tmp_path / "out").glob("winclip_*")
+    assert scores(with_shots) != scores(tmp_path / "out" / "winclip")
+    assert set(scores(with_shots)) == {"1.png", "2.png"}
+
+
+@pytest.mark.parametrize("words", ["", " ", "\n", "\u200b", "--"])
+def test_an_object_without_words_is_refused(stackclip: Run, tmp_path: Path, words: str) -> None:
+    folder = pictures(tmp_path / "pics", "1.png")
+    result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS[2:], f"--object={words}")
+    assert result.exit_code == 2
+    assert "wanted what the pictures show, in words" in result.stderr
+
+
+def test_methods_that_do_not_read_the_objects_name_say_so(stackclip: Run, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pics", "1.png")
+    words = ("--methods", "fuzzy[head=none],precise[head=none],winclip", "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS, *words)
+    [line] = [line for line in result.stderr.splitlines() if "use the words" in line]
+    assert line.endswith(
+        "fuzzy[head=none] does not use the words 'metal plate': its prompts are the same for every object"
+    )
