@@ -249,6 +249,7 @@ class _Seed:
             class_names=plan.class_names,
             shots=plan.shots_for(contender.method).count,
             pictures=len(self.training),
+            batch_size=plan.batch_size,
             text=bench.tower,
         )
         return contender.method.begin(task)
