@@ -18,6 +18,8 @@ from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = [
     "BETAS",
+    "BILINEAR_POSITIONS",
+    "OPEN_CLIP_POSITIONS",
     "Detector",
     "Draw",
     "Method",
@@ -31,6 +33,9 @@ __all__ = [
 ]
 
 BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
+
+OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
+"""How released code resizes position embeddings; a method says it as its fact `released_positions`."""
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
