@@ -45,19 +45,21 @@ class Tally:
     error: str = ""
 
     def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray]) -> None:
-        """Take in the prediction of one batch.
+        """Take in the prediction of one batch, in the precision that it came in.
 
         Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
         """
         _check_shapes(prediction, len(samples), self.side)
-        self.why_no_scores, self.why_no_maps = prediction.why_no_scores, prediction.why_no_maps
+        self.why_no_scores = self.why_no_scores or prediction.why_no_scores  # one batch without is a category without
+        self.why_no_maps = self.why_no_maps or prediction.why_no_maps
         if prediction.scores is not None:
-            _check_finite(prediction.scores, samples)
-            self.scores.append(prediction.scores.float().cpu())
+            _check_finite(prediction.scores.isfinite(), samples)
+            self.scores.append(_kept(prediction.scores))
         if prediction.maps is not None:
-            _check_finite(prediction.maps.flatten(1).sum(1), samples)
-            self.peaks.append(prediction.maps.amax((1, 2)).float().cpu())
-            for scores, mask_runs in zip(prediction.maps.float().cpu().numpy(), runs, strict=True):
+            _check_finite(prediction.maps.isfinite().flatten(1).all(1), samples)
+            maps = _kept(prediction.maps)
+            self.peaks.append(maps.amax((1, 2)))
+            for scores, mask_runs in zip(maps.numpy(), runs, strict=True):
                 self.pixels.add(scores, mask_runs)
                 if self.counter:
                     self.counter.add(scores, mask_runs)
@@ -70,24 +72,25 @@ class Tally:
         undefined: dict[str, str] = {}
         labels = [sample.label for sample in samples]
         unlocalised = _unlocalised(samples)
-        if self.scores:
+        if self.scores and not self.why_no_scores:
             scores = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
             self.settled = scores
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
         else:
             undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
-        if self.peaks and not unlocalised:
+        if self.peaks and not self.why_no_maps and not unlocalised:
             pixels = self.pixels.compute()
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
         lacking = f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
-        reason = lacking if self.peaks else self.why_no_maps or "the method gives no maps"
+        reason = self.why_no_maps or (lacking if self.peaks else "the method gives no maps")
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
 
     def said(self, samples: Sequence[Sample]) -> Said:
         """What the metrics that were computed are made of, picture by picture."""
-        counted = self.counter.counts() if self.counter and self.peaks and not _unlocalised(samples) else None
+        unlocalised = self.why_no_maps or _unlocalised(samples)
+        counted = self.counter.counts() if self.counter and self.peaks and not unlocalised else None
         scores = None if self.settled is None else self.settled.numpy()
         return Said(np.array([sample.label for sample in samples]), scores, counted)
 
@@ -113,8 +116,14 @@ def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, st
     undefined.update(measured.undefined)
 
 
-def _check_finite(numbers: Tensor, samples: Sequence[Sample]) -> None:
-    finite = numbers.isfinite()
+def _kept(numbers: Tensor) -> Tensor:
+    """Scores as numpy can hold them: halves as float32, which is exact, and all others as they are."""
+    narrow = numbers.is_floating_point() and numbers.element_size() < torch.float32.itemsize
+    return numbers.detach().to("cpu", torch.float32 if narrow else numbers.dtype)
+
+
+def _check_finite(finite: Tensor, samples: Sequence[Sample]) -> None:
+    """Raise NonFiniteScores naming the first picture that is not `finite` (B,)."""
     if not finite.all():
         first = samples[int((~finite).nonzero()[0])]
         raise NonFiniteScores(f"NaN or infinity for {first.key}; the method's cells are left out")
