@@ -99,18 +99,17 @@ def test_a_batch_in_which_no_set_has_enough_has_no_loss_and_the_learner_goes_on(
 
 
 def test_one_cluster_is_a_linear_head_to_the_last_bit(pictures: Features):
-    efa, linear = (
-        begin(f"stackclip[learner=none,clusters=1,head={head}]", pictures) for head in ("efa", "linear")
-    )
+    efa, linear = (begin(f"stackclip[learner=none,clusters=1,head={head}]", pictures) for head in ("efa", "linear"))
     scans(efa, pictures)
     scans(linear, pictures)
     assert all(
-        torch.equal(one, other)
-        for one, other in zip(efa.head.parameters(), linear.head.parameters(), strict=True)
+        torch.equal(one, other) for one, other in zip(efa.head.parameters(), linear.head.parameters(), strict=True)
     )
-    assert efa.facts["schedule"] == linear.facts["schedule"] == {
-        "head": {"epochs": 2, "lr": 1e-3, "batch": SIZE, "steps": 8}
-    }
+    assert (
+        efa.facts["schedule"]
+        == linear.facts["schedule"]
+        == {"head": {"epochs": 2, "lr": 1e-3, "batch": SIZE, "steps": 8}}
+    )
 
 
 def test_what_was_learned_brings_its_steps_back(pictures: Features):
