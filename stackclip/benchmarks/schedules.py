@@ -71,6 +71,10 @@ def schedule_notes(rows: Iterable[Row]) -> Iterator[str]:
 
 def apart_from_published(row: Row, method: str, trained_on: tuple[str, ...]) -> Iterator[str]:
     """How a row was trained otherwise than a printed line of `method`, trained on `trained_on`: a line a part."""
+
+    def order(item: tuple[str, str]) -> int:
+        return list(_NAMES).index(item[0])
+
     for part, own in row.facts.get("schedule", {}).items():
         differ: dict[str, str] = {}
         for said in published_schedules(method, part, trained_on):
@@ -78,7 +82,9 @@ def apart_from_published(row: Row, method: str, trained_on: tuple[str, ...]) -> 
                 if value != own[name]:
                     differ[name] = ", ".join(filter(None, [differ.get(name), f"{said.said_by} {value:g}"]))
         if differ:
-            found = "; ".join(f"{_NAMES[name]} {own[name]:g} ({said})" for name, said in differ.items())
+            found = "; ".join(
+                f"{_NAMES[name]} {own[name]:g} ({said})" for name, said in sorted(differ.items(), key=order)
+            )
             yield f"{row.method}'s {part} is not trained as published: {found}"
 
 
