@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # tests of what is light load no torch
     from torch import Tensor
 
     from stackclip.clip import Tower
+    from stackclip.clip.positions import Positions
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: no spinning threads on a busy machine
 for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
@@ -54,30 +55,22 @@ class Golden:
     anchors: Tensor  # (3, 2, D), one for each image
     tokens: Tensor  # (8, 77)
 
-    def tower(self, *, released_positions: bool = False) -> Tower:
-        """Our tower with its weights.
-
-        Some released code resizes the position embedding in another way than open_clip does; with `released_positions`
-        it is the one that was stored, where one was.
-        """
+    def tower(self, position_embedding: Positions = "bicubic-antialias") -> Tower:
+        """Our tower with its weights, its position embedding resized as the released code does."""
         import torch
 
         from stackclip.clip import assemble_tower
 
         arrays = np.load(self.weights)
-        tower = assemble_tower(
+        return assemble_tower(
             json.loads(str(arrays["__config__"]))["open_clip_cfg"],
             {name: torch.from_numpy(arrays[name]).float() for name in arrays.files if name != "__config__"},
             name=self.config["tower"],
             activation=self.config["activation"].replace("_", "-"),
             image_size=self.config["image_size"],
+            position_embedding=position_embedding,
             device="cpu",
         )
-        if released_positions and "pos_embed_used" in self.stored:
-            visual: Any = tower.model.visual
-            with torch.no_grad():
-                visual.positional_embedding.copy_(torch.from_numpy(self.stored["pos_embed_used"]))
-        return tower
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from stackclip.types import MASK, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
-SEMANTICS = 2  # raised when a change of ours changes figures, so that old rows are not taken for new ones
+SEMANTICS = 3  # raised when a change of ours changes figures, so that old rows are not taken for new ones
 
 SHORT = 32  # digits of the hashes that rows carry
 _SHOWN = ("shots", "draw")  # options that training does not see

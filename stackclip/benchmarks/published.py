@@ -9,12 +9,13 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
+from stackclip.benchmarks.schedules import apart_from_published
 from stackclip.data.published import published_categories, published_counts
 from stackclip.errors import StackclipError
 from stackclip.registry import Spec
 from stackclip.types import Row
 
-__all__ = ["SOURCES", "Lookup", "Published", "Reference", "Source", "joined", "published"]
+__all__ = ["SOURCES", "Lookup", "Published", "Reference", "Source", "joined", "published", "same_figures"]
 
 _FILE = "papers/published.csv"
 _CFLOW = "pixel_AUPRO_cflow200"
@@ -154,14 +155,15 @@ class Lookup:
         under several towers, the row's is taken. A line with a setting that no option expresses fits nothing.
         """
         place = (self._tested(row), category, str(row.shots))
-        name, method = Spec.parse(row.method).name, _plain(row.method)
+        name = Spec.parse(row.method).name
+        method = {level: _plain(row.method, level) for level in ("image", "pixel")}
         here = [
             line
             for line in self.lines
             if (line.dataset, line.category, line.shots) == place
             and not line.setting
             and line.method.partition("[")[0] == name
-            and _plain(line.method) == method
+            and _plain(line.method, line.level) == method[line.level]
         ]
         trained = self._trained(row)
         fits = [line for line in here if not line.train_on or set(line.train_on) == trained]
@@ -183,11 +185,15 @@ class Lookup:
         for row in rows:
             tested.setdefault(row.test_on, {})[row.category] = row.facts.get("tested_pictures", 0)
         said: dict[str, None] = {}
+        doubts: dict[tuple[str, str, str], dict[str, dict[str, None]]] = {}
         for row in cells.values():
             for category in ("", *tested[row.test_on]):
                 for reference in self.find(row, category=category):
                     said |= dict.fromkeys(self._about(reference, row, tested[row.test_on]))
-        return list(said)
+                    for line in (line for line in reference.lines if line.remark):
+                        methods = doubts.setdefault((line.label, line.level, line.remark), {})
+                        methods.setdefault(line.method, {})[line.dataset] = None
+        return [*said, *_doubts(doubts)]
 
     def unmatched(self, rows: Iterable[Row]) -> list[Reference]:
         """The means that are printed for what was not measured."""
@@ -211,13 +217,22 @@ class Lookup:
             yield f"{reference.label}: {part}"
         if first.train_on and set(first.train_on) != self._trained(row):
             yield f"{reference.label}: trained there on {'+'.join(first.train_on)}, here on {'+'.join(row.train_on)}"
+        for said in apart_from_published(row, first.method, first.train_on):
+            yield f"{reference.label}: {said}"
         if row.facts.get("asked_epochs") is not None:
             yield f"epochs that were asked for here, of all methods: {row.facts['asked_epochs']}"
-        for line in reference.lines:
-            if line.remark:
-                yield f"{line.label}, {line.method}, {line.level} level on {line.dataset}: {line.remark}"
         if "pixel_AUPRO" in reference.values:
             yield "papers do not say how they define AUPRO: what they print stands under both definitions"
+
+
+def _doubts(found: Mapping[tuple[str, str, str], Mapping[str, Iterable[str]]]) -> Iterator[str]:
+    """Each remark once, with the methods and data sets whose lines it is about."""
+    for (label, level, remark), methods in found.items():
+        alike: dict[str, list[str]] = {}
+        for method, datasets in methods.items():
+            alike.setdefault(", ".join(datasets), []).append(method)
+        about = "; ".join(f"{', '.join(names)} on {datasets}" for datasets, names in alike.items())
+        yield f"{label}, {level} level of {about}: {remark}"
 
 
 def _alternatives(line: Published, lines: Iterable[Published], field: str) -> set[object]:
@@ -263,8 +278,17 @@ def _about_part(line: Published, test_on: str, tested: Mapping[str, int]) -> str
     return f"{test_on} has {found} of the {wanted} test pictures of {what}" if 0 < found != wanted > 0 else ""
 
 
-def _plain(method: str) -> str:
-    """A spec without the options that say what is the default anyway; as it is if no such method is registered."""
+def same_figures(line: Published, method: str) -> bool:
+    """Whether a printed line is of this method, as far as its level goes."""
+    return _plain(line.method, line.level) == _plain(method, line.level)
+
+
+def _plain(method: str, level: str) -> str:
+    """A spec without the options that say what is the default anyway, or change no figure of the level.
+
+    No map depends on the learner; no paper says what it did with names that do not fit. A spec of no registered method
+    keeps all others.
+    """
     from stackclip.methods import component_of
 
     spec = Spec.parse(method)
@@ -272,4 +296,6 @@ def _plain(method: str) -> str:
         defaults = {option.label: option.default_text for option in component_of(spec.name).options}
     except StackclipError:
         defaults = {}
-    return str(Spec(spec.name, tuple(item for item in spec.options if defaults.get(item[0]) != item[1])))
+    unsaid = ("overflow", "learner") if level == "pixel" else ("overflow",)
+    kept = (item for item in spec.options if item[0] not in unsaid and defaults.get(item[0]) != item[1])
+    return str(Spec(spec.name, tuple(sorted(kept))))

@@ -271,6 +271,7 @@ class OneSeed:
             class_names=plan.class_names,
             shots=plan.shots_for(method).count,
             pictures=len(self.training),
+            batch_size=plan.batch_size,
             text=bench.tower,
         )
 

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.overlap import overlap_notes
+from stackclip.benchmarks.positions import position_notes
 from stackclip.benchmarks.published import Lookup, Reference
+from stackclip.benchmarks.schedules import schedule_notes
 from stackclip.benchmarks.sets import Titles, standing
 from stackclip.ops.words import counted, legible
 from stackclip.types import Row
@@ -294,18 +296,9 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
         alike.setdefault((place, reason), {})[method] = None
     for (place, reason), who in alike.items():
         said[f"{_some(who)}, {place}: {reason}"] = None
-    return [*said, *overlap_notes(rows), *_schedules(rows), *_binned(rows), *_empty_masks(rows), *_left_out(rows)]
-
-
-def _schedules(rows: Iterable[Row]) -> Iterator[str]:
-    """How long methods trained, where some that train did so for longer than others."""
-    epochs: dict[int, dict[str, None]] = {}
-    for row in rows:
-        if row.facts.get("epochs"):
-            epochs.setdefault(row.facts["epochs"], {})[row.method] = None
-    if len(epochs) > 1:
-        spans = (f"{_some(who)} {counted(count, 'epoch')}" for count, who in sorted(epochs.items(), reverse=True))
-        yield f"not trained equally long, but each by its own schedule (--epochs gives one): {'; '.join(spans)}"
+    about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows))
+    about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
+    return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
 
 
 def _binned(rows: Iterable[Row]) -> Iterator[str]:

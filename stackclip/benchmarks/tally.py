@@ -48,21 +48,23 @@ class Tally:
     error: str = ""
 
     def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray | None]) -> None:
-        """Take in the prediction of one batch, with the runs of each mask; None where a mask cannot be used.
+        """Take in the prediction of one batch, in the precision that it came in, with the runs of each mask.
 
-        The map of such a picture is left out of the pixel metrics.
+        Where a mask cannot be used these are None, and the map of its picture is left out of the pixel metrics.
 
         Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
         """
         _check_shapes(prediction, len(samples), self.side)
-        self.why_no_scores, self.why_no_maps = prediction.why_no_scores, prediction.why_no_maps
+        self.why_no_scores = self.why_no_scores or prediction.why_no_scores  # one batch without is a category without
+        self.why_no_maps = self.why_no_maps or prediction.why_no_maps
         if prediction.scores is not None:
-            _check_finite(prediction.scores, samples)
-            self.scores.append(prediction.scores.float().cpu())
+            _check_finite(prediction.scores.isfinite(), samples)
+            self.scores.append(_kept(prediction.scores))
         if prediction.maps is not None:
-            _check_finite(prediction.maps.flatten(1).sum(1), samples)
-            self.peaks.append(prediction.maps.amax((1, 2)).float().cpu())
-            for sample, scores, mask_runs in zip(samples, prediction.maps.float().cpu().numpy(), runs, strict=True):
+            _check_finite(prediction.maps.isfinite().flatten(1).all(1), samples)
+            maps = _kept(prediction.maps)
+            self.peaks.append(maps.amax((1, 2)))
+            for sample, scores, mask_runs in zip(samples, maps.numpy(), runs, strict=True):
                 self.localised.append(mask_runs is not None)
                 if mask_runs is None:
                     continue
@@ -75,7 +77,7 @@ class Tally:
 
     def settle(self, detector: Detector) -> Tensor | None:
         """The final scores (N,) of the pictures so far; None of a method that gives no scores."""
-        if self.scores:
+        if self.scores and not self.why_no_scores:
             self.settled = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
         return self.settled
 
@@ -91,15 +93,16 @@ class Tally:
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
         else:
             undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
-        if self.pixels is not None and self.peaks and not unlocalised and any(self.localised):
+        localised = not self.why_no_maps and not unlocalised and any(self.localised)
+        if self.pixels is not None and self.peaks and localised:
             pixels = self.pixels.compute()
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
         lacking = f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
-        if self.peaks:
-            reason = lacking if unlocalised else "no mask can be used"
-        else:
+        if self.why_no_maps or not self.peaks:
             reason = self.why_no_maps or "the method gives no maps"
+        else:
+            reason = lacking if unlocalised else "no mask can be used"
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
 
@@ -110,7 +113,7 @@ class Tally:
 
     def _counts(self, samples: Sequence[Sample]) -> PixelCounts | None:
         """The counts of all pictures, of which those without a usable mask have none; None where nothing is counted."""
-        if not self.counter or not any(self.localised) or _unlocalised(samples):
+        if not self.counter or self.why_no_maps or not any(self.localised) or _unlocalised(samples):
             return None
         counts = self.counter.counts()
         return counts if all(self.localised) else counts.among(self.localised)
@@ -137,8 +140,14 @@ def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, st
     undefined.update(measured.undefined)
 
 
-def _check_finite(numbers: Tensor, samples: Sequence[Sample]) -> None:
-    finite = numbers.isfinite()
+def _kept(numbers: Tensor) -> Tensor:
+    """Scores as numpy can hold them: halves as float32, which is exact, and all others as they are."""
+    narrow = numbers.is_floating_point() and numbers.element_size() < torch.float32.itemsize
+    return numbers.detach().to("cpu", torch.float32 if narrow else numbers.dtype)
+
+
+def _check_finite(finite: Tensor, samples: Sequence[Sample]) -> None:
+    """Raise NonFiniteScores naming the first picture that is not `finite` (B,)."""
     if not finite.all():
         first = samples[int((~finite).nonzero()[0])]
         raise NonFiniteScores(f"NaN or infinity for {first.key}; the method's cells are left out")

@@ -146,6 +146,12 @@ tower_options = options(
         "--weights", type=click.Path(path_type=Path, dir_okay=False), help="Weights in a file; nothing is downloaded."
     ),
     click.option("--activation", type=click.Choice(["native", "gelu", "quick-gelu"]), default="native"),
+    click.option(
+        "--position-embedding",
+        type=click.Choice(["bicubic-antialias", "bicubic", "bilinear", "scale-factor"]),
+        default="bicubic-antialias",
+        help="How position embeddings are resized to the picture size.",
+    ),
     click.option("--image-size", type=click.IntRange(min=1), help="Side of the picture in pixels."),
     click.option(
         "--range",

@@ -311,7 +311,7 @@ _GIVEN = (click.core.ParameterSource.COMMANDLINE, click.core.ParameterSource.DEF
 
 
 _SAID_AGAIN = (
-    *("data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers"),
+    *("data_root", "backbone", "pretrained", "weights", "activation", "image_size", "layers", "position_embedding"),
     *("picture_range", "device", "precision"),
 )
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stackclip.clip.architecture import build_model
 from stackclip.clip.loading import Precision, assemble_tower
+from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
 from stackclip.clip.tower import Tower
 from stackclip.errors import BadOption
 from stackclip.registry import backbones
@@ -48,6 +49,7 @@ class RandomViT:
         layers: tuple[int, ...] | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        position_embedding: Positions = DEFAULT_POSITIONS,
     ) -> Tower:
         """The tower; `image_size` wins over the option of that name."""
         return assemble_tower(
@@ -59,6 +61,7 @@ class RandomViT:
             layers=layers,
             device=device,
             precision=precision,
+            position_embedding=position_embedding,
             note=f"{_NAME} is a random tower: its numbers say nothing about CLIP",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -23,9 +24,10 @@ from stackclip.clip.architecture import (
     largest_file,
 )
 from stackclip.clip.device import choose_device, choose_precision
+from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, check_positions
 from stackclip.clip.tower import Tower
 from stackclip.clip.transform import ImageTransform
-from stackclip.clip.weights import align_weights, fetch_weights, place_weights, read_weights, weights_hash
+from stackclip.clip.weights import GRID, align_weights, fetch_weights, place_weights, read_weights, weights_hash
 from stackclip.errors import BrokenPlugin, UsageError, WeightsError
 from stackclip.registry import Spec, backbones, did_you_mean
 from stackclip.types import TowerSpec
@@ -53,7 +55,10 @@ class Backbone(Protocol):
     def load(
         self, *, image_size: int | None, layers: tuple[int, ...] | None, device: str, precision: Precision
     ) -> Tower:
-        """The tower; None stands for its own picture size and for the quarters of its depth."""
+        """The tower; None stands for its own picture size and for the quarters of its depth.
+
+        An argument `position_embedding` may be there too, for backbones that hand it on to `assemble_tower`.
+        """
         ...
 
 
@@ -65,6 +70,7 @@ def load_tower(
     image_size: int | None = None,
     layers: tuple[int, ...] | None = None,
     activation: Activation = "native",
+    position_embedding: Positions = DEFAULT_POSITIONS,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Tower:
@@ -73,7 +79,8 @@ def load_tower(
     `pretrained` is a tag of open_clip; its weights come from the local cache or the network. `weights` is a file, and
     nothing is downloaded; a tag beside it says which weights the file holds, and so their activation and
     normalisation. `image_size` is the side of the picture in pixels, `layers` are the tapped blocks (1-based).
-    `activation` is native (the tag's, else the model's), gelu or quick-gelu.
+    `activation` is native (the tag's, else the model's), gelu or quick-gelu; `position_embedding` says how the grid of
+    position embeddings is resized to another picture size (`stackclip.clip.positions`).
 
     Raises UsageError for a name, tag or value that is not known, WeightsError for weights that are missing, not to be
     had or of another architecture.
@@ -85,6 +92,7 @@ def load_tower(
             pretrained,
             weights,
             activation,
+            position_embedding,
             image_size=image_size,
             layers=layers,
             device=device,
@@ -109,6 +117,7 @@ def load_tower(
         read_weights(weights, largest=largest_file(config), of=f"weights of {model}"),
         name=model,
         activation=chosen,
+        position_embedding=position_embedding,
         image_size=image_size,
         layers=layers,
         device=device,
@@ -125,6 +134,7 @@ def assemble_tower(
     *,
     name: str,
     activation: Activation = "native",
+    position_embedding: Positions = DEFAULT_POSITIONS,
     image_size: int | None = None,
     layers: tuple[int, ...] | None = None,
     device: str = "auto",
@@ -143,6 +153,7 @@ def assemble_tower(
     """
     if activation not in ("native", "gelu", "quick-gelu"):
         raise UsageError(f"{activation!r} is no activation, wanted native, gelu or quick-gelu")
+    check_positions(position_embedding)
     check_architecture(config, name=name)
     quick_gelu = bool(config.get("quick_gelu")) if activation == "native" else activation == "quick-gelu"
     side = check_size(config, image_size, name=name)
@@ -150,7 +161,7 @@ def assemble_tower(
     numbers = choose_precision(precision, where)
     model = build_model(config, image_size=side, quick_gelu=quick_gelu)
     aligned = align_weights(model, weights, architecture=name, source=source or name)
-    place_weights(model, aligned)
+    place_weights(model, aligned, positions=position_embedding)
     visual: Any = model.visual
     depth = len(visual.transformer.resblocks)
     spec = TowerSpec(
@@ -179,8 +190,10 @@ def assemble_tower(
             "open_clip": open_clip.__version__,
             "Pillow": PIL.__version__,
             "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
+            "positions_resized": len(aligned[GRID]) - 1 != spec.grid**2,
             **(recorded or {}),
         },
+        position_embedding=position_embedding,
     )
 
 
@@ -189,6 +202,7 @@ def _load_registered(
     pretrained: str | None,
     weights: Path | None,
     activation: Activation,
+    position_embedding: Positions,
     *,
     image_size: int | None,
     layers: tuple[int, ...] | None,
@@ -200,9 +214,13 @@ def _load_registered(
     if named:
         found = " and ".join(named)
         raise UsageError(f"{spec} brings its own weights and activation, found {found}: name the model with --backbone")
-    backbone: Backbone = backbones.create(spec)
+    backbone: Any = backbones.create(spec)
+    check_positions(position_embedding)
+    ways: dict[str, Any] = {"position_embedding": position_embedding} if position_embedding != DEFAULT_POSITIONS else {}
     with backbones.find(spec.name).guard_foreign("cannot be loaded"):
-        tower = backbone.load(image_size=image_size, layers=layers, device=device, precision=precision)
+        if ways and "position_embedding" not in signature(backbone.load).parameters:
+            raise UsageError(f"{spec} resizes its position embeddings itself: leave out --position-embedding")
+        tower = backbone.load(image_size=image_size, layers=layers, device=device, precision=precision, **ways)
         if not isinstance(tower, Tower):
             raise BrokenPlugin(f"{backbones.find(spec.name)} cannot be loaded: wanted a tower, found {type(tower)}")
         return tower

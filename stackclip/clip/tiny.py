@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.clip.loading import Precision, assemble_tower
+from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
 from stackclip.clip.tower import Tower
 from stackclip.clip.weights import read_weights
 from stackclip.registry import backbones
@@ -34,6 +35,7 @@ class StackclipTiny:
         layers: tuple[int, ...] | None = None,
         device: str = "auto",
         precision: Precision = "auto",
+        position_embedding: Positions = DEFAULT_POSITIONS,
     ) -> Tower:
         """The tower, at 112 pixels unless `image_size` says otherwise."""
         return assemble_tower(
@@ -44,6 +46,7 @@ class StackclipTiny:
             layers=layers,
             device=device,
             precision=precision,
+            position_embedding=position_embedding,
             source=str(WEIGHTS),
             note=f"{NAME} is a small tower trained on generated pictures: its numbers say nothing about CLIP",
         )

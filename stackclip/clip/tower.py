@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from stackclip.clip.device import DTYPES, plain_attention
 from stackclip.clip.paths import encode_paths
+from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
 from stackclip.clip.transform import ImageTransform
 from stackclip.errors import UsageError
 from stackclip.types import CLS, Part, TowerSpec, patch
@@ -46,6 +47,7 @@ class Tower:
         device: torch.device,
         precision: Literal["fp32", "bf16", "fp16"],
         recorded: Mapping[str, Any],
+        position_embedding: Positions = DEFAULT_POSITIONS,
     ) -> None:
         self.model = model
         self.spec = spec
@@ -61,7 +63,7 @@ class Tower:
             "model": spec.name,
             **named,
             **transform.facts,
-            "position_embedding": "bicubic-antialias",
+            "position_embedding": position_embedding,
             "attention": "plain",
             "dtype": precision,
         }

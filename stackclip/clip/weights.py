@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open_clip
@@ -15,12 +16,13 @@ from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from stackclip.clip.containers import LARGEST, NOT_WEIGHTS, finite_floats, read_tensors
+from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positions
 from stackclip.errors import WeightsError
 from stackclip.ops.words import legible
 
-__all__ = ["align_weights", "cached_weights", "fetch_weights", "place_weights", "read_weights", "weights_hash"]
+__all__ = ["GRID", "align_weights", "cached_weights", "fetch_weights", "place_weights", "read_weights", "weights_hash"]
 
-_GRID = "visual.positional_embedding"  # the one tensor whose length follows the picture size
+GRID = "visual.positional_embedding"  # the one tensor whose length follows the picture size
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHOWN = 3
 
@@ -104,14 +106,13 @@ def align_weights(
     return named
 
 
-def place_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def place_weights(model: nn.Module, weights: Mapping[str, Tensor], *, positions: Positions = DEFAULT_POSITIONS) -> None:
     """Make aligned weights the parameters of a model, its grid of position embeddings resized to its picture size.
 
-    The resize is open_clip's own, bicubic with antialiasing; the class token's embedding stays. The tensors are not
-    copied, so that a large tower is in memory once.
+    The class token's embedding stays. The tensors are not copied, so that a large tower is in memory once.
     """
-    resized = dict(weights)
-    open_clip.model.resize_pos_embed(resized, model)
+    visual: Any = model.visual
+    resized = {**weights, GRID: resize_positions(weights[GRID], visual.grid_size[0], positions)}
     model.load_state_dict(resized, strict=True, assign=True)
 
 
@@ -137,7 +138,7 @@ def _foreign_prefix(named: Mapping[str, Tensor], wanted: Mapping[str, torch.Size
 
 
 def _fits(name: str, found: torch.Size, wanted: torch.Size) -> bool:
-    if name != _GRID or len(found) != 2 or found == wanted:
+    if name != GRID or len(found) != 2 or found == wanted:
         return found == wanted
     patches = found[0] - 1
     return patches > 0 and math.isqrt(patches) ** 2 == patches and found[1:] == wanted[1:]

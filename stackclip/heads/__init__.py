@@ -3,6 +3,7 @@
 from stackclip.heads.deep import DeepProjections
 from stackclip.heads.files import TrainedHead, load_head, save_head
 from stackclip.heads.projections import Efa, Head, HeadRecipe, Linear, Projections
+from stackclip.heads.queues import SetQueues
 
 __all__ = [
     "DeepProjections",
@@ -11,6 +12,7 @@ __all__ = [
     "HeadRecipe",
     "Linear",
     "Projections",
+    "SetQueues",
     "TrainedHead",
     "load_head",
     "save_head",

@@ -18,9 +18,10 @@ from stackclip.ops.maps import projected_logits, unit, upsample
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
-__all__ = ["Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting", "draw_linear", "empty_linear"]
+__all__ = ["Batches", "Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting", "draw_linear", "empty_linear"]
 
 Weighting = Literal["test-prompt", "train-prompt", "category"]
+Batches = Literal["own", "mixed"]
 
 
 class Head(Protocol):
@@ -41,7 +42,11 @@ class Head(Protocol):
 
 
 class HeadRecipe(Protocol):
-    """What stands on the shelf `heads`: options complete, weights not made yet."""
+    """What stands on the shelf `heads`: options complete, weights not made yet.
+
+    An attribute `batches` is looked for and need not be there: `own` if its loss is to see pictures of one stack at a
+    time, a full batch of them, else it sees those of all stacks as they come.
+    """
 
     @property
     def weighting(self) -> Weighting:
@@ -89,8 +94,11 @@ class Efa(Linear):
     Each set learns from its own stack's pictures under its own stacked prompt. At test w_i = softmax_i(temperature *
     cos(F_c, T_i)) and the map is sum_i w_i map_i. `weights_from` reads T_i as the prompt of equation 9 (`test-prompt`),
     the training prompt without the tested name (`train-prompt`), or takes one weight for a whole category from the
-    text of its name in place of the picture (`category`).
+    text of its name in place of the picture (`category`). `batches` are each set's own, so that it trains as if it were
+    alone; `mixed` steps every set on what the common batch has of its pictures.
     """
+
+    batches: Batches = "own"
 
     def build(self, tower: TowerSpec, stacks: int, *, seed: int) -> nn.Module:
         """One set of linear layers for each stack."""

@@ -16,7 +16,16 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.released import check_there, load_released
 from stackclip.learners import TextTower
 from stackclip.learners.prompt import SPREAD
-from stackclip.methods.method import BETAS, Task, check_schedule, check_sigma, descend, refuse_shots
+from stackclip.methods.method import (
+    BETAS,
+    BILINEAR_POSITIONS,
+    Task,
+    check_schedule,
+    check_sigma,
+    descend,
+    refuse_shots,
+    schedule_of,
+)
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.registry import methods
@@ -117,6 +126,8 @@ class AnomalyClipDetector(nn.Module):
             "learned": {"numbers": sum(parameter.numel() for parameter in self.prompts.parameters())},
             "sigma": self.sigma,
             "paths": [str(part) for part in self.path],
+            "released_positions": BILINEAR_POSITIONS,
+            "schedule": {"prompts": schedule_of(task, epochs=self.epochs, lr=method.lr)} if self.epochs else {},
             "weights": released,
         }
 

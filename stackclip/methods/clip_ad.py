@@ -18,7 +18,16 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import Task, check_schedule, check_sigma, descend, refuse_shots
+from stackclip.methods.method import (
+    BILINEAR_POSITIONS,
+    OPEN_CLIP_POSITIONS,
+    Task,
+    check_schedule,
+    check_sigma,
+    descend,
+    refuse_shots,
+    schedule_of,
+)
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
 from stackclip.prompts import Ensemble
@@ -207,15 +216,19 @@ class SurgeryDetector(nn.Module):
         self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
         self.path, self.cls, self.factor, self.head = path, cls, factor, head
         self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
-        self.epochs, released = 0, None
+        self.epochs, released, schedule = 0, None, {}
         if isinstance(method, SdpPlus) and head is not None:
             self.epochs = method.epochs if task.epochs is None else task.epochs
             if method.weights is not None:
                 released, self.epochs = load_released(head, method.weights, owner="sdp-plus"), 0
             self.optimiser = torch.optim.Adam(head.parameters(), lr=method.lr)
+            if self.epochs:
+                schedule = {"head": schedule_of(task, epochs=self.epochs, lr=method.lr)}
         self.facts: dict[str, Any] = {
             "class_names": task.class_names or method.class_names,
             "epochs": self.epochs,
+            "schedule": schedule,
+            "released_positions": BILINEAR_POSITIONS if isinstance(method, ClipSurgery) else OPEN_CLIP_POSITIONS,
             "weights": released,
             "selector": method.select,
             "sigma": self.sigma,

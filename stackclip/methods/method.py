@@ -18,6 +18,8 @@ from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = [
     "BETAS",
+    "BILINEAR_POSITIONS",
+    "OPEN_CLIP_POSITIONS",
     "Detector",
     "Draw",
     "Method",
@@ -27,9 +29,13 @@ __all__ = [
     "check_sigma",
     "descend",
     "refuse_shots",
+    "schedule_of",
 ]
 
 BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
+
+OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
+"""How released code resizes position embeddings; a method says it as its fact `released_positions`."""
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
@@ -42,7 +48,7 @@ class Task:
     `categories` are the training categories in the order of their data sets, `train_on` the published data
     sets that those are (`mvtec`, `visa`), however they were named, or else their own names. `pictures` is how many
     training pictures there are: an epoch ends when as many were seen (0: nobody counts, and nothing that is shorter
-    than the whole training ends before it).
+    than the whole training ends before it). `batch_size` is how many come at a time.
     `epochs` and `class_names` override the method's own where they are given. `shots` normal pictures a category will
     be shown before the test. `text` is the live text tower for what is learned through it; None where there is none.
     """
@@ -57,6 +63,7 @@ class Task:
     class_names: str | None = None
     shots: int = 0
     pictures: int = 0
+    batch_size: int = 8
     text: TextTower | None = None
 
 
@@ -73,10 +80,16 @@ class Detector(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What a reader of its rows should know: names, stacks, learning rate ... as JSON can hold it."""
+        """What a reader of its rows should know: names, stacks, learning rate ... as JSON can hold it.
+
+        `schedule` has what `schedule_of` gives for each part that it learns, by the part's name.
+        """
 
     def step(self, features: Features) -> Mapping[str, float]:
-        """Take one optimiser step on a batch and return the loss by term; `loss` is what was made smaller."""
+        """Learn from a batch and return the loss by term; `loss` is what was made smaller.
+
+        The terms are means over the pictures of the batch. A method that waits for a batch of its own gives none.
+        """
 
     def remember(self, category: str, features: Features) -> None:
         """Look at the shots of a category that will be tested. Raises NotApplicable if it learns nothing from them."""
@@ -120,6 +133,12 @@ def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, floa
     terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimiser.step()
     return {name: term.item() for name, term in terms.items()}
+
+
+def schedule_of(task: Task, *, epochs: int, lr: float) -> dict[str, Any]:
+    """How one learned part of a method is trained when it steps on every batch: epochs, rate, batch size and steps."""
+    steps = epochs * -(-task.pictures // task.batch_size)
+    return {"epochs": epochs, "lr": lr, "batch": task.batch_size, "steps": steps}
 
 
 def check_schedule(epochs: int | None, lr: float | None) -> None:

@@ -12,7 +12,7 @@ from torch import nn
 from stackclip.errors import BadOption
 from stackclip.heads import HeadRecipe
 from stackclip.heads.released import check_there, load_released
-from stackclip.methods.method import Draw, check_shots
+from stackclip.methods.method import OPEN_CLIP_POSITIONS, Draw, check_shots
 from stackclip.methods.prompted import Composition, Pipeline
 from stackclip.prompts import Strategy
 from stackclip.registry import methods
@@ -35,6 +35,7 @@ class AprilGanPipeline(Pipeline):
     draw: Draw = "distinct"
 
     takes_shots: ClassVar[bool] = True
+    released_positions: ClassVar[str] = OPEN_CLIP_POSITIONS
 
     def __post_init__(self) -> None:
         """Raise WeightsError for weights that are not there, BadOption where no head takes them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
 
 import torch
@@ -12,14 +12,15 @@ from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
-from stackclip.heads import Head, HeadRecipe
+from stackclip.heads import Head, HeadRecipe, SetQueues
 from stackclip.learners import Learner, LearnerRecipe, Lesson
+from stackclip.methods.learned import LearnedScores
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import BETAS, Draw, Task, check_schedule, descend, refuse_shots
+from stackclip.methods.method import BETAS, Draw, Task, check_schedule, descend, refuse_shots, schedule_of
 from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
-from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TowerSpec
+from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Composition", "Pipeline", "PromptedDetector"]
 
@@ -44,6 +45,7 @@ class Pipeline:
     lr: float | None = None
 
     takes_shots: ClassVar[bool] = False
+    released_positions: ClassVar[str] = ""  # how the method's own code resizes them, where there is one
 
     def __post_init__(self) -> None:
         """Raise what wrong class names raise, and BadOption for a schedule that none can follow."""
@@ -134,6 +136,7 @@ class PromptedDetector(nn.Module):
 
     head: Head | None
     learner: Learner | None
+    queues: SetQueues | None
 
     def __init__(self, method: PromptedMethod, task: Task) -> None:
         super().__init__()
@@ -157,58 +160,82 @@ class PromptedDetector(nn.Module):
         if self._with_map and self.recipe is None:
             raise NotApplicable(f"image_score=text+map, but {NO_MAP}")
         self._pictures, self._seen = task.pictures, 0
-        self._head_epochs = self._learner_epochs = 0
-        self.head = self.learner = released = None
+        self._head_epochs = 0
+        self.head = self.learner = self.queues = released = None
         if self.recipe is not None:
             self.head = cast(Head, self.recipe.build(task.tower, len(self.groups), seed=task.seed).to(task.device))
             self._head_epochs = epochs if task.epochs is None else task.epochs
             self.optimiser = torch.optim.Adam(cast(nn.Module, self.head).parameters(), lr=rate, betas=BETAS)
+            if len(self.groups) > 1 and getattr(self.recipe, "batches", "mixed") == "own":
+                self.queues = SetQueues(len(self.groups), task.batch_size, self.recipe.needs(task.tower) | {MASK})
             if (released := pipeline.begin_with(cast(nn.Module, self.head))) is not None:
                 self._head_epochs = 0
-        if method.learner is not None:
-            self.learner = self._begin_learner(method.learner, task)
-            self._learner_epochs = method.learner.epochs if task.epochs is None else task.epochs
-            self.learner_optimiser = torch.optim.Adam(self.learner.parameters(), lr=method.learner.lr, betas=BETAS)
-        self.epochs = max(self._head_epochs, self._learner_epochs)
+        self._learned: LearnedScores | None = None
+        if (wanted := method.learner) is not None:
+            build = partial(self._begin_learner, wanted, task)
+            self._learned = LearnedScores(wanted, task, build, spare=self.head is not None)
+            self.learner = self._learned.learner
+        self.epochs = max(self._head_epochs, self._learned.epochs if self._learned else 0)
         explain = getattr(self.strategy, "explain", None)
-        self.facts: dict[str, Any] = {
+        self._schedule: dict[str, dict[str, Any]] = {}
+        if self._head_epochs:
+            self._schedule["head"] = schedule_of(task, epochs=self._head_epochs, lr=rate)
+        if self._learned and self._learned.epochs:
+            self._schedule["learner"] = self._learned.schedule
+        self._facts: dict[str, Any] = {
             "class_names": self.class_names,
             "epochs": self.epochs,
             "learning_rate": rate if self.head else None,
             "head": pipeline.head,
             "weights": released,
+            **({"released_positions": pipeline.released_positions} if pipeline.released_positions else {}),
             "selector": pipeline.select,
             "learner": pipeline.learner,
-            "learned": {**self.learner.facts, "epochs": self._learner_epochs} if self.learner else None,
+            "learned": self._learned.facts if self._learned else None,
             "image_score": "text and transductive map maximum" if self.memory else pipeline.image_score,
             **(explain(names, encode) if explain else {"stacks": [list(g) for g in self.groups]}),
         }
 
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """Names, stacks and schedules; the steps of sets that have batches of their own are as many as were taken."""
+        schedule = self._schedule
+        if self.queues is not None and self._head_epochs:
+            schedule = {**schedule, "head": {**schedule["head"], "steps": self.queues.steps.tolist()}}
+        return {**self._facts, "schedule": schedule}
+
     def step(self, features: Features) -> Mapping[str, float]:
         """One Adam step of the head and one of the learner, each for its own number of epochs.
 
-        `loss` is the sum of what both make smaller: `map`, and the learner's terms with its weights.
+        `loss` is the sum of what both make smaller: `map`, and the learner's terms with its weights. A head whose sets
+        have batches of their own steps each that has a full one, and at the end of an epoch those that have pictures
+        left; its loss is there where one stepped.
         """
-        if self.head is None and self.learner is None:
+        if self.head is None and self._learned is None:
             raise NotApplicable("without a head or a learner there is nothing to train")
         epoch = self._seen // self._pictures if self._pictures else 0
         self._seen += len(features)
-        if self.learner is None:
-            return self._step_head(features)
-        terms = {"map": self._step_head(features)["loss"]} if epoch < self._head_epochs else {}
-        total = sum(terms.values())
-        if epoch < self._learner_epochs:
-            learned = self._step_learner(features)
-            total += learned.pop("loss")
-            terms |= learned
-        return {"loss": total, **terms}
+        last = self._seen % self._pictures == 0 if self._pictures else True
+        if self._learned is None:
+            return self._step_head(features, last=last)
+        stepped = self._step_head(features, last=last) if epoch < self._head_epochs else {}
+        terms = {"map": stepped["loss"]} if stepped else {}
+        learned = self._learned.step(features, epoch)
+        total = sum(terms.values()) + learned.pop("loss", 0.0)
+        return {"loss": total, **terms, **learned} if terms or learned else {}
 
-    def _step_learner(self, features: Features) -> dict[str, float]:
-        """One Adam step of the learner; the head and it share nothing."""
-        return descend(self.learner_optimiser, cast(Learner, self.learner).loss(features))
+    def _step_head(self, features: Features, *, last: bool) -> dict[str, float]:
+        """Adam steps on the focal and dice losses of all layers: one, or one for each batch of a set's own."""
+        if self.queues is None:
+            return self._descend_head(features)
+        stacks = torch.tensor([self._stack_of(category) for category in features.categories])
+        losses = [
+            self._descend_head(batch)["loss"] * len(batch) for batch in self.queues.batches(features, stacks, last=last)
+        ]
+        return {"loss": sum(losses) / len(features)} if losses else {}
 
-    def _step_head(self, features: Features) -> dict[str, float]:
-        """One Adam step on the focal and dice losses of all layers."""
+    def _descend_head(self, features: Features) -> dict[str, float]:
+        """One Adam step; sets without a picture in the batch have no gradient and stay as they are."""
         assert self.head is not None
         stacks = torch.tensor([self._stack_of(category) for category in features.categories], device=self.device)
         anchors = torch.stack([self._training_anchors(category) for category in features.categories])
@@ -228,16 +255,19 @@ class PromptedDetector(nn.Module):
         """
         anchors = torch.stack([self.anchors(category) for category in features.categories])  # (B, K, 2, D)
         weights = self._weights(features, anchors)
-        logits = LOGIT_SCALE * torch.einsum("bd,bksd->bks", unit(features[CLS]), anchors)
-        scores = (weights * logits.softmax(-1)[..., ANOMALOUS]).sum(1)
-        if self.learner is not None:
-            scores = self.learner.scores(features)
+        if self._learned is not None:
+            scores, why_not = self._learned.scores(features)
+        else:
+            logits = LOGIT_SCALE * torch.einsum("bd,bksd->bks", unit(features[CLS]), anchors)
+            scores, why_not = (weights * logits.softmax(-1)[..., ANOMALOUS]).sum(1), ""
         if self.head is None:
             return Prediction(scores, None, why_no_maps=NO_MAP)
         maps = self.head.maps(features, anchors, weights)
-        if self._with_map and self.memory is None:  # with shots, `settle` adds the map
+        if scores is not None and self._with_map and self.memory is None:  # with shots, `settle` adds the map
             scores = (scores + maps.amax((1, 2)) / len(self.tower.taps)) / 2
-        return Prediction(scores, maps if self.memory is None else maps + self.memory.maps(features))
+        if self.memory is not None:
+            maps = maps + self.memory.maps(features)
+        return Prediction(scores, maps, why_no_scores=why_not)
 
     def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
         """Few-shot: the mean of the text score and the min-maxed map maximum (transductive), as released."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.anchors import TextAnchors
-from stackclip.methods.method import Draw, Task, check_shots
+from stackclip.methods.method import OPEN_CLIP_POSITIONS, Draw, Task, check_shots
 from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.windows import harmonic_map
@@ -80,6 +80,7 @@ class WinClipDetector(nn.Module):
         self.facts: dict[str, Any] = {
             "class_names": task.class_names or method.class_names,
             "epochs": 0,
+            "released_positions": OPEN_CLIP_POSITIONS,
             "selector": method.select,
             "image_score": "mean of the text score and the highest distance to the shots" if task.shots else "text",
             **({"neighbours": engine_here()} if task.shots else {}),

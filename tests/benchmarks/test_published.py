@@ -252,5 +252,5 @@ def test_the_notes_say_what_else_differs_and_what_is_doubtful() -> None:
 
 def test_what_was_not_measured_can_be_listed() -> None:
     lookup = Lookup(lines=tuple(lines_of("fuzzyclip", "4")))
-    left = lookup.unmatched([row("stacked", pixel_AP=0.4)])
+    left = lookup.unmatched([row("stacked[clusters=1]", pixel_AP=0.4)])
     assert [reference.lines[0].method for reference in left] == ["precise", "fuzzy"]

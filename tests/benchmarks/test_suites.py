@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import open_clip
 import pytest
 
 from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.published import SOURCES
+from stackclip.benchmarks.published import SOURCES, same_figures
 from stackclip.benchmarks.suites import PaperTower, Run, Suite, find_suites, merged, read_suite, redirected, suites
+from stackclip.clip.architecture import check_size
+from stackclip.contracts.trial import trial_tower
+from stackclip.data.names import CategoryNames
+from stackclip.data.published import published_categories
 from stackclip.errors import UnknownComponent, UsageError
 from stackclip.methods import component_of, method_names, resolve
-from stackclip.registry import Spec, datasets
+from stackclip.prompts import CPE
+from stackclip.registry import Spec, datasets, learners
 
 SUITES = suites().values()
 named = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.name)
@@ -32,7 +39,7 @@ def test_the_methods_of_a_suite_are_read_and_those_that_exist_have_its_options(s
 def test_the_data_sets_of_a_suite_are_registered_and_none_is_trained_on_and_tested(suite: Suite) -> None:
     for run in suite.runs:
         assert run.test_on
-        assert {*run.train_on, *run.test_on} <= set(datasets.names())
+        assert {Spec.parse(name).name for name in (*run.train_on, *run.test_on)} <= set(datasets.names())
         assert not set(run.train_on) & set(run.test_on)
 
 
@@ -49,18 +56,63 @@ def test_a_suite_has_a_source_and_shows_known_metrics(suite: Suite) -> None:
 @named
 def test_what_a_table_prints_of_a_method_of_its_suite_is_run_by_it(suite: Suite) -> None:
     runs = {
-        (str(Spec.parse(method)), test_on, frozenset(run.train_on))
+        (str(Spec.parse(method)), Spec.parse(test_on).name, frozenset(run.train_on))
         for run in suite.runs
         for method in run.methods
         for test_on in run.test_on
     }
     for line in suite.published:
-        tried = {(method, test_on) for method, test_on, _ in runs}
-        if line.method in {method for method, *_ in runs}:
-            assert (line.method, line.dataset) in tried, line
-        if line.train_on and (line.method, line.dataset) in tried:
-            assert (line.method, line.dataset, frozenset(line.train_on)) in runs, line
-        assert line.method != "stackclip" or (line.method, line.dataset) in tried
+        known = line.method.partition("[")[0] in method_names()
+        own = {run for run in runs if known and same_figures(line, run[0])}
+        tried = {test_on for _, test_on, _ in own}
+        assert not own or line.dataset in tried, line
+        if line.train_on and line.dataset in tried:
+            assert (line.dataset, frozenset(line.train_on)) in {run[1:] for run in own}, line
+        assert not line.method.startswith(("stackclip", "stacked")) or own, line
+
+
+def _asked(run: Run) -> Iterator[tuple[str, list[str], str]]:
+    """Each method of a run with what its prompts call each stack of the training names, at most, and its overflow."""
+    names = [CategoryNames("spaced")(name) for data in run.train_on for name in published_categories(data)]
+    for method in run.methods:
+        options = {o.label: o.default_text for o in component_of(Spec.parse(method).name).options}
+        options |= dict(Spec.parse(method).options)
+        if "overflow" in options and "clusters" in options:
+            yield method, names, options["overflow"]
+
+
+@named
+def test_the_names_of_a_suites_training_sets_fit_the_text_tower_or_the_suite_says_what_to_do(suite: Suite) -> None:
+    tower = trial_tower()  # its tokens are CLIP's
+    for run in suite.runs:
+        if not run.train_on:
+            continue
+        tested = [
+            CategoryNames("spaced")(n) for data in run.test_on for n in published_categories(Spec.parse(data).name)
+        ]
+        for method, names, overflow in _asked(run):
+            stack = " ".join(names)
+            longest = max(CPE.longest(f"{name} {stack} {name}", tower.count_tokens) for name in tested or names)
+            assert longest <= tower.context_length or overflow == "chunk-mean", (method, longest)
+            learner = dict(Spec.parse(method).options).get("learner", "rpl")
+            if method.startswith("stackclip") and learner != "none":
+                assert learners.create(learner).fits(tower, stack), method
+
+
+@named
+def test_patches_fill_the_pictures_of_a_suites_towers(suite: Suite) -> None:
+    for tower in suite.towers:
+        config = open_clip.get_model_config(tower.backbone)
+        if isinstance(config["vision_cfg"]["layers"], list):  # a ResNet has no patches, and is refused as such
+            continue
+        assert check_size(config, tower.image_size, name=tower.backbone) == tower.image_size
+
+
+@named
+def test_a_table_without_image_scores_trains_no_learner(suite: Suite) -> None:
+    if not set(suite.shows) & set(IMAGE_METRICS):
+        for method in suite.methods:
+            assert not method.startswith("stackclip") or "learner=none" in method
 
 
 def test_every_table_that_is_asked_for_is_there() -> None:
@@ -142,9 +194,9 @@ def test_runs_on_other_data_become_one_where_they_are_alike() -> None:
     [run] = redirected(table_6, train_on=("own",), test_on=("other",))
     assert (run.train_on, run.test_on, run.batch_size) == (("own",), ("other",), 16)
     assert run.methods == (
-        *(f"stackclip[clusters={number}]" for number in (1, 2)),
-        "stackclip",
-        "stackclip[clusters=3]",
+        *(f"stackclip[clusters={number},learner=none,overflow=chunk-mean]" for number in (1, 2)),
+        "stackclip[learner=none,overflow=chunk-mean]",
+        "stackclip[clusters=3,learner=none,overflow=chunk-mean]",
     )
 
 

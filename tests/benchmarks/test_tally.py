@@ -52,6 +52,63 @@ def toy(count: int = 6) -> tuple[list[Sample], Tensor, Tensor, np.ndarray]:
     return samples, torch.from_numpy(scores).float(), torch.from_numpy(maps).float(), masks
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_halves_whose_sum_overflows_have_the_figures_of_the_same_values_in_float32(dtype: torch.dtype) -> None:
+    samples, scores, maps, masks = toy()
+    halves = (maps * 1000).to(dtype)  # sums of 256 pixels are beyond 65504
+    measured = []
+    for given in (halves, halves.float(), halves.double()):
+        tally = Tally()
+        tally.add(Prediction(scores.to(given), given), samples, [label_regions(mask) for mask in masks])
+        measured.append(tally.compute(samples, UNCHANGED).values)
+    assert measured[0]["pixel_AUROC"] == measured[1]["pixel_AUROC"] == measured[2]["pixel_AUROC"]
+
+
+def test_large_finite_maps_are_measured_and_one_infinite_pixel_names_its_picture() -> None:
+    samples, scores, maps, masks = toy()
+    runs = [label_regions(mask) for mask in masks]
+    plain, large = Tally(), Tally()
+    plain.add(Prediction(scores, maps), samples, runs)
+    large.add(Prediction(scores, maps * 2.0**126), samples, runs)
+    found, wanted = large.pixels.compute().values, plain.pixels.compute().values
+    assert found["pixel_AUPRO"] == wanted["pixel_AUPRO"]
+    for bad in (torch.inf, -torch.inf, torch.nan):
+        broken = maps.clone()
+        broken[3, 5, 5] = bad
+        with pytest.raises(NonFiniteScores, match=r"toy/3\.png"):
+            Tally().add(Prediction(scores, broken), samples, runs)
+
+
+def test_scores_that_differ_in_float64_alone_are_not_tied() -> None:
+    samples, *_, masks = toy()
+    scores = torch.tensor([1 + 1e-12 * sample.label for sample in samples], dtype=torch.float64)
+    close = torch.from_numpy(1 + 1e-12 * masks)
+    tally = Tally()
+    tally.add(Prediction(scores, close), samples, [label_regions(mask) for mask in masks])
+    values = tally.compute(samples, UNCHANGED).values
+    assert [values[name] for name in ("image_AUROC", "pixel_AUROC", "pixel_AUPRO")] == pytest.approx([1, 1, 1])
+
+
+def test_whole_numbers_are_scores_too() -> None:
+    samples, scores, maps, masks = toy()
+    tally = Tally()
+    tally.add(
+        Prediction((scores * 1000).long(), (maps * 255).to(torch.uint8)), samples, list(map(label_regions, masks))
+    )
+    assert len(tally.compute(samples, UNCHANGED).values) > 6
+
+
+def test_one_batch_without_scores_is_a_category_without() -> None:
+    samples, scores, maps, masks = toy()
+    runs, tally = [label_regions(mask) for mask in masks], Tally()
+    tally.add(Prediction(scores[:2], maps[:2]), samples[:2], runs[:2])
+    tally.add(Prediction(None, maps[2:4], why_no_scores="out of order"), samples[2:4], runs[2:4])
+    tally.add(Prediction(scores[4:], maps[4:]), samples[4:], runs[4:])
+    measured = tally.compute(samples, UNCHANGED)
+    assert {measured.undefined[name] for name in IMAGE_METRICS} == {"out of order"}
+    assert "pixel_AUROC" in measured.values
+
+
 def test_batches_of_any_size_give_the_figures_of_the_whole() -> None:
     samples, scores, maps, masks = toy()
     measured = []

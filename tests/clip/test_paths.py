@@ -30,7 +30,7 @@ EVERY = tuple(
 @pytest.mark.parametrize("case", ["clipad_t12s_112_gelu", "clipad_t12m_112_gelu", "clipad_t12m_160_gelu"])
 def test_stages_and_taps_are_those_of_clip_ad_clean_and_as_released(golden: Case, case: str) -> None:
     released = golden(case)
-    stored, tower = released.stored, released.tower(released_positions=True)
+    stored, tower = released.stored, released.tower()
     parts = [Part(kind, n) for kind in ("vv-stage", "cls", "patch") for n in (3, 6, 9, 12)]
     parts += [Part(kind, n) for kind in ("cls-released", "patch-released") for n in (3, 6, 9)]
     found = tower.encode(released.images, parts)
@@ -47,7 +47,7 @@ def test_stages_and_taps_are_those_of_clip_ad_clean_and_as_released(golden: Case
 @pytest.mark.parametrize("case", ["clip_surgery_t12s_112", "clip_surgery_t12m_160"])
 def test_the_last_six_blocks_are_those_of_clip_surgery(golden: Case, case: str) -> None:
     released = golden(case)
-    stored, tower = released.stored, released.tower(released_positions=True)
+    stored, tower = released.stored, released.tower("bilinear")
     last = Part("vv-last6", 12)
     np.testing.assert_allclose(tower.encode(released.images, [last])[last], stored["out_lnpost_proj"][:, 1:], atol=1e-4)
 
@@ -55,7 +55,7 @@ def test_the_last_six_blocks_are_those_of_clip_surgery(golden: Case, case: str) 
 @pytest.mark.parametrize("case", ["anomalyclip_t24s_112", "anomalyclip_t24m_112", "anomalyclip_t24s_160"])
 def test_the_path_from_block_six_is_that_of_anomalyclip(golden: Case, case: str) -> None:
     released = golden(case)
-    stored, tower = released.stored, released.tower(released_positions=True)
+    stored, tower = released.stored, released.tower("bilinear")
     parts = [Part("vv-from6", layer) for layer in (6, 12, 18, 24)]
     found = tower.encode(released.images, parts)
     for part in parts:
@@ -65,7 +65,7 @@ def test_the_path_from_block_six_is_that_of_anomalyclip(golden: Case, case: str)
 @pytest.mark.parametrize("case", ["t12s_112", "t12m_112", "t12m_160"])
 def test_windows_are_those_of_winclip(golden: Case, case: str) -> None:
     released = golden(f"winclip_accurate_{case}")
-    stored, tower = released.stored, released.tower(released_positions=True)
+    stored, tower = released.stored, released.tower()
     windows = [Part("window", 2), Part("window", 3)]
     found = tower.encode(released.images, windows)
     for part in windows:

@@ -96,7 +96,7 @@ class Released:
 @pytest.fixture(scope="module", params=CASES)
 def released(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Released:
     given = golden(f"anomalyclip_{request.param}")
-    return Released(given.stored, given.tower(released_positions=True), given.images, given.masks, given.labels)
+    return Released(given.stored, given.tower("bilinear"), given.images, given.masks, given.labels)
 
 
 def close(found: Tensor, stored: Any, *, atol: float) -> None:

@@ -80,8 +80,8 @@ class Given:
         return 2 + len(phrase.split())
 
 
-def case(given: Any) -> Released:
-    return Released(given.stored, given.tower(released_positions=True), given.images, given.anchors, given.masks)
+def case(given: Any, positions: str = "bicubic-antialias") -> Released:
+    return Released(given.stored, given.tower(positions), given.images, given.anchors, given.masks)
 
 
 @pytest.fixture(params=CASES)
@@ -162,7 +162,7 @@ def test_sigma_of_sdp_plus_follows_what_it_was_trained_on(released: Released) ->
 
 @pytest.mark.parametrize("name", ["clip_surgery_t12s_112", "clip_surgery_t12m_160"])
 def test_clip_surgery_is_the_released_one_before_it_scales_each_picture(golden: Case, name: str) -> None:
-    found = case(golden(name))
+    found = case(golden(name), "bilinear")
     last = "vv-last6"
     method = resolve("clip-surgery[sigma=0]")
     features = found.features(method)

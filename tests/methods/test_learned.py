@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from stackclip.clip import TextEncoder, random_tower
 from stackclip.contracts.trial import CATEGORIES, features_of, task_of, trial_encode, trial_tower
 from stackclip.errors import NotApplicable, UsageError
+from stackclip.learners import Regulated, Rpl
 from stackclip.methods import PromptedDetector, resolve
 from stackclip.prompts import CPE
 from stackclip.types import CLS, MASK, NORMAL, Features
@@ -88,6 +89,83 @@ def test_the_number_of_epochs_of_the_bench_is_that_of_both():
     assert begin("clip[learner=rpl]").epochs == 1
 
 
+class Broken(Exception):
+    """What a learner of somebody else's may raise."""
+
+
+def failing_at(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the learner fail where it is built, in its second loss, by a loss that is no number, or in its scores."""
+
+    def fail(*_: object, **__: object) -> object:
+        raise Broken("out of order")
+
+    if place == "build":
+        monkeypatch.setattr(Rpl, "build", fail)
+    elif place == "scores":
+        monkeypatch.setattr(Regulated, "scores", fail)
+    elif place == "nan scores":
+        monkeypatch.setattr(Regulated, "scores", lambda self, features: torch.full((len(features),), torch.nan))
+    else:
+        loss, seen = Regulated.loss, []
+
+        def second(self: Regulated, features: Features) -> object:
+            seen.append(1)
+            if len(seen) < 2:
+                return loss(self, features)
+            return {"loss": loss(self, features)["loss"] * torch.nan} if place == "nan loss" else fail()
+
+        monkeypatch.setattr(Regulated, "loss", second)
+
+
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [
+        ("build", "learner: Broken: out of order"),
+        ("loss", "learner, epoch 1 of training: Broken: out of order"),
+        ("nan loss", "learner, epoch 1 of training: loss is nan"),
+        ("scores", "learner: Broken: out of order"),
+        ("nan scores", "learner: scores hold NaN or infinity"),
+    ],
+)
+def test_whatever_goes_wrong_with_a_learner_the_maps_are_those_without_it(features, monkeypatch, place, why):
+    failing_at(place, monkeypatch)
+    learned, plain = begin("stackclip[image_score=text+map]"), begin("stackclip[learner=none]")
+    for _ in range(3):
+        learned.step(features)
+        plain.step(features)
+    found, wanted = learned.predict(features), plain.predict(features)
+    assert torch.equal(found.maps, wanted.maps)
+    assert found.scores is None
+    assert found.why_no_scores == why
+
+
+@pytest.mark.parametrize(
+    "changes", [{"text": None}, {"categories": tuple(" ".join([f"nut{i}", *["bottle"] * 43]) for i in range(2))}]
+)
+def test_a_learner_that_cannot_begin_leaves_the_maps_too(features, changes):
+    detector = begin("stackclip[overflow=chunk-mean]", **changes)
+    if "text" in changes:
+        detector.step(features)
+    found = detector.predict(features)
+    assert found.maps is not None
+    assert found.scores is None
+    assert found.why_no_scores.startswith(("learner: rpl learns through", "learner: the subject"))
+
+
+@pytest.mark.parametrize("place", ["build", "loss", "scores"])
+def test_without_a_head_there_is_nothing_to_go_on_with(features, monkeypatch, place):
+    failing_at(place, monkeypatch)
+
+    def run() -> None:
+        detector = begin("stackclip[head=none]")
+        detector.step(features)
+        detector.step(features)
+        detector.predict(features)
+
+    with pytest.raises(Broken):
+        run()
+
+
 def test_what_is_learned_is_in_the_state_with_the_head(features):
     detector = begin("stackclip")
     detector.step(features)
@@ -111,7 +189,7 @@ def test_the_text_score_may_be_averaged_with_the_top_of_the_map(features):
 
 def test_without_a_live_text_tower_nothing_can_be_learned_through_it():
     with pytest.raises(NotApplicable, match="learns through the text tower"):
-        begin("stackclip", text=None)
+        begin("stackclip[head=none]", text=None)
 
 
 TWO_LONG = tuple(" ".join([f"nut{index}", *["bottle"] * 43]) for index in range(2))  # 45 tokens each
@@ -123,7 +201,7 @@ def test_a_stack_of_90_tokens_is_refused_truncated_by_name_or_chunked_as_asked()
     with pytest.raises(UsageError, match="does not fit the text tower's context; use the option overflow="):
         begin("stackclip[learner=none,head=none]", **given).anchors("pill")
     with pytest.raises(UsageError, match=r"learner: the subject .* of 2 names does not fit"):
-        begin("stackclip[overflow=truncate-names]", **given)
+        begin("stackclip[overflow=truncate-names,head=none]", **given)
     cut = begin("stackclip[head=none,learner=rpl[overflow=truncate-names]]", **given)
     assert cut.facts["learned"]["prompts"][NORMAL].count("nut") == 1
     chunked = begin("stackclip[head=none,learner=rpl[overflow=chunk-mean]]", **given)

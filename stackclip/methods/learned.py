@@ -1,0 +1,86 @@
+"""A prompt learner at work beside a head: what goes wrong with it takes the image scores, never the maps."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stackclip.errors import NonFiniteScores, StackclipError
+from stackclip.learners import Learner, LearnerRecipe
+from stackclip.methods.method import BETAS, Task, descend, schedule_of
+from stackclip.types import Features
+
+__all__ = ["LearnedScores"]
+
+logger = logging.getLogger(__name__)
+
+
+class LearnedScores:
+    """The image scores of a learner that `build` makes, trained by Adam for the recipe's epochs or the task's.
+
+    With `spare`, whatever the learner raises is kept as `why_not` and said once, for there are maps to go on with;
+    without it the error passes.
+    """
+
+    def __init__(self, recipe: LearnerRecipe, task: Task, build: Callable[[], Learner], *, spare: bool) -> None:
+        self.spare, self.why_not = spare, ""
+        self.learner: Learner | None = None
+        self.epochs, self.schedule = 0, dict[str, Any]()
+        with self._spared("learner"):
+            self.learner = build()
+            self.epochs = recipe.epochs if task.epochs is None else task.epochs
+            self.schedule = schedule_of(task, epochs=self.epochs, lr=recipe.lr)
+            self._optimiser = torch.optim.Adam(self.learner.parameters(), lr=recipe.lr, betas=BETAS)
+
+    @property
+    def facts(self) -> Mapping[str, Any] | None:
+        """What a reader of its rows should know; None where there is no learner at work."""
+        return {**self.learner.facts, "epochs": self.epochs} if self.learner else None
+
+    def step(self, features: Features, epoch: int) -> dict[str, float]:
+        """One Adam step in an epoch (from 0): the loss by term; nothing once the learner is through, or failed."""
+        if self.learner is None or self.why_not or epoch >= self.epochs:
+            return {}
+        with self._spared(f"learner, epoch {epoch + 1} of training"):
+            terms = descend(self._optimiser, self.learner.loss(features))
+            for name, value in terms.items():
+                if not math.isfinite(value):
+                    raise NonFiniteScores(f"{name} is {value}")
+            return terms
+        return {}
+
+    def scores(self, features: Features) -> tuple[Tensor | None, str]:
+        """The scores (B,) of a batch, or why it has none."""
+        if self.why_not or self.learner is None:
+            return None, self.why_not
+        try:
+            scores = self.learner.scores(features)
+            if self.spare and not scores.isfinite().all():
+                raise NonFiniteScores("scores hold NaN or infinity")
+        except Exception as error:
+            if not self.spare:
+                raise
+            return None, _reason("learner", error)
+        return scores, ""
+
+    @contextmanager
+    def _spared(self, where: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not self.spare:
+                raise
+            self.why_not = _reason(where, error)
+            logger.warning("%s; maps go on without image scores", self.why_not)
+
+
+def _reason(where: str, error: Exception) -> str:
+    """An error in one line that begins with the place."""
+    said = " ".join((str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}").split())
+    return said if said.startswith("learner") else f"{where}: {said}"
