@@ -36,8 +36,10 @@ def encode_paths(visual: Any, pictures: Tensor, parts: Iterable[Part]) -> dict[P
     - `crop/10`: the class tokens of the four corners and the centre of the picture enlarged by 9/8, then of their
       mirror images (CLIP-AD, its supplement; here the prepared picture is enlarged, not the file).
 
-    Class tokens (B, D) but `cls-bare`, v-v tokens and `joint` (B, P, D), windows (B, windows, D) and crops (B, 10, D) go
-    through ln_post and the projection, patches (B, P, C) do not. Raises NotApplicable for an image tower of another make.
+    Class tokens (B, D) but `cls-bare`, v-v tokens and `joint` (B, P, D), windows (B, windows, D) and crops (B, 10, D)
+    go through ln_post and the projection, patches (B, P, C) do not.
+
+    Raises NotApplicable for an image tower of another make.
     """
     wanted = tuple(dict.fromkeys(parts))
     _check_make(visual, wanted)
