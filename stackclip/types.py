@@ -70,8 +70,8 @@ class Part:
     Shapes: `cls` (D,), raw joint feature ln_post + proj; `patch/N` (P, C), the residual stream after block N without
     its class token; `mask`, the labelled regions of the mask at the tower's picture size. The others are ways through
     the same tower that some methods take (`stackclip.clip.paths` defines them): `cls/N` and `cls-bare` (D,),
-    `vv-stage/N`, `vv-last6/N` and `vv-from6/N` (P, D), `patch-released/N` (P, C), `cls-released/N` (D,), `window/K`
-    (windows, D), `crop/10` (10, D).
+    `vv-stage/N`, `vv-last6/N`, `vv-from6/N` and `joint/N` (P, D), `patch-released/N` (P, C), `cls-released/N` (D,),
+    `window/K` (windows, D), `crop/10` (10, D).
     """
 
     kind: str
@@ -133,6 +133,7 @@ class TowerSpec:
             "vv-stage": ((patches, self.joint), depth % 4 == 0 and layer in range(quarter, depth + 1, quarter)),
             "vv-last6": ((patches, self.joint), 1 <= depth - 5 <= layer <= depth),
             "vv-from6": ((patches, self.joint), 6 <= layer <= depth),
+            "joint": ((patches, self.joint), 1 <= layer <= depth),
             "cls-bare": ((self.joint,), layer == 0),
             "cls-released": ((self.joint,), 1 <= layer < depth),
             "patch-released": ((patches, self.width), 1 <= layer < depth),

@@ -28,7 +28,7 @@ def encode_paths(visual: Any, pictures: Tensor, parts: Iterable[Part]) -> dict[P
     - `vv-stage/N`: the sum of a_n over the quarter of the blocks that ends at N (CLIP-AD, equations 8 and 9);
     - `vv-last6/N`: x_{L-6} plus the sum of a_n from block L-5 to N (CLIP Surgery);
     - `vv-from6/N`: x_5 plus the sum of a_n from block 6 to N (AnomalyCLIP);
-    - `cls/N` and `patch/N`: the plain path, x_N;
+    - `cls/N` and `patch/N`: the plain path, x_N; `joint/N`: its patches as the class token is read;
     - `cls-bare`: the class token of x_L, projected without ln_post (AnomalyCLIP);
     - `cls-released/N` and `patch-released/N`: x_N plus the attention that block N + 1 adds to it, which the released
       code of CLIP-AD writes into its taps by mistake;
@@ -36,8 +36,10 @@ def encode_paths(visual: Any, pictures: Tensor, parts: Iterable[Part]) -> dict[P
     - `crop/10`: the class tokens of the four corners and the centre of the picture enlarged by 9/8, then of their
       mirror images (CLIP-AD, its supplement; here the prepared picture is enlarged, not the file).
 
-    Class tokens (B, D) but `cls-bare`, v-v tokens (B, P, D), windows (B, windows, D) and crops (B, 10, D) go through
-    ln_post and the projection, patches (B, P, C) do not. Raises NotApplicable for an image tower of another make.
+    Class tokens (B, D) but `cls-bare`, v-v tokens and `joint` (B, P, D), windows (B, windows, D) and crops (B, 10, D)
+    go through ln_post and the projection, patches (B, P, C) do not.
+
+    Raises NotApplicable for an image tower of another make.
     """
     wanted = tuple(dict.fromkeys(parts))
     _check_make(visual, wanted)
@@ -59,6 +61,8 @@ def encode_paths(visual: Any, pictures: Tensor, parts: Iterable[Part]) -> dict[P
             mutated = hidden + block.ls_1(block.attention(block.ln_1(hidden)))
             found |= _plain_parts(visual, mutated, Part("patch-released", before), Part("cls-released", before), wanted)
         hidden = block(hidden)
+        if (joint := Part("joint", layer)) in wanted:
+            found[joint] = _project(visual, hidden[:, 1:])
         found |= _plain_parts(visual, hidden, Part("patch", layer), Part("cls", layer), wanted)
         if layer == len(blocks):
             found |= _plain_parts(visual, hidden, Part("patch", layer), CLS, wanted)

@@ -35,7 +35,7 @@ from stackclip.prompts.published import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
 from stackclip.registry import methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
-__all__ = ["ClipSurgery", "Sdp", "SdpPlus"]
+__all__ = ["ClipSurgery", "Sdp", "SdpPlus", "Surgical"]
 
 ImageScore = Literal["text+map", "inductive", "text"]
 
@@ -46,7 +46,7 @@ _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own def
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Surgical:
+class Surgical:
     """What the three methods have in common: text anchors, picture scores, smoothing."""
 
     select: str = "auto"
@@ -76,7 +76,7 @@ class _Surgical:
 
 @methods.register("sdp")
 @dataclass(frozen=True, kw_only=True)
-class Sdp(_Surgical):
+class Sdp(Surgical):
     """CLIP-AD without training: v-v tokens of four stages under feature surgery, summed (equations 4 to 10).
 
     `stages` are those of the four that are summed (table 5). `taps=released` takes the class tokens that the released
@@ -183,7 +183,7 @@ class SdpPlus(Sdp):
 
 @methods.register("clip-surgery")
 @dataclass(frozen=True, kw_only=True)
-class ClipSurgery(_Surgical):
+class ClipSurgery(Surgical):
     """CLIP Surgery for anomalies: v-v attention in the last six blocks, feature surgery on the last output alone.
 
     `select`, `ensemble`, `class_names`, `image_score` and `sigma` are SDP's, as CLIP-AD compares the two.
@@ -203,7 +203,7 @@ class SurgeryDetector(nn.Module):
 
     def __init__(
         self,
-        method: _Surgical,
+        method: Surgical,
         task: Task,
         *,
         path: tuple[Part, ...],

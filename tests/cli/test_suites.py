@@ -53,7 +53,7 @@ def test_a_suite_runs_on_other_data_and_shows_what_the_paper_prints(
     assert "random-vit-8 is a random tower" in result.stdout
     assert "printed in the paper, not measured here" in result.stdout  # synthetic is no data set of the paper
     assert "86.6" in result.stdout
-    assert all(f"| {method} |" in table.read_text() for method in ("precise", "fuzzy", "stacked"))
+    assert all(f"| {method} |" in table.read_text() for method in ("precise", "fuzzy", "stacked[clusters=1]"))
     again = stackclip(workspace, *words)
     assert "nothing was left to compute" in again.stderr
 
@@ -81,7 +81,7 @@ def test_a_stopped_suite_goes_on_to_the_rows_of_an_uninterrupted_one(
     resumed = stackclip(workspace, *words)
     assert resumed.exit_code == 0, resumed.output
     assert rows_of(resumed) == rows_of(whole)
-    assert len(rows_of(whole)) == 2 * (3 + 2)
+    assert len(rows_of(whole)) == 2 * (3 + 3)
 
 
 def test_a_suite_says_in_one_line_each_what_it_lacks_and_runs_the_rest(stackclip: Run, workspace: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_suite_that_can_run_nothing_is_an_error(stackclip: Run, workspace: Pat
     assert result.exit_code == 1
     assert "Error: nothing of fuzzyclip can run with what is at hand" in result.stderr
     [line] = [line for line in result.stderr.splitlines() if "visa: not found" in line]
-    assert line.startswith("lacking for fuzzyclip-table2, fuzzyclip-table3, fuzzyclip-table4")
+    assert line.startswith("lacking for fuzzyclip-table1, fuzzyclip-table2, fuzzyclip-table3, fuzzyclip-table4")
 
 
 def test_a_data_set_in_two_parts_trains_under_names_of_their_own(

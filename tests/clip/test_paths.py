@@ -22,7 +22,17 @@ EVERY = tuple(
     Part.parse(text)
     for text in (
         *("cls", "patch/3", "cls/3", "patch/8", "cls/8", "vv-stage/2", "vv-stage/8", "vv-last6/8"),
-        *("vv-from6/7", "cls-bare", "cls-released/4", "patch-released/4", "window/2", "window/3", "crop/10"),
+        *(
+            "vv-from6/7",
+            "joint/5",
+            "joint/8",
+            "cls-bare",
+            "cls-released/4",
+            "patch-released/4",
+            "window/2",
+            "window/3",
+            "crop/10",
+        ),
     )
 )
 
@@ -60,6 +70,16 @@ def test_the_path_from_block_six_is_that_of_anomalyclip(golden: Case, case: str)
     found = tower.encode(released.images, parts)
     for part in parts:
         np.testing.assert_allclose(found[part], stored[f"vv_tap{part.index}_lnpost_proj"][:, 1:], atol=1e-4)
+
+
+@pytest.mark.parametrize("case", ["anomalyclip_t24s_112", "anomalyclip_t24m_112", "anomalyclip_t24s_160"])
+def test_patches_of_the_plain_path_are_projected_like_the_class_token(golden: Case, case: str) -> None:
+    released = golden(case)
+    parts = [Part("joint", layer) for layer in (6, 12, 18, 24)]
+    found = released.tower("bilinear").encode(released.images, parts)
+    for part in parts:
+        stored = released.stored[f"plain_tap{part.index}_lnpost_proj"]
+        np.testing.assert_allclose(found[part], stored[:, 1:], atol=1e-4)
 
 
 @pytest.mark.parametrize("case", ["t12s_112", "t12m_112", "t12m_160"])

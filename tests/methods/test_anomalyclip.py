@@ -100,7 +100,8 @@ def released(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Re
 
 
 def close(found: Tensor, stored: Any, *, atol: float) -> None:
-    np.testing.assert_allclose(found.detach(), stored, atol=atol)
+    coarse = np.abs(stored).max() / 100  # an array 2 % off must not pass
+    np.testing.assert_allclose(found.detach(), stored, rtol=0, atol=min(atol, coarse))
 
 
 def test_the_class_token_is_the_released_one_without_ln_post(released: Released) -> None:

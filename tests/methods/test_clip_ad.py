@@ -91,7 +91,8 @@ def released(request: pytest.FixtureRequest, golden: Case) -> Released:
 
 def close(found: Tensor, stored: Any, *, atol: float = 1e-3) -> None:
     """Agreement at every fourth pixel, where the stored maps are."""
-    np.testing.assert_allclose(found.detach()[..., ::4, ::4], stored, atol=atol)
+    coarse = np.abs(stored).max() / 100  # an array 2 % off must not pass
+    np.testing.assert_allclose(found.detach()[..., ::4, ::4], stored, rtol=0, atol=min(atol, coarse))
 
 
 @pytest.mark.parametrize(("taps", "prefix"), [("clean", "clean"), ("released", "rel")])
