@@ -267,7 +267,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
         source = store.source(sample)
         dense = frozenset(part for part in dense if not store.holds(source, part))
         if dense:
-            picture = tower.prepare(read_picture(sample.image, tower.picture_range))
+            picture = tower.prepare(read_picture(sample.image, getattr(tower, "picture_range", "auto")))
             _require_unchanged(store, sample, CLS, source)
     if masks:
         try:

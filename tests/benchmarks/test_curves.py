@@ -22,6 +22,7 @@ from stackclip.errors import UsageError
 from stackclip.heads import load_head
 from stackclip.methods import PromptedDetector
 from stackclip.registry import methods
+from stackclip.registry.guard import Stopped
 from stackclip.types import CLS, Features, Prediction, Row
 
 METHODS = ("precise", "stackclip", "april-gan[shots=1]", "clip")
@@ -172,11 +173,11 @@ def test_an_interrupted_bench_gets_the_same_curves(small, bench, monkeypatch) ->
             nonlocal asked
             asked += 1
             if asked == stop_at:
-                raise KeyboardInterrupt
+                raise Stopped(130)
             return predict(self, features)
 
         monkeypatch.setattr(PromptedDetector, "predict", stopping)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped):
             bench(plan).run()
     monkeypatch.setattr(PromptedDetector, "predict", predict)
     assert figures(bench(plan).run()) == figures(whole)
