@@ -14,6 +14,7 @@ from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
 from stackclip.data.published import difference, is_published, part_of, published_categories
 from stackclip.errors import DataError, UsageError
+from stackclip.ops.files import expanded
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, Sample
 
@@ -97,11 +98,12 @@ class Dataset:
 
         Raises UsageError for a category that the data set does not have.
         """
-        wanted = self.categories if categories is None else tuple(categories)
+        known = self.categories
+        wanted = known if categories is None else tuple(categories)
         for category in wanted:
-            if category not in self.categories:
-                near = did_you_mean(category, self.categories)
-                raise UsageError(f"{self.name} has no category {category!r}{near}; it has {_names(self.categories)}")
+            if category not in known:
+                near = did_you_mean(category, known)
+                raise UsageError(f"{self.name} has no category {category!r}{near}; it has {_names(known)}")
         kept = (sample for sample in self.samples if sample.category in wanted and split in (None, sample.split))
         return replace(self, samples=tuple(kept))
 
@@ -136,7 +138,7 @@ def name_of(text: str, *, data_root: Path | None = None) -> str:
     given, place = _given_name(text, data_root)
     spec = _registered(place)
     if given or spec is None:
-        return given or _name_of(_absolute(_expanded(place)))
+        return given or _name_of(_absolute(expanded(place)))
     return _registered_name(spec, datasets.create(spec))
 
 
@@ -294,15 +296,7 @@ def _places(text: str, data_root: Path | None) -> list[Path]:
     """Where a folder may lie: below `data_root`, unless the path says itself where it begins, and as a path."""
     begins = text in (".", "..") or text.startswith(("./", "../", "~")) or Path(text).is_absolute()
     below = [] if data_root is None or begins else [_absolute(data_root / text)]
-    return [*below, _absolute(_expanded(text))]
-
-
-def _expanded(text: str) -> Path:
-    """The path with the home folder for `~`, or as it is where that is nobody's."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
+    return [*below, _absolute(expanded(text))]
 
 
 def _counts(samples: tuple[Sample, ...]) -> str:
