@@ -15,7 +15,7 @@ from stackclip.cache import Source, Store
 from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.methods import Composition, Method, component_of
-from stackclip.ops.files import canonical_json, content_hash, file_hash
+from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
 from stackclip.registry import Component, Spec, bind, heads, learners, scorers, selectors
 from stackclip.types import MASK, Sample
 
@@ -72,7 +72,7 @@ class Identities:
         """The short hash of what is tested of each category."""
         return {cell.category: self.pictures(cell)[:SHORT] for cell in cells}
 
-    @property
+    @cached_property
     def trained(self) -> dict[str, Any]:
         """The short hash of all that is trained on, and the places where it lies."""
         places = [str(dataset.root.absolute()) for dataset in self.plan.train_on]
@@ -91,7 +91,7 @@ class Identities:
             **self._shared,
             **own,
             "class_names": names,
-            "class_names_file": self._file_hash(Path(names).expanduser()) if _is_file(names) else "",
+            "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
         }
 
     @cached_property
@@ -169,7 +169,7 @@ def _without_shots(spec: Spec) -> Spec:
 
 
 def _is_file(names: str) -> bool:
-    return names.lower().endswith(".json") and Path(names).expanduser().is_file()
+    return names.lower().endswith(".json") and expanded(names).is_file()
 
 
 def _options(component: Component, given: Spec) -> dict[str, str]:

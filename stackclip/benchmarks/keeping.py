@@ -20,7 +20,7 @@ from stackclip.errors import FingerprintMismatch, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector
 from stackclip.ops.files import WRITE_PROTECTED
-from stackclip.ops.words import counted, legible
+from stackclip.ops.words import counted, legible, one_line
 from stackclip.types import Row
 
 __all__ = ["Keeper"]
@@ -122,7 +122,7 @@ class Keeper:
 
 
 def _train_again(error: object) -> None:
-    logger.warning("%s", f"{legible(' '.join(str(error).split()))}; it is trained again")
+    logger.warning("%s", f"{legible(one_line(error))}; it is trained again")
 
 
 def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -15,7 +15,7 @@ from stackclip.errors import CategoryOverlap, NotApplicable, PictureError
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.types import Row, Sample
 
-__all__ = ["Twin", "check_content", "overlap_facts", "overlap_notes", "trained_on", "twins"]
+__all__ = ["Twin", "check_content", "contents", "overlap_facts", "overlap_notes", "trained_on", "twins"]
 
 _NAMED = 3
 _VERBS = {"trained": "trained on", "shots": "shown as shots"}
@@ -45,8 +45,9 @@ def check_content(plan: Plan, store: Store) -> str:
     Raises CategoryOverlap with that line, unless the plan allows overlap or all of them are twins that a published
     data set has itself (decision 0023).
     """
-    of_shots = twins(_tested(plan), _shots(plan), store)
-    of_training = twins(_tested(plan), plan.training, store)
+    tested = _tested(plan)
+    of_shots = twins(tested, _shots(plan), store)
+    of_training = twins(tested, plan.training, store)
     found = {"trained": of_training, "shots": of_shots}
     line = "; ".join(_in_words(role, pairs) for role, pairs in found.items() if pairs)
     whole = {dataset.name: dataset for dataset in (*plan.train_on, *plan.test_on)}
@@ -61,11 +62,21 @@ def trained_on(plan: Plan, store: Store) -> str:
     return _in_words("trained", pairs) if pairs else ""
 
 
+def contents(samples: Iterable[Sample], store: Store) -> frozenset[str]:
+    """The names of what is in the pictures that can be read."""
+    return frozenset(content for sample in samples if (content := _digest(store, sample)))
+
+
 def overlap_facts(
-    store: Store, tested: Sequence[Sample], training: Sequence[Sample], shots: Sequence[Sample]
+    store: Store, tested: Sequence[Sample], trained: frozenset[str], shots: Sequence[Sample]
 ) -> dict[str, int]:
-    """How many of the pictures of a cell were trained on, and how many shown as shots; nothing where none was."""
-    counts = {"trained": len(twins(tested, training, store)), "shots": len(twins(tested, shots, store))}
+    """How many of the pictures of a cell are of the contents `trained`, and how many were shown; nothing without any.
+
+    The training pictures are the same for all cells of a seed, so that their contents are asked for once.
+    """
+    of_role = {"trained": trained, "shots": contents(shots, store)}
+    own = [content for sample in tested if (content := _digest(store, sample))]
+    counts = {role: sum(content in known for content in own) for role, known in of_role.items()}
     return counts if any(counts.values()) else {}
 
 

@@ -26,7 +26,7 @@ from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.metrics import TOLERANCE, Form, Measured, pixel_metrics
-from stackclip.benchmarks.overlap import check_content, overlap_facts
+from stackclip.benchmarks.overlap import check_content, contents, overlap_facts
 from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
@@ -576,7 +576,7 @@ class OneSeed:
             **self._empty_masks(cell),
             "tested_left_out": [sample.id for sample, _ in cell.left_out],
             "why_left_out": _by_dataset((*self.training_left_out, *cell.left_out)),
-            "overlap": overlap_facts(self.bench.store, cell.samples, self.training, shots),
+            "overlap": overlap_facts(self.bench.store, cell.samples, self._trained_contents, shots),
             "tested_family": cell.dataset.family,
             "trained_families": [dataset.family for dataset in self.plan.train_on],
             "tested_without_mask": [sample.id for sample in cell.without_mask],
@@ -600,6 +600,11 @@ class OneSeed:
             counts = {"masks": len(masked), "black": black, "lost": len(empty) - black}
             self._emptied[place] = {"empty_masks": counts} if empty else {}
         return self._emptied[place]
+
+    @cached_property
+    def _trained_contents(self) -> frozenset[str]:
+        """What is in the training pictures, whatever they are called."""
+        return contents(self.training, self.bench.store)
 
     def _curve(self, contender: Contender, cell: Cell) -> dict[str, Any]:
         """How the method came to its figures, and how steady they were at the end; nothing unless that was asked."""

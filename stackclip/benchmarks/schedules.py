@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from stackclip.errors import StackclipError
-from stackclip.ops.words import counted
+from stackclip.ops.words import counted, few_of
 from stackclip.registry import Spec
 from stackclip.types import Row
 
@@ -22,7 +22,6 @@ __all__ = ["PublishedSchedule", "apart_from_published", "published_schedules", "
 
 _FILE = "papers/schedules.csv"
 _NAMES = {"epochs": "epochs", "lr": "learning rate", "batch": "batch", "steps": "steps"}
-_NAMED = 3  # methods that a note names, where it holds for more
 Schedule = Mapping[str, Any]
 
 
@@ -120,15 +119,10 @@ def _differences(methods: Mapping[str, Mapping[str, Schedule]]) -> str:
         several = len(parts) > 1
         words = [f"{part} {said_of(each, names)}" if several else said_of(each, names) for part, each in parts.items()]
         alike.setdefault("; ".join(words), []).append(method)
-    spans = [f"{_some(who)} {words}" for words, who in alike.items()]
+    spans = [f"{few_of(who)} {words}" for words, who in alike.items()]
     hint = " (--epochs gives one number of epochs)" if "epochs" in names else ""
     what = ", ".join(_NAMES[name] for name in names)
     return f"not trained alike, but each by its own schedule, in {what}{hint}: {'; '.join(spans)}"
-
-
-def _some(methods: Sequence[str]) -> str:
-    more = f" and {len(methods) - _NAMED} more" if len(methods) > _NAMED else ""
-    return ", ".join(methods[:_NAMED]) + more
 
 
 def _own_options(spec: Spec, part: str) -> dict[str, float]:

@@ -13,12 +13,15 @@ from typing import Any
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.benchmarks.published import Published, published
-from stackclip.errors import UsageError
+from stackclip.errors import DamagedFile, UsageError
+from stackclip.ops.files import expanded
+from stackclip.ops.seals import read_regular
 from stackclip.registry import did_you_mean
 
 __all__ = ["PaperTower", "Run", "Suite", "find_suites", "merged", "read_suite", "redirected", "suites"]
 
 _FOLDER = "papers"
+_LARGEST = 1 << 20  # bytes of a suite
 _SHARED = ("seeds", "shots", "epochs", "batch_size", "eval_every", "tower")  # of all runs, where the suite says them
 
 
@@ -102,7 +105,7 @@ def find_suites(name: str) -> tuple[Suite, ...]:
     Raises UsageError with the nearest name, or with what is wrong with the file.
     """
     if name.endswith(".toml"):
-        return (read_suite(Path(name).expanduser()),)
+        return (read_suite(expanded(name)),)
     every = suites()
     if name in every:
         return (every[name],)
@@ -116,9 +119,9 @@ def find_suites(name: str) -> tuple[Suite, ...]:
 def read_suite(path: Path) -> Suite:
     """The suite in a TOML file of one's own. Raises UsageError where it is none."""
     try:
-        text = path.read_text("utf-8")
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+        text = read_regular(path, largest=_LARGEST).decode()
+    except (DamagedFile, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read ({str(error).removeprefix(f'{path}: ')})") from None
     return _suite(path.stem, text, where=str(path))
 
 

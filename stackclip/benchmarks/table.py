@@ -14,7 +14,7 @@ from stackclip.benchmarks.positions import position_notes
 from stackclip.benchmarks.published import Lookup, Reference
 from stackclip.benchmarks.schedules import schedule_notes
 from stackclip.benchmarks.sets import Titles, standing
-from stackclip.ops.words import counted, legible
+from stackclip.ops.words import counted, few_of, legible
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 METRICS = (*IMAGE_METRICS, *PIXEL_METRICS)
-NAMED_METHODS = 3  # that a note names, where it holds for more
 NAMED = 12  # pictures left out that a note names; rows name all
 
 
@@ -279,7 +278,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
             curve = _curve(row.facts["scores"], row.facts["stacks"])
             curves.setdefault((row.seed, curve), {})[row.method] = None
     for (seed, curve), who in curves.items():
-        said[f"{_some(who)}, seed {seed}: {curve}"] = None
+        said[f"{few_of(who)}, seed {seed}: {curve}"] = None
     reasons: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         for metric, reason in row.undefined.items():
@@ -295,7 +294,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
         place = "everywhere" if len(where) == len(places) else ", ".join(where)
         alike.setdefault((place, reason), {})[method] = None
     for (place, reason), who in alike.items():
-        said[f"{_some(who)}, {place}: {reason}"] = None
+        said[f"{few_of(who)}, {place}: {reason}"] = None
     about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows))
     about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
     return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
@@ -323,15 +322,9 @@ def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
     for size, counts in by_size.items():
         masks, black, lost = (sum(each[name] for each in counts.values()) for name in ("masks", "black", "lost"))
         yield (
-            f"{_some(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have"
+            f"{few_of(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have"
             f" no anomalous pixel: {black} with a black mask, {lost} lost in scaling to {size} pixels"
         )
-
-
-def _some(methods: Mapping[str, None]) -> str:
-    """A few methods by name, and how many more."""
-    shown = list(methods)[:NAMED_METHODS]
-    return ", ".join(shown) + (f" and {len(methods) - len(shown)} more" if len(methods) > len(shown) else "")
 
 
 def _left_out(rows: Iterable[Row]) -> Iterator[str]:

@@ -100,7 +100,7 @@ def places(context: click.Context, parameter: click.Parameter, value: Sequence[s
     """Data sets separated by commas; a text that as a whole is the path of a folder is one, whatever is in it."""
     if not value:
         return ()  # --help brings no data
-    from stackclip.data.dataset import is_folder
+    from stackclip.data.naming import is_folder
 
     root = context.params.get("data_root")
     return tuple(name for text in value for name in ([text] if is_folder(text, root) else split_typed(text)))

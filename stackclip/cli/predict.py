@@ -116,9 +116,8 @@ def predict(
             for group in (trained, untrained)
             if group
         ]
-        for bench in benches[: len(trained)]:
-            if overlap := trained_on(bench.plan, bench.store):
-                logger.warning("%s", overlap)
+        if trained and (overlap := trained_on(benches[0].plan, benches[0].store)):
+            logger.warning("%s", overlap)
         written = write_predictions(benches, output, seed=seed)
         unkept = sum(bench.keeper.unkept.total() for bench in benches)
     written.sort(key=lambda each: list(plan.resolved).index(each.method))

@@ -87,7 +87,7 @@ def named_in_rows(what: str, texts: Sequence[str], known: Iterable[str]) -> tupl
 
     Raises StackclipError for one that no row has, with those that there are; `what` says what was done on them.
     """
-    from stackclip.data.dataset import name_of
+    from stackclip.data.naming import name_of
     from stackclip.registry import did_you_mean
 
     names = tuple(dict.fromkeys(known))

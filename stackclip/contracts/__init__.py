@@ -15,6 +15,7 @@ from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
 from stackclip.contracts.trial import Promises, Subject, Unkept
 from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent
+from stackclip.ops.words import one_line
 from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, guarded, problems, reason
 
 __all__ = ["Finding", "Report", "check", "find_components"]
@@ -80,7 +81,7 @@ def _try(sentence: str, function: Callable[[Subject], None], subject: Subject) -
         with guarded():
             function(subject)
     except Unkept as unkept:
-        return Finding(sentence, False, " ".join(str(unkept).split()))
+        return Finding(sentence, False, one_line(unkept))
     except StackclipError as error:
         return Finding(sentence, False, reason(error))
     return Finding(sentence, True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,12 +11,13 @@ from stackclip.data.account import account_for
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
 from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
+from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
 from stackclip.data.published import difference, is_published, part_of, published_categories
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, Sample
 
-__all__ = ["Dataset", "Reader", "is_folder", "name_of", "open_dataset"]
+__all__ = ["Dataset", "Reader", "open_dataset"]
 
 _NAMES_SHOWN = 20
 _GENERAL = ("mvtec", "folder")  # read anyone's folders: two of these have nothing but their layout in common
@@ -97,11 +97,12 @@ class Dataset:
 
         Raises UsageError for a category that the data set does not have.
         """
-        wanted = self.categories if categories is None else tuple(categories)
+        known = self.categories
+        wanted = known if categories is None else tuple(categories)
         for category in wanted:
-            if category not in self.categories:
-                near = did_you_mean(category, self.categories)
-                raise UsageError(f"{self.name} has no category {category!r}{near}; it has {_names(self.categories)}")
+            if category not in known:
+                near = did_you_mean(category, known)
+                raise UsageError(f"{self.name} has no category {category!r}{near}; it has {_names(known)}")
         kept = (sample for sample in self.samples if sample.category in wanted and split in (None, sample.split))
         return replace(self, samples=tuple(kept))
 
@@ -117,8 +118,8 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
     Raises DataError where nothing is found, UnknownLayout, with the trees expected, where it is laid out otherwise, and
     UsageError for a name that cannot be given.
     """
-    given, place = _given_name(text, data_root)
-    spec = _registered(place)
+    given, place = given_name(text, data_root)
+    spec = registered_spec(place)
     if spec is None:
         root = _folder(place, data_root)
         spec = Spec(detect_layout(root))
@@ -131,65 +132,10 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         return _read(spec, reader, root, given, registered=spec.name)
 
 
-def name_of(text: str, *, data_root: Path | None = None) -> str:
-    """The name that a data set typed so gets, as far as the text tells; nothing is read."""
-    given, place = _given_name(text, data_root)
-    spec = _registered(place)
-    if given or spec is None:
-        return given or _name_of(_absolute(_expanded(place)))
-    return _registered_name(spec, datasets.create(spec))
-
-
-def is_folder(text: str, data_root: Path | None = None) -> bool:
-    """Whether the whole text is the path of a folder, or one with a name before it, below `data_root` too."""
-    if any(place.is_dir() for place in _places(text, data_root)):
-        return True
-    name, equals, place = text.partition("=")
-    return bool(equals) and _is_name(name) and any(found.is_dir() for found in _places(place, data_root))
-
-
-def _given_name(text: str, data_root: Path | None) -> tuple[str, str]:
-    """The name that stands before `=`, empty if none does, and the rest. Raises UsageError for what names nothing."""
-    name, equals, place = text.partition("=")
-    if not equals or "[" in name or _is_place(name) or any(found.is_dir() for found in _places(text, data_root)):
-        return "", text
-    if not _is_name(name) or not place.strip():
-        raise UsageError(
-            f"{text!r}: {name!r} names no data set; wanted NAME=PATH with letters, digits, '.', '_' and '-' in NAME"
-        )
-    return name, place.strip()
-
-
-def _is_name(text: str) -> bool:
-    return text[:1].isalnum() and all(letter.isalnum() or letter in "._-" for letter in text)
-
-
-def _is_place(text: str) -> bool:
-    """Whether the text is the path of a folder by its form, so that no registered name is meant."""
-    head = text.partition("[")[0]
-    return "/" in head or os.sep in head or head.startswith("~") or head in (".", "..")
-
-
-def _registered(text: str) -> Spec | None:
-    if _is_place(text):
-        return None
-    try:
-        spec = Spec.parse(text)
-    except UsageError:  # a path with brackets in it
-        return None
-    return spec if spec.name in datasets else None
-
-
-def _registered_name(spec: Spec, reader: Any) -> str:
-    """The name that a registered data set has by itself: its reader's, or the registered one and the protocol."""
-    registered = "-".join(word for word in (spec.name, getattr(reader, "protocol", "")) if word)
-    return str(getattr(reader, "name", registered))
-
-
 def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = "") -> Dataset:
     """What a reader finds, under the name `given` or its own; `registered` is the name that was typed, if one was."""
     by_folder = not registered or getattr(reader, "named_by_folder", False)
-    name = given or (_name_of(root) if by_folder else _registered_name(spec, reader))
+    name = given or (place_name(root) if by_folder else registered_name(spec, reader))
     samples = reader.read(root, name)
     if not samples:
         raise unknown_layout(root, (spec.name,))
@@ -230,7 +176,7 @@ def _root_of(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -
     if hasattr(reader, "generate"):
         options = (f"-{key}-{value}" for key, value in sorted(spec.options))
         return Path(reader.generate(generated / _file_name(spec.name + "".join(options))))
-    parent = _absolute(data_root or Path())
+    parent = absolute(data_root or Path())
     if data_root is not None:
         check_folder(parent)
     named = _named_folders(spec.name, reader, parent)
@@ -277,7 +223,7 @@ def _other_layout(name: str, reader: Any, root: Path) -> DataError:
 
 def _folder(text: str, data_root: Path | None) -> Path:
     """The folder that `text` names, below `data_root` or as a path."""
-    places = _places(text, data_root)
+    places = places_of(text, data_root)
     for place in places:
         if place.is_dir():
             return place
@@ -288,21 +234,6 @@ def _folder(text: str, data_root: Path | None) -> Path:
     known = datasets.names()
     near = did_you_mean(text.partition("[")[0].strip(), known)
     raise DataError(f"no data set {text!r}{near}: no folder {looked}, and none of the registered: {_names(known)}")
-
-
-def _places(text: str, data_root: Path | None) -> list[Path]:
-    """Where a folder may lie: below `data_root`, unless the path says itself where it begins, and as a path."""
-    begins = text in (".", "..") or text.startswith(("./", "../", "~")) or Path(text).is_absolute()
-    below = [] if data_root is None or begins else [_absolute(data_root / text)]
-    return [*below, _absolute(_expanded(text))]
-
-
-def _expanded(text: str) -> Path:
-    """The path with the home folder for `~`, or as it is where that is nobody's."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
 
 
 def _counts(samples: tuple[Sample, ...]) -> str:
@@ -336,10 +267,6 @@ def _names(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
-def _name_of(root: Path) -> str:
-    return "-".join(root.name.lower().split()) or "root"
-
-
 def _file_name(text: str) -> str:
     """Letters, digits, dots and hyphens only: a file name on any system."""
     return "".join(character if character.isalnum() or character in ".-_" else "-" for character in text)
@@ -347,8 +274,3 @@ def _file_name(text: str) -> str:
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "-").replace(" ", "-")
-
-
-def _absolute(path: Path) -> Path:
-    """The path without `.` and `..`, but with its links, whose names are the user's."""
-    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links, absolute() keeps `..`

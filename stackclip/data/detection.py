@@ -7,6 +7,7 @@ from pathlib import Path
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.errors import DataError, UnknownLayout
 from stackclip.ops.outputs import is_output
+from stackclip.ops.words import counted
 from stackclip.registry import datasets
 
 __all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
@@ -59,13 +60,9 @@ def _contents(root: Path) -> str:
     if not folders and not files:
         return "an empty folder"
     pictures = sum(1 for _ in pictures_below(root))
-    parts = [f"{_count(len(folders), 'folder')} ({_some(folders)})"] if folders else []
-    parts += [f"{_count(len(files), 'file')} ({_some(files)})"] if files else []
-    return f"{' and '.join(parts)}, {_count(pictures, 'picture') if pictures else 'no picture'} in all"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    parts = [f"{counted(len(folders), 'folder')} ({_some(folders)})"] if folders else []
+    parts += [f"{counted(len(files), 'file')} ({_some(files)})"] if files else []
+    return f"{' and '.join(parts)}, {counted(pictures, 'picture') if pictures else 'no picture'} in all"
 
 
 def _some(names: list[str]) -> str:

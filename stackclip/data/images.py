@@ -20,6 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from stackclip.data.depth import SIXTEEN_BIT, bits_of, levels_of, stated_by_tiff, white_is_zero
 from stackclip.errors import PictureError
 from stackclip.ops.levels import eight_bit, parse_range
+from stackclip.ops.words import one_line
 
 __all__ = ["EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "open_picture", "picture_size", "read_picture", "turned"]
 
@@ -190,7 +191,7 @@ def _check_colour(path: Path, picture: Image.Image, named: tuple[float, float] |
 def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno)
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__
 
 
 _reading = threading.Lock()

@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackclip.errors import DataError, UsageError
+from stackclip.errors import DamagedFile, DataError, UsageError
+from stackclip.ops.files import expanded
+from stackclip.ops.seals import read_regular
 from stackclip.registry import did_you_mean
 
 __all__ = ["NATURAL_NAMES", "STYLES", "CategoryNames", "category_name"]
 
 STYLES = ("raw", "spaced", "natural")
+_LARGEST = 1 << 20  # bytes of a file of names
 
 # Only where the natural name is not the folder's name with spaces. Keys in lower case.
 NATURAL_NAMES: Mapping[str, str] = {
@@ -74,7 +77,7 @@ class CategoryNames:
         if self.style == "natural":
             table = NATURAL_NAMES
         elif self.style.lower().endswith(".json"):
-            table = _read_names(Path(self.style).expanduser())
+            table = _read_names(expanded(self.style))
         elif self.style not in STYLES:
             near = did_you_mean(self.style, STYLES)
             raise UsageError(f"no class names {self.style!r}{near}; wanted {', '.join(STYLES)} or a file NAMES.json")
@@ -103,9 +106,11 @@ def _spaced(category: str) -> str:
 
 def _read_names(path: Path) -> dict[str, str]:
     try:
-        table = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=lambda pairs: _once(path, pairs))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); wanted a JSON file {{category: name}}") from None
+        text = read_regular(path, largest=_LARGEST).decode("utf-8-sig")
+        table = json.loads(text, object_pairs_hook=lambda pairs: _once(path, pairs))
+    except DamagedFile as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise DataError(f"{path}: cannot be read ({reason}); wanted a JSON file {{category: name}}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); wanted one object {{category: name}}") from None
     if not isinstance(table, dict):

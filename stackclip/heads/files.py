@@ -17,6 +17,7 @@ from torch import Tensor
 from stackclip.errors import DamagedFile, FingerprintMismatch, WeightsError
 from stackclip.ops.files import canonical_json, content_hash, write_atomically
 from stackclip.ops.seals import read_regular
+from stackclip.ops.words import one_line
 
 __all__ = ["FORMAT", "TrainedHead", "load_head", "save_head"]
 
@@ -58,20 +59,20 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
         data = read_regular(path, largest=LARGEST)
         metadata, tensors = _metadata(data), safetensors.torch.load(data)
     except DamagedFile as error:
-        why = _line(error).removeprefix(f"{path}: ")
+        why = one_line(error).removeprefix(f"{path}: ")
         raise WeightsError(f"{path}: no readable head ({why}); delete it and train again") from error.__cause__
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise WeightsError(f"{path}: no readable head ({_line(error)}); delete it and train again") from error
+        raise WeightsError(f"{path}: no readable head ({one_line(error)}); delete it and train again") from error
     if metadata.get("format") != FORMAT:
-        found = _line(metadata.get("format", "no format"))
+        found = one_line(metadata.get("format", "no format"))
         raise WeightsError(f"{path}: found {found}, wanted {FORMAT}; is it a head that stackclip saved?")
     facts = _facts(path, metadata)
     if not _is_sealed(data, str(metadata.get("blake3"))):
         raise WeightsError(f"{path}: its bytes are not those that were saved; delete it and train again")
     if metadata.get("name") != path.stem:
-        raise WeightsError(f"{path}: it was saved as {_line(metadata.get('name'))}; delete it and train again")
+        raise WeightsError(f"{path}: it was saved as {one_line(metadata.get('name'))}; delete it and train again")
     if facts["fingerprint"] != fingerprint:
-        trained = f"{_line(facts.get('tower', 'another tower'))}, features {_line(facts['fingerprint'])[:12]}"
+        trained = f"{one_line(facts.get('tower', 'another tower'))}, features {one_line(facts['fingerprint'])[:12]}"
         raise FingerprintMismatch(
             f"{path}: this head was trained on {trained}; the store holds features {fingerprint[:12]}. "
             "Use the head's own backbone, image size and layers, or train again"
@@ -110,11 +111,8 @@ def _is_sealed(data: bytes, digest: str) -> bool:
 def _check_numbers(path: Path, name: str, tensor: Tensor) -> None:
     """Raise WeightsError for numbers of another kind than heads are made of, and for those that are none."""
     if tensor.dtype not in DTYPES:
-        raise WeightsError(f"{path}: {_line(name)} holds {tensor.dtype}, which no head does; delete it and train again")
+        raise WeightsError(
+            f"{path}: {one_line(name)} holds {tensor.dtype}, which no head does; delete it and train again"
+        )
     if not tensor.isfinite().all():
-        raise WeightsError(f"{path}: {_line(name)} holds NaN or infinity; delete it and train again")
-
-
-def _line(said: object) -> str:
-    """Words from a file or a library, on one line."""
-    return " ".join(str(said).split())
+        raise WeightsError(f"{path}: {one_line(name)} holds NaN or infinity; delete it and train again")

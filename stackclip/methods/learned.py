@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stackclip.errors import NonFiniteScores, StackclipError
+from stackclip.errors import NonFiniteScores
 from stackclip.learners import Learner, LearnerRecipe
 from stackclip.methods.method import BETAS, Task, descend, schedule_of
+from stackclip.registry import reason
 from stackclip.types import Features
 
 __all__ = ["LearnedScores"]
@@ -82,5 +83,5 @@ class LearnedScores:
 
 def _reason(where: str, error: Exception) -> str:
     """An error in one line that begins with the place."""
-    said = " ".join((str(error) if isinstance(error, StackclipError) else f"{type(error).__name__}: {error}").split())
-    return said if said.startswith("learner") else f"{where}: {said}"
+    line = reason(error)
+    return line if line.startswith("learner") else f"{where}: {line}"

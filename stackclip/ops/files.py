@@ -26,6 +26,7 @@ __all__ = [
     "Draft",
     "canonical_json",
     "content_hash",
+    "expanded",
     "file_hash",
     "sweep_drafts",
     "sync_folder",
@@ -55,6 +56,14 @@ def file_hash(path: Path) -> str:
         while block := file.read(1 << 20):
             hasher.update(block)
     return hasher.hexdigest()
+
+
+def expanded(text: str) -> Path:
+    """The path with the home folder for `~`, or as it is where that is nobody's."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

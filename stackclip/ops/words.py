@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
-__all__ = ["agreed", "counted", "legible"]
+__all__ = ["agreed", "counted", "few_of", "legible", "one_line"]
 
 _OF_ONE = {"are": "is", "were": "was", "have": "has", "lack": "lacks"}
 
@@ -17,6 +18,17 @@ def counted(number: int, noun: str) -> str:
 def agreed(verb: str, number: int) -> str:
     """The form of `are`, `were`, `have` or `lack` that goes with the number."""
     return _OF_ONE[verb] if number == 1 else verb
+
+
+def few_of(names: Iterable[str], most: int = 3) -> str:
+    """The first names, and how many more there are: `a, b, c and 2 more`."""
+    every = list(names)
+    return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def one_line(text: object) -> str:
+    """The words of a text with single spaces between, also where it had lines."""
+    return " ".join(str(text).split())
 
 
 def legible(text: object) -> str:

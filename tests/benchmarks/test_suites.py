@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -182,8 +183,15 @@ def test_a_file_that_is_no_suite_is_refused_in_one_line(text: str, said: str, tm
 
 
 def test_a_file_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be read"):
-        find_suites(str(tmp_path / "none.toml"))
+    for name in (str(tmp_path / "none.toml"), "~nobody-of-that-name/none.toml"):
+        with pytest.raises(UsageError, match=r"none\.toml: cannot be read \(No such file or directory\)"):
+            find_suites(name)
+
+
+def test_a_pipe_in_place_of_a_suite_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(UsageError, match=r"pipe\.toml: cannot be read \(is no regular file"):
+        find_suites(str(tmp_path / "pipe.toml"))
 
 
 # Moved to other data

@@ -105,3 +105,16 @@ def test_methods_that_do_not_read_the_objects_name_say_so(stackclip: Run, tmp_pa
     assert line.endswith(
         "fuzzy[head=none] does not use the words 'metal plate': its prompts are the same for every object"
     )
+
+
+def test_pictures_that_were_trained_on_are_said_once_where_a_method_trains(stackclip: Run, tmp_path: Path) -> None:
+    train_on = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
+    assert stackclip(tmp_path / "w", "export", train_on, str(tmp_path / "mvtec")).exit_code == 0
+    of_training = sorted((tmp_path / "mvtec").rglob("test/good/*.png"))[0]
+    folder = pictures(tmp_path / "pics", "1.png")
+    shutil.copy(of_training, folder / "2.png")
+    words = ("predict", str(folder), *WORDS, "--epochs", "1", "-o", str(tmp_path / "out"), "--methods")
+    trained = stackclip(tmp_path / "w", *words, "stacked,april-gan,sdp")
+    assert trained.exit_code == 0
+    assert trained.stderr.count("1 tested picture was trained on, byte for byte") == 1
+    assert "trained on, byte for byte" not in stackclip(tmp_path / "w", *words, "sdp").stderr

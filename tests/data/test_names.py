@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,8 +87,16 @@ def test_a_file_that_is_not_so_is_refused_in_one_line(tmp_path: Path, content: o
 def test_a_missing_file_and_an_unknown_style_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.json: cannot be read"):
         CategoryNames(str(tmp_path / "absent.json"))
+    with pytest.raises(DataError, match=r"^~nobody-of-that-name/names\.json: cannot be read"):
+        CategoryNames("~nobody-of-that-name/names.json")
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match="not JSON"):
         CategoryNames(str(tmp_path / "bytes.json"))
     with pytest.raises(UsageError, match=r"no class names 'natrual' \(did you mean 'natural'\?\)"):
         CategoryNames("natrual")
+
+
+def test_a_pipe_of_names_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(DataError, match=r"pipe\.json: cannot be read \(is no regular file"):
+        CategoryNames(str(tmp_path / "pipe.json"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackclip.ops.words import agreed, counted, legible
+from stackclip.ops.words import agreed, counted, few_of, legible, one_line
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,12 @@ def test_nouns_and_verbs_go_with_their_number(number: int, said: str) -> None:
 def test_text_from_files_is_one_line_that_does_nothing(text: str, shown: str) -> None:
     assert legible(text) == shown
     assert shown.encode()
+
+
+def test_a_few_names_are_said_and_how_many_more() -> None:
+    assert few_of(["a", "b", "c"]) == "a, b, c"
+    assert few_of({"a": None, "b": None, "c": None, "d": None}) == "a, b, c and 1 more"
+
+
+def test_text_of_several_lines_becomes_one() -> None:
+    assert one_line(ValueError("two\n  lines ")) == "two lines"
