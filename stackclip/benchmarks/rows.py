@@ -144,11 +144,14 @@ class RowFolder:
 
     def _files(self, *, aloud: bool) -> list[Path]:
         try:
-            return sorted(self.folder.glob("[!.]*.json"))
+            found = sorted(self.folder.iterdir())  # a glob is silent about a folder that it cannot read
+        except FileNotFoundError:
+            return []
         except OSError:
             if aloud:
                 raise
             return []
+        return [path for path in found if path.suffix == ".json" and not path.name.startswith(".")]
 
     def _read(self, path: Path, *, aloud: bool = True) -> Entry | None:
         """What a file keeps. Raises _OlderRow for one that an older version wrote."""

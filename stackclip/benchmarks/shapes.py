@@ -134,6 +134,16 @@ _POINT = _object(
     {"step": _is_natural, "epoch": _is_number, "metrics": _METRICS, "error": _is_text}, needed=("step", "metrics")
 )
 _CURVE = _list_of(_POINT)
+_SCHEDULE = _object(
+    {
+        "epochs": _is_natural,
+        "lr": _is_number,
+        "batch": _is_number,
+        "steps": lambda value: _is_natural(value) or _list_of(_is_natural)(value),
+    },
+    needed=("epochs",),
+)
+_MASKS = ("masks", "black", "lost")
 _EVERY: Check = _or_none(lambda value: value == "epoch" or (_is_natural(value) and value > 0))
 
 _ROW: Mapping[str, Check] = {
@@ -160,6 +170,7 @@ _FACTS: Mapping[str, Check] = {
         {"count": _is_natural, "pictures": _is_text, "values": _object_of(_is_packed)},
         needed=("count", "pictures", "values"),
     ),
+    "empty_masks": _object(dict.fromkeys(_MASKS, _is_natural), needed=_MASKS),
     "epochs": _is_natural,
     "eval_every": _EVERY,
     "feature_dtype": _is_text,
@@ -170,20 +181,24 @@ _FACTS: Mapping[str, Check] = {
     "learned": _or_none(_object_of(_is_any)),
     "losses": _LOSSES,
     "note": _is_text,
+    "overlap": _object_of(_is_natural),
     "pixel_metrics": _object({"form": _is_text, "bounds": _object_of(_is_number)}),
     "protocol": _is_text,
     "recorded": _object_of(_is_any),
+    "schedule": _object_of(_SCHEDULE),
     "scores": _or_none(_is_keyed_by_numbers),
     "stackclip": _is_text,
     "stacks": _list_of(_list_of(_is_text)),
     "steps": _STEPS,
     "reported": _object({"earlier": _is_natural, "trained_earlier": _is_natural}),
     "tested": _object({"content": _is_text, "place": _is_text}, needed=("content", "place")),
+    "tested_family": _is_text,
     "tested_left_out": _list_of(_is_text),
     "tested_pictures": _is_natural,
     "tested_without_mask": _list_of(_is_text),
     "tower": _is_text,
     "trained": _object({"content": _is_text, "places": _list_of(_is_text)}, needed=("content", "places")),
+    "trained_families": _list_of(_is_text),
     "trained_layouts": _list_of(_is_text),
     "why_left_out": _object_of(_object_of(_is_text)),
     "why_without_mask": _object_of(_object_of(_is_text)),

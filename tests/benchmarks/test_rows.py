@@ -128,10 +128,22 @@ WRONG: dict[str, list[Any]] = {
     "facts": [None, [], 1, "x"]
     + [
         {name: value}
-        for name in ("why_left_out", "draws", "curve", "stacks", "tested", "trained")
+        for name in (
+            "why_left_out",
+            "draws",
+            "curve",
+            "stacks",
+            "tested",
+            "trained",
+            "overlap",
+            "schedule",
+            "empty_masks",
+        )
         for value in (1, "x")
     ]
     + [{"scores": {"a": 1.0}, "stacks": []}, {"scores": {"1": 1.0}}, {"eval_every": 1}, {"epochs": True}]
+    + [{"overlap": {"trained": "2"}}, {"empty_masks": {"masks": 1}}, {"schedule": {"head": {"lr": 0.1}}}]
+    + [{"trained_families": 1}, {"tested_family": []}, {"schedule": {"head": {"epochs": 1, "lr": "x"}}}]
     + [{"draws": {"count": 1, "pictures": "", "values": {"image_AP": "?"}}}, {"pixel_metrics": {"bounds": [1]}}],
 }
 
@@ -143,6 +155,13 @@ def test_a_field_of_another_type_is_refused_though_the_checksum_fits(
     RowFolder(tmp_path).write("cell", ROW)
     resealed(tmp_path / "cell.json", lambda content: content["row"].update({name: value}))
     refused(tmp_path, said)
+
+
+def test_a_folder_of_rows_that_is_none_is_no_empty_one(tmp_path: Path) -> None:
+    (tmp_path / "rows").write_text("not a folder")
+    with pytest.raises(NotADirectoryError, match="rows"):
+        RowFolder(tmp_path / "rows").entries()
+    assert not RowFolder(tmp_path / "missing").entries()
 
 
 @pytest.mark.parametrize("written", [None, 1, {}, {"time": "1", "sequence": 0}, {"time": -1, "sequence": 0}])
