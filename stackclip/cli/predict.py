@@ -116,9 +116,8 @@ def predict(
             for group in (trained, untrained)
             if group
         ]
-        for bench in benches[: len(trained)]:
-            if overlap := trained_on(bench.plan, bench.store):
-                logger.warning("%s", overlap)
+        if trained and (overlap := trained_on(benches[0].plan, benches[0].store)):
+            logger.warning("%s", overlap)
         written = write_predictions(benches, output, seed=seed)
         unkept = sum(bench.keeper.unkept.total() for bench in benches)
     written.sort(key=lambda each: list(plan.resolved).index(each.method))
@@ -155,6 +154,8 @@ def _own_pictures(workspace: Workspace, folder: Path, words: str, good: Path | N
     if missing := len(found) - len(kept):
         places = " and ".join(str(place) for place in left_out)
         logger.info("%s in %s %s not scored", counted(missing, "picture"), places, agreed("are", missing))
+    if not len(kept) and not good:
+        raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
     if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
     return own_pictures(kept, words, *shown)

@@ -105,3 +105,22 @@ def test_methods_that_do_not_read_the_objects_name_say_so(stackclip: Run, tmp_pa
     assert line.endswith(
         "fuzzy[head=none] does not use the words 'metal plate': its prompts are the same for every object"
     )
+
+
+def test_a_workspace_that_holds_only_its_own_pictures_is_named(stackclip: Run, tmp_path: Path) -> None:
+    cache = pictures(tmp_path / "w" / "cache", "1.png")
+    result = stackclip(tmp_path / "w", "predict", str(tmp_path / "w"), *WORDS)
+    assert result.exit_code == 1
+    assert f"all its pictures are in {cache}, which stackclip fills itself" in result.stderr
+
+
+@pytest.mark.parametrize("methods", ["april-gan,fuzzy,winclip", "winclip"])
+def test_pictures_that_were_trained_on_are_named_once_and_only_by_methods_that_train(
+    stackclip: Run, tmp_path: Path, methods: str
+) -> None:
+    trained = pictures(tmp_path / "other" / "nut", "good/1.png", "bad/2.png")
+    folder = pictures(tmp_path / "pics", "3.png", seed=1)
+    shutil.copy(trained / "bad" / "2.png", folder / "2.png")
+    words = ("--methods", methods, "--epochs", "1", "--train-on", f"{trained}/", "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS[:2], *WORDS[4:], *words)
+    assert result.stderr.count("trained on, byte for byte") == (methods != "winclip"), result.stderr
