@@ -154,6 +154,8 @@ def _own_pictures(workspace: Workspace, folder: Path, words: str, good: Path | N
     if missing := len(found) - len(kept):
         places = " and ".join(str(place) for place in left_out)
         logger.info("%s in %s %s not scored", counted(missing, "picture"), places, agreed("are", missing))
+    if not len(kept) and not good:
+        raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
     if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
     return own_pictures(kept, words, *shown)

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeAlias
 from stackclip.data.annotations import SUFFIXES, annotation_format
 from stackclip.data.folder import UNLABELLED
 from stackclip.data.images import open_picture
-from stackclip.data.labels import composed, holds_masks, is_good, without_ending
+from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
 from stackclip.data.paint import anomalous_pixels, is_lossy
 from stackclip.errors import PictureError
@@ -94,7 +94,7 @@ def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
             if not is_picture(name):
                 (rest.links if path.is_symlink() else rest.others).append(path)
             else:
-                (rest.masks if in_masks or without_ending(path.stem) else rest.pictures).append(path)
+                (rest.masks if in_masks or says_mask(path.stem) else rest.pictures).append(path)
         rest.links.extend(folder / name for name in links if not _is_used(os.path.join(here, name, ""), used))  # noqa: PTH118 - text
         if not names and not links and inner and not any(folder.iterdir()):
             rest.empty.append(folder)

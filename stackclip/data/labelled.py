@@ -50,6 +50,7 @@ def labelled_pictures(
     beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
     folders = [folder for folder in folders if folder not in beside]
     pictures = {folder: _pictures(folder, good) for folder in folders}
+    _check_inner(pictures, good)
     twins = two_valued(pictures, good)
     found: list[Labelled] = []
     for folder in folders:
@@ -90,6 +91,20 @@ def _pictures(folder: Path, good: tuple[str, ...]) -> tuple[list[Path], dict[Pat
         files += pictures
         masks |= own
     return files, masks
+
+
+def _check_inner(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]) -> None:
+    """Raise DataError for a picture in the folder of one label in that of another: `good/scratch/`, `scratch/good/`."""
+    labels = {composed(folder.name) for folder in pictures}
+    for folder, (files, _) in pictures.items():
+        for path in files:
+            for part in path.parent.relative_to(folder).parts:
+                if (is_good(part, good) and not is_good(folder.name, good)) or (
+                    composed(part) in labels and composed(part) != composed(folder.name)
+                ):
+                    raise DataError(
+                        f"{path}: is it {folder.name} or {part}? a label's folder in another's; move one out"
+                    )
 
 
 def two_valued(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]) -> list[Path]:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-__all__ = ["GOOD_FOLDERS", "MASK_ENDINGS", "composed", "holds_masks", "is_good", "says_nothing", "without_ending"]
+__all__ = [
+    *("GOOD_FOLDERS", "MASK_ENDINGS", "composed", "holds_masks", "is_good", "says_mask", "says_nothing"),
+    "without_ending",
+]
 
 GOOD_FOLDERS = (
     *("good", "normal", "ok", "okay", "io", "pass", "passed", "intact", "healthy", "flawless", "faultless"),
     *("defect_free", "no_defect", "no_defects", "non_defective", "non_defect", "no_anomaly", "non_anomalous"),
+    *("anomaly_free", "without_defect", "without_defects", "not_defective"),
 )
 """What a folder of good pictures is called, in any case, with any of `-_. ` or none between the words."""
+
+_SURE = ("good", "normal", "ok", "okay")
+_ABOUT = (
+    *("data", "image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "part", "parts", "piece"),
+    *("pieces", "sample", "samples", "product", "products", "casting", "castings", "front", "back", "top", "bottom"),
+    *("left", "right", "side", "view", "train", "test", "val", "valid", "validation", "all", "only", "class", "folder"),
+)
+"""What may stand beside one of `_SURE` in the name of a folder of good pictures: `ok_front`, `Good parts`, `good2`."""
 
 MASK_ENDINGS = ("_mask", "", "_masks", "_gt", "_label", "_labels", "_groundtruth", "_ground_truth", "_seg")
 """What stands behind the stem of a picture in the name of its mask, in any case."""
@@ -19,6 +32,11 @@ _MASKS = (
     *("groundtruth", "groundtruths", "gt", "gts", "mask", "masks", "label", "labels", "annotation", "annotations"),
     *("anomalymask", "anomalymasks", "segmentation", "segmentations", "segmentationclass", "segmentationobject"),
 )
+_WORDS = re.compile(r"[-_. 0-9]+")
+_ENDINGS = "|".join(each[1:] for each in sorted(MASK_ENDINGS, key=len, reverse=True) if each)
+_ENDING = re.compile(rf"(?P<stem>.+)[-_. ](?:{_ENDINGS})", re.IGNORECASE | re.DOTALL)
+_BEGINNING = re.compile(rf"(?:{_ENDINGS})[-_. ](?P<stem>.+)", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(rf".+[-_. ](?:{_ENDINGS})[-_. ]?[0-9]+", re.IGNORECASE | re.DOTALL)
 _NOTHING = ("data", "image", "images", "img", "imgs", "picture", "pictures", "rgb", "jpegimages")
 
 
@@ -28,8 +46,15 @@ def composed(text: str) -> str:
 
 
 def is_good(name: str, names: tuple[str, ...] = GOOD_FOLDERS) -> bool:
-    """Whether a folder of that name holds good pictures."""
-    return _plain(name) in {_plain(each) for each in names}
+    """Whether a folder of that name holds good pictures: one of `names`, or beside one of these what tells no label.
+
+    Only a word that is never a defect's counts beside others: `ok_front` is good, and `pass_mark` is not.
+    """
+    if _plain(name) in {_plain(each) for each in names}:
+        return True
+    words = [word for word in _WORDS.split(composed(name).casefold()) if word]
+    sure = [word for word in words if word in _SURE and word in names]
+    return len(sure) == 1 and all(word in sure or word in _ABOUT for word in words)
 
 
 def holds_masks(name: str) -> bool:
@@ -43,10 +68,17 @@ def says_nothing(name: str) -> bool:
 
 
 def without_ending(stem: str) -> str | None:
-    """The stem of the picture whose mask the name says it is; None for a name that says no such thing."""
-    stem = composed(stem)
-    ending = next((each for each in MASK_ENDINGS if each and stem.lower().endswith(each)), "")
-    return stem[: -len(ending)] if ending and len(stem) > len(ending) else None
+    """The stem of the picture whose mask the name says it is; None for a name that says no such thing.
+
+    `x_mask`, `x-mask`, `x.mask` and `mask_x` are masks of `x`.
+    """
+    found = _ENDING.fullmatch(composed(stem)) or _BEGINNING.fullmatch(composed(stem))
+    return found["stem"] if found else None
+
+
+def says_mask(stem: str) -> bool:
+    """Whether a file's name says that it is some mask, also where not whose: `x_mask_2`."""
+    return without_ending(stem) is not None or _NUMBERED.fullmatch(composed(stem)) is not None
 
 
 def _plain(name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.data.images import open_picture, turned
-from stackclip.data.labels import MASK_ENDINGS, composed, without_ending
+from stackclip.data.labels import MASK_ENDINGS, composed, says_mask, without_ending
 from stackclip.data.listing import folders_in, pictures_in
 from stackclip.errors import DataError, PictureError
 
@@ -91,15 +91,18 @@ def apart(files: Sequence[Path], *, strict: bool) -> tuple[list[Path], dict[Path
             raise DataError(f"{second}: beside {first.name}: its mask, or a picture twice? call the mask STEM_mask.png")
     masks.update(twins)
     paired = {picture: mask for mask, picture in masks.items()}
-    alone = [path for path in files if strict and path not in masks and without_ending(path.stem)]
+    alone = [path for path in files if strict and path not in masks and says_mask(path.stem)]
     unpaired = {path for path in alone if path not in paired and looks_like_masks([path])}
     return [path for path in files if path not in masks and path not in unpaired], paired
 
 
-def looks_like_masks(paths: Iterable[Path]) -> bool:
-    """Whether the files have two values, or a few beside 0; some of them are opened, and none that is large."""
+def looks_like_masks(paths: Iterable[Path], *, black: bool = False) -> bool:
+    """Whether the files have two values, or a few beside 0; some of them are opened, and none that is large.
+
+    Files that are all black count with `black`, as the masks of good pictures do.
+    """
     counts = [_values_of(path) for path in list(paths)[:_LOOKED_AT]]
-    return bool(counts) and all(counts) and max(counts) > 1
+    return bool(counts) and all(counts) and (black or max(counts) > 1)
 
 
 def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
@@ -109,7 +112,7 @@ def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
     for same in doubles:
         by_suffix.setdefault(tuple(path.suffix for path in same), []).append(same)
     for pairs in by_suffix.values():
-        first, second = (looks_like_masks(pair[place] for pair in pairs) for place in (0, 1))
+        first, second = (looks_like_masks((pair[place] for pair in pairs), black=True) for place in (0, 1))
         if first != second:
             masks.update({pair[second]: pair[not second] for pair in pairs})
     return masks

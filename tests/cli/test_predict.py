@@ -107,14 +107,20 @@ def test_methods_that_do_not_read_the_objects_name_say_so(stackclip: Run, tmp_pa
     )
 
 
-def test_pictures_that_were_trained_on_are_said_once_where_a_method_trains(stackclip: Run, tmp_path: Path) -> None:
-    train_on = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
-    assert stackclip(tmp_path / "w", "export", train_on, str(tmp_path / "mvtec")).exit_code == 0
-    of_training = sorted((tmp_path / "mvtec").rglob("test/good/*.png"))[0]
-    folder = pictures(tmp_path / "pics", "1.png")
-    shutil.copy(of_training, folder / "2.png")
-    words = ("predict", str(folder), *WORDS, "--epochs", "1", "-o", str(tmp_path / "out"), "--methods")
-    trained = stackclip(tmp_path / "w", *words, "stacked,april-gan,sdp")
-    assert trained.exit_code == 0
-    assert trained.stderr.count("1 tested picture was trained on, byte for byte") == 1
-    assert "trained on, byte for byte" not in stackclip(tmp_path / "w", *words, "sdp").stderr
+def test_a_workspace_that_holds_only_its_own_pictures_is_named(stackclip: Run, tmp_path: Path) -> None:
+    cache = pictures(tmp_path / "w" / "cache", "1.png")
+    result = stackclip(tmp_path / "w", "predict", str(tmp_path / "w"), *WORDS)
+    assert result.exit_code == 1
+    assert f"all its pictures are in {cache}, which stackclip fills itself" in result.stderr
+
+
+@pytest.mark.parametrize("methods", ["april-gan,fuzzy,winclip", "winclip"])
+def test_pictures_that_were_trained_on_are_named_once_and_only_by_methods_that_train(
+    stackclip: Run, tmp_path: Path, methods: str
+) -> None:
+    trained = pictures(tmp_path / "other" / "nut", "good/1.png", "bad/2.png")
+    folder = pictures(tmp_path / "pics", "3.png", seed=1)
+    shutil.copy(trained / "bad" / "2.png", folder / "2.png")
+    words = ("--methods", methods, "--epochs", "1", "--train-on", f"{trained}/", "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS[:2], *WORDS[4:], *words)
+    assert result.stderr.count("trained on, byte for byte") == (methods != "winclip"), result.stderr
