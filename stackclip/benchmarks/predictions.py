@@ -21,11 +21,11 @@ from stackclip.benchmarks.contender import Contender
 from stackclip.benchmarks.runner import Bench, OneSeed
 from stackclip.benchmarks.sheet import Scale, ScaleSample, heat_map, sheet
 from stackclip.benchmarks.tally import Tally
-from stackclip.benchmarks.written import Written, heat_map_name, keep_scores, name_earlier
+from stackclip.benchmarks.written import Written, keep_scores, name_earlier
 from stackclip.data import read_picture
 from stackclip.errors import PictureError
 from stackclip.ops.files import write_atomically
-from stackclip.ops.outputs import folder_name
+from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
@@ -66,7 +66,8 @@ class _Pass:
         self.run, self.side = run, run.bench.tower.spec.image_size
         [self.cell] = run.cells
         self.contenders = run.trained()
-        self.written = {c.spec: Written(c.spec, output / folder_name(c.spec)) for c in self.contenders}
+        names = unique_names(sample.id for sample in self.cell.samples)
+        self.written = {c.spec: Written(c.spec, output / folder_name(c.spec), names) for c in self.contenders}
 
     def score(self, broken: set[str]) -> None:
         """Predict all pictures as a bench does, fix the scales, and write the scores.
@@ -193,7 +194,7 @@ class _Drawing:
             content = _png(
                 _beside(read_picture(sample.image, self.picture_range), heat_map(scores, self.written.scale))
             )
-            write_atomically(self.written.place / heat_map_name(sample), content)
+            write_atomically(self.written.place / self.written.heat_map_of(sample), content)
         except PictureError as error:
             self.written.missing.add(sample.id)
             if sample.id not in self.broken:

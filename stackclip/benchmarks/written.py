@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
 from stackclip.benchmarks.sheet import Scale
-from stackclip.errors import StackclipError
+from stackclip.errors import DamagedFile, StackclipError
 from stackclip.ops.files import write_atomically
-from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output, unique_name
+from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output
+from stackclip.ops.seals import read_regular
 from stackclip.ops.spreadsheet import csv_text
 from stackclip.ops.words import agreed, counted
 from stackclip.types import Sample
 
-__all__ = ["Written", "check_folders", "heat_map_name", "keep_scores", "name_earlier"]
+__all__ = ["Written", "check_folders", "keep_scores", "name_earlier"]
 
 logger = logging.getLogger(__name__)
 
 SCORES = "scores.csv"
+_LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about 1e8
 
 
 @dataclass
 class Written:
-    """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept."""
+    """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
+
+    `names` are the file names of the heat maps, without extension, by the ids of the pictures.
+    """
 
     method: str
     place: Path
+    names: Mapping[str, str]
     samples: Sequence[Sample] = ()
     scores: Tensor | None = None
     peaks: Tensor | None = None
@@ -41,6 +49,10 @@ class Written:
     def whole(self) -> bool:
         """Whether nothing of it is missing."""
         return not self.error and not self.missing
+
+    def heat_map_of(self, sample: Sample) -> str:
+        """The file name of a picture's heat map."""
+        return f"{self.names[sample.id]}.png"
 
     def __str__(self) -> str:
         if not self.samples:
@@ -86,7 +98,12 @@ def _table(written: Written) -> str:
     def rows() -> Iterator[tuple[str, float | None, float | None, str]]:
         for row, sample in enumerate(written.samples):
             drawn = written.peaks is not None and sample.id not in written.missing
-            yield sample.id, _of(written.scores, row), _of(written.peaks, row), heat_map_name(sample) if drawn else ""
+            yield (
+                sample.id,
+                _of(written.scores, row),
+                _of(written.peaks, row),
+                written.heat_map_of(sample) if drawn else "",
+            )
 
     ranked = sorted(rows(), key=lambda row: -next((number for number in row[1:3] if number is not None), 0.0))
     return csv_text(["picture", "score", "map_maximum", "heat_map"], ranked)
@@ -96,19 +113,25 @@ def _of(numbers: Tensor | None, row: int) -> float | None:
     return None if numbers is None else float(numbers[row])
 
 
-def heat_map_name(sample: Sample) -> str:
-    return f"{unique_name(sample.id)}.png"
-
-
 def _holds_anything(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
 def _clear(place: Path) -> None:
     """Remove what an earlier run wrote into a method's folder, and nothing else. Raises OSError."""
+    listed = _listed(place / SCORES)
     for path in place.iterdir():
-        if path.name == SCORES or (path.suffix == ".png" and is_unique_name(path.stem)):
+        if path.name == SCORES or path.name in listed or (path.suffix == ".png" and is_unique_name(path.stem)):
             path.unlink()
+
+
+def _listed(scores: Path) -> set[str]:
+    """The heat maps that the table of an earlier run names; none where there is no such table."""
+    try:
+        text = read_regular(scores, largest=_LARGEST).decode("utf-8-sig", "replace")
+        return {row.get("heat_map") or "" for row in csv.DictReader(io.StringIO(text))} - {""}
+    except (DamagedFile, csv.Error):
+        return set()
 
 
 def name_earlier(output: Path, written: set[Path]) -> None:

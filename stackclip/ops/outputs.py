@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from stackclip.errors import DamagedFile
 from stackclip.ops.files import canonical_json, content_hash, write_atomically
 from stackclip.ops.seals import read_regular
 
-__all__ = ["MARKER", "folder_name", "is_output", "is_unique_name", "mark_output", "unique_name"]
+__all__ = ["MARKER", "folder_name", "is_output", "is_unique_name", "mark_output", "unique_name", "unique_names"]
 
 MARKER = ".stackclip-output.json"
 """The file that says that stackclip wrote what is beside it, so that no heat map is taken for a picture."""
 
 _FACTS = {"type": "stackclip-output", "version": 1}
 _STEM, _DIGEST = 60, 16  # characters
+_PLAIN_STEM = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9-]*")
 _UNIQUE = re.compile(rf"[A-Za-z0-9_-]*-[0-9a-f]{{{_DIGEST}}}")
 _RESERVED = frozenset(
@@ -47,6 +50,24 @@ def unique_name(path: str) -> str:
     """
     name = path.rpartition("/")[2]
     return _with_digest(name.rpartition(".")[0] or name, path)
+
+
+def unique_names(paths: Iterable[str]) -> dict[str, str]:
+    """A file name, without extension, for each of some paths: the stem where it is plain and no other's, else as unique.
+
+    Stems that differ in case alone are not told apart everywhere, so they are not plain enough.
+    """
+    stems = {path: path.rpartition("/")[2].rpartition(".")[0] for path in paths}
+    counts = Counter(stem.lower() for stem in stems.values())
+    return {
+        path: stem if _is_plain_stem(stem) and counts[stem.lower()] == 1 else unique_name(path)
+        for path, stem in stems.items()
+    }
+
+
+def _is_plain_stem(stem: str) -> bool:
+    plain = _PLAIN_STEM.fullmatch(stem) and len(stem) <= _STEM
+    return bool(plain) and stem.lower() not in _RESERVED and not is_unique_name(stem)
 
 
 def is_unique_name(name: str) -> bool:

@@ -25,7 +25,7 @@ from stackclip.benchmarks.written import Written, check_folders
 from stackclip.cache import Store, extract
 from stackclip.data.own import own_pictures
 from stackclip.errors import StackclipError
-from stackclip.ops.outputs import is_output, mark_output, unique_name
+from stackclip.ops.outputs import is_output, mark_output, unique_name, unique_names
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
 from stackclip.types import CLS, MASK, Features, Prediction
@@ -123,7 +123,8 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     assert {row["map_maximum"] for row in rows} == {str(SIDE * SIDE - 101.0)}
     assert {row["heat_map"] for row in table(tmp_path / "clip")} == {""}
     assert {row["heat_map"] for row in rows} == {path.name for path in (tmp_path / "untrained").glob("*.png")}
-    assert [row["heat_map"] for row in rows] == [f"{unique_name(row['picture'])}.png" for row in rows]
+    names = unique_names(row["picture"] for row in rows)
+    assert [row["heat_map"] for row in rows] == [f"{names[row['picture']]}.png" for row in rows]
     pixels = np.asarray(Image.open(tmp_path / "untrained" / rows[0]["heat_map"]))
     assert pixels.shape == (SIDE, 2 * SIDE, 3)
     assert pixels[0, SIDE].tolist() == [0, 0, 4]  # the coldest colour where the ramp begins
@@ -209,8 +210,17 @@ def test_what_an_earlier_run_wrote_is_replaced_and_nothing_else(ramps: Bench, tm
     place = tmp_path / "untrained"
     mark_output(place)
     (place / f"{unique_name('old.png')}.png").write_bytes(b"an old heat map")
+    (place / "plain.png").write_bytes(b"another, under its plain name")
+    (place / "scores.csv").write_text(
+        "picture,score,map_maximum,heat_map\nplain.jpg,1,1,plain.png\nx.jpg,1,1,../x.png\n"
+    )
     (place / "notes.txt").write_text("mine")
+    (place / "own.png").write_bytes(b"mine")
+    (tmp_path / "x.png").write_bytes(b"mine")
     written(ramps, tmp_path)
+    assert not (place / "plain.png").exists()
+    assert (place / "own.png").exists()
+    assert (tmp_path / "x.png").exists()
     assert not (place / f"{unique_name('old.png')}.png").exists()
     assert (place / "notes.txt").read_text() == "mine"
     assert is_output(place)

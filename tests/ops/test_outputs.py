@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.ops.outputs import MARKER, folder_name, is_output, is_unique_name, mark_output, unique_name
+from stackclip.ops.outputs import MARKER, folder_name, is_output, is_unique_name, mark_output, unique_name, unique_names
 
 PATHS = ["A.png", "a.png", "a b.png", "a_b.png", "x/1.png", "x_1.png", "1.png", "1.jpg", "é.png", "e\u0301.png"]
 ODD = ["CON.png", "nul.tar.png", "-rf.png", "..png", "…/缺陷.png", "a" * 300 + ".png", "trailing .png", "\u202egnp.png"]
@@ -15,6 +15,14 @@ ODD = ["CON.png", "nul.tar.png", "-rf.png", "..png", "…/缺陷.png", "a" * 300
 def test_names_differ_also_where_case_and_composition_are_lost() -> None:
     assert len({unique_name(path).lower() for path in PATHS + ODD}) == len(PATHS + ODD)
     assert [unique_name(path) for path in PATHS] == [unique_name(path) for path in PATHS]
+
+
+def test_a_plain_stem_that_no_other_has_is_the_name_and_all_others_have_a_digest() -> None:
+    names = unique_names([*PATHS, *ODD, "x/bottle_7.png", "y/Scratch-1.jpg"])
+    assert len({name.lower() for name in names.values()}) == len(names)
+    plain = {path for path, name in names.items() if not is_unique_name(name)}
+    assert plain == {"a_b.png", "x_1.png", "x/bottle_7.png", "y/Scratch-1.jpg"}
+    assert names["x/bottle_7.png"] == "bottle_7"
 
 
 @pytest.mark.parametrize("path", PATHS + ODD)
