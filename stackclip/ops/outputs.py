@@ -53,7 +53,7 @@ def unique_name(path: str) -> str:
 
 
 def unique_names(paths: Iterable[str]) -> dict[str, str]:
-    """A file name, without extension, for each of some paths: the stem where it is plain and no other's, else as unique.
+    """A file name, without extension, for each path: its stem where that is plain and no other's, else a unique name.
 
     Stems that differ in case alone are not told apart everywhere, so they are not plain enough.
     """
