@@ -46,7 +46,7 @@ def test_figure_1_asks_for_its_curves(stackclip: Run, tmp_path: Path) -> None:
     result = stackclip(tmp_path, *words, "--epochs", "2", "--batch-size", "3")
     assert result.exit_code == 0, result.output
     rows = [json.loads(line) for line in result.stdout.splitlines()]
-    assert {row["method"] for row in rows} == {"precise", "fuzzy", "stacked"}
+    assert {row["method"] for row in rows} == {"precise", "fuzzy", "stacked[clusters=1]"}
     assert {len(row["facts"]["curve"]) for row in rows} == {2}
     assert drawn.stat().st_size > 10_000
     finer = stackclip(tmp_path, *words, "--epochs", "2", "--batch-size", "3", "--eval-every", "1")
