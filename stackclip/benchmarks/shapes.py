@@ -7,6 +7,9 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from stackclip.errors import UsageError
+from stackclip.registry import Spec
+
 __all__ = ["check_facts", "check_learned", "check_row", "check_seen"]
 
 Check = Callable[[Any], bool]
@@ -51,6 +54,13 @@ def _check(found: Mapping[str, Any], wanted: Mapping[str, Check], needed: tuple[
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_method(value: Any) -> bool:
+    try:
+        return _is_text(value) and bool(Spec.parse(value).name)
+    except UsageError:
+        return False
 
 
 def _is_natural(value: Any) -> bool:
@@ -147,7 +157,7 @@ _MASKS = ("masks", "black", "lost")
 _EVERY: Check = _or_none(lambda value: value == "epoch" or (_is_natural(value) and value > 0))
 
 _ROW: Mapping[str, Check] = {
-    "method": _is_text,
+    "method": _is_method,
     "train_on": _list_of(_is_text),
     "test_on": _is_text,
     "category": _is_text,

@@ -60,6 +60,8 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
         metadata, tensors = _metadata(data), safetensors.torch.load(data)
     except DamagedFile as error:
         why = one_line(error).removeprefix(f"{path}: ")
+        if isinstance(error.__cause__, OSError):  # nothing is known of the file, so nobody is told to delete it
+            raise WeightsError(f"{path}: cannot be read ({why})") from error.__cause__
         raise WeightsError(f"{path}: no readable head ({why}); delete it and train again") from error.__cause__
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{path}: no readable head ({one_line(error)}); delete it and train again") from error

@@ -73,7 +73,10 @@ def write_atomically(path: Path, data: bytes) -> None:
     in the folder is removed at a process's first write there. Raises OSError naming `path`.
     """
     with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is a file, where a folder belongs") from None
         if path.parent not in _swept:
             _swept.add(path.parent)
             with suppress(OSError):  # what is left there harms nothing

@@ -116,7 +116,7 @@ def test_a_row_under_the_name_of_another_cell_is_refused(tmp_path: Path, said: p
 
 
 WRONG: dict[str, list[Any]] = {
-    "method": [None, 3, ["clip"]],
+    "method": [None, 3, ["clip"], "", "clip["],
     "train_on": [None, "visa", [1], {}],
     "category": [None, 0],
     "shots": [-1, True, 1.0, "1"],

@@ -100,9 +100,18 @@ def test_a_flipped_bit_in_a_weight_is_refused(saved: Path):
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path):
-    for path in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(WeightsError, match="no readable head"):
+    for path, words in ((tmp_path / "nowhere", r"cannot be read \(No such file"), (tmp_path, "no readable head")):
+        with pytest.raises(WeightsError, match=words):
             load_head(path, fingerprint=FINGERPRINT)
+
+
+def test_nobody_is_told_to_delete_a_head_that_the_system_withholds(saved: Path, monkeypatch: pytest.MonkeyPatch):
+    def withheld(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("stackclip.ops.seals.os.open", withheld)
+    with pytest.raises(WeightsError, match=r"cannot be read \(Too many open files\)$"):
+        load_head(saved, fingerprint=FINGERPRINT)
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"format": "stackclip-head/9", "facts": "{}"}])

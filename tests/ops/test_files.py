@@ -99,6 +99,12 @@ def test_a_failed_write_names_the_file_that_was_to_be_written(tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path):
+    (tmp_path / "rows").write_bytes(b"")
+    with pytest.raises(NotADirectoryError, match=r"rows is a file, where a folder belongs"):
+        write_atomically(tmp_path / "rows" / "1.json", b"data")
+
+
 def leave_a_draft(folder: Path) -> None:
     """A process dies while it writes."""
     words = "import os, sys; from pathlib import Path; from stackclip.ops.files import Draft; "
