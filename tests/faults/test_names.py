@@ -193,7 +193,7 @@ def test_names_that_act_are_harmless_at_every_exit(
         return draw.choice(["größe", "日本", "a"]) + "".join(parts)
 
     def acted(number: int) -> Iterator[dict[str, bool | int]]:
-        root = make_set(tmp_path / str(number) / name(), name(), number, defect=name(), picture=name())
+        root = make_set(tmp_path / str(number) / f"{name()}x", name(), number, defect=name(), picture=name())
         files = [tmp_path / f"{number}.{form}" for form in ("csv", "md", "tex", "jsonl")]
         outputs = [word for path in files for word in ("-o", str(path))]
         log, words = tmp_path / f"{number}.log", ("--per-category", "--test-on", f"p={root}")
