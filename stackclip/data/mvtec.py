@@ -63,7 +63,7 @@ ROOT/
 
     def categories_in(self, root: Path) -> list[Path]:
         """The folders of the categories: `root` itself where it has `train/` or `test/`, else those in it that do."""
-        if _splits(root):
+        if _splits(root) and not _holds_categories(root):
             return [root]
         return [folder for folder in folders_in(root) if _splits(folder)]
 
@@ -182,6 +182,11 @@ def _splits(folder: Path) -> dict[Literal["train", "test"], Path]:
     return {
         split: next(named[name] for name in names if name in named) for split, names in _SPLITS if {*names} & {*named}
     }
+
+
+def _holds_categories(root: Path) -> bool:
+    """Whether what is called as a split is a category: it has splits that have folders, `test/test/good/` for one."""
+    return any(folders_in(inner) for split in _splits(root).values() for inner in _splits(split).values())
 
 
 def _areas(category: Path, split: str, root: Path) -> list[Path]:

@@ -185,3 +185,24 @@ def test_a_tree_of_the_published_list_gives_the_published_counts(
         for row in rows
     }
     assert {sample.id: (sample.category, sample.label, sample.mask) for sample in samples} == expected
+
+
+@pytest.mark.parametrize("category", ["train", "test", "Test"])
+def test_a_category_may_be_called_as_a_split(plant: Plant, tmp_path: Path, category: str) -> None:
+    names = ("train/good/0.png", "test/good/1.png", "test/bent/2.png")
+    root = plant(tmp_path / "set", *(f"{category}/{name}" for name in names))
+    samples = Mvtec().read(root, "mine")
+    assert [(sample.category, sample.split, sample.label) for sample in samples] == [
+        (category, "train", NORMAL),
+        (category, "test", ANOMALOUS),
+        (category, "test", NORMAL),
+    ]
+
+
+def test_a_defect_may_be_called_as_a_split(plant: Plant, tmp_path: Path) -> None:
+    root = plant(tmp_path / "nut", "train/good/0.png", "test/good/1.png", "test/train/2.png")
+    assert [(sample.category, sample.defect) for sample in Mvtec().read(root, "mine")] == [
+        ("nut", GOOD),
+        ("nut", GOOD),
+        ("nut", "train"),
+    ]
