@@ -95,4 +95,4 @@ def test_threads_never_get_the_same_memory_at_once() -> None:
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(work, range(1, 5))) == [0, 0, 0, 0]
-    assert buffers.idle <= 8 << 20
+    assert buffers.idle <= 12 << 20  # three a thread: a new array is made before the old one's name lets go
