@@ -139,7 +139,11 @@ def test_a_second_bench_computes_nothing_and_encodes_nothing(
     assert result.exit_code == 0, result.output
     assert "nothing was left to compute: all 8 cells were there already" in result.stderr
     assert "encoded" not in result.stderr
-    assert files_below(workspace) == before
+    # Pictures that were just made when they were read are read once more, and that is remembered.
+    after = files_below(workspace)
+    assert {name: after[name] for name in after if not name.endswith("sources.json")} == {
+        name: before[name] for name in before if not name.endswith("sources.json")
+    }
 
 
 def test_cache_features_after_a_bench_has_nothing_to_encode(stackclip: Run, workspace: Path) -> None:
