@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,7 +21,7 @@ from stackclip.cache.segment import array_hash, compose
 from stackclip.cache.shapes import FeatureDtype, is_mask, part_shape, stored_form
 from stackclip.cache.sources import Source, role_of
 from stackclip.errors import PictureError, StoreError
-from stackclip.ops.files import Draft, sweep_drafts, sync_folder, write_atomically
+from stackclip.ops.files import sweep_drafts, sync_folder, write_atomically, write_pieces
 from stackclip.types import Part, TowerSpec
 
 __all__ = ["SEAL_BYTES", "SEAL_SECONDS", "Writer", "make_folder", "open_writer"]
@@ -35,7 +33,6 @@ SEAL_SECONDS = 30.0  # what a power loss may cost
 
 _SEGMENT = re.compile(r"\d{6,}\.h5")
 _TEMPORARY = re.compile(r"\.(\d{6,}\.h5|(\d{6,}|store)\.json\.\d+)\.tmp")  # what older versions called theirs
-_TRIES = 5
 _MINUTE = 60.0
 _EXPONENT = np.uint16(0x7C00)  # all ones in a float16 is NaN or infinity
 
@@ -190,7 +187,7 @@ def write_segment(
         for part, array in arrays.items():
             rows.setdefault(part, []).append(array)
     composition = compose([record for record, _ in gathered], rows, fingerprint=fingerprint)
-    _write_pieces(path, composition.pieces, composition.manifest.size)
+    write_pieces(path, tuple(composition.pieces), size=composition.manifest.size)
     manifest = path.with_suffix(".json")
     try:
         write_atomically(manifest, composition.manifest.encoded())
@@ -269,30 +266,3 @@ def _listed(folder: Path) -> frozenset[Path]:
         return frozenset(folder.iterdir())
     except OSError as error:
         raise StoreError(f"cannot list {folder}: {error.strerror or error}") from None
-
-
-def _write_pieces(path: Path, pieces: Iterable[memoryview | bytes], size: int) -> None:
-    """Write a file that appears under its name only when all of it is on the disk."""
-    pieces = tuple(pieces)
-    for _ in range(_TRIES):
-        with Draft(path.parent) as draft:
-            _reserve(draft.descriptor, size)
-            for piece in pieces:
-                draft.write(memoryview(piece))
-            os.fsync(draft.descriptor)
-            if draft.becomes(path):
-                break
-    else:
-        raise OSError(errno.EAGAIN, "others remove what is being written")
-    sync_folder(path.parent)
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    """Take the space before writing, where the file system can: a full disk is found at once."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
-            raise

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from stackclip.errors import WeightsError
+from stackclip.ops.files import kind_of_file
 from stackclip.ops.words import legible
 
 __all__ = ["LARGEST", "LARGEST_HEAD", "NOT_WEIGHTS", "check_file", "finite_floats", "read_tensors"]
@@ -33,13 +34,6 @@ _FIRST_SAFE_TORCH = (2, 10)  # CVE-2025-32434 and CVE-2026-24747: `weights_only`
 _LARGEST_HEADER = 4 << 20  # bytes before the tensors of a safetensors file; those of ViT-bigG take 0.2 MB
 _WRAPPERS = frozenset({"module", "_orig_mod"})  # what DistributedDataParallel and torch.compile put into names
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 def check_file(path: Path, *, largest: int, of: str = "such weights") -> int:
@@ -51,7 +45,7 @@ def check_file(path: Path, *, largest: int, of: str = "such weights") -> int:
     except (OSError, ValueError) as error:
         raise WeightsError(f"{path}: cannot be read ({_reason(error)}), wanted a weights file") from error
     if not stat.S_ISREG(facts.st_mode):
-        kind = next((kind for holds, kind in _KINDS if holds(facts.st_mode)), "no regular file")
+        kind = kind_of_file(facts.st_mode) or "no regular file"
         raise WeightsError(f"{path}: {kind}, wanted a weights file")
     if facts.st_size > largest:
         raise WeightsError(f"{path}: {facts.st_size:,} bytes, {of} take at most {largest:,}: is it another file?")

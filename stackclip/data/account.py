@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -78,6 +79,7 @@ def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = Non
 
 def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
     used = {os.fspath(path) for sample in samples for path in (sample.image, sample.mask) if path is not None}
+    in_order = sorted(used)
     rest = _Rest([], [], [], [], [])
     for folder, names, links in files_below(root):
         here = os.fspath(folder)
@@ -95,15 +97,16 @@ def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
                 (rest.links if path.is_symlink() else rest.others).append(path)
             else:
                 (rest.masks if in_masks or says_mask(path.stem) else rest.pictures).append(path)
-        rest.links.extend(folder / name for name in links if not _is_used(os.path.join(here, name, ""), used))  # noqa: PTH118 - text
+        rest.links.extend(folder / name for name in links if not _is_used(os.path.join(here, name, ""), in_order))  # noqa: PTH118 - text
         if not names and not links and inner and not any(folder.iterdir()):
             rest.empty.append(folder)
     return rest
 
 
-def _is_used(place: str, used: set[str]) -> bool:
-    """Whether a reader followed a link that leads to another part of the same root."""
-    return any(path.startswith(place) for path in used)
+def _is_used(place: str, used: Sequence[str]) -> bool:
+    """Whether a reader followed a link that leads to another part of the same root; `used` is sorted."""
+    first = bisect_left(used, place)
+    return first < len(used) and used[first].startswith(place)
 
 
 def _parted(masks: Sequence[Path], samples: Sequence[Sample]) -> tuple[list[Path], list[Path], list[Path]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from stackclip.data.depth import SIXTEEN_BIT, bits_of, levels_of, stated_by_tiff, white_is_zero
 from stackclip.errors import PictureError
+from stackclip.ops.files import kind_of_file
 from stackclip.ops.levels import eight_bit, parse_range
 from stackclip.ops.words import one_line
 
@@ -40,13 +40,6 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 
 
 def read_picture(path: Path, picture_range: str = "auto") -> Image.Image:
@@ -140,9 +133,8 @@ def _check_regular_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         loop = isinstance(error, OSError) and error.errno == errno.ELOOP
         raise PictureError(path, "a link that leads to itself" if loop else _one_line(error)) from None
-    for is_kind, kind in _KINDS:
-        if is_kind(facts.st_mode):
-            raise PictureError(path, f"{kind}; wanted a picture file")
+    if kind := kind_of_file(facts.st_mode):
+        raise PictureError(path, f"{kind}; wanted a picture file")
     if facts.st_size == 0:
         raise PictureError(path, "empty file")
 

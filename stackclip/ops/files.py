@@ -11,7 +11,7 @@ import socket
 import stat
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,12 @@ __all__ = [
     "content_hash",
     "expanded",
     "file_hash",
+    "kind_of_file",
     "sweep_drafts",
     "sync_folder",
     "sync_tree",
     "write_atomically",
+    "write_pieces",
 ]
 
 WRITE_PROTECTED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -81,15 +83,31 @@ def write_atomically(path: Path, data: bytes) -> None:
             _swept.add(path.parent)
             with suppress(OSError):  # what is left there harms nothing
                 sweep_drafts(path.parent)
-        for _ in range(_TRIES):
-            with Draft(path.parent) as draft:
-                draft.write(memoryview(data))
-                os.fsync(draft.descriptor)
-                if draft.becomes(path):
-                    break
-        else:
-            raise OSError(errno.EAGAIN, "others remove what is being written")
-        sync_folder(path.parent)
+        write_pieces(path, (data,))
+
+
+def write_pieces(path: Path, pieces: Sequence[memoryview | bytes], *, size: int = 0) -> None:
+    """Write a file that appears under its name only when all of it is on the disk; its folder is there.
+
+    With `size` (bytes) the space is taken first, so that a full disk is found at once. Raises OSError.
+    """
+    for _ in range(_TRIES):
+        with Draft(path.parent) as draft:
+            if size:
+                _reserve(draft.descriptor, size)
+            for piece in pieces:
+                draft.write(memoryview(piece))
+            os.fsync(draft.descriptor)
+            if draft.becomes(path):
+                break
+    else:
+        raise OSError(errno.EAGAIN, "others remove what is being written")
+    sync_folder(path.parent)
+
+
+def kind_of_file(mode: int) -> str:
+    """What a file is that is no regular one, by the mode that `stat` gives: `a folder`, `a named pipe`; else empty."""
+    return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
 
 
 class Draft:
@@ -173,6 +191,13 @@ def sync_folder(folder: Path) -> None:
 
 
 _TRIES = 5
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 _DAY = 86400.0
 _DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _swept: set[Path] = set()
@@ -185,6 +210,17 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Take the space before writing, where the file system can."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def _host() -> str:
