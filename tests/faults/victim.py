@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache as remember
 from pathlib import Path
@@ -141,11 +141,11 @@ def read(root: Path, pictures: Path, told: Path) -> None:
 @contextmanager
 def manifest_first() -> Iterator[None]:
     """The order that must not be: the manifest is there before the segment that it tells of."""
-    original = writing._write_pieces
+    original = writing.write_pieces
 
-    def swapped(path: Path, pieces: Iterable[bytes], size: int) -> None:
+    def swapped(path: Path, pieces: Sequence[bytes], *, size: int) -> None:
         writing.write_atomically(path.with_suffix(".json"), swapped.manifest)  # type: ignore[attr-defined]
-        original(path, pieces, size)
+        original(path, pieces, size=size)
 
     def compose(*given: Any, **named: Any) -> Any:
         composition = composed(*given, **named)
@@ -153,11 +153,11 @@ def manifest_first() -> Iterator[None]:
         return composition
 
     composed = writing.compose
-    writing.compose, writing._write_pieces = compose, swapped
+    writing.compose, writing.write_pieces = compose, swapped
     try:
         yield
     finally:
-        writing.compose, writing._write_pieces = composed, original
+        writing.compose, writing.write_pieces = composed, original
 
 
 def cache_manifest_first(root: Path, pictures: Path, told: Path) -> None:
