@@ -39,11 +39,14 @@ def read_regular(path: Path, *, largest: int) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_size > largest:
                 raise DamagedFile(f"{path}: is no regular file of at most {largest} bytes")
-            data = file.read(largest + 1)
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(largest + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise DamagedFile(f"{path}: {error.strerror or error}") from error
     if len(data) > largest:

@@ -102,7 +102,7 @@ def test_a_flipped_bit_in_a_weight_is_refused(saved: Path):
 def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path):
     for path, words in (
         (tmp_path / "nowhere", r"cannot be read \(No such file"),
-        (tmp_path, r"cannot be read \(Is a directory"),
+        (tmp_path, r"no readable head \(is no regular file"),
     ):
         with pytest.raises(WeightsError, match=words):
             load_head(path, fingerprint=FINGERPRINT)
