@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,9 +52,11 @@ def test_the_two_means_part_where_features_differ_in_length():
         ("dbscan[eps=1.5,min_samples=25]", "dbscan_visa_fp32"),
     ],
 )
-def test_representative_vectors_are_those_of_the_released_code(shared: Path, spec: str, name: str, side: str):
-    stored = np.load(shared / "reference" / "golden" / "clipad_rvs.npz")
-    found = selectors.create(spec)(torch.from_numpy(stored[f"feats_{side}"].astype(np.float32)))
+def test_representative_vectors_are_those_of_the_released_code(
+    golden_arrays: Callable[[str], Any], spec: str, name: str, side: str
+):
+    stored = golden_arrays("clipad_rvs")
+    found = selectors.create(spec)(torch.from_numpy(stored.given(f"feats_{side}").astype(np.float32)))
     np.testing.assert_allclose(found, stored[f"rvs_{name}"][:, int(side == "abnormal")], atol=1e-5)
 
 

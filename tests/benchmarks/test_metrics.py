@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -184,18 +183,18 @@ def test_image_metrics_are_those_of_sklearn(seed: int, shape: str, pictures: int
     assert list(found.values.values()) == pytest.approx(ranking_of(labels, scores), abs=1e-9)
 
 
-def test_the_fields_released_code_gives_these_values(shared: Path) -> None:
-    golden = np.load(shared / "reference" / "golden" / "metrics.npz")
-    for kind in json.loads(str(golden["__config__"]))["kinds"]:
-        maps = golden[f"{kind}.maps_f32"]
+def test_the_fields_released_code_gives_these_values(golden_arrays: Callable[[str], Any]) -> None:
+    golden = golden_arrays("metrics")
+    for kind in json.loads(str(golden.given("__config__")))["kinds"]:
+        maps = golden.given(f"{kind}.maps_f32")
         if kind != "fp32":  # the released code measured this one in float32, the others in float64
             maps = maps.astype(np.float64)
-        masks = np.unpackbits(golden[f"{kind}.masks"], axis=1).reshape(maps.shape)
+        masks = np.unpackbits(golden.given(f"{kind}.masks"), axis=1).reshape(maps.shape)
         pixel = measure(maps, masks).values
         auroc, f1_max, ap = golden[f"{kind}.pixel_auroc_f1max_ap"]
         assert [pixel[name] for name in PIXEL_METRICS[:3]] == pytest.approx([auroc, ap, f1_max], abs=1e-12), kind
         assert pixel[CFLOW] == float(golden[f"{kind}.cal_pro_score"]), kind
-        image = image_metrics(golden[f"{kind}.image_scores"], golden[f"{kind}.labels"]).values
+        image = image_metrics(golden.given(f"{kind}.image_scores"), golden.given(f"{kind}.labels")).values
         ap, auroc, f1_max = golden[f"{kind}.image_ap_auroc_f1max"]
         assert [image[name] for name in IMAGE_METRICS] == pytest.approx([auroc, ap, f1_max], abs=1e-12), kind
 

@@ -20,6 +20,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import PIL
 from PIL import Image, ImageOps
 
 from stackclip.data.images import FORMATS, picture_size, read_picture
@@ -203,7 +204,13 @@ CASES: dict[str, Case] = {
     "CMYK JPEG": Case(
         saved(Image.new("CMYK", (WIDTH, HEIGHT), (0, 255, 255, 0)), "JPEG"), RED // 250 * 255, "a.jpg", within=6
     ),
-    "YCbCr TIFF": Case(saved(Image.fromarray(NOISE).convert("YCbCr"), "TIFF"), NOISE, "a.tif", within=4),
+    "YCbCr TIFF": Case(
+        saved(Image.fromarray(NOISE).convert("YCbCr"), "TIFF"),
+        NOISE,
+        "a.tif",
+        within=4,
+        unless=lambda: int(PIL.__version__.split(".")[0]) < 13,  # which takes it for one that is cut short
+    ),
     "LAB TIFF": Case(
         saved(Image.new("LAB", (WIDTH, HEIGHT), (255, 128, 128)), "TIFF"), np.full_like(NOISE, 255), "a.tif", within=3
     ),

@@ -65,7 +65,7 @@ class Released:
         return resolve(spec).begin(self.task())
 
     def task(self) -> Task:
-        text: Any = CompactText(self.tower, torch.from_numpy(self.stored["prompt_token_ids_compact"]).long())
+        text: Any = CompactText(self.tower, torch.from_numpy(self.stored.given("prompt_token_ids_compact")).long())
         encode: Any = None
         return Task(
             tower=self.tower.spec,
@@ -80,7 +80,7 @@ class Released:
     def given(self, spec: str = "anomalyclip") -> Any:
         """The method with the stored prompts."""
         detector = self.begin(spec)
-        own = {ours: torch.from_numpy(self.stored[f"prompt.{theirs}"]) for ours, theirs in NAMES.items()}
+        own = {ours: torch.from_numpy(self.stored.given(f"prompt.{theirs}")) for ours, theirs in NAMES.items()}
         detector.prompts.load_state_dict({name: tensor.reshape(tensor.shape[-2:]) for name, tensor in own.items()})
         return detector
 
@@ -111,7 +111,7 @@ def test_the_class_token_is_the_released_one_without_ln_post(released: Released)
 def test_prompts_are_put_together_as_released(released: Released) -> None:
     prompts = released.given().prompts
     embedded, ends = prompts.embedded().detach(), prompts.ends.tolist()
-    assert ends == released.stored["prompt_token_ids_compact"].argmax(1).tolist()
+    assert ends == released.stored.given("prompt_token_ids_compact").argmax(1).tolist()
     for side in (NORMAL, ANOMALOUS):
         close(embedded[side, : ends[side] + 1], released.stored["prompts"][side, : ends[side] + 1], atol=1e-6)
 
@@ -162,7 +162,7 @@ def test_one_step_of_adam_gives_the_released_weights(released: Released) -> None
     detector = released.given("anomalyclip[deep_precision=float16]")
     detector.step(released.features())
     for name, parameter in detector.prompts.named_parameters():
-        gradient = released.stored[f"grad.{NAMES[name]}"].reshape(parameter.shape)
+        gradient = released.stored.given(f"grad.{NAMES[name]}").reshape(parameter.shape)
         expected = released.stored[f"after_adam.{NAMES[name]}"].reshape(parameter.shape)
         clear = np.abs(gradient) > 1e-3 * np.abs(gradient).max()  # Adam's first step is the rate times a sign
         assert clear.mean() > 0.9
@@ -171,14 +171,14 @@ def test_one_step_of_adam_gives_the_released_weights(released: Released) -> None
 
 def learner_file(stored: Any) -> dict[str, Tensor]:
     """A `prompt_learner` as AnomalyCLIP saves it, with what nothing reads."""
-    width = stored["prompt.ctx_pos"].shape[-1]
+    width = stored.given("prompt.ctx_pos").shape[-1]
     unread = {
         "token_prefix_pos": torch.zeros(1, 1, 1, width),
         "token_suffix_neg": torch.zeros(1, 1, 64, width),
         "tokenized_prompts_pos": torch.ones(1, 77, dtype=torch.int64),
         "compound_prompt_projections.0.weight": torch.zeros(896, width),
     }
-    return {**{name: torch.from_numpy(stored[f"prompt.{name}"]) for name in NAMES.values()}, **unread}
+    return {**{name: torch.from_numpy(stored.given(f"prompt.{name}")) for name in NAMES.values()}, **unread}
 
 
 def test_a_released_prompt_learner_gives_its_maps_without_training(released: Released, tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_the_released_test_loop_of_sdp_is_reproduced_to_the_image_score(released
     peaks = said.maps.amax((1, 2))
     np.testing.assert_allclose(peaks, released.stored["e2e_sdp_max"], atol=1e-3)
     text, most = released.stored["e2e_sdp_text_prob"], released.stored["e2e_sdp_max"]
+    np.testing.assert_allclose(said.scores, text, atol=1e-3)
     expected = (text - text.min()) / np.ptp(text) + (most - most.min()) / np.ptp(most)
     np.testing.assert_allclose(detector.settle(said.scores, peaks), expected, atol=5e-3)
 
@@ -123,7 +124,7 @@ def with_given_heads(released: Released, spec: str) -> tuple[Any, Features]:
     for name, parameter in detector.head.named_parameters():  # fc.<set>.<layer>.weight
         _, _, layer, kind = name.split(".")
         with torch.no_grad():
-            parameter.copy_(torch.from_numpy(released.stored[f"head.fc.{layer}.{kind}"].astype(np.float32)))
+            parameter.copy_(torch.from_numpy(released.stored.given(f"head.fc.{layer}.{kind}").astype(np.float32)))
     return detector, released.features(method)
 
 
@@ -168,7 +169,7 @@ def test_clip_surgery_is_the_released_one_before_it_scales_each_picture(golden: 
     method = resolve("clip-surgery[sigma=0]")
     features = found.features(method)
     tokens = next(features[part] for part in features.parts if part.kind == last)
-    cls = torch.from_numpy(found.stored["out_lnpost_proj"][:, 0].astype(np.float32))
+    cls = torch.from_numpy(found.stored.given("out_lnpost_proj")[:, 0].astype(np.float32))
     for index in range(3):
         sims = surgery(tokens[index : index + 1], cls[index : index + 1], found.anchors[:1], factor=2.0)
         np.testing.assert_allclose(sims, found.stored[f"sim2_img{index}"][:, 1:, ANOMALOUS], atol=1e-4)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,43 +17,46 @@ from stackclip.types import ANOMALOUS, NORMAL
 
 
 @pytest.fixture(scope="module")
-def released(shared: Path) -> dict[str, Tensor]:
+def stored(golden_arrays: Callable[[str], Any]) -> Any:
     """`loss.*` of the released code: two-channel logits (3, 2, 24, 24), the mask, losses and their gradients."""
-    with np.load(shared / "reference" / "golden" / "metrics.npz") as arrays:
-        return {
-            name.removeprefix("loss."): torch.from_numpy(np.array(arrays[name]))
-            for name in arrays.files
-            if name.startswith("loss.")
-        }
+    return golden_arrays("metrics")
+
+
+def given(stored: Any, name: str) -> Tensor:
+    return torch.from_numpy(stored.given(f"loss.{name}"))
+
+
+def said(stored: Any, name: str) -> Tensor:
+    return torch.from_numpy(np.array(stored[f"loss.{name}"]))
 
 
 def difference(logits: Tensor) -> Tensor:
     return logits[:, ANOMALOUS] - logits[:, NORMAL]
 
 
-def test_the_focal_loss_and_its_gradient_are_those_of_the_released_code(released: dict[str, Tensor]):
-    logits = released["logits"].clone().requires_grad_()
-    loss = focal_loss(difference(logits), released["gt"])
+def test_the_focal_loss_and_its_gradient_are_those_of_the_released_code(stored: Any):
+    logits = given(stored, "logits").clone().requires_grad_()
+    loss = focal_loss(difference(logits), given(stored, "gt"))
     loss.backward()
-    torch.testing.assert_close(loss.detach(), released["focal"], atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(logits.grad, released["grad_focal"], atol=1e-8, rtol=1e-3)
+    torch.testing.assert_close(loss.detach(), said(stored, "focal"), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(logits.grad, said(stored, "grad_focal"), atol=1e-8, rtol=1e-3)
 
 
 @pytest.mark.parametrize("side", ["abnormal", "normal"])
-def test_the_dice_loss_and_its_gradient_are_those_of_the_released_code(released: dict[str, Tensor], side: str):
-    logits = released["logits"].clone().requires_grad_()
-    sign, mask = (1, released["gt"]) if side == "abnormal" else (-1, 1 - released["gt"])
+def test_the_dice_loss_and_its_gradient_are_those_of_the_released_code(stored: Any, side: str):
+    logits = given(stored, "logits").clone().requires_grad_()
+    sign, mask = (1, given(stored, "gt")) if side == "abnormal" else (-1, 1 - given(stored, "gt"))
     loss = dice_loss(torch.sigmoid(sign * difference(logits)), mask)
     loss.backward()
-    torch.testing.assert_close(loss.detach(), released[f"dice_{side}"], atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(logits.grad, released[f"grad_dice_{side}"], atol=1e-8, rtol=1e-3)
+    torch.testing.assert_close(loss.detach(), said(stored, f"dice_{side}"), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(logits.grad, said(stored, f"grad_dice_{side}"), atol=1e-8, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "sign"), [("focal_hard_right", 1), ("focal_hard_wrong", -1)])
-def test_certain_pixels_cost_what_they_cost_in_the_released_code(released: dict[str, Tensor], name: str, sign: int):
+def test_certain_pixels_cost_what_they_cost_in_the_released_code(stored: Any, name: str, sign: int):
     mask = torch.tensor([[[0, 1], [1, 0]]])
     loss = focal_loss(sign * 1e4 * (2.0 * mask - 1), mask)
-    torch.testing.assert_close(loss, released[name], atol=1e-9, rtol=1e-4)
+    torch.testing.assert_close(loss, said(stored, name), atol=1e-9, rtol=1e-4)
 
 
 def test_one_pixel_by_hand():
