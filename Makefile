@@ -15,7 +15,7 @@ demo: $(READY)  ## a first run: generated pictures, cached features, a table of 
 test: $(READY)  ## all tests
 	@$(BIN)/python -m pytest
 
-faults: $(READY)  ## every fault at every point, half an hour; writes docs/reliability.md
+faults: $(READY)  ## every fault at every point, an hour; writes docs/reliability.md
 	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults
 
 check: lint test  ## all that CI asks
