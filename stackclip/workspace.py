@@ -26,18 +26,20 @@ class Workspace:
     feature_dtype: Literal["float16", "int8"] = "float16"
 
     @classmethod
-    def find(cls, root: Path | None) -> Workspace:
+    def find(cls, root: Path | None, *, typed: bool = True) -> Workspace:
         """`root` and its `registry/` where it is given; else `STACKCLIP_CACHE`; else the platform's cache folder.
 
+        A root that nobody `typed`, that of a checkout, keeps its `registry/` where `STACKCLIP_CACHE` names a cache.
         Raises UsageError where that names no folder.
         """
-        if root is not None:
-            return cls(root / "cache", root / "registry")
         named = os.environ.get("STACKCLIP_CACHE")
+        if root is not None and (typed or not named):
+            return cls(root / "cache", root / "registry")
         try:
-            return cls(Path(named).expanduser() if named else user_cache_path("stackclip"))
+            cache = Path(named).expanduser() if named else user_cache_path("stackclip")
         except RuntimeError as error:  # the home of somebody who is not there
             raise UsageError(f"STACKCLIP_CACHE={named}: {error}; name a folder") from None
+        return cls(cache, root and root / "registry")
 
     @property
     def features(self) -> Path:

@@ -26,6 +26,15 @@ def test_a_home_in_the_name_of_a_cache_is_expanded(monkeypatch: pytest.MonkeyPat
     assert Workspace.find(None).cache == Path.home() / "features"
 
 
+def test_a_named_cache_goes_before_that_of_a_checkout_whose_components_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STACKCLIP_CACHE", str(tmp_path / "named"))
+    assert Workspace.find(tmp_path, typed=False) == Workspace(tmp_path / "named", tmp_path / "registry")
+    monkeypatch.delenv("STACKCLIP_CACHE")
+    assert Workspace.find(tmp_path, typed=False) == Workspace.find(tmp_path)
+
+
 @pytest.mark.parametrize("empty", [None, ""])
 def test_else_the_platform_says_where(empty: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     if empty is None:

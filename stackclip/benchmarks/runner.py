@@ -591,7 +591,8 @@ class OneSeed:
         """How many masks of a cell's defects are black, and how many more lost their last pixel to scaling, if any."""
         place = cell.dataset.name, cell.category
         if place not in self._emptied:
-            masked = [sample for sample in cell.samples if sample.label == ANOMALOUS and sample.mask is not None]
+            unusable = {sample.id for sample in cell.without_mask}
+            masked = [s for s in cell.samples if s.label == ANOMALOUS and s.mask and s.id not in unusable]
             try:
                 empty = [sample for sample in masked if not len(self.bench.store.runs(sample))]
                 black = sum(is_black(sample) for sample in empty)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from click.exceptions import Exit
 
 from stackclip import __version__
@@ -205,5 +206,6 @@ def cli(context: click.Context, workspace: Path | None, verbose: int, quiet: boo
 
         context.call_on_close(set_up_logging(-1 if quiet else verbose, log_file))
         say_unknown_variables(context.command)
-    context.obj = Workspace.find(workspace)
+    typed = context.get_parameter_source("workspace") is not ParameterSource.DEFAULT_MAP
+    context.obj = Workspace.find(workspace, typed=typed)
     use_workspace(context.obj.registry)

@@ -43,12 +43,13 @@ class Account(NamedTuple):
 
 
 class _Rest(NamedTuple):
-    """The files below a root that are no sample's: pictures, masks (by name), others, links not followed, nothing."""
+    """What is below a root and no sample's: pictures, masks (by name), others, links, stackclip's folders, nothing."""
 
     pictures: list[Path]
     masks: list[Path]
     others: list[Path]
     links: list[Path]
+    outputs: list[Path]
     empty: list[Path]
 
 
@@ -65,6 +66,7 @@ def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = Non
         *_named("mask", "of good pictures left out", of_good, root),
         *_named("mask", "of unlabelled pictures left out", of_unknown, root),
         *_other_files(rest),
+        *_named("folder", "that stackclip filled left out", rest.outputs, root),
     )
     warnings = (
         *_annotations(rest.others),
@@ -80,8 +82,8 @@ def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = Non
 def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
     used = {os.fspath(path) for sample in samples for path in (sample.image, sample.mask) if path is not None}
     in_order = sorted(used)
-    rest = _Rest([], [], [], [], [])
-    for folder, names, links in files_below(root):
+    rest = _Rest([], [], [], [], [], [])
+    for folder, names, closed in files_below(root):
         here = os.fspath(folder)
         if here in used:  # a folder of files whose union is a mask
             continue
@@ -97,8 +99,11 @@ def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
                 (rest.links if path.is_symlink() else rest.others).append(path)
             else:
                 (rest.masks if in_masks or says_mask(path.stem) else rest.pictures).append(path)
-        rest.links.extend(folder / name for name in links if not _is_used(os.path.join(here, name, ""), in_order))  # noqa: PTH118 - text
-        if not names and not links and inner and not any(folder.iterdir()):
+        for name in closed:
+            if not _is_used(os.path.join(here, name, ""), in_order):  # noqa: PTH118 - text
+                path = folder / name
+                (rest.links if path.is_symlink() else rest.outputs).append(path)
+        if not names and not closed and inner and not any(folder.iterdir()):
             rest.empty.append(folder)
     return rest
 

@@ -44,9 +44,9 @@ def pictures_below(folder: Path) -> Iterator[Path]:
 
 
 def files_below(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Each folder from `folder` down, the names of its files, and those of its links to folders that are not followed.
+    """Each folder from `folder` down, the names of its files, and those of the folders in it that are not entered.
 
-    Hidden files and folders are left out, and links are followed once.
+    These are links, which are followed once, and what stackclip filled. Hidden files and folders are left out.
     """
     return _walk(folder, os.path.realpath(folder), set(), linked=False)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stackclip.data.images import open_picture, turned
 from stackclip.data.labels import MASK_ENDINGS, composed, says_mask, without_ending
 from stackclip.data.listing import folders_in, pictures_in
+from stackclip.data.paint import is_lossy
 from stackclip.errors import DataError, PictureError
 
 __all__ = ["MaskFolder", "apart", "looks_like_masks"]
@@ -124,8 +125,8 @@ def _values_of(path: Path) -> int:
         if path.stat().st_size > _LARGEST:
             return 0
         with open_picture(path) as picture:
+            lossy = is_lossy(picture)
             pixels = turned(picture)
-            lossy = picture.format in ("JPEG", "MPO")
             if pixels.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I", "F"):
                 return 0
             colours = np.asarray(pixels.convert("RGB") if pixels.mode in ("RGBA", "LA") else pixels)

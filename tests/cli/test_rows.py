@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
@@ -130,3 +131,37 @@ def test_rows_that_cannot_be_kept_are_exit_3_and_the_table_is_printed(stackclip:
     assert "clip" in result.stdout
     assert result.stderr.count("this row is not kept") == 1
     assert "2 rows could not be kept" in result.stderr
+
+
+def test_defects_whose_masks_are_black_or_lost_in_scaling_are_counted_apart_under_the_table(
+    stackclip: Run, tmp_path: Path
+) -> None:
+    data = make_set(tmp_path / "lineup", "cap")
+    for number in range(4, 8):
+        Image.new("RGB", (280, 280), (30 * number, 90, 10)).save(data / "cap/test/bad" / f"{number}.png")
+        mask = Image.new("L", (280, 280))
+        if number >= 5:
+            mask.paste(255, (0, 0, 1, 1) if number < 7 else (40, 40, 200, 200))
+        (data / "cap/ground_truth/bad").mkdir(parents=True, exist_ok=True)
+        mask.save(data / "cap/ground_truth/bad" / f"{number}_mask.png")
+    for command in ((*BENCH, "--test-on", str(data)), ("report",)):
+        said = " ".join(stackclip(tmp_path / "work", *command).output.split())
+        assert "3 of 4 defective pictures with a mask have no anomalous pixel" in said
+        assert "1 with a black mask, 2 lost in scaling to 56 pixels" in said
+
+
+def test_a_range_that_is_named_has_features_and_rows_of_its_own(stackclip: Run, tmp_path: Path) -> None:
+    data = tmp_path / "lineup"
+    for number in range(4):
+        path = data / "cap" / "test" / ("good" if number < 2 else "bad") / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        levels = np.random.default_rng(number).integers(0, 4096, (40, 40))
+        Image.fromarray(levels.astype(np.uint16)).save(path)
+    work, command = tmp_path / "work", (*BENCH, "--test-on", str(data))
+    plain = stackclip(work, *command)
+    assert "--range 0:4095 makes that white" in plain.output
+    named = stackclip(work, *command, "--range", "0:4095")
+    assert "makes that white" not in named.output
+    assert len(list((work / "cache" / "features").iterdir())) == len(list((work / "cache" / "rows").iterdir())) == 2
+    refused = stackclip(work, *command, "--range", "4095:0")
+    assert (refused.exit_code, "wanted two numbers" in refused.output) == (2, True)

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from stackclip.clip import Tower, assemble_tower, random_tower
+from stackclip.data.images import read_picture
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.types import CLS, MASK, Part, patch
 
@@ -310,3 +311,21 @@ def test_libraries_and_device_are_recorded_but_not_keyed(tower: Tower) -> None:
     assert tower.recorded["torch"] == torch.__version__
     assert tower.recorded["device"] == "cpu"
     assert not set(tower.recorded) & set(tower.fingerprint)
+
+
+def test_a_range_that_is_named_is_read_and_is_part_of_the_fingerprint_and_others_are_as_before(tmp_path: Path) -> None:
+    tower = random_tower(image_size=56)
+    for word in ("auto", "file"):
+        same = tower.with_range(word)
+        assert (same.fingerprint, same.picture_range) == (tower.fingerprint, word)
+    named = tower.with_range("0:4095")
+    assert named.fingerprint == {**tower.fingerprint, "picture_range": "0:4095"}
+    assert named.with_range("auto").fingerprint == tower.fingerprint
+    assert tower.picture_range == "auto"
+    levels = np.random.default_rng(0).integers(0, 4096, (56, 56))
+    Image.fromarray(levels.astype(np.uint16)).save(tmp_path / "deep.png")
+    Image.fromarray(np.round(levels * (255 / 4095)).astype(np.uint8)).save(tmp_path / "plain.png")
+    deep, plain = read_picture(tmp_path / "deep.png", "0:4095"), read_picture(tmp_path / "plain.png")
+    np.testing.assert_array_equal(named.prepare(deep), tower.prepare(plain))
+    with pytest.raises(UsageError, match="range"):
+        tower.with_range("4095:0")

@@ -14,6 +14,7 @@ from PIL import Image
 
 from stackclip.data import Dataset, open_dataset
 from stackclip.errors import DataError
+from stackclip.ops.outputs import mark_output
 from stackclip.types import ANOMALOUS
 
 GOOD, DEFECTIVE, UNKNOWN = "good", "defective", "unlabelled"
@@ -281,6 +282,16 @@ def test_of_any_tree_every_file_is_read_or_counted_or_the_tree_is_refused(tmp_pa
     masks = [sample.mask for sample in found.samples if sample.mask]
     assert len(set(masks)) == len(masks)
     assert not set(masks) & {sample.image for sample in found.samples}
+
+
+def test_folders_that_stackclip_filled_are_told_and_hold_no_pictures(tmp_path: Path) -> None:
+    root = build(tmp_path / "parts", "good/a.png crack/b.png maps/clip/good/a.png")
+    with pytest.raises(DataError, match="maps or good"):
+        open_dataset(str(root), generated=tmp_path)
+    mark_output(root / "maps")
+    found = open_dataset(str(root), generated=tmp_path)
+    assert summary(found) == {"good/a.png good", "crack/b.png defective"}
+    assert "1 folder that stackclip filled left out (maps)" in found.finding
 
 
 def test_there_are_trees_enough() -> None:

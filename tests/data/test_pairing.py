@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from stackclip.data.pairing import MaskFolder
+from stackclip.data.pairing import MaskFolder, looks_like_masks
 from stackclip.errors import DataError
 
 
@@ -74,3 +76,16 @@ def test_any_set_of_stems_pairs_with_itself(
         mask = masks.of(Path(f"{stem}.png"))
         assert mask == folder / f"{stem}_mask.png"
         assert mask.exists() == (stem not in lacking)
+
+
+@pytest.mark.parametrize("name", ["m.png", "m.jpg", "m.webp", "m.tif"])
+def test_two_values_are_two_through_any_codec_and_a_photograph_is_none_of_them(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    how = {"compression": "jpeg", "quality": 85} if name == "m.tif" else {"quality": 85} if name != "m.png" else {}
+    values = np.zeros((64, 64), np.uint8)
+    values[20:40, 12:50] = 255
+    Image.fromarray(values).save(path, **how)
+    assert looks_like_masks([path])
+    noise = np.random.default_rng(0).integers(60, 200, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path, **how)
+    assert not looks_like_masks([path])

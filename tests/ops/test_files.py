@@ -12,7 +12,15 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackclip.ops.files import Draft, canonical_json, content_hash, file_hash, sweep_drafts, write_atomically
+from stackclip.ops.files import (
+    Draft,
+    canonical_json,
+    content_hash,
+    file_hash,
+    sweep_drafts,
+    sync_tree,
+    write_atomically,
+)
 
 
 def test_equal_facts_give_one_byte_string_in_whatever_order_they_come():
@@ -66,6 +74,19 @@ def test_data_is_forced_to_the_disk_before_its_name_and_the_folder_after(tmp_pat
     monkeypatch.setattr(Path, "replace", lambda self, target: (order.append("rename"), replace(self, target))[1])
     write_atomically(tmp_path / "file", b"data")
     assert order == ["sync", "rename", "sync"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="nothing says which file a descriptor is")
+def test_every_file_of_a_tree_is_forced_to_the_disk_and_then_the_folder_that_names_it(tmp_path: Path, monkeypatch):
+    for name in ("a.png", "inner/b.png", "inner/deep/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"data")
+    order: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: order.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    sync_tree(tmp_path)
+    assert sorted(order) == sorted([tmp_path, *tmp_path.rglob("*")])
+    for path in tmp_path.rglob("*.png"):
+        assert order.index(path) < order.index(path.parent)
 
 
 def test_a_link_that_waits_under_a_temporary_name_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
