@@ -167,7 +167,7 @@ class RowFolder:
             said = f"{path}: not a row ({error})"
         if aloud and path not in self._diary.named:
             self._diary.named.add(path)
-            logger.warning("%s", f"{legible(said)}; its cell is computed again")
+            logger.warning("%s", f"{legible(said)}; a bench computes its cell again")
         return None
 
 

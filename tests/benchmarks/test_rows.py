@@ -70,7 +70,7 @@ def refused(folder: Path, said: pytest.LogCaptureFixture) -> str:
     assert list(rows) == []
     [record] = said.records  # however often it is met
     assert "cell.json: " in record.message
-    assert record.message.endswith("; its cell is computed again")
+    assert record.message.endswith("; a bench computes its cell again")
     return record.message
 
 
