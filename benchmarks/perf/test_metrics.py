@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from stackclip.benchmarks.metrics import FPR_LIMIT, PixelMetrics, StreamedPixelMetrics, bins
+from stackclip.metrics import FPR_LIMIT, PixelMetrics, StreamedPixelMetrics, bins
 from stackclip.ops.regions import label_regions
 
 SIDE, PICTURES = 518, 83

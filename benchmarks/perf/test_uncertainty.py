@@ -17,14 +17,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from stackclip.benchmarks.metrics import PIXEL_METRICS, PixelMetrics
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
-from stackclip.benchmarks.uncertainty import DRAWS, PixelCounter, PixelCounts, Said, draw_metrics
 from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, flush_denormals, load_tower
 from stackclip.data import open_dataset
+from stackclip.metrics import PIXEL_METRICS, PixelMetrics
+from stackclip.metrics.uncertainty import DRAWS, PixelCounter, PixelCounts, Said, draw_metrics
 from stackclip.ops.regions import Runs, label_regions
 from stackclip.types import CLS, MASK
 

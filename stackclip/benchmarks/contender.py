@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from stackclip.benchmarks.curves import Point
-from stackclip.benchmarks.metrics import Measured
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.shapes import check_facts
 from stackclip.benchmarks.tally import Tally
 from stackclip.clip import TextEncoder
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable, StackclipError
 from stackclip.methods import Detector, Method
+from stackclip.metrics import Measured
 from stackclip.ops.files import canonical_json
 from stackclip.types import Features
 

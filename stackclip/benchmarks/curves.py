@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.metrics import Measured
 from stackclip.benchmarks.sets import standing
 from stackclip.errors import UsageError
+from stackclip.metrics import Measured
 from stackclip.ops.words import counted
 from stackclip.types import Row
 

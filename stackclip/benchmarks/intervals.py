@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.uncertainty import (
+from stackclip.metrics.uncertainty import (
     DRAWS,
     Difference,
     Interval,

@@ -10,7 +10,6 @@ from itertools import combinations, product
 import numpy as np
 
 from stackclip.benchmarks.curves import EvalEvery, interval
-from stackclip.benchmarks.metrics import FORMS, Form, choose_form
 from stackclip.data import UNLABELLED, Dataset
 from stackclip.errors import (
     BrokenPlugin,
@@ -22,6 +21,7 @@ from stackclip.errors import (
     WeightsError,
 )
 from stackclip.methods import Method, resolve
+from stackclip.metrics import FORMS, Form, choose_form
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec, guarded
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec

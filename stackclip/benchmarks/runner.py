@@ -25,19 +25,19 @@ from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
 from stackclip.benchmarks.keeping import Keeper
-from stackclip.benchmarks.metrics import TOLERANCE, Form, Measured, pixel_metrics
 from stackclip.benchmarks.overlap import check_content, contents, overlap_facts
 from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
-from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.data.masks import is_black
 from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError
 from stackclip.heads import TrainedHead
 from stackclip.methods import Detector, Method, Task
+from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
+from stackclip.metrics.uncertainty import PixelCounter
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.registry import Spec, executors, guarded, reason

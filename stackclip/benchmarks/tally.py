@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.benchmarks.metrics import (
+from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
+from stackclip.methods import Detector
+from stackclip.metrics import (
     IMAGE_METRICS,
     PIXEL_METRICS,
     Measured,
@@ -17,9 +19,7 @@ from stackclip.benchmarks.metrics import (
     PixelMetrics,
     image_metrics,
 )
-from stackclip.benchmarks.uncertainty import PixelCounter, PixelCounts, Said
-from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
-from stackclip.methods import Detector
+from stackclip.metrics.uncertainty import PixelCounter, PixelCounts, Said
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Prediction, Sample
 

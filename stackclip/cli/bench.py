@@ -170,7 +170,7 @@ def bench(
     and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
     """
     from stackclip.benchmarks.plan import Plan, check_overlap, needed
-    from stackclip.benchmarks.suites import find_suites
+    from stackclip.papers.suites import find_suites
 
     check_suffixes(output, plot)
     check_words(executor, class_names)
@@ -286,9 +286,9 @@ def report(
     json: bool,
 ) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
-    from stackclip.benchmarks.published import Lookup
     from stackclip.benchmarks.rows import RowFolder
     from stackclip.benchmarks.sets import reported, standing
+    from stackclip.papers.published import Lookup
     from stackclip.registry import Spec
 
     check_suffixes(output, plot)
@@ -320,7 +320,7 @@ def report(
 def demo(workspace: Workspace, /) -> None:
     """A first run on any machine: generate pictures, cache their features, bench methods, show what they see."""
     from stackclip.benchmarks.plan import Plan, needed
-    from stackclip.benchmarks.predictions import draw_sheet
+    from stackclip.inspection.predictions import draw_sheet
 
     trained, tested = (open_datasets(workspace, [name], None, ()) for name in (TRAINING, TESTED))
     plan = Plan(methods=DEMO_METHODS, train_on=trained, test_on=tested)

@@ -55,8 +55,8 @@ def list_components(shelf: str | None) -> None:
 @click.option("--backbone", default=DEFAULT_BACKBONE, show_default=True, help="The tower whose parts are named.")
 def show(name: str, backbone: str) -> None:
     """Tell what a component is: its options and defaults, where it is written, the parts it needs; or a suite."""
-    from stackclip.benchmarks.suites import find_suites, suites
     from stackclip.console import output, say
+    from stackclip.papers.suites import find_suites, suites
     from stackclip.terminal import component_page
 
     if name in suites() or name.endswith(".toml"):

@@ -90,8 +90,8 @@ def predict(
     """
     from stackclip.benchmarks.overlap import trained_on
     from stackclip.benchmarks.plan import Plan, needed
-    from stackclip.benchmarks.predictions import predict as write_predictions
-    from stackclip.benchmarks.written import check_folders
+    from stackclip.inspection.predictions import predict as write_predictions
+    from stackclip.inspection.written import check_folders
 
     check_methods(methods)
     own = _own_pictures(workspace, folder, _words(object), good)

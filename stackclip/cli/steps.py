@@ -19,12 +19,12 @@ from stackclip.errors import MissingParts, PictureError, StackclipError, UsageEr
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.plan import Plan
-    from stackclip.benchmarks.published import Lookup
     from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Bench, Outcome, Overwrite
     from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
+    from stackclip.papers.published import Lookup
     from stackclip.types import Part, Row, Sample, TowerSpec
     from stackclip.workspace import Workspace
 
@@ -370,9 +370,9 @@ def show_rows(
     published: Lookup | None = None,
     ci: bool = False,
 ) -> None:
-    from stackclip.benchmarks.table import notes, rich_tables, summarise
-    from stackclip.benchmarks.writers import WRITERS
     from stackclip.console import output, say, say_text
+    from stackclip.reports.table import notes, rich_tables, summarise
+    from stackclip.reports.writers import WRITERS
 
     if as_json:
         say_text(WRITERS[".jsonl"](rows, per_category=per_category, ci=ci))
@@ -393,8 +393,8 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> boo
     False where that cannot be written, which is said.
     """
     from stackclip.benchmarks.curves import spread_notes
-    from stackclip.benchmarks.plot import plot_curves
     from stackclip.console import say
+    from stackclip.reports.plot import plot_curves
 
     for note in () if as_json else spread_notes(rows):
         say(f"- {note}", "dim")
@@ -410,8 +410,8 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> boo
 
 def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
     """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
-    from stackclip.benchmarks.plot import check_plot
-    from stackclip.benchmarks.writers import WRITERS
+    from stackclip.reports.plot import check_plot
+    from stackclip.reports.writers import WRITERS
 
     if plot:
         check_plot(plot)
@@ -429,8 +429,8 @@ def write_rows(
     ci: bool = False,
 ) -> bool:
     """Write the tables, each whatever becomes of the others; False where one cannot be written, which is said."""
-    from stackclip.benchmarks.writers import WRITERS
     from stackclip.ops.files import write_atomically
+    from stackclip.reports.writers import WRITERS
 
     written = True
     for path in outputs:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
     from stackclip.benchmarks.plan import Plan
-    from stackclip.benchmarks.published import Lookup, Published
-    from stackclip.benchmarks.suites import Run, Suite
     from stackclip.clip import Tower
     from stackclip.data import Dataset
+    from stackclip.papers.published import Lookup, Published
+    from stackclip.papers.suites import Run, Suite
     from stackclip.types import Row, TowerSpec
     from stackclip.workspace import Workspace
 
@@ -158,7 +158,7 @@ def _jobs_of_one(
     `asked` are the fields of its runs that the user changes, `tower` the tower that was asked for; with `paper_tower`
     each run has that of its paper, but for what was typed. `of_plan` goes to every plan.
     """
-    from stackclip.benchmarks.suites import merged, redirected
+    from stackclip.papers.suites import merged, redirected
 
     runs = redirected(suite.runs, **asked)
     if not paper_tower:
@@ -266,7 +266,7 @@ def _part(dataset: Dataset, run: Run) -> Dataset:
 
 def beside(suites: Sequence[Suite], jobs: Sequence[Job]) -> Lookup:
     """What is printed of suites, or of everything, with the families of the data sets that were read."""
-    from stackclip.benchmarks.published import Lookup, published
+    from stackclip.papers.published import Lookup, published
 
     read = [dataset for job in jobs for dataset in (*job.plan.train_on, *job.plan.test_on)]
     families = {dataset.name: dataset.family for dataset in read}
@@ -287,8 +287,8 @@ def show_suite(
     ci: bool = False,
 ) -> None:
     """Print the rows of a suite with what its paper prints beside them, and what it prints of what was not measured."""
-    from stackclip.benchmarks.table import printed_table
     from stackclip.console import line, output, say
+    from stackclip.reports.table import printed_table
 
     if suite is None or as_json:
         show_rows(rows, per_category=per_category, as_json=as_json, published=published, ci=ci)
@@ -322,8 +322,8 @@ def suites_table() -> RichTable:
     """The suites, a line each."""
     from rich.table import Table
 
-    from stackclip.benchmarks.suites import suites
     from stackclip.console import line
+    from stackclip.papers.suites import suites
 
     table = Table(title="suites", title_justify="left", title_style="bold", box=None, header_style="dim")
     for head in ("name", "what it compares", "trained on", "tested on"):
@@ -339,9 +339,9 @@ def papers_table() -> RichTable:
     """The papers and logs whose numbers are known, a line for each of their tables."""
     from rich.table import Table
 
-    from stackclip.benchmarks.published import SOURCES, joined, published
-    from stackclip.benchmarks.suites import suites
     from stackclip.console import line as cell
+    from stackclip.papers.published import SOURCES, joined, published
+    from stackclip.papers.suites import suites
 
     places: dict[tuple[str, str], list[Published]] = {}
     for line in published():
@@ -366,9 +366,9 @@ def suite_page(suite: Suite) -> Iterator[Any]:
     from rich.table import Table
     from rich.text import Text
 
-    from stackclip.benchmarks.published import SOURCES, joined
-    from stackclip.benchmarks.table import printed_table
     from stackclip.console import line
+    from stackclip.papers.published import SOURCES, joined
+    from stackclip.reports.table import printed_table
 
     source = SOURCES[suite.source].title if suite.source in SOURCES else suite.source
     yield line(f"{suite.name}  ", "bold") + line(f"({source})" if source else "", "dim")

@@ -15,12 +15,12 @@ import torch
 from torch import nn
 
 from stackclip.benchmarks.curves import Schedule, charts, has_curve, interval, point, spread_notes, stability
-from stackclip.benchmarks.metrics import Measured
 from stackclip.benchmarks.runner import Outcome
 from stackclip.cache import Store
 from stackclip.errors import UsageError
 from stackclip.heads import load_head
 from stackclip.methods import PromptedDetector
+from stackclip.metrics import Measured
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
 from stackclip.types import CLS, Features, Prediction, Row

@@ -13,9 +13,9 @@ import pytest
 
 from stackclip.benchmarks.intervals import compare, compared, draw_facts, has_draws, pooled_interval
 from stackclip.benchmarks.runner import Outcome
-from stackclip.benchmarks.table import rich_tables, summarise
-from stackclip.benchmarks.uncertainty import Said, draw_metrics, paired_differences
-from stackclip.benchmarks.writers import WRITERS
+from stackclip.metrics.uncertainty import Said, draw_metrics, paired_differences
+from stackclip.reports.table import rich_tables, summarise
+from stackclip.reports.writers import WRITERS
 from stackclip.types import Row
 
 PICTURES = {"cap": "0123456789abcdef" * 4, "nut": "fedcba9876543210" * 4}
@@ -37,7 +37,7 @@ def row(method: str, category: str, skill: float, seed: int = 0, **more: Any) ->
 
 
 def _whole(found: Said) -> dict[str, Any]:
-    from stackclip.benchmarks.uncertainty import _measure
+    from stackclip.metrics.uncertainty import _measure
 
     return _measure(found, np.ones((1, len(found.labels))))
 

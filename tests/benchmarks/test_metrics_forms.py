@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from stackclip.benchmarks import runner
-from stackclip.benchmarks.metrics import (
+from stackclip.benchmarks.runner import Bench
+from stackclip.errors import UsageError
+from stackclip.metrics import (
     EXACT_UP_TO,
     PIXEL_METRICS,
     TOLERANCE,
@@ -19,8 +21,6 @@ from stackclip.benchmarks.metrics import (
     choose_form,
     pixel_metrics,
 )
-from stackclip.benchmarks.runner import Bench
-from stackclip.errors import UsageError
 
 
 def test_auto_is_exact_as_long_as_all_scores_fit() -> None:

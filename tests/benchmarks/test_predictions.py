@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stackclip.benchmarks import written as folders
-from stackclip.benchmarks.predictions import predict
 from stackclip.benchmarks.runner import Bench
-from stackclip.benchmarks.sheet import scale_of
 from stackclip.benchmarks.tally import Tally
-from stackclip.benchmarks.written import Written, check_folders
 from stackclip.cache import Store, extract
 from stackclip.data.own import own_pictures
 from stackclip.errors import StackclipError
+from stackclip.inspection import written as folders
+from stackclip.inspection.predictions import predict
+from stackclip.inspection.sheet import scale_of
+from stackclip.inspection.written import Written, check_folders
 from stackclip.ops.outputs import is_output, mark_output, unique_name, unique_names
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
@@ -174,7 +174,7 @@ def test_the_scores_of_all_methods_are_there_before_the_first_heat_map(
     def killed(*_: object) -> None:
         raise Stopped(130)
 
-    monkeypatch.setattr("stackclip.benchmarks.predictions.heat_map", killed)
+    monkeypatch.setattr("stackclip.inspection.predictions.heat_map", killed)
     with pytest.raises(Stopped):
         predict([ramps], tmp_path)
     count = len(ramps.plan.test_on[0].select(split="test"))
@@ -244,7 +244,7 @@ def test_a_method_whose_scores_cannot_be_written_is_named_and_the_others_go_on(r
 def test_memory_does_not_grow_with_the_number_of_pictures(
     ramps: Bench, own: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stackclip.benchmarks.sheet.PIXELS", SIDE * SIDE)
+    monkeypatch.setattr("stackclip.inspection.sheet.PIXELS", SIDE * SIDE)
     tested = own.select(split="test").samples
 
     def peak(times: int) -> int:
@@ -268,7 +268,7 @@ def test_the_scale_of_many_pictures_is_that_of_an_even_part_of_their_pixels(monk
     draw = np.random.default_rng(0)
     maps, masks = draw.random((40, SIDE, SIDE)), draw.random((40, SIDE, SIDE)) < 0.1
     whole = scale_of(list(maps), list(masks))
-    monkeypatch.setattr("stackclip.benchmarks.sheet.PIXELS", maps.size // 10)
+    monkeypatch.setattr("stackclip.inspection.sheet.PIXELS", maps.size // 10)
     part = scale_of(list(maps), list(masks))
     assert part != whole
     assert (part.cold, part.hot) == pytest.approx((whole.cold, whole.hot), abs=0.01)

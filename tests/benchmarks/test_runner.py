@@ -15,13 +15,13 @@ import torch
 from torch import nn
 
 from stackclip.benchmarks.features import FeatureReader
-from stackclip.benchmarks.metrics import PIXEL_METRICS
 from stackclip.benchmarks.runner import Bench, Outcome
-from stackclip.benchmarks.table import notes
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.heads import load_head
+from stackclip.metrics import PIXEL_METRICS
 from stackclip.registry import executors, methods
+from stackclip.reports.table import notes
 from stackclip.types import CLS, MASK, NORMAL, Features, Prediction, Row, patch
 
 PROMPTED = ("stacked", "fuzzy", "precise", "april-gan")

@@ -11,7 +11,7 @@ import pytest
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.rows import RowFolder, cell_id
 from stackclip.benchmarks.sets import Standing, reported, standing
-from stackclip.benchmarks.table import summarise
+from stackclip.reports.table import summarise
 from stackclip.types import Row
 
 Pictures = dict[str, str]

@@ -11,11 +11,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.tally import Tally
-from stackclip.benchmarks.uncertainty import PixelCounter
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
+from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.metrics.uncertainty import PixelCounter
 from stackclip.ops.regions import label_regions
 from stackclip.types import ANOMALOUS, NORMAL, Prediction, Sample
 

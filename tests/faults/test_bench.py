@@ -17,11 +17,11 @@ from stackclip.benchmarks.curves import charts
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported
-from stackclip.benchmarks.table import notes, rich_tables, summarise
-from stackclip.benchmarks.writers import WRITERS
 from stackclip.errors import StackclipError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.ops.seals import sealed, unsealed
+from stackclip.reports.table import notes, rich_tables, summarise
+from stackclip.reports.writers import WRITERS
 
 from .lab import FAIL, FAIL_FROM, KILL, KILL_AFTER, SHORT, Lab, log_of, operations
 from .tally import Tally

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.metrics.bins import BUDGET, ScoreBins
-from stackclip.benchmarks.metrics.cflow import TOO_FEW_RATES, area_of, thresholds_of
-from stackclip.benchmarks.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured
-from stackclip.benchmarks.metrics.pictures import Regions, flat_map
+from stackclip.metrics.bins import BUDGET, ScoreBins
+from stackclip.metrics.cflow import TOO_FEW_RATES, area_of, thresholds_of
+from stackclip.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured
+from stackclip.metrics.pictures import Regions, flat_map
 from stackclip.ops.regions import Runs
 
 __all__ = ["TOLERANCE", "StreamedPixelMetrics"]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.metrics.names import FPR_LIMIT
+from stackclip.metrics.names import FPR_LIMIT
 
 __all__ = ["THRESHOLDS", "TOO_FEW_RATES", "area_of", "thresholds_of", "trapezoid"]
 

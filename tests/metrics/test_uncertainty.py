@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from stackclip.benchmarks import uncertainty
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS, PixelMetrics
-from stackclip.benchmarks.uncertainty import (
+from stackclip.errors import NonFiniteScores
+from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS, PixelMetrics, uncertainty
+from stackclip.metrics.uncertainty import (
     PixelCounter,
     PixelCounts,
     Said,
@@ -22,7 +22,6 @@ from stackclip.benchmarks.uncertainty import (
     draw_metrics,
     paired_differences,
 )
-from stackclip.errors import NonFiniteScores
 from stackclip.ops.regions import label_regions
 
 Array = NDArray[Any]

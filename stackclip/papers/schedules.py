@@ -1,7 +1,7 @@
 """How long, at which rate and in which batches methods train: what differs in a table, and from the published ones.
 
 A row has its own under `schedule`: for each part that the method learns, `epochs`, `lr`, `batch` and `steps`. What
-papers and released code say is in `papers/schedules.csv`; a training set that it does not name is any other.
+papers and released code say is in `tables/schedules.csv`; a training set that it does not name is any other.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stackclip.types import Row
 
 __all__ = ["PublishedSchedule", "apart_from_published", "published_schedules", "said_of", "schedule_notes"]
 
-_FILE = "papers/schedules.csv"
+_FILE = "tables/schedules.csv"
 _NAMES = {"epochs": "epochs", "lr": "learning rate", "batch": "batch", "steps": "steps"}
 Schedule = Mapping[str, Any]
 
@@ -39,7 +39,7 @@ def published_schedules(method: str, part: str, trained_on: tuple[str, ...]) -> 
 
     Epochs and rates that stand in the method's own options take the place of those that are said in general.
     """
-    text = (resources.files("stackclip.benchmarks") / _FILE).read_text("utf-8")
+    text = (resources.files("stackclip.papers") / _FILE).read_text("utf-8")
     spec = Spec.parse(method)
     of_part = [row for row in csv.DictReader(text.splitlines()) if (row["method"], row["part"]) == (spec.name, part)]
     here = [row for row in of_part if row["trained_on"] in trained_on] or [r for r in of_part if not r["trained_on"]]

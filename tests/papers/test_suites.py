@@ -9,15 +9,15 @@ from pathlib import Path
 import open_clip
 import pytest
 
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.published import SOURCES, same_figures
-from stackclip.benchmarks.suites import PaperTower, Run, Suite, find_suites, merged, read_suite, redirected, suites
 from stackclip.clip.architecture import check_size
 from stackclip.contracts.trial import trial_tower
 from stackclip.data.names import CategoryNames
 from stackclip.data.published import published_categories
 from stackclip.errors import UnknownComponent, UsageError
 from stackclip.methods import component_of, method_names, resolve
+from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.papers.published import SOURCES, same_figures
+from stackclip.papers.suites import PaperTower, Run, Suite, find_suites, merged, read_suite, redirected, suites
 from stackclip.prompts import CPE
 from stackclip.registry import Spec, datasets, learners
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, Protocol, get_args
 
-from stackclip.benchmarks.metrics.exact import PixelMetrics
-from stackclip.benchmarks.metrics.names import Measured
-from stackclip.benchmarks.metrics.streamed import StreamedPixelMetrics
+from stackclip.metrics.exact import PixelMetrics
+from stackclip.metrics.names import Measured
+from stackclip.metrics.streamed import StreamedPixelMetrics
 from stackclip.ops.regions import Runs
 
 __all__ = ["EXACT_UP_TO", "FORMS", "Form", "PixelAccumulator", "choose_form", "pixel_metrics"]

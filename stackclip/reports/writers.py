@@ -6,13 +6,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from stackclip.benchmarks.published import Lookup
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.benchmarks.sets import identity
-from stackclip.benchmarks.table import METRICS, differences_of, first_methods, notes, ranked, summarise
-from stackclip.benchmarks.uncertainty import Difference
+from stackclip.metrics.uncertainty import Difference
 from stackclip.ops.spreadsheet import csv_text
 from stackclip.ops.words import legible
+from stackclip.papers.published import Lookup
+from stackclip.reports.table import METRICS, differences_of, first_methods, notes, ranked, summarise
 from stackclip.types import Row
 
 __all__ = ["WRITERS"]

@@ -1,6 +1,6 @@
 """The schedules of every suite beside the published ones, as a table for docs/suites.md.
 
-    python -m stackclip.benchmarks.schedule_table docs/suites.md
+    python -m stackclip.papers.schedule_table docs/suites.md
 
 writes it between its marks; a test says when that has to be done again.
 """
@@ -17,17 +17,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stackclip.benchmarks.schedules import published_schedules, said_of
-from stackclip.benchmarks.suites import Run, suites
 from stackclip.clip import Tower, random_tower
 from stackclip.data.published import TOTAL, published_categories, published_counts
 from stackclip.errors import NotApplicable
 from stackclip.methods import Task, resolve
+from stackclip.papers.schedules import published_schedules, said_of
+from stackclip.papers.suites import Run, suites
 from stackclip.registry import Spec
 
 __all__ = ["BEGIN", "END", "schedule_table", "written_into"]
 
-BEGIN, END = "<!-- schedules: written by stackclip.benchmarks.schedule_table -->", "<!-- end of schedules -->"
+BEGIN, END = "<!-- schedules: written by stackclip.papers.schedule_table -->", "<!-- end of schedules -->"
 _HEAD = ("suite", "trained on", "method", "part", "here", "paper", "release")
 
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
 
-from stackclip.benchmarks.metrics import PIXEL_METRICS, TOLERANCE, Measured, PixelMetrics, StreamedPixelMetrics, bins
 from stackclip.errors import NonFiniteScores
+from stackclip.metrics import PIXEL_METRICS, TOLERANCE, Measured, PixelMetrics, StreamedPixelMetrics, bins
 from stackclip.ops.regions import Runs, label_regions
 
 Array = NDArray[Any]

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.metrics.cflow import area_of, thresholds_of, trapezoid
-from stackclip.benchmarks.metrics.names import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
-from stackclip.benchmarks.metrics.pictures import Regions, as_scores, flat_map, non_finite, pixels_of
 from stackclip.errors import NonFiniteScores
+from stackclip.metrics.cflow import area_of, thresholds_of, trapezoid
+from stackclip.metrics.names import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
+from stackclip.metrics.pictures import Regions, as_scores, flat_map, non_finite, pixels_of
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS, NORMAL
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.metrics.pictures import pixels_of
+from stackclip.metrics.pictures import pixels_of
 
 __all__ = ["BUDGET", "ScoreBins", "compiled"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.metrics import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.metrics.pictures import Regions, flat_map, pixels_of
+from stackclip.metrics import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS
+from stackclip.metrics.pictures import Regions, flat_map, pixels_of
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS
 

@@ -9,11 +9,11 @@ from statistics import fmean
 
 import pytest
 
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.published import SOURCES, Lookup, Published, joined, published
-from stackclip.benchmarks.table import notes, summarise
-from stackclip.benchmarks.writers import WRITERS
+from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
+from stackclip.papers.published import SOURCES, Lookup, Published, joined, published
 from stackclip.registry import Spec
+from stackclip.reports.table import notes, summarise
+from stackclip.reports.writers import WRITERS
 from stackclip.types import Row
 
 METRICS = {*IMAGE_METRICS, *PIXEL_METRICS}

@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.benchmarks.table import METRICS, notes, rich_tables, summarise
-from stackclip.benchmarks.writers import WRITERS
+from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.ops.words import legible
+from stackclip.reports.table import METRICS, notes, rich_tables, summarise
+from stackclip.reports.writers import WRITERS
 from stackclip.types import Row
 
 

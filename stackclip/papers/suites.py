@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.benchmarks.curves import EvalEvery, interval
-from stackclip.benchmarks.published import Published, published
 from stackclip.errors import DamagedFile, UsageError
 from stackclip.ops.files import expanded
 from stackclip.ops.seals import read_regular
+from stackclip.papers.published import Published, published
 from stackclip.registry import did_you_mean
 
 __all__ = ["PaperTower", "Run", "Suite", "find_suites", "merged", "read_suite", "redirected", "suites"]
 
-_FOLDER = "papers"
+_FOLDER = "tables"
 _LARGEST = 1 << 20  # bytes of a suite
 _SHARED = ("seeds", "shots", "epochs", "batch_size", "eval_every", "tower")  # of all runs, where the suite says them
 
@@ -93,7 +93,7 @@ class Suite:
 @cache
 def suites() -> Mapping[str, Suite]:
     """The suites of the package by name, paper by paper in the order of their tables."""
-    folder = resources.files("stackclip.benchmarks") / _FOLDER
+    folder = resources.files("stackclip.papers") / _FOLDER
     files = [file for file in folder.iterdir() if file.name.endswith(".toml")]
     read = [_suite(file.name.removesuffix(".toml"), file.read_text("utf-8")) for file in files]
     return {suite.name: suite for suite in sorted(read, key=lambda suite: _place(suite.name))}

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
-from stackclip.benchmarks.metrics import (
+from stackclip.errors import NonFiniteScores
+from stackclip.metrics import (
     ALIASES,
     FPR_LIMIT,
     IMAGE_METRICS,
@@ -23,7 +24,6 @@ from stackclip.benchmarks.metrics import (
     PixelMetrics,
     image_metrics,
 )
-from stackclip.errors import NonFiniteScores
 from stackclip.ops.regions import label_regions
 
 Array = NDArray[Any]

@@ -8,13 +8,13 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
-from stackclip.benchmarks.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.benchmarks.overlap import overlap_notes
-from stackclip.benchmarks.positions import position_notes
-from stackclip.benchmarks.published import Lookup, Reference
-from stackclip.benchmarks.schedules import schedule_notes
 from stackclip.benchmarks.sets import Titles, standing
+from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.ops.words import counted, few_of, legible
+from stackclip.papers.positions import position_notes
+from stackclip.papers.published import Lookup, Reference
+from stackclip.papers.schedules import schedule_notes
 from stackclip.types import Row
 
 if TYPE_CHECKING:

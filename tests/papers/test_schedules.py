@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from stackclip.benchmarks.positions import position_notes
-from stackclip.benchmarks.published import Lookup, published
-from stackclip.benchmarks.schedule_table import written_into
-from stackclip.benchmarks.schedules import apart_from_published, published_schedules, schedule_notes
-from stackclip.benchmarks.table import notes
+from stackclip.papers.positions import position_notes
+from stackclip.papers.published import Lookup, published
+from stackclip.papers.schedule_table import written_into
+from stackclip.papers.schedules import apart_from_published, published_schedules, schedule_notes
+from stackclip.reports.table import notes
 from stackclip.types import Row
 
 
@@ -101,7 +101,7 @@ def test_a_learners_own_options_take_the_place_of_the_papers() -> None:
 def test_the_table_in_the_docs_is_that_of_the_suites() -> None:
     page = Path(__file__).parents[2] / "docs" / "suites.md"
     text = page.read_text("utf-8")
-    assert written_into(text) == text, "run: python -m stackclip.benchmarks.schedule_table docs/suites.md"
+    assert written_into(text) == text, "run: python -m stackclip.papers.schedule_table docs/suites.md"
 
 
 def test_methods_released_with_other_position_embeddings_are_named_where_they_are_resized() -> None:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from stackclip.benchmarks.curves import charts
-from stackclip.benchmarks.plot import COLOURS, Look, check_plot, draw_curves, plot_curves
 from stackclip.errors import StackclipError, UsageError
+from stackclip.reports.plot import COLOURS, Look, check_plot, draw_curves, plot_curves
 from stackclip.types import Row
 
 METRICS = ("pixel_AUPRO", "pixel_AP", "pixel_F1max")

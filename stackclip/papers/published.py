@@ -9,15 +9,15 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
-from stackclip.benchmarks.schedules import apart_from_published
 from stackclip.data.published import published_categories, published_counts
 from stackclip.errors import StackclipError
+from stackclip.papers.schedules import apart_from_published
 from stackclip.registry import Spec
 from stackclip.types import Row
 
 __all__ = ["SOURCES", "Lookup", "Published", "Reference", "Source", "joined", "published", "same_figures"]
 
-_FILE = "papers/published.csv"
+_FILE = "tables/published.csv"
 _CFLOW = "pixel_AUPRO_cflow200"
 
 
@@ -82,7 +82,7 @@ class Published:
 @cache
 def published() -> tuple[Published, ...]:
     """All printed lines that the package knows, by source and table."""
-    text = (resources.files("stackclip.benchmarks") / _FILE).read_text("utf-8")
+    text = (resources.files("stackclip.papers") / _FILE).read_text("utf-8")
     return tuple(_parsed(row) for row in csv.DictReader(text.splitlines()))
 
 

@@ -19,11 +19,11 @@ from PIL import Image
 
 from stackclip.benchmarks.contender import Contender
 from stackclip.benchmarks.runner import Bench, OneSeed
-from stackclip.benchmarks.sheet import Scale, ScaleSample, heat_map, sheet
 from stackclip.benchmarks.tally import Tally
-from stackclip.benchmarks.written import Written, keep_scores, name_earlier
 from stackclip.data import read_picture
 from stackclip.errors import PictureError
+from stackclip.inspection.sheet import Scale, ScaleSample, heat_map, sheet
+from stackclip.inspection.written import Written, keep_scores, name_earlier
 from stackclip.ops.files import write_atomically
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask

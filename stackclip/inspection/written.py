@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from stackclip.benchmarks.sheet import Scale
 from stackclip.errors import DamagedFile, StackclipError
+from stackclip.inspection.sheet import Scale
 from stackclip.ops.files import write_atomically
 from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output
 from stackclip.ops.seals import read_regular

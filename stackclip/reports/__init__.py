@@ -1,0 +1,1 @@
+"""Rows as people read them: tables in every format, and charts."""
