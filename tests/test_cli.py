@@ -125,6 +125,13 @@ def test_the_installed_command_runs_no_code_of_the_current_directory(installed_c
 # Bench and report
 
 
+def test_the_package_is_run_as_the_command() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "stackclip", "report", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout.split()[:4]) == (0, ["Usage:", "python", "-m", "stackclip"])
+
+
 def test_a_second_bench_computes_nothing_and_encodes_nothing(
     stackclip: Run, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
