@@ -20,8 +20,8 @@ from stackclip.types import Row
 __all__ = [
     "CURVE_METRICS",
     "Chart",
+    "Curve",
     "EvalEvery",
-    "Line",
     "Point",
     "Schedule",
     "charts",
@@ -95,7 +95,7 @@ def has_curve(row: Row, every: EvalEvery | None) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Curve:
     """The curve of a method: its metrics after each of `steps` (S,), the mean over categories for each seed (N, S).
 
     A method that does not train has one value and no step. `categories` of the chart's have a curve.
@@ -156,7 +156,7 @@ class Chart:
         return CURVE_METRICS if measured & {*CURVE_METRICS} or not measured else _OF_PICTURES
 
     @cached_property
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[Curve, ...]:
         """A line for each method that has something to draw, in the order that they come."""
         methods: dict[str, list[Row]] = {}
         for row in self.rows:
@@ -194,7 +194,7 @@ def short(metric: str) -> str:
     return metric.partition("_")[2].replace("F1max", "F1-max")
 
 
-def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Line:
+def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Curve:
     """The mean over categories, seed by seed, at the steps that all rows of the method have."""
     steps = sorted(frozenset[int].intersection(*(frozenset(p["step"] for p in row.facts["curve"]) for row in rows)))
     values: dict[str, NDArray[np.float64]] = {}
@@ -206,7 +206,7 @@ def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Line:
                 of_seed.setdefault(row.seed, []).append(found)
         if of_seed:
             values[name] = np.array([[fmean(at) for at in zip(*several, strict=True)] for several in of_seed.values()])
-    return Line(method, tuple(steps), values, len({row.category for row in rows}))
+    return Curve(method, tuple(steps), values, len({row.category for row in rows}))
 
 
 def _values(row: Row, steps: Sequence[int], metric: str) -> list[float] | None:

@@ -3,26 +3,26 @@
 from stackclip.cache.ahead import ahead, in_batches
 from stackclip.cache.buffers import Buffers
 from stackclip.cache.check import Problem, SourceCheck
-from stackclip.cache.extract import Encoder, Plan, Report, extract, plan
-from stackclip.cache.fingerprint import differences, fingerprint_digest, folder_name
+from stackclip.cache.extract import Encoder, Extracted, Planned, extract, plan
+from stackclip.cache.fingerprint import differences, fingerprint_digest, store_name
 from stackclip.cache.reader import decode
 from stackclip.cache.shapes import MASK_NEAREST, is_mask, mask_rule, part_bytes, part_shape
 from stackclip.cache.sources import Source
 from stackclip.cache.store import Store, find_store, stores_in
-from stackclip.cache.text import TextMemory
+from stackclip.cache.text import TextCache
 from stackclip.cache.writer import Writer
 
 __all__ = [
     "MASK_NEAREST",
     "Buffers",
     "Encoder",
-    "Plan",
+    "Extracted",
+    "Planned",
     "Problem",
-    "Report",
     "Source",
     "SourceCheck",
     "Store",
-    "TextMemory",
+    "TextCache",
     "Writer",
     "ahead",
     "decode",
@@ -30,12 +30,12 @@ __all__ = [
     "extract",
     "find_store",
     "fingerprint_digest",
-    "folder_name",
     "in_batches",
     "is_mask",
     "mask_rule",
     "part_bytes",
     "part_shape",
     "plan",
+    "store_name",
     "stores_in",
 ]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-__all__ = ["Encoder", "Plan", "Report", "extract", "plan"]
+__all__ = ["Encoder", "Extracted", "Planned", "extract", "plan"]
 
 
 class Encoder(Protocol):
@@ -51,7 +51,7 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Planned:
     """What an extraction would do: how many pictures it reads, the parts it makes, the bytes it adds (estimated)."""
 
     pictures: int
@@ -60,7 +60,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Extracted:
     """What an extraction did: pictures encoded, there before, failed; bytes written, seconds, the store's folder."""
 
     encoded: int
@@ -78,14 +78,14 @@ def plan(
     spec: TowerSpec,
     *,
     dtype: FeatureDtype = "float16",
-) -> Plan:
+) -> Planned:
     """Say what `extract` would encode, without doing it; `store` is None where there is none yet."""
     wanted = frozenset(parts)
     if store is not None:
         lacks = store.lacking(samples, wanted)
     else:
         lacks = tuple((sample, needs) for sample in samples if (needs := _possible(sample, wanted)))
-    return Plan(
+    return Planned(
         pictures=len(lacks),
         parts=tuple(sorted(frozenset[Part]().union(*(missing for _, missing in lacks)))),
         bytes=sum(part_bytes(part, spec, dtype=dtype) for _, missing in lacks for part in missing),
@@ -103,7 +103,7 @@ def extract(
     progress: Progress | None = None,
     strict: bool = False,
     patience: float = 0.0,
-) -> Report:
+) -> Extracted:
     """Encode the parts that the store lacks for these samples, and nothing else.
 
     Pictures are read and prepared in `workers` threads ahead of the tower, which runs in the caller's thread, and
@@ -144,7 +144,7 @@ def extract(
     else:
         store.settle()
     store.keep_readings()
-    return Report(
+    return Extracted(
         encoded=encoded,
         already_there=len(samples) - encoded - (len(failed) - broken_masks),
         failed=tuple(failed),

@@ -18,8 +18,8 @@ __all__ = [
     "differences",
     "feature_dtype",
     "fingerprint_digest",
-    "folder_name",
     "format_number",
+    "store_name",
     "stored_as",
 ]
 
@@ -62,7 +62,7 @@ def fingerprint_digest(fingerprint: Mapping[str, Any]) -> str:
     return content_hash(canonical_json({"format": format_number(fingerprint), "inputs": fingerprint}))
 
 
-def folder_name(fingerprint: Mapping[str, Any]) -> str:
+def store_name(fingerprint: Mapping[str, Any]) -> str:
     """The name of the store's folder: the model's name in plain characters and the first 12 of the digest."""
     model = re.sub(r"[^A-Za-z0-9]+", "-", str(fingerprint.get("model", "tower"))).strip("-")[:48] or "tower"
     return f"{model}-{fingerprint_digest(fingerprint)[:12]}"

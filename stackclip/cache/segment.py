@@ -26,7 +26,7 @@ from stackclip.types import Part
 os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # before HDF5 starts: no file may make it load code
 import h5py
 
-__all__ = ["Composition", "Rows", "array_hash", "check_frame", "compose", "read_exactly", "run_offsets"]
+__all__ = ["Composed", "Rows", "array_hash", "check_frame", "compose", "read_exactly", "run_offsets"]
 
 Rows = Mapping[Part, Sequence[NDArray[Any]]]
 """For each part its arrays, in the order of the records that have it."""
@@ -42,14 +42,14 @@ def array_hash(array: NDArray[Any]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
+class Composed:
     """A segment that is ready to be written: its manifest, and its bytes in order, the features among them uncopied."""
 
     manifest: Manifest
     pieces: tuple[memoryview | bytes, ...]
 
 
-def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Composition:
+def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Composed:
     """Lay the records and their arrays out as one HDF5 file, without making a second copy of the arrays."""
     head, extents, size = _metadata(records, rows, fingerprint)
     frame, end = blake3(), 0
@@ -61,7 +61,7 @@ def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Compo
         end = extent.offset + extent.size
     tail = head[end:size].ljust(size - end, b"\0")
     frame.update(tail)
-    return Composition(
+    return Composed(
         Manifest(fingerprint, size, frame.hexdigest(), tuple(records), extents), tuple(filter(None, [*pieces, tail]))
     )
 

@@ -26,8 +26,8 @@ from stackclip.cache.fingerprint import (
     differences,
     feature_dtype,
     fingerprint_digest,
-    folder_name,
     format_number,
+    store_name,
     stored_as,
 )
 from stackclip.cache.lock import WriterLock
@@ -130,7 +130,7 @@ class Store:
         parts as int8 is another store than the one of float16.
         """
         fingerprint = stored_as(fingerprint, dtype)
-        folder = parent / folder_name(fingerprint)
+        folder = parent / store_name(fingerprint)
         if not _is_there(folder / "store.json"):
             make_folder(folder / "segments")
             content = {
@@ -531,7 +531,7 @@ def find_store(parent: Path, fingerprint: Mapping[str, Any], *, dtype: FeatureDt
     Raises what `Store.open` raises.
     """
     fingerprint = stored_as(fingerprint, dtype)
-    folder = parent / folder_name(fingerprint)
+    folder = parent / store_name(fingerprint)
     return Store.open(folder, fingerprint=fingerprint) if _is_there(folder / "store.json") else None
 
 

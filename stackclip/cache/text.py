@@ -19,7 +19,7 @@ from stackclip.ops.files import WRITE_PROTECTED, content_hash, write_atomically
 from stackclip.ops.seals import read_regular
 from stackclip.ops.words import legible
 
-__all__ = ["TextMemory"]
+__all__ = ["TextCache"]
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ _LARGEST = 1 << 28  # bytes; the phrases of the largest bench have about 1e7
 _NAMED = 3  # files in a warning
 
 
-class TextMemory:
+class TextCache:
     """A memory of text features below `folder`, for one text tower.
 
     Each call of `remember` makes one file whose name is the blake3 of its bytes, so a damaged file is noticed. Nothing

@@ -330,11 +330,11 @@ def open_bench(
     """A bench over the workspace's store, with progress bars."""
     from stackclip.benchmarks.rows import RowFolder
     from stackclip.benchmarks.runner import Bench
-    from stackclip.cache import TextMemory
+    from stackclip.cache import TextCache
     from stackclip.clip import TextEncoder
     from stackclip.terminal import Bars
 
-    encode = TextEncoder(tower, TextMemory(workspace.text, tower.text_fingerprint))
+    encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
     rows, store = RowFolder(workspace.rows), store_of(workspace, tower)
     with Bars.shown() as bars:
         yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite, resident)

@@ -18,7 +18,7 @@ from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent
 from stackclip.ops.words import one_line
 from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, guarded, problems, reason
 
-__all__ = ["Finding", "Report", "check", "find_components"]
+__all__ = ["Finding", "Verdict", "check", "find_components"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Verdict:
     """A component, and what was found of it."""
 
     component: Component
@@ -43,7 +43,7 @@ class Report:
         return all(finding.passed for finding in self.findings)
 
 
-def check(name: str) -> tuple[Report, ...]:
+def check(name: str) -> tuple[Verdict, ...]:
     """Try a component's promises out: `check("halves")`, `check("stacked[clusters=2]")`; a report for each shelf.
 
     What the component raises is a finding. Raises UnknownComponent, DuplicateComponent or BrokenPlugin for a name that
@@ -68,12 +68,12 @@ def find_components(name: str) -> tuple[Component, ...]:
     raise UnknownComponent(f"no component is named {name!r}{did_you_mean(name, known)}; see: stackclip list")
 
 
-def _check(subject: Subject) -> Report:
+def _check(subject: Subject) -> Verdict:
     bind(subject.spec.name, subject.component.options, dict(subject.spec.options))
     findings = [_try(sentence, function, subject) for sentence, function in EVERY.items()]
     if findings[-1].passed:
         findings += [_try(*promise, subject) for promise in _OF_SHELF[subject.component.shelf].items()]
-    return Report(subject.component, tuple(findings))
+    return Verdict(subject.component, tuple(findings))
 
 
 def _try(sentence: str, function: Callable[[Subject], None], subject: Subject) -> Finding:

@@ -32,7 +32,7 @@ __all__ = [
     "encoded",
     "features_of",
     "global_randomness_untouched",
-    "noise",
+    "noisy_features",
     "picture_of",
     "require",
     "require_close",
@@ -114,10 +114,10 @@ def trial_encode() -> TaskEncode:
 
 def _trial_mean(category: str) -> Tensor:
     name = category.replace("_", " ")
-    return unit(encoded(noise(3, [*name.encode()]), {CLS})[CLS]).mean(0)
+    return unit(encoded(noisy_features(3, [*name.encode()]), {CLS})[CLS]).mean(0)
 
 
-def noise(count: int, seed: Sequence[int]) -> Tensor:
+def noisy_features(count: int, seed: Sequence[int]) -> Tensor:
     """Noise at the tower's size: (count, 3, S, S)."""
     side = trial_tower().spec.image_size
     return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, 3, side, side), np.float32))
@@ -130,7 +130,7 @@ def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, 
 def features_of(parts: frozenset[Part], categories: Sequence[str], *, seed: int = 0) -> Features:
     """Two noise pictures a category, one normal and one with a brighter square, whose mask is known."""
     samples, masks = [], []
-    pictures = noise(2 * len(categories), [seed])
+    pictures = noisy_features(2 * len(categories), [seed])
     side = pictures.shape[-1]
     for index in range(len(pictures)):
         label = (NORMAL, ANOMALOUS)[index % 2]

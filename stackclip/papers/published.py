@@ -15,30 +15,32 @@ from stackclip.papers.schedules import apart_from_published
 from stackclip.registry import Spec
 from stackclip.types import Row
 
-__all__ = ["SOURCES", "Lookup", "Published", "Reference", "Source", "joined", "published", "same_figures"]
+__all__ = ["SOURCES", "Lookup", "Publication", "Published", "Reference", "joined", "published", "same_figures"]
 
 _FILE = "tables/published.csv"
 _CFLOW = "pixel_AUPRO_cflow200"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Publication:
     """Where numbers are printed: a short name for tables, and what it is."""
 
     short: str
     title: str
 
 
-SOURCES: Mapping[str, Source] = MappingProxyType(
+SOURCES: Mapping[str, Publication] = MappingProxyType(
     {
-        "fuzzyclip": Source("FuzzyCLIP", "FuzzyCLIP, the full earlier version of StackCLIP (arXiv 2506.23577)"),
-        "clip-ad": Source("CLIP-AD", "CLIP-AD (Chen et al., arXiv 2311.00453)"),
-        "clip-lad": Source("CLIP-LAD", "CLIP-LAD, few-shot logical anomaly detection"),
-        "aa-clip-release": Source("AA-CLIP's log", "log in the released code of AA-CLIP, commit 53db195"),
-        "anomalyclip-release": Source("AnomalyCLIP's logs", "logs in the released code of AnomalyCLIP, commit 45ed4dd"),
-        "accurate-winclip": Source("Accurate-WinCLIP", "README of Accurate-WinCLIP-pytorch, commit eef4f8c"),
-        "anomalib": Source("anomalib", "README of anomalib's PatchCore, commit b723368"),
-        "patchcore-release": Source("PatchCore's README", "README of patchcore-inspection, commit fcaa92f"),
+        "fuzzyclip": Publication("FuzzyCLIP", "FuzzyCLIP, the full earlier version of StackCLIP (arXiv 2506.23577)"),
+        "clip-ad": Publication("CLIP-AD", "CLIP-AD (Chen et al., arXiv 2311.00453)"),
+        "clip-lad": Publication("CLIP-LAD", "CLIP-LAD, few-shot logical anomaly detection"),
+        "aa-clip-release": Publication("AA-CLIP's log", "log in the released code of AA-CLIP, commit 53db195"),
+        "anomalyclip-release": Publication(
+            "AnomalyCLIP's logs", "logs in the released code of AnomalyCLIP, commit 45ed4dd"
+        ),
+        "accurate-winclip": Publication("Accurate-WinCLIP", "README of Accurate-WinCLIP-pytorch, commit eef4f8c"),
+        "anomalib": Publication("anomalib", "README of anomalib's PatchCore, commit b723368"),
+        "patchcore-release": Publication("PatchCore's README", "README of patchcore-inspection, commit fcaa92f"),
     }
 )
 

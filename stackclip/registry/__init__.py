@@ -2,15 +2,15 @@
 
 from stackclip.registry.component import Component
 from stackclip.registry.guard import Stopped, ask_to_stop, at_work, forget_stop, guarded, is_a_stop, reason
-from stackclip.registry.plugins import Problem, problems, use_workspace
+from stackclip.registry.plugins import NotLoaded, problems, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
 
 __all__ = [
     "SHELVES",
     "Component",
+    "NotLoaded",
     "Option",
-    "Problem",
     "Shelf",
     "Spec",
     "Stopped",

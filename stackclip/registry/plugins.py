@@ -13,13 +13,13 @@ from stackclip.errors import BrokenPlugin, StackclipError
 from stackclip.registry.component import Component
 from stackclip.registry.guard import guarded, reason, watched
 
-__all__ = ["Problem", "entry_points", "forget_plugins", "load_point", "load_workspace", "problems", "use_workspace"]
+__all__ = ["NotLoaded", "entry_points", "forget_plugins", "load_point", "load_workspace", "problems", "use_workspace"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class NotLoaded:
     """A plugin that did not load: its name, where it is and why."""
 
     shelf: str
@@ -31,14 +31,14 @@ class Problem:
         return f"{self.name} ({self.source}) did not load: {self.reason}"
 
 
-_problems: dict[tuple[str, str], Problem] = {}
+_problems: dict[tuple[str, str], NotLoaded] = {}
 _loaded_points: set[importlib.metadata.EntryPoint] = set()
 _points: dict[str, dict[str, list[importlib.metadata.EntryPoint]]] | None = None
 _workspace: Path | None = None
 _workspace_loaded = True
 
 
-def problems() -> tuple[Problem, ...]:
+def problems() -> tuple[NotLoaded, ...]:
     """What did not load so far, sorted by name."""
     return tuple(sorted(_problems.values(), key=lambda problem: problem.name))
 
@@ -63,11 +63,11 @@ def load_workspace() -> None:
 def _load_file(path: Path) -> None:
     module_name = f"stackclip_workspace_{path.stem}"
     if not path.is_file():  # reading a pipe would wait for ever
-        _report(Problem("", path.stem, str(path), "it is no regular file"))
+        _report(NotLoaded("", path.stem, str(path), "it is no regular file"))
         return
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
-        _report(Problem("", path.stem, str(path), "Python cannot import this file"))
+        _report(NotLoaded("", path.stem, str(path), "Python cannot import this file"))
         return
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses and type hints look their module up
@@ -76,7 +76,7 @@ def _load_file(path: Path) -> None:
             spec.loader.exec_module(module)
     except StackclipError as error:
         sys.modules.pop(module_name, None)
-        _report(Problem("", path.stem, str(path), reason(error)))
+        _report(NotLoaded("", path.stem, str(path), reason(error)))
 
 
 def load_point(point: importlib.metadata.EntryPoint, kind: str) -> Component | None:
@@ -93,7 +93,7 @@ def load_point(point: importlib.metadata.EntryPoint, kind: str) -> Component | N
             file = getattr(sys.modules.get(str(getattr(factory, "__module__", ""))), "__file__", None)
             return Component(kind, point.name, factory, source, Path(file) if file else None)
     except StackclipError as error:
-        _report(Problem(kind, point.name, source, reason(error)))
+        _report(NotLoaded(kind, point.name, source, reason(error)))
         return None
 
 
@@ -107,7 +107,7 @@ def entry_points(kind: str) -> dict[str, list[importlib.metadata.EntryPoint]]:
                 found = [point for point in distribution.entry_points if point.group.startswith("stackclip.")]
             except Exception as error:  # a corrupt entry point file must not hide the others
                 name = _distribution_name(distribution)
-                _report(Problem("", name, "its entry_points.txt", reason(error)))
+                _report(NotLoaded("", name, "its entry_points.txt", reason(error)))
                 continue
             for point in found:
                 same = _points.setdefault(point.group.removeprefix("stackclip."), {}).setdefault(point.name, [])
@@ -123,7 +123,7 @@ def _distribution_name(distribution: importlib.metadata.Distribution | None) -> 
         return "an unnamed distribution"
 
 
-def _report(problem: Problem) -> None:
+def _report(problem: NotLoaded) -> None:
     _problems[(problem.name, problem.source)] = problem
     logger.warning("%s", problem)
 

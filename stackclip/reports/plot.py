@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stackclip.benchmarks.curves import Chart, Line, charts, short
+from stackclip.benchmarks.curves import Chart, Curve, charts, short
 from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.files import write_atomically
 from stackclip.ops.words import legible
@@ -129,7 +129,7 @@ def _names(found: Iterable[Chart]) -> Iterable[str]:
     return dict.fromkeys(line.method for chart in found for line in chart.lines)
 
 
-def _name(line: Line, chart: Chart) -> str:
+def _name(line: Curve, chart: Chart) -> str:
     """A method, and of how many categories its line is where some failed."""
     some = f" ({line.categories} of {chart.categories} categories)" if line.categories < chart.categories else ""
     return legible(line.method) + some
@@ -141,7 +141,7 @@ def _columns(chart: Chart, letters: int) -> int:
     return max(1, min(len(chart.lines), letters // (longest + 8)))
 
 
-def _draw_line(axes: Axes, line: Line, look: Look, metric: str) -> Artist:
+def _draw_line(axes: Axes, line: Curve, look: Look, metric: str) -> Artist:
     """A method's mean over seeds with a band around it; one that does not train has a level line."""
     values = line.values.get(metric)
     if values is None:
@@ -155,7 +155,7 @@ def _draw_line(axes: Axes, line: Line, look: Look, metric: str) -> Artist:
     return axes.plot(line.steps, mean, mark, color=look.colour, linestyle=look.stroke, linewidth=1.6, markersize=3.5)[0]
 
 
-def _draw_bar(axes: Axes, line: Line, look: Look, metric: str, place: int) -> None:
+def _draw_bar(axes: Axes, line: Curve, look: Look, metric: str, place: int) -> None:
     """How far a method's curve still moves at the end, with the number behind it."""
     spread = line.spread(metric)
     if spread is not None:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METRICS",
-    "Cell",
-    "Line",
+    "Figure",
     "Summary",
+    "TableLine",
     "differences_of",
     "first_methods",
     "notes",
@@ -39,7 +39,7 @@ NAMED = 12  # pictures left out that a note names; rows name all
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class Figure:
     """One number of a table: the mean over what it sums up, the spread over seeds, and of how many it is.
 
     `value` is None where nothing is defined; `why` then says the reason. `interval` is where it would lie for other
@@ -70,7 +70,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class TableLine:
     """One line of a table: a method on a category, or on the mean over categories.
 
     `beside` is one that was not measured: what a paper prints of the method above, or the difference to that.
@@ -78,7 +78,7 @@ class Line:
 
     method: str
     category: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Figure, ...]
     error: str = ""
     beside: bool = False
 
@@ -98,7 +98,7 @@ class Summary:
     seeds: tuple[int, ...]
     categories: tuple[str, ...]
     metrics: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[TableLine, ...]
     protocol: str = ""
     compared: tuple[str, ...] = ()
 
@@ -176,20 +176,20 @@ def _with_published(summary: Summary, published: Lookup, rows: Sequence[Row]) ->
     return replace(summary, lines=tuple(lines))
 
 
-def _beside(line: Line, reference: Reference, metrics: Sequence[str]) -> Iterator[Line]:
+def _beside(line: TableLine, reference: Reference, metrics: Sequence[str]) -> Iterator[TableLine]:
     """What is printed of a line, and the difference of the two numbers as they are shown."""
-    printed = [Cell(reference.values.get(name), counted=1, of=1) for name in metrics]
+    printed = [Figure(reference.values.get(name), counted=1, of=1) for name in metrics]
     if any(cell.value is not None for cell in printed):
-        yield Line(reference.label, line.category, tuple(printed), beside=True)
+        yield TableLine(reference.label, line.category, tuple(printed), beside=True)
         difference = [_difference(own.value, other.value) for own, other in zip(line.cells, printed, strict=True)]
-        yield Line("difference", line.category, tuple(difference), beside=True)
+        yield TableLine("difference", line.category, tuple(difference), beside=True)
 
 
-def _difference(measured: float | None, printed: float | None) -> Cell:
+def _difference(measured: float | None, printed: float | None) -> Figure:
     if measured is None or printed is None:
-        return Cell(None)
+        return Figure(None)
     points = round(round(100 * measured, 1) - round(100 * printed, 1), 1)
-    return Cell((points or 0.0) / 100, counted=1, of=1, signed=True)
+    return Figure((points or 0.0) / 100, counted=1, of=1, signed=True)
 
 
 def _protocols(rows: Sequence[Row]) -> list[str]:
@@ -244,7 +244,7 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
             of = len(seeds) * (len(categories) if category == MEAN else 1)
             cells = tuple(_cell(chosen, name, seeds, of, ci) for name in metrics)
-            lines.append(Line(method, category, cells, "; ".join(errors)))
+            lines.append(TableLine(method, category, cells, "; ".join(errors)))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])
     first = rows[0]
@@ -253,16 +253,16 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
     return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, differences)
 
 
-def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool) -> Cell:
+def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool) -> Figure:
     by_seed = [[row.metrics[metric] for row in rows if row.seed == seed and metric in row.metrics] for seed in seeds]
     means = [fmean(values) for values in by_seed if values]
     if not means:
         reasons = dict.fromkeys(row.undefined.get(metric) or row.error for row in rows)
-        return Cell(None, why="; ".join(reason for reason in reasons if reason))
+        return Figure(None, why="; ".join(reason for reason in reasons if reason))
     values = sum(map(len, by_seed))
     found = pooled_interval(rows, metric) if ci else None
     interval = (found.low, found.high) if found else None
-    return Cell(fmean(means), pstdev(means) if len(means) > 1 else None, values, of, interval=interval)
+    return Figure(fmean(means), pstdev(means) if len(means) > 1 else None, values, of, interval=interval)
 
 
 def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:
@@ -408,7 +408,7 @@ def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) 
 _STYLES = {1: "bold", 2: "underline"}
 
 
-def ranked(summary: Summary, line: Line) -> list[tuple[str, int]]:
+def ranked(summary: Summary, line: TableLine) -> list[tuple[str, int]]:
     """The text of each cell of a line with its rank in its column (0 for none)."""
     return [
         (

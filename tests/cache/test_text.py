@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from stackclip.cache import TextMemory
+from stackclip.cache import TextCache
 from stackclip.errors import StoreError
 
 FEATURES = np.arange(12, dtype=np.float32).reshape(3, 4) / 7
@@ -16,8 +16,8 @@ PHRASES = ["a photo of a screw", "a damaged screw é", ""]
 
 
 def test_what_is_remembered_is_found_by_another_process(tmp_path) -> None:
-    TextMemory(tmp_path, {"weights": "a"}).remember(PHRASES, FEATURES)
-    found = TextMemory(tmp_path, {"weights": "a"}).lookup([*PHRASES, "new", PHRASES[0]])
+    TextCache(tmp_path, {"weights": "a"}).remember(PHRASES, FEATURES)
+    found = TextCache(tmp_path, {"weights": "a"}).lookup([*PHRASES, "new", PHRASES[0]])
     assert list(found) == PHRASES
     for phrase, features in zip(PHRASES, FEATURES, strict=True):
         np.testing.assert_array_equal(found[phrase], features)
@@ -25,12 +25,12 @@ def test_what_is_remembered_is_found_by_another_process(tmp_path) -> None:
 
 
 def test_other_weights_remember_other_things(tmp_path) -> None:
-    TextMemory(tmp_path, {"weights": "a"}).remember(PHRASES, FEATURES)
-    assert TextMemory(tmp_path, {"weights": "b"}).lookup(PHRASES) == {}
+    TextCache(tmp_path, {"weights": "a"}).remember(PHRASES, FEATURES)
+    assert TextCache(tmp_path, {"weights": "b"}).lookup(PHRASES) == {}
 
 
 def test_a_memory_sees_what_others_learn(tmp_path) -> None:
-    first, second = TextMemory(tmp_path, {}), TextMemory(tmp_path, {})
+    first, second = TextCache(tmp_path, {}), TextCache(tmp_path, {})
     assert second.lookup(PHRASES) == {}
     first.remember(PHRASES[:1], FEATURES[:1])
     first.remember(PHRASES, FEATURES)
@@ -41,14 +41,14 @@ def test_a_memory_sees_what_others_learn(tmp_path) -> None:
 
 
 def test_the_file_is_plain_safetensors(tmp_path) -> None:
-    memory = TextMemory(tmp_path, {})
+    memory = TextCache(tmp_path, {})
     memory.remember(PHRASES, FEATURES)
     (path,) = memory.folder.iterdir()
     np.testing.assert_array_equal(load_file(path)["features"], FEATURES)
 
 
 def test_any_damage_is_left_out_with_a_warning(tmp_path, caplog) -> None:
-    memory = TextMemory(tmp_path, {})
+    memory = TextCache(tmp_path, {})
     memory.remember(PHRASES, FEATURES)
     (path,) = memory.folder.iterdir()
     data = path.read_bytes()
@@ -57,20 +57,20 @@ def test_any_damage_is_left_out_with_a_warning(tmp_path, caplog) -> None:
     for damaged in damages:
         path.write_bytes(damaged)
         with caplog.at_level(logging.WARNING):
-            assert TextMemory(tmp_path, {}).lookup(PHRASES) == {}
+            assert TextCache(tmp_path, {}).lookup(PHRASES) == {}
     assert len(caplog.records) == len(damages)
 
 
 def test_a_memory_that_cannot_write_still_remembers_for_itself(tmp_path, caplog) -> None:
     (tmp_path / "file").write_text("")
-    memory = TextMemory(tmp_path / "file", {})
+    memory = TextCache(tmp_path / "file", {})
     memory.remember(PHRASES, FEATURES)
     assert len(memory.lookup(PHRASES)) == 3
     assert "cannot keep text features" in caplog.text
 
 
 def test_what_does_not_fit_or_is_not_finite_is_refused(tmp_path) -> None:
-    memory = TextMemory(tmp_path, {})
+    memory = TextCache(tmp_path, {})
     with pytest.raises(StoreError, match=r"\(3, 4\), wanted \(N, D\) for N = 2"):
         memory.remember(PHRASES[:2], FEATURES)
     with pytest.raises(StoreError, match="not finite"):

@@ -25,10 +25,10 @@ from stackclip.data.synthetic import (
     PartName,
     Synthetic,
     categories_of,
+    contact_sheet,
     draw,
     draw_pair,
     kinds_of,
-    sheet,
     spread,
 )
 from stackclip.errors import BadOption, UsageError
@@ -287,6 +287,6 @@ def test_the_data_set_stands_on_its_shelf_with_typed_options() -> None:
 
 @pytest.mark.parametrize("what", ["patterns", "shapes", "defects"])
 def test_a_sheet_shows_something_for_every_name(what: str) -> None:
-    picture = sheet(what, size=32)  # type: ignore[arg-type]  # the three names of the signature
+    picture = contact_sheet(what, size=32)  # type: ignore[arg-type]  # the three names of the signature
     assert picture.mode == "RGB"
     assert len(picture.getcolors(1 << 24) or ()) > 1000

@@ -6,7 +6,7 @@ from stackclip.data.synthetic.parts import PARTS, PartName, categories_of, kinds
 from stackclip.data.synthetic.patterns import COLOURS, PATTERNS
 from stackclip.data.synthetic.scene import CONTRAST, MIN_AREA, Pair, draw, draw_pair
 from stackclip.data.synthetic.shapes import SHAPES
-from stackclip.data.synthetic.sheet import sheet
+from stackclip.data.synthetic.sheet import contact_sheet
 
 __all__ = [
     "COLOURS",
@@ -21,9 +21,9 @@ __all__ = [
     "PartName",
     "Synthetic",
     "categories_of",
+    "contact_sheet",
     "draw",
     "draw_pair",
     "kinds_of",
-    "sheet",
     "spread",
 ]

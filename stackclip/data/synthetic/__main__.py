@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from stackclip.data.synthetic.sheet import sheet
+from stackclip.data.synthetic.sheet import contact_sheet
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     out: Path = arguments.out
     for what in ("patterns", "shapes", "defects"):
         path = out.with_name(f"{out.stem}-{what}{out.suffix or '.png'}")
-        sheet(what, size=arguments.size, seed=arguments.seed).save(path)
+        contact_sheet(what, size=arguments.size, seed=arguments.seed).save(path)
         print(path)
 
 

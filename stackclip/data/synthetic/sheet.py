@@ -14,14 +14,14 @@ from stackclip.data.synthetic.patterns import PATTERNS
 from stackclip.data.synthetic.scene import draw, draw_pair
 from stackclip.data.synthetic.shapes import SHAPES
 
-__all__ = ["sheet"]
+__all__ = ["contact_sheet"]
 
 _PAPER, _INK = (250, 249, 247), (40, 40, 44)
 _SHOWN_ON = ("plain-disc", "woven-surface", "brushed-bottle")
 _SHOWN_IN = ("plain", "striped", "brushed")
 
 
-def sheet(what: Literal["patterns", "shapes", "defects"], *, size: int = 160, seed: int = 7) -> Image.Image:
+def contact_sheet(what: Literal["patterns", "shapes", "defects"], *, size: int = 160, seed: int = 7) -> Image.Image:
     """A picture of all examples of one sort with their names; `size` is the side of each in pixels.
 
     A defect is shown on three products: good, defective, mask.
