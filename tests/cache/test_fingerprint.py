@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stackclip.cache import Store, differences, find_store, fingerprint_digest, folder_name
+from stackclip.cache import Store, differences, find_store, fingerprint_digest, store_name
 from stackclip.errors import FingerprintMismatch
 from stackclip.types import TowerSpec
 
@@ -74,5 +74,5 @@ def test_what_is_recorded_does_not_decide_which_store_it_is(tmp_path: Path, spec
 
 
 def test_a_folder_is_named_in_plain_characters() -> None:
-    assert folder_name({"model": "hf-hub:some/One é.."}).startswith("hf-hub-some-One-")
-    assert folder_name({}).startswith("tower-")
+    assert store_name({"model": "hf-hub:some/One é.."}).startswith("hf-hub-some-One-")
+    assert store_name({}).startswith("tower-")
