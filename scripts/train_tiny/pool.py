@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.data.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, categories_of, draw_pair, kinds_of
+from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, categories_of, draw_pair, kinds_of
 
 __all__ = ["CHUNK", "NAMES", "Pool", "draw_chunk", "drawing"]
 

@@ -25,11 +25,11 @@ from torch import Tensor
 from stackclip.benchmarks.contender import TaskEncode
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
 from stackclip.data import open_dataset, read_mask, read_picture
-from stackclip.data.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
 from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import anomaly_logits, unit
 from stackclip.ops.regions import label_regions
+from stackclip.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample
 
 __all__ = ["PictureSet", "blur_figures", "draw_set", "held_out_figures", "main", "read_set", "tower_figures"]

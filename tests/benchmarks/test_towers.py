@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from stackclip.benchmarks import towers
 from stackclip.benchmarks.towers import blur_figures, draw_set, held_out_figures, main, read_set
 from stackclip.clip import random_tower
-from stackclip.data.synthetic import categories_of, kinds_of
+from stackclip.synthetic import categories_of, kinds_of
 from stackclip.types import ANOMALOUS
 
 

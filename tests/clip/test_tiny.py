@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 
 from stackclip.clip import Tower, load_tower
 from stackclip.clip.tiny import CONFIG, NAME, WEIGHTS
-from stackclip.data.synthetic import categories_of, draw_pair, kinds_of
 from stackclip.errors import UsageError
+from stackclip.synthetic import categories_of, draw_pair, kinds_of
 from stackclip.types import CLS, patch
 
 

@@ -24,9 +24,9 @@ from scripts.train_tiny.pool import NAMES, Pool, drawing
 from scripts.train_tiny.views import draw_batch
 from stackclip.clip import assemble_tower
 from stackclip.clip.tiny import CONFIG
-from stackclip.data.synthetic import categories_of, kinds_of
 from stackclip.errors import UsageError
 from stackclip.prompts import CPE
+from stackclip.synthetic import categories_of, kinds_of
 from stackclip.types import ANOMALOUS, CLS, NORMAL
 
 SIDE = 112

@@ -11,11 +11,11 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image
 
-from stackclip.data.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
-from stackclip.data.synthetic.scene import Pair, draw_pair
 from stackclip.errors import BadOption
 from stackclip.ops.files import sync_folder, sync_tree
 from stackclip.registry import datasets
+from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
+from stackclip.synthetic.scene import Pair, draw_pair
 from stackclip.types import GOOD, Sample
 
 __all__ = ["VERSION", "Synthetic"]

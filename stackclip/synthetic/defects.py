@@ -10,8 +10,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from stackclip.data.synthetic.body import Body
-from stackclip.data.synthetic.fields import (
+from stackclip.synthetic.body import Body
+from stackclip.synthetic.fields import (
     Field,
     Line,
     Point,
@@ -27,7 +27,7 @@ from stackclip.data.synthetic.fields import (
     strokes,
     wave,
 )
-from stackclip.data.synthetic.shapes import Colour, Paint
+from stackclip.synthetic.shapes import Colour, Paint
 
 __all__ = ["DEFECTS", "Damage", "Site"]
 

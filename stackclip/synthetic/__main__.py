@@ -1,16 +1,16 @@
-"""`python -m stackclip.data.synthetic OUT.png`: three sheets of named examples, to look at."""
+"""`python -m stackclip.synthetic OUT.png`: three sheets of named examples, to look at."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from stackclip.data.synthetic.sheet import contact_sheet
+from stackclip.synthetic.sheet import contact_sheet
 
 
 def main() -> None:
     """Save OUT-patterns.png, OUT-shapes.png and OUT-defects.png and print their names."""
-    parser = argparse.ArgumentParser(prog="python -m stackclip.data.synthetic", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stackclip.synthetic", description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.png")
     parser.add_argument("--size", type=int, default=160, help="side of each picture in pixels (default: 160)")
     parser.add_argument("--seed", type=int, default=7)

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 
-from stackclip.data.synthetic.body import Body, Lamp, grid, photograph
-from stackclip.data.synthetic.defects import DEFECTS, Damage, Site
-from stackclip.data.synthetic.fields import Field, between, direction, lerp, pick, seeded
-from stackclip.data.synthetic.patterns import COLOURS, PATTERNS, Pattern, mate
-from stackclip.data.synthetic.shapes import SHAPES, Colour, Shape
 from stackclip.errors import UsageError
+from stackclip.synthetic.body import Body, Lamp, grid, photograph
+from stackclip.synthetic.defects import DEFECTS, Damage, Site
+from stackclip.synthetic.fields import Field, between, direction, lerp, pick, seeded
+from stackclip.synthetic.patterns import COLOURS, PATTERNS, Pattern, mate
+from stackclip.synthetic.shapes import SHAPES, Colour, Shape
 
 __all__ = ["CONTRAST", "MIN_AREA", "Pair", "draw", "draw_pair"]
 

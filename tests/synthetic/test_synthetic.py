@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stackclip.data.synthetic import (
+from stackclip.data.generated import Synthetic
+from stackclip.errors import BadOption, UsageError
+from stackclip.registry import datasets
+from stackclip.synthetic import (
     COLOURS,
     CONTRAST,
     DEFECTS,
@@ -23,7 +26,6 @@ from stackclip.data.synthetic import (
     SHAPES,
     Pair,
     PartName,
-    Synthetic,
     categories_of,
     contact_sheet,
     draw,
@@ -31,8 +33,6 @@ from stackclip.data.synthetic import (
     kinds_of,
     spread,
 )
-from stackclip.errors import BadOption, UsageError
-from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, NORMAL
 
 PATTERN_NAMES, SHAPE_NAMES, KINDS = tuple(PATTERNS), tuple(SHAPES), tuple(DEFECTS)
@@ -40,7 +40,7 @@ PATTERN_NAMES, SHAPE_NAMES, KINDS = tuple(PATTERNS), tuple(SHAPES), tuple(DEFECT
 DIGEST = "c335efa805fd3d2667bc445b17c3c355fee31accf8ab4cde96370f33bd06b0ea"
 DIGEST_OF_A_FEW = """
 import hashlib
-from stackclip.data.synthetic import DEFECTS, PATTERNS, SHAPES, draw_pair
+from stackclip.synthetic import DEFECTS, PATTERNS, SHAPES, draw_pair
 digest = hashlib.sha256()
 for number, kind in enumerate(DEFECTS):
     category = f"{tuple(PATTERNS)[number]}-{tuple(SHAPES)[number]}"
@@ -242,7 +242,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(tmp_path: Path, monk
         return draw_pair(*arguments, **options)  # type: ignore[arg-type]  # handed on as they came
 
     with monkeypatch.context() as patch:
-        patch.setattr("stackclip.data.synthetic.dataset.draw_pair", interrupted)
+        patch.setattr("stackclip.synthetic.dataset.draw_pair", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made.generate(tmp_path)
     assert list(tmp_path.iterdir()) == []

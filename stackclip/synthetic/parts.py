@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from stackclip.data.synthetic.defects import DEFECTS
-from stackclip.data.synthetic.patterns import PATTERNS
-from stackclip.data.synthetic.shapes import SHAPES
+from stackclip.synthetic.defects import DEFECTS
+from stackclip.synthetic.patterns import PATTERNS
+from stackclip.synthetic.shapes import SHAPES
 
 __all__ = ["PARTS", "PartName", "categories_of", "kinds_of", "spread"]
 

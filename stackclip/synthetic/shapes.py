@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from stackclip.data.synthetic.fields import (
+from stackclip.synthetic.fields import (
     Field,
     both,
     bump,

@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from stackclip.data.synthetic.fields import Field, between, bump, cells, dome, length, noise, ramp, soft, wave
+from stackclip.synthetic.fields import Field, between, bump, cells, dome, length, noise, ramp, soft, wave
 
 __all__ = ["COLOURS", "PATTERNS", "Pattern", "Texture", "mate"]
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from stackclip.data.synthetic.defects import DEFECTS
-from stackclip.data.synthetic.patterns import PATTERNS
-from stackclip.data.synthetic.scene import draw, draw_pair
-from stackclip.data.synthetic.shapes import SHAPES
+from stackclip.synthetic.defects import DEFECTS
+from stackclip.synthetic.patterns import PATTERNS
+from stackclip.synthetic.scene import draw, draw_pair
+from stackclip.synthetic.shapes import SHAPES
 
 __all__ = ["contact_sheet"]
 
