@@ -242,7 +242,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(tmp_path: Path, monk
         return draw_pair(*arguments, **options)  # type: ignore[arg-type]  # handed on as they came
 
     with monkeypatch.context() as patch:
-        patch.setattr("stackclip.synthetic.dataset.draw_pair", interrupted)
+        patch.setattr("stackclip.data.generated.draw_pair", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made.generate(tmp_path)
     assert list(tmp_path.iterdir()) == []
