@@ -48,8 +48,8 @@ def steady(row: Any, *places: Path) -> Any:
     return row
 
 
-def record(words: tuple[str, ...], workspace: Path) -> Iterator[str]:
-    """The rows of one bench as lines of canonical JSON, sorted. Raises SystemExit where there is no table."""
+def record(words: tuple[str, ...], workspace: Path) -> Iterator[dict[str, Any]]:
+    """The steady rows of one bench. Raises SystemExit where there is no table."""
     data = Path(os.environ.get("STACKCLIP_SHARED", ROOT.parent / "shared")) / "data"
     tested = [GENERATED, *(str(folder) for folder in sorted(data.glob("*-mini")))]
     command = ["bench", *BENCH, "--test-on", ",".join(tested), *words, "--json"]
@@ -60,7 +60,7 @@ def record(words: tuple[str, ...], workspace: Path) -> Iterator[str]:
     if ran.returncode not in (0, 3):  # 3: a row says why there is nothing, which is recorded too
         raise SystemExit(f"{' '.join(command)}: ended with {ran.returncode}")
     rows = (json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{"))
-    yield from sorted(json.dumps(steady(row, workspace, data), sort_keys=True) for row in rows)
+    yield from (steady(row, workspace, data) for row in rows)
 
 
 def differences(found: list[str], wanted: list[str]) -> Iterator[str]:
@@ -95,7 +95,7 @@ def main(words: list[str]) -> None:
     lines = []
     with tempfile.TemporaryDirectory() as workspace:
         for name, more in RUNS.items():
-            rows = map(json.loads, record(more, Path(workspace)))
+            rows = record(more, Path(workspace))
             lines += [json.dumps({"run": name, **row}, sort_keys=True) for row in rows]
     lines.sort()
     Path(words[0]).write_text("\n".join(lines) + "\n", encoding="utf-8")
