@@ -428,3 +428,11 @@ def test_booleans_and_half_floats_are_measured() -> None:
 
 def test_every_alias_names_a_metric() -> None:
     assert set(ALIASES.values()) <= {*IMAGE_METRICS, *PIXEL_METRICS}
+
+
+def test_programs_that_know_the_former_place_find_the_same_there() -> None:
+    from stackclip import metrics
+    from stackclip.benchmarks import metrics as former
+
+    assert former.__all__ == metrics.__all__
+    assert all(getattr(former, name) is getattr(metrics, name) for name in metrics.__all__)
