@@ -118,10 +118,16 @@ def _parted(masks: Sequence[Path], samples: Sequence[Sample]) -> tuple[list[Path
     """The masks of no picture, those of good ones (with no defect above them), and those of unlabelled ones."""
     unlabelled = {composed(sample.image.stem) for sample in samples if sample.defect == UNLABELLED}
     good = {composed(sample.image.stem) for sample in samples if sample.defect == GOOD}
+    above = {
+        place
+        for folder in {sample.image.parent for sample in samples if sample.defect == GOOD}
+        for place in folder.parents
+    }
     parted: tuple[list[Path], list[Path], list[Path]] = ([], [], [])
     for path in masks:
         stems = {composed(path.stem), without_ending(path.stem)}
-        in_good = holds_masks(path.parent.name) or any(is_good(part) for part in path.parts[-4:-1])
+        in_good = any(is_good(part) for part in path.parts[-4:-1])
+        in_good |= holds_masks(path.parent.name) and path.parent.parent in above
         parted[2 if stems & unlabelled else 1 if stems & good and in_good else 0].append(path)
     return parted
 

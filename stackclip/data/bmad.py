@@ -82,7 +82,8 @@ def _is_set(folder: Path) -> bool:
             continue
         inner = {part.name.lower(): part for part in folders_in(split)}
         below = {child.name.lower() for part in inner.values() for child in folders_in(part)}
-        if "ungood" in inner or "ungood" in below or ("good" in inner and {_PICTURES, *_MASKS} & below):
+        of_good = {child.name.lower() for child in folders_in(inner["good"])} if "good" in inner else set()
+        if "ungood" in inner or "ungood" in below or _PICTURES in of_good:
             return True
     return False
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from stackclip.data.labelled import labelled_pictures, two_valued
 from stackclip.data.labels import GOOD_FOLDERS, holds_masks, is_good, says_nothing
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
-from stackclip.data.pairing import apart
+from stackclip.data.pairing import apart, looks_like_masks, why_pictures
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -52,7 +52,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
         """All samples, by category, then folder, then file name; raises DataError for pictures that fit no folder."""
         if self._has_good(root):
             return tuple(self._labelled(root, self.category or root.name, root, name))
-        categories = [folder for folder in _no_masks(root) if self._has_good(folder)]
+        categories = [folder for folder in folders_in(root) if self._is_category(folder)]
         if not categories:
             return tuple(self._unlabelled(root, name))
         self._check_several(root, categories)
@@ -64,6 +64,14 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
 
     def _has_good(self, folder: Path) -> bool:
         return any(is_good(child.name, self.good) for child in folders_in(folder))
+
+    def _is_category(self, folder: Path) -> bool:
+        """Whether a folder has good pictures: one called `masks` may be a category, or the masks of others."""
+        good = [child for child in folders_in(folder) if is_good(child.name, self.good)]
+        if not holds_masks(folder.name):
+            return bool(good)
+        pictures = [path for child in good for path in pictures_below(child)]
+        return bool(pictures) and not looks_like_masks(pictures, black=True)
 
     def _check_several(self, root: Path, categories: list[Path]) -> None:
         if self.category is not None and len(categories) > 1:
@@ -97,11 +105,14 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
                 raise DataError(
                     f"{path}: {deep}/ lies deeper than its tree; wanted ROOT/{deep}/ or ROOT/CATEGORY/{deep}/"
                 )
-            if not any(holds_masks(part) for part in places):
-                by_place.setdefault(path.parent, []).append(path)
-        pictures: dict[Path, tuple[list[Path], dict[Path, Path]]]
-        pictures = {place: (apart(files, strict=False)[0], {}) for place, files in by_place.items()}
-        masks = two_valued(pictures, self.good)
+            by_place.setdefault(path.parent, []).append(path)
+        pictures: dict[Path, tuple[list[Path], dict[Path, Path]]] = {}
+        for place, files in by_place.items():
+            named = any(holds_masks(part) for part in place.relative_to(root).parts)
+            if not named or why_pictures(files) is not None:
+                pictures[place] = apart(files, strict=False)[0], {}
+        paired, orphans = two_valued(pictures, self.good)
+        masks = {*paired, *orphans}
         for image in (path for place, (files, _) in pictures.items() if place not in masks for path in files):
             yield Sample(
                 id=image.relative_to(root).as_posix(),

@@ -6,9 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackclip.data.labels import GOOD_FOLDERS, composed, holds_masks, is_good, says_nothing, without_ending
+from stackclip.data.labels import (
+    GOOD_FOLDERS,
+    composed,
+    holds_drawings,
+    holds_masks,
+    is_good,
+    may_be_good,
+    says_nothing,
+    without_ending,
+)
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
-from stackclip.data.pairing import MaskFolder, apart, looks_like_masks
+from stackclip.data.pairing import MaskFolder, apart, check_masks, looks_like_masks
 from stackclip.errors import DataError
 from stackclip.types import GOOD
 
@@ -37,21 +46,33 @@ def labelled_pictures(
     `areas` are folders of masks, beside those in `parent` that are called so. Masks are paired by stem: in an area's
     folder of the defect's name or in the area itself, in a folder `DEFECT_mask` beside the defect's, in a folder of
     masks in it, or beside the picture. A folder of two-valued pictures whose stems are those of others is an area too.
-    Without `localised` defects have no masks.
-    Raises DataError for pictures in `parent` itself, for a folder that is no label, for masks in two places, for one
-    that two pictures claim and for an area of which no mask has a picture.
+    Folders of what was drawn of pictures (`overlays/`) are left out. Without `localised` defects have no masks.
+    Raises DataError for pictures in `parent` itself, for a folder that is no label, for one that may be good beside one
+    that is, for masks in two places, for one that two pictures claim, for an area of which no mask has a picture, and
+    where a name says mask and the pixels say picture, or the other way round.
     """
     if loose := pictures_in(parent):
         raise DataError(
             f"{loose[0]}: beside folders that are labels; move it into one of them: good/, DEFECT/ or masks/"
         )
-    folders = [folder for folder in folders_in(parent) if not holds_masks(folder.name)]
-    named = [*areas, *(folder for folder in folders_in(parent) if holds_masks(folder.name))]
+    around = [folder for folder in folders_in(parent) if not holds_drawings(folder.name)]
+    folders = [folder for folder in around if not holds_masks(folder.name)]
+    named = [*areas, *(folder for folder in around if holds_masks(folder.name))]
     beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
     folders = [folder for folder in folders if folder not in beside]
+    for area in (*named, *beside):
+        for home in (area, *folders_in(area)):
+            check_masks(pictures_in(area) if home == area else list(pictures_below(home)))
+    _check_good(folders, good)
     pictures = {folder: _pictures(folder, good) for folder in folders}
     _check_inner(pictures, good)
-    twins = two_valued(pictures, good)
+    twins, orphans = two_valued(pictures, good)
+    for folder in orphans:
+        raise DataError(
+            f"{pictures[folder][0][0]}: a mask by its look, beside photographs, and the name of none of them; "
+            f"wanted {MASK_TREES}"
+        )
+    twins += [folder for folder in folders if not pictures[folder][0] and pictures_in(folder)]  # masks by every name
     found: list[Labelled] = []
     for folder in folders:
         if folder in twins:
@@ -82,11 +103,13 @@ def _pictures(folder: Path, good: tuple[str, ...]) -> tuple[list[Path], dict[Pat
     """The pictures of a label's folder and of those below it that hold no masks, and the masks beside them."""
     by_place: dict[Path, list[Path]] = {}
     for path in pictures_below(folder):
-        if not any(holds_masks(part) for part in path.parent.relative_to(folder).parts):
-            by_place.setdefault(path.parent, []).append(path)
+        by_place.setdefault(path.parent, []).append(path)
     files: list[Path] = []
     masks: dict[Path, Path] = {}
-    for same_place in by_place.values():
+    for place, same_place in by_place.items():
+        if any(holds_masks(part) for part in place.relative_to(folder).parts):
+            check_masks(same_place)
+            continue
         pictures, own = apart(same_place, strict=not is_good(folder.name, good))
         files += pictures
         masks |= own
@@ -107,25 +130,49 @@ def _check_inner(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good
                     )
 
 
-def two_valued(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]) -> list[Path]:
-    """The folders whose pictures are masks by what they are: two-valued, with the stems of pictures that are not."""
+def _check_good(folders: Sequence[Path], good: tuple[str, ...]) -> None:
+    """Raise DataError for a folder that may be good beside one that is; `0` of several numbers is a defect's."""
+    held = next((folder for folder in folders if is_good(folder.name, good)), None)
+    numbers = [folder for folder in folders if folder.name.isdecimal()]
+    for folder in folders:
+        counted = folder in numbers and len(numbers) > 2
+        if held is not None and may_be_good(folder.name) and not is_good(folder.name, good) and not counted:
+            raise DataError(
+                f"{folder}: good pictures or a defect? beside {held.name}/; move them there, or call it by its defect"
+            )
+
+
+def two_valued(
+    pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]
+) -> tuple[list[Path], list[Path]]:
+    """The folders whose pictures are masks by what they are, beside others that are photographs.
+
+    First those with the stems of pictures in other folders, or named as the masks of a folder, then those of no
+    picture.
+    """
     homes: dict[str, list[Path]] = {}
     for files, _ in pictures.values():
         for path in files:
             homes.setdefault(composed(path.stem), []).append(path)
-    found = []
+    paired: list[Path] = []
+    orphans: list[Path] = []
     for folder, (files, own) in pictures.items():
-        others = [_other(path, homes) for path in files]
         if own or not files or is_good(folder.name, good):
             continue
-        if without_ending(folder.name) and looks_like_masks(files):
-            found.append(folder)
+        others = [other for path in files if (other := _other(path, homes))]
+        if not looks_like_masks(files, black=len(others) == len(files)):
             continue
-        if not all(others):
-            continue
-        if looks_like_masks(files) and not looks_like_masks(path for path in others if path):
-            found.append(folder)
-    return found
+        if without_ending(folder.name) or (others and not looks_like_masks(others)):
+            paired.append(folder)
+        elif not others and _beside_photographs(folder, pictures):
+            orphans.append(folder)
+    return paired, orphans
+
+
+def _beside_photographs(folder: Path, pictures: dict[Path, tuple[list[Path], dict[Path, Path]]]) -> bool:
+    return any(
+        files and not looks_like_masks(files, black=True) for other, (files, _) in pictures.items() if other != folder
+    )
 
 
 def _other(path: Path, homes: dict[str, list[Path]]) -> Path | None:

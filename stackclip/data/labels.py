@@ -6,8 +6,8 @@ import re
 import unicodedata
 
 __all__ = [
-    *("GOOD_FOLDERS", "MASK_ENDINGS", "composed", "holds_masks", "is_good", "says_mask", "says_nothing"),
-    "without_ending",
+    *("GOOD_FOLDERS", "MASK_ENDINGS", "composed", "holds_drawings", "holds_masks", "is_good", "may_be_good"),
+    *("says_mask", "says_nothing", "without_ending"),
 ]
 
 GOOD_FOLDERS = (
@@ -31,6 +31,14 @@ MASK_ENDINGS = ("_mask", "", "_masks", "_gt", "_label", "_labels", "_groundtruth
 _MASKS = (
     *("groundtruth", "groundtruths", "gt", "gts", "mask", "masks", "label", "labels", "annotation", "annotations"),
     *("anomalymask", "anomalymasks", "segmentation", "segmentations", "segmentationclass", "segmentationobject"),
+)
+_DRAWN = (
+    *("overlay", "overlays", "heatmap", "heatmaps", "visualization", "visualizations", "visualisation"),
+    *("visualisations", "vis", "viz", "preview", "previews", "thumbnail", "thumbnails"),
+)
+_DOUBTFUL = (
+    *("clean", "negative", "negatives", "neg", "nominal", "perfect", "reference", "references", "golden", "undamaged"),
+    *("nondamaged", "nodamage", "accept", "accepted", "fine", "regular", "standard", "uninfected", "nonfaulty", "0"),
 )
 _WORDS = re.compile(r"[-_. 0-9]+")
 _ENDINGS = "|".join(each[1:] for each in sorted(MASK_ENDINGS, key=len, reverse=True) if each)
@@ -60,6 +68,16 @@ def is_good(name: str, names: tuple[str, ...] = GOOD_FOLDERS) -> bool:
 def holds_masks(name: str) -> bool:
     """Whether a folder of that name holds masks or other annotations, not pictures of a label."""
     return _plain(name) in _MASKS
+
+
+def holds_drawings(name: str) -> bool:
+    """Whether a folder of that name holds what was drawn of pictures: a second picture of each, and none of a label."""
+    return _plain(name) in _DRAWN
+
+
+def may_be_good(name: str) -> bool:
+    """Whether a folder's name may mean good pictures, and may be a defect's: `clean`, `negative`, `0`."""
+    return _plain(name) in _DOUBTFUL
 
 
 def says_nothing(name: str) -> bool:

@@ -193,7 +193,7 @@ def _areas(category: Path, split: str, root: Path) -> list[Path]:
     """The folders of masks of a split: `ground_truth/`, `masks/` ... of the category, or divided by split as VisA's."""
     around = [child for child in folders_in(category) if _is_area(child.name)]
     if root != category:
-        named = (area / category.name for area in folders_in(root) if holds_masks(area.name))
+        named = (area / category.name for area in folders_in(root) if holds_masks(area.name) and not _splits(area))
         around += [area for area in named if area.is_dir()]
     divided = [child for area in around for child in folders_in(area) if child.name.lower() == split]
     if divided or split == "train":

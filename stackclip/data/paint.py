@@ -11,15 +11,21 @@ from PIL import Image, ImageFilter
 
 from stackclip.data.depth import bits_of, white_is_zero
 from stackclip.data.images import open_picture, turned
+from stackclip.data.photograph import has_many_hues, is_photograph, told_by_depth
 from stackclip.errors import PictureError
 
-__all__ = ["anomalous_pixels", "is_lossy"]
+__all__ = ["anomalous_pixels", "is_lossy", "why_no_mask"]
 
 _COLOURLESS = ("1", "L", "I", "F")
 _LEAST_LOSSY = 32  # a lossy codec leaves values of its own up to about this
+_WHITE, _FLAT, _QUITE_FLAT = 200, 0.15, 0.07
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp", "jpeg2000")
 _VP8 = b"VP8 "  # the chunk of a lossy WebP; a lossless one has VP8L
 _BLACK = (0, 0, 0)
+
+
+class _NoMask(PictureError):
+    """A picture, and not a mask that leaves something open."""
 
 
 def anomalous_pixels(path: Path) -> NDArray[np.bool_]:
@@ -49,13 +55,25 @@ def anomalous_pixels(path: Path) -> NDArray[np.bool_]:
             return canvas
         if mask.mode == "P":
             return _by_index(path, mask)
-        values = _strength(path, mask)
+        values, colours = _strength(path, mask)
     if deep_colour and not values.any():
         raise PictureError(path, "16-bit colour of which the high bytes are empty; wanted grey, or 8 bits a channel")
     if lossy:
-        return _above_half(path, values)
-    _check_ground(path, values)
+        return _above_half(path, values, colours)
+    if values.dtype != np.bool_:
+        _check_ground(path, values, colours)
     return np.asarray(values > 0)
+
+
+def why_no_mask(path: Path) -> str | None:
+    """What of a file's pixels says that it is a picture; None for a mask and for a file that cannot be read."""
+    try:
+        anomalous_pixels(path)
+    except _NoMask as error:
+        return error.reason
+    except PictureError:
+        return None
+    return None
 
 
 def is_lossy(picture: Image.Image) -> bool:
@@ -81,16 +99,17 @@ def _has_chunk(file: IO[bytes], wanted: bytes) -> bool:
     return found
 
 
-def _strength(path: Path, mask: Image.Image) -> NDArray[Any]:
-    """The value of each pixel, (H, W); of a colour its strongest channel."""
+def _strength(path: Path, mask: Image.Image) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    """The value of each pixel, (H, W), and its colours, (H, W, 3), of which the strongest channel counts."""
     if not mask.mode.startswith(_COLOURLESS):
-        return np.asarray(np.asarray(mask.convert("RGB")).max(axis=2))
+        colours = np.asarray(mask.convert("RGB"))
+        return np.asarray(colours.max(axis=2)), colours
     values = np.asarray(mask)
     if mask.mode == "F" and np.isnan(values).any():
         raise PictureError(path, "float mask with NaN")
     if values.dtype != np.bool_ and values.min() < 0:
         raise PictureError(path, f"mask with values down to {values.min():g}; wanted 0 where nothing is anomalous")
-    return values
+    return values, None
 
 
 def _by_index(path: Path, mask: Image.Image) -> NDArray[np.bool_]:
@@ -100,6 +119,7 @@ def _by_index(path: Path, mask: Image.Image) -> NDArray[np.bool_]:
     colours = {int(index): tuple(palette[3 * index : 3 * index + 3]) for index in np.unique(indices)}
     if 0 in colours and colours[0] != _BLACK and _BLACK in colours.values():
         raise PictureError(path, f"palette whose index 0 is {colours[0]} beside black; wanted black or grey as index 0")
+    _check_values(path, indices, np.asarray(mask.convert("RGB")))
     return np.asarray(indices > 0)
 
 
@@ -113,6 +133,8 @@ def _canvas(path: Path, mask: Image.Image, *, lossy: bool) -> NDArray[np.bool_] 
         if coloured.all() and len(np.unique(values[..., 3])) > 1:
             raise PictureError(path, "mask without a ground: coloured everywhere and nowhere clear; wanted 0 or clear")
         return None
+    colours = values[..., :3] * visible[..., None]
+    _check_values(path, colours.max(axis=2), colours)
     covered, black = visible.mean() > 0.5, visible & ~coloured
     if lossy or not black.any():
         return np.asarray(visible)
@@ -127,7 +149,7 @@ def _canvas(path: Path, mask: Image.Image, *, lossy: bool) -> NDArray[np.bool_] 
     return np.asarray(coloured & visible)
 
 
-def _above_half(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
+def _above_half(path: Path, values: NDArray[Any], colours: NDArray[np.uint8] | None) -> NDArray[np.bool_]:
     """Above half of the maximum; raises PictureError where that does not part the values in two."""
     most = int(values.max())
     if most == 0:
@@ -135,20 +157,36 @@ def _above_half(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
     if most < _LEAST_LOSSY:
         raise PictureError(path, f"lossy mask with values up to {most}; wanted 0 and 255, or a PNG")
     middle = (values > most * 0.2) & (values < most * 0.8)
-    plateau = Image.fromarray(middle.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(5))
-    if np.asarray(plateau).any():
-        raise PictureError(path, "lossy mask with more than two values: its defect numbers cannot be told; wanted PNG")
+    if _deep(middle).any() or _uneven(values, most) or has_many_hues(colours):
+        raise _NoMask(path, "lossy mask with more than two values: its defect numbers cannot be told; wanted PNG")
     return np.asarray(values > most / 2)
 
 
-def _check_ground(path: Path, values: NDArray[Any]) -> None:
-    """Raises PictureError for values (H, W) that have several levels and no ground, or as many as a photograph."""
-    if values.dtype == np.bool_:
-        return
-    anomalous = values > 0
-    if anomalous.all() and values.min() != values.max():
-        raise PictureError(path, "mask without a ground: no value is 0; wanted 0 where nothing is anomalous")
-    if anomalous.mean() > 0.25 and len(np.unique(values)) > 64:
-        pairs = anomalous[:, 1:] & anomalous[:, :-1]
-        if (values[:, 1:] != values[:, :-1])[pairs].mean() > 0.5:
-            raise PictureError(path, "continuous values, as of a photograph or a heat map; wanted a mask")
+def _uneven(values: NDArray[Any], most: int) -> bool:
+    """Whether what is painted varies inside, by more than a codec makes it and not as a soft edge does.
+
+    Paint is 255; what is far below it is paint only where it is quite flat.
+    """
+    paint = np.where(values > most * 0.2, values, 0)
+    inside = values[_deep(paint > 0)]
+    if len(inside) == 0:
+        return False
+    low, high = np.percentile(inside, (10, 90))
+    return bool(high - low > most * (_FLAT if most >= _WHITE else _QUITE_FLAT)) and told_by_depth(paint) < 0.5
+
+
+def _deep(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The pixels of a region, (H, W), whose 5 x 5 neighbours are in it too: a codec's edges are thinner."""
+    return np.asarray(Image.fromarray(region.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(5))) > 0
+
+
+def _check_ground(path: Path, values: NDArray[Any], colours: NDArray[np.uint8] | None) -> None:
+    """Raises PictureError for values (H, W) that have several levels and no ground, or vary as a photograph's."""
+    if values.min() > 0 and values.min() != values.max():
+        raise _NoMask(path, "mask without a ground: no value is 0; wanted 0 where nothing is anomalous")
+    _check_values(path, values, colours)
+
+
+def _check_values(path: Path, values: NDArray[Any], colours: NDArray[np.uint8] | None) -> None:
+    if is_photograph(values, colours):
+        raise _NoMask(path, "continuous values, as of a photograph or a heat map; wanted a mask")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from stackclip.data.images import open_picture, turned
 from stackclip.data.labels import MASK_ENDINGS, composed, says_mask, without_ending
 from stackclip.data.listing import folders_in, pictures_in
-from stackclip.data.paint import is_lossy
+from stackclip.data.paint import is_lossy, why_no_mask
+from stackclip.data.photograph import FEW, is_photograph
 from stackclip.errors import DataError, PictureError
 
-__all__ = ["MaskFolder", "apart", "looks_like_masks"]
+__all__ = ["MaskFolder", "apart", "check_masks", "looks_like_masks", "why_pictures"]
 
-_LOOKED_AT = 3
-_FEW = 32  # numbers of defects in a label map
+_LOOKED_AT = 8
 _LARGEST = 32 << 20  # bytes of a file that is opened to see whether it is a mask
 
 
@@ -73,37 +73,65 @@ class MaskFolder:
 def apart(files: Sequence[Path], *, strict: bool) -> tuple[list[Path], dict[Path, Path]]:
     """The pictures among the files of one folder, and the masks beside them: `x.png` or `x_mask.png` beside `x.jpg`.
 
-    Of two files of one stem, one is the mask where it alone looks like one; else both are pictures, or if `strict`
-    DataError is raised: where masks are wanted, nobody can tell. Then a mask by its name and its look whose picture is
-    not there is no picture either.
+    A mask by its name that looks like a photograph is a picture, or if `strict` DataError is raised. Of two files of
+    one stem, one is the mask where it alone looks like one; else both are pictures, or if `strict` DataError is raised:
+    where masks are wanted, nobody can tell. Then a mask by its name and its look whose picture is not there is no
+    picture either.
     """
     stems: dict[str, list[Path]] = {}
     for path in files:
         stems.setdefault(composed(path.stem), []).append(path)
-    masks: dict[Path, Path] = {}
+    named: dict[Path, Path] = {}
     for stem, same in stems.items():
         of = stems.get(without_ending(stem) or "")
         if of is not None and len(same) == 1:
-            masks[same[0]] = of[0]
+            named[same[0]] = of[0]
+    masks = named if strict or why_pictures(list(named)) is None else {}
+    if strict:
+        check_masks(list(masks))
     doubles = [same for same in stems.values() if len(same) == 2]
     twins = _twins(doubles)
     for first, second in doubles if strict else []:
         if first not in twins and second not in twins:
             raise DataError(f"{second}: beside {first.name}: its mask, or a picture twice? call the mask STEM_mask.png")
-    masks.update(twins)
+    masks = masks | twins
     paired = {picture: mask for mask, picture in masks.items()}
     alone = [path for path in files if strict and path not in masks and says_mask(path.stem)]
     unpaired = {path for path in alone if path not in paired and looks_like_masks([path])}
     return [path for path in files if path not in masks and path not in unpaired], paired
 
 
-def looks_like_masks(paths: Iterable[Path], *, black: bool = False) -> bool:
-    """Whether the files have two values, or a few beside 0; some of them are opened, and none that is large.
+def check_masks(paths: Sequence[Path]) -> None:
+    """Raises DataError where files that are masks by their names are pictures by what they show."""
+    if (found := why_pictures(paths)) is not None:
+        path, why = found
+        raise DataError(f"{path}: a mask by its name or its folder's, and a picture by its pixels ({why}); rename it")
+
+
+def why_pictures(paths: Sequence[Path]) -> tuple[Path, str] | None:
+    """One of the files and why it is no mask, where at least half of those that are looked at are none."""
+    chosen = [path for path in _spread(paths) if _is_small(path)]
+    found = [(path, why) for path in chosen if (why := why_no_mask(path)) is not None]
+    return found[0] if 2 * len(found) >= len(chosen) > 0 else None
+
+
+def looks_like_masks(paths: Sequence[Path], *, black: bool = False) -> bool:
+    """Whether the files have a ground at 0 and on it two values, a few, or soft edges; up to 8 of them are opened.
 
     Files that are all black count with `black`, as the masks of good pictures do.
     """
-    counts = [_values_of(path) for path in list(paths)[:_LOOKED_AT]]
-    return bool(counts) and all(counts) and (black or max(counts) > 1)
+    most = 0
+    for path in _spread(paths):
+        values = _values_of(path)
+        if not values:
+            return False
+        most = max(most, values)
+    return most > (0 if black else 1)
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    """Up to 8 of the paths, evenly spread."""
+    return list(paths[:: max(1, -(-len(paths) // _LOOKED_AT))])
 
 
 def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
@@ -113,7 +141,7 @@ def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
     for same in doubles:
         by_suffix.setdefault(tuple(path.suffix for path in same), []).append(same)
     for pairs in by_suffix.values():
-        first, second = (looks_like_masks((pair[place] for pair in pairs), black=True) for place in (0, 1))
+        first, second = (looks_like_masks([pair[place] for pair in pairs], black=True) for place in (0, 1))
         if first != second:
             masks.update({pair[second]: pair[not second] for pair in pairs})
     return masks
@@ -121,23 +149,34 @@ def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
 
 def _values_of(path: Path) -> int:
     """How many values a file has that may be a mask: 0 for one that cannot be, or cannot be read."""
+    if not _is_small(path):
+        return 0
     try:
-        if path.stat().st_size > _LARGEST:
-            return 0
         with open_picture(path) as picture:
             lossy = is_lossy(picture)
             pixels = turned(picture)
             if pixels.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I", "F"):
                 return 0
             colours = np.asarray(pixels.convert("RGB") if pixels.mode in ("RGBA", "LA") else pixels)
-    except (OSError, PictureError):
+            grey, rgb = (colours, None) if colours.ndim == 2 else (colours.max(axis=2), colours)
+    except PictureError:
         return 0
     if lossy:
-        return _ends_of(colours if colours.ndim == 2 else colours.max(axis=2))
+        return _ends_of(grey)
     if colours.ndim == 3:
         colours = colours.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     values = np.unique(colours)
-    return len(values) if len(values) <= _FEW and values[0] == 0 else 0
+    if values[0] != 0 or (len(values) > FEW and is_photograph(grey, rgb)):
+        return 0
+    return len(values)
+
+
+def _is_small(path: Path) -> bool:
+    """Whether the file can be opened without much ado; what it is else is said where it is read."""
+    try:
+        return path.stat().st_size <= _LARGEST
+    except OSError:
+        return False
 
 
 def _ends_of(grey: NDArray[np.integer]) -> int:
