@@ -119,7 +119,8 @@ def _by_index(path: Path, mask: Image.Image) -> NDArray[np.bool_]:
     colours = {int(index): tuple(palette[3 * index : 3 * index + 3]) for index in np.unique(indices)}
     if 0 in colours and colours[0] != _BLACK and _BLACK in colours.values():
         raise PictureError(path, f"palette whose index 0 is {colours[0]} beside black; wanted black or grey as index 0")
-    _check_values(path, indices, np.asarray(mask.convert("RGB")))
+    drawn = np.asarray(mask.convert("RGB"))
+    _check_values(path, drawn.max(axis=2), drawn)
     return np.asarray(indices > 0)
 
 
