@@ -114,13 +114,12 @@ def _strength(path: Path, mask: Image.Image) -> tuple[NDArray[Any], NDArray[np.u
 
 def _by_index(path: Path, mask: Image.Image) -> NDArray[np.bool_]:
     """A palette's index above 0, whatever its colour; `index 0` must not be the paint on a black ground."""
-    indices = np.asarray(mask)
+    indices, drawn = np.asarray(mask), np.asarray(mask.convert("RGB"))
+    _check_values(path, drawn.max(axis=2), drawn)
     palette = (mask.getpalette() or [])[: 3 * 256]
     colours = {int(index): tuple(palette[3 * index : 3 * index + 3]) for index in np.unique(indices)}
     if 0 in colours and colours[0] != _BLACK and _BLACK in colours.values():
         raise PictureError(path, f"palette whose index 0 is {colours[0]} beside black; wanted black or grey as index 0")
-    drawn = np.asarray(mask.convert("RGB"))
-    _check_values(path, drawn.max(axis=2), drawn)
     return np.asarray(indices > 0)
 
 
