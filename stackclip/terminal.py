@@ -180,6 +180,7 @@ def set_up_logging(verbosity: int, log_file: Path | None) -> Callable[[], None]:
         logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if log_file else level)
     logger.propagate = False
+    logging.lastResort = handlers[0]  # what libraries and plugins say through loggers of their own
     warnings.showwarning = _log_warning
     if lost is not None and log_file is not None:
         _say_lost(log_file, lost)

@@ -21,7 +21,7 @@ from stackclip.cli.config import place_of, read_config, say_unknown_variables
 from stackclip.cli.options import logger
 from stackclip.errors import StackclipError, UnknownLayout
 from stackclip.ops.words import legible
-from stackclip.registry import Stopped, ask_to_stop, at_work, forget_stop, reason
+from stackclip.registry import Stopped, ask_to_stop, at_work, forget_stop, keep_streams, reason
 
 __all__ = ["Group", "cli", "echo", "harmless_streams", "signals"]
 
@@ -110,7 +110,7 @@ def _in_one_line(error: click.ClickException) -> click.ClickException:
 
 def _discard_output() -> None:
     """Let what is still to be flushed at the end of the process go nowhere: it could only fail again."""
-    with suppress(OSError), Path(os.devnull).open("wb") as nowhere:  # a test's stdout is no file
+    with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:  # a test's stdout is no file
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
@@ -159,15 +159,16 @@ def harmless_streams() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    keep_streams()
     try:
         yield
     finally:
         try:
             sys.stdout.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             _discard_output()
             if not isinstance(error, BrokenPipeError):
-                sys.stderr.write(f"Error: stdout: {error.strerror}\n")
+                sys.stderr.write(f"Error: stdout: {getattr(error, 'strerror', None) or error}\n")
             sys.exit(1)
 
 

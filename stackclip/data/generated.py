@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.errors import BadOption
-from stackclip.ops.files import sync_folder, sync_tree
+from stackclip.ops.files import naming, sync_folder, sync_tree
 from stackclip.registry import datasets
 from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
 from stackclip.synthetic.scene import Pair, draw_pair
@@ -140,4 +140,5 @@ ROOT/                               made by the generator
 
 def _write(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(folder / name, "PNG", compress_level=1)
+    with naming(folder / name):
+        Image.fromarray(pixels).save(folder / name, "PNG", compress_level=1)

@@ -19,7 +19,7 @@ from stackclip.data.images import read_picture
 from stackclip.data.listing import folders_in, pictures_in
 from stackclip.data.masks import anomalous_pixels
 from stackclip.errors import BadOption, DataError, PictureError
-from stackclip.ops.files import canonical_json, content_hash, sync_folder, sync_tree
+from stackclip.ops.files import canonical_json, content_hash, naming, sync_folder, sync_tree
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
@@ -203,5 +203,7 @@ def _cut(image: Path, label: Path, folder: Path) -> None:
     edges = [picture.height * number // _CROPS for number in range(_CROPS + 1)]
     for number, (top, bottom) in enumerate(pairwise(edges)):
         box = (0, top, picture.width, bottom)
-        picture.crop(box).save(folder / f"{image.stem}-{number}.png")
-        mask.crop(box).save(folder / f"{image.stem}-{number}_label.png")
+        for drawn, ending in ((picture, ""), (mask, "_label")):
+            path = folder / f"{image.stem}-{number}{ending}.png"
+            with naming(path):
+                drawn.crop(box).save(path)

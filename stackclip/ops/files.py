@@ -29,6 +29,7 @@ __all__ = [
     "expanded",
     "file_hash",
     "kind_of_file",
+    "naming",
     "sweep_drafts",
     "sync_folder",
     "sync_tree",
@@ -68,13 +69,22 @@ def expanded(text: str) -> Path:
         return Path(text)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of the system name the file that was to be written, which not every library does."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a crash or a full disk leaves the old file or the new one, never a part.
 
     The data and then the folder's entry are forced to the disk before this returns. What a run that was killed left
     in the folder is removed at a process's first write there. Raises OSError naming `path`.
     """
-    with _naming(path):
+    with naming(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
@@ -174,7 +184,8 @@ def sync_tree(folder: Path) -> None:
     """Force every file and folder below `folder`, and itself, to the disk; raises OSError."""
     for place, _, names in os.walk(folder):
         for name in names:
-            with (Path(place) / name).open("rb+") as file:
+            path = Path(place) / name
+            with naming(path), path.open("rb+") as file:
                 os.fsync(file.fileno())
         sync_folder(Path(place))
 
@@ -185,7 +196,8 @@ def sync_folder(folder: Path) -> None:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -201,15 +213,6 @@ _KINDS = (
 _DAY = 86400.0
 _DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _swept: set[Path] = set()
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Errors of the system name the file that was to be written."""
-    try:
-        yield
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -1,7 +1,16 @@
 """The shelves on which components stand by name: one decorator puts them there, one look-up finds them."""
 
 from stackclip.registry.component import Component
-from stackclip.registry.guard import Stopped, ask_to_stop, at_work, forget_stop, guarded, is_a_stop, reason
+from stackclip.registry.guard import (
+    Stopped,
+    ask_to_stop,
+    at_work,
+    forget_stop,
+    guarded,
+    is_a_stop,
+    keep_streams,
+    reason,
+)
 from stackclip.registry.plugins import NotLoaded, problems, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
@@ -26,6 +35,7 @@ __all__ = [
     "guarded",
     "heads",
     "is_a_stop",
+    "keep_streams",
     "learners",
     "methods",
     "options_of",

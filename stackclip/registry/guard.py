@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import dis
+import io
 import logging
+import os
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from stackclip.errors import BrokenPlugin, StackclipError
 
-__all__ = ["Stopped", "ask_to_stop", "at_work", "forget_stop", "guarded", "is_a_stop", "reason", "watched"]
+__all__ = [
+    "Stopped",
+    "ask_to_stop",
+    "at_work",
+    "forget_stop",
+    "guarded",
+    "is_a_stop",
+    "keep_streams",
+    "reason",
+    "watched",
+]
 
 logger = logging.getLogger(__name__)
 SLOW = 5.0  # seconds after which a person is told what is not done yet
+_STREAMS = ("stdout", "stderr")
 LONGEST = 500  # letters of a reason
+_kept: dict[str, tuple[int, int, str]] = {}  # of each stream at the start: its descriptor, another one, its encoding
 _at_work: list[str] = []  # what is done under guard now, the innermost last
 _asked: list[Stopped] = []  # the stop that was asked for, if any
 
@@ -51,6 +67,7 @@ def guarded(what: str = "") -> Iterator[None]:
     Without `what` it is the reason alone. Our own errors pass, and so does a person's wish to stop, whatever the plugin
     made of it.
     """
+    before = {name: stream for name in _STREAMS if _is_open(stream := getattr(sys, name))}
     try:
         yield
     except StackclipError:
@@ -59,8 +76,57 @@ def guarded(what: str = "") -> Iterator[None]:
         if is_a_stop(error):
             raise _asked[0] if _asked else error from None
         raise BrokenPlugin(f"{what}: {reason(error)}" if what else reason(error)) from error
+    finally:
+        lost = _reopened(before)
     if _asked:
         raise _asked[0]
+    if lost:
+        words = f"it closes {' and '.join(lost)}, which it shares with others"
+        raise BrokenPlugin(f"{what}: {words}" if what else words)
+
+
+def keep_streams() -> None:
+    """Remember where stdout and stderr lead, so that they can be opened again when a plugin has closed them."""
+    for name in _STREAMS:
+        stream = getattr(sys, name)
+        if name not in _kept and isinstance(stream, io.TextIOWrapper):
+            with suppress(OSError):
+                _kept[name] = stream.fileno(), os.dup(stream.fileno()), stream.encoding
+
+
+def _reopened(before: dict[str, Any]) -> list[str]:
+    """Put back the streams that were open before and are not now; their names."""
+    lost = []
+    for name, stream in before.items():
+        if _is_open(getattr(sys, name)):
+            continue
+        if name in _kept and not _is_open(stream):
+            first, second, encoding = _kept[name]
+            stream = os.fdopen(_as_before(first, second), "w", encoding=encoding, errors="backslashreplace")
+        setattr(sys, name, stream)
+        lost.append(name)
+    return lost
+
+
+def _as_before(first: int, second: int) -> int:
+    """A descriptor that leads where both did: the first again, unless another file has taken it."""
+    try:
+        os.fstat(first)
+    except OSError:
+        return os.dup2(second, first)
+    return os.dup(second)
+
+
+def _is_open(stream: Any) -> bool:
+    try:
+        if not hasattr(stream, "write") or stream.closed:
+            return False
+        os.fstat(stream.fileno())
+    except io.UnsupportedOperation:  # a stream in memory
+        return True
+    except (AttributeError, ValueError, OSError):  # no stream of Python's, without its buffer, or closed below it
+        return False
+    return True
 
 
 @contextmanager

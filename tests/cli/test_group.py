@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,6 +30,18 @@ def test_a_full_or_closed_stdout_is_one_line_and_exit_1(tmp_path: Path) -> None:
         assert (full.returncode, full.stderr) == (1, "Error: stdout: No space left on device\n")
     closed = shell(">&-", tmp_path)
     assert (closed.returncode, closed.stderr) == (1, "Error: stdout is closed, so no answer could be given\n")
+
+
+def test_a_generated_picture_that_finds_no_room_is_named(tmp_path: Path) -> None:
+    """A file may have 512 bytes: nothing else is written before the pictures are drawn."""
+    words = "cache-features --dataset 'synthetic[categories=1,per_category=2,size=112]' --backbone random-vit-8"
+    line = (
+        f"ulimit -f 1; '{sys.executable}' -c 'from stackclip.cli import main; main()' --workspace '{tmp_path}' {words}"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"Error: \S*/000\.png: File too large\n", done.stderr.replace("_mask", "")), done.stderr
 
 
 def test_who_reads_only_the_beginning_gets_no_words(tmp_path: Path) -> None:

@@ -99,13 +99,31 @@ def test_seeds_that_no_generator_takes_are_one_line(stackclip: Run, tmp_path: Pa
         ("a\\[1,b\\]", ("a[1", "b]")),
         ("left=visa[split_csv=1cls],right=B", ("left=visa[split_csv=1cls]", "right=B")),
         (" , ", ()),
+        ("a\\, b\\ , c ", ("a, b ", "c")),
+        ("a\\\\,b\\c", ("a\\", "b\\c")),
     ],
 )
 def test_commas_separate_unless_they_are_in_brackets_or_escaped(text: str, names: tuple[str, ...]) -> None:
     assert split_typed(text) == names
 
 
-NAMES = ("a,b", "a[1", "b]", "synthetic[part=training,x=2]", "x\\,y", "(", ",", "a\\b", "[a],[b]", "a[b,c", "plain")
+NAMES = (
+    "a,b",
+    "a[1",
+    "b]",
+    "synthetic[part=training,x=2]",
+    "x\\,y",
+    "(",
+    ",",
+    "a\\b",
+    "[a],[b]",
+    "a[b,c",
+    "plain",
+    " a ",
+    "a, ",
+    "a\\",
+    "\\(",
+)
 
 
 @pytest.mark.parametrize("names", [*itertools.product(NAMES, repeat=2), *((name,) for name in NAMES)])

@@ -210,3 +210,48 @@ def test_an_import_without_end_is_named_and_ctrl_c_ends_it(tmp_path: Path, swall
     assert running.returncode == 130
     assert rest.splitlines()[-1] == f"interrupted while importing {path}"
     assert "Traceback" not in output + rest
+
+
+CLOSES = {
+    "import sys; sys.stdout.close()": "stdout",
+    "import sys; sys.stderr.close()": "stderr",
+    "import sys; sys.stdout = sys.stderr = None": "stdout and stderr",
+    "import sys; sys.stdout = 5": "stdout",
+    "import io, sys; io.TextIOWrapper(sys.stdout.buffer)": "stdout",
+    "import sys; sys.stdout.detach()": "stdout",
+    "import os; os.close(1); os.close(2)": "stdout and stderr",
+}
+
+
+@pytest.mark.parametrize("line", CLOSES)
+def test_a_plugin_that_closes_the_streams_costs_only_itself(tmp_path: Path, line: str) -> None:
+    drop(tmp_path, "a_closes", line)
+    drop(tmp_path, "works", WORKS)
+    with started(tmp_path, "list", "prompts") as running:
+        output, rest = running.communicate(timeout=120)
+    words = f"a_closes.py) did not load: it closes {CLOSES[line]}, which it shares with others"
+    assert running.returncode == 0
+    assert "It works." in output
+    assert [words in text for text in (output, rest)] == [True, True]
+    assert "Traceback" not in rest
+
+
+def test_a_plugin_may_wrap_the_streams(tmp_path: Path) -> None:
+    drop(
+        tmp_path,
+        "wraps",
+        "import io, sys\nsys.stdout = io.TextIOWrapper(sys.stdout.buffer, encoding='utf-8')\n" + WORKS,
+    )
+    with started(tmp_path, "list", "prompts") as running:
+        output, rest = running.communicate(timeout=120)
+    assert (running.returncode, rest) == (0, "")
+    assert "It works." in output
+
+
+def test_what_a_plugin_logs_by_itself_is_harmless(tmp_path: Path) -> None:
+    drop(tmp_path, "logs", "import logging; logging.getLogger('x').warning('a \\x1b[31mb\\x07\\nc')\n" + WORKS)
+    with started(tmp_path, "list", "prompts") as running:
+        output, rest = running.communicate(timeout=120)
+    assert running.returncode == 0
+    assert rest.splitlines() == ["a \\x1b[31mb\\x07\\nc"]
+    assert "It works." in output
