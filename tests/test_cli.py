@@ -214,6 +214,7 @@ def test_pictures_without_labels_are_neither_trained_on_nor_tested(stackclip: Ru
     for flag in ("--train-on", "--test-on"):
         result = stackclip(own, *BENCH, flag, str(folder))
         assert result.exit_code == 1
+        assert "encoded" not in result.stderr
         assert "1 picture has no labels" in result.stderr
         assert "stackclip predict" in result.stderr
 

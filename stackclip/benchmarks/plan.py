@@ -26,7 +26,7 @@ from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec, guarded
 from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
 
-__all__ = ["Cell", "Plan", "Shots", "check_labels", "check_overlap", "needed", "needs_by_method", "needs_of"]
+__all__ = ["Cell", "Plan", "Shots", "check_plan", "needed", "needs_by_method", "needs_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,13 @@ class Plan:
         return tuple(pool[index] for index in draws.choice(len(pool), shots.count, replace=shots.repeated))
 
 
-def check_overlap(plan: Plan) -> None:
+def check_plan(plan: Plan) -> None:
+    """What can be told before a picture is read: raises DataError for pictures without labels, CategoryOverlap."""
+    _check_labels(plan)
+    _check_overlap(plan)
+
+
+def _check_overlap(plan: Plan) -> None:
     """Raise CategoryOverlap if a category that is tested is trained on: that would not be zero-shot.
 
     Names mean the same in sets of one family or in one place; between others the content decides (`check_content`).
@@ -133,7 +139,7 @@ def check_overlap(plan: Plan) -> None:
             )
 
 
-def check_labels(plan: Plan) -> None:
+def _check_labels(plan: Plan) -> None:
     """Raise DataError for pictures without labels: nothing can be learned or measured from them."""
     for dataset in (*plan.train_on, *plan.test_on):
         unlabelled = sum(sample.defect == UNLABELLED for sample in dataset.samples)

@@ -26,7 +26,7 @@ from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.overlap import check_content, contents, overlap_facts
-from stackclip.benchmarks.plan import Cell, Plan, check_labels, check_overlap, needed, needs_of
+from stackclip.benchmarks.plan import Cell, Plan, check_plan, needed, needs_of
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
@@ -99,8 +99,7 @@ class Bench:
         Failures are rows with an `error`; they are tried again by the next run. Raises CategoryOverlap, and with
         `fail_fast` whatever went wrong first.
         """
-        check_labels(self.plan)
-        check_overlap(self.plan)
+        check_plan(self.plan)
         if overlap := check_content(self.plan, self.store):
             logger.warning("%s", overlap)
         jobs: list[Callable[[], Outcome]] = [partial(OneSeed(self, seed, self.reader).run) for seed in self.plan.seeds]

@@ -169,7 +169,7 @@ def bench(
     `--suite` takes methods and data sets from tables of papers (see: stackclip list suites), and runs what the data
     and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
     """
-    from stackclip.benchmarks.plan import Plan, check_overlap, needed
+    from stackclip.benchmarks.plan import Plan, check_plan, needed
     from stackclip.papers.suites import find_suites
 
     check_suffixes(output, plot)
@@ -204,7 +204,7 @@ def bench(
             eval_every=eval_every,
             **of_plan,
         )
-        check_overlap(plan)
+        check_plan(plan)
         jobs = [Job(plan, tower_arguments)]
         at_hand.texts += [*train_on, *test_on]
     if plot and jobs and not any(job.plan.eval_every for job in jobs):

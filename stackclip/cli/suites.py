@@ -204,7 +204,7 @@ def _plan(
     lacking: dict[str, None],
     of_plan: Mapping[str, Any],
 ) -> Plan | None:
-    from stackclip.benchmarks.plan import Plan, check_labels, check_overlap
+    from stackclip.benchmarks.plan import Plan, check_plan
 
     train_on = _opened(run.train_on, at_hand, lacking)
     test_on = _opened(run.test_on, at_hand, lacking)
@@ -229,8 +229,7 @@ def _plan(
             eval_every=run.eval_every,
             **of_plan,
         )
-        check_overlap(plan)
-        check_labels(plan)
+        check_plan(plan)
     except StackclipError as error:
         lacking[str(error)] = None
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stackclip.benchmarks.plan import Plan, Shots, check_overlap, needed, needs_of
+from stackclip.benchmarks.plan import Plan, Shots, check_plan, needed, needs_of
 from stackclip.data import Dataset
 from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, UsageError
 from stackclip.methods import resolve
@@ -45,8 +45,8 @@ def test_a_category_that_is_tested_may_not_be_trained_on(alike: dict[str, Any]) 
     first, second = dataset("a", "metal_nut", "cable"), dataset("b", "Metal-Nut")
     overlapping = plan(replace(first, **alike), replace(second, **alike))
     with pytest.raises(CategoryOverlap, match=r"Metal-Nut: tested on b and trained on a, so not zero-shot"):
-        check_overlap(overlapping)
-    check_overlap(replace(overlapping, allow_overlap=True))
+        check_plan(overlapping)
+    check_plan(replace(overlapping, allow_overlap=True))
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_a_category_that_is_tested_may_not_be_trained_on(alike: dict[str, Any]) 
 def test_one_shared_name_decides_nothing_between_sets_that_have_nothing_to_do_with_each_other(
     trained: dict[str, Any],
 ) -> None:
-    check_overlap(plan(replace(dataset("a", "hazelnut"), **trained), dataset("b", "hazelnut")))
+    check_plan(plan(replace(dataset("a", "hazelnut"), **trained), dataset("b", "hazelnut")))
 
 
 def test_a_category_and_the_folder_that_it_lies_in_are_one_place() -> None:
     with pytest.raises(CategoryOverlap, match="nut: tested on b and trained on a"):
-        check_overlap(plan(dataset("a", "nut", "cap"), replace(dataset("b", "nut"), root=Path("a/nut"))))
+        check_plan(plan(dataset("a", "nut", "cap"), replace(dataset("b", "nut"), root=Path("a/nut"))))
 
 
 def test_shots_are_normal_training_pictures_drawn_without_replacement() -> None:
