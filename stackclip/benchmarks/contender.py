@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from stackclip.benchmarks.curves import Point
+from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.shapes import check_facts
 from stackclip.benchmarks.tally import Tally
 from stackclip.clip import TextEncoder
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable, StackclipError
-from stackclip.methods import Detector, Method
+from stackclip.methods import Detector
 from stackclip.metrics import Measured
 from stackclip.ops.files import canonical_json
 from stackclip.types import Features
@@ -35,8 +36,7 @@ class Contender:
     `steps` has each term of the loss as it was in the `first` step that had it, and in the `last`.
     """
 
-    spec: str
-    method: Method
+    entrant: Entrant
     lacking: list[Cell]
     detector: Detector | None = None
     trained: bool = False
@@ -46,6 +46,11 @@ class Contender:
     error: str = ""
     curves: dict[str, list[Point]] = field(default_factory=dict)
     drawn: list[Cell] = field(default_factory=list)
+
+    @property
+    def spec(self) -> str:
+        """The name that the method goes by in the rows."""
+        return self.entrant.spec
 
     @property
     def working(self) -> Detector:
