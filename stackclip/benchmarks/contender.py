@@ -63,6 +63,8 @@ class Contender:
         """One optimiser step: the loss by term. Raises NonFiniteScores for a loss that is no number."""
         started = time.perf_counter()
         terms = {name: float(value) for name, value in self.working.step(features).items()}
+        if terms and "loss" not in terms:
+            raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
         self.seconds += time.perf_counter() - started
         for name, value in terms.items():
             if not math.isfinite(value):

@@ -41,6 +41,7 @@ from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
 from stackclip.metrics.uncertainty import PixelCounter
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import canonical_json, content_hash
+from stackclip.ops.given import epochs_of
 from stackclip.registry import Spec, executors, guarded, reason
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
@@ -228,7 +229,7 @@ class OneSeed:
     def _begin(self, contender: Contender) -> None:
         """Make a method's detector, with what it learned before if that is on disk with the curves asked for."""
         detector = self._detector(contender)
-        if detector.epochs and not self.training:
+        if epochs_of(detector.epochs) and not self.training:
             raise NotApplicable("there is no picture to train on")
         if self.bench.overwrite != "always" and not self._taught(contender, detector):
             detector = self._detector(contender)

@@ -27,6 +27,7 @@ from stackclip.cli.options import (
 )
 from stackclip.cli.steps import encode, load_tower_of, open_bench, open_datasets, say_note, store_of
 from stackclip.errors import NotApplicable, StackclipError, UsageError
+from stackclip.ops.given import why_no_name
 from stackclip.types import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def predict(
 def _words(text: str) -> str:
     """The words for an object; raises UsageError where there are none."""
     words = " ".join(text.split())
-    if not any(letter.isalnum() for letter in words):
+    if not any(letter.isalnum() for letter in words) or why_no_name(words):
         raise UsageError(f"--object {text!r}: wanted what the pictures show, in words: --object 'metal plate'")
     return words
 

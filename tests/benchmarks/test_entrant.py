@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-@pytest.mark.parametrize("again", [(), ("--overwrite",)])
+@pytest.mark.parametrize("again", [(), ("--overwrite", "always")])
 def test_a_bench_of_8_methods_and_2_seeds(
     stackclip: Callable[..., Result], tmp_path: Path, calls: Counter[str], again: tuple[str, ...]
 ) -> None:
@@ -53,8 +54,6 @@ def test_a_bench_of_8_methods_and_2_seeds(
 
 
 def test_a_plan_that_is_changed_keeps_the_methods_that_it_has(small: Small, calls: Counter[str]) -> None:
-    from dataclasses import replace
-
     whole = small.plan("fuzzy", "winclip", "fuzzy")
     some = replace(whole, methods=("winclip", "precise"))
     assert list(whole.resolved) == ["fuzzy", "winclip"]
@@ -71,7 +70,7 @@ def test_a_name_that_means_nothing_is_said_when_the_plan_is_made(
 
 
 def test_a_method_that_cannot_work_on_the_tower_says_why_and_reads_the_mask(small: Small) -> None:
-    tower = random_tower(image_size=56).spec
+    tower = replace(random_tower(image_size=56).spec, layers=(2, 4))
     wanted = small.plan("precise", "anomalyclip[layers=taps]")
     precise, unfit = entrants_of(wanted, tower)
     assert precise.why_not is None
