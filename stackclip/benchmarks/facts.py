@@ -34,13 +34,13 @@ __all__ = [
     "Draws",
     "EmptyMasks",
     "Facts",
+    "Pictures",
     "PixelMetrics",
     "Reported",
-    "Tested",
-    "Trained",
+    "Training",
     "facts_of",
+    "found_at",
     "reported_as",
-    "tested_at",
 ]
 
 Value = TypeVar("Value")
@@ -124,7 +124,7 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Pictures:
     """The digest of the tested pictures of a category, and where their data set lay."""
 
     content: str = ""
@@ -132,7 +132,7 @@ class Tested:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class Training:
     """The digest of everything that was trained on, and where it lay."""
 
     content: str = ""
@@ -206,18 +206,18 @@ class Facts:
     stackclip = _Fact[str](is_text, "")
     stacks = _Fact[Sequence[Sequence[str]]](list_of(list_of(is_text)), ())
     steps = _Fact[Mapping[str, Mapping[str, float]]](object_of(object_of(is_number)), _NONE)
-    tested = _Fact[Tested](
-        object_with({"content": is_text, "place": is_text}, needed=("content", "place")), Tested(), _object(Tested)
+    tested = _Fact[Pictures](
+        object_with({"content": is_text, "place": is_text}, needed=("content", "place")), Pictures(), _object(Pictures)
     )
     tested_family = _Fact[str](is_text, "")
     tested_left_out = _Fact[Sequence[str]](list_of(is_text), ())
     tested_pictures = _Fact[int](is_natural, 0)
     tested_without_mask = _Fact[Sequence[str]](list_of(is_text), ())
     tower = _Fact[str](is_text, "")
-    trained = _Fact[Trained](
+    trained = _Fact[Training](
         object_with({"content": is_text, "places": list_of(is_text)}, needed=("content", "places")),
-        Trained(),
-        _object(Trained),
+        Training(),
+        _object(Training),
     )
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())
@@ -256,6 +256,6 @@ def reported_as(row: Row, found: Reported) -> Row:
     return replace(row, facts={**row.facts, **({"reported": said} if said else {})})
 
 
-def tested_at(row: Row, place: str) -> Row:
+def found_at(row: Row, place: str) -> Row:
     """The row as one whose tested data set lay at another place."""
     return replace(row, facts={**row.facts, "tested": {"content": "", **row.facts.get("tested", {}), "place": place}})

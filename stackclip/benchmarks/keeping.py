@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from stackclip.benchmarks.facts import facts_of, tested_at
+from stackclip.benchmarks.facts import facts_of, found_at
 from stackclip.benchmarks.rows import Entry, Moment, RowFolder, Seen
 from stackclip.benchmarks.sets import latest_key, seen_at
 from stackclip.benchmarks.shapes import check_learned
@@ -55,7 +55,7 @@ class Keeper:
         entry = self.rows.entry(cell)
         if entry is None:
             return None
-        row, seen = tested_at(entry.row, place), seen_at(entry.seen, place, categories)
+        row, seen = found_at(entry.row, place), seen_at(entry.seen, place, categories)
         if adopt and (seen is not entry.seen or self._history.outdated(replace(entry, seen=seen))):
             self.keep_row(cell, row, seen)
         return row

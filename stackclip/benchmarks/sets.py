@@ -1,7 +1,7 @@
 """Which rows are of the same data set: by the place and the content of what was tested, where names say too little.
 
 Rows say the digest of their category's pictures and the place where they lay, and the digest of all that was trained on
-and its places (`Tested`, `Trained`). Their folder keeps what else was tested there.
+and its places (`Pictures`, `Training`). Their folder keeps what else was tested there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stackclip.benchmarks.facts import Reported, facts_of, reported_as, tested_at
+from stackclip.benchmarks.facts import Reported, facts_of, found_at, reported_as
 from stackclip.benchmarks.rows import Entry, Seen
 from stackclip.types import Row
 
@@ -140,7 +140,7 @@ def _merged(sets: Iterable[_Set]) -> list[_Set]:
 
 def _as_part_of(row: Row, its_set: _Set, trained_earlier: int) -> Row:
     """The row as one of a set; it says so where that is not the set of all rows that say nothing."""
-    moved = tested_at(row, its_set.place) if its_set.place != facts_of(row).tested.place else row
+    moved = found_at(row, its_set.place) if its_set.place != facts_of(row).tested.place else row
     return reported_as(moved, Reported(its_set.earlier, trained_earlier))
 
 

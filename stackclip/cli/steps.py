@@ -15,7 +15,7 @@ import click
 from stackclip.cli.group import echo
 from stackclip.cli.options import logger
 from stackclip.cli.words import chosen, typed_again
-from stackclip.errors import BrokenPlugin, MissingParts, PictureError, StackclipError, UsageError
+from stackclip.errors import MissingParts, PictureError, StackclipError, UsageError
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.plan import Plan
@@ -417,7 +417,7 @@ def write_document(document: Document, outputs: Sequence[Path]) -> bool:
     for path in outputs:
         try:
             write_atomically(path, written(document, path.suffix).encode("utf-8", "backslashreplace"))
-        except (OSError, BrokenPlugin) as error:
+        except (OSError, StackclipError) as error:
             all_written = _not_written(path, error)
     return all_written
 
