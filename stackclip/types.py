@@ -195,8 +195,8 @@ class Row:
     """One cell of a bench: a method trained on one data set with one seed, tested on one category of another.
 
     `metrics` are fractions; an undefined one is absent and `undefined` says why. A cell that could not be computed has
-    `error` and no metrics. `facts` hold what a reader needs to trust the number: weights, transform, class names,
-    fingerprints, epochs, losses, library versions.
+    `error` and no metrics. `facts` hold what a reader needs to trust the number (weights, transform, class names,
+    fingerprints, epochs, losses, library versions) as JSON does; `stackclip.benchmarks.facts` gives them types.
     """
 
     method: str

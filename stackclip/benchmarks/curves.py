@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.sets import standing
 from stackclip.errors import UsageError
 from stackclip.metrics import Measured
@@ -88,7 +89,7 @@ def stability(points: Sequence[Point]) -> dict[str, float]:
 
 def has_curve(row: Row, every: EvalEvery | None) -> bool:
     """Whether a row has the points that are asked for; where none are, any row will do."""
-    return every is None or row.facts.get("eval_every") == every
+    return every is None or facts_of(row).eval_every == every
 
 
 # Many rows as one picture
@@ -124,7 +125,7 @@ class Chart:
     def title(self) -> str:
         """What was trained on what and for how long, in words."""
         first = self.rows[0]
-        epochs = first.facts.get("asked_epochs")
+        epochs = facts_of(first).asked_epochs
         shots = f", {counted(first.shots, 'shot')}" if first.shots else ""
         trained = f"trained on {' + '.join(first.train_on) or 'nothing'}"
         return trained + (f" for {counted(epochs, 'epoch')}" if epochs else "") + f", tested on {first.test_on}{shots}"
@@ -132,12 +133,12 @@ class Chart:
     @property
     def tower(self) -> str:
         """The tower that the features are of."""
-        return str(self.rows[0].facts.get("tower", ""))
+        return facts_of(self.rows[0]).tower
 
     @property
     def note(self) -> str:
         """What the tower says of itself."""
-        return str(self.rows[0].facts.get("note", ""))
+        return facts_of(self.rows[0]).note
 
     @property
     def seeds(self) -> int:
@@ -169,17 +170,17 @@ def charts(rows: Iterable[Row]) -> list[Chart]:
     """The curves of rows; those that were not asked for one, or failed, are left out."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        every = row.facts.get("eval_every")
-        if every is not None and not row.error:
-            key = row.train_on, row.test_on, row.shots, standing(row), row.facts.get("protocol"), every
+        facts = facts_of(row)
+        if facts.eval_every is not None and not row.error:
+            key = row.train_on, row.test_on, row.shots, standing(row), facts.protocol, facts.eval_every
             groups.setdefault(key, []).append(row)
     found = [Chart(tuple(group)) for group in groups.values()]
     return [chart for chart in found if any(line.steps for line in chart.lines)]
 
 
-def spread_notes(rows: Iterable[Row]) -> Iterator[str]:
+def spread_notes(found: Iterable[Chart]) -> Iterator[str]:
     """The spread over the last half of training of each method's mean curve, in percent: a line for each chart."""
-    for chart in charts(rows):
+    for chart in found:
         said = []
         for line in chart.lines:
             spreads = {name: line.spread(name) for name in chart.metrics}
@@ -196,7 +197,7 @@ def short(metric: str) -> str:
 
 def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Curve:
     """The mean over categories, seed by seed, at the steps that all rows of the method have."""
-    steps = sorted(frozenset[int].intersection(*(frozenset(p["step"] for p in row.facts["curve"]) for row in rows)))
+    steps = sorted(frozenset[int].intersection(*(frozenset(p.step for p in facts_of(row).curve) for row in rows)))
     values: dict[str, NDArray[np.float64]] = {}
     for name in metrics:
         of_seed: dict[int, list[list[float]]] = {}
@@ -211,7 +212,7 @@ def _line(method: str, rows: Sequence[Row], metrics: Sequence[str]) -> Curve:
 
 def _values(row: Row, steps: Sequence[int], metric: str) -> list[float] | None:
     """A metric at each of the steps; of a row without any, the one value that it has. None where some are undefined."""
-    at = {each["step"]: each["metrics"].get(metric) for each in row.facts["curve"]}
+    at = {each.step: each.metrics.get(metric) for each in facts_of(row).curve}
     found = [at[step] for step in steps] if at else [row.metrics.get(metric)]
     known = [value for value in found if value is not None]
     return known if known and len(known) == len(found) else None

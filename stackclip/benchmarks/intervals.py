@@ -7,7 +7,7 @@ beside whatever they were measured, and their values may be subtracted or averag
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.metrics.uncertainty import (
     DRAWS,
     Difference,
@@ -51,7 +52,7 @@ def draw_facts(said: Said, pictures: str) -> dict[str, Any]:
 
 def has_draws(row: Row) -> bool:
     """Whether a row has the draws that are made now."""
-    return bool(row.facts.get("draws", {}).get("count") == DRAWS)
+    return facts_of(row).draws.count == DRAWS
 
 
 def pooled_interval(rows: Sequence[Row], metric: str) -> Interval | None:
@@ -122,7 +123,7 @@ def compared(rows: Sequence[Row], metrics: Iterable[str]) -> Iterator[str]:
 
 def _pair(row: Row, other: Row, metric: str) -> Numbers | None:
     """The differences of two rows of the same pictures, draw by draw (D,)."""
-    pictures = [each.facts.get("draws", {}).get("pictures") for each in (row, other)]
+    pictures = [facts_of(each).draws.pictures for each in (row, other)]
     if pictures[0] != pictures[1] or metric not in row.metrics or metric not in other.metrics:
         return None
     ours, theirs = _drawn(row, metric), _drawn(other, metric)
@@ -145,7 +146,7 @@ def _by_seed(values: Sequence[Numbers], seeds: Sequence[int]) -> Numbers:
 
 def _drawn(row: Row, metric: str) -> Numbers | None:
     """The values of a metric in the draws of a row (D,), not a number where a draw lacks it."""
-    packed: Mapping[str, str] = row.facts.get("draws", {}).get("values", {}) if has_draws(row) else {}
+    packed = facts_of(row).draws.values if has_draws(row) else {}
     if metric not in packed:
         return None
     whole = np.frombuffer(b64decode(packed[metric]), "<u2")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from stackclip.benchmarks.facts import facts_of, found_at
 from stackclip.benchmarks.rows import Entry, Moment, RowFolder, Seen
 from stackclip.benchmarks.sets import latest_key, seen_at
 from stackclip.benchmarks.shapes import check_learned
@@ -54,9 +55,7 @@ class Keeper:
         entry = self.rows.entry(cell)
         if entry is None:
             return None
-        row, seen = entry.row, seen_at(entry.seen, place, categories)
-        tested = {**row.facts.get("tested", {}), "place": place}
-        row = replace(row, facts={**row.facts, "tested": tested})
+        row, seen = found_at(entry.row, place), seen_at(entry.seen, place, categories)
         if adopt and (seen is not entry.seen or self._history.outdated(replace(entry, seen=seen))):
             self.keep_row(cell, row, seen)
         return row
@@ -162,7 +161,7 @@ def _sayings(entry: Entry) -> Iterator[tuple[tuple[Any, ...], object]]:
     """What an entry says of things that others speak of too."""
     row = entry.row
     yield ("row", *latest_key(row)), entry.cell
-    yield ("trained", row.train_on), row.facts.get("trained", {}).get("content")
+    yield ("trained", row.train_on), facts_of(row).trained.content
     for place, categories in entry.seen.items():
         for category, digest in categories.items():
             yield ("tested", row.test_on, place, category), digest

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.plan import Plan
 from stackclip.cache import Store
 from stackclip.data import Dataset
@@ -82,7 +83,7 @@ def overlap_notes(rows: Iterable[Row]) -> Iterator[str]:
     """What is said under a table of tested pictures that were trained on or shown."""
     found: dict[tuple[str, str], int] = {}
     for row in rows:
-        for role, count in (row.facts.get("overlap") or {}).items():
+        for role, count in facts_of(row).overlap.items():
             if count and role in _VERBS:
                 place = (f"{row.test_on} {row.category}", role)
                 found[place] = max(count, found.get(place, 0))

@@ -1,15 +1,15 @@
 """Which rows are of the same data set: by the place and the content of what was tested, where names say too little.
 
-Rows say in `facts["tested"]` the digest of their category's pictures and the place where they lay, and in
-`facts["trained"]` the digest of all that was trained on and its places. Their folder keeps what else was tested there.
+Rows say the digest of their category's pictures and the place where they lay, and the digest of all that was trained on
+and its places (`Pictures`, `Training`). Their folder keeps what else was tested there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
+from stackclip.benchmarks.facts import Reported, facts_of, found_at, reported_as
 from stackclip.benchmarks.rows import Entry, Seen
 from stackclip.types import Row
 
@@ -31,23 +31,23 @@ class Standing:
 
 def standing(row: Row) -> Standing:
     """What a row says of its pictures, and what `reported` found when it compared it with others."""
-    found = row.facts.get("reported", {})
-    earlier, trained_earlier = found.get("earlier", 0), found.get("trained_earlier", 0)
-    return Standing(trained_earlier, earlier, _tested(row)["place"], _trained(row)["content"])
+    facts = facts_of(row)
+    found = facts.reported
+    return Standing(found.trained_earlier, found.earlier, facts.tested.place, facts.trained.content)
 
 
 def identity(row: Row) -> tuple[str, str, str, str]:
     """The digest and the place of what a row was tested on, and those of what was trained on, as text."""
-    tested, trained = _tested(row), _trained(row)
-    return tested["content"], tested["place"], trained["content"], "+".join(trained["places"])
+    tested, trained = facts_of(row).tested, facts_of(row).trained
+    return tested.content, tested.place, trained.content, "+".join(trained.places)
 
 
 def latest_key(row: Row) -> tuple[object, ...]:
     """Equal for rows of which only the latest holds: the same was asked on the same pictures, code may be another."""
-    asked = row.facts.get("protocol")
+    facts = facts_of(row)
     return (
-        *(row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, asked),
-        *(_trained(row)["content"], _tested(row)["content"]),
+        *(row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, facts.protocol),
+        *(facts.trained.content, facts.tested.content),
     )
 
 
@@ -73,7 +73,7 @@ def reported(entries: Sequence[Entry]) -> list[Row]:
         latest.setdefault(latest_key(entry.row), entry)
     trained = _trainings(entry.row for entry in latest.values())
     return [
-        _as_part_of(entry.row, each, trained[entry.row.train_on, _trained(entry.row)["content"]])
+        _as_part_of(entry.row, each, trained[entry.row.train_on, facts_of(entry.row).trained.content])
         for each in _merged(_sets(latest.values()))
         for entry in each.entries
     ]
@@ -91,13 +91,13 @@ class _Set:
 
     def takes(self, row: Row) -> bool:
         """Whether the row's own category was not tested with other pictures."""
-        own = _tested(row)["content"]
+        own = facts_of(row).tested.content
         return self.digests.get(row.category, own) == own
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that is older than the others."""
         self.entries.append(entry)
-        own = {entry.row.category: _tested(entry.row)["content"]}
+        own = {entry.row.category: facts_of(entry.row).tested.content}
         self.digests = {**entry.seen.get(self.place, {}), **own, **self.digests}
 
     def has_pictures_of(self, other: _Set) -> bool:
@@ -111,7 +111,7 @@ def _sets(entries: Iterable[Entry]) -> list[_Set]:
     at: dict[tuple[str, str], list[_Set]] = {}
     for entry in entries:
         row = entry.row
-        for place in entry.seen or (_tested(row)["place"],):
+        for place in entry.seen or (facts_of(row).tested.place,):
             here = at.setdefault((row.test_on, place), [])
             home = next((each for each in here if each.takes(row)), None)
             if home is None:
@@ -140,29 +140,16 @@ def _merged(sets: Iterable[_Set]) -> list[_Set]:
 
 def _as_part_of(row: Row, its_set: _Set, trained_earlier: int) -> Row:
     """The row as one of a set; it says so where that is not the set of all rows that say nothing."""
-    facts = dict(row.facts)
-    if its_set.place != _tested(row)["place"]:
-        facts["tested"] = {**_tested(row), "place": its_set.place}
-    found = {"earlier": its_set.earlier} if its_set.earlier else {}
-    found |= {"trained_earlier": trained_earlier} if trained_earlier else {}
-    facts |= {"reported": found} if found else {}
-    return replace(row, facts=facts)
-
-
-def _tested(row: Row) -> Mapping[str, str]:
-    return {"content": "", "place": "", **row.facts.get("tested", {})}
-
-
-def _trained(row: Row) -> Mapping[str, Any]:
-    return {"content": "", "places": [], **row.facts.get("trained", {})}
+    moved = found_at(row, its_set.place) if its_set.place != facts_of(row).tested.place else row
+    return reported_as(moved, Reported(its_set.earlier, trained_earlier))
 
 
 def _trainings(rows: Iterable[Row]) -> dict[tuple[tuple[str, ...], str], int]:
     """How many later contents of a training set, of rows that come latest first, lie where each one lay."""
-    found: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    found: dict[tuple[str, ...], dict[str, Sequence[str]]] = {}
     for row in rows:
-        trained = _trained(row)
-        found.setdefault(row.train_on, {}).setdefault(trained["content"], trained["places"])
+        trained = facts_of(row).trained
+        found.setdefault(row.train_on, {}).setdefault(trained.content, trained.places)
     return {
         (names, content): list(contents.values())[:position].count(contents[content])
         for names, contents in found.items()
@@ -186,7 +173,7 @@ class Titles:
         """The training sets of a row."""
         found, name = standing(row), "+".join(row.train_on)
         others = {standing(each).trained for each in self.rows if each.train_on == row.train_on}
-        return _title(name, ", ".join(_trained(row)["places"]), found.trained_earlier, among=len(others))
+        return _title(name, ", ".join(facts_of(row).trained.places), found.trained_earlier, among=len(others))
 
     def _standings(self, name: str) -> Iterator[Standing]:
         return (standing(row) for row in self.rows if row.test_on == name)

@@ -1,4 +1,4 @@
-"""Looking at everything again: each byte of a segment, and each picture that the store knows a place of."""
+"""What may be wrong with a store: a file of it that is damaged, a picture that is another than it was."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from stackclip.cache.ahead import ahead
 from stackclip.cache.manifest import Record
-from stackclip.cache.reader import Place, Segment, Wanted
-from stackclip.cache.shapes import is_mask
 from stackclip.cache.sources import Reading, Role, read_again
-from stackclip.errors import PictureError, StoreError
-from stackclip.ops.files import sync_folder
+from stackclip.errors import PictureError
 from stackclip.ops.words import counted
 from stackclip.types import Part
 
-__all__ = ["Problem", "Progress", "SourceCheck", "SourceState", "check_sources", "drop_segment", "verify_segment"]
+__all__ = ["Problem", "Progress", "SourceCheck", "SourceState", "check_sources"]
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are."""
@@ -82,28 +77,3 @@ def _check_source(known: tuple[Path, Role, Reading]) -> SourceCheck:
     except PictureError as error:
         return SourceCheck(error.path, "unreadable", error.reason)
     return SourceCheck(home, "same" if now.digest == before.digest else "changed")
-
-
-def verify_segment(segment: Segment) -> None:
-    """Read every row; raises CorruptStore at the first that is not as it was written, UnreadableStore."""
-    rows: dict[Part, int] = dict.fromkeys(segment.manifest.extents, 0)
-    for record in segment.manifest.records:
-        for part, digest in record.hashes.items():
-            place = Place(segment, rows[part], digest)
-            rows[part] += 1
-            if is_mask(part):
-                segment.read_runs(part, place, record.key)
-            else:
-                extent = segment.manifest.extents[part]
-                row = np.empty(extent.shape[1:], extent.dtype)
-                segment.read([Wanted(part, place, record.key, row)])
-
-
-def drop_segment(manifest: Path) -> None:
-    """Take a segment out of its store: the manifest first, for good, and then the file."""
-    try:
-        manifest.unlink(missing_ok=True)
-        sync_folder(manifest.parent)
-        manifest.with_suffix(".h5").unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot remove {manifest}: {error.strerror or error}") from None

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from stackclip.cache.manifest import Manifest
 from stackclip.cache.quantize import decode_tokens
 from stackclip.cache.refusals import refused_read
-from stackclip.cache.segment import array_hash, read_exactly, run_offsets
+from stackclip.cache.segment import array_hash, read_exactly
+from stackclip.cache.structure import run_offsets
 from stackclip.errors import CorruptStore
 from stackclip.ops.regions import Runs
 from stackclip.types import Part
 
-__all__ = ["STORED", "Place", "Segment", "Wanted", "decode", "signature"]
+__all__ = ["STORED", "Place", "Segment", "Wanted", "decode", "read_rows", "signature"]
 
 STORED = np.dtype("<f2")
 """What dense rows are given as unless float32 is asked for, and what most of them are on the disk."""
@@ -136,6 +137,15 @@ class Segment:
             if array_hash(array) != place.hash:
                 raise CorruptStore(f"{self.path}: {part} of {key} is not what was written (its xxh3 differs)")
             checked.add((part, place.row))
+
+
+def read_rows(wanted: Iterable[Wanted]) -> None:
+    """Fill every row's array, one segment after the other; raises what `Segment.read` does."""
+    by_segment: dict[Segment, list[Wanted]] = {}
+    for each in wanted:
+        by_segment.setdefault(each.place.segment, []).append(each)
+    for segment, rows in by_segment.items():
+        segment.read(rows)
 
 
 def decode(raw: NDArray[Any], into: NDArray[Any]) -> None:

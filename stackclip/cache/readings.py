@@ -16,7 +16,7 @@ from stackclip.ops.files import write_atomically
 from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.ops.words import legible
 
-__all__ = ["Readings"]
+__all__ = ["Readings", "readings_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +98,11 @@ class Readings:
                 return {}, str(error)
             logger.debug("what was read of pictures is not known: %s", error)
             return {}, None
+
+
+def readings_of(folder: Path) -> Readings:
+    """The readings that a store keeps."""
+    return Readings(folder / "sources.json")
 
 
 def _is_settled(reading: Reading) -> bool:

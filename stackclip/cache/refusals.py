@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from stackclip.errors import CorruptStore, StoreError, UnreadableStore
 
-__all__ = ["refused_lock", "refused_read"]
+__all__ = ["refused_lock", "refused_read", "telling_how_to_mend"]
 
 _LIMIT = "raise the limit of open files (ulimit -n)"
 _RIGHT = "give yourself the right to read it"
@@ -41,3 +43,12 @@ def refused_lock(path: Path, error: OSError) -> StoreError:
     """The error of a lock that the file system does not give."""
     advice = _ELSEWHERE if error.errno in _NO_LOCKS else "see to that and run again"
     return StoreError(f"cannot lock {path}: {error.strerror or error}; {advice}")
+
+
+@contextmanager
+def telling_how_to_mend(folder: Path) -> Iterator[None]:
+    """Damage that is found in the store's files is told with what to do about it."""
+    try:
+        yield
+    except CorruptStore as error:
+        raise CorruptStore(f"{error}. Run: stackclip repair {folder}") from None

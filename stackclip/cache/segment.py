@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,23 +14,20 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_hexdigest
 
 from stackclip.cache.fingerprint import FORMAT
+from stackclip.cache.hdf5 import h5py
 from stackclip.cache.manifest import Extent, Manifest, Record
-from stackclip.cache.refusals import refused_read
 from stackclip.cache.shapes import is_mask
-from stackclip.errors import CorruptStore
 from stackclip.types import Part
 
-os.environ["HDF5_PLUGIN_PRELOAD"] = "::"  # before HDF5 starts: no file may make it load code
-import h5py
-
-__all__ = ["Composed", "Rows", "array_hash", "check_frame", "compose", "read_exactly", "run_offsets"]
+__all__ = ["DIGESTS", "HASHES", "INDICES", "OFFSETS", "Composed", "Rows", "array_hash", "compose", "read_exactly"]
 
 Rows = Mapping[Part, Sequence[NDArray[Any]]]
 """For each part its arrays, in the order of the records that have it."""
 
 _VERSION = ("v108", "v108")  # HDF5's file format of 2008: compact groups, checksummed metadata, readable everywhere
 _ALIGNMENT = 64
-_HASHES, _INDICES, _OFFSETS, _DIGESTS = np.dtype("<u8"), np.dtype("<u4"), np.dtype("<u8"), np.dtype("S64")
+HASHES, INDICES, OFFSETS, DIGESTS = np.dtype("<u8"), np.dtype("<u4"), np.dtype("<u8"), np.dtype("S64")
+"""The types of what stands beside the arrays: their xxh3, the records they belong to, where runs begin, sources."""
 
 
 def array_hash(array: NDArray[Any]) -> str:
@@ -66,64 +60,6 @@ def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Compo
     )
 
 
-def check_frame(path: Path, manifest: Manifest) -> None:
-    """Check a segment's size and every byte outside its arrays; raises CorruptStore, UnreadableStore."""
-    try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            raise CorruptStore(f"{path}: is no regular file")
-        if found.st_size != manifest.size:
-            raise CorruptStore(f"{path}: has {found.st_size} bytes, wanted {manifest.size}")
-        frame = blake3()
-        with path.open("rb", buffering=0) as file:
-            for start, stop in _gaps(manifest):
-                frame.update(read_exactly(file, start, np.empty(stop - start, np.uint8)).data)
-    except EOFError as error:
-        raise CorruptStore(f"{path}: {error}") from None
-    except OSError as error:
-        raise refused_read(path, error) from None
-    if frame.hexdigest() != manifest.frame:
-        raise CorruptStore(f"{path}: its HDF5 metadata is not what was written")
-
-
-def run_offsets(path: Path, manifest: Manifest) -> dict[Part, NDArray[np.uint64]]:
-    """Check that the segment is the HDF5 file that its manifest tells of, and give the offsets of its ragged parts.
-
-    Row i of a ragged part is [offsets[i], offsets[i + 1]). Everything is looked at before anything is read: links other
-    than hard ones, external or virtual storage, filters, other names, types, shapes or places than expected raise
-    CorruptStore, and what cannot be read UnreadableStore.
-    """
-    try:
-        opened = _Watched(path)
-    except OSError as error:
-        raise refused_read(path, error) from None
-    try:
-        # HDF5 gets the open file, not its name: it takes no lock and cannot look for other files beside this one.
-        with h5py.File(opened, "r") as file:
-            found = _guarded(file.id, _tree(manifest), manifest.size)
-            return {part: _offsets(found, part, extent) for part, extent in manifest.extents.items() if is_mask(part)}
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        if opened.failure is not None:
-            raise refused_read(path, opened.failure) from None
-        raise CorruptStore(f"{path}: is not the HDF5 file that was written ({error})") from None
-    finally:
-        with suppress(OSError):  # what was read is checked, whatever becomes of closing
-            opened.close()
-
-
-class _Watched(io.FileIO):
-    """A file that remembers why it could not be read, which HDF5 tells in other words."""
-
-    failure: OSError | None = None
-
-    def readinto(self, buffer: Any) -> int | None:
-        try:
-            return super().readinto(buffer)
-        except OSError as error:
-            self.failure = error
-            raise
-
-
 def read_exactly(file: io.RawIOBase, offset: int, into: NDArray[Any]) -> NDArray[Any]:
     """Fill a contiguous array from an unbuffered file; raises EOFError where the file ends before, OSError."""
     view, done = _bytes_of(into), 0
@@ -138,14 +74,6 @@ def read_exactly(file: io.RawIOBase, offset: int, into: NDArray[Any]) -> NDArray
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
-
-
-def _gaps(manifest: Manifest) -> Iterator[tuple[int, int]]:
-    end = 0
-    for extent in manifest.extents.values():
-        yield end, extent.offset
-        end = extent.offset + extent.size
-    yield end, manifest.size
 
 
 class _Metadata(io.RawIOBase):
@@ -206,7 +134,7 @@ def _metadata(records: Sequence[Record], rows: Rows, fingerprint: str) -> tuple[
         file.attrs["format"] = np.bytes_(f"stackclip-segment {FORMAT}")
         file.attrs["fingerprint"] = np.bytes_(fingerprint)
         _write_small(file, "records/key", np.array([record.key.encode() for record in records]))
-        _write_small(file, "records/source", np.array([record.digest.encode() for record in records], _DIGESTS))
+        _write_small(file, "records/source", np.array([record.digest.encode() for record in records], DIGESTS))
         arrays = {part: _write_part(file, part, records, rows[part]) for part in sorted(rows)}
         file.flush()
         target.keep_no_more()
@@ -227,10 +155,10 @@ def _write_small(file: h5py.File, name: str, array: NDArray[Any]) -> None:
 def _write_part(file: h5py.File, part: Part, records: Sequence[Record], rows: Sequence[NDArray[Any]]) -> Any:
     """Write what stands beside a part's array, and make room for the array itself."""
     having = [index for index, record in enumerate(records) if part in record.hashes]
-    _write_small(file, f"{part}/record", np.array(having, _INDICES))
-    _write_small(file, f"{part}/xxh3", np.array([int(records[i].hashes[part], 16) for i in having], _HASHES))
+    _write_small(file, f"{part}/record", np.array(having, INDICES))
+    _write_small(file, f"{part}/xxh3", np.array([int(records[i].hashes[part], 16) for i in having], HASHES))
     if is_mask(part):
-        _write_small(file, f"{part}/offsets", np.cumsum([0, *map(len, rows)], dtype=_OFFSETS))
+        _write_small(file, f"{part}/offsets", np.cumsum([0, *map(len, rows)], dtype=OFFSETS))
         name, shape = b"runs", (sum(map(len, rows)), 3)
     else:
         name, shape = b"features", (len(rows), *rows[0].shape)
@@ -250,87 +178,3 @@ def _allocate(array: Any) -> None:
     place = array.get_space()
     place.select_hyperslab((0,) * first.ndim, first.shape)
     array.write(h5py.h5s.create_simple(first.shape), place, first)
-
-
-@dataclass(frozen=True, slots=True)
-class _Expected:
-    """A data set that must be there: its type, its shape and, for the arrays, where it lies."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    offset: int | None = None
-
-
-def _tree(manifest: Manifest) -> dict[str, Any]:
-    """The groups (as dicts) and data sets that a segment has, no more and no fewer."""
-    longest = max((len(record.key.encode()) for record in manifest.records), default=1)
-    count = len(manifest.records)
-    tree: dict[str, Any] = {
-        "records": {
-            "key": _Expected(np.dtype(f"S{max(longest, 1)}"), (count,)),
-            "source": _Expected(_DIGESTS, (count,)),
-        }
-    }
-    for part, extent in manifest.extents.items():
-        branch = tree
-        for name in str(part).split("/"):
-            branch = branch.setdefault(name, {})
-        rows = sum(part in record.hashes for record in manifest.records)
-        branch["record"] = _Expected(_INDICES, (rows,))
-        branch["xxh3"] = _Expected(_HASHES, (rows,))
-        if is_mask(part):
-            branch["offsets"] = _Expected(_OFFSETS, (rows + 1,))
-            branch["runs"] = _Expected(extent.dtype, extent.shape, extent.offset)
-        else:
-            branch["features"] = _Expected(extent.dtype, extent.shape, extent.offset)
-    return tree
-
-
-def _guarded(group: Any, tree: Mapping[str, Any], size: int, path: str = "") -> dict[str, Any]:
-    """Compare a group with the tree that it must be, link by link; gives its data sets by path, none of them read."""
-    names = {name.decode("utf-8", "backslashreplace") for name in group}
-    if names != set(tree):
-        raise ValueError(f"{path or '/'} holds {_listed(names)}, wanted {_listed(tree)}")
-    found: dict[str, Any] = {}
-    for name, wanted in tree.items():
-        place = f"{path}/{name}"
-        if group.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-            raise ValueError(f"{place} is a link to another place")
-        node = h5py.h5o.open(group, name.encode())
-        if isinstance(wanted, _Expected):
-            _guard_array(node, wanted, size, place)
-            found[place] = node
-        elif isinstance(node, h5py.h5g.GroupID):
-            found |= _guarded(node, wanted, size, place)
-        else:
-            raise ValueError(f"{place} is no group")
-    return found
-
-
-def _guard_array(node: Any, wanted: _Expected, size: int, place: str) -> None:
-    if not isinstance(node, h5py.h5d.DatasetID):
-        raise ValueError(f"{place} is no data set")
-    plan = node.get_create_plist()
-    if plan.get_layout() != h5py.h5d.CONTIGUOUS or plan.get_external_count() or plan.get_nfilters():
-        raise ValueError(f"{place} is not stored plainly in this file")
-    if node.get_type() != h5py.h5t.py_create(wanted.dtype) or node.shape != wanted.shape:
-        raise ValueError(f"{place} is {node.dtype} {node.shape}, wanted {wanted.dtype} {wanted.shape}")
-    stored, declared = node.get_storage_size(), wanted.dtype.itemsize * int(np.prod(wanted.shape))
-    if stored != declared:
-        raise ValueError(f"{place} stores {stored} bytes, wanted {declared}")
-    offset = node.get_offset()
-    if declared and (offset is None or offset + declared > size):
-        raise ValueError(f"{place} leaves the file")
-    if declared and wanted.offset is not None and offset != wanted.offset:
-        raise ValueError(f"{place} lies at {offset}, wanted {wanted.offset}")
-
-
-def _offsets(found: Mapping[str, Any], part: Part, extent: Extent) -> NDArray[np.uint64]:
-    offsets = h5py.Dataset(found[f"/{part}/offsets"])[...]
-    if offsets[0] != 0 or offsets[-1] != extent.shape[0] or np.any(offsets[1:] < offsets[:-1]):
-        raise ValueError(f"/{part}/offsets do not cover its runs")
-    return np.asarray(offsets, np.uint64)
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "nothing"

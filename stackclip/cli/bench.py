@@ -46,9 +46,9 @@ from stackclip.cli.steps import (
     say_cells,
     say_plan,
     show_curves,
-    show_rows,
+    show_document,
     store_of,
-    write_rows,
+    write_document,
 )
 from stackclip.cli.suites import AtHand, Job, beside, fitting, jobs_of, one_of_each, say_lacking, show_suite, typed
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
@@ -119,7 +119,7 @@ DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=
     "--output",
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the table: .csv, .jsonl, .md or .tex; may be given several times.",
+    help="Write the table: .csv, .jsonl, .md, .tex or .txt; may be given several times.",
 )
 @ci_option
 @plot_option
@@ -171,6 +171,7 @@ def bench(
     from stackclip.benchmarks.entrant import entrants_of, needed
     from stackclip.benchmarks.plan import Plan, check_plan, resolved
     from stackclip.papers.suites import find_suites
+    from stackclip.reports.document import Document
 
     check_suffixes(output, plot)
     check_words(executor, class_names)
@@ -259,8 +260,9 @@ def bench(
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     rows = one_of_each(rows)
-    failed |= not write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
-    failed |= not show_curves(rows, plot, as_json=json)
+    document = Document(rows, per_category=per_category, published=lookup, ci=ci)
+    failed |= not write_document(document, output)
+    failed |= not show_curves(document, plot, as_json=json)
     if failed or any(row.error for row in rows) or any(left_out(row) for row in rows):
         sys.exit(FAILED_SOME)
 
@@ -296,6 +298,7 @@ def report(
     from stackclip.benchmarks.sets import reported, standing
     from stackclip.papers.published import Lookup
     from stackclip.registry import Spec
+    from stackclip.reports.document import Document
 
     check_suffixes(output, plot)
     wanted = {str(Spec.parse(method)): place for place, method in enumerate(methods)}
@@ -314,10 +317,10 @@ def report(
     rows.sort(key=lambda row: wanted.get(row.method, 0))  # in the order typed
     if not rows:
         raise StackclipError(f"no row in {workspace.rows} fits; see: stackclip bench --help")
-    lookup = Lookup() if published else None
-    show_rows(rows, per_category=per_category, as_json=json, published=lookup, ci=ci)
-    kept = write_rows(rows, output, per_category=per_category, published=lookup, ci=ci)
-    if not (show_curves(rows, plot, as_json=json) and kept):
+    document = Document(rows, per_category=per_category, published=Lookup() if published else None, ci=ci)
+    show_document(document, as_json=json)
+    kept = write_document(document, output)
+    if not (show_curves(document, plot, as_json=json) and kept):
         sys.exit(FAILED_SOME)
 
 
@@ -328,6 +331,7 @@ def demo(workspace: Workspace, /) -> None:
     from stackclip.benchmarks.entrant import entrants_of, needed
     from stackclip.benchmarks.plan import Plan
     from stackclip.inspection.predictions import draw_sheet
+    from stackclip.reports.document import Document
 
     trained, tested = (open_datasets(workspace, [name], None, ()) for name in (TRAINING, TESTED))
     plan = Plan(methods=DEMO_METHODS, train_on=trained, test_on=tested)
@@ -337,11 +341,12 @@ def demo(workspace: Workspace, /) -> None:
     failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False, store=store)
     outcome = run_bench(workspace, plan, tower, entrants, overwrite="only-missing", store=store)
     rows = outcome.rows
-    show_rows(rows, per_category=False, as_json=False)
+    show_document(Document(rows), as_json=False)
     for line in _learned(rows):
         echo(line)
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
-    kept = write_rows(rows, [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")], per_category=True)
+    files = [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")]
+    kept = write_document(Document(rows, per_category=True), files)
     with open_bench(workspace, plan, tower, entrants, store=store) as run:
         draw_sheet(run, pictures)
     echo(f"pictures with heat maps  {pictures}")
@@ -356,15 +361,14 @@ def demo(workspace: Workspace, /) -> None:
 
 def _learned(rows: Sequence[Row]) -> Iterator[str]:
     """What StackCLIP came to: its stacks, and the terms of its learned prompts; and what the order of a table means."""
+    from stackclip.benchmarks.facts import facts_of
     from stackclip.ops.words import counted
 
-    learned = {row.method: row.facts for row in rows if row.facts.get("learned")}
-    stacks = (f"{method} made {counted(len(facts['stacks']), 'stack')}" for method, facts in learned.items())
+    learned = {row.method: facts for row in rows if (facts := facts_of(row)).learned}
+    stacks = (f"{method} made {counted(len(facts.stacks), 'stack')}" for method, facts in learned.items())
     if learned:
         yield f"CSP and EFA: {', '.join(stacks)} of the training categories, and trained a head for each"
-    for cross_entropy, distance in dict.fromkeys(
-        _of_rpl(facts["steps"]) for facts in learned.values() if facts.get("steps")
-    ):
+    for cross_entropy, distance in dict.fromkeys(_of_rpl(facts.steps) for facts in learned.values() if facts.steps):
         yield f"RPL, first step and last: cross-entropy {cross_entropy}; distance to the stacked prompts {distance}"
     yield "the order of the methods is as it was measured, with one seed; the next command gives its spread"
 

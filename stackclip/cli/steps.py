@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
-    from stackclip.papers.published import Lookup
+    from stackclip.reports.document import Document
     from stackclip.types import Part, Row, Sample
     from stackclip.workspace import Workspace
 
@@ -46,10 +46,10 @@ __all__ = [
     "say_note",
     "say_plan",
     "show_curves",
-    "show_rows",
+    "show_document",
     "store_of",
     "stores_of",
-    "write_rows",
+    "write_document",
 ]
 
 
@@ -365,33 +365,20 @@ def run_bench(
     return outcome
 
 
-def show_rows(
-    rows: Sequence[Row],
-    *,
-    per_category: bool,
-    as_json: bool,
-    metrics: Sequence[str] = (),
-    published: Lookup | None = None,
-    ci: bool = False,
-) -> None:
-    from stackclip.console import output, say, say_text
-    from stackclip.reports.table import notes, rich_tables, summarise
-    from stackclip.reports.writers import WRITERS
+def show_document(document: Document, *, as_json: bool) -> None:
+    """Print the tables with the notes, or every cell as a line of JSON."""
+    from stackclip.console import output, say_text
+    from stackclip.reports.writers import written
+    from stackclip.reports.writers.terminal import blocks
 
     if as_json:
-        say_text(WRITERS[".jsonl"](rows, per_category=per_category, ci=ci))
+        say_text(written(document, ".jsonl"))
         return
-    summaries = summarise(rows, per_category=per_category, metrics=metrics, published=published, ci=ci)
-    for summary, table in zip(summaries, rich_tables(summaries), strict=True):
-        say(summary.title, "bold", soft_wrap=True)
-        output.print(table)
-        for line in summary.compared:
-            say(line)
-    for note in notes(rows, published, metrics):
-        say(f"- {note}", "dim")
+    for block in blocks(document):
+        output.print(block.content, soft_wrap=block.soft_wrap)
 
 
-def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> bool:
+def show_curves(document: Document, plot: Path | None, *, as_json: bool) -> bool:
     """Say how steadily methods ended their training, where that was asked, and draw it into a file.
 
     False where that cannot be written, which is said.
@@ -400,12 +387,12 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> boo
     from stackclip.console import say
     from stackclip.reports.plot import plot_curves
 
-    for note in () if as_json else spread_notes(rows):
+    for note in () if as_json else spread_notes(document.charts):
         say(f"- {note}", "dim")
     if plot is None:
         return True
     try:
-        plot_curves(rows, plot)
+        plot_curves(document.charts, plot)
     except OSError as error:
         return _not_written(plot, error)
     logger.info("training curves are drawn in %s", plot)
@@ -415,44 +402,38 @@ def show_curves(rows: Sequence[Row], plot: Path | None, *, as_json: bool) -> boo
 def check_suffixes(outputs: Sequence[Path], plot: Path | None = None) -> None:
     """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
     from stackclip.reports.plot import check_plot
-    from stackclip.reports.writers import WRITERS
+    from stackclip.reports.writers import check_output
 
     if plot:
         check_plot(plot)
     for path in outputs:
-        if path.suffix not in WRITERS:
-            raise UsageError(f"{path}: no table is written as {path.suffix or 'that'}; wanted {', '.join(WRITERS)}")
+        check_output(path)
 
 
-def write_rows(
-    rows: Sequence[Row],
-    outputs: Sequence[Path],
-    *,
-    per_category: bool,
-    published: Lookup | None = None,
-    ci: bool = False,
-) -> bool:
-    """Write the tables, each whatever becomes of the others; False where one cannot be written, which is said."""
+def write_document(document: Document, outputs: Sequence[Path]) -> bool:
+    """Write the files, each whatever becomes of the others; False where one cannot be written, which is said."""
     from stackclip.ops.files import write_atomically
-    from stackclip.reports.writers import WRITERS
+    from stackclip.reports.writers import written
 
-    written = True
+    all_written = True
     for path in outputs:
-        text = WRITERS[path.suffix](rows, per_category=per_category, published=published, ci=ci)
         try:
-            write_atomically(path, text.encode("utf-8", "backslashreplace"))
-        except OSError as error:
-            written = _not_written(path, error)
-    return written
+            write_atomically(path, written(document, path.suffix).encode("utf-8", "backslashreplace"))
+        except (OSError, StackclipError) as error:
+            all_written = _not_written(path, error)
+    return all_written
 
 
-def _not_written(path: Path, error: OSError) -> Literal[False]:
+def _not_written(path: Path, error: Exception) -> Literal[False]:
     from stackclip.ops.words import legible
 
-    logger.error("%s", legible(f"{path}: not written ({error.strerror or error})"))
+    logger.error("%s", legible(f"{path}: not written ({getattr(error, 'strerror', None) or error})"))
     return False
 
 
 def left_out(row: Row) -> bool:
     """Whether some of a row's pictures count for no metric, or not for those of pixels."""
-    return bool(row.facts.get("tested_left_out") or row.facts.get("tested_without_mask"))
+    from stackclip.benchmarks.facts import facts_of
+
+    facts = facts_of(row)
+    return bool(facts.tested_left_out or facts.tested_without_mask)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stackclip.cli.options import logger
-from stackclip.cli.steps import load_tower_of, open_datasets, show_rows
+from stackclip.cli.steps import load_tower_of, open_datasets, show_document
 from stackclip.cli.words import chosen
 from stackclip.errors import StackclipError, UnknownComponent, UsageError, WeightsError
 
@@ -280,14 +280,16 @@ def show_suite(
 ) -> None:
     """Print the rows of a suite with what its paper prints beside them, and what it prints of what was not measured."""
     from stackclip.console import line, output, say
-    from stackclip.reports.table import printed_table
+    from stackclip.reports.document import Document
+    from stackclip.reports.printed import printed_table
 
+    document = Document(rows, per_category=per_category, published=published, ci=ci)
     if suite is None or as_json:
-        show_rows(rows, per_category=per_category, as_json=as_json, published=published, ci=ci)
+        show_document(document, as_json=as_json)
         return
     own = replace(published, lines=suite.published) if published else None
     output.rule(line(f"{suite.name}: {suite.title}"), align="left", style="dim")
-    show_rows(rows, per_category=per_category, as_json=False, metrics=suite.shows, published=own, ci=ci)
+    show_document(replace(document, metrics=suite.shows, published=own), as_json=False)
     if suite.remark:
         say(f"- {suite.remark}", "dim")
     if own and (others := own.unmatched(rows)):
@@ -360,7 +362,7 @@ def suite_page(suite: Suite) -> Iterator[Any]:
 
     from stackclip.console import line
     from stackclip.papers.published import SOURCES, joined
-    from stackclip.reports.table import printed_table
+    from stackclip.reports.printed import printed_table
 
     source = SOURCES[suite.source].title if suite.source in SOURCES else suite.source
     yield line(f"{suite.name}  ", "bold") + line(f"({source})" if source else "", "dim")

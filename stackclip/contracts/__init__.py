@@ -14,6 +14,7 @@ from stackclip.contracts.methods import METHODS
 from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
 from stackclip.contracts.trial import Promises, Subject, Unkept
+from stackclip.contracts.writers import WRITERS
 from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent
 from stackclip.ops.words import one_line
 from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, guarded, problems, reason
@@ -97,4 +98,5 @@ _OF_SHELF: Mapping[str, Promises] = {
     "prompts": PROMPTS,
     "scorers": SCORERS,
     "selectors": SELECTORS,
+    "writers": WRITERS,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.types import Row
 
 __all__ = ["position_notes"]
@@ -13,9 +14,9 @@ def position_notes(rows: Iterable[Row]) -> Iterator[str]:
     """One line for each way that methods were released with and the tower, at a size that resizes them, has not."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
-        here = row.facts.get("fingerprint", {}).get("position_embedding")
-        released = row.facts.get("released_positions")
-        if released and here and released != here and row.facts.get("recorded", {}).get("positions_resized"):
+        facts = facts_of(row)
+        here, released = facts.position_embedding, facts.released_positions
+        if released and here and released != here and facts.positions_resized:
             found.setdefault((released, here), {})[row.method] = None
     for (released, here), methods in found.items():
         yield (

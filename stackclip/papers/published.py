@@ -9,9 +9,8 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
-from stackclip.data.published import published_categories, published_counts
+from stackclip.benchmarks.facts import facts_of
 from stackclip.errors import StackclipError
-from stackclip.papers.schedules import apart_from_published
 from stackclip.registry import Spec
 from stackclip.types import Row
 
@@ -167,11 +166,11 @@ class Lookup:
             and line.method.partition("[")[0] == name
             and _plain(line.method, line.level) == method[line.level]
         ]
-        trained = self._trained(row)
+        trained = self.trained(row)
         fits = [line for line in here if not line.train_on or set(line.train_on) == trained]
         if self.any_training and not fits:
             fits = [line for line in here if len(_alternatives(line, here, "train_on")) == 1]
-        tower = str(row.facts.get("tower", ""))
+        tower = facts_of(row).tower
         fits = [
             line
             for line in fits
@@ -179,62 +178,21 @@ class Lookup:
         ]
         return list(_once(joined(fits)))
 
-    def remarks(self, rows: Iterable[Row]) -> list[str]:
-        """What has to be said where printed numbers stand beside these rows: doubts, towers, data, epochs."""
-        rows = list(rows)
-        cells = {(row.method, row.train_on, row.test_on, row.shots, row.facts.get("tower")): row for row in rows}
-        tested: dict[str, dict[str, int]] = {}
-        for row in rows:
-            tested.setdefault(row.test_on, {})[row.category] = row.facts.get("tested_pictures", 0)
-        said: dict[str, None] = {}
-        doubts: dict[tuple[str, str, str], dict[str, dict[str, None]]] = {}
-        for row in cells.values():
-            for category in ("", *tested[row.test_on]):
-                for reference in self.find(row, category=category):
-                    said |= dict.fromkeys(self._about(reference, row, tested[row.test_on]))
-                    for line in (line for line in reference.lines if line.remark):
-                        methods = doubts.setdefault((line.label, line.level, line.remark), {})
-                        methods.setdefault(line.method, {})[line.dataset] = None
-        return [*said, *_doubts(doubts)]
-
     def unmatched(self, rows: Iterable[Row]) -> list[Reference]:
         """The means that are printed for what was not measured."""
         found = {id(line) for row in rows for reference in self.find(row) for line in reference.lines}
         return joined(line for line in self.lines if id(line) not in found and not line.category)
 
+    def trained(self, row: Row) -> set[str]:
+        """The published data sets that those a row was trained on are (parts of)."""
+        return set(facts_of(row).trained_families or map(self._family, row.train_on))
+
     def _tested(self, row: Row) -> str:
         """What a row's tested data set is (a part of): as the row says, which knew its content, or by its name."""
-        return str(row.facts.get("tested_family") or self._family(row.test_on))
-
-    def _trained(self, row: Row) -> set[str]:
-        return set(row.facts.get("trained_families") or map(self._family, row.train_on))
+        return facts_of(row).tested_family or self._family(row.test_on)
 
     def _family(self, name: str) -> str:
         return self.families.get(name, name)
-
-    def _about(self, reference: Reference, row: Row, tested: Mapping[str, int]) -> Iterator[str]:
-        first = reference.lines[0]
-        yield _about_tower(reference, row)
-        if part := _about_part(first, row.test_on, tested):
-            yield f"{reference.label}: {part}"
-        if first.train_on and set(first.train_on) != self._trained(row):
-            yield f"{reference.label}: trained there on {'+'.join(first.train_on)}, here on {'+'.join(row.train_on)}"
-        for said in apart_from_published(row, first.method, first.train_on):
-            yield f"{reference.label}: {said}"
-        if row.facts.get("asked_epochs") is not None:
-            yield f"epochs that were asked for here, of all methods: {row.facts['asked_epochs']}"
-        if "pixel_AUPRO" in reference.values:
-            yield "papers do not say how they define AUPRO: what they print stands under both definitions"
-
-
-def _doubts(found: Mapping[tuple[str, str, str], Mapping[str, Iterable[str]]]) -> Iterator[str]:
-    """Each remark once, with the methods and data sets whose lines it is about."""
-    for (label, level, remark), methods in found.items():
-        alike: dict[str, list[str]] = {}
-        for method, datasets in methods.items():
-            alike.setdefault(", ".join(datasets), []).append(method)
-        about = "; ".join(f"{', '.join(names)} on {datasets}" for datasets, names in alike.items())
-        yield f"{label}, {level} level of {about}: {remark}"
 
 
 def _alternatives(line: Published, lines: Iterable[Published], field: str) -> set[object]:
@@ -249,35 +207,6 @@ def _once(references: Iterable[Reference]) -> Iterator[Reference]:
         if not any(reference.values.items() <= other.items() for other in seen):
             seen.append(reference.values)
             yield reference
-
-
-def _about_tower(reference: Reference, row: Row) -> str:
-    """Which tower the printed numbers are of, which one was used, and what follows."""
-    printed = reference.lines[0].tower
-    size = row.facts.get("image_size", "?")
-    tag = (row.facts.get("recorded") or {}).get("pretrained")
-    name = str(row.facts.get("tower", "unknown tower"))
-    here = " ".join(str(word) for word in (name, tag, size) if word is not None)
-    if not printed:
-        return f"{reference.label} does not say of which tower its numbers are; measured here with {here}"
-    words = {name, name.removesuffix("-quickgelu"), str(tag), str(size)}
-    if set(printed.split()) <= words:
-        return f"{reference.label}: measured with the same tower, {printed}"
-    return f"{reference.label}: printed for {printed}, measured with {here}: this is no reproduction"
-
-
-def _about_part(line: Published, test_on: str, tested: Mapping[str, int]) -> str:
-    """How much less than the published data set was tested, by the pictures of each category; empty if all was."""
-    counts = published_counts(line.dataset)
-    whole = published_categories(line.dataset)
-    compared = (line.category,) if line.category else whole
-    if whole and not line.category and set(tested) != set(whole):
-        part = f"{test_on} has {len(tested)} of the {len(whole)} categories of {line.dataset}"
-        return f"{part}, and the printed mean is over all of them"
-    wanted = sum(number or 0 for each in compared for number in counts[each][2:])
-    found = sum(tested.get(each, 0) for each in compared)
-    what = f"{line.dataset} {line.category}".strip()
-    return f"{test_on} has {found} of the {wanted} test pictures of {what}" if 0 < found != wanted > 0 else ""
 
 
 def same_figures(line: Published, method: str) -> bool:

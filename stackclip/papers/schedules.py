@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.errors import StackclipError
 from stackclip.ops.words import counted, few_of
 from stackclip.registry import Spec
@@ -57,7 +58,7 @@ def schedule_notes(rows: Iterable[Row]) -> Iterator[str]:
     places: dict[tuple[tuple[str, ...], str], dict[str, Mapping[str, Schedule]]] = {}
     for row in rows:
         if parts := _parts(row):
-            asked = str(row.facts.get("protocol", ""))
+            asked = facts_of(row).protocol
             places.setdefault((row.train_on, asked), {}).setdefault(row.method, parts)
     notes: dict[str, list[str]] = {}
     for (trained_on, _), methods in places.items():
@@ -74,7 +75,7 @@ def apart_from_published(row: Row, method: str, trained_on: tuple[str, ...]) -> 
     def order(item: tuple[str, str]) -> int:
         return list(_NAMES).index(item[0])
 
-    for part, own in row.facts.get("schedule", {}).items():
+    for part, own in facts_of(row).schedule.items():
         differ: dict[str, str] = {}
         for said in published_schedules(method, part, trained_on):
             for name, value in said.values.items():
@@ -100,8 +101,8 @@ def said_of(schedule: Schedule, names: Sequence[str] = tuple(_NAMES)) -> str:
 
 def _parts(row: Row) -> Mapping[str, Schedule]:
     """The schedules of what a method learns; rows from before there were such have their epochs alone."""
-    found: Mapping[str, Schedule] = row.facts.get("schedule", {})
-    return found or ({"": {"epochs": row.facts["epochs"]}} if row.facts.get("epochs") else {})
+    facts = facts_of(row)
+    return facts.schedule or ({"": {"epochs": facts.epochs}} if facts.epochs else {})
 
 
 def _differences(methods: Mapping[str, Mapping[str, Schedule]]) -> str:

@@ -46,6 +46,7 @@ __all__ = [
     "selectors",
     "split_specs",
     "use_workspace",
+    "writers",
 ]
 
 datasets = Shelf("datasets", "stackclip.data")
@@ -57,5 +58,6 @@ learners = Shelf("learners", "stackclip.learners")
 methods = Shelf("methods", "stackclip.methods")
 backbones = Shelf("backbones", "stackclip.clip")
 executors = Shelf("executors", "stackclip.benchmarks")
+writers = Shelf("writers", "stackclip.reports.writers")
 
-SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, executors)
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, executors, writers)

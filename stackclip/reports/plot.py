@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stackclip.benchmarks.curves import Chart, Curve, charts, short
+from stackclip.benchmarks.curves import Chart, Curve, short
 from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.files import write_atomically
 from stackclip.ops.words import legible
-from stackclip.types import Row
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -59,12 +58,11 @@ def check_plot(path: Path) -> None:
         raise StackclipError("--plot needs matplotlib, which is not installed: pip install matplotlib") from None
 
 
-def plot_curves(rows: Iterable[Row], path: Path) -> None:
-    """Draw the curves of rows into a file. Raises what `check_plot` raises, StackclipError where there are none."""
+def plot_curves(found: Sequence[Chart], path: Path) -> None:
+    """Draw charts into a file. Raises what `check_plot` raises, StackclipError where there are none."""
     check_plot(path)
     import matplotlib
 
-    found = charts(rows)
     if not found:
         raise StackclipError("no row has a training curve to plot; make some with: stackclip bench --eval-every epoch")
     with matplotlib.rc_context(

@@ -1,41 +1,22 @@
-"""Rows as tables: one line a method, best bold and second underlined."""
+"""Rows as tables: one line a method, the mean over categories and seeds, the best and second best of each metric."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING, Any
 
-from stackclip.benchmarks.intervals import Comparison, compare, compared, pooled_interval
-from stackclip.benchmarks.overlap import overlap_notes
+from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.intervals import compared, pooled_interval
 from stackclip.benchmarks.sets import Titles, standing
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.ops.words import counted, few_of, legible
-from stackclip.papers.positions import position_notes
+from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
-from stackclip.papers.schedules import schedule_notes
 from stackclip.types import Row
 
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-__all__ = [
-    "METRICS",
-    "Figure",
-    "Summary",
-    "TableLine",
-    "differences_of",
-    "first_methods",
-    "notes",
-    "printed_table",
-    "ranked",
-    "rich_tables",
-    "summarise",
-]
+__all__ = ["METRICS", "Figure", "Summary", "TableLine", "ranked", "rows_of_tables", "summarise"]
 
 METRICS = (*IMAGE_METRICS, *PIXEL_METRICS)
-NAMED = 12  # pictures left out that a note names; rows name all
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +128,7 @@ def summarise(
     """
     tables, every = [], tuple(rows)
     titles = Titles(every)
-    for alike in _places(every):
+    for alike in rows_of_tables(every):
         for group, protocol in zip(alike, _protocols([group[0] for group in alike]), strict=True):
             table = _summary(group, per_category, protocol, metrics, ci)
             table = replace(table, train_on=titles.trained(group[0]), test_on=titles.tested(group[0]))
@@ -155,12 +136,12 @@ def summarise(
     return tables
 
 
-def _places(rows: Iterable[Row]) -> list[list[list[Row]]]:
+def rows_of_tables(rows: Iterable[Row]) -> list[list[list[Row]]]:
     """The rows of each pair of training and test sets, and of these the rows of each table."""
     groups: dict[tuple[object, ...], dict[str, list[Row]]] = {}
     for row in rows:
         alike = groups.setdefault((row.train_on, row.test_on, row.shots, standing(row)), {})
-        alike.setdefault(str(row.facts.get("protocol", "")), []).append(row)
+        alike.setdefault(facts_of(row).protocol, []).append(row)
     return [list(alike.values()) for alike in groups.values()]
 
 
@@ -200,35 +181,36 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
     """
     if len(rows) == 1:
         return [", ".join(_changed(row)) for row in rows]
-    layouts = ["+".join(row.facts.get("trained_layouts", ())) for row in rows]
+    facts = [facts_of(row) for row in rows]
+    layouts = ["+".join(each.trained_layouts) for each in facts]
     words = [
         ", ".join(
             [
-                f"{row.facts.get('tower', 'unknown tower')} at {row.facts.get('image_size', '?')} pixels",
-                f"features {str(row.facts.get('features', '?'))[:8]}",
-                f"batches of {row.facts.get('batch_size', '?')}",
+                f"{each.tower or 'unknown tower'} at {each.image_size or '?'} pixels",
+                f"features {each.features[:8] or '?'}",
+                f"batches of {each.batch_size or '?'}",
                 *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
                 *_changed(row),
             ]
         )
-        for row, layout in zip(rows, layouts, strict=True)
+        for row, each, layout in zip(rows, facts, layouts, strict=True)
     ]
     alike = {said for said in words if words.count(said) > 1}
     return [
-        f"{said}, protocol {row.facts.get('protocol', '?')}" if said in alike else said
-        for row, said in zip(rows, words, strict=True)
+        f"{said}, protocol {each.protocol or '?'}" if said in alike else said
+        for each, said in zip(facts, words, strict=True)
     ]
 
 
 def _changed(row: Row) -> Iterator[str]:
     """What was asked of all methods alike that they or the features would have otherwise."""
-    epochs, names = row.facts.get("asked_epochs"), row.facts.get("asked_class_names")
-    if row.facts.get("feature_dtype") == "int8":
+    facts = facts_of(row)
+    if facts.feature_dtype == "int8":
         yield "features kept as int8"
-    if epochs is not None:
-        yield counted(epochs, "epoch")
-    if names is not None:
-        yield f"{names} class names"
+    if facts.asked_epochs is not None:
+        yield counted(facts.asked_epochs, "epoch")
+    if facts.asked_class_names is not None:
+        yield f"{facts.asked_class_names} class names"
 
 
 def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str], ci: bool) -> Summary:
@@ -265,149 +247,6 @@ def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: b
     return Figure(fmean(means), pstdev(means) if len(means) > 1 else None, values, of, interval=interval)
 
 
-def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:
-    """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures.
-
-    `metrics` are the only ones in the table, if given. What is the same of several methods is said once.
-    """
-    said = dict.fromkeys(str(row.facts["note"]) for row in rows if row.facts.get("note"))
-    said |= dict.fromkeys(published.remarks(rows) if published else ())
-    curves: dict[tuple[int, str], dict[str, None]] = {}
-    for row in rows:
-        if row.facts.get("scores"):
-            curve = _curve(row.facts["scores"], row.facts["stacks"])
-            curves.setdefault((row.seed, curve), {})[row.method] = None
-    for (seed, curve), who in curves.items():
-        said[f"{few_of(who)}, seed {seed}: {curve}"] = None
-    reasons: dict[tuple[str, str], dict[str, None]] = {}
-    for row in rows:
-        for metric, reason in row.undefined.items():
-            if metrics and metric not in metrics:
-                continue
-            about = "pixel metrics" if metric.startswith("pixel") else "image metrics"
-            reasons.setdefault((row.method, f"{about} n/a: {reason}"), {})[f"{row.test_on} {row.category}"] = None
-        if row.error:
-            reasons.setdefault((row.method, f"failed: {row.error}"), {})[f"{row.test_on} {row.category}"] = None
-    places = {f"{row.test_on} {row.category}" for row in rows}
-    alike: dict[tuple[str, str], dict[str, None]] = {}
-    for (method, reason), where in reasons.items():
-        place = "everywhere" if len(where) == len(places) else ", ".join(where)
-        alike.setdefault((place, reason), {})[method] = None
-    for (place, reason), who in alike.items():
-        said[f"{few_of(who)}, {place}: {reason}"] = None
-    about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows))
-    about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
-    return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
-
-
-def _binned(rows: Iterable[Row]) -> Iterator[str]:
-    """How far pixel metrics that were binned may be off, and which could not be."""
-    forms = [row.facts.get("pixel_metrics", {}) for row in rows]
-    bounds = [max(each["bounds"].values()) for each in forms if each.get("form") == "streamed" and each.get("bounds")]
-    refused = [each for each in forms if each.get("refused_streamed_bound")]
-    if bounds:
-        cells = counted(len(bounds), "cell")
-        yield f"pixel metrics of {cells} are binned (streamed): the exact ones differ by at most {max(bounds):.0e}"
-    if refused:
-        cells = counted(len(refused), "cell")
-        yield f"pixel metrics of {cells} are exact, as bins could not bound their error well enough"
-
-
-def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
-    """How many defective pictures have no anomalous pixel: their masks are black, or it was lost in scaling."""
-    cells = {(row.test_on, row.category): row.facts for row in rows if row.facts.get("empty_masks")}
-    by_size: dict[Any, dict[str, Mapping[str, int]]] = {}
-    for place, facts in cells.items():
-        by_size.setdefault(facts.get("image_size"), {})[" ".join(place)] = facts["empty_masks"]
-    for size, counts in by_size.items():
-        masks, black, lost = (sum(each[name] for each in counts.values()) for name in ("masks", "black", "lost"))
-        yield (
-            f"{few_of(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have"
-            f" no anomalous pixel: {black} with a black mask, {lost} lost in scaling to {size} pixels"
-        )
-
-
-def _left_out(rows: Iterable[Row]) -> Iterator[str]:
-    """Which pictures of which data set were left out for which reason, of all metrics or of those of pixels."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for row in rows:
-        for fact, what in (("why_left_out", ""), ("why_without_mask", "the pixel metrics of ")):
-            for dataset, reasons in row.facts.get(fact, {}).items():
-                for name, reason in reasons.items():
-                    found.setdefault((f"{what}{dataset}", reason), {})[name] = None
-    for (where, reason), names in found.items():
-        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
-        yield f"left out of {where} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
-
-
-def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:
-    """The score curve of a clustering and the stacks that were chosen."""
-    curve = ", ".join(f"{k}: {value:.3f}" for k, value in sorted(scores.items(), key=lambda item: int(item[0])))
-    named = "; ".join(" + ".join(stack) for stack in stacks)
-    return f"{len(stacks)} stack{'s' if len(stacks) > 1 else ''} ({named}); score by number of stacks {{{curve}}}"
-
-
-def rich_tables(summaries: Iterable[Summary]) -> list[RichTable]:
-    """Tables for a terminal: best bold, second underlined."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    tables = []
-    for summary in summaries:
-        table = Table(header_style="dim", box=box.SIMPLE_HEAD)
-        table.collapse_padding, table.pad_edge = True, False
-        table.add_column("method", no_wrap=True)
-        many = len({line.category for line in summary.lines}) > 1
-        if many:
-            table.add_column("category", no_wrap=True)
-        for name in summary.metrics:
-            # An interval has a line of its own, and where the terminal is narrow a cell wraps before its spread;
-            # nothing is cut off.
-            table.add_column(
-                name.replace("_", "\n").replace("cflow200", "cflow\n200"), justify="right", overflow="fold"
-            )
-        previous = summary.lines[0].category if summary.lines else ""
-        for line in summary.lines:
-            if line.category != previous:
-                table.add_section()
-                previous = line.category
-            cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in ranked(summary, line)]
-            name, style = (f"  {line.method}", "dim") if line.beside else (line.method, "")
-            table.add_row(Text(legible(name)), *([Text(legible(line.category))] if many else []), *cells, style=style)
-        tables.append(table)
-    return tables
-
-
-def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) -> RichTable:
-    """What papers print, for a terminal: a line for each method and place, whether it was measured or not."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    held = {name for reference in references for name in reference.values}
-    shown = [name for name in metrics or METRICS if name in held and not name.endswith("cflow200")]
-    table = Table(header_style="dim", box=box.SIMPLE_HEAD)
-    table.collapse_padding, table.pad_edge = True, False
-    several = len({reference.lines[0].tower for reference in references}) > 1
-    for head in ("printed in", "method", *(["tower"] if several else []), "trained on", "tested on"):
-        table.add_column(head, overflow="fold")
-    for name in shown:
-        table.add_column(name.replace("_", "\n"), justify="right")
-    for reference in references:
-        line, values = reference.lines[0], reference.values
-        words = [line.method, *([f"({line.setting})"] if line.setting else [])]
-        shots = f", {counted(int(line.shots), 'shot')}" if line.shots != "0" else ""
-        where = [line.label, " ".join(words), *([line.tower] if several else []), "+".join(line.train_on) or "-"]
-        where.append(" ".join([line.dataset, *([line.category] if line.category else [])]) + shots)
-        cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in shown]
-        table.add_row(*(Text(legible(text)) for text in (*where, *cells)))
-    return table
-
-
-_STYLES = {1: "bold", 2: "underline"}
-
-
 def ranked(summary: Summary, line: TableLine) -> list[tuple[str, int]]:
     """The text of each cell of a line with its rank in its column (0 for none)."""
     return [
@@ -417,22 +256,3 @@ def ranked(summary: Summary, line: TableLine) -> list[tuple[str, int]]:
         )
         for column, cell in enumerate(line.cells)
     ]
-
-
-def first_methods(rows: Sequence[Row]) -> dict[int, Row]:
-    """For each row, by its identity, that of the first method of its table for the same category and seed."""
-    first = {}
-    for group in (group for alike in _places(rows) for group in alike):
-        of_first = {(row.category, row.seed): row for row in group if row.method == group[0].method}
-        for row in group:
-            if row.method != group[0].method and (row.category, row.seed) in of_first:
-                first[id(row)] = of_first[row.category, row.seed]
-    return first
-
-
-def differences_of(row: Row, first: Row | None) -> dict[str, Comparison]:
-    """The differences of a row from that of the first method, by metric."""
-    if first is None:
-        return {}
-    found = {name: compare((row, first), row.method, first.method, name) for name in METRICS}
-    return {name: comparison for name, comparison in found.items() if comparison}

@@ -297,7 +297,7 @@ def test_a_line_is_the_mean_over_categories_for_each_seed() -> None:
     np.testing.assert_allclose(line.values["pixel_AP"], [[0.1, 0.3, 0.6], [0.2, 0.3, 0.1]])
     assert line.spread("pixel_AP") == pytest.approx((0.15 + 0.1) / 2)
     assert line.spread("pixel_AUPRO") is None
-    assert list(spread_notes(rows)) == [
+    assert list(spread_notes(charts(rows))) == [
         "spread over the last half of training, trained on here, tested on there: m AP 12.50"
     ]
 

@@ -21,7 +21,7 @@ from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.heads import load_head
 from stackclip.metrics import PIXEL_METRICS
 from stackclip.registry import executors, methods
-from stackclip.reports.table import notes
+from stackclip.reports.notes import notes
 from stackclip.types import CLS, MASK, NORMAL, Features, Prediction, Row, patch
 
 PROMPTED = ("stacked", "fuzzy", "precise", "april-gan")

@@ -195,7 +195,7 @@ def test_what_is_there_already_is_forced_to_the_disk_before_it_is_reported(
 ) -> None:
     extract(store, tower, samples, parts)
     forced = []
-    monkeypatch.setattr("stackclip.cache.store.sync_folder", forced.append)
+    monkeypatch.setattr("stackclip.cache.folders.sync_folder", forced.append)
     assert extract(Store.open(store.folder), tower, samples, parts).already_there == 6
     assert forced == [store.folder / "segments"]
 
@@ -205,13 +205,13 @@ def test_a_medium_that_cannot_be_written_to_has_nothing_to_force(
     store, samples, tower, parts, monkeypatch, number
 ) -> None:
     extract(store, tower, samples, parts)
-    monkeypatch.setattr("stackclip.cache.store.sync_folder", _failing(number))
+    monkeypatch.setattr("stackclip.cache.folders.sync_folder", _failing(number))
     assert extract(store, tower, samples, parts).already_there == 6
 
 
 def test_a_disk_that_fails_is_not_said_to_hold_anything(store, samples, tower, parts, monkeypatch) -> None:
     extract(store, tower, samples, parts)
-    monkeypatch.setattr("stackclip.cache.store.sync_folder", _failing(errno.EIO))
+    monkeypatch.setattr("stackclip.cache.folders.sync_folder", _failing(errno.EIO))
     with pytest.raises(StoreError, match=r"cannot force .* to the disk: Input/output error; mend it and run again"):
         extract(store, tower, samples, parts)
 

@@ -425,12 +425,12 @@ def _refuse_to_open(patched: pytest.MonkeyPatch, refused: Path, number: int) -> 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
 def test_a_read_that_fails_half_way_is_not_called_damage(filled, samples, monkeypatch, number) -> None:
-    from stackclip.cache import reader, segment
+    from stackclip.cache import reader, structure
 
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    for module in (reader, segment):
+    for module in (reader, structure):
         with monkeypatch.context() as patched:
             patched.setattr(module, "read_exactly", refuse)
             with pytest.raises(StoreError, match=r"cannot read .*000001.h5: ") as raised:

@@ -131,7 +131,7 @@ def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
         if call == "replace":
             patched.setattr(Path, "replace", refuse)
         elif call == "sync_folder":
-            patched.setattr("stackclip.cache.writer.sync_folder", refuse)
+            patched.setattr("stackclip.cache.folders.sync_folder", refuse)
         elif call == "manifest":
             patched.setattr("stackclip.cache.writer.write_atomically", refuse)
         elif call == "write":  # of a segment; the few bytes that name the lock's holder come through
@@ -312,7 +312,7 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(store: Store, delay:
     fresh = Store.open(store.folder)
     assert fresh.verify() == []
     assert len(fresh) >= len(acknowledged) > 0
-    assert all(patch(1) in fresh._places[digest] for digest in acknowledged if len(digest) == 64)
+    assert all(fresh._index.holds(digest, patch(1)) for digest in acknowledged if len(digest) == 64)
     with fresh.writer():
         pass
     assert leftovers(fresh) == []
@@ -382,7 +382,7 @@ def test_patience_has_an_end(filled, new_store, samples) -> None:
 
 
 def test_a_store_that_another_process_made_meanwhile_is_no_failure(tmp_path, spec, fingerprint, monkeypatch) -> None:
-    from stackclip.cache import store as module
+    from stackclip.cache import header as module
 
     write = module.write_atomically
 

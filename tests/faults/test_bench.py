@@ -20,8 +20,9 @@ from stackclip.benchmarks.sets import reported
 from stackclip.errors import StackclipError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.ops.seals import sealed, unsealed
-from stackclip.reports.table import notes, rich_tables, summarise
-from stackclip.reports.writers import WRITERS
+from stackclip.reports.document import Document
+from stackclip.reports.writers import suffixes, written
+from stackclip.reports.writers.terminal import blocks
 
 from .lab import FAIL, FAIL_FROM, KILL, KILL_AFTER, SHORT, Lab, log_of, operations
 from .tally import Tally
@@ -157,11 +158,10 @@ def replace_one(content: Any, draw: Random) -> str:
 def report(rows: RowFolder) -> None:
     """Everything that a report does with rows."""
     found = reported(rows.entries(aloud=False))
-    rich_tables(summarise(found, ci=True))
-    notes(found)
+    list(blocks(Document(found, ci=True)))
     charts(found)
-    for write in WRITERS.values():
-        write(found, per_category=True, ci=True)
+    for suffix in suffixes():
+        written(Document(found, per_category=True, ci=True), suffix)
 
 
 def test_heads_of_wrong_types_with_checksums_that_fit_are_refused_or_adopted(

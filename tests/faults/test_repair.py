@@ -27,7 +27,7 @@ def content(folder: Path) -> dict[tuple[str, str], str]:
     """By source and part the hash of what a store holds."""
     store = Store.open(folder)
     assert store.verify() == []
-    records = [record for segment in store._segments.values() for record in segment.manifest.records]
+    records = [record for segment in store._index.segments.values() for record in segment.manifest.records]
     return {(record.digest, str(part)): value for record in records for part, value in record.hashes.items()}
 
 

@@ -6,14 +6,17 @@ import csv
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.papers.published import SOURCES, Lookup, Published, joined, published
 from stackclip.registry import Spec
-from stackclip.reports.table import notes, summarise
-from stackclip.reports.writers import WRITERS
+from stackclip.reports.document import Document
+from stackclip.reports.notes import notes
+from stackclip.reports.table import summarise
+from stackclip.reports.writers import written
 from stackclip.types import Row
 
 METRICS = {*IMAGE_METRICS, *PIXEL_METRICS}
@@ -26,6 +29,11 @@ def row(method: str, *, train_on: tuple[str, ...] = ("visa",), test_on: str = "m
     category = str(more.pop("category", "bottle"))
     metrics: Mapping[str, float] = more  # type: ignore[assignment]  # numbers are left
     return Row(method, train_on, test_on, category, 0, 0, metrics=metrics, facts=facts)
+
+
+def text_of(suffix: str, rows: list[Row], **view: Any) -> str:
+    """The rows as the writer of a suffix writes them."""
+    return written(Document(rows, **view), suffix)
 
 
 def lines_of(source: str, table: str, **facts: object) -> list[Published]:
@@ -198,19 +206,19 @@ def test_the_difference_is_of_the_numbers_as_they_are_shown() -> None:
 
 def test_printed_lines_take_no_rank_and_leave_what_they_do_not_say_empty() -> None:
     rows = [row("april-gan", pixel_AP=0.1, pixel_AUROC=0.9), row("stackclip", pixel_AP=0.2, pixel_AUROC=0.8)]
-    text = WRITERS[".md"](rows, per_category=False, metrics=("pixel_AUROC", "pixel_AP"), published=Lookup())
+    text = text_of(".md", rows, per_category=False, metrics=("pixel_AUROC", "pixel_AP"), published=Lookup())
     assert "| april-gan | **90.0** | <u>10.0</u> |" in text
     assert "| &nbsp;&nbsp;FuzzyCLIP, table 2 |  | 40.8 |" in text
     assert "| &nbsp;&nbsp;difference |  | -30.8 |" in text
     assert "| stackclip | <u>80.0</u> | **20.0** |" in text
-    text = WRITERS[".tex"](rows, per_category=False, metrics=("pixel_AUROC", "pixel_AP"), published=Lookup())
+    text = text_of(".tex", rows, per_category=False, metrics=("pixel_AUROC", "pixel_AP"), published=Lookup())
     assert r"\quad FuzzyCLIP, table 2 &  & 40.8 \\" in text
     assert r"\quad difference &  & -30.8 \\" in text
 
 
 def test_without_the_asking_tables_are_as_before() -> None:
     rows = [row("april-gan", pixel_AP=0.1)]
-    assert "FuzzyCLIP" not in WRITERS[".md"](rows, per_category=False)
+    assert "FuzzyCLIP" not in text_of(".md", rows, per_category=False)
 
 
 def test_a_failed_cell_has_no_difference() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from stackclip.papers.positions import position_notes
 from stackclip.papers.published import Lookup, published
+from stackclip.papers.remarks import remarks
 from stackclip.papers.schedule_table import written_into
 from stackclip.papers.schedules import apart_from_published, published_schedules, schedule_notes
-from stackclip.reports.table import notes
+from stackclip.reports.notes import notes
 from stackclip.types import Row
 
 
@@ -89,7 +90,7 @@ def test_what_differs_from_the_published_schedule_is_said(
 
 def test_under_a_printed_line_its_schedule_is_compared_with_the_rows() -> None:
     lines = tuple(line for line in published() if (line.source, line.table) == ("fuzzyclip", "4"))
-    said = Lookup(lines=lines, families={}).remarks([row("fuzzy", schedule={"head": part(1, 1e-3, 16, 136)})])
+    said = remarks(Lookup(lines=lines, families={}), [row("fuzzy", schedule={"head": part(1, 1e-3, 16, 136)})])
     assert "FuzzyCLIP, table 4: fuzzy's head is not trained as published: epochs 1 (paper 2)" in said
 
 

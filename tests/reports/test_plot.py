@@ -88,8 +88,8 @@ def test_the_same_rows_are_the_same_file(tmp_path: Path, suffix: str) -> None:
     names = [f"stacked[learner=rpl[context={number}],clusters={number}]" for number in range(12)]
     rows = [*ROWS, *(row(name, 0.1, number / 20) for number, name in enumerate(names))]
     one, two = (tmp_path / folder / f"curves{suffix}" for folder in ("a", "b"))
-    plot_curves(rows, one)
-    plot_curves(rows, two)
+    plot_curves(charts(rows), one)
+    plot_curves(charts(rows), two)
     assert one.read_bytes() == two.read_bytes()
     if suffix == ".png":
         with Image.open(one) as picture:
@@ -99,7 +99,7 @@ def test_the_same_rows_are_the_same_file(tmp_path: Path, suffix: str) -> None:
 @needs_matplotlib
 def test_rows_without_curves_are_refused_with_what_makes_them(tmp_path: Path) -> None:
     with pytest.raises(StackclipError, match=r"no row has a training curve to plot.*--eval-every epoch"):
-        plot_curves([Row("m", (), "there", "c", 0, 0)], tmp_path / "curves.png")
+        plot_curves(charts([Row("m", (), "there", "c", 0, 0)]), tmp_path / "curves.png")
     assert not list(tmp_path.iterdir())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,8 +13,11 @@ from rich.text import Text
 
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.ops.words import legible
-from stackclip.reports.table import METRICS, notes, rich_tables, summarise
-from stackclip.reports.writers import WRITERS
+from stackclip.reports.document import Document
+from stackclip.reports.notes import notes
+from stackclip.reports.table import METRICS, summarise
+from stackclip.reports.writers import written
+from stackclip.reports.writers.terminal import rich_tables
 from stackclip.types import Row
 
 
@@ -35,6 +39,11 @@ def row(
         error=error,
         facts=more,
     )
+
+
+def text_of(suffix: str, rows: list[Row], **view: Any) -> str:
+    """The rows as the writer of a suffix writes them."""
+    return written(Document(rows, **view), suffix)
 
 
 def test_methods_that_trained_for_longer_than_others_are_named() -> None:
@@ -80,11 +89,11 @@ def test_the_best_is_bold_and_the_second_underlined() -> None:
         str(name): cell.style for name, cell in zip(table.columns[0]._cells, table.columns[1]._cells, strict=True)
     }
     assert styles == {"low": "", "best": "bold", "second": "underline", "none": ""}
-    markdown = WRITERS[".md"](rows, per_category=False)
+    markdown = text_of(".md", rows, per_category=False)
     assert "| best | **90.0** |" in markdown
     assert "| second | <u>50.0</u> |" in markdown
     assert "| low | 10.0 |" in markdown
-    latex = WRITERS[".tex"](rows, per_category=False)
+    latex = text_of(".tex", rows, per_category=False)
     assert r"best & \textbf{90.0} &" in latex
     assert r"second & \underline{50.0} &" in latex
     assert "low & 10.0 &" in latex
@@ -96,7 +105,7 @@ def test_what_looks_equal_in_the_table_is_marked_alike() -> None:
 
 
 def test_a_single_method_is_not_praised() -> None:
-    assert "**" not in WRITERS[".md"]([row("a", 0.5)], per_category=False).split("\n", 1)[1]
+    assert "**" not in text_of(".md", [row("a", 0.5)], per_category=False).split("\n", 1)[1]
 
 
 def test_every_pair_of_training_and_test_set_has_its_own_table() -> None:
@@ -125,7 +134,7 @@ def test_a_table_says_what_is_not_the_methods_own_where_no_other_stands_beside_i
     assert changed.title.endswith("1 seed, features kept as int8, 1 epoch, natural class names")
     assert usual.title.endswith("1 seed")
     for suffix in (".md", ".tex"):
-        assert changed.title in WRITERS[suffix](rows, per_category=False)
+        assert changed.title in text_of(suffix, rows, per_category=False)
 
 
 def test_no_two_tables_have_the_same_title() -> None:
@@ -145,13 +154,13 @@ def test_no_two_tables_have_the_same_title() -> None:
 
 def test_a_failed_cell_stands_in_the_table_and_its_reason_below() -> None:
     rows = [row("a", 0.5), row("b", None, error="ValueError: too dark")]
-    markdown = WRITERS[".md"](rows, per_category=False)
+    markdown = text_of(".md", rows, per_category=False)
     assert "| b | failed |" in markdown
     assert "- b, everywhere: failed: ValueError: too dark" in markdown
 
 
 def test_a_bench_in_which_all_failed_still_has_its_columns() -> None:
-    markdown = WRITERS[".md"]([row("a", None, error="no")], per_category=False)
+    markdown = text_of(".md", [row("a", None, error="no")], per_category=False)
     assert f"| method | {' | '.join(METRICS)} |" in markdown
     assert markdown.count("failed") == len(METRICS) + 1
 
@@ -194,7 +203,7 @@ def test_names_are_not_read_as_markup_on_the_terminal() -> None:
 
 def test_json_lines_parse_and_hold_null_for_what_is_undefined() -> None:
     rows = [row("a", 1 / 3), row("b", None), row("c", None, error="no")]
-    first, second, third = map(json.loads, WRITERS[".jsonl"](rows, per_category=True).splitlines())
+    first, second, third = map(json.loads, text_of(".jsonl", rows, per_category=True).splitlines())
     assert first["metrics"]["image_AUROC"] == 1 / 3
     assert second["metrics"] == dict.fromkeys(METRICS)
     assert second["undefined"]["image_AP"] == "all pictures are normal"
@@ -202,7 +211,7 @@ def test_json_lines_parse_and_hold_null_for_what_is_undefined() -> None:
 
 
 def test_csv_holds_full_precision_and_one_line_a_cell() -> None:
-    text = WRITERS[".csv"]([row("a", 1 / 3), row("b", None, tower="t")], per_category=False)
+    text = text_of(".csv", [row("a", 1 / 3), row("b", None, tower="t")], per_category=False)
     first, second = csv.DictReader(io.StringIO(text))
     assert float(first["pixel_AUPRO"]) == 1 / 3
     assert (second["image_AP"], second["tower"]) == ("", "t")
@@ -211,18 +220,18 @@ def test_csv_holds_full_precision_and_one_line_a_cell() -> None:
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_a_csv_cell_that_a_spreadsheet_would_run_is_quoted(start: str) -> None:
-    text = WRITERS[".csv"]([row("a", 0.5, category=f"{start}HYPERLINK(1)")], per_category=False)
+    text = text_of(".csv", [row("a", 0.5, category=f"{start}HYPERLINK(1)")], per_category=False)
     [line] = csv.DictReader(io.StringIO(text, newline=""))
     assert line["category"] == f"'{legible(start)}HYPERLINK(1)"
 
 
 def test_latex_signs_in_names_are_escaped() -> None:
-    text = WRITERS[".tex"]([row("a[x=1_2%]", 0.5, category="50% #1 & $x^2$ {~}\\")], per_category=True)
+    text = text_of(".tex", [row("a[x=1_2%]", 0.5, category="50% #1 & $x^2$ {~}\\")], per_category=True)
     assert r"a[x=1\_2\%] & 50\% \#1 \& \$x\textasciicircum{}2\$ \{\textasciitilde{}\}\textbackslash{} & 50.0" in text
 
 
 def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
-    assert "| a\\|b |" in WRITERS[".md"]([row("a|b", 0.5)], per_category=False)
+    assert "| a\\|b |" in text_of(".md", [row("a|b", 0.5)], per_category=False)
 
 
 @pytest.mark.parametrize(
@@ -242,14 +251,14 @@ def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
     ],
 )
 def test_names_are_only_names_in_markdown(name: str, written: str) -> None:
-    text = WRITERS[".md"]([row("a", 0.5, category=name, note=name)], per_category=True)
+    text = text_of(".md", [row("a", 0.5, category=name, note=name)], per_category=True)
     assert f"| a | {written} |" in text
     assert f"\n- {written}\n" in text
 
 
 def test_names_neither_end_a_comment_nor_begin_a_command_in_latex() -> None:
     name = "a\n\\input{x}<|>"
-    text = WRITERS[".tex"]([row("a", 0.5, category=name, note=name, test_on=name)], per_category=True)
+    text = text_of(".tex", [row("a", 0.5, category=name, note=name, test_on=name)], per_category=True)
     assert r"a\textbackslash{}n\textbackslash{}input\{x\}\textless{}\textbar{}\textgreater{}" in text
     assert not [line for line in text.splitlines() if line.startswith(("\\input", "input"))]
     assert "% a\\n\\input{x}" in text

@@ -1,0 +1,92 @@
+"""The one model of what benches have to say, from which every writer takes what its readers want."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from stackclip.benchmarks.curves import Chart, charts
+from stackclip.benchmarks.intervals import Comparison, compare
+from stackclip.papers.published import Lookup
+from stackclip.reports.notes import notes
+from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
+from stackclip.types import Row
+
+__all__ = ["Cell", "Document", "Sheet"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a bench: its row, and that of the first method of its table for the same pictures, if it is another."""
+
+    row: Row
+    first: Row | None = None
+
+    @cached_property
+    def differences(self) -> Mapping[str, Comparison]:
+        """By how much the row is better than the first method's, by metric."""
+        if self.first is None:
+            return {}
+        pair = (self.row, self.first)
+        found = {name: compare(pair, self.row.method, self.first.method, name) for name in METRICS}
+        return {name: comparison for name, comparison in found.items() if comparison}
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What spreadsheets and JSON lines hold: every cell by itself; `ci` with intervals and differences."""
+
+    cells: tuple[Cell, ...]
+    ci: bool = False
+
+
+@dataclass(frozen=True)
+class Document:
+    """Rows as people read them: tables, the notes under them, charts of training, and sheets of single cells.
+
+    Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
+    `per_category` gives each category a line, `published` puts printed numbers beside measured ones, `ci` adds
+    intervals, and differences from the first method.
+    """
+
+    rows: Sequence[Row]
+    per_category: bool = False
+    metrics: Sequence[str] = ()
+    published: Lookup | None = None
+    ci: bool = False
+
+    @cached_property
+    def tables(self) -> tuple[Summary, ...]:
+        """A table for each pair of training and test sets, and for what was asked otherwise."""
+        made = summarise(
+            self.rows, per_category=self.per_category, metrics=self.metrics, published=self.published, ci=self.ci
+        )
+        return tuple(made)
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be said under the tables."""
+        return tuple(notes(self.rows, self.published, self.metrics))
+
+    @cached_property
+    def charts(self) -> tuple[Chart, ...]:
+        """The training curves; none unless they were asked for."""
+        return tuple(charts(self.rows))
+
+    @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """One sheet, with a line for each row."""
+        first = _first_methods(self.rows) if self.ci else {}
+        return (Sheet(tuple(Cell(row, first.get(id(row))) for row in self.rows), self.ci),)
+
+
+def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:
+    """For each row, by its identity, that of the first method of its table for the same category and seed."""
+    first = {}
+    for group in (group for alike in rows_of_tables(rows) for group in alike):
+        of_first = {(row.category, row.seed): row for row in group if row.method == group[0].method}
+        for row in group:
+            if row.method != group[0].method and (row.category, row.seed) in of_first:
+                first[id(row)] = of_first[row.category, row.seed]
+    return first

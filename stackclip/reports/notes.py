@@ -1,0 +1,115 @@
+"""What has to be said under tables: of towers, training, reasons, failures, and pictures that do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from stackclip.benchmarks.facts import EmptyMasks, facts_of
+from stackclip.benchmarks.overlap import overlap_notes
+from stackclip.ops.words import counted, few_of
+from stackclip.papers.positions import position_notes
+from stackclip.papers.published import Lookup
+from stackclip.papers.remarks import remarks
+from stackclip.papers.schedules import schedule_notes
+from stackclip.types import Row
+
+__all__ = ["notes"]
+
+NAMED = 12  # pictures left out that a note names; rows name all
+
+
+def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:
+    """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures.
+
+    `metrics` are the only ones in the table, if given. What is the same of several methods is said once.
+    """
+    said = dict.fromkeys(note for row in rows if (note := facts_of(row).note))
+    said |= dict.fromkeys(remarks(published, rows) if published else ())
+    said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
+    about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows))
+    about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
+    return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
+
+
+def _stacks(rows: Iterable[Row]) -> Iterator[str]:
+    """Which stacks methods made, and the scores by which they chose the number."""
+    curves: dict[tuple[int, str], dict[str, None]] = {}
+    for row in rows:
+        facts = facts_of(row)
+        if facts.scores:
+            curves.setdefault((row.seed, _curve(facts.scores, facts.stacks)), {})[row.method] = None
+    for (seed, curve), who in curves.items():
+        yield f"{few_of(who)}, seed {seed}: {curve}"
+
+
+def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
+    """Why metrics are not defined, and why cells failed."""
+    places = {_place(row) for row in rows}
+    reasons: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        for metric, reason in row.undefined.items():
+            if metrics and metric not in metrics:
+                continue
+            about = "pixel metrics" if metric.startswith("pixel") else "image metrics"
+            reasons.setdefault((row.method, f"{about} n/a: {reason}"), {})[_place(row)] = None
+        if row.error:
+            reasons.setdefault((row.method, f"failed: {row.error}"), {})[_place(row)] = None
+    alike: dict[tuple[str, str], dict[str, None]] = {}
+    for (method, reason), where in reasons.items():
+        place = "everywhere" if len(where) == len(places) else ", ".join(where)
+        alike.setdefault((place, reason), {})[method] = None
+    for (place, reason), who in alike.items():
+        yield f"{few_of(who)}, {place}: {reason}"
+
+
+def _place(row: Row) -> str:
+    return f"{row.test_on} {row.category}"
+
+
+def _binned(rows: Iterable[Row]) -> Iterator[str]:
+    """How far pixel metrics that were binned may be off, and which could not be."""
+    forms = [facts_of(row).pixel_metrics for row in rows]
+    bounds = [max(each.bounds.values()) for each in forms if each.form == "streamed" and each.bounds]
+    refused = [each for each in forms if each.refused_streamed_bound]
+    if bounds:
+        cells = counted(len(bounds), "cell")
+        yield f"pixel metrics of {cells} are binned (streamed): the exact ones differ by at most {max(bounds):.0e}"
+    if refused:
+        cells = counted(len(refused), "cell")
+        yield f"pixel metrics of {cells} are exact, as bins could not bound their error well enough"
+
+
+def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
+    """How many defective pictures have no anomalous pixel: their masks are black, or it was lost in scaling."""
+    cells = {_place(row): (facts.image_size, empty) for row in rows if (empty := (facts := facts_of(row)).empty_masks)}
+    by_size: dict[int | None, dict[str, EmptyMasks]] = {}
+    for place, (size, empty) in cells.items():
+        by_size.setdefault(size, {})[place] = empty
+    for size, counts in by_size.items():
+        masks = sum(each.masks for each in counts.values())
+        black, lost = sum(each.black for each in counts.values()), sum(each.lost for each in counts.values())
+        yield (
+            f"{few_of(dict.fromkeys(counts))}: {black + lost} of {counted(masks, 'defective picture')} with a mask have"
+            f" no anomalous pixel: {black} with a black mask, {lost} lost in scaling to {size} pixels"
+        )
+
+
+def _left_out(rows: Iterable[Row]) -> Iterator[str]:
+    """Which pictures of which data set were left out for which reason, of all metrics or of those of pixels."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for row in rows:
+        facts = facts_of(row)
+        for why, what in ((facts.why_left_out, ""), (facts.why_without_mask, "the pixel metrics of ")):
+            for dataset, reasons in why.items():
+                for name, reason in reasons.items():
+                    found.setdefault((f"{what}{dataset}", reason), {})[name] = None
+    for (where, reason), names in found.items():
+        more = [f"and {len(names) - NAMED} more"] if len(names) > NAMED else []
+        yield f"left out of {where} ({len(names)}): {', '.join([*list(names)[:NAMED], *more])}: {reason}"
+
+
+def _curve(scores: Mapping[str, float], stacks: Sequence[Sequence[str]]) -> str:
+    """The score curve of a clustering and the stacks that were chosen."""
+    curve = ", ".join(f"{k}: {value:.3f}" for k, value in sorted(scores.items(), key=lambda item: int(item[0])))
+    named = "; ".join(" + ".join(stack) for stack in stacks)
+    return f"{len(stacks)} stack{'s' if len(stacks) > 1 else ''} ({named}); score by number of stacks {{{curve}}}"

@@ -1,0 +1,82 @@
+"""Writers stand on a shelf by suffix; those of others stand beside ours and hurt nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from stackclip.benchmarks.rows import RowFolder
+from stackclip.errors import UnknownComponent, UsageError
+from stackclip.reports.document import Document
+from stackclip.reports.writers import check_output, suffixes, written
+from stackclip.types import Row
+
+Run = Callable[..., Result]
+ROWS = [Row(name, ("visa",), "mvtec", "bottle", 0, 0, {"image_AP": value}) for name, value in (("a", 0.5), ("b", 0.25))]
+OTHERS = '''
+from stackclip.registry import writers
+
+@writers.register("names")
+class Names:
+    """The names of the methods."""
+    def write(self, document):
+        return " ".join(cell.row.method for sheet in document.sheets for cell in sheet.cells)
+
+@writers.register("leaves")
+class Leaves:
+    """It ends the program."""
+    def write(self, document): raise SystemExit(0)
+
+@writers.register("bytes")
+class Bytes:
+    """It gives no text."""
+    def write(self, document): return b""
+'''
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A workspace with two rows and with writers of its own."""
+    for row in ROWS:
+        RowFolder(tmp_path / "cache" / "rows").write(row.method, row)
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "others.py").write_text(OTHERS)
+    return tmp_path
+
+
+def test_a_suffix_that_no_writer_has_is_refused_with_those_there_are() -> None:
+    assert {".csv", ".jsonl", ".md", ".tex", ".txt"} <= set(suffixes())
+    for name in ("table.xlsx", "table", "table.", "csv"):
+        with pytest.raises(UsageError, match=r"no table is written as .*; wanted \.csv, \.jsonl, \.md, \.tex, \.txt"):
+            check_output(Path(name))
+    for suffix in suffixes():
+        check_output(Path(f"table{suffix}"))
+    with pytest.raises(UnknownComponent):
+        written(Document(ROWS), ".xlsx")
+
+
+def test_a_text_file_holds_what_the_command_prints(stackclip: Run, workspace: Path) -> None:
+    file = workspace / "table.txt"
+    result = stackclip(workspace, "report", "--per-category", "-o", str(file))
+    assert result.exit_code == 0
+    assert "a       bottle" in result.stdout
+    assert file.read_text("utf-8") == result.stdout
+
+
+@pytest.mark.usefixtures("registry_as_it_was")
+def test_a_writer_dropped_into_the_registry_is_used_and_one_that_fails_costs_its_file_alone(
+    stackclip: Run, workspace: Path
+) -> None:
+    files = {suffix: workspace / f"table.{suffix}" for suffix in ("leaves", "names", "bytes", "md")}
+    words = [word for file in files.values() for word in ("-o", str(file))]
+    result = stackclip(workspace, "report", *words)
+    assert result.exit_code == 3, result.output
+    assert files["names"].read_text() == "a b"
+    assert "| a | **50.0** |" in files["md"].read_text()
+    assert [name for name, file in files.items() if not file.exists()] == ["leaves", "bytes"]
+    assert "table.leaves: not written (writer 'leaves' (" in result.stderr
+    assert "gives a bytes, wanted text" in result.stderr
+    assert "its names" not in stackclip(workspace, "check", "names").stdout
