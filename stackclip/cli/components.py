@@ -100,13 +100,12 @@ def _needs(name: str, backbone: str) -> str:
 
 def _nested(component: Component) -> Iterator[tuple[str, list[str]]]:
     """The options that name a component of a shelf, with all that they may name, as it would be typed with defaults."""
-    from stackclip.registry import Spec, heads, learners, scorers, selectors
+    from stackclip.registry import Spec
 
-    shelves = {"head": heads, "learner": learners, "scorer": scorers, "select": selectors}
     for option in component.options:
-        if option.label in shelves:
-            shelf = shelves[option.label]
-            yield option.label, [str(Spec(name, given)) for name, given in _defaults(shelf)]
+        if (source := option.source) is not None:
+            words = [f"{word} ({' or '.join(specs)})" if specs else word for word, specs in source.words.items()]
+            yield option.label, [*words, *(str(Spec(name, given)) for name, given in _defaults(source.shelf))]
 
 
 def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:

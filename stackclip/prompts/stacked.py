@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from stackclip.errors import BadOption
 from stackclip.prompts.ensemble import CPE
 from stackclip.prompts.strategy import Clustering, Encode
-from stackclip.registry import Spec, prompts, scorers
+from stackclip.registry import From, Spec, prompts, scorers
 from stackclip.types import LARGEST_SEED, NORMAL
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Stacked:
 
     clusters: int | None = None
     max_clusters: int = 8
-    scorer: str = "penalty"
+    scorer: Annotated[str, From(scorers)] = "penalty"
     lambda_: float = 0.1
     sse: Literal["sum", "mean"] = "sum"
     source: Literal["text", "image"] = "text"
