@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stackclip.cli.group import cli
-from stackclip.cli.options import DEFAULT_BACKBONE
+from stackclip.cli.options import DEFAULT_BACKBONE, data_root_option
 from stackclip.cli.steps import load_tower_of
 from stackclip.cli.suites import papers_table, suite_page, suites_table
 from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, StackclipError, UsageError
@@ -100,13 +101,12 @@ def _needs(name: str, backbone: str) -> str:
 
 def _nested(component: Component) -> Iterator[tuple[str, list[str]]]:
     """The options that name a component of a shelf, with all that they may name, as it would be typed with defaults."""
-    from stackclip.registry import Spec, heads, learners, scorers, selectors
+    from stackclip.registry import Spec
 
-    shelves = {"head": heads, "learner": learners, "scorer": scorers, "select": selectors}
     for option in component.options:
-        if option.label in shelves:
-            shelf = shelves[option.label]
-            yield option.label, [str(Spec(name, given)) for name, given in _defaults(shelf)]
+        if (source := option.source) is not None:
+            words = [f"{word} ({' or '.join(specs)})" if specs else word for word, specs in source.words.items()]
+            yield option.label, [*words, *(str(Spec(name, given)) for name, given in _defaults(source.shelf))]
 
 
 def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
@@ -118,18 +118,19 @@ def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
 
 @cli.command()
 @click.argument("name")
-def check(name: str) -> None:
-    """Run the contract tests of its shelf on a component, ours or yours."""
+@data_root_option
+def check(name: str, data_root: Path | None) -> None:
+    """Run the contract tests of its shelf on a component, ours or yours; of a data set on its pictures too."""
     from stackclip.console import output, say
     from stackclip.contracts import check as check_component
 
-    reports = check_component(name)
+    reports = check_component(name, data_root=data_root)
     for each in reports:
         say(f"{each.component.name} ({each.component.shelf}, {each.component.source})", "bold")
         for finding in each.findings:
             mark = "[green]ok[/]    " if finding.passed else "[red]failed[/]"
             output.print(f"  {mark}", end=" ")
-            say(finding.sentence + (f": {finding.detail}" if finding.detail else ""))
+            say(finding.sentence + (f": {finding.detail}" if finding.detail else ""), soft_wrap=True)
     if not all(finding.passed for each in reports for finding in each.findings):
         sys.exit(1)
 

@@ -1,5 +1,6 @@
 """The shelves on which components stand by name: one decorator puts them there, one look-up finds them."""
 
+from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
 from stackclip.registry.guard import (
     Stopped,
@@ -11,13 +12,15 @@ from stackclip.registry.guard import (
     keep_streams,
     reason,
 )
+from stackclip.registry.options import From, Option, bind, named_by, noun, options_of
 from stackclip.registry.plugins import NotLoaded, problems, use_workspace
 from stackclip.registry.shelf import Shelf, forget
-from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
+from stackclip.registry.spec import Spec, did_you_mean, split_specs
 
 __all__ = [
     "SHELVES",
     "Component",
+    "From",
     "NotLoaded",
     "Option",
     "Shelf",
@@ -27,6 +30,7 @@ __all__ = [
     "at_work",
     "backbones",
     "bind",
+    "code_of",
     "datasets",
     "did_you_mean",
     "executors",
@@ -38,6 +42,8 @@ __all__ = [
     "keep_streams",
     "learners",
     "methods",
+    "named_by",
+    "noun",
     "options_of",
     "problems",
     "prompts",
