@@ -9,15 +9,15 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from stackclip.benchmarks.plan import Cell, Plan
+from stackclip.benchmarks.plan import Cell, Plan, needs_by_method
 from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Source, Store
 from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.methods import Composition, Method, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
-from stackclip.registry import Component, Spec, bind, heads, learners, scorers, selectors
-from stackclip.types import MASK, Sample
+from stackclip.registry import EDITION, Component, Spec, bind, heads, learners, scorers, selectors
+from stackclip.types import MASK, Part, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
@@ -92,7 +92,16 @@ class Identities:
             **own,
             "class_names": names,
             "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
+            **({"ways": ways} if (ways := self._ways_from_outside(spec)) else {}),
         }
+
+    def _ways_from_outside(self, spec: str) -> list[str]:
+        """The parts of a method that code from outside gives, each with the digest of that code."""
+        return sorted(str(part) for part in self._needs.get(spec, ()) if EDITION in part.kind)
+
+    @cached_property
+    def _needs(self) -> dict[str, frozenset[Part]]:
+        return needs_by_method(self.plan, self.tower.spec)
 
     @cached_property
     def protocol(self) -> str:

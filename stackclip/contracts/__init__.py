@@ -13,6 +13,7 @@ from stackclip.contracts.learners import LEARNERS
 from stackclip.contracts.methods import METHODS
 from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
+from stackclip.contracts.taps import TAPS
 from stackclip.contracts.trial import Promises, Subject, Unkept
 from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent
 from stackclip.ops.words import one_line
@@ -97,4 +98,5 @@ _OF_SHELF: Mapping[str, Promises] = {
     "prompts": PROMPTS,
     "scorers": SCORERS,
     "selectors": SELECTORS,
+    "taps": TAPS,
 }

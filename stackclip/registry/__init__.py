@@ -14,8 +14,10 @@ from stackclip.registry.guard import (
 from stackclip.registry.plugins import NotLoaded, problems, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
+from stackclip.registry.ways import EDITION, Way, Ways
 
 __all__ = [
+    "EDITION",
     "SHELVES",
     "Component",
     "NotLoaded",
@@ -23,6 +25,7 @@ __all__ = [
     "Shelf",
     "Spec",
     "Stopped",
+    "Way",
     "ask_to_stop",
     "at_work",
     "backbones",
@@ -45,6 +48,7 @@ __all__ = [
     "scorers",
     "selectors",
     "split_specs",
+    "taps",
     "use_workspace",
 ]
 
@@ -56,6 +60,7 @@ heads = Shelf("heads", "stackclip.heads")
 learners = Shelf("learners", "stackclip.learners")
 methods = Shelf("methods", "stackclip.methods")
 backbones = Shelf("backbones", "stackclip.clip")
+taps = Ways("taps", "stackclip.clip.taps")
 executors = Shelf("executors", "stackclip.benchmarks")
 
-SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, executors)
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, executors)

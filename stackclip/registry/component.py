@@ -75,14 +75,15 @@ class Component:
 
     def guard_foreign(self, what: str) -> AbstractContextManager[None]:
         """The same around much code of ours that calls some of the component's, unless that is ours too."""
-        return nullcontext() if self._is_own else guarded(f"{self} {what}")
+        return nullcontext() if self.is_own else guarded(f"{self} {what}")
 
     def __str__(self) -> str:
         return f"{noun(self.shelf)} {self.name!r} ({self.source})"
 
     @property
-    def _is_own(self) -> bool:
+    def is_own(self) -> bool:
+        """Whether it is written in the package."""
         return self.source.startswith("stackclip/")
 
     def _watched(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._is_own else watched(f"running code of {self}")
+        return nullcontext() if self.is_own else watched(f"running code of {self}")

@@ -51,6 +51,11 @@ class Shelf:
         self._load()
         return name in self._components or name in entry_points(self.kind)
 
+    def own(self, name: str) -> Component | None:
+        """The package's component of that name, or None; no code from outside is loaded."""
+        self._load_home()
+        return next((component for component in self._components.get(name, ()) if component.is_own), None)
+
     def find(self, name: str) -> Component:
         """The component of that name.
 
@@ -85,6 +90,10 @@ class Shelf:
         there.append(component)
 
     def _load(self) -> None:
+        self._load_home()
+        load_workspace()
+
+    def _load_home(self) -> None:
         if not self._home_loaded:
             self._home_loaded = True  # before the import: what it imports may ask this shelf
             try:
@@ -92,7 +101,6 @@ class Shelf:
             except BaseException:
                 self._home_loaded = False
                 raise
-        load_workspace()
 
     def _load_entry_points(self, name: str) -> None:
         for point in entry_points(self.kind).get(name, ()):
@@ -125,7 +133,7 @@ def forget(shelves: Iterable[Shelf]) -> None:
     forget_plugins()
     for shelf in shelves:
         for name, components in list(shelf._components.items()):
-            kept = [component for component in components if component.source.startswith("stackclip/")]
+            kept = [component for component in components if component.is_own]
             if kept:
                 shelf._components[name] = kept
             else:

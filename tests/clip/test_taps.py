@@ -1,4 +1,4 @@
-"""The other ways through a tower: against the released code, the formulas in float64 and plain attention."""
+"""The ways through a tower: against the released code, the formulas in float64 and plain attention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import random_tower
-from stackclip.clip.paths import encode_paths
+from stackclip.clip.sight import Route
 from stackclip.errors import NotApplicable
 from stackclip.ops.windows import window_patches
 from stackclip.types import CLS, Part, patch
@@ -187,4 +187,4 @@ def test_a_residual_network_has_no_such_ways() -> None:
         text_cfg={"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1},
     ).visual
     with pytest.raises(NotApplicable, match="plain attention blocks"):
-        encode_paths(visual, torch.zeros(1, 3, 32, 32), [Part("window", 2)])
+        Route(random_tower(image_size=32).spec, [Part("window", 2)]).run(visual, torch.zeros(1, 3, 32, 32))
