@@ -6,12 +6,14 @@ Importing this module brings neither numpy nor torch.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from stackclip.errors import MissingParts, NotApplicable
+from stackclip.errors import BrokenPlugin, MissingParts, NotApplicable
+from stackclip.registry import EDITION, taps
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,11 +32,13 @@ __all__ = [
     "Sample",
     "TowerSpec",
     "patch",
+    "read_view",
 ]
 
 NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
+_VIEW = re.compile(r"rot([1-9]\d?|[12]\d\d|3[0-5]\d)|tile([1-9]\d?)x([1-9]\d?)-([1-9]\d{0,3})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +71,33 @@ class Sample:
 class Part:
     """One array that a tower can give for a picture: `cls`, `patch/6`, `mask`. Layers are 1-based.
 
-    Shapes: `cls` (D,), raw joint feature ln_post + proj; `patch/N` (P, C), the residual stream after block N without
-    its class token; `mask`, the labelled regions of the mask at the tower's picture size. The others are ways through
-    the same tower that some methods take (`stackclip.clip.paths` defines them): `cls/N` and `cls-bare` (D,),
-    `vv-stage/N`, `vv-last6/N`, `vv-from6/N` and `joint/N` (P, D), `patch-released/N` (P, C), `cls-released/N` (D,),
-    `window/K` (windows, D), `crop/10` (10, D).
+    `kind` is a way through the tower, by its name on the shelf `taps`, which knows its shape and its source; but for
+    `mask`, the labelled regions of the mask at the tower's picture size. `view` is how the picture was seen, empty for
+    the picture as it is: `patch/6@rot45` of one turned by 45 degrees, `cls@tile2x3-4` of a tile (`read_view`).
     """
 
     kind: str
     index: int = 0
+    view: str = ""
 
     def __str__(self) -> str:
-        return f"{self.kind}/{self.index}" if self.index else self.kind
+        name = f"{self.kind}/{self.index}" if self.index or taps.counts_from_0(self.kind) else self.kind
+        return f"{name}@{self.view}" if self.view else name
 
     @classmethod
     def parse(cls, text: str) -> Part:
         """The inverse of `str(part)`."""
-        kind, _, index = text.partition("/")
-        return cls(kind, int(index) if index else 0)
+        name, _, view = text.partition("@")
+        kind, _, index = name.partition("/")
+        return cls(kind, int(index) if index else 0, view)
+
+    def exact(self) -> Part:
+        """The part as a store keeps it: the name of a way from outside has a digest of its code, `my-way~1a2b3c4d/6`.
+
+        So what was made by other code is not taken for it. Our own ways stand under the tower's fingerprint.
+        """
+        way = None if EDITION in self.kind else taps.way(self.kind)
+        return replace(self, kind=f"{self.kind}{EDITION}{way.edition}") if way and way.edition else self
 
 
 CLS = Part("cls")
@@ -94,6 +107,16 @@ MASK = Part("mask")
 def patch(layer: int) -> Part:
     """The patch tokens after block `layer` (1-based)."""
     return Part("patch", layer)
+
+
+def read_view(view: str) -> tuple[int, int, int, int] | None:
+    """What a view's name says: degrees, counter-clockwise, or the rows, the columns and which tile; None for no view.
+
+    `rot45` gives (45, 0, 0, 0); `tile2x3-4`, counted in rows from 1 and so the first of the second row, (0, 2, 3, 4).
+    """
+    named = _VIEW.fullmatch(view)
+    degrees, rows, columns, number = (int(digits or 0) for digits in named.groups()) if named else (0, 0, 0, 0)
+    return (degrees, rows, columns, number) if degrees or 1 <= number <= rows * columns else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,33 +143,27 @@ class TowerSpec:
         return tuple(patch(layer) for layer in self.layers)
 
     def shape(self, part: Part) -> tuple[int, ...]:
-        """The shape of a part of one picture; masks, which no tower gives, have none.
+        """The shape of a part of one picture, as the shelf `taps` says it; masks, which no tower gives, have none.
 
-        Raises NotApplicable for a part that this tower does not have.
+        Raises NotApplicable for a part that this tower does not have, BrokenPlugin where a way cannot tell.
         """
-        layer, depth = part.index, self.depth
-        quarter = depth // 4
-        patches, windows = self.grid**2, (self.grid - layer + 1) ** 2
-        offered = {
-            "cls": ((self.joint,), 0 <= layer <= depth),
-            "patch": ((patches, self.width), 1 <= layer <= depth),
-            "vv-stage": ((patches, self.joint), depth % 4 == 0 and layer in range(quarter, depth + 1, quarter)),
-            "vv-last6": ((patches, self.joint), 1 <= depth - 5 <= layer <= depth),
-            "vv-from6": ((patches, self.joint), 6 <= layer <= depth),
-            "joint": ((patches, self.joint), 1 <= layer <= depth),
-            "cls-bare": ((self.joint,), layer == 0),
-            "cls-released": ((self.joint,), 1 <= layer < depth),
-            "patch-released": ((patches, self.width), 1 <= layer < depth),
-            "window": ((windows, self.joint), 2 <= layer <= self.grid),
-            "crop": ((10, self.joint), layer == 10),
-        }
-        shape, has = offered.get(part.kind, ((), False))
-        if not has:
-            raise NotApplicable(
-                f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{depth}, and with other indices "
-                f"{', '.join(kind for kind in offered if kind not in ('cls', 'patch'))}"
-            )
-        return shape
+        way = taps.way(part.kind)
+        if way is not None and (not part.view or read_view(part.view)):
+            with way.guard(f"cannot tell the shape of {part}"):
+                shape = way.tap.shape(self, part)
+                if shape is not None:
+                    return _checked(shape, f"{way.component} gives {part}")
+        others = ", ".join(name for name in taps.names() if name not in ("cls", "patch"))
+        raise NotApplicable(
+            f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{self.depth}, and with other indices "
+            f"{others}"
+        )
+
+
+def _checked(shape: Any, who: str) -> tuple[int, ...]:
+    if not isinstance(shape, tuple) or not all(isinstance(side, int) and side > 0 for side in shape):
+        raise BrokenPlugin(f"{who} the shape {shape!r}, wanted whole numbers from 1")
+    return shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +178,7 @@ class Features:
 
     def __getitem__(self, part: Part) -> Tensor:
         try:
-            return self.parts[part]
+            return self.parts[part if part in self.parts else part.exact()]
         except KeyError:
             held = ", ".join(str(part) for part in sorted(self.parts)) or "nothing"
             raise MissingParts(f"the batch lacks {part} (it holds {held}); name it in the method's needs") from None

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stackclip.clip import Tap
 from stackclip.contracts import check, find_components
 from stackclip.errors import BadOption, BrokenPlugin, UnknownComponent, UsageError
 from stackclip.heads import Linear, Projections
@@ -32,6 +33,7 @@ from stackclip.registry import (
     prompts,
     scorers,
     selectors,
+    taps,
     use_workspace,
 )
 from stackclip.types import Part, Prediction
@@ -549,6 +551,124 @@ def test_a_method_that_needs_what_no_tower_gives_is_found_out():
     found = failures(methods, Needy)
     only(found, sentence="parts that a tower can give", reason="has no part patch/100")
     only(found, sentence="it begins", reason="RuntimeError: it never begins")
+
+
+class Fair(Tap):
+    """The patches after block N."""
+
+    source = "this test"
+
+    def shape(self, tower, part):
+        return (tower.grid**2, tower.width) if 1 <= part.index <= tower.depth else None
+
+    def read(self, sight, part, carried):
+        return sight.after[:, 1:]
+
+
+class Writes(Fair):
+    """It turns the tokens of all others round."""
+
+    def read(self, sight, part, carried):
+        return sight.after.neg_()[:, 1:]
+
+
+class WritesOnTheWay(Fair):
+    """It adds up where the block before is still wanted."""
+
+    def blocks(self, tower, part):
+        return range(1, part.index + 1)
+
+    def carry(self, sight, carried):
+        return sight.before.add_(1)
+
+
+class Remembers(Fair):
+    """It gives less each time."""
+
+    times = 1
+
+    def read(self, sight, part, carried):
+        self.times += 1
+        return sight.after[:, 1:] / self.times
+
+
+class Larger(Fair):
+    """It gives the class token too."""
+
+    def read(self, sight, part, carried):
+        return sight.after
+
+
+class Infinite(Fair):
+    """It divides by nothing."""
+
+    def read(self, sight, part, carried):
+        return sight.after[:, 1:] / 0
+
+
+class Everywhere(Fair):
+    """It has every part that is asked for."""
+
+    def shape(self, tower, part):
+        return (tower.grid**2, tower.width)
+
+
+class Nowhere(Fair):
+    """It has none."""
+
+    def shape(self, tower, part):
+        return None
+
+
+class Beyond(Fair):
+    """It looks behind the last block."""
+
+    def blocks(self, tower, part):
+        return range(1, tower.depth + 2)
+
+
+class Sourceless(Fair):
+    """Nobody's."""
+
+    source = " "
+
+
+class Free:
+    """It is no tap at all."""
+
+
+@pytest.mark.parametrize(
+    ("tap", "sentence", "reason"),
+    [
+        (Writes, "changes no other part", "is another when it is asked for too"),
+        (WritesOnTheWay, "changes no other part", "is another when it is asked for too"),
+        (Remembers, "the same to the bit", "on-trial/1 asked for twice"),
+        (Larger, "have the shapes", "gives (1, 17, 128) for on-trial/1, wanted a tensor of shape (1, 16, 128)"),
+        (Infinite, "are finite", "on-trial/1 holds NaN or infinity"),
+        (Everywhere, "none of an index that no tower has", "for the index 1000000 its shape is (16, 128)"),
+        (Nowhere, "it has parts of a small tower", "has none of its parts"),
+        (Beyond, "have the shapes", "names range(1, 10) as the blocks of on-trial/1, wanted some of 0 to 8"),
+        (Sourceless, "says where it comes from", "its `source` is empty"),
+        (Free, "it is a tap", "it is a Free, wanted a stackclip.clip.Tap"),
+    ],
+)
+def test_a_way_through_the_tower_that_breaks_a_promise_is_found_out(tap: type, sentence: str, reason: str):
+    only(failures(taps, tap), sentence=sentence, reason=reason)
+
+
+def test_a_fair_way_through_the_tower_passes():
+    assert failures(taps, Fair) == {}
+
+
+def test_a_way_that_is_called_like_another_is_found_out():
+    taps.register("patch7")(Fair)
+    (report,) = check("patch7")
+    assert report.passed
+    taps.register("vv-from9")(type("Nine", (Fair,), {"__doc__": "Another v-v path."}))
+    (report,) = check("vv-from9")
+    details = {finding.sentence: finding.detail for finding in report.findings if not finding.passed}
+    ours = "parts of that name are those of tap 'vv-from' (stackclip/clip/taps/vv_from.py"
+    assert ours in details["parts of its name are its own"]
 
 
 def test_other_shelves_are_tried_too():

@@ -54,7 +54,7 @@ def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset
             if not isinstance(part, Part):
                 raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
             tower.shape(part)
-    return parts
+        return frozenset(part.exact() for part in parts - {MASK}) | {MASK}
 
 
 def needed(plan: Plan, entrants: Collection[Entrant]) -> tuple[tuple[Sample, ...], frozenset[Part]]:

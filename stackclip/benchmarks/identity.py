@@ -9,6 +9,7 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Source, Store
@@ -16,8 +17,8 @@ from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
-from stackclip.registry import Component, Spec, bind, code_of, named_by
-from stackclip.types import MASK, Sample
+from stackclip.registry import EDITION, Component, Spec, bind, code_of, named_by
+from stackclip.types import MASK, Part, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
@@ -38,6 +39,7 @@ class Identities:
     store: Store
     seed: int
     training: tuple[Sample, ...]
+    entrants: tuple[Entrant, ...] = ()
 
     def head(self, spec: str) -> str:
         """The name of what a method learns."""
@@ -93,7 +95,13 @@ class Identities:
             **own,
             "class_names": names,
             "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
+            **({"ways": ways} if (ways := self._ways_from_outside(spec)) else {}),
         }
+
+    def _ways_from_outside(self, spec: str) -> list[str]:
+        """The parts of a method that code from outside gives, each with the digest of that code."""
+        parts = next((each.parts for each in self.entrants if each.spec == spec), frozenset[Part]())
+        return sorted(str(part) for part in parts if EDITION in part.kind)
 
     @cached_property
     def protocol(self) -> str:

@@ -146,7 +146,7 @@ class OneSeed:
         self.parts = {entrant.spec: entrant.parts for entrant in self.entrants}
         self.every_part = frozenset[Part]().union(*self.parts.values())
         self.training, self.training_left_out, _ = self._usable(self.plan.training, localised=True)
-        self.identities = Identities(self.plan, bench.tower, bench.store, seed, self.training)
+        self.identities = Identities(self.plan, bench.tower, bench.store, seed, self.training, self.entrants)
         self.cells = [
             Cell(dataset, category, *self._usable(dataset.select(split="test", categories=(category,)).samples))
             for dataset in self.plan.test_on

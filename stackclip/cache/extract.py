@@ -19,6 +19,7 @@ from stackclip.cache.shapes import FeatureDtype, is_mask, mask_rule, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of
 from stackclip.cache.store import Store
 from stackclip.cache.writer import Writer
+from stackclip.clip.views import by_view, seen
 from stackclip.data.images import read_picture
 from stackclip.data.masks import read_mask
 from stackclip.errors import PictureError, UnreadableStore
@@ -156,13 +157,13 @@ def extract(
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A sample that is ready for the tower: its picture (None if only its mask is wanted) and the runs of its mask.
+    """A sample that is ready for the tower: its picture in each view (none for a mask alone), the runs of its mask.
 
     A picture whose mask cannot be used is encoded all the same: what needs no mask can work with it.
     """
 
     source: Source | None
-    picture: NDArray[np.float32] | None
+    pictures: Mapping[str, NDArray[np.float32]]
     parts: frozenset[Part]
     mask: Source | None
     runs: Mapping[Part, Runs]
@@ -203,9 +204,11 @@ class _Run:
         import torch
 
         batch = self._waiting.pop(parts)
-        pictures = torch.from_numpy(np.stack([prepared.picture for prepared in batch if prepared.picture is not None]))
-        given = self._tower.encode(pictures, sorted(parts))
-        halves = {part: given[part].to(torch.float16).cpu().numpy() for part in parts}
+        halves: dict[Part, NDArray[np.float16]] = {}
+        for view, asked in by_view(parts).items():
+            pictures = torch.from_numpy(np.stack([prepared.pictures[view] for prepared in batch]))
+            given = self._tower.encode(pictures, sorted(asked))
+            halves |= {asked[part]: each.to(torch.float16).cpu().numpy() for part, each in given.items()}
         for row, prepared in enumerate(batch):
             try:
                 self._keep(prepared, {part: half[row] for part, half in halves.items()})
@@ -261,13 +264,15 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
     """Read what the missing parts are made from; raises PictureError."""
     masks = sorted(part for part in missing if is_mask(part))
     dense = missing - frozenset(masks)
-    source = picture = mask = broken = None
+    source = mask = broken = None
+    pictures: dict[str, NDArray[np.float32]] = {}
     runs: dict[Part, Runs] = {}
     if dense:
         source = store.source(sample)
         dense = frozenset(part for part in dense if not store.holds(source, part))
         if dense:
-            picture = tower.prepare(read_picture(sample.image, getattr(tower, "picture_range", "auto")))
+            picture = read_picture(sample.image, getattr(tower, "picture_range", "auto"))
+            pictures = {view: tower.prepare(seen(picture, view)) for view in by_view(dense)}
             _require_unchanged(store, sample, CLS, source)
     if masks:
         try:
@@ -279,7 +284,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
             if not dense:
                 raise
             mask, runs, broken = None, {}, error
-    return _Prepared(source, picture, dense, mask, runs, broken)
+    return _Prepared(source, pictures, dense, mask, runs, broken)
 
 
 def _require_unchanged(store: Store, sample: Sample, part: Part, source: Source) -> None:

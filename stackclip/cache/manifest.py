@@ -156,7 +156,7 @@ def _record(facts: Mapping[str, Any]) -> Record:
 
 def _extent(part: Part, facts: Mapping[str, Any], spec: TowerSpec, dtype: FeatureDtype) -> Extent:
     shape = tuple(_natural(side) for side in facts["shape"])
-    form = StoredForm(np.dtype("<u4"), (3,)) if is_mask(part) else stored_form(part, spec, dtype)
+    form = StoredForm(np.dtype("<u4"), (3,)) if is_mask(part) else stored_form(part, spec, dtype, found=shape[1:])
     if shape[1:] != form.shape:
         raise ValueError(f"{part} has the shape {shape}")
     return Extent(_natural(facts["offset"]), shape, form.dtype)

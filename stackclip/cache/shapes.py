@@ -9,6 +9,7 @@ import numpy as np
 
 from stackclip.cache.quantize import code_count
 from stackclip.errors import NotApplicable, StoreError
+from stackclip.registry import EDITION, taps
 from stackclip.types import Part, TowerSpec
 
 __all__ = [
@@ -44,12 +45,16 @@ def mask_rule(part: Part) -> Literal["bilinear", "nearest"]:
 def part_shape(part: Part, spec: TowerSpec) -> tuple[int, ...]:
     """The shape of a dense part of one picture, as `TowerSpec.shape` says it.
 
-    Raises StoreError for a part that no store of this tower holds.
+    Raises StoreError for a part that no store of this tower holds, and for one of a way from outside that does not say
+    by which code (`Part.exact`).
     """
     try:
-        return spec.shape(part)
+        shape = spec.shape(part)
     except NotApplicable as error:
         raise StoreError(f"no store holds {part}: {error}") from None
+    if (exact := part.exact()) != part:
+        raise StoreError(f"a store holds {part} as {exact}: ask for that")
+    return shape
 
 
 class StoredForm(NamedTuple):
@@ -64,9 +69,15 @@ class StoredForm(NamedTuple):
         return self.dtype.itemsize * math.prod(self.shape)
 
 
-def stored_form(part: Part, spec: TowerSpec, dtype: FeatureDtype) -> StoredForm:
-    """The type and shape of a dense part of one picture on the disk; raises what `part_shape` raises."""
-    shape = part_shape(part, spec)
+def stored_form(
+    part: Part, spec: TowerSpec, dtype: FeatureDtype, *, found: tuple[int, ...] | None = None
+) -> StoredForm:
+    """The type and shape of a dense part of one picture on the disk; raises what `part_shape` raises.
+
+    What a way from outside gave stays readable where its code is not, or is another: its shape is as `found`.
+    """
+    foreign = found is not None and EDITION in part.kind and taps.way(part.kind) is None
+    shape = found if found is not None and foreign else part_shape(part, spec)
     if dtype == "int8" and part.kind == "patch":
         return StoredForm(np.dtype("i1"), (code_count(shape),))
     return StoredForm(np.dtype("<f2"), shape)

@@ -1,31 +1,19 @@
-"""open_clip's image and text towers, wrapped: parts of pictures, features of phrases, and what they depend on."""
+"""open_clip's image and text towers, wrapped: parts of pictures, features of phrases, and what they depend on.
 
-from stackclip.clip.backbones import BackboneFacts, describe_backbones
-from stackclip.clip.containers import LARGEST_HEAD, check_file, finite_floats, read_tensors
-from stackclip.clip.device import flush_denormals, plain_attention
-from stackclip.clip.doubles import random_tower
-from stackclip.clip.loading import Backbone, assemble_tower, load_tower
-from stackclip.clip.text import TextEncoder, TextMemory
-from stackclip.clip.tower import Tower
-from stackclip.clip.transform import ImageTransform
-from stackclip.clip.weights import read_weights
+What `_api` names is imported when it is first asked for: the shelf `taps`, which says the shapes of parts to all that
+read a store, lies below this package and must bring neither torch nor open_clip.
+"""
 
-__all__ = [
-    "LARGEST_HEAD",
-    "Backbone",
-    "BackboneFacts",
-    "ImageTransform",
-    "TextEncoder",
-    "TextMemory",
-    "Tower",
-    "assemble_tower",
-    "check_file",
-    "describe_backbones",
-    "finite_floats",
-    "flush_denormals",
-    "load_tower",
-    "plain_attention",
-    "random_tower",
-    "read_tensors",
-    "read_weights",
-]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stackclip.clip._api import *  # noqa: F403 -- exactly what its __all__ says
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(import_module("stackclip.clip._api"), name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,11 +15,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from stackclip.clip.device import DTYPES, plain_attention
-from stackclip.clip.paths import encode_paths
+from stackclip.clip.image import ImageTower
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
+from stackclip.clip.sight import Route
 from stackclip.clip.transform import ImageTransform
+from stackclip.clip.walk import Prompts, last_of, walk
 from stackclip.errors import UsageError
-from stackclip.types import CLS, Part, TowerSpec, patch
+from stackclip.types import Part, TowerSpec
 
 __all__ = ["SEMANTICS", "Tower"]
 
@@ -92,20 +94,17 @@ class Tower:
     def encode(self, pictures: Tensor, parts: Iterable[Part]) -> dict[Part, Tensor]:
         """Give the parts of prepared pictures (B, 3, S, S), float32 on the tower's device, in one forward.
 
-        `cls` is (B, D): the class token after ln_post and the projection, not normalised. `patch/N` is (B, P, C): the
-        residual stream after block N, without ln_post. Blocks behind the last one needed are not run. The other parts
-        are those of `stackclip.clip.paths`.
+        What each part is, the shelf `taps` says. Blocks behind the last one needed are not run.
 
-        Raises NotApplicable for a part that this tower does not have, UsageError for pictures of another size.
+        Raises NotApplicable for a part that this tower does not have, UsageError for pictures of another size and for a
+        part of a view: pictures are seen otherwise before they are prepared.
         """
         side = self.spec.image_size
         if pictures.ndim != 4 or pictures.shape[1:] != (3, side, side) or not len(pictures):
             raise UsageError(
                 f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes (B, 3, {side}, {side})"
             )
-        wanted = tuple(dict.fromkeys(parts))
-        for part in wanted:
-            self.spec.shape(part)
+        route = Route(self.spec, parts)
         # Picture by picture on a CPU: attention would multiply a batch token by token, which is slower, and so no
         # picture's features depend on the others, not even in the last bit.
         several = pictures.chunk(len(pictures)) if self.device.type == "cpu" else (pictures,)
@@ -115,8 +114,14 @@ class Tower:
             plain_attention(),
             torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32),
         ):
-            found = [self._forward(some.to(self.device, torch.float32, non_blocking=True), wanted) for some in several]
-        return {part: torch.cat([each[part] for each in found]).to(torch.float32) for part in wanted}
+            seen = (some.to(self.device, torch.float32, non_blocking=True) for some in several)
+            found = [route.run(self.model.visual, some) for some in seen]
+        return {part: torch.cat([each[part] for each in found]).to(torch.float32) for part in route.shapes}
+
+    @property
+    def image(self) -> ImageTower:
+        """The live image tower, for what is trained inside it: its blocks from a cached point on."""
+        return ImageTower(self.model.visual)
 
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.
@@ -178,61 +183,34 @@ class Tower:
         *,
         deep: Mapping[int, Tensor] | None = None,
         placing: Literal["insert", "replace"] = "insert",
+        after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
     ) -> Tensor:
         """Raw text features (N, D) of token embeddings (N, L, W), read at the positions `ends` (N,).
 
         `deep[n]` are tokens (T, W) that stand behind the start of text while text layer n (1-based) reads; what it
         makes of them goes on to the next layer, unless that has tokens of its own. `insert` puts them in between, so
         that every other token keeps its position; `replace` lets them take the place of the first T tokens behind the
-        start, which must not reach `ends`. Gradients pass, for prompt learners.
+        start, which must not reach `ends`. `after[n]` is called on the tokens (N, L, W) behind layer n, as an adapter.
+        Gradients pass, for what is learned.
         """
         text = self._text
         hidden = embedded + text.positional_embedding[: embedded.shape[1]]
+        prompts = Prompts(deep or {}, behind=1, over=placing == "replace")
         with plain_attention():
-            hidden, shift = self._read_text(hidden, deep or {}, insert=placing == "insert")
-        hidden = text.ln_final(hidden)  # (N, L, W)
-        pooled: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), ends + shift]  # (N, W)
+            steps = walk(text.transformer, hidden, mask=self._causal_mask, after=after, append=prompts)
+            hidden = text.ln_final(last_of(steps, hidden))  # (N, L, W)
+        ends = ends + hidden.shape[1] - embedded.shape[1]
+        pooled: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), ends]  # (N, W)
         project = text.text_projection
         joint: Tensor = project(pooled) if isinstance(project, nn.Linear) else pooled @ project  # (N, D)
         return joint
 
-    def _read_text(self, hidden: Tensor, deep: Mapping[int, Tensor], *, insert: bool) -> tuple[Tensor, int]:
-        """The text layers over tokens (N, L, W), with tokens of their own; how far the others were shifted."""
-        transformer, shift = self._text.transformer, 0
-        for layer, block in enumerate(transformer.resblocks, start=1):
-            if layer in deep:
-                own = deep[layer].expand(len(hidden), -1, -1)  # (N, T, W)
-                behind = 1 + (shift if insert else own.shape[1])
-                hidden = torch.cat([hidden[:, :1], own, hidden[:, behind:]], dim=1)
-                shift = own.shape[1] if insert else 0
-            rows = hidden if transformer.batch_first else hidden.transpose(0, 1)
-            rows = block(rows, attn_mask=self._causal_mask(hidden))
-            hidden = rows if transformer.batch_first else rows.transpose(0, 1)
-        return hidden, shift
-
-    def _causal_mask(self, hidden: Tensor) -> Tensor:
+    def _causal_mask(self, length: int) -> Tensor:
         """A token sees itself and those before it; inserted tokens can make more than the text tower's context."""
-        length, mask = hidden.shape[1], self._text.attn_mask
+        mask: Tensor = self._text.attn_mask
         if length <= len(mask):
-            found: Tensor = mask[:length, :length]
-            return found
-        return torch.full((length, length), float("-inf"), device=hidden.device).triu(1)
-
-    def _forward(self, pictures: Tensor, wanted: Sequence[Part]) -> dict[Part, Tensor]:
-        visual: Any = self.model.visual
-        layers = sorted(part.index for part in wanted if part.kind == "patch")
-        image_feature = CLS in wanted
-        if len(layers) + image_feature < len(wanted):
-            return encode_paths(visual, pictures, wanted)
-        found = visual.forward_intermediates(
-            pictures,
-            indices=[layer - 1 for layer in layers] or 1,
-            stop_early=not image_feature,
-            intermediates_only=not image_feature,
-            output_fmt="NLC",
-        )
-        parts = {patch(layer): tap for layer, tap in zip(layers, found["image_intermediates"], strict=bool(layers))}
-        return {**parts, CLS: found["image_features"]} if image_feature else parts
+            return mask[:length, :length]
+        return torch.full((length, length), float("-inf"), device=self.device).triu(1)
 
     def _token_ids(self, phrase: str) -> list[int]:
         tokenizer = self._tokenizer

@@ -14,6 +14,7 @@ from stackclip.contracts.learners import LEARNERS
 from stackclip.contracts.methods import METHODS
 from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
+from stackclip.contracts.taps import TAPS
 from stackclip.contracts.trial import GATES, Promise, Promises, Subject, Unkept
 from stackclip.contracts.writers import WRITERS
 from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent, UsageError
@@ -116,5 +117,6 @@ _OF_SHELF: Mapping[str, Promises] = {
     "prompts": PROMPTS,
     "scorers": SCORERS,
     "selectors": SELECTORS,
+    "taps": TAPS,
     "writers": WRITERS,
 }

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.benchmarks.contender import TaskEncode
 from stackclip.clip import TextEncoder, Tower, random_tower
+from stackclip.clip.views import by_view, seen_pixels
 from stackclip.errors import StackclipError
 from stackclip.methods import Composition, Method, Task
 from stackclip.ops.maps import unit
@@ -144,7 +146,19 @@ def noisy_features(count: int, seed: Sequence[int]) -> Tensor:
 
 
 def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, Tensor]:
-    return trial_tower().encode(pictures, sorted(parts))
+    found: dict[Part, Tensor] = {}
+    for view, asked in by_view(parts).items():
+        given = trial_tower().encode(_in_view(pictures, view), sorted(asked))
+        found |= {asked[part]: tensor for part, tensor in given.items()}
+    return found
+
+
+def _in_view(pictures: Tensor, view: str) -> Tensor:
+    """Prepared pictures (B, 3, S, S) in a view, at the same size."""
+    if not view:
+        return pictures
+    turned = [torch.from_numpy(seen_pixels(each.permute(1, 2, 0).numpy(), view).copy()) for each in pictures]
+    return F.interpolate(torch.stack(turned).permute(0, 3, 1, 2), size=pictures.shape[2:], mode="bilinear")
 
 
 def features_of(parts: frozenset[Part], categories: Sequence[str], *, seed: int = 0) -> Features:

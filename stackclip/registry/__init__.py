@@ -16,8 +16,10 @@ from stackclip.registry.options import From, Option, bind, named_by, noun, optio
 from stackclip.registry.plugins import NotLoaded, problems, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Spec, did_you_mean, split_specs
+from stackclip.registry.ways import EDITION, Way, Ways
 
 __all__ = [
+    "EDITION",
     "SHELVES",
     "Component",
     "From",
@@ -26,6 +28,7 @@ __all__ = [
     "Shelf",
     "Spec",
     "Stopped",
+    "Way",
     "ask_to_stop",
     "at_work",
     "backbones",
@@ -51,6 +54,7 @@ __all__ = [
     "scorers",
     "selectors",
     "split_specs",
+    "taps",
     "use_workspace",
     "writers",
 ]
@@ -63,7 +67,8 @@ heads = Shelf("heads", "stackclip.heads")
 learners = Shelf("learners", "stackclip.learners")
 methods = Shelf("methods", "stackclip.methods")
 backbones = Shelf("backbones", "stackclip.clip")
+taps = Ways("taps", "stackclip.clip.taps")
 executors = Shelf("executors", "stackclip.benchmarks")
 writers = Shelf("writers", "stackclip.reports.writers")
 
-SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, executors, writers)
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, executors, writers)

@@ -54,6 +54,11 @@ class Shelf:
         self._load()
         return name in self._components or name in entry_points(self.kind)
 
+    def own(self, name: str) -> Component | None:
+        """The package's component of that name, or None; no code from outside is loaded."""
+        self._load_home()
+        return next((component for component in self._components.get(name, ()) if component.is_own), None)
+
     def find(self, name: str) -> Component:
         """The component of that name.
 
@@ -88,6 +93,10 @@ class Shelf:
         there.append(component)
 
     def _load(self) -> None:
+        self._load_home()
+        load_workspace()
+
+    def _load_home(self) -> None:
         if not self._home_loaded:
             self._home_loaded = True  # before the import: what it imports may ask this shelf
             try:

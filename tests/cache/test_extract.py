@@ -8,11 +8,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stackclip.cache import Store, extract, plan
+from stackclip.clip.views import seen_pixels
 from stackclip.errors import PictureError, StoreError
-from stackclip.types import CLS, MASK, patch
+from stackclip.types import CLS, MASK, Part, patch
 
 
 def test_a_second_run_encodes_nothing(store, samples, tower, parts) -> None:
@@ -221,3 +223,31 @@ def _failing(number):
         raise OSError(number, os.strerror(number))
 
     return fail
+
+
+def test_views_are_parts_of_their_own_and_each_is_seen_before_it_is_prepared(store, samples, tower) -> None:
+    turned, tile = Part("cls", view="rot90"), Part("patch", 1, "tile2x2-3")
+    report = extract(store, tower, samples, {CLS, turned, tile, MASK}, batch_size=4)
+    assert (report.encoded, report.failed) == (6, ())
+    for sample, own, other, corner in zip(
+        samples, *(store.read(samples, part) for part in (CLS, turned, tile)), strict=True
+    ):
+        pixels = np.asarray(Image.open(sample.image))
+        for view, found, part in (("", own, CLS), ("rot90", other, CLS), ("tile2x2-3", corner, patch(1))):
+            shown = Image.fromarray(
+                pixels[10:, :12] if "tile" in view else seen_pixels(pixels, view) if view else pixels
+            )
+            wanted = tower.encode(torch.from_numpy(tower.prepare(shown))[None], [part])[part][0]
+            np.testing.assert_allclose(found, wanted, atol=2e-3)
+    assert not np.array_equal(store.read(samples, CLS), store.read(samples, turned))
+    again = Store.open(store.folder)
+    assert again.parts == {CLS, turned, tile, MASK}
+    assert extract(again, tower, samples, {turned, tile}).already_there == 6
+
+
+def test_only_the_views_that_are_lacking_are_prepared(store, samples, tower, monkeypatch) -> None:
+    extract(store, tower, samples, {CLS})
+    prepared = []
+    monkeypatch.setattr(type(tower), "prepare", lambda self, image: prepared.append(1) or np.zeros((3, 16, 16), "f4"))
+    extract(store, tower, samples, {CLS, Part("cls", view="rot45"), Part("cls", view="rot315")})
+    assert len(prepared) == 12

@@ -1,0 +1,43 @@
+"""The attention of one block of open_clip, taken apart: on tokens, queries, keys and values of one's own."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stackclip.errors import NotApplicable
+
+__all__ = ["attend", "attend_by_value", "projected"]
+
+
+def projected(block: Any, normed: Tensor, names: Literal["q", "k", "v", "kv", "qkv"]) -> tuple[Tensor, ...]:
+    """Queries, keys and values, those of `names`, of tokens (B, N, C) that went through ln_1: each (B, N, C).
+
+    Raises NotApplicable for a block of another make.
+    """
+    attention = getattr(block, "attn", None)
+    if not isinstance(attention, nn.MultiheadAttention) or not attention.batch_first:
+        raise NotApplicable("only towers of plain attention blocks with a class token give it, not this one")
+    first, last = "qkv".index(names[0]) * attention.embed_dim, ("qkv".index(names[-1]) + 1) * attention.embed_dim
+    weight, bias = attention.in_proj_weight[first:last], attention.in_proj_bias[first:last]
+    return F.linear(normed, weight, bias).chunk(len(names), dim=-1)
+
+
+def attend(block: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
+    """A block's attention on queries (B, N, C), keys and values (B, M, C) that are projected already: (B, N, C).
+
+    `bias` (N, M) is added to the scaled products, before the softmax.
+    """
+    heads = block.attn.num_heads
+    q, k, v = (each.view(*each.shape[:2], heads, -1).transpose(1, 2) for each in (queries, keys, values))
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # (B, heads, N, C / heads)
+    result: Tensor = block.ls_1(block.attn.out_proj(mixed.transpose(1, 2).flatten(2)))
+    return result
+
+
+def attend_by_value(block: Any, tokens: Tensor) -> Tensor:
+    """What a block's attention gives when its values are queries and keys as well: (B, N, C)."""
+    (values,) = projected(block, block.ln_1(tokens), "v")
+    return attend(block, values, values, values)

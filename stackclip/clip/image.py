@@ -1,0 +1,68 @@
+"""The live image tower from a cached point on: what is trained inside it runs here, with gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from stackclip.clip.device import plain_attention
+from stackclip.clip.walk import Prompts, walk
+from stackclip.errors import UsageError
+
+__all__ = ["ImageTower"]
+
+
+@dataclass(frozen=True)
+class ImageTower:
+    """A frozen image tower whose blocks can be run on tokens that a store holds."""
+
+    visual: Any
+
+    @property
+    def depth(self) -> int:
+        """How many blocks it has."""
+        return len(self.visual.transformer.resblocks)
+
+    def resume(
+        self,
+        hidden: Tensor,
+        first: int,
+        *,
+        stops: Sequence[int] = (),
+        insert: Tensor | None = None,
+        after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        append: Prompts | Mapping[int, Tensor] | None = None,
+    ) -> dict[int, Tensor]:
+        """The tokens behind each block of `stops` (by default the last one), of `hidden/N` with N = `first` - 1.
+
+        `hidden` is (B, 1 + P, C); what comes back has as many tokens more as were put in. `insert` are tokens put in
+        front before block `first`, `append` those behind the patches from a block on, `after` functions called on the
+        tokens behind a block, as `stackclip.clip.walk` says. Blocks behind the last stop are not run.
+
+        Raises UsageError for a block that is not walked through.
+        """
+        wanted, found = set(stops) or {self.depth}, dict[int, Tensor]()
+        for layer in wanted - set(range(first, self.depth + 1)):
+            raise UsageError(
+                f"the tokens behind block {layer} are asked for, but blocks {first} to {self.depth} are run"
+            )
+        with plain_attention():
+            for step in walk(self.visual.transformer, hidden, first=first, insert=insert, after=after, append=append):
+                if step.layer in wanted:
+                    found[step.layer] = step.after
+                if wanted <= found.keys():
+                    break
+        return found
+
+    def norm(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., C) through ln_post."""
+        normed: Tensor = self.visual.ln_post(tokens)
+        return normed
+
+    def project(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., C) as the class token is read: through ln_post and the projection, (..., D)."""
+        joint: Tensor = self.norm(tokens) @ self.visual.proj
+        return joint

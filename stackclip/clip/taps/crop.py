@@ -1,0 +1,48 @@
+"""Ten crops of the enlarged picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from stackclip.clip.tap import Tap
+from stackclip.registry import taps
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stackclip.clip.sight import Sight
+    from stackclip.types import Part, TowerSpec
+
+__all__ = ["Crops"]
+
+_ENLARGED = 9 / 8  # 240 to 270 pixels
+
+
+@taps.register("crop")
+class Crops(Tap):
+    """`crop/10`: the class tokens of the four corners and the centre of the enlarged picture, then of their mirrors.
+
+    The prepared picture is enlarged by 9/8, not the file. (10, D)
+    """
+
+    source = "CLIP-AD, its supplement"
+
+    def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
+        return (10, tower.joint) if part.index == 10 else None
+
+    def blocks(self, tower: TowerSpec, part: Part) -> range:
+        """What lies before the first: crops pass the tower by themselves."""
+        return range(1)
+
+    def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
+        import torch
+        import torch.nn.functional as F
+
+        side = sight.pictures.shape[-1]
+        large = round(side * _ENLARGED)
+        enlarged = F.interpolate(sight.pictures, size=(large, large), mode="bicubic", antialias=True)
+        far, middle = large - side, (large - side) // 2
+        corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
+        crops = torch.stack([enlarged[..., top : top + side, left : left + side] for top, left in corners], dim=1)
+        seen = [sight.visual(each) for each in torch.cat([crops, crops.flip(-1)], dim=1)]  # one picture's ten at a time
+        return torch.stack(seen)

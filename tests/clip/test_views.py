@@ -1,0 +1,60 @@
+"""Views of a picture: against the released rotations, numpy's quarter turns and the picture that tiles make up."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stackclip.clip.views import by_view, seen, seen_pixels
+from stackclip.errors import UsageError
+from stackclip.types import CLS, Part, patch, read_view
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (31, 45, 3), np.uint8)
+
+
+def test_turned_pictures_are_those_of_anomalydino(golden_arrays) -> None:
+    stored = golden_arrays("anomalydino")
+    turned = [seen_pixels(stored.given("ref0"), f"rot{degrees}") for degrees in range(45, 360, 45)]
+    every = np.stack([stored.given("ref0"), *turned])[:, ::3, ::3]
+    np.testing.assert_allclose(every.astype(float), stored["rotations_every3"].astype(float), atol=1)
+
+
+def test_a_quarter_turn_goes_against_the_clock() -> None:
+    square = PIXELS[:31, :31]
+    np.testing.assert_array_equal(seen_pixels(square, "rot90")[1:], np.rot90(square)[:-1])  # W / 2 lies between pixels
+    np.testing.assert_array_equal(seen_pixels(square, "rot180")[1:, 1:], square[:0:-1, :0:-1])
+
+
+def test_tiles_make_up_the_picture() -> None:
+    tiles = [seen_pixels(PIXELS, f"tile2x3-{number}") for number in range(1, 7)]
+    rows = [np.concatenate(tiles[:3], axis=1), np.concatenate(tiles[3:], axis=1)]
+    np.testing.assert_array_equal(np.concatenate(rows), PIXELS)
+    assert max(tile.shape[0] for tile in tiles) - min(tile.shape[0] for tile in tiles) <= 1
+
+
+def test_a_tile_of_a_picture_that_is_too_small_is_a_pixel() -> None:
+    assert [seen_pixels(PIXELS[:2], f"tile5x1-{number}").shape[0] for number in range(1, 6)] == [1] * 5
+
+
+def test_fractions_stay_fractions() -> None:
+    values = PIXELS.astype(np.float32) / 255
+    np.testing.assert_allclose(seen_pixels(values, "rot30") * 255, seen_pixels(PIXELS, "rot30"), atol=0.51)
+
+
+def test_a_picture_without_a_view_is_as_it_is() -> None:
+    picture = Image.fromarray(PIXELS)
+    assert seen(picture, "") is picture
+    np.testing.assert_array_equal(np.asarray(seen(picture, "tile1x1-1")), PIXELS)
+
+
+@pytest.mark.parametrize("view", ["rot0", "rot360", "rot045", "tile2x2-0", "tile2x2-5", "tile0x2-1", "flip", "rot90 "])
+def test_what_is_no_view_is_named(view: str) -> None:
+    assert read_view(view) is None
+    with pytest.raises(UsageError, match=f"'{view}' is no view of a picture"):
+        seen_pixels(PIXELS, view)
+
+
+def test_parts_are_asked_for_view_by_view() -> None:
+    turned = Part("patch", 2, "rot90")
+    assert by_view({CLS, turned, patch(2)}) == {"": {CLS: CLS, patch(2): patch(2)}, "rot90": {patch(2): turned}}
