@@ -2,6 +2,7 @@
 
 from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
+from stackclip.registry.examples import EXAMPLES, Example, examples
 from stackclip.registry.guard import (
     Stopped,
     ask_to_stop,
@@ -18,8 +19,10 @@ from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Spec, did_you_mean, split_specs
 
 __all__ = [
+    "EXAMPLES",
     "SHELVES",
     "Component",
+    "Example",
     "From",
     "NotLoaded",
     "Option",
@@ -33,6 +36,7 @@ __all__ = [
     "code_of",
     "datasets",
     "did_you_mean",
+    "examples",
     "executors",
     "forget",
     "forget_stop",
