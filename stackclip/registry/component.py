@@ -80,7 +80,7 @@ class Component:
 
     @property
     def is_own(self) -> bool:
-        """Whether it is one of the package's."""
+        """Whether it is written in the package."""
         return self.source.startswith("stackclip/")
 
     def _watched(self) -> AbstractContextManager[None]:
