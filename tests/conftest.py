@@ -181,7 +181,8 @@ def _logging_kept() -> Iterator[None]:
     finally:
         for handler in set(logger.handlers) - set(before[2]):
             handler.close()
-        logger.level, logger.propagate, logger.handlers[:] = before
+        level, logger.propagate, logger.handlers[:] = before
+        logger.setLevel(level)  # loggers below it remember what it let through until they are told
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The verbs about what there is: list, show, check, doctor."""
+"""The verbs about what there is, and about what is to be: list, show, check, new, doctor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from stackclip.cli.group import cli
 from stackclip.cli.options import DEFAULT_BACKBONE, data_root_option
-from stackclip.cli.steps import load_tower_of
+from stackclip.cli.steps import load_tower_of, program
 from stackclip.cli.suites import papers_table, suite_page, suites_table
 from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, StackclipError, UsageError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stackclip.registry import Component, Shelf
     from stackclip.workspace import Workspace
 
-__all__ = ["check", "doctor", "list_components", "show"]
+__all__ = ["check", "doctor", "list_components", "new", "show"]
 
 OTHER_LISTS = ("suites", "papers")
 
@@ -133,6 +133,36 @@ def check(name: str, data_root: Path | None) -> None:
             say(finding.sentence + (f": {finding.detail}" if finding.detail else ""), soft_wrap=True)
     if not all(finding.passed for each in reports for finding in each.findings):
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("kind")
+@click.argument("name")
+@click.pass_obj
+def new(workspace: Workspace, kind: str, name: str) -> None:
+    """Copy a worked example of a KIND (head, method, dataset ...) into the workspace's registry/ under your NAME."""
+    from stackclip.console import say
+    from stackclip.registry import Example
+
+    example = Example.of(kind).under(name)
+    if workspace.registry is None:
+        raise UsageError(f"no workspace to put it in; name a folder: stackclip --workspace DIR new {kind} {name}")
+    _check_free(example.shelf, name)
+    say(f"{example.write(workspace.registry)} is yours now; it works as it is. Try it, change it, try it again:")
+    for command in example.commands:
+        say(f"  {program()} {command}", soft_wrap=True)
+
+
+def _check_free(kind: str, name: str) -> None:
+    """Raise UsageError for a name that a component of that shelf has; methods and prompt strategies share theirs."""
+    from stackclip.registry import SHELVES, noun
+
+    shared = ("methods", "prompts")
+    for shelf in SHELVES:
+        if name in shelf and (shelf.kind == kind or {shelf.kind, kind} == {*shared}):
+            raise UsageError(
+                f"{name} is a {noun(shelf.kind)} already, in {shelf.find(name).source}: choose another name"
+            )
 
 
 @cli.command()

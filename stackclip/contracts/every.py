@@ -14,9 +14,9 @@ from stackclip.contracts.trial import (
 )
 from stackclip.registry import heads, learners, scorers, selectors
 
-__all__ = ["EVERY"]
+__all__ = ["ASKED", "EVERY"]
 
-_ASKED: Mapping[str, tuple[str, ...]] = {
+ASKED: Mapping[str, tuple[str, ...]] = {
     "backbones": ("load",),
     "datasets": ("tree", "read"),
     "executors": ("run",),
@@ -61,7 +61,7 @@ def _names_components(subject: Subject) -> None:
 def _made(subject: Subject) -> None:
     with global_randomness_untouched():
         made = subject.make()
-    require_all(made, *_ASKED.get(subject.component.shelf, ()))
+    require_all(made, *ASKED.get(subject.component.shelf, ()))
 
 
 EVERY: Promises = {

@@ -2,6 +2,7 @@
 
 from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
+from stackclip.registry.examples import EXAMPLES, Example, examples
 from stackclip.registry.guard import (
     Stopped,
     ask_to_stop,
@@ -20,8 +21,10 @@ from stackclip.registry.ways import EDITION, Way, Ways
 
 __all__ = [
     "EDITION",
+    "EXAMPLES",
     "SHELVES",
     "Component",
+    "Example",
     "From",
     "NotLoaded",
     "Option",
@@ -36,6 +39,7 @@ __all__ = [
     "code_of",
     "datasets",
     "did_you_mean",
+    "examples",
     "executors",
     "forget",
     "forget_stop",

@@ -72,7 +72,7 @@ def _home(component: Component) -> Home:
 
 
 def _in_folder(folder: Path, top: str, neighbour: bool) -> tuple[Path | None, Sequence[Path]]:
-    return _in_script(folder, top, neighbour) if neighbour or not is_elsewhere(top) else (None, ())
+    return _in_script(folder, top, neighbour) if neighbour or not is_elsewhere(top, folder) else (None, ())
 
 
 def _in_script(folder: Path, top: str, neighbour: bool) -> tuple[Path | None, Sequence[Path]]:

@@ -66,9 +66,13 @@ def module_file(folder: Path, name: str) -> Path | None:
     return None
 
 
-def is_elsewhere(name: str) -> bool:
-    """Whether Python finds a top-level module of this name by itself: then a file of the folder is not meant."""
-    return name in sys.modules or find_spec(name) is not None
+def is_elsewhere(name: str, folder: Path) -> bool:
+    """Whether Python finds a top-level module of this name outside the folder: then no file of the folder is meant."""
+    try:
+        found = find_spec(name)
+    except ValueError:  # a module that does not say where it is from
+        return True
+    return found is not None and not Path(found.origin or "").absolute().is_relative_to(folder.absolute())
 
 
 def without_package(text: str) -> str:
@@ -122,7 +126,7 @@ def _importer(package: str, folder: Path) -> Callable[..., Any]:
         level: int = 0,
     ) -> Any:
         top = name.partition(".")[0]
-        if level or is_elsewhere(top) or module_file(folder, top) is None:
+        if level or is_elsewhere(top, folder) or module_file(folder, top) is None:
             return builtins.__import__(name, globals, locals, fromlist, level)
         if fromlist:
             return builtins.__import__(f"{package}.{name}", globals, locals, fromlist, 0)

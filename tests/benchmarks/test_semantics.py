@@ -7,26 +7,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 
 from stackclip.benchmarks.identity import SEMANTICS
-from stackclip.benchmarks.plan import Plan, needed
-from stackclip.benchmarks.rows import RowFolder
-from stackclip.benchmarks.runner import Bench
-from stackclip.cache import Store, extract
-from stackclip.clip import TextEncoder, Tower, random_tower
-from stackclip.data import open_dataset
 from stackclip.registry import methods, prompts
-from stackclip.types import Row
 
+PARTS = ("training", "combinations")
 Figures = Mapping[str, Mapping[str, float]]
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = Path(__file__).with_name("semantics.json")
-PICTURES = "categories=3,per_category=12,train_good=2,size=56"
+TRAINING, TESTED = (f"synthetic[part={part},categories=3,per_category=12,train_good=2,size=56]" for part in PARTS)
+TOWER = ("--backbone", "random-vit-8", "--image-size", "56", "--device", "cpu")
 WITH_OPTIONS = (
     *("stackclip[head=efa[batches=mixed]]", "stackclip[clusters=2]", "precise[image_score=text+map]"),
     *("winclip[shots=2]", "april-gan[shots=2]", "sdp[select=pca,taps=released]", "sdp-plus[layers=3]"),
@@ -38,28 +34,12 @@ TOLERANCE = {"image": 0.06, "pixel": 0.002, "loss": 0.0005}
 relative to itself). Weights that are 3e-7 off move none of these by a tenth of it."""
 
 
-def bench(root: Path, tower: Tower) -> dict[str, dict[str, float]]:
-    """The figures of every method of the package, and of some with options."""
-    texts = (f"synthetic[{PICTURES}]", f"synthetic[part=combinations,{PICTURES}]")
-    training, tested = (open_dataset(text, generated=root) for text in texts)
-    ours = [name for shelf in (methods, prompts) for name in shelf.names() if shelf.find(name).is_own]
-    plan = Plan(methods=(*ours, *WITH_OPTIONS), train_on=(training,), test_on=(tested,), epochs=2)
-    store = Store.create(root / "features", tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
-    extract(store, tower, *needed(plan, tower.spec))
-    rows = Bench(plan, tower, TextEncoder(tower), store, RowFolder(root / "rows"), root / "heads").run().rows
-    found: dict[str, dict[str, float]] = {}
-    for row in rows:
-        assert not row.error, f"{row.method}: {row.error}"
-        found.setdefault(row.method, {}).update(figures(row))
-    return found
-
-
-def figures(row: Row) -> Iterator[tuple[str, float]]:
+def figures(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """What a row says of a category, and the losses of its method, by name."""
     for name in ("image_AUROC", "pixel_AUROC", "pixel_AUPRO"):
-        if name in row.metrics:
-            yield f"{name} {row.category}", round(row.metrics[name], 4)
-    for epoch, losses in enumerate(row.facts["losses"], 1):
+        if row["metrics"].get(name) is not None:
+            yield f"{name} {row['category']}", round(row["metrics"][name], 4)
+    for epoch, losses in enumerate(row["facts"]["losses"], 1):
         yield from ((f"loss {term}, epoch {epoch}", round(value, 5)) for term, value in losses.items())
 
 
@@ -99,8 +79,16 @@ def verdict(found: Figures, kept: Mapping[str, Any]) -> str:
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Figures:
-    return bench(tmp_path_factory.mktemp("semantics"), random_tower(image_size=56))
+def measured(stackclip: Callable[..., Result], tmp_path_factory: pytest.TempPathFactory) -> Figures:
+    """The figures of every method of the package, and of some with options."""
+    ours = [name for shelf in (methods, prompts) for name in shelf.names() if shelf.find(name).is_own]
+    words = ("--methods", ",".join((*ours, *WITH_OPTIONS)), "--train-on", TRAINING, "--test-on", TESTED)
+    done = stackclip(tmp_path_factory.mktemp("semantics"), "bench", *words, "--epochs", "2", *TOWER, "--json")
+    assert done.exit_code == 0, done.output
+    found: dict[str, dict[str, float]] = {}
+    for row in map(json.loads, done.stdout.splitlines()):
+        found.setdefault(row["method"], {}).update(figures(row))
+    return found
 
 
 def test_the_figures_of_a_small_bench_are_those_kept_for_semantics(measured: Figures) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.registry import problems, selectors, use_workspace
+from stackclip.registry import code_of, problems, selectors, use_workspace
 
 HEAD = """
 from stackclip.registry import selectors
@@ -84,6 +84,14 @@ def test_what_python_finds_elsewhere_is_meant_unless_a_neighbour_is_named(tmp_pa
         said="(hasattr(colorsys, 'MINE'), filelock_of_mine.MINE, own.MINE)",
     )
     assert selectors.find("mine").factory.said == (False, True, True)
+
+
+def test_a_folder_that_a_file_put_on_the_path_is_still_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    drop(tmp_path, "my_helper.py", "WORD = 1\n")
+    component(tmp_path, imports=f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport my_helper", said="1")
+    assert list(code_of(selectors.find("mine"))) == ["mine", "my_helper"]
+    assert "my_helper" not in sys.modules
 
 
 def test_nobody_else_can_import_the_files(tmp_path: Path) -> None:
