@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from stackclip.cli import main  # noqa: E402  # the checkout goes before an installed stackclip
+from stackclip.__main__ import run  # noqa: E402  # the checkout goes before an installed stackclip
 
 if __name__ == "__main__":
-    main(workspace=ROOT)
+    run(workspace=ROOT)

@@ -63,6 +63,8 @@ class _Messages(Console):
         self.quiet = True
 
 
+if os.environ.get("COLUMNS", "1").strip("0") == "":  # a terminal without a size says so; 0 columns show nothing
+    del os.environ["COLUMNS"]
 _is_terminal = sys.stdout is not None and sys.stdout.isatty()
 output = _Answers(width=None if _is_terminal or "COLUMNS" in os.environ else WIDTH_ELSEWHERE)
 errors = _Messages(stderr=True, soft_wrap=True)

@@ -27,7 +27,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stackclip.benchmarks.plan import Plan, needed
+from stackclip.benchmarks.entrant import needed
+from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store, extract
@@ -155,7 +156,7 @@ def measure(folder: Path) -> dict[str, Any]:
         return Bench(plan, tower, encode, store, RowFolder(folder / name / "rows"), folder / name / "heads")
 
     whole = bench("whole", trained, tested)
-    samples, parts = needed(whole.plan, tower.spec)
+    samples, parts = needed(whole.plan, whole.entrants)
     report = extract(store, Projected(tower), samples, parts)
     assert report.encoded == len(samples), report.failed
     store.refresh()

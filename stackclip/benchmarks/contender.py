@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from stackclip.benchmarks.curves import Point
+from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.shapes import check_facts
 from stackclip.benchmarks.tally import Tally
 from stackclip.clip import TextEncoder
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable, StackclipError
-from stackclip.methods import Detector, Method
+from stackclip.methods import Detector
 from stackclip.metrics import Measured
 from stackclip.ops.files import canonical_json
 from stackclip.types import Features
@@ -35,8 +36,7 @@ class Contender:
     `steps` has each term of the loss as it was in the `first` step that had it, and in the `last`.
     """
 
-    spec: str
-    method: Method
+    entrant: Entrant
     lacking: list[Cell]
     detector: Detector | None = None
     trained: bool = False
@@ -46,6 +46,11 @@ class Contender:
     error: str = ""
     curves: dict[str, list[Point]] = field(default_factory=dict)
     drawn: list[Cell] = field(default_factory=list)
+
+    @property
+    def spec(self) -> str:
+        """The name that the method goes by in the rows."""
+        return self.entrant.spec
 
     @property
     def working(self) -> Detector:
@@ -58,6 +63,8 @@ class Contender:
         """One optimiser step: the loss by term. Raises NonFiniteScores for a loss that is no number."""
         started = time.perf_counter()
         terms = {name: float(value) for name, value in self.working.step(features).items()}
+        if terms and "loss" not in terms:
+            raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
         self.seconds += time.perf_counter() - started
         for name, value in terms.items():
             if not math.isfinite(value):

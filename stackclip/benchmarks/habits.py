@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.runner import OneSeed
 from stackclip.errors import StackclipError
-from stackclip.methods import Detector, Method
+from stackclip.methods import Detector
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import content_hash
 from stackclip.prompts import Encode
@@ -36,33 +37,33 @@ class Habits:
 def habits_of(run: OneSeed) -> Mapping[str, Habits]:
     """The habits of each method of a plan that tests one category."""
     with same_draws_after(run.device):
-        return {spec: _habits(run, spec, method) for spec, method in run.plan.resolved.items()}
+        return {entrant.spec: _habits(run, entrant) for entrant in run.entrants}
 
 
-def _habits(run: OneSeed, spec: str, method: Method) -> Habits:
-    task = run.task(method)
+def _habits(run: OneSeed, entrant: Entrant) -> Habits:
+    task = run.task(entrant)
     encode, trains, reads_name = _TriedEncode(task.encode, task.tower.joint), False, True
     try:  # what is wrong with it is told when it is run in earnest
-        with guarded(spec):
-            detector = method.begin(replace(task, encode=encode))
+        with guarded(entrant.spec):
+            detector = entrant.method.begin(replace(task, encode=encode))
             trains, encode.pretending = bool(detector.epochs), True
             sample = run.plan.test_on[0].samples[0]
-            says = [_say(run, detector, spec, replace(sample, category=name)) for name in (sample.category, OTHER)]
+            says = [_say(run, detector, entrant, replace(sample, category=name)) for name in (sample.category, OTHER)]
             reads_name = not _same(*says)
     except StackclipError as error:
-        logger.debug("%s could not be tried", spec, exc_info=error)
+        logger.debug("%s could not be tried", entrant.spec, exc_info=error)
     return Habits(trains or encode.asked_means, reads_name)
 
 
-def _say(run: OneSeed, detector: Detector, spec: str, sample: Sample) -> Prediction:
+def _say(run: OneSeed, detector: Detector, entrant: Entrant, sample: Sample) -> Prediction:
     """What a detector says of noise as one picture of a category, shown the same noise where it wants shots."""
     draws = torch.Generator().manual_seed(0)
     parts = {
         part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.device)
-        for part in sorted(run.parts[spec] - {MASK})
+        for part in sorted(entrant.parts - {MASK})
     }
     features = Features((sample,), parts)
-    if run.plan.shots_for(run.plan.resolved[spec]).count:
+    if entrant.shots.count:
         detector.remember(sample.category, features)
     return detector.predict(features)
 

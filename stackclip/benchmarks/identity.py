@@ -14,7 +14,7 @@ from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Source, Store
 from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
-from stackclip.methods import Composition, Method, component_of
+from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
 from stackclip.registry import Component, Spec, bind, heads, learners, scorers, selectors
 from stackclip.types import MASK, Sample
@@ -45,7 +45,7 @@ class Identities:
     def row(self, spec: str, cell: Cell) -> str:
         """The name of a method's row for a cell."""
         shown: tuple[Sample, ...] = ()
-        shots = self.plan.shots_for(self._methods[spec])
+        shots = self.plan.shots_for(self.plan.resolved[spec])
         with suppress(NotApplicable):
             shown = self.plan.shots_of(cell.dataset, cell.category, self.seed, shots=shots)
         tested = {
@@ -100,10 +100,6 @@ class Identities:
         unasked = ("semantics", "pictures", "seed")
         asked = {name: value for name, value in self._shared.items() if name not in unasked}
         return content_hash(canonical_json({**asked, "class_names": self.plan.class_names}))[:12]
-
-    @cached_property
-    def _methods(self) -> dict[str, Method]:
-        return self.plan.resolved
 
     @cached_property
     def _shared(self) -> dict[str, Any]:

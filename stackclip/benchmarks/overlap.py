@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.plan import Plan
 from stackclip.cache import Store
 from stackclip.data import Dataset
-from stackclip.errors import CategoryOverlap, NotApplicable, PictureError
+from stackclip.errors import CategoryOverlap, PictureError
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.types import Row, Sample
 
@@ -47,7 +45,7 @@ def check_content(plan: Plan, store: Store) -> str:
     data set has itself (decision 0023).
     """
     tested = _tested(plan)
-    of_shots = twins(tested, _shots(plan), store)
+    of_shots = twins(tested, plan.all_shots(), store)
     of_training = twins(tested, plan.training, store)
     found = {"trained": of_training, "shots": of_shots}
     line = "; ".join(_in_words(role, pairs) for role, pairs in found.items() if pairs)
@@ -105,17 +103,6 @@ def _digest(store: Store, sample: Sample) -> str:
 
 def _tested(plan: Plan) -> tuple[Sample, ...]:
     return tuple(sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
-
-
-def _shots(plan: Plan) -> tuple[Sample, ...]:
-    """All shots that the plan draws, for any of its methods, seeds and tested categories."""
-    drawn: dict[Sample, None] = {}
-    for shots in dict.fromkeys(plan.shots_for(method) for method in plan.resolved.values()):
-        for dataset, seed in product(plan.test_on, plan.seeds):
-            for category in dataset.categories:
-                with suppress(NotApplicable):  # its rows will say why
-                    drawn |= dict.fromkeys(plan.shots_of(dataset, category, seed, shots=shots))
-    return tuple(drawn)
 
 
 def _as_published(twin: Twin, datasets: dict[str, Dataset]) -> bool:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, product
+from types import MappingProxyType
 
 import numpy as np
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.data import UNLABELLED, Dataset
-from stackclip.errors import (
-    BrokenPlugin,
-    CategoryOverlap,
-    DataError,
-    NotApplicable,
-    StackclipError,
-    UsageError,
-    WeightsError,
-)
+from stackclip.errors import CategoryOverlap, DataError, NotApplicable, UsageError
 from stackclip.methods import Method, resolve
 from stackclip.metrics import FORMS, Form, choose_form
 from stackclip.ops.words import agreed, counted
-from stackclip.registry import Spec, guarded
-from stackclip.types import CLS, MASK, NORMAL, Part, Sample, TowerSpec
+from stackclip.registry import Spec
+from stackclip.types import NORMAL, Sample, TowerSpec
 
-__all__ = ["Cell", "Plan", "Shots", "check_plan", "needed", "needs_by_method", "needs_of"]
+__all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +48,8 @@ class Shots:
 class Plan:
     """What is compared with what. Training uses the test splits of `train_on`, as the field does.
 
+    `resolved` are the methods by their specs, in the order given; a spec given twice counts once. Those that were made
+    before are taken from it, the others are made now, and what `resolve` raises is raised.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken; no figure depends on either.
     """
@@ -73,6 +68,7 @@ class Plan:
     metrics: str = "auto"
     eval_every: EvalEvery | None = None
     ci: bool = False
+    resolved: Mapping[str, Method] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.methods or not self.seeds:
@@ -82,16 +78,22 @@ class Plan:
             interval(self.eval_every)
         if self.metrics not in FORMS:
             raise UsageError(f"there are no {self.metrics} pixel metrics: choose {', '.join(FORMS)}")
+        object.__setattr__(self, "resolved", resolved(self.methods, self.resolved))
+
+    def all_shots(self) -> tuple[Sample, ...]:
+        """All shots that are drawn, for any method, seed and tested category."""
+        drawn: dict[Sample, None] = {}
+        for shots in dict.fromkeys(self.shots_for(method) for method in self.resolved.values()):
+            for dataset, seed in product(self.test_on, self.seeds):
+                for category in dataset.categories:
+                    with suppress(NotApplicable):  # its rows will say why
+                        drawn |= dict.fromkeys(self.shots_of(dataset, category, seed, shots=shots))
+        return tuple(drawn)
 
     @property
     def training(self) -> tuple[Sample, ...]:
         """The pictures that are trained on."""
         return tuple(sample for dataset in self.train_on for sample in dataset.select(split="test").samples)
-
-    @property
-    def resolved(self) -> dict[str, Method]:
-        """The methods by their specs, in the order given; a spec given twice counts once."""
-        return {str(Spec.parse(text)): resolve(text) for text in self.methods}
 
     def pixel_form(self, cell: Cell, tower: TowerSpec) -> Form:
         """How the pixel metrics of a cell are computed: as asked, or by its size."""
@@ -117,6 +119,15 @@ class Plan:
             raise NotApplicable(f"{found}, wanted {shots.count} to show as shots")
         draws = np.random.default_rng([seed, *category.encode()])
         return tuple(pool[index] for index in draws.choice(len(pool), shots.count, replace=shots.repeated))
+
+
+def resolved(names: Iterable[str], known: Mapping[str, Method] = MappingProxyType({})) -> dict[str, Method]:
+    """The methods of names as they are typed, by their specs; those that are `known` are not made again.
+
+    Raises UnknownComponent, DuplicateComponent, BrokenPlugin or BadOption.
+    """
+    specs = dict.fromkeys(str(Spec.parse(name)) for name in names)
+    return {spec: known[spec] if spec in known else resolve(spec) for spec in specs}
 
 
 def check_plan(plan: Plan) -> None:
@@ -149,52 +160,6 @@ def _check_labels(plan: Plan) -> None:
                 "can be trained or measured on them; "
                 f"to find defects in them: stackclip predict {dataset.root} --object NAME"
             )
-
-
-def needed(plan: Plan, tower: TowerSpec) -> tuple[tuple[Sample, ...], frozenset[Part]]:
-    """The pictures and parts that a bench reads.
-
-    Raises WeightsError where a method was given weights that do not fit the tower.
-    """
-    parts = frozenset({MASK}).union(*needs_by_method(plan, tower).values())
-    tested = (sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
-    shown: list[Sample] = []
-    for shots in dict.fromkeys(plan.shots_for(method) for method in plan.resolved.values()):
-        for dataset, seed in product(plan.test_on, plan.seeds):
-            for category in dataset.categories:
-                with suppress(NotApplicable):  # its rows will say why
-                    shown += plan.shots_of(dataset, category, seed, shots=shots)
-    return tuple(dict.fromkeys([*plan.training, *tested, *shown])), parts
-
-
-def needs_by_method(plan: Plan, tower: TowerSpec) -> dict[str, frozenset[Part]]:
-    """The parts that each method reads; one that cannot work on the tower is left out, and its rows will say why.
-
-    Raises WeightsError where a method was given weights that do not fit the tower.
-    """
-    found: dict[str, frozenset[Part]] = {}
-    for spec, method in plan.resolved.items():
-        try:
-            found[spec] = needs_of(method, tower, name=spec)
-        except WeightsError:
-            raise
-        except StackclipError:
-            continue
-    return found
-
-
-def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset[Part]:
-    """The parts that a method reads, the mask among them; `name` is what an error calls it.
-
-    Raises NotApplicable for a part that the tower does not have, BrokenPlugin where the method cannot say.
-    """
-    with guarded(f"{name} cannot say what it needs"):
-        parts = frozenset(method.needs(tower)) | {MASK}
-        for part in parts - {CLS, MASK}:
-            if not isinstance(part, Part):
-                raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
-            tower.shape(part)
-    return parts
 
 
 def _check_names(train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> None:

@@ -21,12 +21,13 @@ from torch import Tensor
 from stackclip import __version__
 from stackclip.benchmarks.contender import Contender, TaskEncode
 from stackclip.benchmarks.curves import Schedule, has_curve, point, stability
+from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
 from stackclip.benchmarks.features import FeatureReader
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import draw_facts, has_draws
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.overlap import check_content, contents, overlap_facts
-from stackclip.benchmarks.plan import Cell, Plan, check_plan, needed, needs_of
+from stackclip.benchmarks.plan import Cell, Plan, check_plan
 from stackclip.benchmarks.residency import Kept, Resident
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.tally import Tally
@@ -35,11 +36,12 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.data.masks import is_black
 from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError
 from stackclip.heads import TrainedHead
-from stackclip.methods import Detector, Method, Task
+from stackclip.methods import Detector, Task
 from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
 from stackclip.metrics.uncertainty import PixelCounter
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import canonical_json, content_hash
+from stackclip.ops.given import epochs_of
 from stackclip.registry import Spec, executors, guarded, reason
 from stackclip.types import ANOMALOUS, MASK, Features, Part, Row, Sample
 
@@ -74,6 +76,7 @@ class Outcome:
 class Bench:
     """A plan, and where its features, rows and trained heads are.
 
+    `entrants` are its methods on the tower, which are made from the plan where they are not given.
     `overwrite` says which cells are computed: `only-missing`, `always` all of them anew, or `never` any. `resident`
     says where features that are read more than once stay; no figure depends on it.
     """
@@ -87,6 +90,11 @@ class Bench:
     progress: Progress = _silent
     overwrite: Overwrite = "only-missing"
     resident: Resident = "auto"
+    entrants: tuple[Entrant, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.entrants:
+            object.__setattr__(self, "entrants", entrants_of(self.plan, self.tower.spec))
 
     @cached_property
     def keeper(self) -> Keeper:
@@ -118,7 +126,7 @@ class Bench:
 
         Raises UsageError where `resident` names a place that does not exist or is too small.
         """
-        every, parts = needed(self.plan, self.tower.spec)
+        every, parts = needed(self.plan, self.entrants)
         again = every if len(self.plan.seeds) > 1 or self.plan.eval_every else self.plan.training
         kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
         return FeatureReader(self.store, self.tower.device, kept)
@@ -134,15 +142,8 @@ class OneSeed:
     def __init__(self, bench: Bench, seed: int, reader: FeatureReader) -> None:
         self.bench, self.plan, self.seed, self.reader = bench, bench.plan, seed, reader
         self.device = bench.tower.device
-        self.parts: dict[str, frozenset[Part]] = {}
-        self.unfit: dict[str, str] = {}
-        for spec, method in self.plan.resolved.items():
-            try:
-                self.parts[spec] = needs_of(method, bench.tower.spec, name=spec)
-            except StackclipError as error:
-                if self.plan.fail_fast:
-                    raise
-                self.parts[spec], self.unfit[spec] = frozenset({MASK}), str(error)
+        self.entrants = bench.entrants
+        self.parts = {entrant.spec: entrant.parts for entrant in self.entrants}
         self.every_part = frozenset[Part]().union(*self.parts.values())
         self.training, self.training_left_out, _ = self._usable(self.plan.training, localised=True)
         self.identities = Identities(self.plan, bench.tower, bench.store, seed, self.training)
@@ -162,8 +163,8 @@ class OneSeed:
     def run(self) -> Outcome:
         """Train what has to be trained, test what was not tested yet, return all rows in the order of the plan."""
         contenders = [
-            Contender(spec, method, self._lacking(spec), error=self.unfit.get(spec, ""))
-            for spec, method in self.plan.resolved.items()
+            Contender(entrant, self._lacking(entrant.spec), error=str(entrant.why_not or ""))
+            for entrant in self.entrants
         ]
         at_work = [contender for contender in contenders if contender.lacking]
         if self.bench.overwrite == "never":
@@ -181,9 +182,7 @@ class OneSeed:
 
     def trained(self) -> list[Contender]:
         """All methods, trained before or now; one that could not be has an error."""
-        contenders = [
-            Contender(spec, method, [], error=self.unfit.get(spec, "")) for spec, method in self.plan.resolved.items()
-        ]
+        contenders = [Contender(entrant, [], error=str(entrant.why_not or "")) for entrant in self.entrants]
         for contender in contenders:
             self._attempt(contender, self._begin, contender)
         self._train(contenders)
@@ -230,7 +229,7 @@ class OneSeed:
     def _begin(self, contender: Contender) -> None:
         """Make a method's detector, with what it learned before if that is on disk with the curves asked for."""
         detector = self._detector(contender)
-        if detector.epochs and not self.training:
+        if epochs_of(detector.epochs) and not self.training:
             raise NotApplicable("there is no picture to train on")
         if self.bench.overwrite != "always" and not self._taught(contender, detector):
             detector = self._detector(contender)
@@ -254,10 +253,10 @@ class OneSeed:
 
     def _detector(self, contender: Contender) -> Detector:
         """A method's detector that has learned nothing yet."""
-        return contender.method.begin(self.task(contender.method))
+        return contender.entrant.method.begin(self.task(contender.entrant))
 
-    def task(self, method: Method) -> Task:
-        """All that a method of the plan may know when it begins."""
+    def task(self, entrant: Entrant) -> Task:
+        """All that a method may know when it begins."""
         plan, bench = self.plan, self.bench
         return Task(
             tower=bench.tower.spec,
@@ -268,7 +267,7 @@ class OneSeed:
             device=self.device,
             epochs=plan.epochs,
             class_names=plan.class_names,
-            shots=plan.shots_for(method).count,
+            shots=entrant.shots.count,
             pictures=len(self.training),
             batch_size=plan.batch_size,
             text=bench.tower,
@@ -341,7 +340,7 @@ class OneSeed:
             detector.load_state_dict({name: tensor.detach().clone() for name, tensor in learned.items()})
             return detector
 
-        stopped = Contender(contender.spec, contender.method, [])
+        stopped = Contender(contender.entrant, [])
         stopped.detector = self._attempt(stopped, learn)
         return stopped
 
@@ -441,8 +440,8 @@ class OneSeed:
     ) -> dict[str, Sequence[Sample]]:
         """Show the methods their shots of a category, those that are shown the same at one reading."""
         shown: dict[str, Sequence[Sample]] = {}
-        for shots in dict.fromkeys(self.plan.shots_for(c.method) for c in contenders):
-            alike = [c for c in contenders if self.plan.shots_for(c.method) == shots]
+        for shots in dict.fromkeys(c.entrant.shots for c in contenders):
+            alike = [c for c in contenders if c.entrant.shots == shots]
             owners = [tallies[c.spec] for c in alike]
             drawn: Sequence[Sample] = ()
             try:
@@ -467,7 +466,7 @@ class OneSeed:
             train_on=tuple(dataset.name for dataset in self.plan.train_on),
             test_on=cell.dataset.name,
             category=cell.category,
-            shots=self.plan.shots_for(contender.method).count,
+            shots=contender.entrant.shots.count,
             seed=self.seed,
             metrics=dict(measured.values) if measured and not tally.error else {},
             undefined=dict(measured.undefined) if measured and not tally.error else {},

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
+from stackclip.errors import NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.metrics import (
     IMAGE_METRICS,
@@ -20,6 +20,7 @@ from stackclip.metrics import (
     image_metrics,
 )
 from stackclip.metrics.uncertainty import PixelCounter, PixelCounts, Said
+from stackclip.ops.given import final_scores, prediction_of
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Prediction, Sample
 
@@ -54,7 +55,7 @@ class Tally:
 
         Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
         """
-        _check_shapes(prediction, len(samples), self.side)
+        prediction = prediction_of(prediction, len(samples), self.side)
         self.why_no_scores = self.why_no_scores or prediction.why_no_scores  # one batch without is a category without
         self.why_no_maps = self.why_no_maps or prediction.why_no_maps
         if prediction.scores is not None:
@@ -78,7 +79,8 @@ class Tally:
     def settle(self, detector: Detector) -> Tensor | None:
         """The final scores (N,) of the pictures so far; None of a method that gives no scores."""
         if self.scores and not self.why_no_scores:
-            self.settled = detector.settle(torch.cat(self.scores), torch.cat(self.peaks) if self.peaks else None)
+            scores = torch.cat(self.scores)
+            self.settled = final_scores(detector.settle(scores, torch.cat(self.peaks) if self.peaks else None), scores)
         return self.settled
 
     def compute(self, samples: Sequence[Sample], detector: Detector) -> Measured:
@@ -122,17 +124,6 @@ class Tally:
 def _unlocalised(samples: Sequence[Sample]) -> int:
     """How many defective pictures have no mask."""
     return sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
-
-
-def _check_shapes(prediction: Prediction, count: int, side: int | None) -> None:
-    scores, maps = prediction.scores, prediction.maps
-    if scores is not None and tuple(scores.shape) != (count,):
-        raise BrokenPlugin(f"scores of shape {tuple(scores.shape)} came for {count} pictures, wanted ({count},)")
-    if maps is None:
-        return
-    if maps.ndim != 3 or len(maps) != count or (side and maps.shape[1:] != (side, side)):
-        wanted = f"{side}, {side}" if side else "H, W"  # the runs of a mask say nothing of its size
-        raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, {wanted})")
 
 
 def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, str]) -> None:

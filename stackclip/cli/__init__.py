@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from stackclip.cli import (  # importing a verb's module adds it to the group
@@ -11,7 +12,7 @@ from stackclip.cli import (  # importing a verb's module adds it to the group
     predict,  # noqa: F401
 )
 from stackclip.cli.config import PREFIX
-from stackclip.cli.group import cli, harmless_streams, signals
+from stackclip.cli.group import cli, echo, harmless_streams, signals
 
 __all__ = ["cli", "main"]
 
@@ -19,4 +20,9 @@ __all__ = ["cli", "main"]
 def main(workspace: Path | None = None) -> None:
     """Run the command line; `workspace` is the folder of a checkout's `cli.py`."""
     with harmless_streams(), signals():
+        try:
+            Path.cwd()
+        except OSError as error:
+            echo(f"Error: the working directory cannot be used ({error.strerror}); go to one that is there", err=True)
+            sys.exit(1)
         cli(auto_envvar_prefix=PREFIX, default_map={"workspace": str(workspace)} if workspace else None)

@@ -32,7 +32,6 @@ from stackclip.cli.options import (
     tower_options,
 )
 from stackclip.cli.steps import (
-    check_methods,
     check_suffixes,
     check_words,
     encode,
@@ -169,7 +168,8 @@ def bench(
     `--suite` takes methods and data sets from tables of papers (see: stackclip list suites), and runs what the data
     and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
     """
-    from stackclip.benchmarks.plan import Plan, check_plan, needed
+    from stackclip.benchmarks.entrant import entrants_of, needed
+    from stackclip.benchmarks.plan import Plan, check_plan, resolved
     from stackclip.papers.suites import find_suites
     from stackclip.reports.document import Document
 
@@ -189,13 +189,13 @@ def bench(
         raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
     if suites:
         asked = typed(("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "eval_every"))
-        check_methods(asked.get("methods", ()))
+        resolved(asked.get("methods", ()))
         words = {"asked": asked, "category": category, "tower": tower_arguments, **of_plan}
         jobs = jobs_of(suites, at_hand, paper_tower=paper_tower, **words)
     else:
-        check_methods(methods)
         plan = Plan(
             methods=methods,
+            resolved=resolved(methods),  # a wrong name is said before data sets are opened
             train_on=open_datasets(workspace, train_on, data_root, ()),
             test_on=open_datasets(workspace, test_on, data_root, category),
             seeds=seeds,
@@ -218,8 +218,10 @@ def bench(
         for job in group:
             try:
                 tower = at_hand.tower(job.tower)
-                plan = job.plan if each is None else fitting(job.plan, tower.spec, each.name)
-                samples, parts = needed(plan, tower.spec)
+                plan, entrants = job.plan, entrants_of(job.plan, tower.spec)
+                if each is not None:
+                    plan, entrants = fitting(plan, entrants, each.name)
+                samples, parts = needed(plan, entrants)
             except StackclipError as error:
                 if each is None:
                     raise
@@ -227,7 +229,7 @@ def bench(
                 continue
             if dry_run:
                 say_plan(workspace, tower, samples, parts, err=json)
-                say_cells(workspace, plan, tower, again=overwrite == "always", err=json)
+                say_cells(workspace, plan, tower, entrants, again=overwrite == "always", err=json)
                 continue
             store = store_of(workspace, tower)
             lacking = () if overwrite == "never" else store.lacking(samples, parts)
@@ -235,10 +237,14 @@ def bench(
             if lacking:
                 if cached_only:
                     texts = at_hand.texts
-                    raise missing_parts(plan, tower.spec, lacking, tower=job.tower, texts=texts, data_root=data_root)
-                failed |= bool(encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False))
+                    raise missing_parts(entrants, lacking, tower=job.tower, texts=texts, data_root=data_root)
+                failed |= bool(
+                    encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False, store=store)
+                )
             try:
-                outcome = run_bench(workspace, plan, tower, overwrite=overwrite, resident=resident)
+                outcome = run_bench(
+                    workspace, plan, tower, entrants, overwrite=overwrite, resident=resident, store=store
+                )
             except CategoryOverlap as error:
                 if each is None:
                     raise
@@ -322,16 +328,18 @@ def report(
 @click.pass_obj
 def demo(workspace: Workspace, /) -> None:
     """A first run on any machine: generate pictures, cache their features, bench methods, show what they see."""
-    from stackclip.benchmarks.plan import Plan, needed
+    from stackclip.benchmarks.entrant import entrants_of, needed
+    from stackclip.benchmarks.plan import Plan
     from stackclip.inspection.predictions import draw_sheet
     from stackclip.reports.document import Document
 
     trained, tested = (open_datasets(workspace, [name], None, ()) for name in (TRAINING, TESTED))
     plan = Plan(methods=DEMO_METHODS, train_on=trained, test_on=tested)
     tower = load_tower_of(backbone=DEFAULT_BACKBONE)
-    samples, parts = needed(plan, tower.spec)
-    failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False)
-    outcome = run_bench(workspace, plan, tower, overwrite="only-missing")
+    entrants, store = entrants_of(plan, tower.spec), store_of(workspace, tower)
+    samples, parts = needed(plan, entrants)
+    failed = encode(workspace, tower, samples, parts, batch_size=8, workers=2, strict=False, store=store)
+    outcome = run_bench(workspace, plan, tower, entrants, overwrite="only-missing", store=store)
     rows = outcome.rows
     show_document(Document(rows), as_json=False)
     for line in _learned(rows):
@@ -339,7 +347,7 @@ def demo(workspace: Workspace, /) -> None:
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
     files = [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")]
     kept = write_document(Document(rows, per_category=True), files)
-    with open_bench(workspace, plan, tower) as run:
+    with open_bench(workspace, plan, tower, entrants, store=store) as run:
         draw_sheet(run, pictures)
     echo(f"pictures with heat maps  {pictures}")
     echo(f"the table                {table}.md, .csv, .jsonl")

@@ -90,7 +90,7 @@ def show(name: str, backbone: str) -> None:
 
 def _needs(name: str, backbone: str) -> str:
     """The parts that a method with its defaults reads. Raises what making it or asking it raises."""
-    from stackclip.benchmarks.plan import needs_of
+    from stackclip.benchmarks.entrant import needs_of
     from stackclip.methods import resolve
     from stackclip.types import MASK
 

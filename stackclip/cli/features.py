@@ -82,11 +82,11 @@ def cache_features(
 
     Only what the methods need and the store lacks is encoded. Interrupted, it goes on where it was.
     """
-    from stackclip.benchmarks.plan import needs_of
-    from stackclip.methods import resolve
+    from stackclip.benchmarks.entrant import needs_of
+    from stackclip.benchmarks.plan import resolved
     from stackclip.types import MASK
 
-    wanted = {name: resolve(name) for name in methods}
+    wanted = resolved(methods)
     opened = open_datasets(workspace, dataset, data_root, category)
     tower = load_tower_of(**tower_arguments)
     samples = [s for each in opened for s in each.select(split=None if split == "all" else split).samples]  # type: ignore[arg-type]  # click checked the word
@@ -164,7 +164,7 @@ def _how_to_encode_again(store: Store, dropped: Sequence[Problem]) -> str:
     """What a repair took from a store, and the methods, with the options that they have by default, that read it."""
     from contextlib import suppress
 
-    from stackclip.benchmarks.plan import needs_of
+    from stackclip.benchmarks.entrant import needs_of
     from stackclip.errors import StackclipError
     from stackclip.methods import resolve
     from stackclip.registry import methods

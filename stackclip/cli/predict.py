@@ -25,13 +25,16 @@ from stackclip.cli.options import (
     specs,
     tower_options,
 )
-from stackclip.cli.steps import check_methods, encode, load_tower_of, open_bench, open_datasets, say_note, store_of
+from stackclip.cli.steps import encode, load_tower_of, open_bench, open_datasets, say_note, store_of
 from stackclip.errors import NotApplicable, StackclipError, UsageError
+from stackclip.ops.given import why_no_name
 from stackclip.types import LARGEST_SEED
 
 if TYPE_CHECKING:
+    from stackclip.benchmarks.entrant import Entrant
     from stackclip.benchmarks.plan import Plan
     from stackclip.benchmarks.residency import Resident
+    from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
     from stackclip.workspace import Workspace
@@ -88,31 +91,41 @@ def predict(
     scale of the heat maps is that of training pictures; of methods that do not train, or are shown pictures, that of
     the pictures in FOLDER.
     """
+    from stackclip.benchmarks.entrant import entrants_of, needed
     from stackclip.benchmarks.overlap import trained_on
-    from stackclip.benchmarks.plan import Plan, needed
+    from stackclip.benchmarks.plan import Plan, resolved
     from stackclip.inspection.predictions import predict as write_predictions
     from stackclip.inspection.written import check_folders
 
-    check_methods(methods)
+    known = resolved(methods)
     own = _own_pictures(workspace, folder, _words(object), good)
     training = open_datasets(workspace, train_on, data_root, ())
-    plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs)
+    plan = Plan(methods=methods, train_on=training, test_on=(own,), seeds=(seed,), epochs=epochs, resolved=known)
     _check_shots(plan, good)
     check_folders(list(plan.resolved), output)
     tower = load_tower_of(**tower_arguments)
-    needed(plan, tower.spec)  # or weights that do not fit would be told after the work
-    trained, untrained = _by_training(workspace, plan, tower)
-    samples, parts = needed(replace(plan, train_on=()), tower.spec)
-    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
+    entrants, store = entrants_of(plan, tower.spec), store_of(workspace, tower)
+    samples, parts = needed(replace(plan, train_on=()), entrants)
+    trained, untrained = _by_training(workspace, plan, tower, entrants, store)
+    failed = encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False, store=store)
     tested = own.select(split="test").samples
-    if failed and len(store_of(workspace, tower).lacking(tested, parts)) == len(tested):
+    if failed and len(store.lacking(tested, parts)) == len(tested):
         raise StackclipError(f"{folder}: none of its pictures can be read, so there is nothing to score")
     if trained:
-        samples, parts = needed(replace(plan, methods=trained, test_on=()), tower.spec)
-        failed += encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False)
+        samples, parts = needed(replace(plan, methods=_specs(trained), test_on=()), trained)
+        failed += encode(workspace, tower, samples, parts, encode_batch_size, num_workers, strict=False, store=store)
     with ExitStack() as stack:
         benches = [
-            stack.enter_context(open_bench(workspace, replace(plan, methods=group), tower, resident=resident))
+            stack.enter_context(
+                open_bench(
+                    workspace,
+                    replace(plan, methods=_specs(group)),
+                    tower,
+                    group,
+                    resident=resident,
+                    store=store,
+                )
+            )
             for group in (trained, untrained)
             if group
         ]
@@ -136,7 +149,7 @@ def predict(
 def _words(text: str) -> str:
     """The words for an object; raises UsageError where there are none."""
     words = " ".join(text.split())
-    if not any(letter.isalnum() for letter in words):
+    if not any(letter.isalnum() for letter in words) or why_no_name(words):
         raise UsageError(f"--object {text!r}: wanted what the pictures show, in words: --object 'metal plate'")
     return words
 
@@ -189,17 +202,23 @@ def _check_shots(plan: Plan, good: Path | None) -> None:
             raise UsageError(f"{spec}: --good {good} has too few pictures: {error}") from None
 
 
-def _by_training(workspace: Workspace, plan: Plan, tower: Tower) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _specs(entrants: Sequence[Entrant]) -> tuple[str, ...]:
+    return tuple(each.spec for each in entrants)
+
+
+def _by_training(
+    workspace: Workspace, plan: Plan, tower: Tower, entrants: tuple[Entrant, ...], store: Store
+) -> tuple[tuple[Entrant, ...], tuple[Entrant, ...]]:
     """The methods that read training pictures and those that do not; say which do not heed the object's name."""
     from stackclip.benchmarks.habits import habits_of
 
-    with open_bench(workspace, plan, tower) as bench:
+    with open_bench(workspace, plan, tower, entrants, store=store) as bench:
         found = habits_of(bench.of_seed(plan.seeds[0]))
     deaf = [spec for spec, habits in found.items() if not habits.reads_name]
     if deaf:
         _say_deaf(deaf, plan.test_on[0].categories[0])
-    trained = tuple(spec for spec, habits in found.items() if habits.trains)
-    return trained, tuple(spec for spec in found if spec not in trained)
+    trained = tuple(each for each in entrants if found[each.spec].trains)
+    return trained, tuple(each for each in entrants if not found[each.spec].trains)
 
 
 def _say_deaf(methods: Sequence[str], words: str) -> None:

@@ -18,6 +18,7 @@ from stackclip.cli.words import chosen, typed_again
 from stackclip.errors import MissingParts, PictureError, StackclipError, UsageError
 
 if TYPE_CHECKING:
+    from stackclip.benchmarks.entrant import Entrant
     from stackclip.benchmarks.plan import Plan
     from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Bench, Outcome, Overwrite
@@ -25,11 +26,10 @@ if TYPE_CHECKING:
     from stackclip.clip import Tower
     from stackclip.data import Dataset
     from stackclip.reports.document import Document
-    from stackclip.types import Part, Row, Sample, TowerSpec
+    from stackclip.types import Part, Row, Sample
     from stackclip.workspace import Workspace
 
 __all__ = [
-    "check_methods",
     "check_suffixes",
     "check_words",
     "encode",
@@ -101,14 +101,6 @@ def named_in_rows(what: str, texts: Sequence[str], known: Iterable[str]) -> tupl
     return tuple(found)
 
 
-def check_methods(names: Sequence[str]) -> None:
-    """Raise UsageError for a method or option that does not exist, before any work is done."""
-    from stackclip.methods import resolve
-
-    for name in names:
-        resolve(name)
-
-
 def check_words(executor: str, class_names: str | None) -> None:
     """Raise what a wrong executor or wrong class names raise, before any work is done."""
     from stackclip.data.names import CategoryNames
@@ -158,6 +150,7 @@ def encode(
     *,
     strict: bool,
     patience: float = 0.0,
+    store: Store | None = None,
 ) -> tuple[PictureError, ...]:
     """Encode what the store lacks; say what was encoded, what was there, how large it is and where.
 
@@ -170,7 +163,7 @@ def encode(
 
     if tower.picture_range == "auto" and (dark := unused_range(samples)):
         logger.warning("%s", dark)
-    store = store_of(workspace, tower)
+    store = store_of(workspace, tower) if store is None else store
     with Bars.shown() as bars:
         done = extract(
             store,
@@ -217,7 +210,9 @@ def say_plan(
     say_note(tower)
 
 
-def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, err: bool) -> None:
+def say_cells(
+    workspace: Workspace, plan: Plan, tower: Tower, entrants: tuple[Entrant, ...], *, again: bool, err: bool
+) -> None:
     """Say how many cells of a bench would be computed; nothing is written."""
     from stackclip.benchmarks.curves import has_curve
     from stackclip.benchmarks.intervals import has_draws
@@ -227,7 +222,7 @@ def say_cells(workspace: Workspace, plan: Plan, tower: Tower, *, again: bool, er
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
     there = 0
     if not again and find_store(workspace.features, tower.fingerprint, dtype=workspace.feature_dtype) is not None:
-        with open_bench(workspace, plan, tower, "never") as run:
+        with open_bench(workspace, plan, tower, entrants, overwrite="never") as run:
             rows = [row for row in run.run().rows if not row.error and has_curve(row, plan.eval_every)]
             there = sum(not plan.ci or has_draws(row) for row in rows)
     held = f"{there} {agreed('are', there)} there already"
@@ -240,8 +235,7 @@ def say_note(tower: Tower) -> None:
 
 
 def missing_parts(
-    plan: Plan,
-    spec: TowerSpec,
+    entrants: Iterable[Entrant],
     lacking: Sequence[tuple[Sample, frozenset[Part]]],
     *,
     tower: Mapping[str, Any],
@@ -250,16 +244,15 @@ def missing_parts(
 ) -> MissingParts:
     """The error of a bench that may not encode, with the command that does.
 
-    `tower` are the arguments of `load_tower_of` that gave `spec`, `texts` the data sets as typed.
+    `tower` are the arguments of `load_tower_of` that gave the tower, `texts` the data sets as typed.
     """
     import shlex
 
-    from stackclip.benchmarks.plan import needs_by_method
     from stackclip.data import open_dataset
     from stackclip.ops.words import agreed, counted
 
     missing = frozenset[Any]().union(*(parts for _, parts in lacking))
-    methods = [method for method, needs in needs_by_method(plan, spec).items() if needs & missing]
+    methods = [each.spec for each in entrants if not each.why_not and each.parts & missing]
     datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
     context = click.get_current_context()
     workspace: Workspace = context.obj
@@ -323,11 +316,13 @@ def open_bench(
     workspace: Workspace,
     plan: Plan,
     tower: Tower,
-    overwrite: Overwrite = "only-missing",
+    entrants: tuple[Entrant, ...],
     *,
+    overwrite: Overwrite = "only-missing",
     resident: Resident = "auto",
+    store: Store | None = None,
 ) -> Iterator[Bench]:
-    """A bench over the workspace's store, with progress bars."""
+    """A bench over the workspace's store, opened before or now, with progress bars."""
     from stackclip.benchmarks.rows import RowFolder
     from stackclip.benchmarks.runner import Bench
     from stackclip.cache import TextCache
@@ -335,21 +330,28 @@ def open_bench(
     from stackclip.terminal import Bars
 
     encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
-    rows, store = RowFolder(workspace.rows), store_of(workspace, tower)
+    rows, store = RowFolder(workspace.rows), store_of(workspace, tower) if store is None else store
     with Bars.shown() as bars:
-        yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite, resident)
+        yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite, resident, entrants)
     store.keep_readings()
 
 
 def run_bench(
-    workspace: Workspace, plan: Plan, tower: Tower, *, overwrite: Overwrite, resident: Resident = "auto"
+    workspace: Workspace,
+    plan: Plan,
+    tower: Tower,
+    entrants: tuple[Entrant, ...],
+    *,
+    overwrite: Overwrite,
+    resident: Resident = "auto",
+    store: Store | None = None,
 ) -> Outcome:
     """Run a bench and say how many cells were computed."""
     from stackclip.ops.words import agreed, counted
     from stackclip.terminal import duration
 
     started = time.monotonic()
-    with open_bench(workspace, plan, tower, overwrite, resident=resident) as run:
+    with open_bench(workspace, plan, tower, entrants, overwrite=overwrite, resident=resident, store=store) as run:
         outcome = run.run()
     there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
     if overwrite == "never":

@@ -17,12 +17,13 @@ from stackclip.errors import StackclipError, UnknownComponent, UsageError, Weigh
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+    from stackclip.benchmarks.entrant import Entrant
     from stackclip.benchmarks.plan import Plan
     from stackclip.clip import Tower
     from stackclip.data import Dataset
     from stackclip.papers.published import Lookup, Published
     from stackclip.papers.suites import Run, Suite
-    from stackclip.types import Row, TowerSpec
+    from stackclip.types import Row
     from stackclip.workspace import Workspace
 
 __all__ = [
@@ -122,25 +123,17 @@ def jobs_of(suites: Sequence[Suite], at_hand: AtHand, *, paper_tower: bool, **wo
     return jobs
 
 
-def fitting(plan: Plan, tower: TowerSpec, suite: str) -> Plan:
+def fitting(plan: Plan, entrants: tuple[Entrant, ...], suite: str) -> tuple[Plan, tuple[Entrant, ...]]:
     """The plan without the methods whose weights do not fit the tower; what they lack is said.
 
     Raises WeightsError where no method is left.
     """
-    from stackclip.benchmarks.plan import needs_of
-
-    unfit: dict[str, WeightsError] = {}
-    for spec, method in plan.resolved.items():
-        try:
-            needs_of(method, tower, name=spec)
-        except WeightsError as error:
-            unfit[spec] = error
-        except StackclipError:
-            continue  # its rows will say why
-    if fit := tuple(spec for spec in plan.resolved if spec not in unfit):
-        say_lacking({f"{spec}: {error}": [suite] for spec, error in unfit.items()})
-        return replace(plan, methods=fit)
-    raise next(iter(unfit.values()))
+    unfit = {each.spec: each.why_not for each in entrants if isinstance(each.why_not, WeightsError)}
+    fit = tuple(each for each in entrants if each.spec not in unfit)
+    if not fit:
+        raise next(iter(unfit.values()))
+    say_lacking({f"{spec}: {error}": [suite] for spec, error in unfit.items()})
+    return replace(plan, methods=tuple(each.spec for each in fit)), fit
 
 
 def _jobs_of_one(

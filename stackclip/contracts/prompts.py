@@ -20,6 +20,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.errors import UsageError
 from stackclip.methods import Pipeline
+from stackclip.ops.given import why_no_name
 from stackclip.registry import options_of
 
 __all__ = ["PROMPTS"]
@@ -59,9 +60,8 @@ def _names_are_text(subject: Subject) -> None:
     strategy = subject.make()
     for (category, _, seen), name in _called(strategy, strategy.groups(MANY, trial_encode())).items():
         about = f"the {'seen' if seen else 'unseen'} category {category!r} is called {name!r}"
-        require(isinstance(name, str), f"{about}, which is no text")
-        require(bool(name.strip()), f"{about}, which is empty")
-        require(not set(name) & set("{}\n\r"), f"{about}, which has braces or line breaks")
+        why = why_no_name(name)
+        require(not why, f"{about}, {why}")
 
 
 def _names_again(subject: Subject) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from stackclip.data.labels import composed
 from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.pairing import check_masks
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -57,7 +58,7 @@ ROOT/
 """
 
     def recognises(self, root: Path) -> bool:
-        """Whether a test split in `root`, or up to three folders below it, has `Ungood/` or `good/img/`."""
+        """Whether a test split in `root`, or up to three folders below it, has `good/img/` or such an `Ungood/`."""
         return bool(_sets(root))
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
@@ -83,7 +84,8 @@ def _is_set(folder: Path) -> bool:
         inner = {part.name.lower(): part for part in folders_in(split)}
         below = {child.name.lower() for part in inner.values() for child in folders_in(part)}
         of_good = {child.name.lower() for child in folders_in(inner["good"])} if "good" in inner else set()
-        if "ungood" in inner or "ungood" in below or _PICTURES in of_good:
+        marked = bool({_PICTURES, *_MASKS} & {*inner, *below}) or _category(folder) in _NAMES.values()
+        if _PICTURES in of_good or ("ungood" in {*inner, *below} and marked):
             return True
     return False
 
@@ -106,6 +108,8 @@ def _samples(folder: Path, root: Path, name: str) -> Iterator[Sample]:
             if (stem := composed(path.stem)) in masks:
                 raise DataError(f"{path}: a second mask of {stem}, beside {masks[stem]}")
             masks[stem] = path
+    check_masks(list(masks.values()))
+    _check_folders(folder, [path for path, place in places.items() if place.split == "test"])
     splits: tuple[Literal["train", "test"], ...] = ("train", "test")
     for split in splits:
         for path, place in places.items():
@@ -123,6 +127,15 @@ def _samples(folder: Path, root: Path, name: str) -> Iterator[Sample]:
                 label=place.label,
                 defect=GOOD if place.label == NORMAL else "anomaly",
             )
+
+
+def _check_folders(folder: Path, paths: Iterable[Path]) -> None:
+    """Raise DataError for a picture in a folder that none of the layouts has, which may hold masks."""
+    known = {*_SPLITS, *_LABELS, *_MASKS, _PICTURES}
+    for path in paths:
+        for part in path.relative_to(folder).parts[:-1]:
+            if part.lower() not in known:
+                raise DataError(f"{path}: {part}/ is no folder of this layout; wanted {_PICTURES}/ or {_MASKS[0]}/")
 
 
 def _category(folder: Path) -> str:

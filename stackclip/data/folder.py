@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stackclip.data.labelled import labelled_pictures, two_valued
-from stackclip.data.labels import GOOD_FOLDERS, holds_masks, is_good, says_nothing
+from stackclip.data.labelled import labelled_pictures
+from stackclip.data.labels import (
+    GOOD_FOLDERS,
+    composed,
+    holds_masks,
+    is_good,
+    says_nothing,
+    says_pictures,
+    without_ending,
+)
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
-from stackclip.data.pairing import apart, looks_like_masks, why_pictures
+from stackclip.data.look import majority
+from stackclip.data.pairing import apart
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -56,6 +65,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
         if not categories:
             return tuple(self._unlabelled(root, name))
         self._check_several(root, categories)
+        _check_looks(root, categories)
         return tuple(
             sample
             for folder in categories
@@ -67,11 +77,11 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
 
     def _is_category(self, folder: Path) -> bool:
         """Whether a folder has good pictures: one called `masks` may be a category, or the masks of others."""
+        if not self._has_good(folder):
+            return False
         good = [child for child in folders_in(folder) if is_good(child.name, self.good)]
-        if not holds_masks(folder.name):
-            return bool(good)
         pictures = [path for child in good for path in pictures_below(child)]
-        return bool(pictures) and not looks_like_masks(pictures, black=True)
+        return not holds_masks(folder.name) or majority(pictures) == "photograph"
 
     def _check_several(self, root: Path, categories: list[Path]) -> None:
         if self.category is not None and len(categories) > 1:
@@ -106,14 +116,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
                     f"{path}: {deep}/ lies deeper than its tree; wanted ROOT/{deep}/ or ROOT/CATEGORY/{deep}/"
                 )
             by_place.setdefault(path.parent, []).append(path)
-        pictures: dict[Path, tuple[list[Path], dict[Path, Path]]] = {}
-        for place, files in by_place.items():
-            named = any(holds_masks(part) for part in place.relative_to(root).parts)
-            if not named or why_pictures(files) is not None:
-                pictures[place] = apart(files, strict=False)[0], {}
-        paired, orphans = two_valued(pictures, self.good)
-        masks = {*paired, *orphans}
-        for image in (path for place, (files, _) in pictures.items() if place not in masks for path in files):
+        for image in _without_masks(root, by_place):
             yield Sample(
                 id=image.relative_to(root).as_posix(),
                 dataset=name,
@@ -124,6 +127,35 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
                 label=NORMAL,
                 defect=UNLABELLED,
             )
+
+
+def _check_looks(root: Path, categories: Sequence[Path]) -> None:
+    """Raise DataError for a category whose files look like masks, beside others that are photographs."""
+    if len(categories) < 2:
+        return
+    looks = {folder: majority(list(pictures_below(folder))) for folder in categories}
+    for folder, look in looks.items():
+        if look == "mask" and "photograph" in looks.values() and not says_pictures(folder.name):
+            raise DataError(
+                f"{folder}: masks by their look, beside photographs; call it masks/, else {folder.name}_pictures/"
+            )
+
+
+def _without_masks(root: Path, by_place: Mapping[Path, list[Path]]) -> Iterator[Path]:
+    """The pictures that are no masks by their look: beside a picture, in a folder called so, or with others' stems."""
+    kept: dict[Path, list[Path]] = {}
+    for place, files in by_place.items():
+        named = any(holds_masks(part) for part in place.relative_to(root).parts)
+        if not named or majority(files) == "photograph":
+            kept[place] = apart(files, strict=False).pictures
+    looks = {place: majority(files) for place, files in kept.items()} if len(kept) > 1 else {}
+    stems = {composed(path.stem) for place, look in looks.items() if look == "photograph" for path in kept[place]}
+    for place, files in kept.items():
+        of_others = looks.get(place) == "mask" and any(
+            {composed(p.stem), without_ending(p.stem)} & stems for p in files
+        )
+        if not of_others or says_pictures(place.name):
+            yield from files
 
 
 def _no_masks(root: Path) -> list[Path]:

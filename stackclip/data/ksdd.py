@@ -19,7 +19,7 @@ from stackclip.data.images import read_picture
 from stackclip.data.listing import folders_in, pictures_in
 from stackclip.data.masks import anomalous_pixels
 from stackclip.errors import BadOption, DataError, PictureError
-from stackclip.ops.files import canonical_json, content_hash, naming, sync_folder, sync_tree
+from stackclip.ops.files import canonical_json, content_hash, file_hash, naming, sync_folder, sync_tree
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
@@ -158,12 +158,12 @@ def _cropped(root: Path, folder: Path) -> Path:
     """The root of the crops of all pictures below `root`, in the same layout: `kos01/Part0-1.png` of `kos01/Part0.jpg`.
 
     They are written into a hidden folder that is then renamed, so what has the name is whole. The name holds a hash of
-    the names, sizes and times of the files that were cut.
+    the names and contents of the files that were cut.
     """
     pairs = [(item.name, *pair) for item in _items(root) for pair in _labelled_pictures(item)]
     if not pairs:
         return root
-    facts = {f"{item}/{path.name}": _stamp(path) for item, *pair in pairs for path in pair}
+    facts = {f"{item}/{path.name}": file_hash(path) for item, *pair in pairs for path in pair}
     crops = folder / f"ksdd-crops-{content_hash(canonical_json(facts))[:12]}"
     if crops.is_dir():
         return crops
@@ -185,11 +185,6 @@ def _cropped(root: Path, folder: Path) -> Path:
         shutil.rmtree(draft, ignore_errors=True)
     sync_folder(folder)
     return crops
-
-
-def _stamp(path: Path) -> list[int]:
-    facts = path.stat()
-    return [facts.st_size, facts.st_mtime_ns]
 
 
 def _cut(image: Path, label: Path, folder: Path) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stackclip.data.labels import (
@@ -14,18 +14,21 @@ from stackclip.data.labels import (
     is_good,
     may_be_good,
     says_nothing,
+    says_pictures,
     without_ending,
 )
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
-from stackclip.data.pairing import MaskFolder, apart, check_masks, looks_like_masks
+from stackclip.data.look import Look, majority
+from stackclip.data.pairing import MaskFolder, apart, check_masks
 from stackclip.errors import DataError
 from stackclip.types import GOOD
 
-__all__ = ["MASK_TREES", "Labelled", "labelled_pictures", "two_valued"]
+__all__ = ["MASK_TREES", "Held", "Labelled", "labelled_pictures", "masks_by_look"]
 
 MASK_TREES = (
     "ground_truth/DEFECT/STEM_mask.png (or masks/, gt/, labels/; STEM.png), masks/STEM.png, or DEFECT/STEM_mask.png"
 )
+_HOMES = 32  # folders of masks in one that are looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,66 +64,101 @@ def labelled_pictures(
     beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
     folders = [folder for folder in folders if folder not in beside]
     for area in (*named, *beside):
-        for home in (area, *folders_in(area)):
-            check_masks(pictures_in(area) if home == area else list(pictures_below(home)))
+        _check_area(area)
     _check_good(folders, good)
-    pictures = {folder: _pictures(folder, good) for folder in folders}
-    _check_inner(pictures, good)
-    twins, orphans = two_valued(pictures, good)
-    for folder in orphans:
-        raise DataError(
-            f"{pictures[folder][0][0]}: a mask by its look, beside photographs, and the name of none of them; "
-            f"wanted {MASK_TREES}"
-        )
-    twins += [folder for folder in folders if not pictures[folder][0] and pictures_in(folder)]  # masks by every name
+    held = {folder: Held.of(folder, strict=not is_good(folder.name, good)) for folder in folders}
+    _check_inner(held, good)
+    masked = {composed(home.name).casefold() for area in named for home in folders_in(area)}
+    sure = {folder for folder in folders if composed(folder.name).casefold() in masked or folder in beside.values()}
+    twins = masks_by_look(held, good, sure)
     found: list[Labelled] = []
     for folder in folders:
         if folder in twins:
             continue
-        if says_nothing(folder.name) and pictures[folder][0]:
+        files = held[folder].pictures
+        if says_nothing(folder.name) and files:
             raise DataError(f"{folder}: no label; wanted {parent.name}/good/ and {parent.name}/DEFECT/")
-        files, own = pictures[folder]
         if is_good(folder.name, good) or not localised:
             defect = GOOD if is_good(folder.name, good) else folder.name
             found += [Labelled(image, folder, None, defect) for image in files]
             continue
-        masks = _masks(
-            folder, files, own, [*named, *twins], [each for each, owner in beside.items() if owner == folder]
-        )
+        own = [each for each, owner in beside.items() if owner == folder]
+        masks = _masks(folder, held[folder], [*named, *twins], own)
         found += [Labelled(image, folder, masks[image], folder.name) for image in files]
     if localised:
         _check_claims(found, [*named, *twins, *beside])
     return found
 
 
+def _check_area(area: Path) -> None:
+    """Raise DataError for photographs in a folder of masks, or in one of up to 32 folders in it."""
+    check_masks(pictures_in(area))
+    homes = folders_in(area)
+    for home in homes[:: max(1, -(-len(homes) // _HOMES))]:
+        check_masks(list(pictures_below(home)))
+
+
+@dataclass
+class Held:
+    """What the folder of a label holds: pictures, the masks beside them, masks of none, and folders of masks."""
+
+    pictures: list[Path] = field(default_factory=list)
+    masks: dict[Path, Path] = field(default_factory=dict)
+    alone: list[Path] = field(default_factory=list)
+    inner: list[Path] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, folder: Path, *, strict: bool) -> Held:
+        """What is in the folder and in those below it; folders of masks are told by their names or their look.
+
+        `strict` is what `apart` makes of it. Raises DataError.
+        """
+        held, by_place = cls(), dict[Path, list[Path]]()
+        for path in pictures_below(folder):
+            by_place.setdefault(path.parent, []).append(path)
+        for place in list(by_place):
+            parts = place.relative_to(folder).parts
+            if any(holds_drawings(part) for part in parts):
+                del by_place[place]
+            elif any(holds_masks(part) for part in parts):
+                check_masks(by_place.pop(place))
+        for place in _inner_masks(folder, by_place):
+            held.inner.append(place)
+            del by_place[place]
+        for files in by_place.values():
+            found = apart(files, strict=strict)
+            held.pictures += found.pictures
+            held.masks |= found.masks
+            held.alone += found.alone
+        return held
+
+
+def _inner_masks(folder: Path, by_place: Mapping[Path, list[Path]]) -> list[Path]:
+    """The folders below a label's whose files look like masks beside others that are photographs."""
+    if not 1 < len(by_place) <= _HOMES:
+        return []
+    looks = {place: majority(files) for place, files in by_place.items()}
+    below = [place for place in by_place if place != folder and not says_pictures(place.name)]
+    return [place for place in below if looks[place] in ("mask", "flat")] if "photograph" in looks.values() else []
+
+
 def _owner(folder: Path, folders: Sequence[Path]) -> Path | None:
     """The label's folder whose masks a folder holds by its name: `crack` of `crack_mask`."""
-    stem = without_ending(folder.name)
-    return next((each for each in folders if stem and composed(each.name) == stem), None)
+    stem, name = without_ending(folder.name), composed(folder.name).casefold()
+    for each in folders:
+        label = composed(each.name)
+        if each != folder and (
+            label == stem or (name.startswith(label.casefold()) and holds_masks(name[len(label) :]))
+        ):
+            return each
+    return None
 
 
-def _pictures(folder: Path, good: tuple[str, ...]) -> tuple[list[Path], dict[Path, Path]]:
-    """The pictures of a label's folder and of those below it that hold no masks, and the masks beside them."""
-    by_place: dict[Path, list[Path]] = {}
-    for path in pictures_below(folder):
-        by_place.setdefault(path.parent, []).append(path)
-    files: list[Path] = []
-    masks: dict[Path, Path] = {}
-    for place, same_place in by_place.items():
-        if any(holds_masks(part) for part in place.relative_to(folder).parts):
-            check_masks(same_place)
-            continue
-        pictures, own = apart(same_place, strict=not is_good(folder.name, good))
-        files += pictures
-        masks |= own
-    return files, masks
-
-
-def _check_inner(pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]) -> None:
+def _check_inner(held: Mapping[Path, Held], good: tuple[str, ...]) -> None:
     """Raise DataError for a picture in the folder of one label in that of another: `good/scratch/`, `scratch/good/`."""
-    labels = {composed(folder.name) for folder in pictures}
-    for folder, (files, _) in pictures.items():
-        for path in files:
+    labels = {composed(folder.name) for folder in held}
+    for folder, each in held.items():
+        for path in each.pictures:
             for part in path.parent.relative_to(folder).parts:
                 if (is_good(part, good) and not is_good(folder.name, good)) or (
                     composed(part) in labels and composed(part) != composed(folder.name)
@@ -142,37 +180,38 @@ def _check_good(folders: Sequence[Path], good: tuple[str, ...]) -> None:
             )
 
 
-def two_valued(
-    pictures: dict[Path, tuple[list[Path], dict[Path, Path]]], good: tuple[str, ...]
-) -> tuple[list[Path], list[Path]]:
-    """The folders whose pictures are masks by what they are, beside others that are photographs.
+def masks_by_look(held: Mapping[Path, Held], good: tuple[str, ...], sure: Collection[Path]) -> list[Path]:
+    """The folders whose files are masks by what they are: they look so, and others, of these stems, are photographs.
 
-    First those with the stems of pictures in other folders, or named as the masks of a folder, then those of no
-    picture.
+    Those that are `sure` to hold pictures, as others hold masks of them, are not looked at. Masks by name and look that
+    are of no picture in their folder are pictures there if nothing else is a photograph.
+    Raises DataError for a folder that looks like masks, or is all black, where nobody can tell.
     """
+    looks: dict[Path, Look] = {
+        folder: "photograph" if folder in sure and each.pictures else majority(each.pictures or each.alone)
+        for folder, each in held.items()
+    }
+    photographs = any(look == "photograph" for look in looks.values())
     homes: dict[str, list[Path]] = {}
-    for files, _ in pictures.values():
-        for path in files:
+    for folder, each in held.items():
+        for path in each.pictures if looks[folder] == "photograph" and not is_good(folder.name, good) else ():
             homes.setdefault(composed(path.stem), []).append(path)
-    paired: list[Path] = []
-    orphans: list[Path] = []
-    for folder, (files, own) in pictures.items():
-        if own or not files or is_good(folder.name, good):
+    found = []
+    for folder, each in held.items():
+        if not photographs or says_pictures(folder.name):
+            each.pictures = sorted([*each.pictures, *each.alone])
             continue
-        others = [other for path in files if (other := _other(path, homes))]
-        if not looks_like_masks(files, black=len(others) == len(files)):
+        files = [*each.pictures, *each.alone]
+        if is_good(folder.name, good) or each.masks or looks[folder] not in ("mask", "flat"):
             continue
-        if without_ending(folder.name) or (others and not looks_like_masks(others)):
-            paired.append(folder)
-        elif not others and _beside_photographs(folder, pictures):
-            orphans.append(folder)
-    return paired, orphans
-
-
-def _beside_photographs(folder: Path, pictures: dict[Path, tuple[list[Path], dict[Path, Path]]]) -> bool:
-    return any(
-        files and not looks_like_masks(files, black=True) for other, (files, _) in pictures.items() if other != folder
-    )
+        if without_ending(folder.name) or (looks[folder] == "mask" and any(_other(path, homes) for path in files)):
+            found.append(folder)
+            continue
+        raise DataError(
+            f"{folder}: masks by their look, beside photographs; call it masks/ or DEFECT_mask/ and its files as their "
+            f"pictures if they are, else {folder.name}_pictures/"
+        )
+    return found
 
 
 def _other(path: Path, homes: dict[str, list[Path]]) -> Path | None:
@@ -182,14 +221,13 @@ def _other(path: Path, homes: dict[str, list[Path]]) -> Path | None:
     return next((each for each in same if each.parent != path.parent), None)
 
 
-def _masks(
-    folder: Path, files: list[Path], own: dict[Path, Path], areas: Sequence[Path], beside: Sequence[Path]
-) -> dict[Path, Path | None]:
+def _masks(folder: Path, held: Held, areas: Sequence[Path], beside: Sequence[Path]) -> dict[Path, Path | None]:
     """The mask of each picture of a defect, from the one place that has them."""
-    homes = [home for area in areas for home in folders_in(area) if composed(home.name) == composed(folder.name)]
+    files, own, label = held.pictures, held.masks, composed(folder.name).casefold()
+    homes = [home for area in areas for home in folders_in(area) if composed(home.name).casefold() == label]
     inner = [child for child in folders_in(folder) if holds_masks(child.name) and pictures_in(child)]
     places: dict[str, dict[Path, Path | None]] = {
-        str(home): _below(home, folder, files) for home in dict.fromkeys((*homes, *beside, *inner))
+        str(home): _below(home, folder, files) for home in dict.fromkeys((*homes, *beside, *inner, *held.inner))
     }
     for area in areas:
         flat = _flat(area, files) if pictures_in(area) else {}
@@ -198,12 +236,15 @@ def _masks(
     if own:
         expected = {image: image.with_name(f"{image.stem}_mask.png") for image in files}
         places[str(folder)] = {image: own.get(image, expected[image]) for image in files}
-    held = [
+    there = [
         place for place, masks in places.items() if len(places) > 1 and any(_is_there(each) for each in masks.values())
     ]
-    if len(held) > 1:
-        raise DataError(f"{' and '.join(held)}: both hold masks of {folder}; keep one")
-    return next((places[place] for place in (*held, *places)), dict.fromkeys(files))
+    if len(there) > 1:
+        raise DataError(
+            f"{' and '.join(there)}: both hold masks of {folder}; call the folder of its own "
+            f"{folder.name}_mask, or put them in masks/{folder.name}"
+        )
+    return next((places[place] for place in (*there, *places)), dict.fromkeys(files))
 
 
 def _is_there(mask: Path | None) -> bool:

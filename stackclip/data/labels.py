@@ -7,7 +7,7 @@ import unicodedata
 
 __all__ = [
     *("GOOD_FOLDERS", "MASK_ENDINGS", "composed", "holds_drawings", "holds_masks", "is_good", "may_be_good"),
-    *("says_mask", "says_nothing", "without_ending"),
+    *("says_mask", "says_nothing", "says_pictures", "without_ending"),
 ]
 
 GOOD_FOLDERS = (
@@ -25,13 +25,48 @@ _ABOUT = (
 )
 """What may stand beside one of `_SURE` in the name of a folder of good pictures: `ok_front`, `Good parts`, `good2`."""
 
-MASK_ENDINGS = ("_mask", "", "_masks", "_gt", "_label", "_labels", "_groundtruth", "_ground_truth", "_seg")
+MASK_ENDINGS = (
+    *("_mask", "", "_masks", "_gt", "_label", "_labels", "_groundtruth", "_ground_truth", "_seg", "_segmentation"),
+    *("_annotation", "_anno"),
+)
 """What stands behind the stem of a picture in the name of its mask, in any case."""
 
 _MASKS = (
     *("groundtruth", "groundtruths", "gt", "gts", "mask", "masks", "label", "labels", "annotation", "annotations"),
     *("anomalymask", "anomalymasks", "segmentation", "segmentations", "segmentationclass", "segmentationobject"),
+    *(
+        "seg",
+        "segs",
+        "anno",
+        "annos",
+        "annot",
+        "annots",
+        "maske",
+        "masken",
+        "masque",
+        "masques",
+        "labelmap",
+        "labelmaps",
+    ),
 )
+_OF_MASKS = (
+    "binary",
+    "bw",
+    "png",
+    "bmp",
+    "jpg",
+    "image",
+    "images",
+    "img",
+    "imgs",
+    "pixel",
+    "pixels",
+    "test",
+    "train",
+    "val",
+)
+"""What may stand beside one of `_MASKS` in the name of a folder of masks: `gt_masks`, `mask_png`, `test_labels`."""
+
 _DRAWN = (
     *("overlay", "overlays", "heatmap", "heatmaps", "visualization", "visualizations", "visualisation"),
     *("visualisations", "vis", "viz", "preview", "previews", "thumbnail", "thumbnails"),
@@ -60,14 +95,22 @@ def is_good(name: str, names: tuple[str, ...] = GOOD_FOLDERS) -> bool:
     """
     if _plain(name) in {_plain(each) for each in names}:
         return True
-    words = [word for word in _WORDS.split(composed(name).casefold()) if word]
+    words = _words(name)
     sure = [word for word in words if word in _SURE and word in names]
     return len(sure) == 1 and all(word in sure or word in _ABOUT for word in words)
 
 
 def holds_masks(name: str) -> bool:
     """Whether a folder of that name holds masks or other annotations, not pictures of a label."""
-    return _plain(name) in _MASKS
+    words = _words(name)
+    of_masks = any(word in _MASKS for word in words) and all(word in (*_MASKS, *_OF_MASKS) for word in words)
+    return _plain(name) in _MASKS or of_masks
+
+
+def says_pictures(name: str) -> bool:
+    """Whether a folder's name says that its files are pictures, whatever they look like: `backlit_pictures`."""
+    words = _words(name)
+    return len(words) > 1 and words[-1] in ("pictures", "photos", "photographs")
 
 
 def holds_drawings(name: str) -> bool:
@@ -97,6 +140,10 @@ def without_ending(stem: str) -> str | None:
 def says_mask(stem: str) -> bool:
     """Whether a file's name says that it is some mask, also where not whose: `x_mask_2`."""
     return without_ending(stem) is not None or _NUMBERED.fullmatch(composed(stem)) is not None
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in _WORDS.split(composed(name).casefold()) if word]
 
 
 def _plain(name: str) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from stackclip.data.labelled import labelled_pictures
 from stackclip.data.labels import holds_masks, without_ending
-from stackclip.data.listing import folders_in
+from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.look import majority
 from stackclip.data.published import published_categories
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -65,7 +66,7 @@ ROOT/
         """The folders of the categories: `root` itself where it has `train/` or `test/`, else those in it that do."""
         if _splits(root) and not _holds_categories(root):
             return [root]
-        return [folder for folder in folders_in(root) if _splits(folder)]
+        return [folder for folder in folders_in(root) if _splits(folder) and _is_category(folder)]
 
 
 class _Published(Mvtec):
@@ -176,6 +177,13 @@ ROOT/                                     (or ROOT/1cls/)
         return super().categories_in(root / "1cls" if (root / "1cls").is_dir() else root)
 
 
+def _is_category(folder: Path) -> bool:
+    """Whether a folder is no folder of masks that is divided by split; one may be called `mask` and be a category."""
+    if not holds_masks(folder.name):
+        return True
+    return majority([path for split in _splits(folder).values() for path in pictures_below(split)]) != "mask"
+
+
 def _splits(folder: Path) -> dict[Literal["train", "test"], Path]:
     """The folders of the splits in a category's folder, train before test; their names count in any case."""
     named = {child.name.lower(): child for child in folders_in(folder)}
@@ -193,7 +201,11 @@ def _areas(category: Path, split: str, root: Path) -> list[Path]:
     """The folders of masks of a split: `ground_truth/`, `masks/` ... of the category, or divided by split as VisA's."""
     around = [child for child in folders_in(category) if _is_area(child.name)]
     if root != category:
-        named = (area / category.name for area in folders_in(root) if holds_masks(area.name) and not _splits(area))
+        named = (
+            area / category.name
+            for area in folders_in(root)
+            if holds_masks(area.name) and not (_splits(area) and _is_category(area))
+        )
         around += [area for area in named if area.is_dir()]
     divided = [child for area in around for child in folders_in(area) if child.name.lower() == split]
     if divided or split == "train":

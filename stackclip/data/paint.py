@@ -7,25 +7,31 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image
+from scipy import ndimage
 
 from stackclip.data.depth import bits_of, white_is_zero
 from stackclip.data.images import open_picture, turned
-from stackclip.data.photograph import has_many_hues, is_photograph, told_by_depth
+from stackclip.data.photograph import is_photograph
 from stackclip.errors import PictureError
 
-__all__ = ["anomalous_pixels", "is_lossy", "why_no_mask"]
+__all__ = ["NoMask", "Unclear", "anomalous_pixels", "is_lossy"]
 
 _COLOURLESS = ("1", "L", "I", "F")
 _LEAST_LOSSY = 32  # a lossy codec leaves values of its own up to about this
-_WHITE, _FLAT, _QUITE_FLAT = 200, 0.15, 0.07
+MIDDLE = 0.3  # of a lossy file; more is neither ground nor paint
+_TENTH = 26  # of 255
 _LOSSY_TIFF = ("jpeg", "tiff_jpeg", "webp", "jpeg2000")
 _VP8 = b"VP8 "  # the chunk of a lossy WebP; a lossless one has VP8L
 _BLACK = (0, 0, 0)
 
 
-class _NoMask(PictureError):
-    """A picture, and not a mask that leaves something open."""
+class NoMask(PictureError):
+    """A file that is a picture by its pixels, and not a mask that leaves something open."""
+
+
+class Unclear(PictureError):
+    """A file that is too dark to tell whether it is a mask."""
 
 
 def anomalous_pixels(path: Path) -> NDArray[np.bool_]:
@@ -59,21 +65,10 @@ def anomalous_pixels(path: Path) -> NDArray[np.bool_]:
     if deep_colour and not values.any():
         raise PictureError(path, "16-bit colour of which the high bytes are empty; wanted grey, or 8 bits a channel")
     if lossy:
-        return _above_half(path, values, colours)
+        return _above_half(path, values)
     if values.dtype != np.bool_:
         _check_ground(path, values, colours)
     return np.asarray(values > 0)
-
-
-def why_no_mask(path: Path) -> str | None:
-    """What of a file's pixels says that it is a picture; None for a mask and for a file that cannot be read."""
-    try:
-        anomalous_pixels(path)
-    except _NoMask as error:
-        return error.reason
-    except PictureError:
-        return None
-    return None
 
 
 def is_lossy(picture: Image.Image) -> bool:
@@ -149,44 +144,39 @@ def _canvas(path: Path, mask: Image.Image, *, lossy: bool) -> NDArray[np.bool_] 
     return np.asarray(coloured & visible)
 
 
-def _above_half(path: Path, values: NDArray[Any], colours: NDArray[np.uint8] | None) -> NDArray[np.bool_]:
+def _above_half(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Above half of the maximum; raises PictureError where that does not part the values in two."""
     most = int(values.max())
     if most == 0:
         return np.zeros(values.shape, dtype=np.bool_)
     if most < _LEAST_LOSSY:
-        raise PictureError(path, f"lossy mask with values up to {most}; wanted 0 and 255, or a PNG")
+        raise Unclear(path, f"lossy mask with values up to {most}; wanted 0 and 255, or a PNG")
     middle = (values > most * 0.2) & (values < most * 0.8)
-    if _deep(middle).any() or _uneven(values, most) or has_many_hues(colours):
-        raise _NoMask(path, "lossy mask with more than two values: its defect numbers cannot be told; wanted PNG")
+    if (
+        middle.mean() > MIDDLE
+        or _has_plateau(middle, values, most)
+        or is_photograph(np.where(values > most / 5, values, 0))
+    ):
+        raise NoMask(
+            path, "lossy mask with more than two values: its defect numbers cannot be told, if it is one; wanted PNG"
+        )
     return np.asarray(values > most / 2)
 
 
-def _uneven(values: NDArray[Any], most: int) -> bool:
-    """Whether what is painted varies inside, by more than a codec makes it and not as a soft edge does.
-
-    Paint is 255; what is far below it is paint only where it is quite flat.
-    """
-    paint = np.where(values > most * 0.2, values, 0)
-    inside = values[_deep(paint > 0)]
-    if len(inside) == 0:
-        return False
-    low, high = np.percentile(inside, (10, 90))
-    return bool(high - low > most * (_FLAT if most >= _WHITE else _QUITE_FLAT)) and told_by_depth(paint) < 0.5
-
-
-def _deep(region: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The pixels of a region, (H, W), whose 5 x 5 neighbours are in it too: a codec's edges are thinner."""
-    return np.asarray(Image.fromarray(region.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(5))) > 0
+def _has_plateau(middle: NDArray[np.bool_], values: NDArray[Any], most: int) -> bool:
+    """Whether 5 x 5 pixels in the `middle` (H, W) differ by less than a tenth of the maximum."""
+    grey = (255 * (values / most)).astype(np.uint8)
+    even = ndimage.maximum_filter(grey, 5).astype(np.int64) - ndimage.minimum_filter(grey, 5) < _TENTH
+    return bool((even & ndimage.minimum_filter(middle, 5)).any())
 
 
 def _check_ground(path: Path, values: NDArray[Any], colours: NDArray[np.uint8] | None) -> None:
     """Raises PictureError for values (H, W) that have several levels and no ground, or vary as a photograph's."""
     if values.min() > 0 and values.min() != values.max():
-        raise _NoMask(path, "mask without a ground: no value is 0; wanted 0 where nothing is anomalous")
+        raise NoMask(path, "mask without a ground: no value is 0; wanted 0 where nothing is anomalous")
     _check_values(path, values, colours)
 
 
 def _check_values(path: Path, values: NDArray[Any], colours: NDArray[np.uint8] | None) -> None:
     if is_photograph(values, colours):
-        raise _NoMask(path, "continuous values, as of a photograph or a heat map; wanted a mask")
+        raise NoMask(path, "continuous values, as of a photograph or a heat map; wanted a mask")

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stackclip.data.images import open_picture, turned
 from stackclip.data.labels import MASK_ENDINGS, composed, says_mask, without_ending
 from stackclip.data.listing import folders_in, pictures_in
-from stackclip.data.paint import is_lossy, why_no_mask
-from stackclip.data.photograph import FEW, is_photograph
-from stackclip.errors import DataError, PictureError
+from stackclip.data.look import look_of, majority
+from stackclip.errors import DataError
 
-__all__ = ["MaskFolder", "apart", "check_masks", "looks_like_masks", "why_pictures"]
+__all__ = ["Apart", "MaskFolder", "apart", "check_masks"]
 
-_LOOKED_AT = 8
-_LARGEST = 32 << 20  # bytes of a file that is opened to see whether it is a mask
+_ENDINGS = 16
 
 
 class MaskFolder:
@@ -34,11 +29,14 @@ class MaskFolder:
         self.folder = folder
         self.endings = endings
         self._by_stem: dict[str, Path] | None = self._files() if folder.is_dir() else None
+        of_all = (self._by_stem or {}).values() if endings is MASK_ENDINGS else ()
+        self._by_owner = {owner: path for path in of_all if (owner := without_ending(path.stem))}
 
     def find(self, picture: Path) -> Path | None:
         """The mask of a picture that is there, or None."""
         masks, stem = self._by_stem or {}, composed(picture.stem)
-        return next((masks[key] for ending in self.endings if (key := stem + ending.lower()) in masks), None)
+        exact = (masks[key] for ending in self.endings if (key := stem + ending.lower()) in masks)
+        return next(exact, self._by_owner.get(stem))
 
     def of(self, picture: Path) -> Path | None:
         """The mask of a picture; where it lacks, the path it should have; None where nothing is localised."""
@@ -70,116 +68,103 @@ class MaskFolder:
         return text[: len(text) - len(ending)] + ending
 
 
-def apart(files: Sequence[Path], *, strict: bool) -> tuple[list[Path], dict[Path, Path]]:
-    """The pictures among the files of one folder, and the masks beside them: `x.png` or `x_mask.png` beside `x.jpg`.
+class Apart(NamedTuple):
+    """The files of one folder: `pictures`, the masks of some of them, and masks by name and look that are of none."""
 
-    A mask by its name that looks like a photograph is a picture, or if `strict` DataError is raised. Of two files of
-    one stem, one is the mask where it alone looks like one; else both are pictures, or if `strict` DataError is raised:
-    where masks are wanted, nobody can tell. Then a mask by its name and its look whose picture is not there is no
-    picture either.
+    pictures: list[Path]
+    masks: dict[Path, Path]
+    alone: list[Path]
+
+
+def apart(files: Sequence[Path], *, strict: bool) -> Apart:
+    """Part the pictures among the files of one folder from the masks beside them.
+
+    Masks are `x_mask.png` beside `x.jpg` (any of the endings), `x.png` beside `x.jpg` where it alone looks like one,
+    and what looks like masks beside photographs and has a picture's name with any ending, `x_m.png`. Masks by their
+    names that look like photographs are pictures, or if `strict` DataError is raised; so it is for a picture that is
+    there twice, and for a mask that is: where masks are wanted, nobody can tell.
     """
     stems: dict[str, list[Path]] = {}
     for path in files:
-        stems.setdefault(composed(path.stem), []).append(path)
-    named: dict[Path, Path] = {}
-    for stem, same in stems.items():
-        of = stems.get(without_ending(stem) or "")
-        if of is not None and len(same) == 1:
-            named[same[0]] = of[0]
-    masks = named if strict or why_pictures(list(named)) is None else {}
-    if strict:
-        check_masks(list(masks))
-    doubles = [same for same in stems.values() if len(same) == 2]
-    twins = _twins(doubles)
-    for first, second in doubles if strict else []:
-        if first not in twins and second not in twins:
-            raise DataError(f"{second}: beside {first.name}: its mask, or a picture twice? call the mask STEM_mask.png")
-    masks = masks | twins
-    paired = {picture: mask for mask, picture in masks.items()}
-    alone = [path for path in files if strict and path not in masks and says_mask(path.stem)]
-    unpaired = {path for path in alone if path not in paired and looks_like_masks([path])}
-    return [path for path in files if path not in masks and path not in unpaired], paired
+        stems.setdefault(composed(path.stem).casefold(), []).append(path)
+    twins = _twins([same for same in stems.values() if len(same) > 1], strict=strict)
+    named = _by_name(stems, strict=strict)
+    found = named | twins | _by_look(stems, {*named, *twins})
+    of: dict[Path, list[Path]] = {}
+    for mask, picture in found.items():
+        of.setdefault(twins.get(picture, picture), []).append(mask)
+    for picture, several in of.items() if strict else ():
+        if len([mask for mask in several if mask in named or mask in twins]) > 1:
+            raise DataError(f"{several[1]}: a second mask of {picture.name}, beside {several[0].name}; remove one")
+    paired = {picture: masks[0] for picture, masks in of.items() if len(masks) == 1}
+    alone = [mask for masks in of.values() if len(masks) > 1 for mask in masks]
+    others = [path for path in files if strict and path not in found and path not in paired and says_mask(path.stem)]
+    alone += [path for path in others if look_of(path) in ("mask", "flat")]
+    left = {*found, *alone}
+    return Apart([path for path in files if path not in left], paired, alone)
 
 
 def check_masks(paths: Sequence[Path]) -> None:
     """Raises DataError where files that are masks by their names are pictures by what they show."""
-    if (found := why_pictures(paths)) is not None:
-        path, why = found
-        raise DataError(f"{path}: a mask by its name or its folder's, and a picture by its pixels ({why}); rename it")
+    if paths and majority(paths) == "photograph":
+        path = next((path for path in paths if look_of(path) == "photograph"), paths[0])
+        raise DataError(
+            f"{path}: a mask by its name or its folder's, and a picture by its pixels; if so, call it otherwise, or "
+            f"its folder {path.parent.name}_pictures"
+        )
 
 
-def why_pictures(paths: Sequence[Path]) -> tuple[Path, str] | None:
-    """One of the files and why it is no mask, where at least half of those that are looked at are none."""
-    chosen = [path for path in _spread(paths) if _is_small(path)]
-    found = [(path, why) for path in chosen if (why := why_no_mask(path)) is not None]
-    return found[0] if 2 * len(found) >= len(chosen) > 0 else None
+def _by_name(stems: dict[str, list[Path]], *, strict: bool) -> dict[Path, Path]:
+    """The masks that say whose they are, and their pictures."""
+    named: dict[Path, Path] = {}
+    for same in stems.values():
+        of = stems.get((without_ending(same[0].stem) or "").casefold())
+        if of is not None and len(same) == 1:
+            named[same[0]] = of[0]
+    if strict:
+        check_masks(list(named))
+    return {} if named and majority(list(named)) == "photograph" else named
 
 
-def looks_like_masks(paths: Sequence[Path], *, black: bool = False) -> bool:
-    """Whether the files have a ground at 0 and on it two values, a few, or soft edges; up to 8 of them are opened.
-
-    Files that are all black count with `black`, as the masks of good pictures do.
-    """
-    most = 0
-    for path in _spread(paths):
-        values = _values_of(path)
-        if not values:
-            return False
-        most = max(most, values)
-    return most > (0 if black else 1)
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """Up to 8 of the paths, evenly spread."""
-    return list(paths[:: max(1, -(-len(paths) // _LOOKED_AT))])
-
-
-def _twins(doubles: list[list[Path]]) -> dict[Path, Path]:
-    """The mask of each pair of one stem, with its picture; decided for the two extensions, not pair by pair."""
+def _twins(several: Sequence[list[Path]], *, strict: bool) -> dict[Path, Path]:
+    """The mask of each set of files of one stem, with its picture; decided for their extensions, not set by set."""
     masks: dict[Path, Path] = {}
     by_suffix: dict[tuple[str, ...], list[list[Path]]] = {}
-    for same in doubles:
+    for same in several:
         by_suffix.setdefault(tuple(path.suffix for path in same), []).append(same)
-    for pairs in by_suffix.values():
-        first, second = (looks_like_masks([pair[place] for pair in pairs], black=True) for place in (0, 1))
-        if first != second:
-            masks.update({pair[second]: pair[not second] for pair in pairs})
+    for suffixes, sets in by_suffix.items():
+        looks = [majority([same[place] for same in sets]) for place in range(len(suffixes))]
+        pictures = [place for place, look in enumerate(looks) if look == "photograph"]
+        others = [place for place, look in enumerate(looks) if look in ("mask", "flat")]
+        if len(suffixes) == 2 and len(pictures) == len(others) == 1:
+            masks.update({same[others[0]]: same[pictures[0]] for same in sets})
+        elif strict and len({suffix.lower() for suffix in suffixes}) == len(suffixes):
+            first, *_, last = sets[0]
+            unread = next((path for path, look in zip(sets[0], looks, strict=True) if look == "unknown"), None)
+            why = f"{unread.name} cannot be read" if unread else "its mask, or a picture twice?"
+            raise DataError(f"{last}: beside {first.name}: {why}; call the mask STEM_mask.png")
     return masks
 
 
-def _values_of(path: Path) -> int:
-    """How many values a file has that may be a mask: 0 for one that cannot be, or cannot be read."""
-    if not _is_small(path):
-        return 0
-    try:
-        with open_picture(path) as picture:
-            lossy = is_lossy(picture)
-            pixels = turned(picture)
-            if pixels.mode not in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16", "I", "F"):
-                return 0
-            colours = np.asarray(pixels.convert("RGB") if pixels.mode in ("RGBA", "LA") else pixels)
-            grey, rgb = (colours, None) if colours.ndim == 2 else (colours.max(axis=2), colours)
-    except PictureError:
-        return 0
-    if lossy:
-        return _ends_of(grey)
-    if colours.ndim == 3:
-        colours = colours.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
-    values = np.unique(colours)
-    if values[0] != 0 or (len(values) > FEW and is_photograph(grey, rgb)):
-        return 0
-    return len(values)
+def _by_look(stems: dict[str, list[Path]], known: set[Path]) -> dict[Path, Path]:
+    """The masks with a picture's name and an ending that is none of ours, and their pictures; ending by ending.
 
-
-def _is_small(path: Path) -> bool:
-    """Whether the file can be opened without much ado; what it is else is said where it is read."""
-    try:
-        return path.stat().st_size <= _LARGEST
-    except OSError:
-        return False
-
-
-def _ends_of(grey: NDArray[np.integer]) -> int:
-    """2 where nearly all of a lossy file's levels (H, W) are near 0 or near the maximum, else 0."""
-    near = (grey < 32) | (grey > int(grey.max()) - 32)
-    return 2 if grey.max() > 127 and grey.min() < 32 and near.mean() > 0.98 else 0
+    Where there are many endings, those that stand once are none.
+    """
+    by_ending: dict[str, dict[Path, Path]] = {}
+    above: list[str] = []
+    for stem in sorted(stems):
+        while above and not stem.startswith(above[-1]):
+            above.pop()
+        if above and len(stems[stem]) == 1 and stems[stem][0] not in known:
+            ending = stem[len(above[-1]) :]
+            if not (ending[0].isdigit() and above[-1][-1:].isdigit()):
+                by_ending.setdefault(ending, {})[stems[stem][0]] = stems[above[-1]][0]
+        above.append(stem)
+    found: dict[Path, Path] = {}
+    for pairs in by_ending.values():
+        if len(by_ending) > _ENDINGS and len(pairs) == 1:
+            continue
+        if majority(list(pairs)) in ("mask", "flat") and majority(list(pairs.values())) == "photograph":
+            found |= pairs
+    return found

@@ -8,56 +8,80 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-__all__ = ["FEW", "has_many_hues", "is_photograph", "told_by_depth"]
+__all__ = ["has_many_hues", "is_photograph"]
 
-FEW = 32  # values that a mask may have: numbers of defects, shades of an edge
-_SURELY = 4
-_DEEPEST = 40
+_SIDE = 256  # pixels of the longer side that are looked at, every so many of a larger file
+_SURELY = 4  # values that no photograph has
+_MANY, _LARGE, _RESTLESS = 64, 0.25, 0.5
+_INSIDE = 6.0  # pixels from the ground, where no edge reaches that a filter or a codec softened
+_FEWEST = 25
+_UNEVEN = 0.04
 _BY_DEPTH = 0.8
-_LARGE, _RESTLESS = 0.25, 0.5
+_DARK, _BRIGHT, _MOSTLY = 0.2, 0.8, 0.85
+_DEEPEST = 40
 _HUES = 32
 
 
 def is_photograph(values: NDArray[Any], colours: NDArray[np.uint8] | None = None) -> bool:
     """Whether the values of a file, (H, W), with ground at 0, are those of a photograph or a heat map, not of a mask.
 
-    A mask has a few values that do not change from pixel to pixel, or soft edges: then how deep a pixel lies in its
-    region tells its value (the depth explains at least 0.8 of the variance), as it does after a filter or an
-    interpolation and does not in a photograph of an object on a black ground. More than 32 values that change from
-    pixel to pixel on more than a quarter are continuous too, and so are `colours`, (H, W, 3), of more than 32 hues.
+    A photograph of an object on a black ground varies from pixel to pixel deep inside the object, and how deep a pixel
+    lies does not tell its value; a mask has two values in the main, plateaus, or soft edges whose values depth tells
+    (it explains at least 0.8 of the variance). More than 64 values that change from pixel to pixel over more than a
+    quarter are continuous too, and so are `colours`, (H, W, 3), of more than 32 hues. What has no inside is a mask.
     """
-    paint = values > 0
-    if has_many_hues(colours):
+    step = max(1, -(-max(values.shape) // _SIDE))
+    values = values[::step, ::step]
+    if colours is not None and has_many_hues(colours[::step, ::step]):
         return True
+    paint = values > 0
     if (levels := len(np.unique(values))) <= _SURELY:
         return False
-    pairs = paint[:, 1:] & paint[:, :-1]
-    restless = pairs.any() and (values[:, 1:] != values[:, :-1])[pairs].mean() > _RESTLESS
-    if levels <= FEW:
-        return bool(restless) and told_by_depth(values) < _BY_DEPTH
-    return bool(restless and paint.mean() > _LARGE) or told_by_depth(values) < _BY_DEPTH
-
-
-def told_by_depth(values: NDArray[Any]) -> float:
-    """The share of the variance above 0 in (H, W) that the distance to 0 explains in each region; at most 1."""
-    paint = values > 0
-    framed = np.pad(paint, 1, constant_values=not paint.all())
-    depth = np.minimum(ndimage.distance_transform_edt(framed)[1:-1, 1:-1][paint].astype(np.int64), _DEEPEST)
-    region = np.asarray(ndimage.label(paint)[0])[paint].astype(np.int64)
-    _, place = np.unique(region * (_DEEPEST + 1) + depth, return_inverse=True)
-    inside = values[paint].astype(np.float64)
-    number = np.bincount(place)
-    mean = np.bincount(place, inside) / number
-    unexplained = np.sum((inside - mean[place]) ** 2) / max(1, len(inside) - len(number))
-    return float(1 - unexplained / inside.var())
-
-
-def has_many_hues(colours: NDArray[np.uint8] | None) -> bool:
-    """Whether the brighter pixels, (H, W, 3), have more than 32 ratios of the channels, in steps of a sixteenth."""
-    if colours is None:
+    if levels > _MANY and paint.mean() > _LARGE and _restless(values, paint):
+        return True
+    most = float(values.max())
+    if (values[values > _DARK * most] >= _BRIGHT * most).mean() >= _MOSTLY:
         return False
+    inside, depth, region = _depths(paint)
+    if inside.sum() < _FEWEST or not _restless(values, inside):
+        return False
+    unexplained, told = _by_depth(values[inside], depth[inside], region[inside])
+    if unexplained < _UNEVEN * most or told >= _BY_DEPTH:
+        return False
+    return _by_depth(values[paint], depth[paint], region[paint])[1] < _BY_DEPTH
+
+
+def has_many_hues(colours: NDArray[np.uint8]) -> bool:
+    """Whether the brighter pixels, (H, W, 3), have more than 32 ratios of the channels, in steps of a sixteenth."""
     most = colours.max(axis=2)
     bright = colours[most > most.max() // 2].astype(np.float64)
     if len(bright) == 0:
         return False
     return len(np.unique(np.rint(16 * bright / bright.max(axis=1, keepdims=True)), axis=0)) > _HUES
+
+
+def _restless(values: NDArray[Any], among: NDArray[np.bool_]) -> bool:
+    """Whether most neighbours in a row differ."""
+    pairs = among[:, 1:] & among[:, :-1]
+    return bool(pairs.any() and (values[:, 1:] != values[:, :-1])[pairs].mean() > _RESTLESS)
+
+
+def _depths(paint: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
+    """The pixels deep inside, how deep each lies, and the region it is of: (H, W); dark pixels are filled."""
+    filled = ndimage.binary_closing(np.pad(paint, 3, mode="edge"), np.ones((5, 5), bool))[3:-3, 3:-3]
+    if filled.all():
+        return paint, np.zeros(paint.shape, np.int64), np.zeros(paint.shape, np.int64)
+    distance = ndimage.distance_transform_edt(np.pad(filled, 1, constant_values=True))[1:-1, 1:-1]
+    region = np.asarray(ndimage.label(filled)[0], np.int64)
+    return paint & (distance > _INSIDE), np.minimum(distance.astype(np.int64), _DEEPEST), region
+
+
+def _by_depth(inside: NDArray[Any], depth: NDArray[np.int64], region: NDArray[np.int64]) -> tuple[float, float]:
+    """The standard deviation of values (N,) about the mean of their depth in their region, and the share explained."""
+    values = inside.astype(np.float64)
+    _, place = np.unique(region * (_DEEPEST + 1) + depth, return_inverse=True)
+    number = np.bincount(place)
+    mean = np.bincount(place, values) / number
+    left = float(np.sum((values - mean[place]) ** 2) / max(1, len(values) - len(number)))
+    whole = float(values.var())
+    return left**0.5, 1 - left / whole if whole else 1.0

@@ -169,7 +169,7 @@ class _Pass:
         return scale and replace(scale, of=SHOWN if self._shots(contender) else UNTRAINED)
 
     def _shots(self, contender: Contender) -> int:
-        return self.run.plan.shots_for(contender.method).count
+        return contender.entrant.shots.count
 
     def _sampler(self, sample: ScaleSample) -> Watch:
         side = (self.side,) * 2

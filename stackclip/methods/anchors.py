@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stackclip.data.names import CategoryNames
 from stackclip.methods.method import Task
+from stackclip.ops.given import vector_of
 from stackclip.prompts import Ensemble
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
@@ -40,6 +41,7 @@ class TextAnchors:
         if (dataset, category) not in self._known:
             ensemble, select = self._wording(dataset)
             name = self._name(category)
-            sides = [select(self._encode(ensemble.phrases(name, side))) for side in (NORMAL, ANOMALOUS)]
-            self._known[dataset, category] = torch.stack(sides).to(self._device)
+            sides = [self._encode(ensemble.phrases(name, side)) for side in (NORMAL, ANOMALOUS)]
+            anchors = torch.stack([vector_of(select(features), features) for features in sides])
+            self._known[dataset, category] = anchors.to(self._device)
         return self._known[dataset, category]

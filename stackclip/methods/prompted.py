@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, cast
@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
+from stackclip.errors import NotApplicable, UsageError
 from stackclip.heads import Head, HeadRecipe, SetQueues
 from stackclip.learners import Learner, LearnerRecipe, Lesson
 from stackclip.methods.learned import LearnedScores
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import BETAS, Draw, Task, check_schedule, descend, refuse_shots, schedule_of
+from stackclip.ops.given import epochs_of, explained, stacks_of, vector_of
 from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
 from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
@@ -54,7 +55,7 @@ class Pipeline:
 
     def schedule(self, strategy: Strategy, train_on: tuple[str, ...]) -> tuple[int, float]:
         """Epochs and learning rate. FuzzyCLIP, section 3.1: 1e-4 when training on MVTec-AD, else 1e-3."""
-        epochs = getattr(strategy, "epochs", 2) if self.epochs is None else self.epochs
+        epochs = epochs_of(getattr(strategy, "epochs", 2)) if self.epochs is None else self.epochs
         rate = (1e-4 if "mvtec" in train_on else 1e-3) if self.lr is None else self.lr
         return epochs, rate
 
@@ -148,7 +149,7 @@ class PromptedDetector(nn.Module):
         name_of = {category: self._name(category) for category in task.categories}
         names, encode = tuple(dict.fromkeys(name_of.values())), _NamedEncode(task, name_of)
         self._names = names
-        self.groups = _checked(self.strategy.groups(names, encode), names)
+        self.groups = stacks_of(self.strategy.groups(names, encode), names)
         self._anchors: dict[str, Tensor] = {}  # (K, 2, D)
         self._own_anchors: dict[str, Tensor] = {}  # (2, D)
         self._texts: dict[str, Tensor] = {}  # (D,)
@@ -182,7 +183,9 @@ class PromptedDetector(nn.Module):
             self._schedule["head"] = schedule_of(task, epochs=self._head_epochs, lr=rate)
         if self._learned and self._learned.epochs:
             self._schedule["learner"] = self._learned.schedule
+        stacks = explained(explain(names, encode)) if explain else {"stacks": [list(g) for g in self.groups]}
         self._facts: dict[str, Any] = {
+            **stacks,
             "class_names": self.class_names,
             "epochs": self.epochs,
             "learning_rate": rate if self.head else None,
@@ -193,7 +196,6 @@ class PromptedDetector(nn.Module):
             "learner": pipeline.learner,
             "learned": self._learned.facts if self._learned else None,
             "image_score": "text and transductive map maximum" if self.memory else pipeline.image_score,
-            **(explain(names, encode) if explain else {"stacks": [list(g) for g in self.groups]}),
         }
 
     @property
@@ -311,10 +313,14 @@ class PromptedDetector(nn.Module):
     def _ensemble(self, subjects: Sequence[str]) -> Tensor:
         """The two anchors of the phrases of all subjects: (2, D)."""
         sides = (
-            self.select(self.encode([phrase for subject in subjects for phrase in CPE.phrases(subject, side)]))
-            for side in (NORMAL, ANOMALOUS)
+            [phrase for subject in subjects for phrase in CPE.phrases(subject, side)] for side in (NORMAL, ANOMALOUS)
         )
-        return torch.stack(tuple(sides))
+        return torch.stack([self._vector(phrases) for phrases in sides])
+
+    def _vector(self, phrases: Sequence[str]) -> Tensor:
+        """The representative vector of some phrases: (D,)."""
+        features = self.encode(phrases)
+        return vector_of(self.select(features), features)
 
     def _training_anchors(self, category: str) -> Tensor:
         """A training category's anchors under its own stack: (2, D)."""
@@ -343,23 +349,13 @@ class PromptedDetector(nn.Module):
     def _category_text(self, category: str) -> Tensor:
         """The text feature of a category's own name: (D,), unit length."""
         if category not in self._texts:
-            vector: Tensor = self.select(self.encode(CPE.phrases(self._name(category), NORMAL)))
+            vector = self._vector(CPE.phrases(self._name(category), NORMAL))
             self._texts[category] = vector.to(self.device)
         return self._texts[category]
 
     def _stack_of(self, category: str) -> int:
         name = self._name(category)
         return next(index for index, group in enumerate(self.groups) if name in group)
-
-
-def _checked(groups: Iterable[Iterable[str]], names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The stacks of a strategy. Raises BrokenPlugin unless every category stands in exactly one."""
-    stacks = tuple(tuple(group) for group in groups)
-    complete = sorted(name for stack in stacks for name in stack) == sorted(names)
-    if names and not (complete and all(stacks)):
-        said = "; ".join(", ".join(stack) or "nothing" for stack in stacks)
-        raise BrokenPlugin(f"its stacks hold {said}; wanted each of {', '.join(names)} once, and none empty")
-    return stacks
 
 
 NO_MAP = (

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
-from stackclip.errors import UsageError
+from stackclip.errors import BrokenPlugin, UsageError
+from stackclip.ops.given import subject_of
 from stackclip.prompts.strategy import Encode, Strategy
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["CPE", "Ensemble", "joint_subjects", "subjects_of"]
+__all__ = ["CPE", "OVERFLOWS", "Ensemble", "joint_subjects", "subjects_of"]
+
+OVERFLOWS = ("error", "truncate-names", "chunk-mean")
+"""What becomes of a stack whose names do not fit the text tower's context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +110,16 @@ def subjects_of(
     UsageError; `truncate-names` leaves out whole names from the end until it fits; `chunk-mean` cuts the stack
     into consecutive pieces that fit. The end-of-text token is never cut.
     """
-    name = partial(strategy.subject, category, seen=seen)
+
+    def name(names: tuple[str, ...]) -> str:
+        return subject_of(category, strategy.subject(category, names, seen=seen))
+
     whole = name(group)
     if fits(whole):
         return (whole,)
     overflow = getattr(strategy, "overflow", "error")
+    if overflow not in OVERFLOWS:
+        raise BrokenPlugin(f"its overflow is {overflow!r}; wanted {', '.join(OVERFLOWS)}")
     if overflow == "error":
         raise UsageError(
             f"the subject {_shorten(whole)!r} of {len(group)} names does not fit the text tower's context; "

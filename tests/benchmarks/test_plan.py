@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from stackclip.benchmarks.plan import Plan, Shots, check_plan, needed, needs_of
+from stackclip.benchmarks.entrant import entrants_of, needed, needs_of
+from stackclip.benchmarks.plan import Plan, Shots, check_plan
 from stackclip.data import Dataset
 from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, UsageError
 from stackclip.methods import resolve
@@ -109,7 +110,8 @@ def test_more_shots_than_pictures_are_refused_with_the_numbers() -> None:
 
 def test_what_a_bench_reads_is_what_is_trained_on_tested_and_shown() -> None:
     trained, tested = dataset("a", "x"), dataset("b", "y")
-    samples, parts = needed(plan(trained, tested, shots=1, seeds=(0, 1, 2)), TOWER)
+    wanted = plan(trained, tested, shots=1, seeds=(0, 1, 2))
+    samples, parts = needed(wanted, entrants_of(wanted, TOWER))
     assert parts == {CLS, MASK, *(patch(layer) for layer in (2, 4, 6, 8))}
     assert {s for s in samples if s.split == "test"} == {s for s in (*trained, *tested) if s.split == "test"}
     assert 1 <= sum(sample.split == "train" for sample in samples) <= 3

@@ -44,6 +44,26 @@ def test_a_generated_picture_that_finds_no_room_is_named(tmp_path: Path) -> None
     assert re.fullmatch(r"Error: \S*/000\.png: File too large\n", done.stderr.replace("_mask", "")), done.stderr
 
 
+@pytest.mark.parametrize("columns", ["0", "00"])
+def test_a_terminal_of_0_columns_is_one_of_unknown_size(tmp_path: Path, columns: str) -> None:
+    listed = shell("", tmp_path, COLUMNS=columns)
+    assert (listed.returncode, "precise" in listed.stdout) == (0, True)
+    wrong = shell("nosuch", tmp_path, COLUMNS=columns)
+    assert wrong.returncode == 2
+    assert "nosuch" in wrong.stderr
+
+
+def test_a_working_directory_that_is_gone_is_said(tmp_path: Path) -> None:
+    line = (
+        f"mkdir '{tmp_path}/gone'; cd '{tmp_path}/gone'; rmdir '{tmp_path}/gone'; '{sys.executable}' -m stackclip list"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the working directory cannot be used (No such file or directory)")
+    assert "Traceback" not in done.stderr
+
+
 def test_who_reads_only_the_beginning_gets_no_words(tmp_path: Path) -> None:
     done = shell("| head -c 1", tmp_path)
     assert done.stderr == ""

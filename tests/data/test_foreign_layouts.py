@@ -109,7 +109,8 @@ TREES = {
         "good/a.png crack/a.png =masks/crak/a.png", refused="none of the masks in .* name of a"
     ),
     "masks in two places": Tree(
-        "good/a.png crack/b.png =masks/b.png =crack/b_mask.png", refused="both hold masks of .*crack; keep one"
+        "good/a.png crack/b.png =masks/b.png =crack/b_mask.png",
+        refused="both hold masks of .*crack; call the folder of its own crack_mask",
     ),
     "masks of good pictures": Tree(
         "good/a.png crack/b.png =masks/good/a.png =masks/crack/b.png",

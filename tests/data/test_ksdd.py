@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,19 @@ def test_crops_are_written_once_and_anew_when_the_pictures_change(tmp_path: Path
     assert second != first
     assert {path.name for path in (tmp_path / "made").iterdir()} == {first.name, second.name}
     assert Ksdd().prepare(raw, tmp_path / "made") == raw
+
+
+def test_a_label_that_was_replaced_with_its_size_and_time_kept_is_cut_anew(tmp_path: Path) -> None:
+    raw = tree(tmp_path / "raw")
+    first = Ksdd(protocol="crops").prepare(raw, tmp_path / "made")
+    label = raw / "kos01/Part0_label.bmp"
+    before, content = label.stat(), label.read_bytes()
+    with Image.open(label) as drawn:
+        drawn.transpose(Image.Transpose.FLIP_TOP_BOTTOM).point(lambda value: 255 - value).save(label)
+    os.utime(label, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert label.read_bytes() != content
+    assert label.stat().st_size == before.st_size
+    assert Ksdd(protocol="crops").prepare(raw, tmp_path / "made") != first
 
 
 def test_a_picture_that_cannot_be_cut_leaves_nothing_behind(tmp_path: Path) -> None:

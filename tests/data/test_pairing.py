@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stackclip.data.pairing import MaskFolder, looks_like_masks
+from stackclip.data.look import look_of
+from stackclip.data.pairing import MaskFolder
 from stackclip.errors import DataError
 
 
@@ -85,7 +86,7 @@ def test_two_values_are_two_through_any_codec_and_a_photograph_is_none_of_them(t
     values = np.zeros((64, 64), np.uint8)
     values[20:40, 12:50] = 255
     Image.fromarray(values).save(path, **how)
-    assert looks_like_masks([path])
+    assert look_of(path) == "mask"
     noise = np.random.default_rng(0).integers(60, 200, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path, **how)
-    assert not looks_like_masks([path])
+    assert look_of(path) == "photograph"

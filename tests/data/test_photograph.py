@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from stackclip.data.paint import anomalous_pixels, why_no_mask
+from stackclip.data.look import look_of
+from stackclip.data.paint import anomalous_pixels
 from stackclip.data.photograph import is_photograph
 
 SIDE = 192
@@ -53,7 +54,7 @@ def test_an_object_on_black_is_none_however_small(
     for name, hue in (("grey", (1.0,)), ("colour", (1.0, 0.7, 0.4))):
         path = tmp_path / f"{name}.{extension}"
         on_black(round(SIDE * share**0.5), noise=noise, slope=slope, hue=hue).save(path)
-        assert why_no_mask(path) is not None, path.name
+        assert look_of(path) == "photograph", path.name
 
 
 @pytest.mark.parametrize("noise", [20.0, 40.0])
@@ -65,7 +66,7 @@ def test_nor_is_a_cut_out_or_one_with_a_palette(tmp_path: Path, mode: str, noise
         picture.putalpha(picture.convert("L").point(lambda value: 255 * (value > 0)))
     path = tmp_path / "m.png"
     (picture.quantize(256) if mode == "P" else picture).save(path)
-    assert why_no_mask(path) is not None
+    assert look_of(path) == "photograph"
 
 
 def test_many_hues_are_a_photographs_even_where_their_brightness_is_flat() -> None:

@@ -1,0 +1,152 @@
+"""What components give back, checked before it is computed with: BrokenPlugin says what came and what was wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stackclip.errors import BrokenPlugin
+from stackclip.types import Prediction
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = [
+    "epochs_of",
+    "explained",
+    "final_scores",
+    "prediction_of",
+    "stacks_of",
+    "subject_of",
+    "vector_of",
+    "why_no_name",
+]
+
+_SHOWN = 60
+
+
+def why_no_name(name: object) -> str:
+    """Why something cannot stand in a prompt as what a category is called; empty where it can."""
+    if not isinstance(name, str):
+        return "which is no text"
+    if not name.strip():
+        return "which is empty"
+    if set(name) & set("{}\n\r\0"):
+        return "which has braces or line breaks"
+    return "" if name.isascii() or _encodes(name) else "which is no Unicode text"
+
+
+def subject_of(category: str, name: object) -> str:
+    """What a strategy calls a category under a stack."""
+    if why := why_no_name(name):
+        raise BrokenPlugin(f"its subject() calls {category!r} {_short(name)}, {why}")
+    return str(name)
+
+
+def stacks_of(groups: object, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """The stacks of a strategy: every name in exactly one, and none empty."""
+    wanted = f"wanted each of {', '.join(names)} once, and none empty"
+    if isinstance(groups, str) or not hasattr(groups, "__iter__"):
+        raise BrokenPlugin(f"its groups() gave {_short(groups)}; wanted tuples of names")
+    stacks = []
+    for group in groups:
+        if isinstance(group, str) or not hasattr(group, "__iter__"):
+            raise BrokenPlugin(f"its groups() gave {_short(group)} as a stack; wanted a tuple of names")
+        stack = tuple(group)
+        if other := next((each for each in stack if not isinstance(each, str)), None):
+            raise BrokenPlugin(f"its groups() gave {_short(other)} as a name; {wanted}")
+        stacks.append(stack)
+    complete = sorted(name for stack in stacks for name in stack) == sorted(names)
+    if names and not (complete and all(stacks)):
+        said = "; ".join(", ".join(stack) or "nothing" for stack in stacks)
+        raise BrokenPlugin(f"its stacks hold {said}; {wanted}")
+    return tuple(stacks)
+
+
+def explained(facts: object) -> dict[str, Any]:
+    """What a strategy explains of its stacks, by name."""
+    if not isinstance(facts, Mapping) or not all(isinstance(name, str) for name in facts):
+        raise BrokenPlugin(f"its explain() gave {_short(facts)}; wanted facts by name")
+    return dict(facts)
+
+
+def epochs_of(epochs: object) -> int:
+    """How many passes over the training pictures a detector or a strategy wants."""
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
+        raise BrokenPlugin(f"its epochs are {_short(epochs)}; wanted a whole number from 0")
+    return epochs
+
+
+def vector_of(vector: object, features: Tensor) -> Tensor:
+    """What a selector made of features (N, D): one vector (D,) of their kind, of length 1."""
+    import torch
+
+    wanted = f"wanted one vector of {features.shape[-1]} numbers, {features.dtype}, of length 1"
+    if not isinstance(vector, torch.Tensor):
+        raise BrokenPlugin(f"its selector gave {_short(vector)}; {wanted}")
+    if vector.shape != features.shape[-1:] or vector.dtype != features.dtype:
+        raise BrokenPlugin(f"its selector gave {vector.dtype} {tuple(vector.shape)}; {wanted}")
+    length = float(vector.detach().float().norm())
+    if not abs(length - 1) < 1e-2:
+        raise BrokenPlugin(f"its selector gave a vector of length {length:.4g}; {wanted}")
+    return vector
+
+
+def prediction_of(prediction: object, count: int, side: int | None) -> Prediction:
+    """What predict() gave of a batch: real scores (count,) and maps (count, side, side), or in words why not."""
+    if not isinstance(prediction, Prediction):
+        raise BrokenPlugin(f"its predict() gave {_short(prediction)}; wanted a Prediction")
+    for reason in (prediction.why_no_scores, prediction.why_no_maps):
+        if not isinstance(reason, str):
+            raise BrokenPlugin(f"its predict() gave {_short(reason)} as a reason; wanted text")
+    _check_real("its predict() gave scores", prediction.scores)
+    _check_real("its predict() gave maps", prediction.maps)
+    scores, maps = prediction.scores, prediction.maps
+    if scores is not None and tuple(scores.shape) != (count,):
+        raise BrokenPlugin(f"scores of shape {tuple(scores.shape)} came for {count} pictures, wanted ({count},)")
+    if maps is not None and (maps.ndim != 3 or len(maps) != count or (side and maps.shape[1:] != (side, side))):
+        wanted = f"{side}, {side}" if side else "H, W"  # the runs of a mask say nothing of its size
+        raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, {wanted})")
+    return prediction
+
+
+def final_scores(settled: object, before: Tensor) -> Tensor:
+    """What settle() made of a category's scores (N,): as many, real and finite, and no whole numbers made of others."""
+    scores = _check_real("its settle() gave", settled)
+    if scores is None:
+        raise BrokenPlugin(f"its settle() gave None; wanted {len(before)} scores")
+    if scores.shape != before.shape:
+        raise BrokenPlugin(f"its settle() gave scores of shape {tuple(scores.shape)}; wanted ({len(before)},)")
+    if before.is_floating_point() and not scores.is_floating_point():
+        raise BrokenPlugin(f"its settle() gave {scores.dtype} of {before.dtype}; wanted real numbers")
+    if not scores.isfinite().all():
+        raise BrokenPlugin("its settle() gave NaN or infinity")
+    return scores.detach().cpu()
+
+
+def _check_real(what: str, tensor: object) -> Tensor | None:
+    import torch
+
+    if tensor is None:
+        return None
+    if not isinstance(tensor, torch.Tensor):
+        raise BrokenPlugin(f"{what} {_short(tensor)}; wanted a tensor of real numbers")
+    if tensor.is_complex() or tensor.dtype is torch.bool or tensor.layout is not torch.strided:
+        kind = str(tensor.dtype if tensor.layout is torch.strided else tensor.layout).removeprefix("torch.")
+        raise BrokenPlugin(f"{what} as {kind}; wanted real numbers")
+    return tensor
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _short(value: object) -> str:
+    """A value in a few words, whatever it is made of."""
+    if value is None or isinstance(value, (str, bytes, int, float)):
+        return f"{value!r:.{_SHOWN}}"
+    return f"a {type(value).__name__}"
