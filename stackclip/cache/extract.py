@@ -188,9 +188,8 @@ class _Run:
         masks = self._claim(prepared.mask, prepared.runs)
         prepared = replace(prepared, runs={part: prepared.runs[part] for part in masks})
         if missing:
-            batch = self._waiting.setdefault(missing, [])
-            batch.append(prepared)
-            if len(batch) == self._batch_size:
+            self._waiting.setdefault(missing, []).append(prepared)
+            if len(self._waiting[missing]) == self._batch_size:
                 self._encode(missing)
         elif masks:
             self._keep(prepared)
@@ -204,10 +203,10 @@ class _Run:
         import torch
 
         batch = self._waiting.pop(parts)
-        halves: dict[Part, NDArray[np.float16]] = {}
+        halves = dict[Part, NDArray[np.float16]]()
         for view, asked in by_view(parts).items():
-            pictures = torch.from_numpy(np.stack([prepared.pictures[view] for prepared in batch]))
-            given = self._tower.encode(pictures, sorted(asked))
+            pictures = np.stack([prepared.pictures[view] for prepared in batch])
+            given = self._tower.encode(torch.from_numpy(pictures), sorted(asked))
             halves |= {asked[part]: each.to(torch.float16).cpu().numpy() for part, each in given.items()}
         for row, prepared in enumerate(batch):
             try:
@@ -265,8 +264,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
     masks = sorted(part for part in missing if is_mask(part))
     dense = missing - frozenset(masks)
     source = mask = broken = None
-    pictures: dict[str, NDArray[np.float32]] = {}
-    runs: dict[Part, Runs] = {}
+    pictures, runs = dict[str, NDArray[np.float32]](), dict[Part, Runs]()
     if dense:
         source = store.source(sample)
         dense = frozenset(part for part in dense if not store.holds(source, part))

@@ -137,6 +137,8 @@ class Route:
 
 
 def _blocks(way: Way, spec: TowerSpec, part: Part) -> range:
+    if not isinstance(way.tap, Tap):
+        raise BrokenPlugin(f"{way.component} cannot give {part}: wanted a stackclip.clip.Tap")
     with way.guard(f"cannot tell the blocks of {part}"):
         blocks = way.tap.blocks(spec, part)
         if not isinstance(blocks, range) or blocks.step != 1 or not 0 <= blocks.start < blocks.stop <= spec.depth + 1:

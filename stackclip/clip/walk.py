@@ -86,12 +86,11 @@ def walk(
         raise UsageError(f"something is given for block {layer}, but blocks {first} to {depth} are walked through")
     if insert is not None:
         hidden = torch.cat([insert.expand(len(hidden), -1, -1), hidden], dim=1)
-    standing = 0
+    standing, step = 0, None
     for layer in range(first, depth + 1):
-        hidden, standing = prompts.put(layer, hidden, standing)
+        hidden, standing = prompts.put(layer, hidden if step is None else step.after, standing)
         step = Step(layer, hidden, _Run(transformer, layer, mask, adapters.get(layer)))
         yield step
-        hidden = step.after
 
 
 def last_of(steps: Iterator[Step], hidden: Tensor) -> Tensor:

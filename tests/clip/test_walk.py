@@ -117,6 +117,8 @@ def test_a_step_that_nobody_asks_runs_nothing() -> None:
     assert float(second.after.max()) == float(second.after.max()) == 2.0
     assert ran == [1, 2]
     assert float(last_of(steps, torch.zeros(1)).max()) == 3.0
+    assert [step.layer for step in walk(transformer, torch.zeros(1, 2, 4))] == [1, 2, 3]
+    assert len(ran) == 5  # the third ran for `last_of`, and not for a walk whose last step nobody asks
 
 
 def test_a_transformer_that_wants_tokens_first_gets_them_so(tower: Tower, pictures: Tensor) -> None:

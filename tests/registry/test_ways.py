@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from stackclip.clip import random_tower
 from stackclip.errors import BrokenPlugin, DuplicateComponent, NotApplicable
@@ -111,3 +112,10 @@ def test_one_that_cannot_tell_its_shape_is_named(write, code: str, words: str) -
     write(shape=code)
     with pytest.raises(BrokenPlugin, match=words):
         random_tower(image_size=32).spec.shape(Part("mine", 3))
+
+
+def test_what_is_no_tap_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(CODE.replace("(Tap)", "").format(name="mine", factor=2, numbered=False, shape=""))
+    use_workspace(tmp_path)
+    with pytest.raises(BrokenPlugin, match=r"tap 'mine' .* cannot give mine/3: wanted a stackclip\.clip\.Tap"):
+        random_tower(image_size=32).encode(torch.zeros(1, 3, 32, 32), [Part("mine", 3)])

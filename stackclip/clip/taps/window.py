@@ -37,6 +37,7 @@ class Windows(Tap):
         """All windows of a picture as one batch."""
         import torch
 
+        from stackclip.clip.walk import walk
         from stackclip.ops.windows import window_patches
 
         embedded = sight.before  # (B, 1 + P, C)
@@ -44,11 +45,10 @@ class Windows(Tap):
         patches = 1 + window_patches(grid, part.index).to(embedded.device)  # behind the class token
         first = torch.zeros(len(patches), 1, dtype=patches.dtype, device=patches.device)
         tokens = embedded[:, torch.cat([first, patches], dim=1)]  # (B, windows, 1 + K * K, C)
-        hidden = sight.visual.ln_pre(tokens.flatten(0, 1))
-        *before, last = sight.visual.transformer.resblocks
-        for block in before:
-            hidden = block(hidden)
-        return sight.project(_read_class_token(last, hidden)).view(*tokens.shape[:2], -1)
+        transformer = sight.visual.transformer
+        for step in walk(transformer, sight.visual.ln_pre(tokens.flatten(0, 1))):
+            hidden = step.before  # of the last block, which reads class tokens alone
+        return sight.project(_read_class_token(transformer.resblocks[-1], hidden)).view(*tokens.shape[:2], -1)
 
 
 def _read_class_token(block: Any, hidden: Tensor) -> Tensor:
