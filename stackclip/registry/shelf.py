@@ -94,7 +94,10 @@ class Shelf:
 
     def _load(self) -> None:
         self._load_home()
-        load_workspace()
+        package = load_workspace()
+        if package != self._package:
+            self._package = package
+            self._keep(lambda each: folder_of(each.module) is None or each.module.partition(".")[0] == package)
 
     def _load_home(self) -> None:
         if not self._home_loaded:
@@ -104,10 +107,6 @@ class Shelf:
             except BaseException:
                 self._home_loaded = False
                 raise
-        package = load_workspace()
-        if package != self._package:
-            self._package = package
-            self._keep(lambda each: folder_of(each.module) is None or each.module.partition(".")[0] == package)
 
     def _keep(self, kept: Callable[[Component], bool]) -> None:
         self._components = {

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
 from stackclip.registry.shelf import Shelf
 from stackclip.registry.spec import Spec
@@ -86,8 +87,9 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _edition(component: Component) -> str:
-    """A digest of the file that a component from outside is written in."""
+    """A digest of the files that a component from outside is written in, those that they import among them."""
     if component.is_own:
         return ""
-    code = component.file.read_bytes() if component.file else component.source.encode()
+    files = code_of(component).values()
+    code = b"".join(file.read_bytes() for file in files) or component.source.encode()
     return hashlib.blake2b(code, digest_size=4).hexdigest()
