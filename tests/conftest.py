@@ -29,7 +29,11 @@ if TYPE_CHECKING:  # tests of what is light load no torch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: no spinning threads on a busy machine
 for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
-    if _name not in ("STACKCLIP_FAULTS", "STACKCLIP_SHARED"):  # the tests' own; defaults of commands are not for them
+    if _name not in (
+        "STACKCLIP_FAULTS",
+        "STACKCLIP_KEEP_FIGURES",
+        "STACKCLIP_SHARED",
+    ):  # the tests' own; defaults of commands are not for them
         del os.environ[_name]
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -177,7 +181,8 @@ def _logging_kept() -> Iterator[None]:
     finally:
         for handler in set(logger.handlers) - set(before[2]):
             handler.close()
-        logger.level, logger.propagate, logger.handlers[:] = before
+        level, logger.propagate, logger.handlers[:] = before
+        logger.setLevel(level)  # loggers below it remember what it let through until they are told
 
 
 @contextmanager

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from stackclip.contracts import check, find_components
 from stackclip.errors import BadOption, BrokenPlugin, UnknownComponent, UsageError
@@ -24,11 +27,13 @@ from stackclip.registry import (
     executors,
     forget,
     heads,
+    learners,
     methods,
     prompts,
     scorers,
     selectors,
     use_workspace,
+    writers,
 )
 from stackclip.types import Part, Prediction
 
@@ -383,6 +388,172 @@ def test_a_method_that_breaks_a_promise_is_found_out(wrong: type[PromptedDetecto
         return Wrapped(wrong)
 
     only(failures(methods, made), sentence=sentence, reason=reason)
+
+
+class Forgetful(PromptedDetector):
+    """It takes shots, and forgets them."""
+
+    def __init__(self, method, task):
+        super().__init__(method, replace(task, shots=0))
+
+    def remember(self, category, features): ...
+
+
+def test_a_method_that_takes_shots_and_ignores_them_is_found_out():
+    def made() -> Any:
+        """A method on trial."""
+        return Wrapped(Forgetful)
+
+    found = failures(methods, made)
+    assert list(found) == ["it takes shots and predicts by them, or refuses them with a reason"]
+    assert list(found.values()) == [
+        "it takes shots, and predicts the same whatever it is shown: use them, or refuse them"
+    ]
+
+
+class Bare:
+    """It has nothing that any shelf asks for."""
+
+
+class Bodiless:
+    """A head, a learner and a method that make something which can do nothing."""
+
+    weighting, epochs, lr, overflow = "test-prompt", 1, 1e-3, "error"
+
+    def needs(self, tower):
+        return frozenset(tower.taps)
+
+    def fits(self, text, subject):
+        return len(subject) < 100
+
+    def build(self, *arguments, **options):
+        return torch.nn.Linear(2, 2)
+
+    begin = build
+
+
+@pytest.mark.parametrize(
+    ("shelf", "factory", "reason"),
+    [
+        (methods, Bare, "it lacks needs, begin"),
+        (prompts, Bare, "it lacks groups, subject"),
+        (heads, Bare, "it lacks weighting, needs, build"),
+        (learners, Bare, "it lacks epochs, lr, overflow, needs, fits, build"),
+        (selectors, Bare, "it lacks __call__"),
+        (scorers, Bare, "it lacks __call__"),
+        (datasets, Bare, "it lacks tree, read"),
+        (backbones, Bare, "it lacks load"),
+        (executors, Bare, "it lacks run"),
+        (writers, Bare, "it lacks write"),
+        (heads, Bodiless, "what it builds lacks loss, weights, maps"),
+        (learners, Bodiless, "what it builds lacks facts, loss, scores"),
+        (methods, Bodiless, "what it begins lacks epochs, facts, step, remember, predict, settle"),
+    ],
+)
+def test_what_a_component_lacks_is_named_once(shelf: Shelf, factory: type, reason: str):
+    assert list(failures(shelf, factory).values()) == [reason]
+
+
+def test_an_option_that_names_a_component_without_saying_so_is_found_out():
+    class Untyped(Fuzzy):
+        """It selects by `select`, a `word` and a `kind`."""
+
+        def __init__(self, *, chosen: str = "kde", word: str = "part", kind: Literal["mean", "pca"] = "mean") -> None:
+            """Take them."""
+
+    only(
+        failures(prompts, Untyped),
+        sentence="say so where they name components",
+        reason="chosen=kde names one of selectors: write Annotated[str, From(selectors)]",
+    )
+
+
+def test_a_writer_that_leaves_out_names_or_lets_them_act_is_found_out():
+    class Careless:
+        """It writes the methods of tables as they are, and what was asked for last."""
+
+        asked = 0
+
+        def write(self, document):
+            Careless.asked += 1
+            return "\n".join(
+                [f"{line.category}" for table in document.tables for line in table.lines] + ["."] * self.asked
+            )
+
+    found = failures(writers, Careless)
+    only(found, sentence="names every method", reason="precise is not in what it writes")
+    only(found, sentence="the same way again", reason="one document gives two texts")
+    only(found, sentence="acts on whoever shows", reason=r"'\x1b'")
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two categories in MVTec's layout."""
+    for category in ("cap", "nut"):
+        for kind, shade in (("good", 90), ("bent", 150)):
+            for place in (f"test/{kind}/0.png", "train/good/0.png", "ground_truth/bent/0_mask.png"):
+                path = tmp_path / "mvtec" / category / place
+                path.parent.mkdir(parents=True, exist_ok=True)
+                picture = Image.new("RGB", (32, 32), (shade, 40, 9))
+                if "mask" in place:
+                    picture = Image.new("L", (32, 32))
+                    picture.paste(255, (4, 4, 12, 12))
+                picture.save(path)
+    return tmp_path
+
+
+def of_pictures(data_root: Path) -> tuple[bool, str]:
+    """Whether `mvtec` reads what lies there, and what is said of it."""
+    (report,) = check("mvtec", data_root=data_root)
+    assert report.findings[-1].sentence == "what lies below --data-root is read, with pictures and masks"
+    return report.findings[-1].passed, report.findings[-1].detail
+
+
+def test_a_data_set_is_tried_on_its_own_pictures_where_they_are(pictures: Path):
+    passed, said = of_pictures(pictures)
+    assert passed
+    assert "2 categories (cap, nut), train 2 good, test 2 good + 2 defective" in said
+    assert said.endswith("; 6 of them were read")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("cap/test/good/0.png", b"no picture", "0.png"),
+        ("nut/ground_truth/bent/0_mask.png", None, "0_mask.png"),
+        ("nut/ground_truth/bent/0_mask.png", b"black", "is anomalous, and nothing is in its mask"),
+    ],
+)
+def test_pictures_and_masks_that_cannot_be_used_are_found(pictures: Path, file: str, content: bytes | None, said: str):
+    path = pictures / "mvtec" / file
+    path.unlink()
+    if content == b"black":
+        Image.new("L", (32, 32)).save(path)
+    elif content is not None:
+        path.write_bytes(content)
+    passed, reason = of_pictures(pictures)
+    assert not passed
+    assert said in reason
+
+
+def test_a_place_without_the_data_set_and_a_component_that_reads_none_are_said(tmp_path: Path):
+    passed, reason = of_pictures(tmp_path)
+    assert not passed
+    assert "mvtec: not found at" in reason
+    with pytest.raises(UsageError, match="fuzzy is a prompt strategy and reads no --data-root"):
+        check("fuzzy", data_root=tmp_path)
+
+
+def test_a_data_set_that_names_two_pictures_alike_is_found_out(pictures: Path):
+    class Doubled(type(datasets.create("mvtec"))):
+        """MVTec twice."""
+
+        def read(self, root, name):
+            return super().read(root, name) * 2
+
+    datasets.register("doubled")(Doubled)
+    (report,) = check("doubled", data_root=pictures / "mvtec")
+    assert "two samples have one id, cap/" in report.findings[-1].detail
 
 
 def test_a_method_that_needs_what_no_tower_gives_is_found_out():

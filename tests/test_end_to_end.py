@@ -246,19 +246,6 @@ class Gadget:
 '''
 
 
-def test_the_worked_example_of_the_registry_folder_is_benched_untouched(run: Run, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "registry", tmp_path / "registry", ignore=shutil.ignore_patterns("__pycache__"))
-    assert "surface-or-object" in run(tmp_path, "list", "prompts").stdout
-    assert "surfaces" in run(tmp_path, "show", "surface-or-object", "--backbone", "random-vit-8").stdout
-    methods = "fuzzy,surface-or-object,surface-or-object[surfaces=disc,head=efa]"
-    rows = figures(run(tmp_path, "bench", "--methods", methods, *SMALL, "--json"))
-    assert {method for method, *_ in rows} == {
-        "fuzzy",
-        "surface-or-object",
-        "surface-or-object[head=efa,surfaces=disc]",
-    }
-
-
 def test_a_strategy_dropped_into_the_registry_is_there_and_a_broken_one_does_not_disturb(
     run: Run, tmp_path: Path
 ) -> None:

@@ -16,16 +16,17 @@ from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
-from stackclip.registry import Component, Spec, bind, heads, learners, scorers, selectors
+from stackclip.registry import Component, Spec, bind, code_of, named_by
 from stackclip.types import MASK, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
-SEMANTICS = 3  # raised when a change of ours changes figures, so that old rows are not taken for new ones
+SEMANTICS = 3
+"""Raised when a change of the package's own code changes figures, so that old rows and heads are not taken for new ones
+(decision 0034)."""
 
 SHORT = 32  # digits of the hashes that rows carry
 _SHOWN = ("shots", "draw")  # options that training does not see
-_SHELVES = (heads, learners, scorers, selectors)  # whose components options name
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _facts_of(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:
     return {
         "method": str(spec),
         "options": {name: value for name, value in options.items() if name not in _SHOWN},
-        "code": sorted({*map(file_hash, _code(spec))}),
+        "code": sorted({f"{name} {file_hash(file)}" for name, file in _code(spec)}),
         "files": sorted(map(file_hash, _files(spec))),
     }
 
@@ -173,18 +174,19 @@ def _options(component: Component, given: Spec) -> dict[str, str]:
     return {**{option.label: option.default_text for option in component.options}, **dict(given.options)}
 
 
-def _code(spec: Spec) -> Iterator[Path]:
-    """The files in which a method and the components that it is made of are written."""
-    return (component.file for component, _ in _components(spec) if component.file)
+def _code(spec: Spec) -> Iterator[tuple[str, Path]]:
+    """The modules and files in which a method and the components that it is made of are written, if not by us."""
+    return (each for component, _ in _components(spec) for each in code_of(component).items())
 
 
 def _files(spec: Spec) -> list[Path]:
-    """The files that are named in options of the type Path, of a method and of those components."""
+    """The files that are named in options of the type Path, by default too, of a method and of those components."""
     found: list[Path] = []
     for component, given in _components(spec):
-        with suppress(UsageError):  # words that only look like a component
-            values = bind(given.name, component.options, dict(given.options)).values()
-            found += [value for value in values if isinstance(value, Path) and value.is_file()]
+        with suppress(UsageError):  # a default that names what is not there
+            values = {option.name: option.default for option in component.options}
+            values |= bind(given.name, component.options, dict(given.options))
+            found += [value for value in values.values() if isinstance(value, Path) and value.is_file()]
     return found
 
 
@@ -198,9 +200,9 @@ def _components(spec: Spec) -> Iterator[tuple[Component, Spec]]:
     while waiting:
         component, given = waiting.pop()
         yield component, given
-        for value in _options(component, given).values():
-            with suppress(StackclipError):  # words that name no component
-                named = Spec.parse(value)
-                found = [shelf.find(named.name) for shelf in _SHELVES if named.name in shelf]
-                waiting += [(each, named) for each in found if (each.shelf, named) not in known]
-                known.update((each.shelf, named) for each in found)
+        texts = _options(component, given)
+        for option in component.options:
+            with suppress(StackclipError):  # a default that names what is not there
+                found = [(each, named) for each, named in named_by(option, texts[option.label])]
+                waiting += [(each, named) for each, named in found if (each.shelf, named) not in known]
+                known.update((each.shelf, named) for each, named in found)

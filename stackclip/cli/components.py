@@ -1,17 +1,18 @@
-"""The verbs about what there is: list, show, check, doctor."""
+"""The verbs about what there is, and about what is to be: list, show, check, new, doctor."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stackclip.cli.group import cli
-from stackclip.cli.options import DEFAULT_BACKBONE
-from stackclip.cli.steps import load_tower_of
+from stackclip.cli.options import DEFAULT_BACKBONE, data_root_option
+from stackclip.cli.steps import load_tower_of, program
 from stackclip.cli.suites import papers_table, suite_page, suites_table
 from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, StackclipError, UsageError
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from stackclip.registry import Component, Shelf
     from stackclip.workspace import Workspace
 
-__all__ = ["check", "doctor", "list_components", "show"]
+__all__ = ["check", "doctor", "list_components", "new", "show"]
 
 OTHER_LISTS = ("suites", "papers")
 
@@ -100,13 +101,12 @@ def _needs(name: str, backbone: str) -> str:
 
 def _nested(component: Component) -> Iterator[tuple[str, list[str]]]:
     """The options that name a component of a shelf, with all that they may name, as it would be typed with defaults."""
-    from stackclip.registry import Spec, heads, learners, scorers, selectors
+    from stackclip.registry import Spec
 
-    shelves = {"head": heads, "learner": learners, "scorer": scorers, "select": selectors}
     for option in component.options:
-        if option.label in shelves:
-            shelf = shelves[option.label]
-            yield option.label, [str(Spec(name, given)) for name, given in _defaults(shelf)]
+        if (source := option.source) is not None:
+            words = [f"{word} ({' or '.join(specs)})" if specs else word for word, specs in source.words.items()]
+            yield option.label, [*words, *(str(Spec(name, given)) for name, given in _defaults(source.shelf))]
 
 
 def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
@@ -118,20 +118,51 @@ def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
 
 @cli.command()
 @click.argument("name")
-def check(name: str) -> None:
-    """Run the contract tests of its shelf on a component, ours or yours."""
+@data_root_option
+def check(name: str, data_root: Path | None) -> None:
+    """Run the contract tests of its shelf on a component, ours or yours; of a data set on its pictures too."""
     from stackclip.console import output, say
     from stackclip.contracts import check as check_component
 
-    reports = check_component(name)
+    reports = check_component(name, data_root=data_root)
     for each in reports:
         say(f"{each.component.name} ({each.component.shelf}, {each.component.source})", "bold")
         for finding in each.findings:
             mark = "[green]ok[/]    " if finding.passed else "[red]failed[/]"
             output.print(f"  {mark}", end=" ")
-            say(finding.sentence + (f": {finding.detail}" if finding.detail else ""))
+            say(finding.sentence + (f": {finding.detail}" if finding.detail else ""), soft_wrap=True)
     if not all(finding.passed for each in reports for finding in each.findings):
         sys.exit(1)
+
+
+@cli.command()
+@click.argument("kind")
+@click.argument("name")
+@click.pass_obj
+def new(workspace: Workspace, kind: str, name: str) -> None:
+    """Copy a worked example of a KIND (head, method, dataset ...) into the workspace's registry/ under your NAME."""
+    from stackclip.console import say
+    from stackclip.registry import Example
+
+    example = Example.of(kind).under(name)
+    if workspace.registry is None:
+        raise UsageError(f"no workspace to put it in; name a folder: stackclip --workspace DIR new {kind} {name}")
+    _check_free(example.shelf, name)
+    say(f"{example.write(workspace.registry)} is yours now; it works as it is. Try it, change it, try it again:")
+    for command in example.commands:
+        say(f"  {program()} {command}", soft_wrap=True)
+
+
+def _check_free(kind: str, name: str) -> None:
+    """Raise UsageError for a name that a component of that shelf has; methods and prompt strategies share theirs."""
+    from stackclip.registry import SHELVES, noun
+
+    shared = ("methods", "prompts")
+    for shelf in SHELVES:
+        if name in shelf and (shelf.kind == kind or {shelf.kind, kind} == {*shared}):
+            raise UsageError(
+                f"{name} is a {noun(shelf.kind)} already, in {shelf.find(name).source}: choose another name"
+            )
 
 
 @cli.command()

@@ -333,7 +333,8 @@ def open_bench(
     rows, store = RowFolder(workspace.rows), store_of(workspace, tower) if store is None else store
     with Bars.shown() as bars:
         yield Bench(plan, tower, encode, store, rows, workspace.heads, bars, overwrite, resident, entrants)
-    store.keep_readings()
+    if overwrite != "never":  # a dry run writes nothing
+        store.keep_readings()
 
 
 def run_bench(

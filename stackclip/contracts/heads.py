@@ -14,9 +14,11 @@ from stackclip.contracts.trial import (
     Promises,
     Subject,
     features_of,
+    gate,
     global_randomness_untouched,
     picture_of,
     require,
+    require_all,
     require_close,
     trial_tower,
 )
@@ -60,11 +62,17 @@ def _head_trial(subject: Subject, stacks: int = 3, *, seed: int = 0) -> _HeadTri
     return _HeadTrial(recipe.build(spec, stacks, seed=seed), features, unit(torch.from_numpy(draws)), of)
 
 
+@gate
 def _head_recipe(subject: Subject) -> None:
     recipe = subject.make()
     wanted = ("test-prompt", "train-prompt", "category")
     require(recipe.weighting in wanted, f"weighting is {recipe.weighting!r}, wanted {', '.join(wanted)}")
     features_of(frozenset(recipe.needs(trial_tower().spec)), CATEGORIES)
+
+
+@gate
+def _head_whole(subject: Subject) -> None:
+    require_all(_head_trial(subject).head, "loss", "weights", "maps", "state_dict", what="what it builds")
 
 
 def _head_seeded(subject: Subject) -> None:
@@ -125,6 +133,7 @@ def _head_round_trip(subject: Subject) -> None:
 
 HEADS: Promises = {
     "it names its weighting, and needs parts that a tower can give": _head_recipe,
+    "what it builds has all that a head does": _head_whole,
     "one seed gives one set of weights, and the global random state is left alone": _head_seeded,
     "its loss is a finite scalar whose gradient reaches every parameter": _head_gradients,
     "the weights of the stacks sum to 1 for every picture; a single stack has weight 1": _head_weights,

@@ -15,9 +15,11 @@ from stackclip.contracts.trial import (
     Promises,
     Subject,
     features_of,
+    gate,
     global_randomness_untouched,
     picture_of,
     require,
+    require_all,
     require_close,
     trial_encode,
     trial_tower,
@@ -60,6 +62,7 @@ def _trial(subject: Subject, *, seed: int = 0) -> _Trial:
     return _Trial(learner, features_of(frozenset(recipe.needs(trial_tower().spec)), CATEGORIES))
 
 
+@gate
 def _recipe(subject: Subject) -> None:
     recipe = subject.make()
     known = isinstance(recipe.epochs, int) and recipe.epochs >= 0 and recipe.lr > 0
@@ -69,6 +72,12 @@ def _recipe(subject: Subject) -> None:
     require(recipe.fits(trial_tower(), _SUBJECT) is True, f"{_SUBJECT!r} does not fit")
     names = " ".join(["bottle"] * 90)
     require(recipe.fits(trial_tower(), names) in (True, False), "fits() of a long subject gave neither True nor False")
+
+
+@gate
+def _whole(subject: Subject) -> None:
+    asked = ("facts", "parameters", "loss", "scores", "state_dict")
+    require_all(_trial(subject).learner, *asked, what="what it builds")
 
 
 def _facts(subject: Subject) -> None:
@@ -132,6 +141,7 @@ def _round_trip(subject: Subject) -> None:
 
 LEARNERS: Promises = {
     "its schedule is one, and it says whether a subject fits": _recipe,
+    "what it builds has all that a learner does": _whole,
     "its facts are such as JSON can hold": _facts,
     "one seed gives one beginning, and the global random state is left alone": _built_again,
     "its loss is finite, and its gradient reaches every parameter and nothing of the tower": _losses,

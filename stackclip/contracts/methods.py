@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from stackclip.contracts.trial import (
     CATEGORIES,
@@ -13,9 +15,11 @@ from stackclip.contracts.trial import (
     Promises,
     Subject,
     features_of,
+    gate,
     global_randomness_untouched,
     picture_of,
     require,
+    require_all,
     require_close,
     task_of,
     trial_tower,
@@ -26,7 +30,10 @@ from stackclip.types import Features, Part, Prediction
 
 __all__ = ["METHODS", "predicts"]
 
+_DETECTOR = ("epochs", "facts", "step", "remember", "predict", "settle", "state_dict", "load_state_dict")
 
+
+@gate
 def _needs(subject: Subject) -> None:
     parts = subject.method().needs(trial_tower().spec)
     known = isinstance(parts, (set, frozenset)) and all(isinstance(part, Part) for part in parts)
@@ -40,6 +47,11 @@ def begun(method: Method, **changes: Any) -> Detector:
 
 def batch_of(method: Method) -> Features:
     return features_of(method.needs(trial_tower().spec), CATEGORIES)
+
+
+@gate
+def _whole(subject: Subject) -> None:
+    require_all(begun(subject.method()), *_DETECTOR, what="what it begins")
 
 
 def _learned(detector: Detector, features: Features, *, steps: int) -> list[float]:
@@ -142,23 +154,45 @@ def _learns(subject: Subject) -> None:
 def _takes_shots_or_refuses(subject: Subject) -> None:
     method = subject.method()
     features = batch_of(method)
+    others = features_of(method.needs(trial_tower().spec), CATEGORIES, seed=1)
     try:
-        detector = begun(method, shots=1)
-        for row in range(0, len(features), 2):
-            detector.remember(features.categories[row], picture_of(features, row))
+        one, other = (_predicted(_shown(method, shots), features) for shots in (features, others))
     except NotApplicable as reason:
         require(bool(str(reason).strip()), "it refuses shots without a reason")
         return
-    _require_prediction(detector.predict(features), len(features))
+    _require_prediction(one, len(features))
+    alike = all(
+        (left is None and right is None) or (left is not None and right is not None and torch.equal(left, right))
+        for left, right in ((one.scores, other.scores), (one.maps, other.maps))
+    )
+    require(not alike, "it takes shots, and predicts the same whatever it is shown: use them, or refuse them")
+
+
+def _shown(method: Method, features: Features) -> Detector:
+    """A detector that was shown the normal picture of each category."""
+    detector = begun(method, shots=1)
+    for row in range(0, len(features), 2):
+        detector.remember(features.categories[row], picture_of(features, row))
+    return detector
+
+
+def _predicted(detector: Detector, features: Features) -> Prediction:
+    """A prediction with its final scores."""
+    found = detector.predict(features)
+    if found.scores is None:
+        return found
+    peaks = None if found.maps is None else found.maps.amax((1, 2))
+    return replace(found, scores=detector.settle(found.scores, peaks))
 
 
 METHODS: Promises = {
     "it needs a set of parts that a tower can give": _needs,
+    "it begins, and what begins has all that a detector does": _whole,
     "it begins on one category and on several, with facts that JSON can hold": _begins,
     "its scores and maps are finite, of the right shape, or missing for a reason": predicts,
     "a picture's prediction does not depend on its batch": _batch_independent,
     "one seed gives one prediction, and the global random state is left alone": _seeded,
     "what it learned can be saved and loaded": _keeps_what_it_learned,
     "its loss does not rise on a batch that it sees again and again": _learns,
-    "it takes shots, or refuses them with a reason": _takes_shots_or_refuses,
+    "it takes shots and predicts by them, or refuses them with a reason": _takes_shots_or_refuses,
 }

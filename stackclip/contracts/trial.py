@@ -24,6 +24,7 @@ from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, 
 
 __all__ = [
     "CATEGORIES",
+    "GATES",
     "MANY",
     "UNSEEN",
     "Promises",
@@ -31,10 +32,12 @@ __all__ = [
     "Unkept",
     "encoded",
     "features_of",
+    "gate",
     "global_randomness_untouched",
     "noisy_features",
     "picture_of",
     "require",
+    "require_all",
     "require_close",
     "task_of",
     "trial_encode",
@@ -44,10 +47,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The component on trial; every `make` is a new one."""
+    """The component on trial; every `make` is a new one. `data_root` is where a data set's own pictures lie."""
 
     component: Component
     spec: Spec
+    data_root: Path | None = None
 
     def make(self) -> Any:
         return self.component.create(self.spec)
@@ -64,12 +68,28 @@ class Unkept(StackclipError):
     """A promise was not kept; the message is the reason."""
 
 
-Promises = Mapping[str, Callable[[Subject], None]]
+Promise = Callable[[Subject], str | None]
+"""Raises Unkept, or returns what there is to say of it."""
+
+Promises = Mapping[str, Promise]
+GATES: set[Promise] = set()
+"""Promises without which there is nothing to try: where one of them is not kept, the others would fail by the same."""
+
+
+def gate(promise: Promise) -> Promise:
+    GATES.add(promise)
+    return promise
 
 
 def require(kept: bool, reason: str) -> None:
     if not kept:
         raise Unkept(reason)
+
+
+def require_all(made: object, *names: str, what: str = "it") -> None:
+    """Require methods and facts by name; those that are lacking are named together."""
+    lacking = [name for name in names if not hasattr(made, name)]
+    require(not lacking, f"{what} lacks {', '.join(lacking)}")
 
 
 def require_close(found: Tensor, wanted: Tensor, reason: str, tolerance: float = 1e-4) -> None:

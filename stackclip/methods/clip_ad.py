@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
 from stackclip.prompts import Ensemble
 from stackclip.prompts.published import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
-from stackclip.registry import methods, selectors
+from stackclip.registry import From, methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipSurgery", "Sdp", "SdpPlus", "Surgical"]
@@ -49,7 +49,7 @@ _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own def
 class Surgical:
     """What the three methods have in common: text anchors, picture scores, smoothing."""
 
-    select: str = "auto"
+    select: Annotated[str, From(selectors, {"auto": ("dbscan", *_SELECTORS.values())})] = "auto"
     ensemble: Literal["auto"] | EnsembleName = "auto"
     class_names: str = "raw"
     image_score: ImageScore = "text+map"

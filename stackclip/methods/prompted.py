@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from stackclip.methods.method import BETAS, Draw, Task, check_schedule, descend,
 from stackclip.ops.given import epochs_of, explained, stacks_of, vector_of
 from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
 from stackclip.prompts import CPE, Encode, Strategy, joint_subjects, subjects_of
-from stackclip.registry import Component, Option, Spec, bind, heads, learners, options_of, prompts, selectors
+from stackclip.registry import Component, From, Option, Spec, bind, heads, learners, options_of, prompts, selectors
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Composition", "Pipeline", "PromptedDetector"]
@@ -37,10 +37,10 @@ class Pipeline:
     the head's: the strategy's and the paper's unless given.
     """
 
-    head: str = "linear"
-    learner: str = "none"
+    head: Annotated[str, From(heads, {"none": ()})] = "linear"
+    learner: Annotated[str, From(learners, {"none": ()})] = "none"
     image_score: Literal["text", "text+map"] = "text"
-    select: str = "mean-of-unit"
+    select: Annotated[str, From(selectors)] = "mean-of-unit"
     class_names: str = "spaced"
     epochs: int | None = None
     lr: float | None = None

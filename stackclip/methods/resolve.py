@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from stackclip.errors import BrokenPlugin, DuplicateComponent, UnknownComponent
 from stackclip.methods.method import Method
 from stackclip.methods.prompted import Composition
@@ -29,7 +31,7 @@ def component_of(name: str) -> Component:
         return methods.find(name)
     if name in prompts:
         strategy = prompts.find(name)
-        return Component("prompts", name, Composition(name, strategy.doc), strategy.source, strategy.file)
+        return replace(strategy, factory=Composition(name, strategy.doc))
     for problem in problems():
         if problem.name == name:
             raise BrokenPlugin(str(problem))

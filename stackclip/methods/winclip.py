@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.windows import harmonic_map
 from stackclip.prompts.published import ENSEMBLES, EnsembleName
-from stackclip.registry import methods, selectors
+from stackclip.registry import From, methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["WinClip"]
@@ -43,7 +43,7 @@ class WinClip:
     fusion: Literal["mean", "sum"] = "mean"
     crops: bool = False
     ensemble: EnsembleName = "winclip"
-    select: str = "mean"
+    select: Annotated[str, From(selectors)] = "mean"
     class_names: str = "raw"
     shots: int | None = None
     draw: Draw = "distinct"

@@ -6,14 +6,15 @@ the class slot (equation 3). What the paper leaves open is an option; docs/decis
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from stackclip.errors import BadOption
+from stackclip.errors import BadOption, NonFiniteScores
 from stackclip.prompts.ensemble import CPE
 from stackclip.prompts.strategy import Clustering, Encode
-from stackclip.registry import Spec, prompts, scorers
+from stackclip.registry import From, Spec, prompts, scorers
 from stackclip.types import LARGEST_SEED, NORMAL
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Stacked:
 
     clusters: int | None = None
     max_clusters: int = 8
-    scorer: str = "penalty"
+    scorer: Annotated[str, From(scorers)] = "penalty"
     lambda_: float = 0.1
     sse: Literal["sum", "mean"] = "sum"
     source: Literal["text", "image"] = "text"
@@ -87,6 +88,9 @@ class Stacked:
         wanted = range(1, min(count, max(self.max_clusters, self.clusters or 1)) + 1)
         splits = {k: _split(points, k, self.seed) for k in wanted}
         scores = {k: float(price(points, labels)) for k, labels in splits.items()}
+        if wrong := {k: score for k, score in scores.items() if not math.isfinite(score)}:
+            k, score = next(iter(wrong.items()))
+            raise NonFiniteScores(f"the scorer {self.scorer} prices {k} of {count} categories' clusters at {score}")
         best = self.clusters or min(scores, key=lambda k: scores[k])
         members: dict[int, list[str]] = {}
         for category, label in zip(categories, splits[best].tolist(), strict=True):

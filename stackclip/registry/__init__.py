@@ -1,6 +1,8 @@
 """The shelves on which components stand by name: one decorator puts them there, one look-up finds them."""
 
+from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
+from stackclip.registry.examples import EXAMPLES, Example, examples
 from stackclip.registry.guard import (
     Stopped,
     ask_to_stop,
@@ -11,13 +13,17 @@ from stackclip.registry.guard import (
     keep_streams,
     reason,
 )
+from stackclip.registry.options import From, Option, bind, named_by, noun, options_of
 from stackclip.registry.plugins import NotLoaded, problems, use_workspace
 from stackclip.registry.shelf import Shelf, forget
-from stackclip.registry.spec import Option, Spec, bind, did_you_mean, options_of, split_specs
+from stackclip.registry.spec import Spec, did_you_mean, split_specs
 
 __all__ = [
+    "EXAMPLES",
     "SHELVES",
     "Component",
+    "Example",
+    "From",
     "NotLoaded",
     "Option",
     "Shelf",
@@ -27,8 +33,10 @@ __all__ = [
     "at_work",
     "backbones",
     "bind",
+    "code_of",
     "datasets",
     "did_you_mean",
+    "examples",
     "executors",
     "forget",
     "forget_stop",
@@ -38,6 +46,8 @@ __all__ = [
     "keep_streams",
     "learners",
     "methods",
+    "named_by",
+    "noun",
     "options_of",
     "problems",
     "prompts",

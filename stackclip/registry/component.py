@@ -11,27 +11,25 @@ from typing import Any
 
 from stackclip.errors import BrokenPlugin
 from stackclip.registry.guard import guarded, watched
-from stackclip.registry.spec import Option, Spec, bind, options_of
+from stackclip.registry.options import Option, bind, noun, options_of
+from stackclip.registry.spec import Spec
 
-__all__ = ["Component", "noun"]
-
-_NOUNS = {"prompts": "prompt strategy", "datasets": "data set"}
-
-
-def noun(kind: str) -> str:
-    """What one component of a shelf is called."""
-    return _NOUNS.get(kind, kind.removesuffix("s"))
+__all__ = ["Component"]
 
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A named factory on a shelf: what it is called, what makes it and where that was written."""
+    """A named factory on a shelf: what it is called, what makes it and where that was written.
+
+    `module` is the name of the module that put it there.
+    """
 
     shelf: str
     name: str
     factory: Callable[..., Any]
     source: str
     file: Path | None = None
+    module: str = ""
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -75,14 +73,15 @@ class Component:
 
     def guard_foreign(self, what: str) -> AbstractContextManager[None]:
         """The same around much code of ours that calls some of the component's, unless that is ours too."""
-        return nullcontext() if self._is_own else guarded(f"{self} {what}")
+        return nullcontext() if self.is_own else guarded(f"{self} {what}")
 
     def __str__(self) -> str:
         return f"{noun(self.shelf)} {self.name!r} ({self.source})"
 
     @property
-    def _is_own(self) -> bool:
+    def is_own(self) -> bool:
+        """Whether it is written in the package."""
         return self.source.startswith("stackclip/")
 
     def _watched(self) -> AbstractContextManager[None]:
-        return nullcontext() if self._is_own else watched(f"running code of {self}")
+        return nullcontext() if self.is_own else watched(f"running code of {self}")

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import logging
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stackclip.errors import BrokenPlugin, StackclipError
 from stackclip.registry.component import Component
+from stackclip.registry.folder import open_folder, read_module, without_package
 from stackclip.registry.guard import guarded, reason, watched
 
-__all__ = ["NotLoaded", "entry_points", "forget_plugins", "load_point", "load_workspace", "problems", "use_workspace"]
+__all__ = [
+    "NotLoaded",
+    "entry_points",
+    "forget_plugins",
+    "load_point",
+    "load_workspace",
+    "modules_beside",
+    "problems",
+    "use_workspace",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +45,7 @@ _problems: dict[tuple[str, str], NotLoaded] = {}
 _loaded_points: set[importlib.metadata.EntryPoint] = set()
 _points: dict[str, dict[str, list[importlib.metadata.EntryPoint]]] | None = None
 _workspace: Path | None = None
+_package = ""  # of the workspace's files, once they were loaded
 _workspace_loaded = True
 
 
@@ -45,38 +56,43 @@ def problems() -> tuple[NotLoaded, ...]:
 
 def use_workspace(folder: Path | None) -> None:
     """Take components from the files of `folder` too, at the next look-up. Their code runs: name only your own."""
-    global _workspace, _workspace_loaded
-    _workspace, _workspace_loaded = folder, folder is None
+    global _workspace, _workspace_loaded, _package
+    _workspace, _workspace_loaded, _package = folder, folder is None, ""
 
 
-def load_workspace() -> None:
-    """Import the files of the workspace, once; those that do not load are problems."""
-    global _workspace_loaded
+def load_workspace() -> str:
+    """Import the files of the workspace, once; those that do not load are problems. Returns the name of its package."""
+    global _workspace_loaded, _package
     if _workspace_loaded or _workspace is None:
-        return
-    _workspace_loaded = True
+        return _package
+    _workspace_loaded, _package = True, open_folder(_workspace)
     for path in sorted(_workspace.glob("*.py")) if _workspace.is_dir() else ():
         if not path.name.startswith("_"):
-            _load_file(path)
+            _load_file(_package, path)
+    return _package
 
 
-def _load_file(path: Path) -> None:
-    module_name = f"stackclip_workspace_{path.stem}"
+def _load_file(package: str, path: Path) -> None:
     if not path.is_file():  # reading a pipe would wait for ever
         _report(NotLoaded("", path.stem, str(path), "it is no regular file"))
         return
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        _report(NotLoaded("", path.stem, str(path), "Python cannot import this file"))
-        return
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses and type hints look their module up
     try:
         with guarded(), watched(f"importing {path}"):
-            spec.loader.exec_module(module)
+            read_module(package, path)
     except StackclipError as error:
-        sys.modules.pop(module_name, None)
-        _report(NotLoaded("", path.stem, str(path), reason(error)))
+        why = without_package(reason(error))
+        _report(NotLoaded("", path.stem, str(path), f"{_neighbour(path, error.__cause__ or error)}{why}"))
+
+
+def _neighbour(path: Path, error: BaseException) -> str:
+    """`helper.py:3: ` where the error was raised in another file of the workspace, which `path` imports."""
+    place, found = error.__traceback__, ""
+    while place is not None:
+        file = Path(place.tb_frame.f_code.co_filename)
+        if file.is_relative_to(path.parent):
+            found = "" if file == path else f"{file.relative_to(path.parent).as_posix()}:{place.tb_lineno}: "
+        place = place.tb_next
+    return found
 
 
 def load_point(point: importlib.metadata.EntryPoint, kind: str) -> Component | None:
@@ -91,7 +107,7 @@ def load_point(point: importlib.metadata.EntryPoint, kind: str) -> Component | N
             if not callable(factory):
                 raise BrokenPlugin(f"{point.value} is no class or function")
             file = getattr(sys.modules.get(str(getattr(factory, "__module__", ""))), "__file__", None)
-            return Component(kind, point.name, factory, source, Path(file) if file else None)
+            return Component(kind, point.name, factory, source, Path(file) if file else None, point.module)
     except StackclipError as error:
         _report(NotLoaded(kind, point.name, source, reason(error)))
         return None
@@ -114,6 +130,29 @@ def entry_points(kind: str) -> dict[str, list[importlib.metadata.EntryPoint]]:
                 if point not in same:
                     same.append(point)
     return _points.get(kind, {})
+
+
+def modules_beside(top: str) -> frozenset[str]:
+    """The top-level modules of the distribution that a top-level module is from, if it has entry points of ours.
+
+    Of any other module it is that module alone.
+    """
+    points = [point for kind in (_points or {}).values() for same in kind.values() for point in same]
+    for point in points:
+        names = _top_levels(point.dist) | {point.module.partition(".")[0]}
+        if top in names:
+            return names
+    return frozenset({top})
+
+
+def _top_levels(distribution: importlib.metadata.Distribution | None) -> frozenset[str]:
+    """What a distribution says that it installs at the top."""
+    with suppress(Exception):  # what it says is corrupt
+        if distribution is not None:
+            listed = distribution.read_text("top_level.txt") or ""
+            files = (file.parts[0].removesuffix(".py") for file in distribution.files or () if file.suffix == ".py")
+            return frozenset({*listed.split(), *files})
+    return frozenset()
 
 
 def _distribution_name(distribution: importlib.metadata.Distribution | None) -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stackclip.errors import BrokenPlugin, DuplicateComponent, UnknownComponent, UsageError
-from stackclip.registry.component import Component, noun
+from stackclip.registry.component import Component
+from stackclip.registry.folder import folder_of
+from stackclip.registry.options import noun
 from stackclip.registry.plugins import entry_points, forget_plugins, load_point, load_workspace, problems
 from stackclip.registry.spec import Spec, did_you_mean
 
@@ -27,17 +29,18 @@ class Shelf:
         self.home = home
         self._components: dict[str, list[Component]] = {}
         self._home_loaded = False
+        self._package = ""  # of the workspace whose components stand here
 
     def register(self, name: str) -> Callable[[Factory], Factory]:
         """A decorator that puts a class or function on the shelf under `name` (lower-case, hyphens)."""
         if not isinstance(name, str) or name != name.lower() or not name.replace("-", "").isalnum():
             raise UsageError(f"{name!r} is no component name: wanted lower-case letters, digits and hyphens")
 
-        file, line = _caller()
+        file, line, module = _caller()
         source = f"{_shown(file)}:{line}"
 
         def place(factory: Factory) -> Factory:
-            self._place(Component(self.kind, name, factory, source, file))
+            self._place(Component(self.kind, name, factory, source, file, module))
             return factory
 
         return place
@@ -92,7 +95,15 @@ class Shelf:
             except BaseException:
                 self._home_loaded = False
                 raise
-        load_workspace()
+        package = load_workspace()
+        if package != self._package:
+            self._package = package
+            self._keep(lambda each: folder_of(each.module) is None or each.module.partition(".")[0] == package)
+
+    def _keep(self, kept: Callable[[Component], bool]) -> None:
+        self._components = {
+            name: stay for name, every in self._components.items() if (stay := [each for each in every if kept(each)])
+        }
 
     def _load_entry_points(self, name: str) -> None:
         for point in entry_points(self.kind).get(name, ()):
@@ -108,10 +119,10 @@ def _import_tree(home: str) -> None:
             importlib.import_module(f"{home}.{found.name}")
 
 
-def _caller() -> tuple[Path, int]:
-    """File and line from which a shelf's `register` was called."""
+def _caller() -> tuple[Path, int, str]:
+    """File, line and module from which a shelf's `register` was called."""
     frame = sys._getframe(2)
-    return Path(frame.f_code.co_filename).resolve(), frame.f_lineno
+    return Path(frame.f_code.co_filename).resolve(), frame.f_lineno, str(frame.f_globals.get("__name__", ""))
 
 
 def _shown(file: Path) -> str:
@@ -124,9 +135,4 @@ def forget(shelves: Iterable[Shelf]) -> None:
     """Drop what came from workspaces and entry points, and read them anew at the next look-up (for tests)."""
     forget_plugins()
     for shelf in shelves:
-        for name, components in list(shelf._components.items()):
-            kept = [component for component in components if component.source.startswith("stackclip/")]
-            if kept:
-                shelf._components[name] = kept
-            else:
-                del shelf._components[name]
+        shelf._keep(lambda component: component.is_own)

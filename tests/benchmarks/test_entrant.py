@@ -61,7 +61,10 @@ def test_a_plan_that_is_changed_keeps_the_methods_that_it_has(small: Small, call
     assert calls["resolve"] == 3
 
 
-@pytest.mark.parametrize(("name", "error"), [("fuzy", UnknownComponent), ("fuzzy[head=3,x=1]", BadOption)])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("fuzy", UnknownComponent), ("fuzzy[head=3]", UnknownComponent), ("fuzzy[word=3,x=1]", BadOption)],
+)
 def test_a_name_that_means_nothing_is_said_when_the_plan_is_made(
     small: Small, name: str, error: type[Exception]
 ) -> None:

@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from blake3 import blake3
 
@@ -15,7 +16,7 @@ from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.plan import Cell
 from stackclip.cache import Store
 from stackclip.ops.files import file_hash
-from stackclip.registry import heads, learners, methods, prompts, scorers, selectors
+from stackclip.registry import use_workspace
 
 
 def save_layers(path: Path, spec: Any, seed: int) -> Path:
@@ -64,28 +65,115 @@ def test_options_of_the_type_path_are_hashed_and_no_others(small, tmp_path) -> N
     assert _files_of(small, f"april-gan[class_names={path}]") == []  # a word, which class_names reads by itself
 
 
-def test_the_code_of_components_that_are_named_by_default_counts(small) -> None:
-    every = (
-        *(methods.find("stackclip"), prompts.find("stacked"), scorers.find("penalty")),
-        *(heads.find("efa"), learners.find("rpl"), selectors.find("mean-of-unit")),
+@pytest.mark.parametrize("spec", ["stackclip", "sdp", "winclip", "april-gan[shots=2]"])
+def test_the_code_of_the_package_stands_under_semantics(small, spec: str) -> None:
+    assert _code_of(small, spec) == []
+
+
+def test_a_component_that_names_another_by_default_brings_its_code_and_one_that_names_itself_ends(
+    small, tmp_path
+) -> None:
+    named = "from stackclip.registry import From, heads, selectors\nfrom typing import Annotated\n\n"
+    for name, other in (("inner", "outer"), ("outer", "inner")):
+        text = (
+            f"@heads.register('{name}')\ndef {name}(*, by: Annotated[str, From(heads)] = '{other}'):\n    'A head.'\n"
+        )
+        (tmp_path / f"{name}.py").write_text(named + text)
+    (tmp_path / "plain.py").write_text("from stackclip.registry import heads\nheads.register('plain')(len)\n")
+    use_workspace(tmp_path)
+    both = {f"{name} {_content_of(tmp_path / f'{name}.py')}" for name in ("inner", "outer")}
+    assert set(_code_of(small, "precise[head=outer]")) == both
+    assert _code_of(small, "precise[head=plain]") == [f"plain {_content_of(tmp_path / 'plain.py')}"]
+    assert set(_code_of(small, "precise[head=outer[by=plain]]")) & both == {
+        f"outer {_content_of(tmp_path / 'outer.py')}"
+    }
+
+
+def test_a_component_behind_a_word_brings_its_code(small, tmp_path) -> None:
+    (tmp_path / "selector.py").write_text(
+        "from stackclip.registry import selectors\n\n@selectors.register('chosen')\ndef chosen():\n    'Chosen.'\n"
     )
-    assert set(_code_of(small, "stackclip")) == {_content_of(component.file) for component in every}
-    without = _code_of(small, "stackclip[learner=none]")
-    assert _content_of(learners.find("rpl").file) not in without
-    assert _content_of(heads.find("efa").file) in without
+    (tmp_path / "method.py").write_text("""
+from typing import Annotated
+from stackclip.registry import From, methods, selectors
+
+@methods.register("choosing")
+def choosing(*, by: Annotated[str, From(selectors, {"auto": ("chosen",)})] = "auto"):
+    "A method."
+""")
+    use_workspace(tmp_path)
+    assert [line.split()[0] for line in _code_of(small, "choosing")] == ["method", "selector"]
+    assert [line.split()[0] for line in _code_of(small, "choosing[by=mean]")] == ["method"]
 
 
-def test_a_component_that_names_another_by_default_brings_its_code_and_one_that_names_itself_ends(small) -> None:
-    def outer(*, head: str = "linear", kind: str = "outer") -> None: ...
+def test_a_default_of_the_type_path_is_hashed(small, tmp_path) -> None:
+    words = tmp_path / "words.txt"
+    text = f"""
+from pathlib import Path
+from stackclip.registry import methods
 
-    heads.register("outer")(outer)
-    code = _code_of(small, "precise[head=outer]")
-    assert {_content_of(Path(__file__)), _content_of(heads.find("linear").file)} <= set(code)
+@methods.register("reading")
+def reading(*, words: Path = Path({str(words)!r})):
+    "A method."
+"""
+    (tmp_path / "reading.py").write_text(text)
+    use_workspace(tmp_path)
+    assert _files_of(small, "reading") == []
+    words.write_text("flaw")
+    assert _files_of(small, "reading") == [_content_of(words)]
+
+
+HEAD = """
+from dataclasses import dataclass
+from stackclip.heads import Linear
+from stackclip.registry import heads
+from helper import temperature
+
+@heads.register("mine")
+@dataclass(frozen=True, kw_only=True)
+class Mine(Linear):
+    "APRIL-GAN's head, with a temperature of a helper's."
+    temperature: float = temperature()
+"""
+
+
+def test_rows_and_heads_are_made_anew_where_a_module_of_the_closure_changes_and_stay_where_another_does(
+    small, bench, tmp_path
+) -> None:
+    registry = tmp_path / "registry"
+    registry.mkdir()
+    files = {
+        "mine": HEAD,
+        "helper": "from deeper import ONE\n\ndef temperature():\n    return float(ONE)\n",
+        "deeper": "ONE = 1\n",
+        "unrelated": "import helper\n",
+    }
+    for name, text in files.items():
+        (registry / f"{name}.py").write_text(text)
+
+    def run() -> tuple[int, int]:
+        """How many rows were computed, and how many heads there are now."""
+        use_workspace(registry)
+        computed = bench(small.plan("precise[head=mine]")).run().computed
+        return computed, len(list((tmp_path / "here" / "heads").iterdir()))
+
+    assert run() == (2, 1)
+    assert run() == (0, 1)
+    for heads_there, (name, change) in enumerate((("deeper", "ONE = 2\n"), ("helper", "\n"), ("mine", "\n")), 2):
+        (registry / f"{name}.py").write_text(files[name].replace("ONE = 1\n", "") + change)
+        assert run() == (2, heads_there), name
+    (registry / "unrelated.py").write_text("import helper, deeper\n")
+    assert run() == (0, 4)
 
 
 def test_rows_are_named_again_without_hashing_again(small, tmp_path, monkeypatch) -> None:
     path = save_layers(tmp_path / "epoch_15.pth", small.tower.spec, 0)
-    plan = small.plan(f"april-gan[weights={path}]", "april-gan[shots=2]", "winclip[shots=2]", "stackclip")
+    (tmp_path / "mine.py").write_text(
+        "from stackclip.registry import selectors\nfrom stackclip.selectors import Mean\n\n"
+        "@selectors.register('mine')\nclass Mine(Mean):\n    'Mine.'\n"
+    )
+    use_workspace(tmp_path)
+    plan = small.plan(f"april-gan[weights={path}]", "april-gan[shots=2]", "winclip[shots=2]", "stackclip[select=mine]")
     cells = [
         Cell(dataset, category, dataset.select(split="test", categories=(category,)).samples, ())
         for dataset in plan.test_on
@@ -106,7 +194,7 @@ def test_rows_are_named_again_without_hashing_again(small, tmp_path, monkeypatch
     identities = anew()
     for _ in range(3):
         assert [identities.row(spec, cell) for spec, cell in wanted] == each_by_its_own
-    assert {path, methods.find("winclip").file} <= asked.keys()
+    assert {path, tmp_path / "mine.py"} <= asked.keys()
     assert {(sample.key, ()) for sample in (*plan.training, *cells[0].samples)} <= asked.keys()
     assert set(asked.values()) == {1}
 

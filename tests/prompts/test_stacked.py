@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from stackclip.errors import BadOption, UnknownComponent
+from stackclip.errors import BadOption, NonFiniteScores, UnknownComponent
 from stackclip.prompts import CPE, Clustering
 from stackclip.prompts.stacked import Stacked
-from stackclip.registry import prompts
+from stackclip.registry import prompts, scorers
 from stackclip.types import NORMAL
 
 VISA_OTHERS = ("candle", "capsules", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2", "pipe_fryum")
@@ -223,3 +223,17 @@ def test_every_scorer_can_choose_the_stacks(scorer: str, clusters: int):
     groups = prompts.create(f"stacked[scorer={scorer},max-clusters=4]").groups(names, encode)
     assert len(groups) == clusters
     assert PCBS in groups
+
+
+@pytest.mark.parametrize("price", [math.inf, -math.inf, math.nan])
+@pytest.mark.usefixtures("registry_as_it_was")
+def test_a_scorer_that_gives_no_number_is_named(price: float) -> None:
+    names = ("bottle", "cable", "screw")
+
+    @scorers.register("odd")
+    def odd():
+        """It has no price for two."""
+        return lambda points, labels: price if labels.max() == 1 else 1.0
+
+    with pytest.raises(NonFiniteScores, match=rf"the scorer odd prices 2 of 3 categories' clusters at {price}$"):
+        prompts.create("stacked[scorer=odd]").groups(names, Planted(planted(names)))

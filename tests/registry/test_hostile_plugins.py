@@ -27,7 +27,7 @@ AT_IMPORT = {
     "dumb": ("class Dumb(Exception):\n    def __str__(self): raise OSError\nraise Dumb", "its message raises OSError"),
     "deep": ("def f(): f()\nf()", "RecursionError"),
     "full": ("raise MemoryError", "MemoryError"),
-    "circular": ("from stackclip_workspace_circular import missing", "ImportError"),
+    "circular": ("from circular import missing", "ImportError: cannot import name 'missing'"),
     "unwritten": ("def (:", "SyntaxError"),
     "warns": ("import warnings\nwarnings.simplefilter('error')\nwarnings.warn('old')", "UserWarning: old"),
     "nameless": ("from stackclip.registry import prompts\nprompts.register(3)(len)", "3 is no component name"),

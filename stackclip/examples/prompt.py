@@ -1,4 +1,11 @@
-"""Two words for everything: a worked example of a prompt strategy in one file."""
+"""A prompt strategy in one file: how categories share stacks, and what stands in the class slot of every phrase.
+
+Try it:
+
+    stackclip check surface-or-object
+    stackclip bench --methods fuzzy,surface-or-object
+    stackclip bench --methods "surface-or-object[surfaces=wood+felt,head=efa]"
+"""
 
 from __future__ import annotations
 
