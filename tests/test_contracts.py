@@ -35,6 +35,7 @@ from stackclip.registry import (
     selectors,
     taps,
     use_workspace,
+    writers,
 )
 from stackclip.types import Part, Prediction
 
@@ -445,6 +446,7 @@ class Bodiless:
         (datasets, Bare, "it lacks tree, read"),
         (backbones, Bare, "it lacks load"),
         (executors, Bare, "it lacks run"),
+        (writers, Bare, "it lacks write"),
         (heads, Bodiless, "what it builds lacks loss, weights, maps"),
         (learners, Bodiless, "what it builds lacks facts, loss, scores"),
         (methods, Bodiless, "what it begins lacks epochs, facts, step, remember, predict, settle"),
@@ -466,6 +468,24 @@ def test_an_option_that_names_a_component_without_saying_so_is_found_out():
         sentence="say so where they name components",
         reason="chosen=kde names one of selectors: write Annotated[str, From(selectors)]",
     )
+
+
+def test_a_writer_that_leaves_out_names_or_lets_them_act_is_found_out():
+    class Careless:
+        """It writes the methods of tables as they are, and what was asked for last."""
+
+        asked = 0
+
+        def write(self, document):
+            Careless.asked += 1
+            return "\n".join(
+                [f"{line.category}" for table in document.tables for line in table.lines] + ["."] * self.asked
+            )
+
+    found = failures(writers, Careless)
+    only(found, sentence="names every method", reason="precise is not in what it writes")
+    only(found, sentence="the same way again", reason="one document gives two texts")
+    only(found, sentence="acts on whoever shows", reason=r"'\x1b'")
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "prompts": ("groups", "subject"),
     "scorers": ("__call__",),
     "selectors": ("__call__",),
+    "writers": ("write",),
 }
 """What a component of a shelf has. docs of each: its Protocol, and `stackclip new`."""
 
