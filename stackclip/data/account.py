@@ -18,6 +18,7 @@ from stackclip.data.labels import composed, holds_masks, is_good, says_mask, wit
 from stackclip.data.listing import files_below, is_picture
 from stackclip.data.paint import anomalous_pixels, is_lossy
 from stackclip.errors import PictureError
+from stackclip.ops.spread import evenly
 from stackclip.ops.words import counted
 from stackclip.types import GOOD, NORMAL, Sample
 
@@ -172,7 +173,7 @@ def _annotations(others: Sequence[Path]) -> Iterator[str]:
 
 
 def _masks_of_good(masks: Sequence[Path]) -> Iterator[str]:
-    chosen = _spread(masks)
+    chosen = evenly(masks, _MASKS_LOOKED_AT)
     painted = [path for path, share in _shares(chosen) if share > 0]
     if painted:
         yield f"masks of good pictures that are not empty: {_of(painted, chosen)}; is the picture good?"
@@ -180,7 +181,7 @@ def _masks_of_good(masks: Sequence[Path]) -> Iterator[str]:
 
 def _odd_masks(samples: Sequence[Sample]) -> Iterator[str]:
     """What is odd about the masks of defects, of which up to 64 are opened."""
-    chosen = _spread([sample.mask for sample in samples if sample.mask is not None and sample.mask.is_file()])
+    chosen = evenly([each.mask for each in samples if each.mask is not None and each.mask.is_file()], _MASKS_LOOKED_AT)
     shares = list(_shares(chosen))
     lossy = [path for path in chosen if _lossy(path)]
     for paths, what in (
@@ -193,12 +194,6 @@ def _odd_masks(samples: Sequence[Sample]) -> Iterator[str]:
     ):
         if paths:
             yield f"{what}: {_of(paths, chosen)}"
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """Up to 64 of the paths, evenly spread."""
-    step = max(1, -(-len(paths) // _MASKS_LOOKED_AT))
-    return list(paths[::step])
 
 
 def _shares(paths: Iterable[Path]) -> Iterator[tuple[Path, float]]:

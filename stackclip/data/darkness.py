@@ -10,6 +10,7 @@ import numpy as np
 from stackclip.data.depth import SIXTEEN_BIT, bits_of, levels_of
 from stackclip.data.images import open_picture, turned
 from stackclip.errors import PictureError
+from stackclip.ops.spread import evenly
 from stackclip.types import Sample
 
 __all__ = ["unused_range"]
@@ -23,8 +24,7 @@ def unused_range(samples: Sequence[Sample]) -> str:
 
     Some are opened, evenly spread.
     """
-    step = max(1, -(-len(samples) // _LOOKED_AT))
-    paths = [sample.image for sample in samples[::step]]
+    paths = [sample.image for sample in evenly(samples, _LOOKED_AT)]
     levels = {path: _brightest(path) for path in paths}
     used = {path: level for path, level in levels.items() if level is not None}
     if not used or max(used.values()) >= _LITTLE:

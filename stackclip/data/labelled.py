@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from stackclip.data.held import HOMES, Held, masks_by_look
 from stackclip.data.labels import (
     GOOD_FOLDERS,
     composed,
@@ -14,21 +15,19 @@ from stackclip.data.labels import (
     is_good,
     may_be_good,
     says_nothing,
-    says_pictures,
     without_ending,
 )
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
-from stackclip.data.look import Look, majority
-from stackclip.data.pairing import MaskFolder, apart, check_masks
+from stackclip.data.pairing import MaskFolder, check_masks
 from stackclip.errors import DataError
+from stackclip.ops.spread import evenly
 from stackclip.types import GOOD
 
-__all__ = ["MASK_TREES", "Held", "Labelled", "labelled_pictures", "masks_by_look"]
+__all__ = ["MASK_TREES", "Labelled", "labelled_pictures"]
 
 MASK_TREES = (
     "ground_truth/DEFECT/STEM_mask.png (or masks/, gt/, labels/; STEM.png), masks/STEM.png, or DEFECT/STEM_mask.png"
 )
-_HOMES = 32  # folders of masks in one that are looked into
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +67,11 @@ def labelled_pictures(
     _check_good(folders, good)
     held = {folder: Held.of(folder, strict=not is_good(folder.name, good)) for folder in folders}
     _check_inner(held, good)
-    masked = {composed(home.name).casefold() for area in named for home in folders_in(area)}
-    sure = {folder for folder in folders if composed(folder.name).casefold() in masked or folder in beside.values()}
+    homes = _homes(named)
+    sure = {folder for folder in folders if _label(folder) in homes or folder in beside.values()}
     twins = masks_by_look(held, good, sure)
+    for label, more in _homes(twins).items():
+        homes.setdefault(label, []).extend(more)
     found: list[Labelled] = []
     for folder in folders:
         if folder in twins:
@@ -82,7 +83,7 @@ def labelled_pictures(
             defect = GOOD if is_good(folder.name, good) else folder.name
             found += [Labelled(image, folder, None, defect) for image in files]
             continue
-        own = [each for each, owner in beside.items() if owner == folder]
+        own = [*homes.get(_label(folder), ()), *(each for each, owner in beside.items() if owner == folder)]
         masks = _masks(folder, held[folder], [*named, *twins], own)
         found += [Labelled(image, folder, masks[image], folder.name) for image in files]
     if localised:
@@ -93,53 +94,8 @@ def labelled_pictures(
 def _check_area(area: Path) -> None:
     """Raise DataError for photographs in a folder of masks, or in one of up to 32 folders in it."""
     check_masks(pictures_in(area))
-    homes = folders_in(area)
-    for home in homes[:: max(1, -(-len(homes) // _HOMES))]:
+    for home in evenly(folders_in(area), HOMES):
         check_masks(list(pictures_below(home)))
-
-
-@dataclass
-class Held:
-    """What the folder of a label holds: pictures, the masks beside them, masks of none, and folders of masks."""
-
-    pictures: list[Path] = field(default_factory=list)
-    masks: dict[Path, Path] = field(default_factory=dict)
-    alone: list[Path] = field(default_factory=list)
-    inner: list[Path] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, folder: Path, *, strict: bool) -> Held:
-        """What is in the folder and in those below it; folders of masks are told by their names or their look.
-
-        `strict` is what `apart` makes of it. Raises DataError.
-        """
-        held, by_place = cls(), dict[Path, list[Path]]()
-        for path in pictures_below(folder):
-            by_place.setdefault(path.parent, []).append(path)
-        for place in list(by_place):
-            parts = place.relative_to(folder).parts
-            if any(holds_drawings(part) for part in parts):
-                del by_place[place]
-            elif any(holds_masks(part) for part in parts):
-                check_masks(by_place.pop(place))
-        for place in _inner_masks(folder, by_place):
-            held.inner.append(place)
-            del by_place[place]
-        for files in by_place.values():
-            found = apart(files, strict=strict)
-            held.pictures += found.pictures
-            held.masks |= found.masks
-            held.alone += found.alone
-        return held
-
-
-def _inner_masks(folder: Path, by_place: Mapping[Path, list[Path]]) -> list[Path]:
-    """The folders below a label's whose files look like masks beside others that are photographs."""
-    if not 1 < len(by_place) <= _HOMES:
-        return []
-    looks = {place: majority(files) for place, files in by_place.items()}
-    below = [place for place in by_place if place != folder and not says_pictures(place.name)]
-    return [place for place in below if looks[place] in ("mask", "flat")] if "photograph" in looks.values() else []
 
 
 def _owner(folder: Path, folders: Sequence[Path]) -> Path | None:
@@ -180,54 +136,25 @@ def _check_good(folders: Sequence[Path], good: tuple[str, ...]) -> None:
             )
 
 
-def masks_by_look(held: Mapping[Path, Held], good: tuple[str, ...], sure: Collection[Path]) -> list[Path]:
-    """The folders whose files are masks by what they are: they look so, and others, of these stems, are photographs.
+def _label(folder: Path) -> str:
+    """A folder's name as it is compared: composed, in small letters."""
+    return composed(folder.name).casefold()
 
-    Those that are `sure` to hold pictures, as others hold masks of them, are not looked at. Masks by name and look that
-    are of no picture in their folder are pictures there if nothing else is a photograph.
-    Raises DataError for a folder that looks like masks, or is all black, where nobody can tell.
-    """
-    looks: dict[Path, Look] = {
-        folder: "photograph" if folder in sure and each.pictures else majority(each.pictures or each.alone)
-        for folder, each in held.items()
-    }
-    photographs = any(look == "photograph" for look in looks.values())
-    homes: dict[str, list[Path]] = {}
-    for folder, each in held.items():
-        for path in each.pictures if looks[folder] == "photograph" and not is_good(folder.name, good) else ():
-            homes.setdefault(composed(path.stem), []).append(path)
-    found = []
-    for folder, each in held.items():
-        if not photographs or says_pictures(folder.name):
-            each.pictures = sorted([*each.pictures, *each.alone])
-            continue
-        files = [*each.pictures, *each.alone]
-        if is_good(folder.name, good) or each.masks or looks[folder] not in ("mask", "flat"):
-            continue
-        if without_ending(folder.name) or (looks[folder] == "mask" and any(_other(path, homes) for path in files)):
-            found.append(folder)
-            continue
-        raise DataError(
-            f"{folder}: masks by their look, beside photographs; call it masks/ or DEFECT_mask/ and its files as their "
-            f"pictures if they are, else {folder.name}_pictures/"
-        )
+
+def _homes(areas: Iterable[Path]) -> dict[str, list[Path]]:
+    """The folders in folders of masks, by the labels whose masks they hold."""
+    found: dict[str, list[Path]] = {}
+    for home in (home for area in areas for home in folders_in(area)):
+        found.setdefault(_label(home), []).append(home)
     return found
 
 
-def _other(path: Path, homes: dict[str, list[Path]]) -> Path | None:
-    """A picture in another folder of which `path` has the stem, or the stem of a mask."""
-    stem = composed(path.stem)
-    same = [*homes.get(stem, ()), *homes.get(without_ending(stem) or "", ())]
-    return next((each for each in same if each.parent != path.parent), None)
-
-
-def _masks(folder: Path, held: Held, areas: Sequence[Path], beside: Sequence[Path]) -> dict[Path, Path | None]:
-    """The mask of each picture of a defect, from the one place that has them."""
-    files, own, label = held.pictures, held.masks, composed(folder.name).casefold()
-    homes = [home for area in areas for home in folders_in(area) if composed(home.name).casefold() == label]
+def _masks(folder: Path, held: Held, areas: Sequence[Path], homes: Sequence[Path]) -> dict[Path, Path | None]:
+    """The mask of each picture of a defect, from the one place that has them; `homes` hold those of this defect."""
+    files, own = held.pictures, held.masks
     inner = [child for child in folders_in(folder) if holds_masks(child.name) and pictures_in(child)]
     places: dict[str, dict[Path, Path | None]] = {
-        str(home): _below(home, folder, files) for home in dict.fromkeys((*homes, *beside, *inner, *held.inner))
+        str(home): _below(home, folder, files) for home in dict.fromkeys((*homes, *inner, *held.inner))
     }
     for area in areas:
         flat = _flat(area, files) if pictures_in(area) else {}

@@ -13,6 +13,7 @@ import numpy as np
 from stackclip.data.images import open_picture
 from stackclip.data.paint import MIDDLE, NoMask, Unclear, anomalous_pixels
 from stackclip.errors import PictureError
+from stackclip.ops.spread import evenly
 
 __all__ = ["Look", "look_of", "majority"]
 
@@ -31,7 +32,7 @@ def majority(paths: Sequence[Path]) -> Look:
     Files that say little count only where all do.
     """
     seen: dict[Look, int] = {"mask": 0, "flat": 0, "photograph": 0, "unknown": 0}
-    for path in paths[:: max(1, -(-len(paths) // _LOOKED_AT))]:
+    for path in evenly(paths, _LOOKED_AT):
         seen[look_of(path)] += 1
         most = max(seen["mask"], seen["photograph"])
         if most >= _ENOUGH and most == seen["mask"] + seen["photograph"]:

@@ -106,7 +106,7 @@ def apart(files: Sequence[Path], *, strict: bool) -> Apart:
 
 def check_masks(paths: Sequence[Path]) -> None:
     """Raises DataError where files that are masks by their names are pictures by what they show."""
-    if paths and majority(paths) == "photograph":
+    if majority(paths) == "photograph":
         path = next((path for path in paths if look_of(path) == "photograph"), paths[0])
         raise DataError(
             f"{path}: a mask by its name or its folder's, and a picture by its pixels; if so, call it otherwise, or "
@@ -123,7 +123,7 @@ def _by_name(stems: dict[str, list[Path]], *, strict: bool) -> dict[Path, Path]:
             named[same[0]] = of[0]
     if strict:
         check_masks(list(named))
-    return {} if named and majority(list(named)) == "photograph" else named
+    return {} if majority(list(named)) == "photograph" else named
 
 
 def _twins(several: Sequence[list[Path]], *, strict: bool) -> dict[Path, Path]:
