@@ -35,7 +35,7 @@ __all__ = [
     "EmptyMasks",
     "Facts",
     "Pictures",
-    "PixelMetrics",
+    "PixelForm",
     "Reported",
     "Training",
     "facts_of",
@@ -107,7 +107,7 @@ class EmptyMasks:
 
 
 @dataclass(frozen=True, slots=True)
-class PixelMetrics:
+class PixelForm:
     """How pixel metrics were measured, with the bounds of their errors; why binned ones were refused, if they were."""
 
     form: str = ""
@@ -192,8 +192,8 @@ class Facts:
     losses = _Fact[Sequence[Mapping[str, float]]](list_of(object_of(is_number)), ())
     note = _Fact[str](is_text, "")
     overlap = _Fact[Mapping[str, int]](object_of(is_natural), _NONE)
-    pixel_metrics = _Fact[PixelMetrics](
-        object_with({"form": is_text, "bounds": object_of(is_number)}), PixelMetrics(), _object(PixelMetrics)
+    pixel_metrics = _Fact[PixelForm](
+        object_with({"form": is_text, "bounds": object_of(is_number)}), PixelForm(), _object(PixelForm)
     )
     protocol = _Fact[str](is_text, "")
     recorded = _Fact[Mapping[str, Any]](object_of(is_any), _NONE)

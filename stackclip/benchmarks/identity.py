@@ -211,6 +211,6 @@ def _components(spec: Spec) -> Iterator[tuple[Component, Spec]]:
         texts = _options(component, given)
         for option in component.options:
             with suppress(StackclipError):  # a default that names what is not there
-                found = [(each, named) for each, named in named_by(option, texts[option.label])]
+                found = list(named_by(option, texts[option.label]))
                 waiting += [(each, named) for each, named in found if (each.shelf, named) not in known]
                 known.update((each.shelf, named) for each, named in found)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.cache.check import Progress
+from stackclip.cache.claims import Claims
 from stackclip.cache.shapes import FeatureDtype, is_mask, mask_rule, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of
 from stackclip.cache.store import Store
@@ -178,7 +179,7 @@ class _Run:
         self.failed: list[PictureError] = []
         self._tower, self._writer, self._batch_size = tower, writer, batch_size
         self._waiting: dict[frozenset[Part], list[_Prepared]] = {}
-        self._claimed: set[tuple[str, Part]] = set()
+        self._claims = Claims(writer.claims.holds)
 
     def take(self, prepared: _Prepared) -> None:
         """Put one sample into its batch, and encode the batch when it is full."""
@@ -223,15 +224,7 @@ class _Run:
 
     def _claim(self, source: Source | None, parts: Iterable[Part]) -> frozenset[Part]:
         """Those of the parts that no sample with the same content brought before."""
-        if source is None:
-            return frozenset()
-        new = frozenset(
-            part
-            for part in parts
-            if (source.digest, part) not in self._claimed and not self._writer.holds(source, part)
-        )
-        self._claimed.update((source.digest, part) for part in new)
-        return new
+        return frozenset() if source is None else self._claims.take(source.digest, parts)
 
 
 def _prepared(

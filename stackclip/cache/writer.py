@@ -50,8 +50,8 @@ class Sealing:
 class Writer:
     """Gathers the parts of pictures and seals them into segments; made by `Store.writer`.
 
-    `acknowledged` counts the records that are safe on the disk. Sealing runs beside the caller: at most one segment is
-    being written while the next one is gathered.
+    `acknowledged` counts the records that are safe on the disk, `claims` are the parts that were given to it. Sealing
+    runs beside the caller: at most one segment is being written while the next one is gathered.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class Writer:
         self._folder, self._header, self._index = folder, header, index
         self._when, self._sealer = sealing, sealer
         self._gathered: list[tuple[Record, dict[Part, NDArray[Any]]]] = []
-        self._claims = Claims(index.holds)
+        self.claims = Claims(index.holds)
         self._bytes, self._since = 0, 0.0
         self._sealing: Future[None] | None = None
         self._number = max(numbers(folder), default=0) + 1
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part is in the store, or was given to this writer before."""
-        return self._claims.holds(source.digest, part)
+        return self.claims.holds(source.digest, part)
 
     def add(self, source: Source, parts: Mapping[Part, NDArray[Any]]) -> None:
         """Take parts of one source: float16 arrays of the part's shape, or runs (R, 3) uint32 for a mask.
@@ -89,7 +89,7 @@ class Writer:
         hashes = {part: array_hash(array) for part, array in arrays.items()}
         self._since = self._since if self._gathered else time.monotonic()
         self._gathered.append((Record(source.key, source.role, source.digest, source.stamps, hashes), arrays))
-        self._claims.take(source.digest, arrays)
+        self.claims.take(source.digest, arrays)
         self._bytes += sum(array.nbytes for array in arrays.values())
         if self._bytes >= self._when.bytes or time.monotonic() - self._since >= self._when.seconds:
             self._hand_over()

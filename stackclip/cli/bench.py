@@ -189,7 +189,7 @@ def bench(
         raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
     if suites:
         asked = typed(("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "eval_every"))
-        resolved(asked.get("methods", ()))
+        at_hand.methods |= resolved(asked.get("methods", ()))
         words = {"asked": asked, "category": category, "tower": tower_arguments, **of_plan}
         jobs = jobs_of(suites, at_hand, paper_tower=paper_tower, **words)
     else:

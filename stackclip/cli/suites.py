@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stackclip.benchmarks.plan import Plan
     from stackclip.clip import Tower
     from stackclip.data import Dataset
+    from stackclip.methods import Method
     from stackclip.papers.published import Lookup, Published
     from stackclip.papers.suites import Run, Suite
     from stackclip.types import Row
@@ -54,15 +55,16 @@ class Job:
 
 
 class AtHand:
-    """Data sets and towers; a data set is opened once, and one that cannot be had is remembered too.
+    """Data sets, methods and towers; a data set is opened once, and one that cannot be had is remembered too.
 
-    `texts` are the data sets that were opened, as they are typed.
+    `texts` are the data sets that were opened, as they are typed; `methods` those that were made, by their specs.
     """
 
     def __init__(self, workspace: Workspace, data_root: Path | None) -> None:
         self.workspace = workspace
         self.data_root = data_root
         self.texts: list[str] = []
+        self.methods: dict[str, Method] = {}
         self._datasets: dict[str, Dataset | StackclipError] = {}
         self._tower: tuple[Mapping[str, Any], Tower] | None = None
 
@@ -159,7 +161,7 @@ def _jobs_of_one(
     jobs: list[Job] = []
     lacking: dict[str, None] = {}
     for run in runs:
-        methods = list(_known_methods(run, lacking))
+        methods = list(_known_methods(run, at_hand, lacking))
         plan = _plan(run, methods, at_hand, category, lacking, of_plan) if methods else None
         if plan is not None:
             jobs.append(Job(plan, {**tower, **_of_paper(run)}, suite))
@@ -174,13 +176,13 @@ def _of_paper(run: Run) -> dict[str, Any]:
     return {name: value for name, value in asdict(run.tower).items() if name not in own}
 
 
-def _known_methods(run: Run, lacking: dict[str, None]) -> Iterator[str]:
-    from stackclip.methods import resolve
+def _known_methods(run: Run, at_hand: AtHand, lacking: dict[str, None]) -> Iterator[str]:
+    from stackclip.benchmarks.plan import resolved
     from stackclip.registry import Spec
 
     for method in run.methods:
         try:
-            resolve(method)
+            at_hand.methods |= resolved((method,), at_hand.methods)
         except UnknownComponent:
             lacking[f"no method is named {Spec.parse(method).name}"] = None
         except StackclipError as error:
@@ -213,6 +215,7 @@ def _plan(
             return None
         plan = Plan(
             methods=tuple(methods),
+            resolved=at_hand.methods,
             train_on=tuple(train_on),
             test_on=tuple(test_on),
             seeds=run.seeds,

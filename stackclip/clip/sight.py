@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from stackclip.clip.attention import attend_by_value
+from stackclip.clip.image import ImageTower
 from stackclip.clip.tap import Tap
 from stackclip.clip.walk import Step, walk
 from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
@@ -54,8 +55,7 @@ class Sight:
 
     def project(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) as the class token is read: through ln_post and the projection, (..., D)."""
-        joint: Tensor = self.visual.ln_post(tokens) @ self.visual.proj
-        return joint
+        return ImageTower(self.visual).project(tokens)
 
 
 @dataclass(frozen=True)

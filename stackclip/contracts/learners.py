@@ -26,6 +26,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.learners import Lesson
 from stackclip.ops.maps import unit
+from stackclip.prompts.ensemble import OVERFLOWS
 from stackclip.types import Features
 
 __all__ = ["LEARNERS"]
@@ -67,8 +68,7 @@ def _recipe(subject: Subject) -> None:
     recipe = subject.make()
     known = isinstance(recipe.epochs, int) and recipe.epochs >= 0 and recipe.lr > 0
     require(known, f"epochs is {recipe.epochs!r} and lr {recipe.lr!r}, wanted a whole number from 0, and one above 0")
-    allowed = ("error", "truncate-names", "chunk-mean")
-    require(recipe.overflow in allowed, f"overflow is {recipe.overflow!r}, wanted {', '.join(allowed)}")
+    require(recipe.overflow in OVERFLOWS, f"overflow is {recipe.overflow!r}, wanted {', '.join(OVERFLOWS)}")
     require(recipe.fits(trial_tower(), _SUBJECT) is True, f"{_SUBJECT!r} does not fit")
     names = " ".join(["bottle"] * 90)
     require(recipe.fits(trial_tower(), names) in (True, False), "fits() of a long subject gave neither True nor False")

@@ -26,6 +26,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Detector, Method
+from stackclip.ops.given import epochs_of
 from stackclip.types import Features, Part, Prediction
 
 __all__ = ["METHODS", "predicts"]
@@ -68,8 +69,7 @@ def _begins(subject: Subject) -> None:
             if len(categories) == len(CATEGORIES):
                 raise
             continue
-        epochs = detector.epochs
-        require(isinstance(epochs, int) and epochs >= 0, f"epochs is {epochs!r}, wanted a whole number from 0")
+        epochs_of(detector.epochs)
         json.dumps(dict(detector.facts), allow_nan=False)
 
 

@@ -20,7 +20,8 @@ from stackclip.contracts.trial import (
 )
 from stackclip.errors import UsageError
 from stackclip.methods import Pipeline
-from stackclip.ops.given import why_no_name
+from stackclip.ops.given import epochs_of, why_no_name
+from stackclip.prompts.ensemble import OVERFLOWS
 from stackclip.registry import options_of
 
 __all__ = ["PROMPTS"]
@@ -82,10 +83,9 @@ def _strategy_draws_nothing(subject: Subject) -> None:
 
 def _strategy_attributes(subject: Subject) -> None:
     strategy = subject.make()
-    epochs, overflow = getattr(strategy, "epochs", 0), getattr(strategy, "overflow", "error")
-    require(isinstance(epochs, int) and epochs >= 0, f"epochs is {epochs!r}, wanted a whole number from 0")
-    allowed = ("error", "truncate-names", "chunk-mean")
-    require(overflow in allowed, f"overflow is {overflow!r}, wanted {', '.join(allowed)}")
+    epochs_of(getattr(strategy, "epochs", 0))
+    overflow = getattr(strategy, "overflow", "error")
+    require(overflow in OVERFLOWS, f"overflow is {overflow!r}, wanted {', '.join(OVERFLOWS)}")
     if hasattr(strategy, "explain"):
         json.dumps(strategy.explain(MANY, trial_encode()), allow_nan=False)
 

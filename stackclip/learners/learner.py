@@ -8,12 +8,12 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor, nn
 
+from stackclip.prompts.ensemble import Overflow
 from stackclip.types import Features, Part, TowerSpec
 
 __all__ = ["Learner", "LearnerRecipe", "Lesson", "Overflow", "Placing", "TextTower"]
 
 Placing = Literal["insert", "replace"]
-Overflow = Literal["error", "truncate-names", "chunk-mean"]
 
 
 class TextTower(Protocol):

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from stackclip.errors import BrokenPlugin, UsageError
 from stackclip.ops.given import subject_of
 from stackclip.prompts.strategy import Encode, Strategy
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["CPE", "OVERFLOWS", "Ensemble", "joint_subjects", "subjects_of"]
+__all__ = ["CPE", "OVERFLOWS", "Ensemble", "Overflow", "joint_subjects", "subjects_of"]
 
-OVERFLOWS = ("error", "truncate-names", "chunk-mean")
+Overflow = Literal["error", "truncate-names", "chunk-mean"]
 """What becomes of a stack whose names do not fit the text tower's context."""
+
+OVERFLOWS: tuple[Overflow, ...] = get_args(Overflow)
 
 
 @dataclass(frozen=True, slots=True)

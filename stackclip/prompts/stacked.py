@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from stackclip.errors import BadOption, NonFiniteScores
-from stackclip.prompts.ensemble import CPE
+from stackclip.prompts.ensemble import CPE, Overflow
 from stackclip.prompts.strategy import Clustering, Encode
 from stackclip.registry import From, Spec, prompts, scorers
 from stackclip.types import LARGEST_SEED, NORMAL
@@ -48,7 +48,7 @@ class Stacked:
     joiner: Literal["space", "comma", "and"] = "space"
     order: Literal["dataset", "alphabetical"] = "dataset"
     test: TestPrompt = "cluster"
-    overflow: Literal["error", "truncate-names", "chunk-mean"] = "error"
+    overflow: Overflow = "error"
     seed: int = 0
 
     epochs = 2  # not annotated: a fact of the paper, not an option

@@ -13,11 +13,11 @@ from stackclip.reports.notes import notes
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
 from stackclip.types import Row
 
-__all__ = ["Cell", "Document", "Sheet"]
+__all__ = ["Document", "Sheet", "SheetLine"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetLine:
     """A cell of a bench: its row, and that of the first method of its table for the same pictures, if it is another."""
 
     row: Row
@@ -37,7 +37,7 @@ class Cell:
 class Sheet:
     """What spreadsheets and JSON lines hold: every cell by itself; `ci` with intervals and differences."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[SheetLine, ...]
     ci: bool = False
 
 
@@ -78,7 +78,7 @@ class Document:
     def sheets(self) -> tuple[Sheet, ...]:
         """One sheet, with a line for each row."""
         first = _first_methods(self.rows) if self.ci else {}
-        return (Sheet(tuple(Cell(row, first.get(id(row))) for row in self.rows), self.ci),)
+        return (Sheet(tuple(SheetLine(row, first.get(id(row))) for row in self.rows), self.ci),)
 
 
 def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:

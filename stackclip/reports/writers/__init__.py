@@ -9,10 +9,10 @@ from stackclip.errors import BrokenPlugin, UsageError
 from stackclip.registry import Spec, writers
 from stackclip.reports.document import Document
 
-__all__ = ["Writer", "check_output", "suffixes", "written"]
+__all__ = ["DocumentWriter", "check_output", "suffixes", "written"]
 
 
-class Writer(Protocol):
+class DocumentWriter(Protocol):
     """Something that makes a text of a document."""
 
     def write(self, document: Document) -> str:
@@ -36,7 +36,7 @@ def written(document: Document, suffix: str) -> str:
     Raises UnknownComponent for a suffix that no writer has, BrokenPlugin for a writer of others that fails.
     """
     component = writers.find(suffix.removeprefix("."))
-    writer: Writer = component.create(Spec(component.name))
+    writer: DocumentWriter = component.create(Spec(component.name))
     with component.guard_foreign("cannot write the document"):
         text = writer.write(document)
     if not isinstance(text, str):

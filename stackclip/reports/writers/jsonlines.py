@@ -7,7 +7,7 @@ import json
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.metrics.uncertainty import Difference
 from stackclip.registry import writers
-from stackclip.reports.document import Cell, Document
+from stackclip.reports.document import Document, SheetLine
 
 __all__ = ["JsonLines"]
 
@@ -24,7 +24,7 @@ class JsonLines:
         return "".join(f"{_line(cell)}\n" for sheet in document.sheets for cell in sheet.cells)
 
 
-def _line(cell: Cell) -> str:
+def _line(cell: SheetLine) -> str:
     row = cell.row
     facts = {name: value for name, value in row.facts.items() if name != "draws"}
     if cell.first and cell.differences:

@@ -9,7 +9,7 @@ from stackclip.benchmarks.rows import row_to_json
 from stackclip.benchmarks.sets import identity
 from stackclip.ops.spreadsheet import csv_text
 from stackclip.registry import writers
-from stackclip.reports.document import Cell, Document
+from stackclip.reports.document import Document, SheetLine
 from stackclip.reports.table import METRICS
 
 __all__ = ["Csv"]
@@ -35,7 +35,7 @@ class Csv:
         return csv_text(head, (list(_line(cell, ci)) for sheet in document.sheets for cell in sheet.cells))
 
 
-def _line(cell: Cell, ci: bool) -> Iterator[object]:
+def _line(cell: SheetLine, ci: bool) -> Iterator[object]:
     row, facts = cell.row, facts_of(cell.row)
     flat = row_to_json(row) | {"train_on": "+".join(row.train_on)}
     yield from (flat[key] for key in _KEYS)
@@ -47,7 +47,7 @@ def _line(cell: Cell, ci: bool) -> Iterator[object]:
         yield from _ends(cell)
 
 
-def _ends(cell: Cell) -> Iterator[object]:
+def _ends(cell: SheetLine) -> Iterator[object]:
     """The intervals of a row, and its differences from that of the first method, as columns of a spreadsheet."""
     yield cell.first.method if cell.first and cell.differences else ""
     intervals = facts_of(cell.row).intervals
