@@ -29,14 +29,20 @@ class MaskFolder:
         self.folder = folder
         self.endings = endings
         self._by_stem: dict[str, Path] | None = self._files() if folder.is_dir() else None
-        of_all = (self._by_stem or {}).values() if endings is MASK_ENDINGS else ()
-        self._by_owner = {owner: path for path in of_all if (owner := without_ending(path.stem))}
+        self._by_owner: dict[str, list[Path]] = {}
+        for path in (self._by_stem or {}).values() if endings is MASK_ENDINGS else ():
+            self._by_owner.setdefault(without_ending(path.stem) or "", []).append(path)
 
     def find(self, picture: Path) -> Path | None:
-        """The mask of a picture that is there, or None."""
+        """The mask of a picture that is there, or None; raises DataError where two have its stem and other signs."""
         masks, stem = self._by_stem or {}, composed(picture.stem)
-        exact = (masks[key] for ending in self.endings if (key := stem + ending.lower()) in masks)
-        return next(exact, self._by_owner.get(stem))
+        for ending in self.endings:
+            if (key := stem + ending.lower()) in masks:
+                return masks[key]
+        found = self._by_owner.get(stem, [])
+        if len(found) > 1:
+            raise self._doubled(*found[:2])
+        return found[0] if found else None
 
     def of(self, picture: Path) -> Path | None:
         """The mask of a picture; where it lacks, the path it should have; None where nothing is localised."""
@@ -56,10 +62,12 @@ class MaskFolder:
         for path in pictures_in(self.folder):
             key = self._key(path.stem)
             if key in files:
-                names = f"{files[key].name} and {path.name}"
-                raise DataError(f"{self.folder}: both {names} claim to be one mask: remove one")
+                raise self._doubled(files[key], path)
             files[key] = path
         return {**found, **files}
+
+    def _doubled(self, first: Path, second: Path) -> DataError:
+        return DataError(f"{self.folder}: both {first.name} and {second.name} claim to be one mask: remove one")
 
     def _key(self, stem: str) -> str:
         """A stem as it is looked up: composed, and its ending in small letters."""

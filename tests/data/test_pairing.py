@@ -58,6 +58,16 @@ def test_a_folder_of_files_is_a_mask(tmp_path: Path) -> None:
     assert MaskFolder(tmp_path).of(Path("000.png")) == tmp_path / "000"
 
 
+def test_other_signs_between_stem_and_ending_pair_and_two_of_them_are_refused(tmp_path: Path) -> None:
+    for name in ("1-mask.png", "mask_2.png", "3-mask.png", "3.mask.png", "4-mask.png", "4_mask.png"):
+        (tmp_path / name).touch()
+    masks = MaskFolder(tmp_path)
+    found = [masks.find(Path(f"{stem}.jpg")) for stem in ("1", "2", "4", "5")]
+    assert [each and each.name for each in found] == ["1-mask.png", "mask_2.png", "4_mask.png", None]
+    with pytest.raises(DataError, match=r"both 3-mask\.png and 3\.mask\.png claim to be one mask"):
+        masks.find(Path("3.jpg"))
+
+
 def test_no_folder_means_that_nothing_is_localised(tmp_path: Path) -> None:
     assert MaskFolder(tmp_path / "absent").of(Path("000.png")) is None
 
