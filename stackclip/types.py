@@ -25,12 +25,15 @@ __all__ = [
     "LARGEST_SEED",
     "MASK",
     "NORMAL",
+    "PICTURE",
     "Features",
     "Part",
     "Prediction",
     "Row",
     "Sample",
+    "Split",
     "TowerSpec",
+    "is_live",
     "patch",
     "read_view",
 ]
@@ -39,6 +42,9 @@ NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 _VIEW = re.compile(r"rot([1-9]\d?|[12]\d\d|3[0-5]\d)|tile([1-9]\d?)x([1-9]\d?)-([1-9]\d{0,3})")
+
+
+Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class Sample:
     id: str
     dataset: str
     category: str
-    split: Literal["train", "test"]
+    split: Split
     image: Path
     mask: Path | None
     label: int
@@ -102,11 +108,18 @@ class Part:
 
 CLS = Part("cls")
 MASK = Part("mask")
+PICTURE = Part("picture")
+"""The picture as the tower reads it, (3, S, S): no store holds it, a live source reads it when it is asked for."""
 
 
 def patch(layer: int) -> Part:
     """The patch tokens after block `layer` (1-based)."""
     return Part("patch", layer)
+
+
+def is_live(part: Part) -> bool:
+    """Whether no store holds a part: the picture itself, in any view."""
+    return part.kind == PICTURE.kind
 
 
 def read_view(view: str) -> tuple[int, int, int, int] | None:
@@ -147,6 +160,8 @@ class TowerSpec:
 
         Raises NotApplicable for a part that this tower does not have, BrokenPlugin where a way cannot tell.
         """
+        if is_live(part) and not part.index and (not part.view or read_view(part.view)):
+            return (3, self.image_size, self.image_size)
         way = taps.way(part.kind)
         if way is not None and (not part.view or read_view(part.view)):
             with way.guard(f"cannot tell the shape of {part}"):
@@ -182,6 +197,12 @@ class Features:
         except KeyError:
             held = ", ".join(str(part) for part in sorted(self.parts)) or "nothing"
             raise MissingParts(f"the batch lacks {part} (it holds {held}); name it in the method's needs") from None
+
+    def rows(self, start: int, stop: int) -> Features:
+        """The pictures from `start` up to `stop`, in the same memory; all of them are the batch itself."""
+        if start <= 0 and stop >= len(self):
+            return self
+        return Features(self.samples[start:stop], {part: tensor[start:stop] for part, tensor in self.parts.items()})
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -220,7 +241,7 @@ class Row:
     train_on: tuple[str, ...]
     test_on: str
     category: str
-    shots: int
+    shots: int | Literal["all"]
     seed: int
     metrics: Mapping[str, float] = field(default_factory=dict)
     undefined: Mapping[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from stackclip.benchmarks.features import FeatureReader
+from stackclip.training.sources import FeatureReader
 from stackclip.cache import Store, extract
 from stackclip.clip import Tower, flush_denormals
 from stackclip.clip.doubles import random_weights

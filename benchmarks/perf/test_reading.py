@@ -21,8 +21,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from stackclip.benchmarks.features import FeatureReader
-from stackclip.benchmarks.residency import Kept
+from stackclip.training.sources import FeatureReader
+from stackclip.training.residency import Kept
 from stackclip.cache import Store
 from stackclip.types import GOOD, NORMAL, Part, Sample, TowerSpec
 

@@ -24,7 +24,6 @@ __all__ = [
     "Curve",
     "EvalEvery",
     "Point",
-    "Schedule",
     "charts",
     "has_curve",
     "interval",
@@ -53,28 +52,10 @@ def interval(value: object) -> EvalEvery:
     raise UsageError(f"eval_every is {value!r}; wanted a number of optimiser steps, 1 or more, or epoch")
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When the points of curves are due: every so many steps, and at the last step of a method."""
-
-    every: EvalEvery
-    per_epoch: int
-
-    @property
-    def steps(self) -> int:
-        """The steps between two points."""
-        return self.per_epoch if self.every == "epoch" else self.every
-
-    def due(self, step: int, epochs: int) -> bool:
-        """Whether a method that trains for so many epochs has a point after this step."""
-        last = epochs * self.per_epoch
-        return step == last or (step < last and step % self.steps == 0)
-
-
-def point(step: int, per_epoch: int, measured: Measured | None, error: str) -> Point:
-    """One point: the metrics that are defined after `step` steps, or why there are none."""
+def point(step: int, epoch: float, measured: Measured | None, error: str) -> Point:
+    """One point: the metrics that are defined after `step` steps and `epoch` epochs, or why there are none."""
     values = dict(measured.values) if measured and not error else {}
-    found = {"step": step, "epoch": round(step / per_epoch, 6), "metrics": values}
+    found = {"step": step, "epoch": round(epoch, 6), "metrics": values}
     return {**found, "error": error} if error else found
 
 

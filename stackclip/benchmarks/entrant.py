@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from stackclip.benchmarks.plan import Plan, Shots
 from stackclip.errors import BrokenPlugin, StackclipError, WeightsError
-from stackclip.methods import Method
+from stackclip.methods import PHASES, Method, Phase
 from stackclip.registry import guarded
-from stackclip.types import CLS, MASK, Part, Sample, TowerSpec
+from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, is_live
 
-__all__ = ["Entrant", "entrants_of", "needed", "needs_of"]
+__all__ = ["Entrant", "entrants_of", "needed", "needs_of", "stored"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A method that takes part: its spec, the parts that it reads, the mask among them, and the shots that it is shown.
+    """A method that takes part: its spec, the shots that it is shown, and the parts that it reads in each phase.
 
     One that cannot work on the tower has the reason in `why_not`, and reads the mask alone.
     """
@@ -24,41 +24,64 @@ class Entrant:
     spec: str
     method: Method
     shots: Shots
-    parts: frozenset[Part]
+    needs: Mapping[Phase, frozenset[Part]] = field(default_factory=dict)
     why_not: StackclipError | None = None
+
+    def reads(self, phase: Phase) -> frozenset[Part]:
+        """The parts of a phase; the mask is among those of training and tested pictures."""
+        return self.needs.get(phase, frozenset()) | (frozenset() if phase in ("shots", "calibrate") else {MASK})
+
+    @property
+    def parts(self) -> frozenset[Part]:
+        """The parts of all phases, the mask among them."""
+        return frozenset[Part]().union(*map(self.reads, PHASES))
 
 
 def entrants_of(plan: Plan, tower: TowerSpec) -> tuple[Entrant, ...]:
     """The methods of a plan in its order. With `fail_fast` it raises why the first of them cannot work."""
     found = []
     for spec, method in plan.resolved.items():
-        parts, why_not = frozenset({MASK}), None
+        needs: dict[Phase, frozenset[Part]] = {}
+        why_not, shots = None, plan.shots_for(method)
         try:
-            parts = needs_of(method, tower, name=spec)
+            needs = {phase: _needs_in(phase, method, tower, spec) for phase in _phases(shots)}
+            with guarded(f"{spec} cannot say whether it can work"):
+                method.check(tower)
         except StackclipError as error:
             if plan.fail_fast:
                 raise
             why_not = error
-        found.append(Entrant(spec, method, plan.shots_for(method), parts, why_not))
+        found.append(Entrant(spec, method, shots, {} if why_not else needs, why_not))
     return tuple(found)
 
 
 def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset[Part]:
-    """The parts that a method reads, the mask among them; `name` is what an error calls it.
+    """The parts that a method reads in any phase, the mask among them; `name` is what an error calls it.
 
     Raises NotApplicable for a part that the tower does not have, BrokenPlugin where the method cannot say.
     """
+    return frozenset({MASK}).union(*(_needs_in(phase, method, tower, name) for phase in PHASES))
+
+
+def _needs_in(phase: Phase, method: Method, tower: TowerSpec, name: str) -> frozenset[Part]:
     with guarded(f"{name} cannot say what it needs"):
-        parts = frozenset(method.needs(tower)) | {MASK}
+        parts = frozenset(method.needs(tower, phase))
         for part in parts - {CLS, MASK}:
             if not isinstance(part, Part):
                 raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
             tower.shape(part)
-        return frozenset(part.exact() for part in parts - {MASK}) | {MASK}
+        return frozenset(part if part == MASK else part.exact() for part in parts)
+
+
+def stored(parts: Iterable[Part]) -> frozenset[Part]:
+    """What a store must hold for parts to be read: of a picture itself, that it could be encoded."""
+    wanted = frozenset(parts)
+    live = frozenset(part for part in wanted if is_live(part))
+    return (wanted - live) | ({CLS} if live else frozenset())
 
 
 def needed(plan: Plan, entrants: Collection[Entrant]) -> tuple[tuple[Sample, ...], frozenset[Part]]:
-    """The pictures and parts that a bench reads: what is trained on, tested, and drawn as shots.
+    """The pictures and parts that a bench reads from the store: what is trained on, tested, and drawn as shots.
 
     Raises WeightsError where a method was given weights that do not fit the tower.
     """
@@ -66,5 +89,11 @@ def needed(plan: Plan, entrants: Collection[Entrant]) -> tuple[tuple[Sample, ...
         if isinstance(entrant.why_not, WeightsError):
             raise entrant.why_not
     tested = (sample for dataset in plan.test_on for sample in dataset.select(split="test").samples)
+    normals = plan.all_normals() if any(entrant.reads("calibrate") for entrant in entrants) else ()
     parts = frozenset({MASK}).union(*(entrant.parts for entrant in entrants))
-    return tuple(dict.fromkeys([*plan.training, *tested, *plan.all_shots()])), parts
+    return tuple(dict.fromkeys([*plan.training, *tested, *plan.all_shots(), *normals])), stored(parts)
+
+
+def _phases(shots: Shots) -> tuple[Phase, ...]:
+    """The phases that there are: without shots none are read."""
+    return PHASES if shots.count else tuple(phase for phase in PHASES if phase != "shots")

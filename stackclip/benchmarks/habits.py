@@ -15,6 +15,7 @@ from stackclip.errors import StackclipError
 from stackclip.methods import Detector
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import content_hash
+from stackclip.ops.given import stages_of
 from stackclip.prompts import Encode
 from stackclip.registry import guarded
 from stackclip.types import MASK, Features, Prediction, Sample
@@ -36,8 +37,8 @@ class Habits:
 
 def habits_of(run: OneSeed) -> Mapping[str, Habits]:
     """The habits of each method of a plan that tests one category."""
-    with same_draws_after(run.device):
-        return {entrant.spec: _habits(run, entrant) for entrant in run.entrants}
+    with same_draws_after(run.bench.tower.device):
+        return {entrant.spec: _habits(run, entrant) for entrant in run.entrants.values()}
 
 
 def _habits(run: OneSeed, entrant: Entrant) -> Habits:
@@ -46,7 +47,7 @@ def _habits(run: OneSeed, entrant: Entrant) -> Habits:
     try:  # what is wrong with it is told when it is run in earnest
         with guarded(entrant.spec):
             detector = entrant.method.begin(replace(task, encode=encode))
-            trains, encode.pretending = bool(detector.epochs), True
+            trains, encode.pretending = bool(stages_of(detector.stages)), True
             sample = run.plan.test_on[0].samples[0]
             says = [_say(run, detector, entrant, replace(sample, category=name)) for name in (sample.category, OTHER)]
             reads_name = not _same(*says)
@@ -59,13 +60,12 @@ def _say(run: OneSeed, detector: Detector, entrant: Entrant, sample: Sample) -> 
     """What a detector says of noise as one picture of a category, shown the same noise where it wants shots."""
     draws = torch.Generator().manual_seed(0)
     parts = {
-        part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.device)
+        part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.bench.tower.device)
         for part in sorted(entrant.parts - {MASK})
     }
     features = Features((sample,), parts)
-    if entrant.shots.count:
-        detector.remember(sample.category, features)
-    return detector.predict(features)
+    shots = iter([features] if entrant.shots.count else [])
+    return detector.on(sample.category, shots, iter([features])).predict(features)
 
 
 def _same(one: Prediction, other: Prediction) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -14,15 +14,16 @@ from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
 from stackclip.cache import Source, Store
 from stackclip.clip import Tower
+from stackclip.data import Dataset
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
 from stackclip.registry import EDITION, Component, Spec, bind, code_of, named_by
-from stackclip.types import MASK, Part, Sample
+from stackclip.types import MASK, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
-SEMANTICS = 3
+SEMANTICS = 4
 """Raised when a change of the package's own code changes figures, so that old rows and heads are not taken for new ones
 (decision 0034)."""
 
@@ -32,14 +33,18 @@ _SHOWN = ("shots", "draw")  # options that training does not see
 
 @dataclass(frozen=True)
 class Identities:
-    """The identities of one seed's heads and rows, by pictures and files as they were when first asked for."""
+    """The identities of one seed's heads and rows, by pictures and files as they were when first asked for.
+
+    `training` are the training pictures that each method can use, by its spec.
+    """
 
     plan: Plan
     tower: Tower
     store: Store
     seed: int
-    training: tuple[Sample, ...]
-    entrants: tuple[Entrant, ...] = ()
+    training: Mapping[str, tuple[Sample, ...]]
+    entrants: Mapping[str, Entrant]
+    source: str = "stored"
 
     def head(self, spec: str) -> str:
         """The name of what a method learns."""
@@ -48,7 +53,8 @@ class Identities:
     def row(self, spec: str, cell: Cell) -> str:
         """The name of a method's row for a cell."""
         shown: tuple[Sample, ...] = ()
-        shots = self.plan.shots_for(self.plan.resolved[spec])
+        entrant = self.entrants[spec]
+        shots = entrant.shots
         with suppress(NotApplicable):
             shown = self.plan.shots_of(cell.dataset, cell.category, self.seed, shots=shots)
         tested = {
@@ -61,6 +67,8 @@ class Identities:
             "shots": [shots.count, shots.repeated],
             "shown": self._content(shown),
         }
+        if entrant.reads("calibrate"):
+            tested["normals"] = self._content(self.plan.normals_of(cell.dataset, cell.category, shown))
         if cell.without_mask:
             tested["without_mask"] = [sample.id for sample in cell.without_mask]
         if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
@@ -71,15 +79,16 @@ class Identities:
         """The hash of what is tested in a cell: pictures, masks and labels, in order."""
         return self._content(cell.samples)
 
-    def tested(self, cells: Iterable[Cell]) -> dict[str, str]:
-        """The short hash of what is tested of each category."""
-        return {cell.category: self.pictures(cell)[:SHORT] for cell in cells}
+    def tested(self, dataset: Dataset) -> dict[str, str]:
+        """The short hash of all test pictures of each category of a data set, whoever can use them."""
+        of_category = {name: dataset.select(split="test", categories=(name,)).samples for name in dataset.categories}
+        return {category: self._content(samples)[:SHORT] for category, samples in of_category.items()}
 
     @cached_property
     def trained(self) -> dict[str, Any]:
         """The short hash of all that is trained on, and the places where it lies."""
         places = [str(dataset.root.absolute()) for dataset in self.plan.train_on]
-        return {"content": self._content(self.training)[:SHORT], "places": places}
+        return {"content": self._content(self.plan.training)[:SHORT], "places": places}
 
     def options(self, spec: str) -> dict[str, str]:
         """Every option of a method as it would be typed, given or by default."""
@@ -92,6 +101,7 @@ class Identities:
         names = self.plan.class_names or own["options"].get("class_names", "")
         return {
             **self._shared,
+            "pictures": self._content(self.training[spec]),
             **own,
             "class_names": names,
             "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
@@ -100,13 +110,12 @@ class Identities:
 
     def _ways_from_outside(self, spec: str) -> list[str]:
         """The parts of a method that code from outside gives, each with the digest of that code."""
-        parts = next((each.parts for each in self.entrants if each.spec == spec), frozenset[Part]())
-        return sorted(str(part) for part in parts if EDITION in part.kind)
+        return sorted(str(part) for part in self.entrants[spec].parts if EDITION in part.kind)
 
     @cached_property
     def protocol(self) -> str:
         """The same for rows that may stand in one table: everything that is asked of all methods alike."""
-        unasked = ("semantics", "pictures", "seed")
+        unasked = ("semantics", "seed")
         asked = {name: value for name, value in self._shared.items() if name not in unasked}
         return content_hash(canonical_json({**asked, "class_names": self.plan.class_names}))[:12]
 
@@ -116,12 +125,12 @@ class Identities:
         return {
             "semantics": SEMANTICS,
             "train_on": [[d.name, d.family, d.layout, list(d.categories)] for d in self.plan.train_on],
-            "pictures": self._content(self.training),
             "seed": self.seed,
             "epochs": self.plan.epochs,
             "batch_size": self.plan.batch_size,
             "features": self.store.digest,
             "text": dict(self.tower.text_fingerprint),
+            **({} if self.source == "stored" else {"source": self.source}),
         }
 
     @cached_property

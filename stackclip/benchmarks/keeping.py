@@ -6,12 +6,11 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-
-from torch import Tensor
 
 from stackclip.benchmarks.facts import facts_of, found_at
 from stackclip.benchmarks.rows import Entry, Moment, RowFolder, Seen
@@ -22,12 +21,13 @@ from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector
 from stackclip.ops.files import WRITE_PROTECTED
 from stackclip.ops.words import counted, legible, one_line
+from stackclip.training.checkpoints import check_fit
 from stackclip.types import Row
 
 __all__ = ["Keeper"]
 
 logger = logging.getLogger(__name__)
-Kind = Literal["row", "head"]
+Kind = Literal["row", "head", "checkpoint"]
 
 
 @dataclass
@@ -63,6 +63,37 @@ class Keeper:
     def keep_head(self, name: str, head: TrainedHead) -> None:
         """Keep a head; where that cannot be, say so once for each reason."""
         self._keep("head", lambda: save_head(self._head(name), head))
+        with suppress(OSError):  # one that stays is never looked at again
+            self._checkpoint(name).unlink(missing_ok=True)
+
+    def keep_checkpoint(self, name: str, make: Callable[[], TrainedHead]) -> None:
+        """Keep a training that is not through; where that cannot be, an interrupted one begins again, which is said."""
+        try:
+            checkpoint = make()
+        except Exception as error:
+            if ("checkpoint", name) not in self._named:
+                logger.warning("%s", f"a training that is stopped begins again: {legible(one_line(error))}")
+            self._named.add(("checkpoint", name))
+            return
+        self._keep("checkpoint", lambda: save_head(self._checkpoint(name), checkpoint))
+
+    def find_checkpoint(self, name: str, *, fingerprint: str) -> TrainedHead | None:
+        """The training of this name that was stopped; one that is not as it was written counts as not there."""
+        try:
+            return load_head(self._checkpoint(name), fingerprint=fingerprint)
+        except (WeightsError, FingerprintMismatch) as error:
+            if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+                _train_again(error)
+            return None
+
+    def take_up(self, name: str, resume: Callable[[], None]) -> bool:
+        """Go on with a training that was stopped; False, with a line, where its checkpoint does not fit."""
+        try:
+            resume()
+        except Exception as error:
+            _train_again(f"{self._checkpoint(name)}: it does not fit its method ({error})")
+            return False
+        return True
 
     def find_head(self, name: str, *, fingerprint: str) -> TrainedHead | None:
         """The head of this name; one that is not as it was written is named, and counts as not there."""
@@ -84,7 +115,7 @@ class Keeper:
         The detector may then be half taught.
         """
         try:
-            _check_fit(detector.state_dict(), head.tensors)
+            check_fit(detector.state_dict(), head.tensors)
             detector.load_state_dict(head.tensors)
         except Exception as error:
             _train_again(f"{self._head(name)}: it does not fit its method ({error})")
@@ -104,6 +135,9 @@ class Keeper:
     def _head(self, name: str) -> Path:
         return self.heads / f"{name}.safetensors"
 
+    def _checkpoint(self, name: str) -> Path:
+        return self.heads / f"{name}.checkpoint.safetensors"
+
     def _keep(self, kind: Kind, write: Callable[[], None]) -> None:
         try:
             write()
@@ -113,7 +147,8 @@ class Keeper:
                 words = f"{cache} cannot be written to ({reason}): rows, heads and text features are not kept"
                 kind = "row"  # said once for both
             else:
-                self.unkept[kind] += 1
+                if kind != "checkpoint":  # nothing is lost while the bench goes on
+                    self.unkept[kind] += 1
                 words = f"{error.filename or cache}: this {kind} is not kept ({reason}); the bench goes on"
             if (kind, reason) not in self._named:
                 logger.warning("%s", legible(words))
@@ -122,14 +157,6 @@ class Keeper:
 
 def _train_again(error: object) -> None:
     logger.warning("%s", f"{legible(one_line(error))}; it is trained again")
-
-
-def _check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    """Raise ValueError for a tensor of another shape or type than a detector has under its name."""
-    for name in wanted.keys() & found.keys():
-        own, other = wanted[name], found[name]
-        if (own.shape, own.dtype) != (other.shape, other.dtype):
-            raise ValueError(f"{name} is {other.dtype} {tuple(other.shape)}, wanted {own.dtype} {tuple(own.shape)}")
 
 
 @dataclass(frozen=True)

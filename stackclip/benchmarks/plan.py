@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, product
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
@@ -17,12 +18,12 @@ from stackclip.methods import Method, resolve
 from stackclip.metrics import FORMS, Form, choose_form
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
-from stackclip.types import NORMAL, Sample, TowerSpec
+from stackclip.types import NORMAL, Sample, Split, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cell:
     """One category of one tested data set: the samples that can be used, and those that cannot, with the reasons.
 
@@ -35,12 +36,20 @@ class Cell:
     left_out: tuple[tuple[Sample, str], ...]
     without_mask: tuple[Sample, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """Where the data set lies."""
+        return str(self.dataset.root.absolute())
+
 
 @dataclass(frozen=True, slots=True)
 class Shots:
-    """How many normal pictures of each tested category a method is shown, and whether one may be drawn twice."""
+    """How many normal pictures of each tested category a method is shown, and whether one may be drawn twice.
 
-    count: int
+    `all` are all normal training pictures that a category has.
+    """
+
+    count: int | Literal["all"]
     repeated: bool = False
 
 
@@ -50,6 +59,7 @@ class Plan:
 
     `resolved` are the methods by their specs, in the order given; a spec given twice counts once. Those that were made
     before are taken from it, the others are made now, and what `resolve` raises is raised.
+    Each method trains in batches of its own size, or all in those of `batch_size` where it is given.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken; no figure depends on either.
     """
@@ -58,9 +68,9 @@ class Plan:
     train_on: tuple[Dataset, ...]
     test_on: tuple[Dataset, ...]
     seeds: tuple[int, ...] = (0,)
-    shots: int = 0
+    shots: int | Literal["all"] = 0
     epochs: int | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
     class_names: str | None = None
     allow_overlap: bool = False
     fail_fast: bool = False
@@ -111,14 +121,31 @@ class Plan:
         """
         if not shots.count:
             return ()
-        pool = [
-            sample for sample in dataset.select(split="train", categories=(category,)).samples if sample.label == NORMAL
-        ]
-        if len(pool) < (1 if shots.repeated else shots.count):
+        pool = _normal(dataset, "train", category)
+        if shots.count == "all" and pool:
+            return pool
+        wanted = 1 if shots.count == "all" else shots.count
+        if len(pool) < (1 if shots.repeated else wanted):
             found = f"{dataset.name} {category} has {counted(len(pool), 'normal training picture')}"
             raise NotApplicable(f"{found}, wanted {shots.count} to show as shots")
         draws = np.random.default_rng([seed, *category.encode()])
-        return tuple(pool[index] for index in draws.choice(len(pool), shots.count, replace=shots.repeated))
+        return tuple(pool[index] for index in draws.choice(len(pool), wanted, replace=shots.repeated))
+
+    def normals_of(self, dataset: Dataset, category: str, shots: Collection[Sample]) -> tuple[Sample, ...]:
+        """The normal pictures that a method may calibrate by: those of the validation split, else those not shown."""
+        known = frozenset(shots)
+        kept = _normal(dataset, "validation", category)
+        return kept or tuple(sample for sample in _normal(dataset, "train", category) if sample not in known)
+
+    def all_normals(self) -> tuple[Sample, ...]:
+        """All normal pictures of tested categories that are not tested."""
+        splits: tuple[Split, ...] = ("train", "validation")
+        return tuple(
+            sample
+            for dataset, split in product(self.test_on, splits)
+            for name in dataset.categories
+            for sample in _normal(dataset, split, name)
+        )
 
 
 def resolved(names: Iterable[str], known: Mapping[str, Method] = MappingProxyType({})) -> dict[str, Method]:
@@ -172,6 +199,11 @@ def _check_names(train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> Non
                 f"two data sets are named {first.name}, {first.root} and {second.root}, and rows could not tell them "
                 f"apart: give one a name, other={second.root}"
             )
+
+
+def _normal(dataset: Dataset, split: Split, category: str) -> tuple[Sample, ...]:
+    chosen = dataset.select(split=split, categories=(category,)).samples
+    return tuple(sample for sample in chosen if sample.label == NORMAL)
 
 
 def _plain(category: str) -> str:

@@ -64,7 +64,7 @@ _ROW: Mapping[str, Check] = {
     "train_on": list_of(is_text),
     "test_on": is_text,
     "category": is_text,
-    "shots": is_natural,
+    "shots": lambda shots: shots == "all" or is_natural(shots),
     "seed": is_natural,
     "metrics": object_of(is_fraction),
     "undefined": object_of(is_text),

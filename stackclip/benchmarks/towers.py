@@ -22,7 +22,6 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from stackclip.benchmarks.contender import TaskEncode
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
 from stackclip.data import open_dataset, read_mask, read_picture
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
@@ -30,6 +29,10 @@ from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import anomaly_logits, unit
 from stackclip.ops.regions import label_regions
 from stackclip.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.training.failures import Failures
+from stackclip.training.scan import Training
+from stackclip.training.trainee import Trainee
+from stackclip.training.views import TaskEncode, TextView
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample
 
 __all__ = ["PictureSet", "blur_figures", "draw_set", "held_out_figures", "main", "read_set", "tower_figures"]
@@ -200,23 +203,33 @@ def _begin(tower: Tower, training: PictureSet, *, seed: int) -> PromptedDetector
             seed=seed,
             device=tower.device,
             pictures=len(training.samples),
-            text=tower,
+            batch_size=_BATCH,
+            text=TextView(tower),
         )
     )
 
 
 def _fit(detector: PromptedDetector, tower: Tower, training: PictureSet, *, seed: int) -> None:
     """Train the head, pictures in a new order each epoch."""
-    order = np.random.default_rng(seed)
-    parts = (*tower.spec.taps, CLS)
-    whole = list(_encoded(tower, training, parts))
-    rows = {part: torch.cat([features[part] for features in whole]) for part in (*parts, MASK)}
-    for _ in range(detector.epochs):
-        shuffled = order.permutation(len(training.samples))
-        for start in range(0, len(shuffled), _BATCH):
-            chosen = shuffled[start : start + _BATCH].tolist()
-            samples = tuple(training.samples[at] for at in chosen)
-            detector.step(Features(samples, {part: values[chosen] for part, values in rows.items()}))
+    parts = frozenset({*tower.spec.taps, CLS, MASK})
+    trainee = Trainee(_HEAD, detector, training.samples, parts)
+    source = _Encoded(list(_encoded(tower, training, parts - {MASK})))
+    Training(source, training.samples, seed, Failures(fail_fast=True)).teach([trainee])
+
+
+class _Encoded:
+    """A source of pictures that have all been encoded."""
+
+    def __init__(self, batches: Sequence[Features]) -> None:
+        self._rows = {sample: row for row, sample in enumerate(s for each in batches for s in each.samples)}
+        self._parts = {part: torch.cat([each[part] for each in batches]) for part in batches[0].parts}
+
+    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
+        """The features of samples in order."""
+        for start in range(0, len(samples), size):
+            batch = tuple(samples[start : start + size])
+            rows = [self._rows[sample] for sample in batch]
+            yield Features(batch, {part: self._parts[part][rows] for part in parts})
 
 
 def _encoded(tower: Tower, held: PictureSet, parts: Iterable[Part]) -> Iterator[Features]:

@@ -55,8 +55,8 @@ from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.curves import EvalEvery
-    from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.training.residency import Resident
     from stackclip.types import Row
     from stackclip.workspace import Workspace
 
@@ -82,7 +82,7 @@ DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=
 @click.option("--shots", type=click.IntRange(min=0), default=0, show_default=True, help="Normal pictures a category.")
 @several("--seeds", callback=numbers, default="0", show_default=True)
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
-@click.option("--batch-size", type=click.IntRange(min=1), default=8, show_default=True, help="Pictures a step.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures a step, for all; else each has its paper's.")
 @click.option("--class-names", help="raw, spaced, natural or FILE.json, for all methods; else each has its own.")
 @click.option(
     "--metrics",
@@ -139,7 +139,7 @@ def bench(
     shots: int,
     seeds: tuple[int, ...],
     epochs: int | None,
-    batch_size: int,
+    batch_size: int | None,
     class_names: str | None,
     metrics: str,
     eval_every: EvalEvery | None,

@@ -33,10 +33,10 @@ from stackclip.types import LARGEST_SEED
 if TYPE_CHECKING:
     from stackclip.benchmarks.entrant import Entrant
     from stackclip.benchmarks.plan import Plan
-    from stackclip.benchmarks.residency import Resident
     from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
+    from stackclip.training.residency import Resident
     from stackclip.workspace import Workspace
 
 __all__ = ["predict"]

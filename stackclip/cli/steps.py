@@ -20,12 +20,12 @@ from stackclip.errors import MissingParts, PictureError, StackclipError, UsageEr
 if TYPE_CHECKING:
     from stackclip.benchmarks.entrant import Entrant
     from stackclip.benchmarks.plan import Plan
-    from stackclip.benchmarks.residency import Resident
     from stackclip.benchmarks.runner import Bench, Outcome, Overwrite
     from stackclip.cache import Store
     from stackclip.clip import Tower
     from stackclip.data import Dataset
     from stackclip.reports.document import Document
+    from stackclip.training.residency import Resident
     from stackclip.types import Part, Row, Sample
     from stackclip.workspace import Workspace
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,21 +27,37 @@ from stackclip.contracts.trial import (
     trial_tower,
 )
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.methods import Detector, Method
-from stackclip.ops.given import epochs_of
+from stackclip.methods import PHASES, Detector, Inspector, Method, Moment, Stage, refuse_shots
+from stackclip.ops.given import stages_of
 from stackclip.types import Features, Part, Prediction
 
 __all__ = ["METHODS", "predicts"]
 
-_DETECTOR = ("epochs", "facts", "step", "remember", "predict", "settle", "state_dict", "load_state_dict")
+_METHOD = ("needs", "check", "begin")
+_DETECTOR = (
+    "stages",
+    "facts",
+    "takes_shots",
+    "step",
+    "on",
+    "state_dict",
+    "load_state_dict",
+    "training_state",
+    "load_training_state",
+)
+_INSPECTOR = ("predict", "settle", "calibrated")
 
 
 @gate
 def _needs(subject: Subject) -> None:
-    parts = subject.method().needs(trial_tower().spec)
-    known = isinstance(parts, (set, frozenset)) and all(isinstance(part, Part) for part in parts)
-    require(known, f"needs() gave {parts!r}, wanted a set of parts")
-    features_of(frozenset(parts), CATEGORIES)
+    method = subject.method()
+    require_all(method, *_METHOD, what="a method is a subclass of stackclip.methods.Method: it")
+    for phase in PHASES:
+        parts = method.needs(trial_tower().spec, phase)
+        known = isinstance(parts, (set, frozenset)) and all(isinstance(part, Part) for part in parts)
+        require(known, f"needs() gave {parts!r} for {phase}, wanted a set of parts")
+        features_of(frozenset(parts), CATEGORIES)
+    method.check(trial_tower().spec)
 
 
 def begun(method: Method, **changes: Any) -> Detector:
@@ -47,17 +65,56 @@ def begun(method: Method, **changes: Any) -> Detector:
 
 
 def batch_of(method: Method) -> Features:
-    return features_of(method.needs(trial_tower().spec), CATEGORIES)
+    return features_of(parts_of(method), CATEGORIES)
+
+
+def parts_of(method: Method) -> frozenset[Part]:
+    """What a method reads in any phase."""
+    return frozenset[Part]().union(*(method.needs(trial_tower().spec, phase) for phase in PHASES))
+
+
+def inspector(detector: Detector, category: str, *shots: Features) -> Inspector:
+    """What a detector is for a category that is shown some pictures."""
+    return detector.on(category, iter(shots), iter(()))
+
+
+def predicted(detector: Detector, features: Features) -> Prediction:
+    """What a detector predicts of a batch of several categories, each by an inspector of its own."""
+    found = [
+        inspector(detector, category).predict(picture_of(features, row))
+        for row, category in enumerate(features.categories)
+    ]
+    return joined(found)
+
+
+def joined(found: Sequence[Prediction]) -> Prediction:
+    """Predictions of single pictures as one."""
+    first = found[0]
+    scores = [each.scores for each in found if each.scores is not None]
+    maps = [each.maps for each in found if each.maps is not None]
+    return replace(first, scores=torch.cat(scores) if scores else None, maps=torch.cat(maps) if maps else None)
 
 
 @gate
 def _whole(subject: Subject) -> None:
-    require_all(begun(subject.method()), *_DETECTOR, what="what it begins")
+    detector = begun(subject.method())
+    require_all(detector, *_DETECTOR, what="what it begins is a subclass of stackclip.methods.Detector: it")
+    require_all(
+        inspector(detector, UNSEEN[0]), *_INSPECTOR, what="what on() gives is a stackclip.methods.Inspector: it"
+    )
 
 
 def _learned(detector: Detector, features: Features, *, steps: int) -> list[float]:
-    """The losses of some steps on one batch; none for a method that does not train."""
-    return [detector.step(features)["loss"] for _ in range(steps if detector.epochs else 0)]
+    """The losses of some steps on one batch in the last of its stages; none for a method that does not train."""
+    losses: list[float] = []
+    for stage in detector.stages if stages_of(detector.stages) else ():
+        losses = [_step(detector, features, stage, step) for step in range(steps)]
+    return losses
+
+
+def _step(detector: Detector, features: Features, stage: Stage, step: int) -> float:
+    """A step on a batch that is a whole epoch."""
+    return float(detector.step(features, Moment(stage, step, step, last=True))["loss"])
 
 
 def _begins(subject: Subject) -> None:
@@ -69,7 +126,7 @@ def _begins(subject: Subject) -> None:
             if len(categories) == len(CATEGORIES):
                 raise
             continue
-        epochs_of(detector.epochs)
+        stages_of(detector.stages)
         json.dumps(dict(detector.facts), allow_nan=False)
 
 
@@ -77,13 +134,15 @@ def predicts(subject: Subject) -> None:
     method = subject.method()
     detector, features = begun(method), batch_of(method)
     _learned(detector, features, steps=2)
-    _require_prediction(detector.predict(features), len(features))
-    unseen = features_of(method.needs(trial_tower().spec), UNSEEN[:2], seed=1)
-    prediction = detector.predict(unseen)
+    _require_prediction(predicted(detector, features), len(features))
+    unseen = features_of(parts_of(method), UNSEEN[:1], seed=1)
+    made = inspector(detector, UNSEEN[0])
+    prediction = made.predict(unseen)
     _require_prediction(prediction, len(unseen))
+    json.dumps(dict(made.calibrated), allow_nan=False)
     if prediction.scores is not None:
         peaks = None if prediction.maps is None else prediction.maps.amax((1, 2))
-        settled = detector.settle(prediction.scores, peaks)
+        settled = made.settle(prediction.scores, peaks)
         require(settled.shape == prediction.scores.shape, f"settle() gave {tuple(settled.shape)} of {len(unseen)}")
         require(bool(settled.isfinite().all()), "settle() gave NaN or infinity")
 
@@ -110,11 +169,11 @@ def _same_prediction(one: Prediction, other: Prediction, reason: str, tolerance:
 def _batch_independent(subject: Subject) -> None:
     method = subject.method()
     detector, features = begun(method), batch_of(method)
-    together = detector.predict(features)
-    for row in range(len(features)):
-        scores, maps = (tensor if tensor is None else tensor[[row]] for tensor in (together.scores, together.maps))
-        alone = detector.predict(picture_of(features, row))
-        _same_prediction(alone, Prediction(scores, maps), f"picture {row} alone and in its batch", 1e-3)
+    for start in range(0, len(features), 2):
+        made, pair = inspector(detector, features.categories[start]), features.rows(start, start + 2)
+        together = made.predict(pair)
+        alone = joined([made.predict(picture_of(pair, row)) for row in range(len(pair))])
+        _same_prediction(alone, together, "a picture alone and in its batch", 1e-3)
 
 
 def _seeded(subject: Subject) -> None:
@@ -124,7 +183,7 @@ def _seeded(subject: Subject) -> None:
     def trained() -> Prediction:
         detector = begun(method)
         _learned(detector, features, steps=2)
-        return detector.predict(features)
+        return predicted(detector, features)
 
     with global_randomness_untouched():
         one, other = trained(), trained()
@@ -137,13 +196,29 @@ def _keeps_what_it_learned(subject: Subject) -> None:
     _learned(detector, features, steps=3)
     other = begun(method, seed=1)
     other.load_state_dict({name: tensor.clone() for name, tensor in detector.state_dict().items()})
-    _same_prediction(other.predict(features), detector.predict(features), "after loading its state_dict", 0.0)
+    _same_prediction(predicted(other, features), predicted(detector, features), "after loading its state_dict", 0.0)
+
+
+def _resumes(subject: Subject) -> None:
+    method = subject.method()
+    whole, features = begun(method), batch_of(method)
+    stages = whole.stages if stages_of(whole.stages) else ()
+    for stage in stages:
+        stopped = begun(method)
+        for step in range(2):
+            _step(whole, features, stage, step)
+        stopped.load_state_dict({name: tensor.clone() for name, tensor in whole.state_dict().items()})
+        stopped.load_training_state(copy.deepcopy(whole.training_state()))
+        losses = [_step(detector, features, stage, 2) for detector in (whole, stopped)]
+        require(losses[0] == losses[1], f"the loss after going on is {losses[1]}, without a stop {losses[0]}")
+        reason = f"a training that was stopped in stage {stage.name} and went on, and one that was not"
+        _same_prediction(predicted(stopped, features), predicted(whole, features), reason, 0.0)
 
 
 def _learns(subject: Subject) -> None:
     method = subject.method()
     detector, features = begun(method), batch_of(method)
-    detector.predict(features)  # what was predicted before must not stand in the way of gradients
+    predicted(detector, features)  # what was predicted before must not stand in the way of gradients
     losses = _learned(detector, features, steps=20)
     require(bool(np.isfinite(losses).all()), f"a loss is NaN or infinity: {losses}")
     if losses:
@@ -154,13 +229,13 @@ def _learns(subject: Subject) -> None:
 def _takes_shots_or_refuses(subject: Subject) -> None:
     method = subject.method()
     features = batch_of(method)
-    others = features_of(method.needs(trial_tower().spec), CATEGORIES, seed=1)
+    others = features_of(parts_of(method), CATEGORIES, seed=1)
     try:
-        one, other = (_predicted(_shown(method, shots), features) for shots in (features, others))
+        one, other = (_final(begun(method, shots=2), features.rows(0, 2), shots) for shots in (features, others))
     except NotApplicable as reason:
         require(bool(str(reason).strip()), "it refuses shots without a reason")
         return
-    _require_prediction(one, len(features))
+    _require_prediction(one, 2)
     alike = all(
         (left is None and right is None) or (left is not None and right is not None and torch.equal(left, right))
         for left, right in ((one.scores, other.scores), (one.maps, other.maps))
@@ -168,21 +243,16 @@ def _takes_shots_or_refuses(subject: Subject) -> None:
     require(not alike, "it takes shots, and predicts the same whatever it is shown: use them, or refuse them")
 
 
-def _shown(method: Method, features: Features) -> Detector:
-    """A detector that was shown the normal picture of each category."""
-    detector = begun(method, shots=1)
-    for row in range(0, len(features), 2):
-        detector.remember(features.categories[row], picture_of(features, row))
-    return detector
-
-
-def _predicted(detector: Detector, features: Features) -> Prediction:
-    """A prediction with its final scores."""
-    found = detector.predict(features)
+def _final(detector: Detector, features: Features, shots: Features) -> Prediction:
+    """A prediction of one category with its final scores, behind two batches of shots."""
+    if not detector.takes_shots:
+        refuse_shots(2)
+    made = inspector(detector, features.categories[0], picture_of(shots, 0), picture_of(shots, 1))
+    found = made.predict(features)
     if found.scores is None:
         return found
     peaks = None if found.maps is None else found.maps.amax((1, 2))
-    return replace(found, scores=detector.settle(found.scores, peaks))
+    return replace(found, scores=made.settle(found.scores, peaks))
 
 
 METHODS: Promises = {
@@ -193,6 +263,7 @@ METHODS: Promises = {
     "a picture's prediction does not depend on its batch": _batch_independent,
     "one seed gives one prediction, and the global random state is left alone": _seeded,
     "what it learned can be saved and loaded": _keeps_what_it_learned,
+    "a training that is stopped goes on with the same digits": _resumes,
     "its loss does not rise on a batch that it sees again and again": _learns,
     "it takes shots and predicts by them, or refuses them with a reason": _takes_shots_or_refuses,
 }

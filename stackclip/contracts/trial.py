@@ -15,14 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stackclip.benchmarks.contender import TaskEncode
 from stackclip.clip import TextEncoder, Tower, random_tower
+from stackclip.clip.image import ImageTower
 from stackclip.clip.views import by_view, seen_pixels
 from stackclip.errors import StackclipError
 from stackclip.methods import Composition, Method, Task
 from stackclip.ops.maps import unit
 from stackclip.registry import Component, Spec
-from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample
+from stackclip.training.views import TaskEncode, TextView
+from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample, is_live
 
 __all__ = [
     "CATEGORIES",
@@ -148,8 +149,10 @@ def noisy_features(count: int, seed: Sequence[int]) -> Tensor:
 def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, Tensor]:
     found: dict[Part, Tensor] = {}
     for view, asked in by_view(parts).items():
-        given = trial_tower().encode(_in_view(pictures, view), sorted(asked))
+        seen = _in_view(pictures, view)
+        given = trial_tower().encode(seen, sorted(part for part in asked if not is_live(part)))
         found |= {asked[part]: tensor for part, tensor in given.items()}
+        found |= {part: seen for plain, part in asked.items() if is_live(plain)}
     return found
 
 
@@ -190,7 +193,9 @@ def task_of(categories: tuple[str, ...] = CATEGORIES, **changes: Any) -> Task:
         seed=0,
         device=tower.device,
         epochs=None,
-        text=tower,
+        text=TextView(tower),
+        image=ImageTower(tower.model.visual),
+        pictures=2 * len(categories),
     )
     return replace(task, **changes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from stackclip.data.account import account_for
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
@@ -15,7 +15,7 @@ from stackclip.data.naming import absolute, given_name, place_name, places_of, r
 from stackclip.data.published import difference, is_published, part_of, published_categories
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
-from stackclip.types import ANOMALOUS, Sample
+from stackclip.types import ANOMALOUS, Sample, Split
 
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
@@ -92,7 +92,7 @@ class Dataset:
         """What gave the categories their names, if not whoever made the folder."""
         return self.published or ("" if self.registered in _GENERAL else self.registered)
 
-    def select(self, split: Literal["train", "test"] | None = None, categories: Iterable[str] | None = None) -> Dataset:
+    def select(self, split: Split | None = None, categories: Iterable[str] | None = None) -> Dataset:
         """The samples of a split and of some categories, in the data set's order.
 
         Raises UsageError for a category that the data set does not have.
@@ -240,7 +240,7 @@ def _counts(samples: tuple[Sample, ...]) -> str:
     categories = tuple(dict.fromkeys(sample.category for sample in samples))
     noun = "category" if len(categories) == 1 else "categories"
     parts = [f"{len(categories)} {noun} ({_names(categories)})"]
-    for split in ("train", "test"):
+    for split in ("train", "validation", "test"):
         of_split = [sample for sample in samples if sample.split == split]
         unlabelled = sum(sample.defect == UNLABELLED for sample in of_split)
         defective = sum(sample.label == ANOMALOUS for sample in of_split)

@@ -12,15 +12,14 @@ Try it:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
 
-from stackclip.errors import BadOption, NotApplicable
-from stackclip.methods import Task
+from stackclip.errors import BadOption
+from stackclip.methods import Detector, Inspector, Method, Phase, Task
 from stackclip.ops.maps import pixels, unit
 from stackclip.registry import methods
 from stackclip.types import Features, Part, Prediction, TowerSpec, patch
@@ -28,7 +27,7 @@ from stackclip.types import Features, Part, Prediction, TowerSpec, patch
 
 @methods.register("odd-patch")
 @dataclass(frozen=True, kw_only=True)
-class OddPatch:
+class OddPatch(Method):
     """How unlike the usual patch each patch is: 1 - cos to the mean patch of the picture, or of pictures known as good.
 
     `layer` is the block whose patch tokens are compared, the last unless given. `shots` normal pictures of each tested
@@ -36,18 +35,18 @@ class OddPatch:
     """
 
     layer: int | None = None
-    shots: int | None = None
+    shots: int | Literal["all"] | None = None
 
     def __post_init__(self) -> None:
         """Raise BadOption for numbers that cannot be."""
         if self.layer is not None and self.layer < 1:
             raise BadOption(f"odd-patch: layer={self.layer}; wanted 1 or more")
-        if self.shots is not None and self.shots < 0:
+        if isinstance(self.shots, int) and self.shots < 0:
             raise BadOption(f"odd-patch: shots={self.shots}; wanted 0 or more")
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """The parts that it reads; only these are encoded, kept and given to the detector."""
-        return frozenset({self.part(tower)})
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
+        """The parts that it reads of shots and of tested pictures; only these are encoded and given to it."""
+        return frozenset({self.part(tower)} if phase in ("shots", "test") else ())
 
     def begin(self, task: Task) -> OddPatchDetector:
         """All that happens before the first batch; `task` has the tower's facts, its text side, categories and seed."""
@@ -58,39 +57,38 @@ class OddPatch:
         return patch(tower.depth if self.layer is None else self.layer)
 
 
-class OddPatchDetector(nn.Module):
-    """The method at work on one bench. As an `nn.Module` it has `state_dict`; nothing of it is learned."""
+class OddPatchDetector(Detector):
+    """The method at work on one bench.
 
-    epochs = 0  # passes over the training pictures
+    One that trains has `stages`, and a `step(features, at)` for each batch of them; this one has nothing to learn.
+    """
 
     def __init__(self, method: OddPatch, task: Task) -> None:
         super().__init__()
         self.part, self.side = method.part(task.tower), task.tower.image_size
-        self.usual: dict[str, Tensor] = {}  # the mean patch of the pictures shown, by category: (C,)
-        self.facts: dict[str, Any] = {"epochs": 0, "compared": str(self.part)}  # what its rows say of it
+        self.facts = {"epochs": 0, "compared": str(self.part)}  # what its rows say of it
 
-    def step(self, features: Features) -> Mapping[str, float]:
-        """Learn from a training batch, and return the loss by term; this one has `epochs` 0 and is not asked."""
-        raise NotApplicable("it learns nothing")
+    def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
+        """What it is for one tested category, once it has seen the category's shots; it is dropped with the category.
 
-    def remember(self, category: str, features: Features) -> None:
-        """Look at the normal pictures of a category that is tested, if the bench has shots.
-
-        A method without a use for them raises NotApplicable when it begins: `refuse_shots(task.shots)`.
+        A method without a use for shots leaves this out, and a bench with shots says so in its row.
         """
-        self.usual[category] = unit(features[self.part]).mean((0, 1))
+        return OddPatchInspector(self, shots)
+
+
+class OddPatchInspector(Inspector):
+    """The method on one category: beside the mean patch (C,) of the pictures shown, or else of each picture itself."""
+
+    def __init__(self, detector: OddPatchDetector, shots: Iterator[Features]) -> None:
+        self.part, self.side = detector.part, detector.side
+        patches = [unit(features[self.part]).flatten(0, 1) for features in shots]  # a batch holds until the next comes
+        self.usual = torch.cat(patches).mean(0) if patches else None
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
         """Scores (B,) and maps (B, H, W) of a batch, the higher the more anomalous, each picture for itself."""
         tokens = unit(features[self.part])  # (B, P, C)
-        usual = [
-            self.usual.get(category, own) for category, own in zip(features.categories, tokens.mean(1), strict=True)
-        ]
-        odd = 1 - (tokens @ unit(torch.stack(usual))[:, :, None])[:, :, 0]  # (B, P)
+        usual = tokens.mean(1) if self.usual is None else self.usual.expand(len(tokens), -1)
+        odd = 1 - (tokens @ unit(usual)[:, :, None])[:, :, 0]  # (B, P)
         maps = pixels(odd, self.side)
         return Prediction(maps.amax((1, 2)), maps)
-
-    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
-        """The final scores (N,) of a whole category, from its scores and the maxima of its maps; here as they are."""
-        return scores

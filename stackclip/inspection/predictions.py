@@ -17,17 +17,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stackclip.benchmarks.contender import Contender
+from stackclip.benchmarks.entrant import stored
+from stackclip.benchmarks.evaluation import Evaluation
+from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import Bench, OneSeed
-from stackclip.benchmarks.tally import Tally
 from stackclip.data import read_picture
 from stackclip.errors import PictureError
 from stackclip.inspection.sheet import Scale, ScaleSample, heat_map, sheet
 from stackclip.inspection.written import Written, keep_scores, name_earlier
+from stackclip.methods import Inspector
 from stackclip.ops.files import write_atomically
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
-from stackclip.types import ANOMALOUS, NORMAL, Sample
+from stackclip.training.trainee import Trainee
+from stackclip.types import ANOMALOUS, NORMAL, Part, Sample
 
 __all__ = ["draw_sheet", "predict"]
 
@@ -63,38 +66,43 @@ class _Pass:
     """The methods of one bench over the pictures: once for the scores, once for the heat maps."""
 
     def __init__(self, run: OneSeed, output: Path) -> None:
-        self.run, self.side = run, run.bench.tower.spec.image_size
-        [self.cell] = run.cells
-        self.contenders = run.trained()
+        self.run, self.side, self.failures = run, run.bench.tower.spec.image_size, run.failures
+        self.cell = _cell_of_all(run)
+        self.trainees = run.trained()
+        self.inspectors: Mapping[str, Inspector] = {}
         names = unique_names(sample.id for sample in self.cell.samples)
-        self.written = {c.spec: Written(c.spec, output / folder_name(c.spec), names) for c in self.contenders}
+        self.written = {t.spec: Written(t.spec, output / folder_name(t.spec), names) for t in self.trainees}
 
     def score(self, broken: set[str]) -> None:
         """Predict all pictures as a bench does, fix the scales, and write the scores.
 
         Without a picture that vanished meanwhile all is done once more, as a bench without it would.
         """
+        showing = self.run.testing.showing
         while True:
-            samples = {c.spec: ScaleSample(len(self.cell.samples) * self.side**2) for c in self.contenders}
-            tallies = {c.spec: self._tally(c.error, self._sampler(samples[c.spec])) for c in self.contenders}
-            self.run.show(self.cell, self.contenders, tallies)
-            self._scan(self.cell.samples, self.contenders, tallies, "predict")
-            gone = self._gone(self.cell.samples, tallies, broken)
+            samples = {t.spec: ScaleSample(len(self.cell.samples) * self.side**2) for t in self.trainees}
+            evaluations = {t.spec: self._empty(t.error, self._sampler(samples[t.spec])) for t in self.trainees}
+            shots = showing.shots(self.cell, evaluations)
+            self.inspectors = showing.inspectors(self.cell, self.trainees, evaluations, shots)
+            self._scan(self.cell.samples, self.inspectors, evaluations, "predict")
+            gone = self._gone(self.cell.samples, evaluations, broken)
             if not gone:
                 break
-            self.cell = replace(self.cell, samples=tuple(each for each in self.cell.samples if each not in gone))
-        self.run.settle(self.contenders, tallies)
+            left = tuple(each for each in self.cell.samples if each not in gone)
+            self.cell = Cell(self.cell.dataset, self.cell.category, left, ())
+        for spec, inspector in self.inspectors.items():
+            self.failures.attempt(evaluations[spec], evaluations[spec].settle, inspector)
         of_training = self._training_scales()
-        for contender in self.contenders:
-            tally, written = tallies[contender.spec], self.written[contender.spec]
-            written.error = tally.error
+        for spec, written in self.written.items():
+            evaluation = evaluations[spec]
+            written.error = evaluation.error
             if written.error:
                 continue
-            written.samples, written.scores = self.cell.samples, tally.settled
+            written.samples, written.scores = self.cell.samples, evaluation.settled
             written.missing |= broken
-            if tally.peaks:
-                written.peaks = torch.cat(tally.peaks)
-                written.scale = of_training.get(contender.spec) or self._own_scale(contender, samples[contender.spec])
+            if evaluation.peaks:
+                written.peaks = torch.cat(evaluation.peaks)
+                written.scale = of_training.get(spec) or self._own_scale(spec, samples[spec])
             keep_scores(written)
 
     def draw(self, broken: set[str]) -> None:
@@ -102,78 +110,100 @@ class _Pass:
 
         `broken` are pictures that were named as unreadable before.
         """
-        contenders = [c for c in self.contenders if self.written[c.spec].scale]
         picture_range = self.run.bench.tower.picture_range
-        drawings = {c.spec: _Drawing(self.written[c.spec], broken, picture_range) for c in contenders}
-        left = self.cell.samples
-        while contenders:
-            tallies = {spec: self._tally("", drawing) for spec, drawing in drawings.items()}
-            self._scan(left, contenders, tallies, "draw")
-            gone = self._gone(left, tallies, broken)
+        drawings = {
+            spec: _Drawing(written, broken, picture_range) for spec, written in self.written.items() if written.scale
+        }
+        left, evaluations = self.cell.samples, dict[str, Evaluation]()
+        while drawings:
+            evaluations = {spec: self._empty("", drawing) for spec, drawing in drawings.items()}
+            self._scan(left, self.inspectors, evaluations, "draw")
+            gone = self._gone(left, evaluations, broken)
             if not gone:
                 break
-            for written in (drawing.written for drawing in drawings.values()):
-                written.missing |= {sample.id for sample in gone}
+            for drawing in drawings.values():
+                drawing.written.missing |= {sample.id for sample in gone}
             done = set.intersection(*(drawing.done for drawing in drawings.values()))
             left = tuple(sample for sample in left if sample not in gone and sample.id not in done)
-        for spec, tally in tallies.items() if contenders else ():
+        for spec, evaluation in evaluations.items():
             written = self.written[spec]
-            if tally.error:
-                written.error = f"not all heat maps were drawn: {tally.error}"
+            if evaluation.error:
+                written.error = f"not all heat maps were drawn: {evaluation.error}"
             if written.missing:
                 keep_scores(written, again=True)
 
-    def _gone(self, samples: Sequence[Sample], tallies: Mapping[str, Tally], broken: set[str]) -> list[Sample]:
+    def _gone(self, samples: Sequence[Sample], evaluations: Mapping[str, Evaluation], broken: set[str]) -> list[Sample]:
         """The samples for which a scan failed, as they are no longer what was encoded; each is named once for all."""
-        if not any(tally.error for tally in tallies.values()):
+        if not any(evaluation.error for evaluation in evaluations.values()):
             return []
         held = self.run.bench.store.holdings(samples)
-        gone = [sample for sample, parts in zip(samples, held, strict=True) if not self.run.every_part <= parts]
+        parts = _parts_of_all(self.run)
+        gone = [sample for sample, there in zip(samples, held, strict=True) if not parts <= there]
         for sample in gone:
             if sample.id not in broken:
                 logger.error("failed: %s: vanished or changed after it was encoded", sample.image)
         broken.update(sample.id for sample in gone)
         return gone
 
-    def _tally(self, error: str, watch: Watch) -> Tally:
-        return Tally(side=self.side, pixels=None, watch=watch, error=error)
+    def _empty(self, error: str, watch: Watch) -> Evaluation:
+        return Evaluation(side=self.side, pixels=None, watch=watch, error=error)
 
     def _scan(
-        self, samples: Sequence[Sample], contenders: Sequence[Contender], tallies: Mapping[str, Tally], stage: str
+        self,
+        samples: Sequence[Sample],
+        inspectors: Mapping[str, Inspector],
+        evaluations: Mapping[str, Evaluation],
+        stage: str,
     ) -> None:
-        self.run.scan(samples, contenders, tallies, partial(self.run.bench.progress, stage))
+        self.run.testing.scan(samples, inspectors, evaluations, partial(self.run.bench.progress, stage))
 
     def _training_scales(self) -> dict[str, Scale]:
         """The scales of methods that trained: of training pictures, so that no predicted picture moves them.
 
         A method that was shown normal pictures knows the tested category alone, and has none.
         """
-        trained = [
-            c for c in self.contenders if c.detector and c.detector.epochs and not c.error and not self._shots(c)
-        ]
-        chosen = _varied(self.run.training, ON_SCALE)
-        samples = {c.spec: ScaleSample(len(chosen) * self.side**2) for c in trained}
-        tallies = {c.spec: self._tally("", self._sampler(samples[c.spec])) for c in trained}
-        if trained:
-            self._scan(chosen, trained, tallies, "scale")
-        found = {spec: sample.scale() for spec, sample in samples.items() if not tallies[spec].error}
+        trained = [t for t in self.trainees if t.epochs and not t.error and not self._shots(t.spec)]
+        usable = [set(self.run.training[t.spec].samples) for t in trained]
+        chosen = _varied([s for s in self.run.plan.training if all(s in each for each in usable)], ON_SCALE)
+        samples = {t.spec: ScaleSample(len(chosen) * self.side**2) for t in trained}
+        evaluations = {t.spec: self._empty("", self._sampler(samples[t.spec])) for t in trained}
+        for category in dict.fromkeys(sample.category for sample in chosen) if trained else ():
+            inspectors = {t.spec: self._zero_shot(t, category, evaluations[t.spec]) for t in trained}
+            working = {spec: inspector for spec, inspector in inspectors.items() if inspector}
+            self._scan([s for s in chosen if s.category == category], working, evaluations, "scale")
+        found = {spec: sample.scale() for spec, sample in samples.items() if not evaluations[spec].error}
         return {spec: replace(scale, of=TRAINED) for spec, scale in found.items() if scale}
 
-    def _own_scale(self, contender: Contender, sample: ScaleSample) -> Scale | None:
+    def _zero_shot(self, trainee: Trainee, category: str, evaluation: Evaluation) -> Inspector | None:
+        return self.failures.attempt(evaluation, trainee.working.on, category, iter(()), iter(()))
+
+    def _own_scale(self, spec: str, sample: ScaleSample) -> Scale | None:
         """The scale of the predicted pictures.
 
         A method that did not train has no more to do with training pictures than with any: from category to category
         its maps as a whole lie higher or lower (SDP's by more than a defect stands out).
         """
         scale = sample.scale()
-        return scale and replace(scale, of=SHOWN if self._shots(contender) else UNTRAINED)
+        return scale and replace(scale, of=SHOWN if self._shots(spec) else UNTRAINED)
 
-    def _shots(self, contender: Contender) -> int:
-        return contender.entrant.shots.count
+    def _shots(self, spec: str) -> int | str:
+        return self.run.entrants[spec].shots.count
 
     def _sampler(self, sample: ScaleSample) -> Watch:
         side = (self.side,) * 2
         return lambda _, scores, runs: sample.add(scores, paint_mask(runs, side))
+
+
+def _parts_of_all(run: OneSeed) -> frozenset[Part]:
+    """What a store must hold of a picture that all methods can predict."""
+    return stored(frozenset[Part]().union(*(entrant.reads("test") for entrant in run.entrants.values())))
+
+
+def _cell_of_all(run: OneSeed) -> Cell:
+    """The one category that is tested, with the pictures that all methods can use."""
+    cells = [cell for [cell] in run.cells.values()]
+    common = set.intersection(*(set(cell.samples) for cell in cells))
+    return Cell(cells[0].dataset, cells[0].category, tuple(s for s in cells[0].samples if s in common), ())
 
 
 @dataclass
@@ -210,17 +240,23 @@ class _Drawing:
 def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:
     """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them."""
     run, side = bench.of_seed(seed), bench.tower.spec.image_size
-    chosen = _varied([sample for cell in run.cells for sample in cell.samples if sample not in cell.without_mask], rows)
-    contenders = run.trained()
-    maps: dict[str, list[np.ndarray]] = {c.spec: [] for c in contenders}
-    tallies = {c.spec: Tally(side=side, pixels=None, error=c.error) for c in contenders}
-    for spec, tally in tallies.items():
-        tally.watch = partial(lambda found, _, scores, runs: found.append(scores), maps[spec])
-    run.scan(chosen, contenders, tallies, partial(bench.progress, "predict"))
+    cells = next(iter(run.cells.values()))
+    chosen = _varied([sample for cell in cells for sample in cell.samples if sample not in cell.without_mask], rows)
+    trainees = run.trained()
+    maps: dict[str, dict[Sample, np.ndarray]] = {t.spec: {} for t in trainees}
+    evaluations = {t.spec: Evaluation(side=side, pixels=None, error=t.error) for t in trainees}
+    for spec, evaluation in evaluations.items():
+        evaluation.watch = partial(lambda found, sample, scores, runs: found.update({sample: scores}), maps[spec])
+    of_place = {(cell.dataset.name, cell.category): cell for cell in cells}
+    for place in dict.fromkeys((sample.dataset, sample.category) for sample in chosen):
+        showing, cell = run.testing.showing, of_place[place]
+        inspectors = showing.inspectors(cell, trainees, evaluations, showing.shots(cell, evaluations))
+        of_cell = [sample for sample in chosen if (sample.dataset, sample.category) == place]
+        run.testing.scan(of_cell, inspectors, evaluations, partial(bench.progress, "predict"))
     image = sheet(
         [read_picture(sample.image, bench.tower.picture_range) for sample in chosen],
         [paint_mask(bench.store.runs(sample), (side, side)) for sample in chosen],
-        {spec: found for spec, found in maps.items() if len(found) == len(chosen)},
+        {spec: [found[sample] for sample in chosen] for spec, found in maps.items() if len(found) == len(chosen)},
         names=[f"{sample.category}, {sample.defect}" for sample in chosen],
         note=bench.tower.spec.note,
     )

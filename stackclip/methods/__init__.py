@@ -1,18 +1,26 @@
 """Whole methods; a name is a method's, or else a prompt strategy's that the pipeline runs."""
 
-from stackclip.methods.method import Detector, Method, Task
-from stackclip.methods.prompted import Composition, Pipeline, PromptedDetector, PromptedMethod
+from stackclip.methods.composition import Composition
+from stackclip.methods.method import PHASES, Detector, Inspector, Method, Moment, Phase, Stage, Task, refuse_shots
+from stackclip.methods.pipeline import Pipeline
+from stackclip.methods.prompted import PromptedDetector, PromptedMethod
 from stackclip.methods.resolve import component_of, method_names, resolve
 
 __all__ = [
+    "PHASES",
     "Composition",
     "Detector",
+    "Inspector",
     "Method",
+    "Moment",
+    "Phase",
     "Pipeline",
     "PromptedDetector",
     "PromptedMethod",
+    "Stage",
     "Task",
     "component_of",
     "method_names",
+    "refuse_shots",
     "resolve",
 ]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +16,13 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.released import check_there, load_released
 from stackclip.learners import TextTower
 from stackclip.learners.prompt import SPREAD
-from stackclip.methods.method import (
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.schedule import (
     BETAS,
     BILINEAR_POSITIONS,
-    Task,
     check_schedule,
     check_sigma,
     descend,
-    refuse_shots,
     schedule_of,
 )
 from stackclip.ops.losses import dice_loss, focal_of_right
@@ -34,13 +33,14 @@ from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction,
 __all__ = ["AnomalyClip", "AnomalyClipDetector", "ObjectPrompts"]
 
 WORDS = ("object.", "damaged object.")  # normal, anomalous; the words behind the learned ones
+_BATCH = 8  # pictures a step, as released
 FIRST = 6  # the block in which v-v attention begins
 _CLS_BARE = Part("cls-bare")
 
 
 @methods.register("anomalyclip")
 @dataclass(frozen=True, kw_only=True)
-class AnomalyClip:
+class AnomalyClip(Method):
     """AnomalyCLIP: two prompts "[V] ... object." and "[W] ... damaged object." that learn from maps and labels.
 
     `context` vectors of each prompt are learned, and `deep` tokens in each text layer from the second to `depth`, which
@@ -79,9 +79,9 @@ class AnomalyClip:
         check_sigma(self.sigma)
         check_there(self.weights)
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The v-v tokens of the layers, and the bare class token."""
-        return frozenset({*self.path(tower), _CLS_BARE})
+        return frozenset({*self.path(tower), _CLS_BARE} if phase in ("train", "test") else ())
 
     def path(self, tower: TowerSpec) -> tuple[Part, ...]:
         """The parts whose maps are added."""
@@ -95,14 +95,13 @@ class AnomalyClip:
         return AnomalyClipDetector(self, task)
 
 
-class AnomalyClipDetector(nn.Module):
+class AnomalyClipDetector(Detector):
     """Learned prompts at work on one task: the same two for every category."""
 
     def __init__(self, method: AnomalyClip, task: Task) -> None:
         super().__init__()
         if task.text is None:
             raise NotApplicable("anomalyclip learns through the text tower, and there is none")
-        refuse_shots(task.shots)
         self.prompts = ObjectPrompts(
             task.text,
             context=method.context,
@@ -113,25 +112,26 @@ class AnomalyClipDetector(nn.Module):
         ).to(task.device)
         self.path, self.side = method.path(task.tower), task.tower.image_size
         self.temperature, self.weight, self.sigma = method.temperature, method.lambda_, method.sigma
-        self.epochs = method.epochs if task.epochs is None else task.epochs
-        released = None
+        stage, released = task.stage("prompts", epochs=method.epochs, batch=_BATCH), None
         if method.weights is not None:
-            released, self.epochs = load_released(self.prompts, method.weights, owner="anomalyclip"), 0
+            released = load_released(self.prompts, method.weights, owner="anomalyclip")
+        elif stage.epochs:
+            self.stages = (stage,)
         self.optimiser = torch.optim.Adam(self.prompts.parameters(), lr=method.lr, betas=BETAS)
         self._known: tuple[tuple[int, ...], Tensor] | None = None
-        self.facts: dict[str, Any] = {
+        self.facts = {
             "class_names": "object",
-            "epochs": self.epochs,
+            "epochs": sum(each.epochs for each in self.stages),
             "learning_rate": method.lr,
             "learned": {"numbers": sum(parameter.numel() for parameter in self.prompts.parameters())},
             "sigma": self.sigma,
             "paths": [str(part) for part in self.path],
             "released_positions": BILINEAR_POSITIONS,
-            "schedule": {"prompts": schedule_of(task, epochs=self.epochs, lr=method.lr)} if self.epochs else {},
+            "schedule": {each.name: schedule_of(task, each, lr=method.lr) for each in self.stages},
             "weights": released,
         }
 
-    def step(self, features: Features) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
         """One Adam step: `loss` = `ce` + lambda * (`focal` + `dice`, both summed over the layers)."""
         return descend(self.optimiser, self.loss(features))
 
@@ -150,10 +150,6 @@ class AnomalyClipDetector(nn.Module):
         loss = cross_entropy + self.weight * (focal + dice)
         return {"loss": loss, "ce": cross_entropy, "focal": focal, "dice": dice}
 
-    def remember(self, category: str, features: Features) -> None:
-        """Refuse shots."""
-        refuse_shots(len(features))
-
     @torch.no_grad()
     def predict(self, features: Features) -> Prediction:
         """Maps (a + 1 - n) / 2, which is a, summed over the layers; scores: the softmax probability of ANOMALOUS."""
@@ -161,10 +157,6 @@ class AnomalyClipDetector(nn.Module):
         patches = [torch.sigmoid(self._patch_logits(features, part, anchors)) for part in self.path]
         maps = smooth(self._upsample(torch.stack(patches).sum(0)), self.sigma)
         return Prediction(self._class_logits(features, anchors).softmax(1)[:, ANOMALOUS], maps)
-
-    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
-        """The scores as they are."""
-        return scores
 
     def _patch_logits(self, features: Features, part: Part, anchors: Tensor) -> Tensor:
         """Logits of ANOMALOUS against NORMAL of each patch: (B, P)."""

@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BadOption, NotApplicable
+from stackclip.errors import BadOption
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import (
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.schedule import (
     BILINEAR_POSITIONS,
     OPEN_CLIP_POSITIONS,
-    Task,
     check_schedule,
     check_sigma,
     descend,
-    refuse_shots,
     schedule_of,
 )
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
@@ -40,13 +39,14 @@ __all__ = ["ClipSurgery", "Sdp", "SdpPlus", "Surgical"]
 ImageScore = Literal["text+map", "inductive", "text"]
 
 _STAGES = (1, 2, 3, 4)
+_BATCH = 8  # pictures a step, as released
 _SIGMA = 8.0  # pixels, of the Gaussian over maps
 _SIGMA_PLUS_ON_OTHERS = 2.0  # of SDP+ trained on MVTec-AD, so tested on VisA
 _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own defaults, those for MVTec-AD
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surgical:
+class Surgical(Method):
     """What the three methods have in common: text anchors, picture scores, smoothing."""
 
     select: Annotated[str, From(selectors, {"auto": ("dbscan", *_SELECTORS.values())})] = "auto"
@@ -99,9 +99,9 @@ class Sdp(Surgical):
             given = "+".join(map(str, self.stages)) or "nothing"
             raise BadOption(f"stages={given}; wanted some of 1+2+3+4, in this order")
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The v-v tokens and class tokens of the stages."""
-        return frozenset({*self.path(tower), *self.class_tokens(tower)})
+        return frozenset({*self.path(tower), *self.class_tokens(tower)} if phase == "test" else ())
 
     def path(self, tower: TowerSpec) -> tuple[Part, ...]:
         """The v-v tokens at the end of each stage."""
@@ -147,14 +147,14 @@ class SdpPlus(Sdp):
         check_schedule(self.epochs, self.lr)
         check_there(self.weights)
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """SDP's parts and the taps of the plain path at the ends of the stages.
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
+        """SDP's parts and the taps of the plain path at the ends of the stages, which alone are trained on."""
+        return super().needs(tower, phase) | frozenset(self.patches(tower) if phase in ("train", "test") else ())
 
-        Raises WeightsError for `weights` that do not fit the tower, before anything is encoded for them.
-        """
+    def check(self, tower: TowerSpec) -> None:
+        """Raise WeightsError for `weights` that do not fit the tower."""
         if self.weights is not None:
             load_released(self.head(tower, seed=0), self.weights, owner="sdp-plus")
-        return super().needs(tower) | frozenset(self.patches(tower))
 
     def patches(self, tower: TowerSpec) -> tuple[Part, ...]:
         """The patch tokens of the plain path behind each stage."""
@@ -189,16 +189,16 @@ class ClipSurgery(Surgical):
     `select`, `ensemble`, `class_names`, `image_score` and `sigma` are SDP's, as CLIP-AD compares the two.
     """
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The v-v tokens of the last six blocks, and the class token."""
-        return frozenset({Part("vv-last6", tower.depth), CLS})
+        return frozenset({Part("vv-last6", tower.depth), CLS} if phase == "test" else ())
 
     def begin(self, task: Task) -> SurgeryDetector:
         """Nothing is learned."""
         return SurgeryDetector(self, task, path=(Part("vv-last6", task.tower.depth),), cls=(CLS,), factor=2.0)
 
 
-class SurgeryDetector(nn.Module):
+class SurgeryDetector(Detector):
     """Feature surgery at one or several places of the tower, and perhaps a head whose maps are added."""
 
     def __init__(
@@ -212,21 +212,21 @@ class SurgeryDetector(nn.Module):
         head: Projections | None = None,
     ) -> None:
         super().__init__()
-        refuse_shots(task.shots)
         self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
         self.path, self.cls, self.factor, self.head = path, cls, factor, head
         self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
-        self.epochs, released, schedule = 0, None, {}
+        released: Mapping[str, Any] | None = None
+        schedule: dict[str, Any] = {}
         if isinstance(method, SdpPlus) and head is not None:
-            self.epochs = method.epochs if task.epochs is None else task.epochs
-            if method.weights is not None:
-                released, self.epochs = load_released(head, method.weights, owner="sdp-plus"), 0
+            stage = task.stage("head", epochs=method.epochs, batch=_BATCH)
             self.optimiser = torch.optim.Adam(head.parameters(), lr=method.lr)
-            if self.epochs:
-                schedule = {"head": schedule_of(task, epochs=self.epochs, lr=method.lr)}
-        self.facts: dict[str, Any] = {
+            if method.weights is not None:
+                released = load_released(head, method.weights, owner="sdp-plus")
+            elif stage.epochs:
+                self.stages, schedule = (stage,), {"head": schedule_of(task, stage, lr=method.lr)}
+        self.facts = {
             "class_names": task.class_names or method.class_names,
-            "epochs": self.epochs,
+            "epochs": sum(stage.epochs for stage in self.stages),
             "schedule": schedule,
             "released_positions": BILINEAR_POSITIONS if isinstance(method, ClipSurgery) else OPEN_CLIP_POSITIONS,
             "weights": released,
@@ -235,16 +235,11 @@ class SurgeryDetector(nn.Module):
             "image_score": f"{self.image_score} (transductive)" if self.image_score == "text+map" else self.image_score,
         }
 
-    def step(self, features: Features) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
         """One Adam step of the linear layers, on APRIL-GAN's losses."""
-        if self.head is None:
-            raise NotApplicable("it learns nothing")
+        assert self.head is not None
         loss = self.head.loss(features, self.anchors(features.samples), torch.zeros(len(features), dtype=torch.long))
         return descend(self.optimiser, {"loss": loss})
-
-    def remember(self, category: str, features: Features) -> None:
-        """Refuse shots."""
-        refuse_shots(len(features))
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:

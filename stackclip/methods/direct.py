@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from stackclip.errors import NotApplicable
 from stackclip.methods.anchors import TextAnchors
 from stackclip.methods.clip_ad import Surgical
-from stackclip.methods.method import OPEN_CLIP_POSITIONS, Task, refuse_shots
+from stackclip.methods.method import Detector, Phase, Task
+from stackclip.methods.schedule import OPEN_CLIP_POSITIONS
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
@@ -30,27 +28,24 @@ class ClipDirect(Surgical):
     SDP's.
     """
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The projected patches of the last block, and the class token."""
-        return frozenset({Part("joint", tower.depth), CLS})
+        return frozenset({Part("joint", tower.depth), CLS} if phase == "test" else ())
 
     def begin(self, task: Task) -> DirectDetector:
         """Nothing is learned."""
         return DirectDetector(self, task)
 
 
-class DirectDetector(nn.Module):
+class DirectDetector(Detector):
     """Plain comparison with text, token by token."""
-
-    epochs = 0
 
     def __init__(self, method: ClipDirect, task: Task) -> None:
         super().__init__()
-        refuse_shots(task.shots)
         self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
         self.part, self.side = Part("joint", task.tower.depth), task.tower.image_size
         self.image_score, self.sigma = method.image_score, method.sigma_for(task)
-        self.facts: dict[str, Any] = {
+        self.facts = {
             "class_names": task.class_names or method.class_names,
             "epochs": 0,
             "selector": method.select,
@@ -58,14 +53,6 @@ class DirectDetector(nn.Module):
             "image_score": f"{self.image_score} (transductive)" if self.image_score == "text+map" else self.image_score,
             "released_positions": OPEN_CLIP_POSITIONS,
         }
-
-    def step(self, features: Features) -> Mapping[str, float]:
-        """Refuse to train."""
-        raise NotApplicable("it learns nothing")
-
-    def remember(self, category: str, features: Features) -> None:
-        """Refuse shots."""
-        refuse_shots(len(features))
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:

@@ -6,14 +6,15 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from stackclip.errors import NonFiniteScores
-from stackclip.learners import Learner, LearnerRecipe
-from stackclip.methods.method import BETAS, Task, descend, schedule_of
+from stackclip.learners import Learner, LearnerRecipe, Lesson
+from stackclip.methods.method import Moment, Stage, Task
+from stackclip.methods.schedule import BETAS, descend, schedule_of
 from stackclip.registry import reason
 from stackclip.types import Features
 
@@ -22,33 +23,42 @@ __all__ = ["LearnedScores"]
 logger = logging.getLogger(__name__)
 
 
+BATCH = 16  # pictures a step of a learner that names no other: FuzzyCLIP, section 3.1
+
+
 class LearnedScores:
-    """The image scores of a learner that `build` makes, trained by Adam for the recipe's epochs or the task's.
+    """The image scores of a learner that is built for a lesson, trained by Adam in a stage of its own.
 
     With `spare`, whatever the learner raises is kept as `why_not` and said once, for there are maps to go on with;
     without it the error passes.
     """
 
-    def __init__(self, recipe: LearnerRecipe, task: Task, build: Callable[[], Learner], *, spare: bool) -> None:
+    def __init__(
+        self, recipe: LearnerRecipe, task: Task, lesson: Callable[[LearnerRecipe], Lesson], *, spare: bool
+    ) -> None:
         self.spare, self.why_not = spare, ""
         self.learner: Learner | None = None
-        self.epochs, self.schedule = 0, dict[str, Any]()
+        self.stage: Stage | None = None
+        self.schedule: dict[str, Any] = {}
+        self._optimiser: torch.optim.Optimizer | None = None
         with self._spared("learner"):
-            self.learner = build()
-            self.epochs = recipe.epochs if task.epochs is None else task.epochs
-            self.schedule = schedule_of(task, epochs=self.epochs, lr=recipe.lr)
+            self.learner = cast(Learner, recipe.build(lesson(recipe)).to(task.device))
+            batch, parts = getattr(recipe, "batch", BATCH), recipe.needs(task.tower)
+            self.stage = task.stage("learner", epochs=recipe.epochs, batch=batch, parts=parts)
+            self.schedule = schedule_of(task, self.stage, lr=recipe.lr)
             self._optimiser = torch.optim.Adam(self.learner.parameters(), lr=recipe.lr, betas=BETAS)
 
     @property
     def facts(self) -> Mapping[str, Any] | None:
         """What a reader of its rows should know; None where there is no learner at work."""
-        return {**self.learner.facts, "epochs": self.epochs} if self.learner else None
+        epochs = self.stage.epochs if self.stage else 0
+        return {**self.learner.facts, "epochs": epochs} if self.learner else None
 
-    def step(self, features: Features, epoch: int) -> dict[str, float]:
-        """One Adam step in an epoch (from 0): the loss by term; nothing once the learner is through, or failed."""
-        if self.learner is None or self.why_not or epoch >= self.epochs:
+    def step(self, features: Features, at: Moment) -> dict[str, float]:
+        """One Adam step: the loss by term; nothing once the learner failed."""
+        if self.learner is None or self._optimiser is None or self.why_not:
             return {}
-        with self._spared(f"learner, epoch {epoch + 1} of training"):
+        with self._spared(f"learner, epoch {at.epoch + 1} of training"):
             terms = descend(self._optimiser, self.learner.loss(features))
             for name, value in terms.items():
                 if not math.isfinite(value):
@@ -69,6 +79,16 @@ class LearnedScores:
                 raise
             return None, _reason("learner", error)
         return scores, ""
+
+    def training_state(self) -> dict[str, Any]:
+        """The optimiser, and why there are no scores."""
+        return {"optimiser": self._optimiser.state_dict() if self._optimiser else {}, "why_not": self.why_not}
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `training_state` gave."""
+        self.why_not = state["why_not"]
+        if self._optimiser is not None:
+            self._optimiser.load_state_dict(state["optimiser"])
 
     @contextmanager
     def _spared(self, where: str) -> Iterator[None]:

@@ -1,44 +1,61 @@
-"""What a method is: it declares the parts it needs, begins on a task, learns by batches and predicts by batches."""
+"""What a method is: it declares the parts it needs, begins on a task, learns by batches and looks at one category.
+
+Second edition. A method has a clock (`Stage`, `Moment`) and two lifetimes: a `Detector` is one training, an `Inspector`
+is that detector on one tested category, which is dropped with it. The base classes have the defaults, so that a method
+says only what it does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from stackclip.errors import BadOption, NotApplicable
+from stackclip.clip.image import ImageTower
+from stackclip.errors import NotApplicable
 from stackclip.learners import TextTower
 from stackclip.ops.words import counted
 from stackclip.prompts import Encode
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
-__all__ = [
-    "BETAS",
-    "BILINEAR_POSITIONS",
-    "OPEN_CLIP_POSITIONS",
-    "Detector",
-    "Draw",
-    "Method",
-    "Task",
-    "check_schedule",
-    "check_shots",
-    "check_sigma",
-    "descend",
-    "refuse_shots",
-    "schedule_of",
-]
+__all__ = ["PHASES", "Detector", "Draw", "Inspector", "Method", "Moment", "Phase", "Stage", "Task", "refuse_shots"]
 
-BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
+Phase = Literal["train", "shots", "calibrate", "test"]
+"""When a method reads parts: of training pictures, of shots, of further normal pictures, of tested pictures."""
 
-OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
-"""How released code resizes position embeddings; a method says it as its fact `released_positions`."""
+PHASES: tuple[Phase, ...] = ("train", "shots", "calibrate", "test")
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a training: `epochs` passes over the training pictures, `batch` of them a step.
+
+    Stages follow each other. `parts` are what its steps read; None: what the method needs for training.
+    """
+
+    name: str
+    epochs: int
+    batch: int
+    parts: frozenset[Part] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a step takes place: the stage, the epoch and the step in it from 0, and whether its epoch ends with it."""
+
+    stage: Stage
+    epoch: int
+    step: int
+    last: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,10 +64,9 @@ class Task:
 
     `categories` are the training categories in the order of their data sets, `train_on` the published data
     sets that those are (`mvtec`, `visa`), however they were named, or else their own names. `pictures` is how many
-    training pictures there are: an epoch ends when as many were seen (0: nobody counts, and nothing that is shorter
-    than the whole training ends before it). `batch_size` is how many come at a time.
-    `epochs` and `class_names` override the method's own where they are given. `shots` normal pictures a category will
-    be shown before the test. `text` is the live text tower for what is learned through it; None where there is none.
+    training pictures it can use. `batch_size`, `epochs` and `class_names` override the method's own where they are
+    given. `shots` normal pictures a category will be shown before the test, `all` that there are. `text` and `image`
+    are the live towers for what is learned through them; None where there is none.
     """
 
     tower: TowerSpec
@@ -61,107 +77,114 @@ class Task:
     device: torch.device
     epochs: int | None = None
     class_names: str | None = None
-    shots: int = 0
+    shots: int | Literal["all"] = 0
     pictures: int = 0
-    batch_size: int = 8
+    batch_size: int | None = None
     text: TextTower | None = None
+    image: ImageTower | None = None
+
+    def stage(self, name: str, *, epochs: int, batch: int, parts: frozenset[Part] | None = None) -> Stage:
+        """A stage with a method's own `epochs` and `batch`, or those that the task says instead."""
+        wanted = epochs if self.epochs is None else self.epochs
+        return Stage(name, wanted, self.batch_size or batch, parts)
 
 
-class Detector(Protocol):
-    """A method at work on one task.
+class Inspector:
+    """What a detector is for one category. Subclass it, and say `predict`.
 
-    The runner calls `step` on every batch of `epochs` passes over the training pictures, then `remember` where shots
-    are given, then `predict`. `state_dict` and `load_state_dict` are those of `nn.Module`: what was learned.
+    `calibrated` is what was found out from normal pictures, as JSON can hold it; the rows of the category carry it.
     """
 
-    @property
-    def epochs(self) -> int:
-        """How many passes over the training pictures it wants; 0 if it does not train."""
+    calibrated: Mapping[str, Any] = MappingProxyType({})
 
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What a reader of its rows should know: names, stacks, learning rate ... as JSON can hold it.
+    def predict(self, features: Features) -> Prediction:
+        """Scores (B,) and maps (B, H, W) of a batch."""
+        raise NotApplicable("it predicts one category at a time, behind on()")
 
-        `schedule` has what `schedule_of` gives for each part that it learns, by the part's name.
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        """The final scores (N,) of a whole category from its scores (N,) and map maxima (N,): here as they are.
+
+        A method whose score is transductive (a min-max over the tested pictures) makes it here.
         """
+        return scores
 
-    def step(self, features: Features) -> Mapping[str, float]:
+
+class Detector(nn.Module, Inspector):
+    """A method at work on one task. Subclass it; one without training and shots says `predict` and `facts` alone.
+
+    The runner calls `step` on every batch of every epoch of its `stages`, then for each tested category `on`, and
+    `predict` and `settle` of what that gives. `facts` is what a reader of its rows should know: names, stacks, learning
+    rate ... as JSON can hold it; `schedule` in it has what `schedule_of` gives for each part that it learns.
+    """
+
+    stages: tuple[Stage, ...] = ()
+    facts: Mapping[str, Any] = MappingProxyType({})
+
+    @property
+    def takes_shots(self) -> bool:
+        """Whether it has a use for shots: it says `on` itself."""
+        return type(self).on is not Detector.on
+
+    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
         """Learn from a batch and return the loss by term; `loss` is what was made smaller.
 
         The terms are means over the pictures of the batch. A method that waits for a batch of its own gives none.
         """
+        raise NotApplicable("it learns nothing")
 
-    def remember(self, category: str, features: Features) -> None:
-        """Look at the shots of a category that will be tested. Raises NotApplicable if it learns nothing from them."""
+    def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
+        """Itself for one tested category, having seen its shots and, to calibrate by, further normal pictures.
 
-    def predict(self, features: Features) -> Prediction:
-        """Scores (B,) and maps (B, H, W) of a batch."""
-
-    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
-        """The final scores (N,) of a whole category from its scores (N,) and map maxima (N,).
-
-        A method whose score is transductive (a min-max over the tested pictures) makes it here; others change nothing.
+        Both are streams whose batches hold until the next one comes: copy what is kept.
+        Raises NotApplicable if it learns nothing from shots.
         """
+        return self
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """What was learned, by name."""
+    def training_state(self) -> dict[str, Any]:
+        """What a training that is stopped needs beside `state_dict`, to go on with the same digits.
 
-    def load_state_dict(self, state_dict: Mapping[str, Tensor]) -> object:
-        """Take what was learned before."""
+        Here the optimisers, schedules of rates and generators that are attributes of the detector.
+        """
+        kept = {name: each.state_dict() for name, each in vars(self).items() if isinstance(each, _STATEFUL)}
+        generators = {name: each for name, each in vars(self).items() if isinstance(each, torch.Generator)}
+        return {**kept, **{name: each.get_state() for name, each in generators.items()}}
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `training_state` gave."""
+        for name, each in state.items():
+            owner = getattr(self, name)
+            if isinstance(owner, torch.Generator):
+                owner.set_state(each)
+            else:
+                owner.load_state_dict(each)
+
+
+_STATEFUL = (Optimizer, LRScheduler)
 
 
 class Method(Protocol):
-    """What stands on the shelf `methods`, and what a prompt strategy becomes.
+    """What stands on the shelf `methods`, and what a prompt strategy becomes. Subclass it for the defaults.
 
     A method that is shown normal pictures may have the options `shots`, how many of each tested category (None: as many
     as the bench says), and `draw`.
     """
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """The parts that it reads at training and at test.
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
+        """The parts that it reads in a phase; it reads no files. Masks come with training pictures unasked.
 
-        Raises NotApplicable for a tower that it cannot work on, WeightsError for weights that do not fit the tower.
+        Raises NotApplicable for a tower that it cannot work on.
         """
+        ...
+
+    def check(self, tower: TowerSpec) -> None:
+        """Read the files that it was given. Raises WeightsError for weights that do not fit the tower."""
 
     def begin(self, task: Task) -> Detector:
-        """Group the categories, encode the text, make the weights: all that happens before the first batch."""
+        """Stack the categories, encode the text, make the weights: all that happens before the first batch."""
+        ...
 
 
-def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, float]:
-    """One step down the gradient of the term `loss`; returns the values of all terms."""
-    optimiser.zero_grad(set_to_none=True)
-    terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    optimiser.step()
-    return {name: term.item() for name, term in terms.items()}
-
-
-def schedule_of(task: Task, *, epochs: int, lr: float) -> dict[str, Any]:
-    """How one learned part of a method is trained when it steps on every batch: epochs, rate, batch size and steps."""
-    steps = epochs * -(-task.pictures // task.batch_size)
-    return {"epochs": epochs, "lr": lr, "batch": task.batch_size, "steps": steps}
-
-
-def check_schedule(epochs: int | None, lr: float | None) -> None:
-    """Raise BadOption for a schedule that none can follow; None is what the method chooses."""
-    if epochs is not None and epochs < 0:
-        raise BadOption(f"epochs={epochs}; wanted 0 or more")
-    if lr is not None and not 0 < lr < float("inf"):
-        raise BadOption(f"lr={lr}; wanted a number above 0")
-
-
-def check_shots(shots: int | None) -> None:
-    """Raise BadOption for a number of shots below 0."""
-    if shots is not None and shots < 0:
-        raise BadOption(f"shots={shots}; wanted 0 or more")
-
-
-def check_sigma(sigma: float | None) -> None:
-    """Raise BadOption for a Gaussian that there is not; None is what the method chooses."""
-    if sigma is not None and not 0 <= sigma < float("inf"):
-        raise BadOption(f"sigma={sigma}; wanted 0 pixels or more")
-
-
-def refuse_shots(shots: int) -> None:
+def refuse_shots(shots: int | str) -> None:
     """Raise NotApplicable for any shots: what a zero-shot method does when it begins, before it trains in vain."""
     if shots:
         raise NotApplicable(f"it is zero-shot and learns nothing from {counted(shots, 'shot')}; april-gan takes them")

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import nn
 
 from stackclip.errors import BadOption
 from stackclip.heads import HeadRecipe
 from stackclip.heads.released import check_there, load_released
-from stackclip.methods.method import OPEN_CLIP_POSITIONS, Draw, check_shots
-from stackclip.methods.prompted import Composition, Pipeline
+from stackclip.methods.composition import Composition
+from stackclip.methods.method import Draw
+from stackclip.methods.pipeline import Pipeline
+from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots
 from stackclip.prompts import Strategy
 from stackclip.registry import methods
 from stackclip.types import TowerSpec
@@ -23,18 +25,19 @@ __all__ = ["april_gan", "clip", "stackclip"]
 
 @dataclass(frozen=True, kw_only=True)
 class AprilGanPipeline(Pipeline):
-    """APRIL-GAN's own schedule: 15 epochs when training on VisA, else 3; learning rate 1e-3.
+    """APRIL-GAN's own schedule: 15 epochs when training on VisA, else 3; learning rate 1e-3; batches of 8.
 
     `weights` is a file of linear layers that APRIL-GAN released, which are then not trained. `shots` normal pictures of
-    each tested category are shown (`auto`: as many as the bench says); `draw` says whether one may be drawn twice, as
-    in the released code.
+    each tested category are shown (`all`: all that there are; `auto`: as many as the bench says); `draw` says whether
+    one may be drawn twice, as in the released code.
     """
 
     weights: Path | None = None
-    shots: int | None = None
+    shots: int | Literal["all"] | None = None
     draw: Draw = "distinct"
 
     takes_shots: ClassVar[bool] = True
+    batch: ClassVar[int] = 8  # as released; the paper says 16
     released_positions: ClassVar[str] = OPEN_CLIP_POSITIONS
 
     def __post_init__(self) -> None:

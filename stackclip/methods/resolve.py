@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stackclip.errors import BrokenPlugin, DuplicateComponent, UnknownComponent
+from stackclip.methods.composition import Composition
 from stackclip.methods.method import Method
-from stackclip.methods.prompted import Composition
 from stackclip.registry import Component, Spec, did_you_mean, methods, problems, prompts
 
 __all__ = ["component_of", "method_names", "resolve"]

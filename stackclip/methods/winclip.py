@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BadOption, NotApplicable
+from stackclip.errors import BadOption
 from stackclip.methods.anchors import TextAnchors
-from stackclip.methods.method import OPEN_CLIP_POSITIONS, Draw, Task, check_shots
+from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
+from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots
 from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.windows import harmonic_map
@@ -29,14 +30,14 @@ _CROPS = Part("crop", 10)
 
 @methods.register("winclip")
 @dataclass(frozen=True, kw_only=True)
-class WinClip:
+class WinClip(Method):
     """WinCLIP (Jeong et al. 2023): windows of 2 x 2 and 3 x 3 patches, harmonic means over scales; without training.
 
     With shots it is WinCLIP+: distances to the windows and last patches of the normal pictures are combined with the
     text's map by `fusion`, their mean as in the paper or their sum as in Accurate-WinCLIP. `crops` takes the mean of
     the text score and that of ten crops, as the paper says without details. `temperature` divides cosines. `select`,
     `ensemble` and `class_names` make the text anchors. `shots` normal pictures of each tested category are shown
-    (`auto`: as many as the bench says); `draw` says whether one may be drawn twice.
+    (`all`: all that there are; `auto`: as many as the bench says); `draw` says whether one may be drawn twice.
     """
 
     temperature: float = 0.07
@@ -45,7 +46,7 @@ class WinClip:
     ensemble: EnsembleName = "winclip"
     select: Annotated[str, From(selectors)] = "mean"
     class_names: str = "raw"
-    shots: int | None = None
+    shots: int | Literal["all"] | None = None
     draw: Draw = "distinct"
 
     def __post_init__(self) -> None:
@@ -56,28 +57,27 @@ class WinClip:
         if not 0 < self.temperature < math.inf:
             raise BadOption(f"temperature={self.temperature}; wanted a number above 0")
 
-    def needs(self, tower: TowerSpec) -> frozenset[Part]:
-        """The windows, the class token and the last patches."""
-        return frozenset({*_WINDOWS, CLS, _last(tower), *([_CROPS] if self.crops else [])})
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
+        """The windows, the class token and the last patches; of shots no class token."""
+        if phase == "shots":
+            return frozenset({*_WINDOWS, _last(tower)})
+        return frozenset({*_WINDOWS, CLS, _last(tower), *([_CROPS] if self.crops else [])} if phase == "test" else ())
 
     def begin(self, task: Task) -> WinClipDetector:
         """Nothing is learned."""
         return WinClipDetector(self, task)
 
 
-class WinClipDetector(nn.Module):
-    """WinCLIP at work: it remembers normal pictures and trains nothing."""
-
-    epochs = 0
+class WinClipDetector(Detector):
+    """WinCLIP at work: text alone."""
 
     def __init__(self, method: WinClip, task: Task) -> None:
         super().__init__()
         wording = ENSEMBLES[method.ensemble], selectors.create(method.select)
         self.anchors = TextAnchors(task, lambda dataset: wording, class_names=method.class_names)
         self.method, self.tower, self.last = method, task.tower, _last(task.tower)
-        self.side, self.grid = task.tower.image_size, task.tower.grid
-        self._banks: dict[tuple[str, Part], Bank] = {}
-        self.facts: dict[str, Any] = {
+        self.side, self.grid, self.few_shot = task.tower.image_size, task.tower.grid, bool(task.shots)
+        self.facts = {
             "class_names": task.class_names or method.class_names,
             "epochs": 0,
             "released_positions": OPEN_CLIP_POSITIONS,
@@ -86,18 +86,18 @@ class WinClipDetector(nn.Module):
             **({"neighbours": engine_here()} if task.shots else {}),
         }
 
-    def step(self, features: Features) -> Mapping[str, float]:
-        """Refuse to train."""
-        raise NotApplicable("it learns nothing")
-
-    def remember(self, category: str, features: Features) -> None:
-        """Keep the windows and the last patches of the shots."""
-        for part in (*_WINDOWS, self.last):
-            self._banks[category, part] = Bank(features[part].flatten(0, 1))
+    def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
+        """Itself, or with shots WinCLIP+."""
+        return WinClipPlus(self, shots) if self.few_shot else self
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
-        """Maps: the text's, and with shots the distances'. Scores: the text's, and with shots the highest distance."""
+        """Maps and scores: the text's."""
+        scores, patches = self.from_text(features)
+        return Prediction(scores, self.upsampled(patches))
+
+    def from_text(self, features: Features) -> tuple[Tensor, Tensor]:
+        """The text's scores (B,) and the anomaly of each patch (B, g, g)."""
         anchors = self.anchors(features.samples)  # (B, 2, D)
         scores = self._chance(features[CLS][:, None], anchors)[:, 0]  # (B,)
         scales = [
@@ -107,32 +107,44 @@ class WinClipDetector(nn.Module):
         patches = (1 + len(scales)) / inverse  # (B, g, g)
         if self.method.crops:
             scores = (scores + self._chance(features[_CROPS], anchors).mean(1)) / 2
-        if self._banks:
-            distances = torch.stack(
-                [self._distances(category, features, row) for row, category in enumerate(features.categories)]
-            )  # (B, g, g)
-            scores = (scores + distances.amax((1, 2))) / 2
-            patches = (patches + distances) / (2 if self.method.fusion == "mean" else 1)
-        return Prediction(scores, upsample(patches, self.side, align_corners=False))
+        return scores, patches
 
-    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
-        """Scores as they are."""
-        return scores
+    def upsampled(self, patches: Tensor) -> Tensor:
+        """(B, g, g) -> (B, H, W)."""
+        return upsample(patches, self.side, align_corners=False)
 
     def _chance(self, tokens: Tensor, anchors: Tensor) -> Tensor:
         """The softmax probability that tokens (B, n, D) are anomalous: (B, n)."""
         logits = torch.einsum("bnd,bsd->bns", unit(tokens), anchors) / self.method.temperature
         return torch.softmax(logits, dim=-1)[..., ANOMALOUS]
 
-    def _distances(self, category: str, features: Features, row: int) -> Tensor:
+
+class WinClipPlus(Inspector):
+    """WinCLIP+ for one category: the text's maps and scores with the distances to its shots."""
+
+    def __init__(self, detector: WinClipDetector, shots: Iterator[Features]) -> None:
+        self.detector, parts = detector, (*_WINDOWS, detector.last)
+        tokens = [[features[part].flatten(0, 1).clone() for part in parts] for features in shots]
+        self._banks = {part: Bank(torch.cat([each[at] for each in tokens])) for at, part in enumerate(parts)}
+
+    @torch.inference_mode()
+    def predict(self, features: Features) -> Prediction:
+        """Maps and scores: the text's, and with them the distances', and the highest of them."""
+        scores, patches = self.detector.from_text(features)
+        distances = torch.stack([self._distances(features, row) for row in range(len(features))])  # (B, g, g)
+        scores = (scores + distances.amax((1, 2))) / 2
+        patches = (patches + distances) / (2 if self.detector.method.fusion == "mean" else 1)
+        return Prediction(scores, self.detector.upsampled(patches))
+
+    def _distances(self, features: Features, row: int) -> Tensor:
         """How far a picture's patches are from the shots', between 0 and 1: the mean of both scales and patches."""
-        found = []
-        for part in (*_WINDOWS, self.last):
-            far = self._banks[category, part].distances(features[part][row]) / 2
-            if part == self.last:
-                found.append(far.reshape(self.grid, self.grid))
+        found, grid = [], self.detector.grid
+        for part, bank in self._banks.items():
+            far = bank.distances(features[part][row]) / 2
+            if part == self.detector.last:
+                found.append(far.reshape(grid, grid))
             else:
-                found.append(harmonic_map(far[None], grid=self.grid, side=part.index)[0])
+                found.append(harmonic_map(far[None], grid=grid, side=part.index)[0])
         return torch.stack(found).mean(0)
 
 

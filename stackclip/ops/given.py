@@ -17,6 +17,7 @@ __all__ = [
     "final_scores",
     "prediction_of",
     "stacks_of",
+    "stages_of",
     "subject_of",
     "vector_of",
     "why_no_name",
@@ -75,6 +76,18 @@ def epochs_of(epochs: object) -> int:
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 0:
         raise BrokenPlugin(f"its epochs are {_short(epochs)}; wanted a whole number from 0")
     return epochs
+
+
+def stages_of(stages: object) -> int:
+    """How many passes over the training pictures the stages of a detector are together."""
+    if not isinstance(stages, tuple | list):
+        raise BrokenPlugin(f"its stages are {_short(stages)}; wanted a tuple of stages")
+    for stage in stages:
+        if not all(hasattr(stage, name) for name in ("name", "epochs", "batch", "parts")):
+            raise BrokenPlugin(f"its stages hold {_short(stage)}; wanted Stage(name, epochs, batch)")
+        if isinstance(stage.batch, bool) or not isinstance(stage.batch, int) or stage.batch < 1:
+            raise BrokenPlugin(f"its stage {stage.name} has batches of {_short(stage.batch)}; wanted a number from 1")
+    return sum(epochs_of(stage.epochs) for stage in stages)
 
 
 def vector_of(vector: object, features: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ __all__ = ["agreed", "counted", "few_of", "legible", "one_line"]
 _OF_ONE = {"are": "is", "were": "was", "have": "has", "lack": "lacks"}
 
 
-def counted(number: int, noun: str) -> str:
-    """The number and its noun: `1 picture`, `2 pictures`."""
+def counted(number: int | str, noun: str) -> str:
+    """The number and its noun: `1 picture`, `2 pictures`, `all pictures`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 

@@ -54,7 +54,7 @@ class Run:
     shots: int = 0
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
     eval_every: EvalEvery | None = None
     tower: PaperTower | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
+from typing import Literal
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.intervals import compared, pooled_interval
@@ -75,7 +76,7 @@ class Summary:
 
     train_on: str
     test_on: str
-    shots: int
+    shots: int | Literal[all]
     seeds: tuple[int, ...]
     categories: tuple[str, ...]
     metrics: tuple[str, ...]
@@ -188,7 +189,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
             [
                 f"{each.tower or 'unknown tower'} at {each.image_size or '?'} pixels",
                 f"features {each.features[:8] or '?'}",
-                f"batches of {each.batch_size or '?'}",
+                f"batches of {each.batch_size or 'its own size'}",
                 *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
                 *_changed(row),
             ]

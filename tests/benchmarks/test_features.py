@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from stackclip.benchmarks.features import FeatureReader
+from stackclip.training.sources import FeatureReader
 from stackclip.types import CLS, MASK
 
 

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from stackclip.benchmarks import residency
-from stackclip.benchmarks.features import FeatureReader
-from stackclip.benchmarks.residency import Kept, choose_residence
+from stackclip.training.sources import FeatureReader
+from stackclip.training.residency import Kept, choose_residence
 from stackclip.cache import Store, extract
 from stackclip.errors import CorruptStore, UsageError
 from stackclip.types import CLS, MASK, Features, Sample

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from stackclip.benchmarks.features import FeatureReader
+from stackclip.training.sources import FeatureReader
 from stackclip.benchmarks.runner import Bench, Outcome
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError

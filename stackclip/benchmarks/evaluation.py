@@ -1,0 +1,158 @@
+"""What a method predicts of one category, batch by batch, and the metrics of that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip.errors import NonFiniteScores, NotApplicable
+from stackclip.methods import Inspector
+from stackclip.metrics import (
+    IMAGE_METRICS,
+    PIXEL_METRICS,
+    Measured,
+    PixelAccumulator,
+    PixelMetrics,
+    image_metrics,
+)
+from stackclip.metrics.uncertainty import PixelCounter, PixelCounts, Said
+from stackclip.ops.given import final_scores, prediction_of
+from stackclip.ops.words import agreed, counted
+from stackclip.types import ANOMALOUS, Features, Prediction, Sample
+
+__all__ = ["Evaluation"]
+
+
+@dataclass
+class Evaluation:
+    """What a method predicted of one category so far; with a `counter` there is evidence picture by picture too.
+
+    `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
+    `pixels` there are no pixel metrics. `watch` is called with every picture, its map (H, W) and the runs of its mask.
+    """
+
+    side: int | None = None
+    scores: list[Tensor] = field(default_factory=list)
+    peaks: list[Tensor] = field(default_factory=list)
+    pixels: PixelAccumulator | None = field(default_factory=PixelMetrics)
+    counter: PixelCounter | None = None
+    watch: Callable[[Sample, np.ndarray, np.ndarray], None] | None = None
+    settled: Tensor | None = None
+    localised: list[bool] = field(default_factory=list)
+    why_no_scores: str = ""
+    why_no_maps: str = ""
+    seconds: float = 0.0
+    error: str = ""
+
+    def predict(self, inspector: Inspector, features: Features, runs: Sequence[np.ndarray | None]) -> None:
+        """Take in what an inspector predicts of a batch, with the runs of each mask; the time counts."""
+        started = time.perf_counter()
+        self.add(inspector.predict(features), features.samples, runs)
+        self.seconds += time.perf_counter() - started
+
+    def measure(self, inspector: Inspector, samples: Sequence[Sample]) -> Measured:
+        """The metrics of the category, whose pictures have all been predicted; the time counts."""
+        started = time.perf_counter()
+        measured = self.compute(samples, inspector)
+        self.seconds += time.perf_counter() - started
+        return measured
+
+    def add(self, prediction: Prediction, samples: Sequence[Sample], runs: Sequence[np.ndarray | None]) -> None:
+        """Take in the prediction of one batch, in the precision that it came in, with the runs of each mask.
+
+        Where a mask cannot be used these are None, and the map of its picture is left out of the pixel metrics.
+
+        Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
+        """
+        prediction = prediction_of(prediction, len(samples), self.side)
+        self.why_no_scores = self.why_no_scores or prediction.why_no_scores  # one batch without is a category without
+        self.why_no_maps = self.why_no_maps or prediction.why_no_maps
+        if prediction.scores is not None:
+            _check_finite(prediction.scores.isfinite(), samples)
+            self.scores.append(_kept(prediction.scores))
+        if prediction.maps is not None:
+            _check_finite(prediction.maps.isfinite().flatten(1).all(1), samples)
+            maps = _kept(prediction.maps)
+            self.peaks.append(maps.amax((1, 2)))
+            for sample, scores, mask_runs in zip(samples, maps.numpy(), runs, strict=True):
+                self.localised.append(mask_runs is not None)
+                if mask_runs is None:
+                    continue
+                if self.pixels is not None:
+                    self.pixels.add(scores, mask_runs)
+                if self.counter:
+                    self.counter.add(scores, mask_runs)
+                if self.watch:
+                    self.watch(sample, scores, mask_runs)
+
+    def settle(self, inspector: Inspector) -> Tensor | None:
+        """The final scores (N,) of the pictures so far; None of a method that gives no scores."""
+        if self.scores and not self.why_no_scores:
+            scores = torch.cat(self.scores)
+            self.settled = final_scores(inspector.settle(scores, torch.cat(self.peaks) if self.peaks else None), scores)
+        return self.settled
+
+    def compute(self, samples: Sequence[Sample], inspector: Inspector) -> Measured:
+        """The metrics of the category. Raises NotApplicable if none of its pictures could be used."""
+        if not samples:
+            raise NotApplicable("none of the pictures could be used")
+        values: dict[str, float] = {}
+        undefined: dict[str, str] = {}
+        labels = [sample.label for sample in samples]
+        unlocalised = _unlocalised(samples)
+        if (scores := self.settle(inspector)) is not None:
+            _merge(image_metrics(scores.numpy(), labels), values, undefined)
+        else:
+            undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
+        localised = not self.why_no_maps and not unlocalised and any(self.localised)
+        if self.pixels is not None and self.peaks and localised:
+            pixels = self.pixels.compute()
+            _merge(pixels, values, undefined)
+            return Measured(values, undefined, pixels.form, pixels.bounds)
+        lacking = f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
+        if self.why_no_maps or not self.peaks:
+            reason = self.why_no_maps or "the method gives no maps"
+        else:
+            reason = lacking if unlocalised else "no mask can be used"
+        undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
+        return Measured(values, undefined)
+
+    def evidence(self, samples: Sequence[Sample]) -> Said:
+        """What the metrics that were computed are made of, picture by picture."""
+        scores = None if self.settled is None else self.settled.numpy()
+        return Said(np.array([sample.label for sample in samples]), scores, self._counts(samples))
+
+    def _counts(self, samples: Sequence[Sample]) -> PixelCounts | None:
+        """The counts of all pictures, of which those without a usable mask have none; None where nothing is counted."""
+        if not self.counter or self.why_no_maps or not any(self.localised) or _unlocalised(samples):
+            return None
+        counts = self.counter.counts()
+        return counts if all(self.localised) else counts.among(self.localised)
+
+
+def _unlocalised(samples: Sequence[Sample]) -> int:
+    """How many defective pictures have no mask."""
+    return sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
+
+
+def _merge(measured: Measured, values: dict[str, float], undefined: dict[str, str]) -> None:
+    values.update(measured.values)
+    undefined.update(measured.undefined)
+
+
+def _kept(numbers: Tensor) -> Tensor:
+    """Scores as numpy can hold them: halves as float32, which is exact, and all others as they are."""
+    narrow = numbers.is_floating_point() and numbers.element_size() < torch.float32.itemsize
+    return numbers.detach().to("cpu", torch.float32 if narrow else numbers.dtype)
+
+
+def _check_finite(finite: Tensor, samples: Sequence[Sample]) -> None:
+    """Raise NonFiniteScores naming the first picture that is not `finite` (B,)."""
+    if not finite.all():
+        first = samples[int((~finite).nonzero()[0])]
+        raise NonFiniteScores(f"NaN or infinity for {first.key}; the method's cells are left out")

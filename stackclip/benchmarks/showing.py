@@ -1,0 +1,108 @@
+"""Methods are shown normal pictures of a category: its shots, and what they may calibrate by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.evaluation import Evaluation
+from stackclip.benchmarks.plan import Cell, Plan, Shots
+from stackclip.errors import BrokenPlugin, NotApplicable
+from stackclip.methods import Inspector, Phase
+from stackclip.training.failures import Failures
+from stackclip.training.sources import FeatureReader
+from stackclip.training.trainee import Trainee
+from stackclip.types import Features, Part, Sample
+
+__all__ = ["BATCH", "Showing", "parts_of"]
+
+BATCH = 8  # tested pictures at a time, unless a plan says
+FEW = 32  # shots that are read at once for all methods; more are streamed to each
+
+
+@dataclass(frozen=True)
+class Showing:
+    """Makes inspectors of methods that have learned, for one seed of a plan."""
+
+    plan: Plan
+    seed: int
+    reader: FeatureReader
+    entrants: Mapping[str, Entrant]
+    failures: Failures
+
+    def shots(self, cell: Cell, evaluations: Mapping[str, Evaluation]) -> dict[str, Sequence[Sample]]:
+        """The shots of a category that each method is shown; where there are too few that is its error."""
+        drawn: dict[str, Sequence[Sample]] = {}
+        for spec, evaluation in evaluations.items():
+            drawn[spec], asked = (), self.entrants[spec].shots
+            try:
+                drawn[spec] = self.plan.shots_of(cell.dataset, cell.category, self.seed, shots=asked)
+            except NotApplicable as error:
+                self.failures.blame([evaluation], error)
+        return drawn
+
+    def inspectors(
+        self,
+        cell: Cell,
+        trainees: Sequence[Trainee],
+        evaluations: Mapping[str, Evaluation],
+        shots: Mapping[str, Sequence[Sample]],
+    ) -> dict[str, Inspector]:
+        """What each method is for a category, once it has seen its shots; those without an error alone."""
+        found: dict[str, Inspector] = {}
+        for asked in dict.fromkeys(self.entrants[t.spec].shots for t in trainees):
+            alike = [t for t in trainees if self.entrants[t.spec].shots == asked and not evaluations[t.spec].error]
+            for batches, trainee in self._shown(asked, alike, evaluations, shots):
+                normals = self._normals(cell, trainee, shots[trainee.spec])
+                arguments = (trainee, cell.category, batches, normals)
+                inspector = self.failures.attempt(evaluations[trainee.spec], _inspector, *arguments)
+                if inspector is not None:
+                    found[trainee.spec] = inspector
+        return found
+
+    def _shown(
+        self,
+        asked: Shots,
+        trainees: Sequence[Trainee],
+        evaluations: Mapping[str, Evaluation],
+        shots: Mapping[str, Sequence[Sample]],
+    ) -> Iterator[tuple[Iterator[Features], Trainee]]:
+        """Each method with the stream of its shots: a few are read once for all, many by each as it takes them."""
+        drawn = shots[trainees[0].spec] if trainees else ()
+        if not drawn:
+            yield from ((iter(()), trainee) for trainee in trainees)
+        elif len(drawn) <= FEW:
+            parts = parts_of(self.entrants, [t.spec for t in trainees], "shots")
+            owners = [evaluations[t.spec] for t in trainees]
+            whole = self.failures.reading(owners, lambda: self.reader.batches(drawn, parts, size=len(drawn)))
+            for features in whole:
+                yield from ((iter([features]), trainee) for trainee in trainees)
+        else:
+            for trainee in trainees:
+                yield (
+                    self.reader.batches(
+                        drawn, parts_of(self.entrants, [trainee.spec], "shots"), size=self.plan.batch_size or BATCH
+                    ),
+                    trainee,
+                )
+
+    def _normals(self, cell: Cell, trainee: Trainee, shots: Sequence[Sample]) -> Iterator[Features]:
+        """The stream of further normal pictures, for who reads any."""
+        parts = self.entrants[trainee.spec].reads("calibrate")
+        if not parts:
+            return iter(())
+        normals = self.plan.normals_of(cell.dataset, cell.category, shots)
+        return self.reader.batches(normals, parts, size=self.plan.batch_size or BATCH)
+
+
+def parts_of(entrants: Mapping[str, Entrant], specs: Iterable[str], phase: Phase) -> frozenset[Part]:
+    """What some methods read together in a phase."""
+    return frozenset[Part]().union(*(entrants[spec].reads(phase) for spec in specs))
+
+
+def _inspector(trainee: Trainee, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
+    inspector = trainee.working.on(category, shots, normals)
+    if not all(hasattr(inspector, name) for name in ("predict", "settle", "calibrated")):
+        raise BrokenPlugin(f"its on() gave {type(inspector).__name__}; wanted an Inspector")
+    return inspector

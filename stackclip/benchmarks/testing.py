@@ -1,0 +1,148 @@
+"""Tested pictures are read once and predicted by every method: what each is worth on one category."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.evaluation import Evaluation
+from stackclip.benchmarks.plan import Cell, Plan
+from stackclip.benchmarks.showing import BATCH, Showing, parts_of
+from stackclip.cache import Store
+from stackclip.errors import StackclipError
+from stackclip.methods import Inspector
+from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
+from stackclip.metrics.uncertainty import PixelCounter
+from stackclip.training.failures import Failures
+from stackclip.training.sources import FeatureReader
+from stackclip.training.trainee import Trainee
+from stackclip.types import MASK, Features, Part, Sample, TowerSpec
+
+__all__ = ["Progress", "Tested", "Testing", "silent"]
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Told how far a stage of the bench is: its name, what is done, and of how much."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Nobody is watching."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """What a method is worth on one category, the shots that it was shown, and what it calibrated by others."""
+
+    evaluation: Evaluation
+    measured: Measured | None
+    shots: Sequence[Sample] = ()
+    calibrated: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Testing:
+    """Tests methods that have learned, by the pictures of a store, for one seed of a plan."""
+
+    plan: Plan
+    seed: int
+    tower: TowerSpec
+    store: Store
+    reader: FeatureReader
+    entrants: Mapping[str, Entrant]
+    failures: Failures
+    progress: Progress = silent
+
+    def evaluate(self, cell: Cell, trainees: Sequence[Trainee], *, aloud: bool = True) -> dict[str, Tested]:
+        """What each method is worth on one category; without `aloud` nobody is told, and no evidence is counted."""
+        progress = self.progress if aloud else silent
+        empty = partial(self._empty, counting=self.plan.ci and aloud)
+        form = self.plan.pixel_form(cell, self.tower)
+        evaluations = {t.spec: empty(form, error=t.error) for t in trainees}
+        shots = self.showing.shots(cell, evaluations)
+        inspectors = self.showing.inspectors(cell, trainees, evaluations, shots)
+        measured = self._measure(cell, inspectors, evaluations, progress)
+        unsure = {spec: found for spec, found in measured.items() if found and found.bound > TOLERANCE}
+        again = {spec: empty("exact", seconds=evaluations[spec].seconds) for spec in unsure}
+        if unsure and aloud:
+            logger.info(
+                "%s %s: streamed pixel metrics of %s may be off by more than %.0e; predicting once more, exactly",
+                cell.dataset.name,
+                cell.category,
+                ", ".join(again),
+                TOLERANCE,
+            )
+        for spec, exact in self._measure(cell, inspectors, again, progress).items():
+            measured[spec] = replace(exact, refused=unsure[spec].bound) if exact else exact
+        calibrated = {spec: each.calibrated for spec, each in inspectors.items()}
+        return {
+            spec: Tested(evaluation, measured[spec], shots[spec], calibrated.get(spec, {}))
+            for spec, evaluation in (evaluations | again).items()
+        }
+
+    @property
+    def showing(self) -> Showing:
+        """What shows the methods their shots."""
+        return Showing(self.plan, self.seed, self.reader, self.entrants, self.failures)
+
+    def scan(
+        self,
+        samples: Sequence[Sample],
+        inspectors: Mapping[str, Inspector],
+        evaluations: Mapping[str, Evaluation],
+        progress: Callable[[int, int], None],
+        *,
+        without_mask: Collection[Sample] = (),
+    ) -> None:
+        """Predict samples with some methods from the same batches, each into its evaluation."""
+        working = {spec: each for spec, each in evaluations.items() if spec in inspectors and not each.error}
+        parts, done = parts_of(self.entrants, working, "test") - {MASK}, 0
+        for features, runs in self._with_runs(samples if working else (), parts, working.values(), without_mask):
+            for spec, evaluation in working.items():
+                self.failures.attempt(evaluation, evaluation.predict, inspectors[spec], features, runs)
+            done += len(features)
+            progress(done, len(samples))
+
+    def _measure(
+        self, cell: Cell, inspectors: Mapping[str, Inspector], evaluations: Mapping[str, Evaluation], progress: Progress
+    ) -> dict[str, Measured | None]:
+        """Predict one category with some methods from the same batches; the metrics of those that went well."""
+        stage = f"test {cell.dataset.name} {cell.category}, seed {self.seed}"
+        self.scan(cell.samples, inspectors, evaluations, partial(progress, stage), without_mask=cell.without_mask)
+        return {
+            spec: self.failures.attempt(evaluation, evaluation.measure, inspectors.get(spec), cell.samples)
+            for spec, evaluation in evaluations.items()
+        }
+
+    def _empty(self, form: Form, *, counting: bool, error: str = "", seconds: float = 0.0) -> Evaluation:
+        """An evaluation of maps of the tower's pictures; with `counting` it can tell its pictures apart."""
+        counter = PixelCounter() if counting else None
+        pixels = pixel_metrics(form)
+        return Evaluation(side=self.tower.image_size, pixels=pixels, counter=counter, error=error, seconds=seconds)
+
+    def _with_runs(
+        self,
+        samples: Sequence[Sample],
+        parts: frozenset[Part],
+        owners: Collection[Evaluation],
+        without_mask: Collection[Sample],
+    ) -> Iterator[tuple[Features, list[np.ndarray | None]]]:
+        """The batches of a scan with the runs of each mask; None for one that cannot be used."""
+        without = frozenset(without_mask)
+        if not samples:
+            return
+        for features in self.failures.reading(
+            owners, lambda: self.reader.batches(samples, parts, size=self.plan.batch_size or BATCH)
+        ):
+            try:
+                runs = [None if sample in without else self.store.runs(sample) for sample in features.samples]
+            except StackclipError as error:
+                self.failures.blame(owners, error)
+                return
+            yield features, runs

@@ -1,0 +1,62 @@
+"""How a method is trained, and the checks of the numbers that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stackclip.errors import BadOption
+from stackclip.methods.method import Stage, Task
+
+__all__ = [
+    "BETAS",
+    "BILINEAR_POSITIONS",
+    "OPEN_CLIP_POSITIONS",
+    "check_schedule",
+    "check_shots",
+    "check_sigma",
+    "descend",
+    "schedule_of",
+]
+
+BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
+
+OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
+"""How released code resizes position embeddings; a method says it as its fact `released_positions`."""
+
+
+def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """One step down the gradient of the term `loss`; returns the values of all terms."""
+    optimiser.zero_grad(set_to_none=True)
+    terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    optimiser.step()
+    return {name: term.item() for name, term in terms.items()}
+
+
+def schedule_of(task: Task, stage: Stage, *, lr: float) -> dict[str, Any]:
+    """How a stage that steps on every batch trains: epochs, rate, batch size and steps."""
+    steps = stage.epochs * -(-task.pictures // stage.batch)
+    return {"epochs": stage.epochs, "lr": lr, "batch": stage.batch, "steps": steps}
+
+
+def check_schedule(epochs: int | None, lr: float | None) -> None:
+    """Raise BadOption for a schedule that none can follow; None is what the method chooses."""
+    if epochs is not None and epochs < 0:
+        raise BadOption(f"epochs={epochs}; wanted 0 or more")
+    if lr is not None and not 0 < lr < float("inf"):
+        raise BadOption(f"lr={lr}; wanted a number above 0")
+
+
+def check_shots(shots: int | str | None) -> None:
+    """Raise BadOption for a number of shots below 0."""
+    if isinstance(shots, int) and shots < 0:
+        raise BadOption(f"shots={shots}; wanted 0 or more")
+
+
+def check_sigma(sigma: float | None) -> None:
+    """Raise BadOption for a Gaussian that there is not; None is what the method chooses."""
+    if sigma is not None and not 0 <= sigma < float("inf"):
+        raise BadOption(f"sigma={sigma}; wanted 0 pixels or more")

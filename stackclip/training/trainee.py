@@ -1,0 +1,129 @@
+"""A detector that is being taught: where in its stages it is, what it lost on the way, what went wrong."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from stackclip.errors import BrokenPlugin, NonFiniteScores, StackclipError
+from stackclip.methods import Detector, Moment, Stage
+from stackclip.types import Features, Part, Sample
+
+__all__ = ["Trainee"]
+
+
+@dataclass(eq=False)
+class Trainee:
+    """A method's detector in training: `epoch` epochs of its stages together are done, and `steps` steps.
+
+    `samples` are the training pictures that it can use, `parts` what it reads of them in stages that name no others.
+    `terms` has each term of the loss as it was in the `first` step that had it, and in the `last`; `curves` has the
+    points of its cells by the names of their rows, of which those in `drawn` are not complete before the training is.
+    """
+
+    spec: str
+    detector: Detector | None = None
+    samples: tuple[Sample, ...] = ()
+    parts: frozenset[Part] = frozenset()
+    epoch: int = 0
+    steps: int = 0
+    losses: list[dict[str, float]] = field(default_factory=list)
+    terms: dict[str, dict[str, float]] = field(default_factory=dict)
+    curves: dict[str, list[Mapping[str, Any]]] = field(default_factory=dict)
+    drawn: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    error: str = ""
+    _totals: dict[str, float] = field(default_factory=dict)
+    _in_epoch: int = 0
+
+    @property
+    def working(self) -> Detector:
+        """The detector of a method that has begun."""
+        if self.detector is None:
+            raise StackclipError(f"{self.spec} has not begun")
+        return self.detector
+
+    @property
+    def epochs(self) -> int:
+        """The epochs of all its stages; 0 of what has not begun."""
+        return sum(stage.epochs for stage in self.detector.stages) if self.detector else 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether all stages are through."""
+        return self.epoch >= self.epochs
+
+    @property
+    def stage(self) -> Stage:
+        """The stage of the epoch that comes next."""
+        return self._place[0]
+
+    @property
+    def reads(self) -> frozenset[Part]:
+        """The parts of the stage that comes next."""
+        return self.parts if self.stage.parts is None else self.stage.parts
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """The steps of an epoch of this stage."""
+        return -(-len(self.samples) // self.stage.batch)
+
+    @property
+    def epochs_seen(self) -> float:
+        """How many epochs are done, that which is under way by its share of steps."""
+        return self.epoch + (self._in_epoch / self.steps_an_epoch if self._in_epoch else 0)
+
+    @property
+    def at_end_of_epoch(self) -> bool:
+        """Whether all steps of the epoch under way are taken."""
+        return self._in_epoch == self.steps_an_epoch
+
+    @property
+    def total_steps(self) -> int:
+        """The steps of the whole training."""
+        return sum(stage.epochs * -(-len(self.samples) // stage.batch) for stage in self.working.stages)
+
+    @property
+    def _place(self) -> tuple[Stage, int]:
+        """The stage of the next epoch, and the epochs of it that are done."""
+        done = self.epoch
+        for stage in self.working.stages:
+            if done < stage.epochs:
+                return stage, done
+            done -= stage.epochs
+        raise StackclipError(f"{self.spec} has learned all its {self.epochs} epochs")
+
+    def learn(self, features: Features, last: bool) -> None:
+        """Take one optimiser step. Raises NonFiniteScores for a loss that is no number."""
+        stage, epoch = self._place
+        at = Moment(stage, epoch, epoch * self.steps_an_epoch + self._in_epoch, last)
+        started = time.perf_counter()
+        terms = {name: float(value) for name, value in self.working.step(features, at).items()}
+        if terms and "loss" not in terms:
+            raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
+        self.seconds += time.perf_counter() - started
+        self.steps, self._in_epoch = self.steps + 1, self._in_epoch + 1
+        for name, value in terms.items():
+            if not math.isfinite(value):
+                raise NonFiniteScores(f"{name} is {value} in epoch {self.epoch + 1} of training")
+            self._totals[name] = self._totals.get(name, 0.0) + value * len(features) / len(self.samples)
+        self.terms = {"first": terms | self.terms.get("first", {}), "last": self.terms.get("last", {}) | terms}
+
+    def restart(self, detector: Detector) -> None:
+        """Begin again with a new detector; what was drawn is forgotten, and other curves stay."""
+        self.detector, self.epoch, self.steps, self.seconds = detector, 0, 0, 0.0
+        self.curves = {row: curve for row, curve in self.curves.items() if row not in self.drawn}
+        self.losses, self.terms, self.drawn = [], {}, []
+        self._totals, self._in_epoch = {}, 0
+
+    def as_it_is(self) -> Trainee:
+        """A trainee at the same step that has not begun."""
+        return replace(self, detector=None, curves={}, losses=list(self.losses))
+
+    def end_epoch(self) -> None:
+        """An epoch is over: its mean losses are kept."""
+        self.losses.append(self._totals)
+        self.epoch, self._in_epoch, self._totals = self.epoch + 1, 0, {}
