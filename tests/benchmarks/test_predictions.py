@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
 from stackclip.benchmarks.runner import Bench
 from stackclip.benchmarks.tally import Tally
@@ -25,6 +24,7 @@ from stackclip.inspection import written as folders
 from stackclip.inspection.predictions import predict
 from stackclip.inspection.sheet import scale_of
 from stackclip.inspection.written import Written, check_folders
+from stackclip.methods import Detector, Moment, Stage
 from stackclip.ops.outputs import is_output, mark_output, unique_name, unique_names
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
@@ -33,36 +33,31 @@ from stackclip.types import CLS, MASK, Features, Prediction
 SIDE = 56
 
 
-class Ramp(nn.Module):
+class Ramp(Detector):
     """A method and detector in one: each map is a ramp that begins at a level of the picture's data set."""
 
-    facts: dict[str, object] = {}  # noqa: RUF012 - read only
     levels = {"synthetic-training": 100.0, "synthetic-combinations": -100.0}  # noqa: RUF012 - read only
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
-        self.epochs = epochs
+        self.stages = (Stage("all", epochs, 8),)
 
-    def needs(self, tower: object) -> frozenset[object]:
+    def needs(self, tower: object, phase: str) -> frozenset[object]:
         return frozenset({CLS})
+
+    def check(self, tower: object) -> None: ...
 
     def begin(self, task: object) -> Ramp:
         return self
 
-    def step(self, features: Features) -> dict[str, float]:
+    def step(self, features: Features, at: Moment) -> dict[str, float]:
         return {"loss": 1.0}
-
-    def remember(self, category: str, features: Features) -> None:
-        pass
 
     def predict(self, features: Features) -> Prediction:
         assert MASK not in features.parts
         levels = torch.tensor([self.levels[sample.dataset] for sample in features.samples])
         maps = levels[:, None, None] + torch.arange(float(SIDE * SIDE)).reshape(SIDE, SIDE)
         return Prediction(features[CLS][:, 0], maps)
-
-    def settle(self, scores: torch.Tensor, peaks: torch.Tensor | None) -> torch.Tensor:
-        return scores
 
 
 @pytest.fixture
