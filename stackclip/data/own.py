@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stackclip.data.dataset import Dataset
-from stackclip.data.folder import UNLABELLED
 from stackclip.errors import DataError
 from stackclip.ops.words import agreed, counted
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 
 __all__ = ["own_pictures", "without_folders"]
 

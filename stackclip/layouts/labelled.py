@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackclip.data.held import HOMES, Held, masks_by_look
 from stackclip.data.labels import (
     GOOD_FOLDERS,
     composed,
@@ -20,6 +19,7 @@ from stackclip.data.labels import (
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
 from stackclip.data.pairing import MaskFolder, check_masks
 from stackclip.errors import DataError
+from stackclip.layouts.held import HOMES, Held, masks_by_look
 from stackclip.ops.spread import evenly
 from stackclip.types import GOOD
 
