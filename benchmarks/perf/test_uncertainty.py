@@ -24,7 +24,7 @@ from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, flush_denormals, load_tower
 from stackclip.data import open_dataset
 from stackclip.metrics import PIXEL_METRICS, PixelMetrics
-from stackclip.metrics.uncertainty import DRAWS, PixelCounter, PixelCounts, Said, draw_metrics
+from stackclip.metrics.uncertainty import DRAWS, Evidence, PixelCounter, PixelCounts, draw_metrics
 from stackclip.ops.regions import Runs, label_regions
 from stackclip.types import CLS, MASK
 
@@ -61,7 +61,7 @@ def counted(pictures: int = PICTURES) -> PixelCounts:
 
 def drawn(pictures: int = PICTURES) -> dict[str, Array]:
     labels = np.array([len(category()[1][index % PICTURES]) > 0 for index in range(pictures)])
-    return draw_metrics(Said(labels, None, counted(pictures)))
+    return draw_metrics(Evidence(labels, None, counted(pictures)))
 
 
 def exact(pictures: Array) -> dict[str, float]:

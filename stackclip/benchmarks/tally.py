@@ -19,7 +19,7 @@ from stackclip.metrics import (
     PixelMetrics,
     image_metrics,
 )
-from stackclip.metrics.uncertainty import PixelCounter, PixelCounts, Said
+from stackclip.metrics.uncertainty import Evidence, PixelCounter, PixelCounts
 from stackclip.ops.given import final_scores, prediction_of
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Prediction, Sample
@@ -108,10 +108,10 @@ class Tally:
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
 
-    def said(self, samples: Sequence[Sample]) -> Said:
+    def said(self, samples: Sequence[Sample]) -> Evidence:
         """What the metrics that were computed are made of, picture by picture."""
         scores = None if self.settled is None else self.settled.numpy()
-        return Said(np.array([sample.label for sample in samples]), scores, self._counts(samples))
+        return Evidence(np.array([sample.label for sample in samples]), scores, self._counts(samples))
 
     def _counts(self, samples: Sequence[Sample]) -> PixelCounts | None:
         """The counts of all pictures, of which those without a usable mask have none; None where nothing is counted."""

@@ -144,7 +144,7 @@ def extract(
                 raise run.failed[0]
         failed, encoded, written = run.failed, run.encoded, writer.bytes_written
     else:
-        store.settle()
+        store.make_durable()
     store.keep_readings()
     return Extracted(
         encoded=encoded,

@@ -12,7 +12,7 @@ from pathlib import Path
 from stackclip.errors import StoreError
 from stackclip.ops.files import sweep_drafts, sync_folder
 
-__all__ = ["clear_leftovers", "force_names", "make_folder", "numbers", "settle"]
+__all__ = ["clear_leftovers", "force_names", "make_durable", "make_folder", "numbers"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def force_names(folder: Path) -> None:
         ) from None
 
 
-def settle(folder: Path) -> None:
+def make_durable(folder: Path) -> None:
     """Force the names of the segments to the disk: a writer that was killed may not have come to that.
 
     Does nothing on a medium that cannot be written to. Raises StoreError where the disk fails.

@@ -54,7 +54,7 @@ class ScoreBins:
         self._offsets = np.full(_CELLS, _ABSENT, np.int32)
         self._entries = np.full(_CELLS, _ABSENT, np.int32)
         self._used = 0  # bins
-        self._eighths = 0  # the fineness that was settled upon
+        self._eighths = 0  # the fineness that was chosen
         self._queue: list[NDArray[np.intp]] = []  # the bins of scores that are not counted yet, without numba
 
     def count(
@@ -111,7 +111,7 @@ class ScoreBins:
                 self._used += int(sizes.sum())
                 self._write_entries()
                 return
-        self._settle(self._population() + seen)
+        self._choose_levels(self._population() + seen)
 
     @property
     def empty(self) -> bool:
@@ -151,7 +151,7 @@ class ScoreBins:
         last = ((inner + 1) & ((1 << shifts) - 1) == 0) | (shifts <= self._zeros)  # the bin holds nothing above it
         return np.where(last & (not rounded), stop, own), stop
 
-    def _settle(self, population: NDArray[np.int64]) -> None:
+    def _choose_levels(self, population: NDArray[np.int64]) -> None:
         """Give a level to each cell from the lowest to the highest populated, none above what it has.
 
         The levels are those of the finest division that leaves some room for more cells.

@@ -22,10 +22,10 @@ from stackclip.types import ANOMALOUS
 __all__ = [
     "DRAWS",
     "Difference",
+    "Evidence",
     "Interval",
     "PixelCounter",
     "PixelCounts",
-    "Said",
     "bootstrap_metrics",
     "difference_of",
     "draw_metrics",
@@ -226,8 +226,8 @@ def _ranks(count: float) -> Numbers:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a method said of the pictures of a category: labels (B,), scores (B,) and counts of maps, as far as it did.
+class Evidence:
+    """What a method says of the pictures of a category: labels (B,), scores (B,) and counts of maps, as far as it does.
 
     Raises ValueError where these are not of the same pictures.
     """
@@ -243,9 +243,9 @@ class Said:
             raise ValueError(f"labels, scores and maps are those of the same pictures, found {counts}")
 
 
-def draw_metrics(said: Said, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Numbers]:
+def draw_metrics(evidence: Evidence, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Numbers]:
     """The metrics of each draw (D,), not a number where it lacks one class; a seed draws the same of equally many."""
-    return _measure(said, _draw(len(said.labels), draws, seed))
+    return _measure(evidence, _draw(len(evidence.labels), draws, seed))
 
 
 def interval_of(values: Numbers, *, level: float = LEVEL) -> Interval | None:
@@ -266,18 +266,20 @@ def difference_of(value: float, values: Numbers, *, level: float = LEVEL) -> Dif
     return Difference(value, *_middle(kept, level), min(1.0, 2 * (tail + 1) / (kept.size + 1)), kept.size)
 
 
-def bootstrap_metrics(said: Said, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL) -> dict[str, Interval]:
+def bootstrap_metrics(
+    evidence: Evidence, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+) -> dict[str, Interval]:
     """The interval of each metric between the percentiles (1 - level) / 2 and (1 + level) / 2 of the draws.
 
     A draw that lacks one class has no metrics and is left out; so is a metric that fewer than half of the draws have.
     """
-    found = draw_metrics(said, draws=draws, seed=seed)
+    found = draw_metrics(evidence, draws=draws, seed=seed)
     intervals = {name: interval_of(values, level=level) for name, values in found.items()}
     return {name: interval for name, interval in intervals.items() if interval}
 
 
 def paired_differences(
-    first: Said, second: Said, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+    first: Evidence, second: Evidence, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
 ) -> dict[str, Difference]:
     """How much better the first method is by each metric that both have, each draw being the same pictures for both.
 
@@ -311,29 +313,29 @@ def _middle(values: Numbers, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _measure(said: Said, weights: Numbers) -> dict[str, Numbers]:
+def _measure(evidence: Evidence, weights: Numbers) -> dict[str, Numbers]:
     """The metrics of each draw (D,), not a number where it has none; `weights` (D, B) say what is drawn."""
     found: dict[str, list[Numbers]] = {}
-    for name, values in (*_image_metrics(said, weights), *_pixel_metrics(said, weights)):
+    for name, values in (*_image_metrics(evidence, weights), *_pixel_metrics(evidence, weights)):
         found.setdefault(name, []).append(values)
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def _image_metrics(said: Said, weights: Numbers) -> Iterator[tuple[str, Numbers]]:
-    if said.scores is None:
+def _image_metrics(evidence: Evidence, weights: Numbers) -> Iterator[tuple[str, Numbers]]:
+    if evidence.scores is None:
         return
-    distinct, step = np.unique(-np.asarray(said.scores, np.float64), return_inverse=True)
-    which = np.zeros((len(said.labels), distinct.size))
+    distinct, step = np.unique(-np.asarray(evidence.scores, np.float64), return_inverse=True)
+    which = np.zeros((len(evidence.labels), distinct.size))
     which[np.arange(step.size), step] = 1
-    anomalous = np.asarray(said.labels) == ANOMALOUS
+    anomalous = np.asarray(evidence.labels) == ANOMALOUS
     alarms, hits = weights @ (which * ~anomalous[:, None]), weights @ (which * anomalous[:, None])
     yield from zip(IMAGE_METRICS, _ranking(alarms, hits, np.ones(distinct.size, bool)), strict=True)
 
 
-def _pixel_metrics(said: Said, weights: Numbers) -> Iterator[tuple[str, Numbers]]:
-    if said.pixels is None:
+def _pixel_metrics(evidence: Evidence, weights: Numbers) -> Iterator[tuple[str, Numbers]]:
+    if evidence.pixels is None:
         return
-    counts = (said.pixels.normal, said.pixels.anomalous, said.pixels.shares, said.pixels.regions)
+    counts = (evidence.pixels.normal, evidence.pixels.anomalous, evidence.pixels.shares, evidence.pixels.regions)
     normal, hits, shares, regions = (array.astype(np.float64) for array in counts)
     for start in range(0, len(weights), _TOGETHER):
         part = weights[start : start + _TOGETHER]
@@ -341,7 +343,7 @@ def _pixel_metrics(said: Said, weights: Numbers) -> Iterator[tuple[str, Numbers]
         with np.errstate(invalid="ignore"):
             overlap = part @ shares / (part @ regions)[:, None]
         yield from zip(
-            PIXEL_METRICS, (*_ranking(alarms, found, said.pixels.tied), _aupro(alarms, overlap)), strict=False
+            PIXEL_METRICS, (*_ranking(alarms, found, evidence.pixels.tied), _aupro(alarms, overlap)), strict=False
         )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.published import published_counts
+from stackclip.data.census import published_counts
 from stackclip.errors import DataError
 from stackclip.layouts.mvtec import Btad, Mvtec, MvtecLoco
 from stackclip.registry import datasets

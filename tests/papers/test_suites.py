@@ -11,8 +11,8 @@ import pytest
 
 from stackclip.clip.architecture import check_size
 from stackclip.contracts.trial import trial_tower
+from stackclip.data.census import published_categories
 from stackclip.data.names import CategoryNames
-from stackclip.data.published import published_categories
 from stackclip.errors import UnknownComponent, UsageError
 from stackclip.methods import component_of, method_names, resolve
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
