@@ -24,7 +24,9 @@ from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, flush_denormals, load_tower
 from stackclip.data import open_dataset
 from stackclip.metrics import PIXEL_METRICS, PixelMetrics
-from stackclip.metrics.uncertainty import DRAWS, Evidence, PixelCounter, PixelCounts, draw_metrics
+from stackclip.metrics.counts import PixelCounter, PixelCounts
+from stackclip.metrics.evidence import Evidence
+from stackclip.metrics.uncertainty import DRAWS, draw_metrics
 from stackclip.ops.regions import Runs, label_regions
 from stackclip.types import CLS, MASK
 

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.benchmarks.facts import facts_of
+from stackclip.metrics.evidence import Evidence
 from stackclip.metrics.uncertainty import (
     DRAWS,
     Difference,
-    Evidence,
     Interval,
     difference_of,
     draw_metrics,

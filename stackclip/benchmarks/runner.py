@@ -38,7 +38,7 @@ from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError
 from stackclip.heads import TrainedHead
 from stackclip.methods import Detector, Task
 from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
-from stackclip.metrics.uncertainty import PixelCounter
+from stackclip.metrics.counts import PixelCounter
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.ops.given import epochs_of

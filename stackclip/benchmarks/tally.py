@@ -19,7 +19,8 @@ from stackclip.metrics import (
     PixelMetrics,
     image_metrics,
 )
-from stackclip.metrics.uncertainty import Evidence, PixelCounter, PixelCounts
+from stackclip.metrics.counts import PixelCounter, PixelCounts
+from stackclip.metrics.evidence import Evidence
 from stackclip.ops.given import final_scores, prediction_of
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Prediction, Sample

@@ -13,7 +13,8 @@ import pytest
 
 from stackclip.benchmarks.intervals import compare, compared, draw_facts, has_draws, pooled_interval
 from stackclip.benchmarks.runner import Outcome
-from stackclip.metrics.uncertainty import Evidence, draw_metrics, paired_differences
+from stackclip.metrics.evidence import Evidence, measure
+from stackclip.metrics.uncertainty import draw_metrics, paired_differences
 from stackclip.reports.document import Document
 from stackclip.reports.table import summarise
 from stackclip.reports.writers import written
@@ -44,9 +45,7 @@ def text_of(suffix: str, rows: list[Row], **view: Any) -> str:
 
 
 def _whole(found: Evidence) -> dict[str, Any]:
-    from stackclip.metrics.uncertainty import _measure
-
-    return _measure(found, np.ones((1, len(found.labels))))
+    return measure(found, np.ones((1, len(found.labels))))
 
 
 def drawn(category: str, skill: float, seed: int = 0) -> np.ndarray:

@@ -14,10 +14,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from stackclip.errors import NonFiniteScores
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS, PixelMetrics, uncertainty
+from stackclip.metrics.counts import PixelCounter, PixelCounts
+from stackclip.metrics.evidence import Evidence, measure
 from stackclip.metrics.uncertainty import (
-    Evidence,
-    PixelCounter,
-    PixelCounts,
     bootstrap_metrics,
     draw_metrics,
     paired_differences,
@@ -72,7 +71,7 @@ def test_each_draw_has_the_metrics_of_its_pictures(seed: int, rounded: bool) -> 
     if rounded:
         scores = np.round(scores)
     weights = uncertainty._draw(8, 6, seed)
-    found = uncertainty._measure(Evidence(labels, scores, counted(maps, masks)), weights)
+    found = measure(Evidence(labels, scores, counted(maps, masks)), weights)
     for index, drawn in enumerate(weights):
         repeated = np.repeat(np.arange(8), drawn.astype(int))
         if len(set(labels[repeated])) < 2:
@@ -89,14 +88,14 @@ def test_each_draw_has_the_metrics_of_its_pictures(seed: int, rounded: bool) -> 
 def test_scores_of_few_values_are_measured_exactly(seed: int) -> None:
     labels, _, maps, masks = case(seed)
     maps = np.round(8 * maps)
-    found = uncertainty._measure(Evidence(labels, None, counted(maps, masks)), np.ones((1, 8)))
+    found = measure(Evidence(labels, None, counted(maps, masks)), np.ones((1, 8)))
     assert [found[name][0] for name in PIXELS] == pytest.approx(pixel_values(maps, masks), abs=1e-6)
 
 
 def test_the_whole_category_is_measured_to_three_digits_whatever_the_size_of_its_scores() -> None:
     labels, _, maps, masks = case(3, pictures=12, side=120)
     for scores in (maps, np.exp(8 * maps), -np.exp(-maps), 1 / (1 + np.exp(-9 * maps)), maps * 1e-38):
-        found = uncertainty._measure(Evidence(labels, None, counted(scores, masks)), np.ones((1, 12)))
+        found = measure(Evidence(labels, None, counted(scores, masks)), np.ones((1, 12)))
         wanted = pixel_values(scores.astype(np.float32), masks)
         assert [found[name][0] for name in PIXELS] == pytest.approx(wanted, abs=1e-3)
 
