@@ -11,10 +11,12 @@ from scipy.ndimage import binary_fill_holes
 
 from stackclip.errors import UsageError
 from stackclip.synthetic.body import Body, Lamp, grid, photograph
-from stackclip.synthetic.defects import DEFECTS, Damage, Site
+from stackclip.synthetic.damage import Damage, Site
+from stackclip.synthetic.defects import DEFECTS
+from stackclip.synthetic.dress import Colour, Shape
 from stackclip.synthetic.fields import Field, between, direction, lerp, pick, seeded
 from stackclip.synthetic.patterns import COLOURS, PATTERNS, Pattern, mate
-from stackclip.synthetic.shapes import SHAPES, Colour, Shape
+from stackclip.synthetic.shapes import SHAPES
 
 __all__ = ["CONTRAST", "MIN_AREA", "Pair", "draw", "draw_pair"]
 
