@@ -2,9 +2,10 @@
 
 from stackclip.cache.buffers import Buffers
 from stackclip.cache.check import Problem, SourceCheck
-from stackclip.cache.extract import Encoder, Extracted, Planned, extract, plan
+from stackclip.cache.extract import Extracted, Planned, extract, plan
 from stackclip.cache.fingerprint import differences, fingerprint_digest, store_name
 from stackclip.cache.prefetch import in_batches, prefetch
+from stackclip.cache.preparation import Encoder
 from stackclip.cache.reader import decode
 from stackclip.cache.shapes import MASK_NEAREST, is_mask, mask_rule, part_bytes, part_shape
 from stackclip.cache.sources import Source

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stackclip.data.labels import (
@@ -53,42 +53,77 @@ def labelled_pictures(
     that is, for masks in two places, for one that two pictures claim, for an area of which no mask has a picture, and
     where a name says mask and the pixels say picture, or the other way round.
     """
-    if loose := pictures_in(parent):
-        raise DataError(
-            f"{loose[0]}: beside folders that are labels; move it into one of them: good/, DEFECT/ or masks/"
-        )
-    around = [folder for folder in folders_in(parent) if not holds_drawings(folder.name)]
-    folders = [folder for folder in around if not holds_masks(folder.name)]
-    named = [*areas, *(folder for folder in around if holds_masks(folder.name))]
-    beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
-    folders = [folder for folder in folders if folder not in beside]
-    for area in (*named, *beside):
+    _check_loose(parent)
+    folders, by_name = _told_apart(parent, areas)
+    for area in (*by_name.named, *by_name.beside):
         _check_area(area)
     _check_good(folders, good)
     held = {folder: Held.of(folder, strict=not is_good(folder.name, good)) for folder in folders}
     _check_inner(held, good)
-    homes = _homes(named)
-    sure = {folder for folder in folders if _label(folder) in homes or folder in beside.values()}
+    known = _with_twins(by_name, held, good)
+    pictures: list[Labelled] = []
+    for folder in folders:
+        if folder not in known.twins:
+            pictures += _of_label(folder, held[folder], known, good=good, localised=localised)
+    if localised:
+        _check_claims(pictures, [*known.named, *known.twins, *known.beside])
+    return pictures
+
+
+@dataclass(frozen=True, slots=True)
+class _Areas:
+    """The folders of masks: `named` so, `beside` a defect's folder (with that), and `twins`, which look like masks.
+
+    `homes` are the folders in them, by the labels whose masks they hold.
+    """
+
+    named: Sequence[Path]
+    beside: Mapping[Path, Path]
+    twins: Sequence[Path] = ()
+    homes: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+
+    def homes_of(self, folder: Path) -> list[Path]:
+        """The folders that hold masks of one defect alone."""
+        beside = (each for each, owner in self.beside.items() if owner == folder)
+        return [*self.homes.get(_label(folder), ()), *beside]
+
+
+def _told_apart(parent: Path, areas: Sequence[Path]) -> tuple[list[Path], _Areas]:
+    """The folders that are labels, and the folders of masks as far as names tell."""
+    around = [folder for folder in folders_in(parent) if not holds_drawings(folder.name)]
+    folders = [folder for folder in around if not holds_masks(folder.name)]
+    named = [*areas, *(folder for folder in around if holds_masks(folder.name))]
+    beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
+    return [folder for folder in folders if folder not in beside], _Areas(named, beside)
+
+
+def _with_twins(areas: _Areas, held: Mapping[Path, Held], good: tuple[str, ...]) -> _Areas:
+    """The folders of masks by name and by look, with what is in them."""
+    homes = _homes(areas.named)
+    sure = {folder for folder in held if _label(folder) in homes or folder in areas.beside.values()}
     twins = masks_by_look(held, good, sure)
     for label, more in _homes(twins).items():
         homes.setdefault(label, []).extend(more)
-    found: list[Labelled] = []
-    for folder in folders:
-        if folder in twins:
-            continue
-        files = held[folder].pictures
-        if says_nothing(folder.name) and files:
-            raise DataError(f"{folder}: no label; wanted {parent.name}/good/ and {parent.name}/DEFECT/")
-        if is_good(folder.name, good) or not localised:
-            defect = GOOD if is_good(folder.name, good) else folder.name
-            found += [Labelled(image, folder, None, defect) for image in files]
-            continue
-        own = [*homes.get(_label(folder), ()), *(each for each, owner in beside.items() if owner == folder)]
-        masks = _masks(folder, held[folder], [*named, *twins], own)
-        found += [Labelled(image, folder, masks[image], folder.name) for image in files]
-    if localised:
-        _check_claims(found, [*named, *twins, *beside])
-    return found
+    return replace(areas, twins=twins, homes=homes)
+
+
+def _of_label(folder: Path, held: Held, areas: _Areas, *, good: tuple[str, ...], localised: bool) -> list[Labelled]:
+    """The pictures of one label, with the masks of a defect's."""
+    if says_nothing(folder.name) and held.pictures:
+        raise DataError(f"{folder}: no label; wanted {folder.parent.name}/good/ and {folder.parent.name}/DEFECT/")
+    if is_good(folder.name, good) or not localised:
+        defect = GOOD if is_good(folder.name, good) else folder.name
+        return [Labelled(image, folder, None, defect) for image in held.pictures]
+    masks = _masks(folder, held, [*areas.named, *areas.twins], areas.homes_of(folder))
+    return [Labelled(image, folder, masks[image], folder.name) for image in held.pictures]
+
+
+def _check_loose(parent: Path) -> None:
+    """Raise DataError for pictures that are in no label's folder."""
+    if loose := pictures_in(parent):
+        raise DataError(
+            f"{loose[0]}: beside folders that are labels; move it into one of them: good/, DEFECT/ or masks/"
+        )
 
 
 def _check_area(area: Path) -> None:
