@@ -101,8 +101,9 @@ def _load_registered(spec: Spec, recipe: TowerRecipe) -> Tower:
     unwanted = {"--pretrained": recipe.pretrained, "--weights": recipe.weights, "activation": not native}
     flags = [flag for flag, value in unwanted.items() if value]
     if flags:
-        found = " and ".join(flags)
-        raise UsageError(f"{spec} brings its own weights and activation, found {found}: name the model with --backbone")
+        raise UsageError(
+            f"{spec} brings its own weights and activation, found {' and '.join(flags)}: name the model with --backbone"
+        )
     backbone: Any = backbones.create(spec)
     positions = recipe.position_embedding
     check_positions(positions)

@@ -124,8 +124,8 @@ class Tower:
             torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32),
         ):
             seen = (some.to(self.device, torch.float32, non_blocking=True) for some in several)
-            found = [route.run(self.model.visual, some) for some in seen]
-        return {part: torch.cat([each[part] for each in found]).to(torch.float32) for part in route.shapes}
+            features = [route.run(self.model.visual, some) for some in seen]
+        return {part: torch.cat([each[part] for each in features]).to(torch.float32) for part in route.shapes}
 
     @property
     def image(self) -> ImageTower:

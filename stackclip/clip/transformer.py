@@ -128,9 +128,9 @@ class TextTransformer:
     def _tokens(self, phrase: str) -> list[int]:
         ids = self._token_ids(phrase)
         if len(ids) > self.context_length:
-            shown = textwrap.shorten(phrase, 100, placeholder=" ...")
+            beginning = textwrap.shorten(phrase, 100, placeholder=" ...")
             raise UsageError(
-                f"{shown!r} has {len(ids)} tokens, the text tower of {self.name} reads {self.context_length}: "
+                f"{beginning!r} has {len(ids)} tokens, the text tower of {self.name} reads {self.context_length}: "
                 f"shorten it"
             )
         return ids

@@ -24,8 +24,8 @@ def own_pictures(dataset: Dataset, name: str, good: Dataset | None = None) -> Da
         replace(sample, category=name, split="test", mask=None, label=NORMAL, defect=UNLABELLED)
         for sample in dataset.samples
     ]
-    shown = [] if good is None else _normal(good, name, of=dataset)
-    return replace(dataset, samples=(*tested, *shown))
+    normal = [] if good is None else _normal(good, name, of=dataset)
+    return replace(dataset, samples=(*tested, *normal))
 
 
 def without_folders(dataset: Dataset, folders: Sequence[Path]) -> Dataset:

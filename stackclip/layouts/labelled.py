@@ -178,10 +178,10 @@ def _label(folder: Path) -> str:
 
 def _homes(areas: Iterable[Path]) -> dict[str, list[Path]]:
     """The folders in folders of masks, by the labels whose masks they hold."""
-    found: dict[str, list[Path]] = {}
+    homes: dict[str, list[Path]] = {}
     for home in (home for area in areas for home in folders_in(area)):
-        found.setdefault(_label(home), []).append(home)
-    return found
+        homes.setdefault(_label(home), []).append(home)
+    return homes
 
 
 def _masks(folder: Path, held: Held, areas: Sequence[Path], homes: Sequence[Path]) -> dict[Path, Path | None]:
@@ -216,14 +216,14 @@ def _is_there(mask: Path | None) -> bool:
 def _below(home: Path, folder: Path, files: list[Path]) -> dict[Path, Path | None]:
     """The masks in a defect's own folder of masks, which may be divided as the pictures' folder is."""
     whole, parts = MaskFolder(home), dict[Path, MaskFolder]()
-    found: dict[Path, Path | None] = {}
+    masks: dict[Path, Path | None] = {}
     for image in files:
         below = home / image.parent.relative_to(folder)
         if below != home and below.is_dir():
-            found[image] = parts.setdefault(below, MaskFolder(below)).of(image)
+            masks[image] = parts.setdefault(below, MaskFolder(below)).of(image)
         else:
-            found[image] = whole.of(image)
-    return found
+            masks[image] = whole.of(image)
+    return masks
 
 
 def _flat(area: Path, files: list[Path]) -> dict[Path, Path | None]:
@@ -234,19 +234,19 @@ def _flat(area: Path, files: list[Path]) -> dict[Path, Path | None]:
     return {image: masks.of(image) for image in files}
 
 
-def _check_claims(found: list[Labelled], areas: Sequence[Path]) -> None:
+def _check_claims(pictures: list[Labelled], areas: Sequence[Path]) -> None:
     """Raises DataError where two pictures claim one mask, and where no mask of an area has a picture."""
     claims: dict[Path, Path] = {}
-    for each in found:
+    for each in pictures:
         if each.mask is None:
             continue
         if each.mask in claims:
             raise DataError(f"{each.mask}: the mask of {claims[each.mask]} and of {each.image}; wanted {MASK_TREES}")
         claims[each.mask] = each.image
-    if all(each.defect == GOOD for each in found):
+    if all(each.defect == GOOD for each in pictures):
         return
-    stems = {composed(each.image.stem) for each in found}
-    labels = {composed(each.folder.name) for each in found}
+    stems = {composed(each.image.stem) for each in pictures}
+    labels = {composed(each.folder.name) for each in pictures}
     for area in areas:
         if any(mask.is_relative_to(area) and _is_there(mask) for mask in claims):
             continue

@@ -132,8 +132,8 @@ class ScoreBins:
     def _empty_queue(self) -> None:
         """Count what is queued."""
         if self._queue:
-            found = np.bincount(np.concatenate(self._queue), minlength=self.budget)
-            np.add(self.every, found, out=self.every, casting="unsafe")
+            counts = np.bincount(np.concatenate(self._queue), minlength=self.budget)
+            np.add(self.every, counts, out=self.every, casting="unsafe")
             self._queue.clear()
 
     def _widen(self) -> None:

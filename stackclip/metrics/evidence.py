@@ -38,10 +38,10 @@ class Evidence:
 
 def measure(evidence: Evidence, weights: Numbers) -> dict[str, Numbers]:
     """The metrics of each draw (D,), not a number where it has none; `weights` (D, B) say what is drawn."""
-    found: dict[str, list[Numbers]] = {}
+    by_name: dict[str, list[Numbers]] = {}
     for name, values in (*_image_metrics(evidence, weights), *_pixel_metrics(evidence, weights)):
-        found.setdefault(name, []).append(values)
-    return {name: np.concatenate(values) for name, values in found.items()}
+        by_name.setdefault(name, []).append(values)
+    return {name: np.concatenate(values) for name, values in by_name.items()}
 
 
 def _image_metrics(evidence: Evidence, weights: Numbers) -> Iterator[tuple[str, Numbers]]:
@@ -62,11 +62,11 @@ def _pixel_metrics(evidence: Evidence, weights: Numbers) -> Iterator[tuple[str, 
     normal, hits, shares, regions = (array.astype(np.float64) for array in counts)
     for start in range(0, len(weights), _TOGETHER):
         part = weights[start : start + _TOGETHER]
-        alarms, found = part @ normal, part @ hits
+        false, true = part @ normal, part @ hits
         with np.errstate(invalid="ignore"):
             overlap = part @ shares / (part @ regions)[:, None]
         yield from zip(
-            PIXEL_METRICS, (*_ranking(alarms, found, evidence.pixels.tied), _aupro(alarms, overlap)), strict=False
+            PIXEL_METRICS, (*_ranking(false, true, evidence.pixels.tied), _aupro(false, overlap)), strict=False
         )
 
 

@@ -83,8 +83,8 @@ def bootstrap_metrics(
 
     A draw that lacks one class has no metrics and is left out; so is a metric that fewer than half of the draws have.
     """
-    found = draw_metrics(evidence, draws=draws, seed=seed)
-    intervals = {name: interval_of(values, level=level) for name, values in found.items()}
+    values_by_name = draw_metrics(evidence, draws=draws, seed=seed)
+    intervals = {name: interval_of(values, level=level) for name, values in values_by_name.items()}
     return {name: interval for name, interval in intervals.items() if interval}
 
 
@@ -103,8 +103,8 @@ def paired_differences(
     differences = {}
     for name in [name for name in ours if name in theirs]:
         value, *others = ours[name] - theirs[name]
-        if found := difference_of(float(value), np.array(others), level=level):
-            differences[name] = found
+        if difference := difference_of(float(value), np.array(others), level=level):
+            differences[name] = difference
     return differences
 
 
@@ -114,8 +114,8 @@ def _enough(kept: Numbers, values: Numbers) -> bool:
 
 def _draw(count: int, draws: int, seed: int) -> Numbers:
     """How often each of `count` pictures is in each draw of as many with replacement: (draws, count)."""
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
-    return drawn.astype(np.float64)
+    counts = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    return counts.astype(np.float64)
 
 
 def _middle(values: Numbers, level: float) -> tuple[float, float]:

@@ -27,7 +27,6 @@ from stackclip.synthetic.fields import (
 
 __all__ = ["BRACKET", "GEAR", "NUT", "SCREW", "TUBE"]
 
-_TEETH = 12
 _BRACKET_HOLES = ((-0.37, -0.40), (-0.37, -0.03), (0.06, 0.39), (0.42, 0.39))
 
 

@@ -164,8 +164,8 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field) -> _
     mask = _masked(damage, change)
     area = int(mask.sum())
     contrast = int(change[mask].sum()) / max(area, 1)
-    shown = int((change[mask] > _PLAIN).sum()) / max(area, 1)
-    return _Shots(good, defective, mask, min(contrast / CONTRAST, area / (MIN_AREA * size * size), 2.0 * shown))
+    visible = int((change[mask] > _PLAIN).sum()) / max(area, 1)
+    return _Shots(good, defective, mask, min(contrast / CONTRAST, area / (MIN_AREA * size * size), 2.0 * visible))
 
 
 def _masked(damage: Damage, change: NDArray[np.int32]) -> NDArray[np.bool_]:
