@@ -47,6 +47,19 @@ def shared() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def plant() -> Callable[..., Path]:
+    """`plant(root, *names)`: an empty file of each name below a folder, which is returned."""
+
+    def plant(root: Path, *names: str) -> Path:
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        return root
+
+    return plant
+
+
 class Stored(Mapping[str, Any]):
     """The arrays of a golden file: `[...]` is what released code said, `given` what went into it.
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.cache import Store, ahead, in_batches, is_mask
+from stackclip.cache import Store, in_batches, is_mask, prefetch
 from stackclip.clip import Tower
 from stackclip.clip.views import by_view, seen
 from stackclip.data import read_picture
@@ -83,7 +83,7 @@ class FeatureReader:
     ) -> Iterator[Features]:
         """The features of all samples in order, `size` at a time; `threads` batches are made ahead."""
         wanted = tuple(parts)
-        return ahead(lambda batch: self.read(batch, wanted), in_batches(samples, size), threads=threads)
+        return prefetch(lambda batch: self.read(batch, wanted), in_batches(samples, size), threads=threads)
 
     def class_mean(self, samples: Sequence[Sample]) -> Tensor:
         """The mean of the unit class tokens of samples: (D,)."""

@@ -15,7 +15,7 @@ from stackclip.benchmarks.tally import Tally
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.metrics.uncertainty import PixelCounter
+from stackclip.metrics.counts import PixelCounter
 from stackclip.ops.regions import label_regions
 from stackclip.types import ANOMALOUS, NORMAL, Prediction, Sample
 

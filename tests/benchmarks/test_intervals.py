@@ -13,7 +13,8 @@ import pytest
 
 from stackclip.benchmarks.intervals import compare, compared, draw_facts, has_draws, pooled_interval
 from stackclip.benchmarks.runner import Outcome
-from stackclip.metrics.uncertainty import Said, draw_metrics, paired_differences
+from stackclip.metrics.evidence import Evidence, measure
+from stackclip.metrics.uncertainty import draw_metrics, paired_differences
 from stackclip.reports.document import Document
 from stackclip.reports.table import summarise
 from stackclip.reports.writers import written
@@ -23,12 +24,12 @@ from stackclip.types import Row
 PICTURES = {"cap": "0123456789abcdef" * 4, "nut": "fedcba9876543210" * 4}
 
 
-def said(category: str, skill: float, seed: int = 0, count: int = 40) -> Said:
+def said(category: str, skill: float, seed: int = 0, count: int = 40) -> Evidence:
     """Picture scores; `category` makes the pictures."""
     draw = np.random.default_rng([*category.encode()])
     labels = np.arange(count) % 2
     noise = draw.normal(size=count) + 0.3 * np.random.default_rng(seed).normal(size=count)
-    return Said(labels, (noise + skill * labels).astype(np.float32))
+    return Evidence(labels, (noise + skill * labels).astype(np.float32))
 
 
 def row(method: str, category: str, skill: float, seed: int = 0, **more: Any) -> Row:
@@ -43,10 +44,8 @@ def text_of(suffix: str, rows: list[Row], **view: Any) -> str:
     return written(Document(rows, **view), suffix)
 
 
-def _whole(found: Said) -> dict[str, Any]:
-    from stackclip.metrics.uncertainty import _measure
-
-    return _measure(found, np.ones((1, len(found.labels))))
+def _whole(found: Evidence) -> dict[str, Any]:
+    return measure(found, np.ones((1, len(found.labels))))
 
 
 def drawn(category: str, skill: float, seed: int = 0) -> np.ndarray:
@@ -67,7 +66,7 @@ def test_a_row_keeps_its_draws_to_five_digits_and_its_intervals() -> None:
 
 
 def test_draws_that_lack_a_class_stay_lacking() -> None:
-    few = Said(np.array([0, 0, 0, 1]), np.arange(4.0))
+    few = Evidence(np.array([0, 0, 0, 1]), np.arange(4.0))
     raw = draw_metrics(few, seed=int(PICTURES["cap"][:16], 16))["image_AUROC"]
     assert 0 < np.isnan(raw).sum() < 500
     kept = Row("a", (), "b", "cap", 0, 0, metrics={"image_AUROC": 1.0}, facts=draw_facts(few, PICTURES["cap"]))
@@ -238,7 +237,7 @@ def test_curves_are_not_drawn(small: Any, bench: Any, monkeypatch: Any) -> None:
     calls: list[str] = []
     from stackclip.benchmarks import runner
 
-    def counted(found: Said, pictures: str) -> dict[str, Any]:
+    def counted(found: Evidence, pictures: str) -> dict[str, Any]:
         calls.append(pictures)
         return draw_facts(found, pictures)
 
