@@ -19,10 +19,10 @@ from stackclip.ops.maps import unit
 from stackclip.training.residency import Kept, transfer_dtype
 from stackclip.types import CLS, Features, Part, Sample, is_live
 
-__all__ = ["FeatureReader", "LiveSource", "Source"]
+__all__ = ["FeatureReader", "LiveSource", "FeatureSource"]
 
 
-class Source(Protocol):
+class FeatureSource(Protocol):
     """What gives the features of samples in order, `size` at a time; a batch holds until the next one comes."""
 
     def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:

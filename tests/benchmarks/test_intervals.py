@@ -217,7 +217,7 @@ def test_methods_drawn_apart_or_together_and_in_a_stopped_bench_have_the_same_ro
 
 def test_draws_are_added_without_training_and_change_no_figure(small: Any, bench: Any, monkeypatch: Any) -> None:
     before = bench(small.plan("precise", eval_every="epoch")).run()
-    monkeypatch.setattr("stackclip.benchmarks.contender.Contender.step", None)
+    monkeypatch.setattr("stackclip.training.trainee.Trainee.learn", None)
     after = bench(small.plan("precise", ci=True)).run()
     assert after.computed == len(after.rows)
     assert [row.metrics for row in after.rows] == [row.metrics for row in before.rows]
@@ -235,12 +235,12 @@ def test_streamed_metrics_have_the_same_draws(small: Any, bench: Any) -> None:
 
 def test_curves_are_not_drawn(small: Any, bench: Any, monkeypatch: Any) -> None:
     calls: list[str] = []
-    from stackclip.benchmarks import runner
+    from stackclip.benchmarks import record
 
     def counted(found: Evidence, pictures: str) -> dict[str, Any]:
         calls.append(pictures)
         return draw_facts(found, pictures)
 
-    monkeypatch.setattr(runner, "draw_facts", counted)
+    monkeypatch.setattr(record, "draw_facts", counted)
     bench(small.plan("precise", ci=True, eval_every="epoch", epochs=2)).run()
     assert len(calls) == 2

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stackclip.benchmarks.entrant import needs_of
 from stackclip.benchmarks.runner import Bench
 from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store, extract
@@ -138,7 +139,7 @@ def test_every_method_says_of_a_picture_what_it_says_in_a_bench(
     plans = [small.plan(spec, test_on=(each,)) for each in (one, own)]
     benched, predicted = (replace(bench(plan), store=store) for plan in plans)
     method = plans[0].resolved[spec]
-    extract(store, small.tower, [*small.training, *one], {MASK, CLS, *method.needs(small.tower.spec)})
+    extract(store, small.tower, [*small.training, *one], {MASK, CLS, *needs_of(method, small.tower.spec)})
     store.refresh()
     predictions: list[tuple[Tally, Prediction]] = []
     add = Tally.add

@@ -82,7 +82,7 @@ BROKEN: dict[str, tuple[type[Plain], str]] = {
         "scores of shape (3, 96) came for 3 pictures, wanted (3,)",
     ),
     "asks-too-much": (
-        type("A", (Plain,), {"needs": lambda self, tower: frozenset({patch(99)})}),
+        type("A", (Plain,), {"needs": lambda self, tower, phase: frozenset({patch(99)})}),
         "random-vit-8 has no part patch/99: it gives cls, patch/1 to patch/8",
     ),
     "undeclared": (
@@ -91,7 +91,7 @@ BROKEN: dict[str, tuple[type[Plain], str]] = {
     ),
     "unspeakable": (type("F", (Plain,), {"facts": {"x": object()}}), "TypeError: Object of type object is not JSON"),
     "unsaveable": (
-        type("S", (Plain,), {"epochs": 1, "state_dict": _fails(RuntimeError("no state"))}),
+        type("S", (Plain,), {"stages": (Stage("all", 1, 8),), "state_dict": _fails(RuntimeError("no state"))}),
         "RuntimeError: no state",
     ),
     "wants-shots": (
