@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stackclip.clip.views import seen
 from stackclip.data import read_picture
 from stackclip.errors import MissingParts
 from stackclip.training.sources import FeatureReader, LiveSource
@@ -44,7 +45,8 @@ def test_a_live_source_gives_what_the_tower_says_and_pictures_as_it_reads_them(s
     assert torch.equal(found[PICTURE], pictures)
     assert all(torch.equal(found[part], encoded[part]) for part in (CLS, patch(4)))
     turned = found[Part("picture", view="rot90")]
-    assert torch.equal(turned, pictures.rot90(1, (2, 3)))
+    seen_turned = [small.tower.prepare(seen(read_picture(sample.image), "rot90")) for sample in samples]
+    assert torch.equal(turned, torch.from_numpy(np.stack(seen_turned)))
     assert torch.equal(found[Part("cls", view="rot90")], small.tower.encode(turned, (CLS,))[CLS])
 
 
