@@ -140,6 +140,8 @@ class PromptedDetector(Detector):
         """
         if self._learned is not None and at.stage == self._learned.stage:
             return self._learned.step(features, at)
+        if self.head is None:
+            return super().step(features, at)
         if self.queues is None:
             return self._descend(features)
         stacks = torch.tensor([self.texts.stack_of(category) for category in features.categories])
