@@ -388,7 +388,7 @@ class Restarting(PromptedDetector):
         (Noisy, "one seed gives one prediction", "global state of torch"),
         (Silent, "or missing for a reason", "no scores, and why_no_scores is empty"),
         (Silent, "its loss does not rise", "the loss went from"),
-        (Relative, "does not depend on its batch", "picture 0 alone and in its batch, scores"),
+        (Relative, "does not depend on its batch", "a picture alone and in its batch, scores"),
         (Relative, "of the right shape", "maps have the shape (6, 4, 32), wanted (6, 32, 32)"),
         (Relative, "can be saved and loaded", "after loading its state_dict"),
         (Restarting, "goes on with the same digits", "a training that was stopped in stage head and went on"),
