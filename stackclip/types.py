@@ -26,6 +26,7 @@ __all__ = [
     "MASK",
     "NORMAL",
     "PICTURE",
+    "UNLABELLED",
     "Features",
     "Part",
     "Prediction",
@@ -40,6 +41,7 @@ __all__ = [
 
 NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
+UNLABELLED = "unlabelled"  # the `defect` of a picture of which nothing is known; its label is NORMAL for want of one
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
 _VIEW = re.compile(r"rot([1-9]\d?|[12]\d\d|3[0-5]\d)|tile([1-9]\d?)x([1-9]\d?)-([1-9]\d{0,3})")
 

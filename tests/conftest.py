@@ -24,8 +24,12 @@ from stackclip.registry import SHELVES, forget, use_workspace
 if TYPE_CHECKING:  # tests of what is light load no torch
     from torch import Tensor
 
-    from stackclip.clip import Tower
+    from stackclip.benchmarks.plan import Plan
+    from stackclip.benchmarks.runner import Bench
+    from stackclip.cache import Store
+    from stackclip.clip import TextEncoder, Tower
     from stackclip.clip.positions import Positions
+    from stackclip.data import Dataset
     from stackclip.methods import Detector, Moment
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: no spinning threads on a busy machine
@@ -46,6 +50,19 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no reference material at {folder}: set STACKCLIP_SHARED to run this test")
     return folder
+
+
+@pytest.fixture(scope="session")
+def plant() -> Callable[..., Path]:
+    """`plant(root, *names)`: an empty file of each name below a folder, which is returned."""
+
+    def plant(root: Path, *names: str) -> Path:
+        for name in names:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).touch()
+        return root
+
+    return plant
 
 
 class Stored(Mapping[str, Any]):
@@ -243,3 +260,59 @@ def stackclip() -> Callable[..., Result]:
         return result
 
     return run
+
+
+TRAINING = "synthetic[categories=2,per_category=4,train_good=4,size=56]"
+TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=4,size=56]"
+
+
+@dataclass(frozen=True)
+class Small:
+    """Two data sets, all of whose pictures are encoded."""
+
+    tower: Tower
+    encode: TextEncoder
+    store: Store
+    training: Dataset
+    tested: Dataset
+
+    def plan(self, *methods: str, **words: Any) -> Plan:
+        """A plan with one epoch."""
+        from stackclip.benchmarks.plan import Plan
+
+        given = {"train_on": (self.training,), "test_on": (self.tested,), "epochs": 1, "batch_size": 3, **words}
+        return Plan(methods=methods, **given)
+
+
+@pytest.fixture(scope="package")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """A small store of two generated data sets."""
+    from stackclip.cache import Store, extract
+    from stackclip.clip import TextEncoder, random_tower
+    from stackclip.data import open_dataset
+    from stackclip.types import CLS, MASK
+
+    root = tmp_path_factory.mktemp("small")
+    training, tested = (open_dataset(text, generated=root / "data") for text in (TRAINING, TESTED))
+    tower = random_tower(image_size=56)
+    store = Store.create(root / "features", tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+    extract(store, tower, [*training, *tested], {CLS, MASK, *tower.spec.taps})
+    return Small(tower, TextEncoder(tower), store, training, tested)
+
+
+@pytest.fixture
+def bench(small: Small, tmp_path: Path) -> Callable[..., Bench]:
+    """`bench(plan)` over the small store; rows and heads in a folder of the test's own, or in `place`.
+
+    With `alone`, phrases are encoded anew, as another process would.
+    """
+    from stackclip.benchmarks.rows import RowFolder
+    from stackclip.benchmarks.runner import Bench
+    from stackclip.clip import TextEncoder
+
+    def make(plan: Plan, place: str = "here", *, alone: bool = False, **words: Any) -> Bench:
+        folder = tmp_path / place
+        encode = TextEncoder(small.tower) if alone else small.encode
+        return Bench(plan, small.tower, encode, small.store, RowFolder(folder / "rows"), folder / "heads", **words)
+
+    return make

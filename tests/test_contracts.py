@@ -354,7 +354,7 @@ class Silent(PromptedDetector):
         return Prediction(None, super().predict(features).maps)
 
     def step(self, features, at):
-        for group in self.optimiser.param_groups:
+        for group in self._maps._optimiser.param_groups:
             group["lr"] = -1e-3
         return super().step(features, at)
 
@@ -391,7 +391,7 @@ class Restarting(PromptedDetector):
         (Relative, "does not depend on its batch", "a picture alone and in its batch, scores"),
         (Relative, "of the right shape", "maps have the shape (6, 4, 32), wanted (6, 32, 32)"),
         (Relative, "can be saved and loaded", "after loading its state_dict"),
-        (Restarting, "goes on with the same digits", "a training that was stopped in stage head and went on"),
+        (Restarting, "goes on with the same digits", "a training that was stopped in stage prompts and went on"),
     ],
 )
 def test_a_method_that_breaks_a_promise_is_found_out(wrong: type[PromptedDetector], sentence: str, reason: str):

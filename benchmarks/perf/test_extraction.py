@@ -20,8 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from stackclip.training.sources import FeatureReader
 from stackclip.cache import Store, extract
 from stackclip.clip import Tower, flush_denormals
+from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.doubles import random_weights
-from stackclip.clip.loading import assemble_tower
 from stackclip.heads import Linear
 from stackclip.ops.maps import unit
 from stackclip.types import CLS, GOOD, MASK, NORMAL, Part, Sample

@@ -33,8 +33,8 @@ from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, Tower, flush_denormals
+from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.doubles import random_weights
-from stackclip.clip.loading import assemble_tower
 from stackclip.data import Dataset, open_dataset
 from stackclip.learners import Lesson, Regulated
 from stackclip.ops.maps import unit

@@ -24,7 +24,9 @@ from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, flush_denormals, load_tower
 from stackclip.data import open_dataset
 from stackclip.metrics import PIXEL_METRICS, PixelMetrics
-from stackclip.metrics.uncertainty import DRAWS, PixelCounter, PixelCounts, Said, draw_metrics
+from stackclip.metrics.counts import PixelCounter, PixelCounts
+from stackclip.metrics.evidence import Evidence
+from stackclip.metrics.uncertainty import DRAWS, draw_metrics
 from stackclip.ops.regions import Runs, label_regions
 from stackclip.types import CLS, MASK
 
@@ -61,7 +63,7 @@ def counted(pictures: int = PICTURES) -> PixelCounts:
 
 def drawn(pictures: int = PICTURES) -> dict[str, Array]:
     labels = np.array([len(category()[1][index % PICTURES]) > 0 for index in range(pictures)])
-    return draw_metrics(Said(labels, None, counted(pictures)))
+    return draw_metrics(Evidence(labels, None, counted(pictures)))
 
 
 def exact(pictures: Array) -> dict[str, float]:

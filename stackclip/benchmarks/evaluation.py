@@ -20,7 +20,8 @@ from stackclip.metrics import (
     PixelMetrics,
     image_metrics,
 )
-from stackclip.metrics.uncertainty import PixelCounter, PixelCounts, Said
+from stackclip.metrics.counts import PixelCounter, PixelCounts
+from stackclip.metrics.evidence import Evidence
 from stackclip.ops.given import final_scores, prediction_of
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Features, Prediction, Sample
@@ -122,10 +123,10 @@ class Evaluation:
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
         return Measured(values, undefined)
 
-    def evidence(self, samples: Sequence[Sample]) -> Said:
+    def evidence(self, samples: Sequence[Sample]) -> Evidence:
         """What the metrics that were computed are made of, picture by picture."""
         scores = None if self.settled is None else self.settled.numpy()
-        return Said(np.array([sample.label for sample in samples]), scores, self._counts(samples))
+        return Evidence(np.array([sample.label for sample in samples]), scores, self._counts(samples))
 
     def _counts(self, samples: Sequence[Sample]) -> PixelCounts | None:
         """The counts of all pictures, of which those without a usable mask have none; None where nothing is counted."""

@@ -37,7 +37,7 @@ __all__ = [
     "Pictures",
     "PixelForm",
     "Reported",
-    "Training",
+    "TrainedOn",
     "facts_of",
     "found_at",
     "reported_as",
@@ -132,7 +132,7 @@ class Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainedOn:
     """The digest of everything that was trained on, and where it lay."""
 
     content: str = ""
@@ -214,10 +214,10 @@ class Facts:
     tested_pictures = _Fact[int](is_natural, 0)
     tested_without_mask = _Fact[Sequence[str]](list_of(is_text), ())
     tower = _Fact[str](is_text, "")
-    trained = _Fact[Training](
+    trained = _Fact[TrainedOn](
         object_with({"content": is_text, "places": list_of(is_text)}, needed=("content", "places")),
-        Training(),
-        _object(Training),
+        TrainedOn(),
+        _object(TrainedOn),
     )
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())

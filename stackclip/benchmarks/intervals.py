@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.benchmarks.facts import facts_of
+from stackclip.metrics.evidence import Evidence
 from stackclip.metrics.uncertainty import (
     DRAWS,
     Difference,
     Interval,
-    Said,
     difference_of,
     draw_metrics,
     interval_of,
@@ -33,7 +33,7 @@ _LACKING = 65535  # of a draw, where 0 to 65534 stand for 0 to 1: to 1e-5
 Numbers = NDArray[np.float64]
 
 
-def draw_facts(said: Said, pictures: str) -> dict[str, Any]:
+def draw_facts(said: Evidence, pictures: str) -> dict[str, Any]:
     """What a row keeps: `draws`, with the value of each metric in each draw, and `intervals`, which follow from them.
 
     `pictures` is the hash of what is tested, in hexadecimal digits; it is what the draws depend on.

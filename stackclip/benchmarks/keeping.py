@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stackclip.benchmarks.facts import facts_of, found_at
-from stackclip.benchmarks.rows import Entry, Moment, RowFolder, Seen
+from stackclip.benchmarks.rows import Entry, WrittenAt, RowFolder, Seen
 from stackclip.benchmarks.sets import latest_key, seen_at
 from stackclip.benchmarks.shapes import check_learned
 from stackclip.errors import FingerprintMismatch, WeightsError
@@ -163,12 +163,12 @@ def _train_again(error: object) -> None:
 class _History:
     """When each thing that rows on disk say was last written, before a bench wrote anything."""
 
-    latest: Mapping[tuple[object, ...], Mapping[object, Moment]]
+    latest: Mapping[tuple[object, ...], Mapping[object, WrittenAt]]
 
     @classmethod
     def of(cls, entries: list[Entry]) -> _History:
         """The history of entries, oldest first."""
-        latest: dict[tuple[object, ...], dict[object, Moment]] = {}
+        latest: dict[tuple[object, ...], dict[object, WrittenAt]] = {}
         for entry in entries:
             for about, what in _sayings(entry):
                 latest.setdefault(about, {})[what] = entry.written

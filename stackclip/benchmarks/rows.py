@@ -18,7 +18,7 @@ from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.types import Row
 
-__all__ = ["SCHEMA", "Entry", "Moment", "RowFolder", "Seen", "cell_id", "row_from_json", "row_to_json"]
+__all__ = ["SCHEMA", "Entry", "WrittenAt", "RowFolder", "Seen", "cell_id", "row_from_json", "row_to_json"]
 
 SCHEMA = "stackclip-row/2"
 LARGEST = 1 << 26  # bytes of a row that are read at all; one with long curves and draws has about 1e6
@@ -47,7 +47,7 @@ def row_from_json(facts: Mapping[str, Any]) -> Row:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Moment:
+class WrittenAt:
     """When a row was measured, or found again by a bench: nanoseconds since 1970 (UTC), and a number where these tie.
 
     No row that is written is earlier than one that stood in its folder, whatever the clock says.
@@ -56,10 +56,10 @@ class Moment:
     time: int
     sequence: int = 0
 
-    def next(self) -> Moment:
+    def next(self) -> WrittenAt:
         """The present, if that is later; else the moment after this one."""
         now = time.time_ns()
-        return Moment(now) if now > self.time else Moment(self.time, self.sequence + 1)
+        return WrittenAt(now) if now > self.time else WrittenAt(self.time, self.sequence + 1)
 
 
 Seen = Mapping[str, Mapping[str, str]]
@@ -71,7 +71,7 @@ class Entry:
     """A row as its folder keeps it."""
 
     cell: str
-    written: Moment
+    written: WrittenAt
     row: Row
     seen: Seen = field(default_factory=dict)
 
@@ -80,7 +80,7 @@ class Entry:
 class _Diary:
     """What a folder's reader has seen and said so far."""
 
-    latest: Moment | None = None
+    latest: WrittenAt | None = None
     named: set[Path] = field(default_factory=set)
     older: bool = False
 
@@ -109,7 +109,7 @@ class RowFolder:
         """Keep a finished row as the latest of all. Raises OSError."""
         if self._diary.latest is None:
             self.entries(aloud=False)
-        written = (self._diary.latest or Moment(0)).next()
+        written = (self._diary.latest or WrittenAt(0)).next()
         moment = {"time": written.time, "sequence": written.sequence}
         places = [[place, dict(categories)] for place, categories in seen.items()]
         content = {"schema": SCHEMA, "cell": cell, "written": moment, "seen": places, "row": row_to_json(row)}
@@ -131,7 +131,7 @@ class RowFolder:
             words = f"{counted(older, 'row')} of an older stackclip {agreed('are', older)} not read"
             logger.warning("%s", f"{self.folder}: {words}; run the bench again")
         found.sort(key=lambda entry: (entry.written, entry.cell))
-        known = [entry.written for entry in found[-1:]] + [self._diary.latest or Moment(0)]
+        known = [entry.written for entry in found[-1:]] + [self._diary.latest or WrittenAt(0)]
         self._diary.latest = max(known)
         return found
 
@@ -188,7 +188,7 @@ def _entry(path: Path) -> Entry:
     if any(type(number) is not int or not 0 <= number < 1 << 63 for number in written.values()):
         raise ValueError(f"it was written at {written}")
     row, seen = row_from_json(content.get("row", {})), check_seen(content.get("seen"))
-    return Entry(path.stem, Moment(**written), row, seen)
+    return Entry(path.stem, WrittenAt(**written), row, seen)
 
 
 def _is_older(data: bytes) -> bool:

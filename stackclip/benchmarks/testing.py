@@ -18,7 +18,7 @@ from stackclip.cache import Store
 from stackclip.errors import StackclipError
 from stackclip.methods import Inspector
 from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
-from stackclip.metrics.uncertainty import PixelCounter
+from stackclip.metrics.counts import PixelCounter
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
 from stackclip.training.trainee import Trainee

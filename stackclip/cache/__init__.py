@@ -1,10 +1,11 @@
 """The feature store: what a frozen tower said of each picture, kept once, checked at every read, safe from crashes."""
 
-from stackclip.cache.ahead import ahead, in_batches
 from stackclip.cache.buffers import Buffers
 from stackclip.cache.check import Problem, SourceCheck
-from stackclip.cache.extract import Encoder, Extracted, Planned, extract, plan
+from stackclip.cache.extract import Extracted, Planned, extract, plan
 from stackclip.cache.fingerprint import differences, fingerprint_digest, store_name
+from stackclip.cache.prefetch import in_batches, prefetch
+from stackclip.cache.preparation import Encoder
 from stackclip.cache.reader import decode
 from stackclip.cache.shapes import MASK_NEAREST, is_mask, mask_rule, part_bytes, part_shape
 from stackclip.cache.sources import Source
@@ -24,7 +25,6 @@ __all__ = [
     "Store",
     "TextCache",
     "Writer",
-    "ahead",
     "decode",
     "differences",
     "extract",
@@ -36,6 +36,7 @@ __all__ = [
     "part_bytes",
     "part_shape",
     "plan",
+    "prefetch",
     "store_name",
     "stores_in",
 ]

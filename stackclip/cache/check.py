@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from stackclip.cache.ahead import ahead
 from stackclip.cache.manifest import Record
+from stackclip.cache.prefetch import prefetch
 from stackclip.cache.sources import Reading, Role, read_again
 from stackclip.errors import PictureError
 from stackclip.ops.words import counted
@@ -59,7 +59,7 @@ def check_sources(
 ) -> Iterator[SourceCheck]:
     """Read each source again, whatever the times of its files say, and compare it with what was read before."""
     known = tuple(readings)
-    for done, check in enumerate(ahead(_check_source, known, threads=threads), start=1):
+    for done, check in enumerate(prefetch(_check_source, known, threads=threads), start=1):
         yield check
         if progress is not None:
             progress(done, len(known))

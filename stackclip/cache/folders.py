@@ -12,7 +12,7 @@ from pathlib import Path
 from stackclip.errors import StoreError
 from stackclip.ops.files import sweep_drafts, sync_folder
 
-__all__ = ["clear_leftovers", "force_names", "make_folder", "numbers", "settle"]
+__all__ = ["clear_leftovers", "force_names", "make_durable", "make_folder", "segment_numbers"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def force_names(folder: Path) -> None:
         ) from None
 
 
-def settle(folder: Path) -> None:
+def make_durable(folder: Path) -> None:
     """Force the names of the segments to the disk: a writer that was killed may not have come to that.
 
     Does nothing on a medium that cannot be written to. Raises StoreError where the disk fails.
@@ -91,7 +91,7 @@ def settle(folder: Path) -> None:
             raise StoreError(f"cannot force {folder} to the disk: {reason}") from None
 
 
-def numbers(folder: Path) -> list[int]:
+def segment_numbers(folder: Path) -> list[int]:
     """The numbers that segments of the store have, committed or not; raises StoreError."""
     names = _listed(folder / "segments")
     return [int(path.stem) for path in names if re.fullmatch(r"\d{6,}\.(h5|json)", path.name)]

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _LARGEST = 1 << 28  # bytes; a hundred thousand places have about 3e7
-_SETTLED_NS = 3 * 10**9  # how coarse the clocks of file systems are (FAT: 2 s), and a little more
+_OLD_ENOUGH_NS = 3 * 10**9  # how coarse the clocks of file systems are (FAT: 2 s), and a little more
 _HAS_CHANGE_TIME = os.name != "nt"  # where it lacks, one process believes what it saw itself, and no other
 _ROLES: tuple[Role, ...] = ("picture", "mask")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -47,13 +47,13 @@ class Readings:
     def digest(self, home: Path, role: Role, files: tuple[FileState, ...]) -> str | None:
         """The digest of the source at `home`, whose files are in this state, or None where it has to be read."""
         reading = self._all.get(_place(home, role))
-        return reading.digest if reading is not None and reading.files == files and _is_settled(reading) else None
+        return reading.digest if reading is not None and reading.files == files and _was_old_enough(reading) else None
 
     def add(self, home: Path, role: Role, reading: Reading) -> None:
         """Take in what was just read."""
         place = _place(home, role)
         known = self._all.get(place)
-        if known is None or known[:2] != reading[:2] or (_is_settled(reading) and not _is_settled(known)):
+        if known is None or known[:2] != reading[:2] or (_was_old_enough(reading) and not _was_old_enough(known)):
             self._new[place] = reading
         self._all[place] = reading
 
@@ -105,10 +105,10 @@ def readings_of(folder: Path) -> Readings:
     return Readings(folder / "sources.json")
 
 
-def _is_settled(reading: Reading) -> bool:
+def _was_old_enough(reading: Reading) -> bool:
     """Whether the files were old enough when they were read, by clocks that have not gone back since."""
     return reading.moment <= time_ns() and all(
-        file.inode and max(file.modified, file.changed) + _SETTLED_NS < reading.moment for file in reading.files
+        file.inode and max(file.modified, file.changed) + _OLD_ENOUGH_NS < reading.moment for file in reading.files
     )
 
 

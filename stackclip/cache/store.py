@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from stackclip.cache import mend
-from stackclip.cache.ahead import ahead, in_batches
 from stackclip.cache.buffers import Buffers
 from stackclip.cache.check import Problem, Progress, SourceCheck
 from stackclip.cache.fingerprint import store_name, stored_as
-from stackclip.cache.folders import settle
+from stackclip.cache.folders import make_durable
 from stackclip.cache.header import Header, has_header, header_made, read_header
 from stackclip.cache.holdings import Holdings
 from stackclip.cache.manifest import Record
+from stackclip.cache.prefetch import in_batches, prefetch
 from stackclip.cache.reader import STORED, Wanted, read_rows
 from stackclip.cache.refusals import refused_read, telling_how_to_mend
 from stackclip.cache.shapes import FeatureDtype, StoredForm, is_mask, part_shape, stored_form
@@ -135,7 +135,7 @@ class Store(Holdings):
     ) -> Iterator[tuple[tuple[Sample, ...], dict[Part, NDArray[Any]]]]:
         """The samples in batches, in their order, each with what `batch` gives; `threads` batches are read ahead."""
         wanted, in_order = tuple(parts), in_batches(samples, batch_size)
-        return ahead(lambda batch: (batch, self.batch(batch, wanted, dtype=dtype)), in_order, threads=threads)
+        return prefetch(lambda batch: (batch, self.batch(batch, wanted, dtype=dtype)), in_order, threads=threads)
 
     def writer(
         self,
@@ -153,12 +153,12 @@ class Store(Holdings):
         sealing = Sealing(seal_bytes, seal_seconds, on_sealed)
         return open_writer(self.folder, self._header, self._index, sealing, patience=patience)
 
-    def settle(self) -> None:
+    def make_durable(self) -> None:
         """Force the names of what is here to the disk, which a writer that was killed may not have come to.
 
         Who reports as done what others wrote needs it. Raises StoreError where the disk fails.
         """
-        settle(self.folder)
+        make_durable(self.folder)
 
     def verify(self, progress: Progress | None = None) -> list[Problem]:
         """Read every byte again and compare it with what was written; the problems found, one for each file.

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.cache.claims import Claims
-from stackclip.cache.folders import clear_leftovers, force_names, make_folder, numbers
+from stackclip.cache.folders import clear_leftovers, force_names, make_folder, segment_numbers
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
 from stackclip.cache.lock import WriterLock
@@ -65,7 +65,7 @@ class Writer:
         self.claims = Claims(index.holds)
         self._bytes, self._since = 0, 0.0
         self._sealing: Future[None] | None = None
-        self._number = max(numbers(folder), default=0) + 1
+        self._number = max(segment_numbers(folder), default=0) + 1
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part is in the store, or was given to this writer before."""

@@ -1,11 +1,13 @@
 """What `stackclip.clip` offers; it brings torch and open_clip."""
 
+from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.backbones import BackboneFacts, describe_backbones
 from stackclip.clip.containers import LARGEST_HEAD, check_file, finite_floats, read_tensors
 from stackclip.clip.device import flush_denormals, plain_attention
 from stackclip.clip.doubles import random_tower
 from stackclip.clip.image import ImageTower
-from stackclip.clip.loading import Backbone, assemble_tower, load_tower
+from stackclip.clip.loading import Backbone, load_tower
+from stackclip.clip.recipe import TowerRecipe
 from stackclip.clip.tap import Tap
 from stackclip.clip.text import TextEncoder, TextMemory
 from stackclip.clip.tower import Tower
@@ -22,6 +24,7 @@ __all__ = [
     "TextEncoder",
     "TextMemory",
     "Tower",
+    "TowerRecipe",
     "assemble_tower",
     "check_file",
     "describe_backbones",

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from stackclip.clip.architecture import build_model
-from stackclip.clip.loading import Precision, assemble_tower
+from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
+from stackclip.clip.recipe import Precision
 from stackclip.clip.tower import Tower
 from stackclip.errors import BadOption
 from stackclip.registry import backbones

@@ -1,42 +1,28 @@
-"""From a backbone's name and its weights to a tower; without weights there is no tower."""
+"""From a backbone's name to a tower: one that is registered, or a model that open_clip lists."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol, Unpack
 
 import open_clip
-import PIL
-import torch
-from torch import Tensor, nn
 
-from stackclip.clip.architecture import (
-    architecture_hash,
-    build_model,
-    check_architecture,
-    check_layers,
-    check_size,
-    find_architecture,
-    largest_file,
-)
-from stackclip.clip.device import choose_device, choose_precision
-from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, check_positions
+from stackclip.clip.architecture import check_architecture, find_architecture, largest_file
+from stackclip.clip.assembly import assemble_tower, name_activation
+from stackclip.clip.positions import DEFAULT_POSITIONS, check_positions
+from stackclip.clip.recipe import Activation, Precision, TowerOptions, TowerRecipe
 from stackclip.clip.tower import Tower
-from stackclip.clip.transform import ImageTransform
-from stackclip.clip.weights import GRID, align_weights, fetch_weights, place_weights, read_weights, weights_hash
+from stackclip.clip.weights import fetch_weights, read_weights
 from stackclip.errors import BrokenPlugin, UsageError, WeightsError
 from stackclip.registry import Spec, backbones, did_you_mean
-from stackclip.types import TowerSpec
 
-__all__ = ["Backbone", "assemble_tower", "load_tower"]
+__all__ = ["Backbone", "load_tower"]
 
 logger = logging.getLogger(__name__)
-Activation = Literal["native", "gelu", "quick-gelu"]
-Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 class Backbone(Protocol):
@@ -62,42 +48,25 @@ class Backbone(Protocol):
         ...
 
 
-def load_tower(
-    name: str,
-    *,
-    pretrained: str | None = None,
-    weights: Path | None = None,
-    image_size: int | None = None,
-    layers: tuple[int, ...] | None = None,
-    activation: Activation = "native",
-    position_embedding: Positions = DEFAULT_POSITIONS,
-    device: str = "auto",
-    precision: Precision = "auto",
-) -> Tower:
+def load_tower(name: str | TowerRecipe, **options: Unpack[TowerOptions]) -> Tower:
     """The tower of that name: a registered backbone (`random-vit-8[seed=1]`), else a ViT that open_clip lists.
 
     `pretrained` is a tag of open_clip; its weights come from the local cache or the network. `weights` is a file, and
     nothing is downloaded; a tag beside it says which weights the file holds, and so their activation and
-    normalisation. `image_size` is the side of the picture in pixels, `layers` are the tapped blocks (1-based).
-    `activation` is native (the tag's, else the model's), gelu or quick-gelu; `position_embedding` says how the grid of
-    position embeddings is resized to another picture size (`stackclip.clip.positions`).
+    normalisation. The other options are those of `Build`: `image_size`, `layers`, `activation`, `position_embedding`,
+    `device` and `precision`. They are keyword arguments because a caller gives one or two of them; where all travel
+    on, they are a `TowerRecipe`, which may stand here in place of the name.
 
     Raises UsageError for a name, tag or value that is not known, WeightsError for weights that are missing, not to be
     had or of another architecture.
     """
-    spec = Spec.parse(name)
-    if spec.name in backbones:
-        return _load_registered(
-            spec,
-            pretrained,
-            weights,
-            activation,
-            position_embedding,
-            image_size=image_size,
-            layers=layers,
-            device=device,
-            precision=precision,
-        )
+    recipe = replace(name, **options) if isinstance(name, TowerRecipe) else TowerRecipe(name, **options)
+    spec = Spec.parse(recipe.backbone)
+    return _load_registered(spec, recipe) if spec.name in backbones else _load_listed(spec, recipe)
+
+
+def _load_listed(spec: Spec, recipe: TowerRecipe) -> Tower:
+    """A model of open_clip's list, with published weights or those of a file."""
     model = spec.name.replace("/", "-")
     config = find_architecture(model, also=backbones.names())
     check_architecture(config, name=model)
@@ -105,122 +74,45 @@ def load_tower(
         raise UsageError(
             f"{model} takes no options in brackets, found {spec}: give --pretrained, --weights, --image-size"
         )
-    tag = _known_tag(model, pretrained)
-    if weights is None:
-        if tag is None:
-            raise WeightsError(f"{model} was named without weights: give {_tags_offered(model)}--weights FILE")
-        weights = fetch_weights(model, tag)
-    chosen = _native_activation(model, config, tag) if activation == "native" else activation
+    tag = _known_tag(model, recipe.pretrained)
+    weights = recipe.weights or _published_weights(model, tag)
+    native = recipe.activation == "native"
+    activation = _native_activation(model, config, tag) if native else recipe.activation
     facts = open_clip.get_pretrained_cfg(model, tag) if tag else {}
     return assemble_tower(
         config,
         read_weights(weights, largest=largest_file(config), of=f"weights of {model}"),
         name=model,
-        activation=chosen,
-        position_embedding=position_embedding,
-        image_size=image_size,
-        layers=layers,
-        device=device,
-        precision=precision,
         normalisation={key: facts[key] for key in ("mean", "std", "interpolation") if key in facts},
         source=str(weights),
         recorded={"pretrained": tag, "weights_file": weights.name},
+        **replace(recipe, activation=activation).build,
     )
 
 
-def assemble_tower(
-    config: Mapping[str, Any],
-    weights: Mapping[str, Tensor],
-    *,
-    name: str,
-    activation: Activation = "native",
-    position_embedding: Positions = DEFAULT_POSITIONS,
-    image_size: int | None = None,
-    layers: tuple[int, ...] | None = None,
-    device: str = "auto",
-    precision: Precision = "auto",
-    normalisation: Mapping[str, Any] | None = None,
-    source: str = "",
-    note: str = "",
-    recorded: Mapping[str, Any] | None = None,
-) -> Tower:
-    """A tower from a configuration as open_clip writes them and weights under open_clip's names.
-
-    `normalisation` may hold `mean`, `std` and `interpolation`. `source` names the weights in errors, `note` is printed
-    with every output that the tower makes, `recorded` stands beside the library versions.
-
-    Raises UsageError for a picture size or layer that does not fit, WeightsError for weights that do not.
-    """
-    if activation not in ("native", "gelu", "quick-gelu"):
-        raise UsageError(f"{activation!r} is no activation, wanted native, gelu or quick-gelu")
-    check_positions(position_embedding)
-    check_architecture(config, name=name)
-    quick_gelu = bool(config.get("quick_gelu")) if activation == "native" else activation == "quick-gelu"
-    side = check_size(config, image_size, name=name)
-    where = choose_device(device)
-    numbers = choose_precision(precision, where)
-    model = build_model(config, image_size=side, quick_gelu=quick_gelu)
-    aligned = align_weights(model, weights, architecture=name, source=source or name)
-    place_weights(model, aligned, positions=position_embedding)
-    visual: Any = model.visual
-    depth = len(visual.transformer.resblocks)
-    spec = TowerSpec(
-        name=name,
-        image_size=side,
-        grid=visual.grid_size[0],
-        depth=depth,
-        width=visual.transformer.width,
-        joint=visual.output_dim,
-        layers=check_layers(layers, depth=depth, name=name),
-        note=note,
-    )
-    _restore_causal_mask(model)
-    return Tower(
-        model.to(where),
-        spec=spec,
-        transform=ImageTransform(side, **(normalisation or {})),
-        tokenizer=_tokenizer(str((config["text_cfg"].get("tokenizer_kwargs") or {}).get("clean", "lower"))),
-        architecture=architecture_hash(config),
-        weights=weights_hash(aligned),
-        activation=_name_activation(quick_gelu),
-        device=where,
-        precision=numbers,
-        recorded={
-            "torch": torch.__version__,
-            "open_clip": open_clip.__version__,
-            "Pillow": PIL.__version__,
-            "device": torch.cuda.get_device_name(where) if where.type == "cuda" else where.type,
-            "positions_resized": len(aligned[GRID]) - 1 != spec.grid**2,
-            **(recorded or {}),
-        },
-        position_embedding=position_embedding,
-    )
+def _published_weights(model: str, tag: str | None) -> Path:
+    if tag is None:
+        raise WeightsError(f"{model} was named without weights: give {_tags_offered(model)}--weights FILE")
+    return fetch_weights(model, tag)
 
 
-def _load_registered(
-    spec: Spec,
-    pretrained: str | None,
-    weights: Path | None,
-    activation: Activation,
-    position_embedding: Positions,
-    *,
-    image_size: int | None,
-    layers: tuple[int, ...] | None,
-    device: str,
-    precision: Precision,
-) -> Tower:
-    unwanted = {"--pretrained": pretrained, "--weights": weights, "activation": activation != "native"}
-    named = [flag for flag, value in unwanted.items() if value]
-    if named:
-        found = " and ".join(named)
-        raise UsageError(f"{spec} brings its own weights and activation, found {found}: name the model with --backbone")
+def _load_registered(spec: Spec, recipe: TowerRecipe) -> Tower:
+    native = recipe.activation == "native"
+    unwanted = {"--pretrained": recipe.pretrained, "--weights": recipe.weights, "activation": not native}
+    flags = [flag for flag, value in unwanted.items() if value]
+    if flags:
+        raise UsageError(
+            f"{spec} brings its own weights and activation, found {' and '.join(flags)}: name the model with --backbone"
+        )
     backbone: Any = backbones.create(spec)
-    check_positions(position_embedding)
-    ways: dict[str, Any] = {"position_embedding": position_embedding} if position_embedding != DEFAULT_POSITIONS else {}
+    positions = recipe.position_embedding
+    check_positions(positions)
+    ways: dict[str, Any] = {"position_embedding": positions} if positions != DEFAULT_POSITIONS else {}
     with backbones.find(spec.name).guard_foreign("cannot be loaded"):
         if ways and "position_embedding" not in signature(backbone.load).parameters:
             raise UsageError(f"{spec} resizes its position embeddings itself: leave out --position-embedding")
-        tower = backbone.load(image_size=image_size, layers=layers, device=device, precision=precision, **ways)
+        sizes = {"image_size": recipe.image_size, "layers": recipe.layers}
+        tower = backbone.load(**sizes, device=recipe.device, precision=recipe.precision, **ways)
         if not isinstance(tower, Tower):
             raise BrokenPlugin(f"{backbones.find(spec.name)} cannot be loaded: wanted a tower, found {type(tower)}")
         return tower
@@ -245,8 +137,8 @@ def _known_tag(model: str, pretrained: str | None) -> str | None:
 
 def _tags_offered(model: str) -> str:
     tags = open_clip.list_pretrained_tags_by_model(model)
-    shown = ", ".join(tags[:4]) + (f" and {len(tags) - 4} more" if len(tags) > 4 else "")
-    return f"--pretrained TAG ({shown}) or " if tags else ""
+    first = ", ".join(tags[:4]) + (f" and {len(tags) - 4} more" if len(tags) > 4 else "")
+    return f"--pretrained TAG ({first}) or " if tags else ""
 
 
 def _native_activation(model: str, config: Mapping[str, Any], tag: str | None) -> Activation:
@@ -257,7 +149,7 @@ def _native_activation(model: str, config: Mapping[str, Any], tag: str | None) -
     """
     own = bool(config.get("quick_gelu"))
     if tag is not None:
-        return _name_activation(_is_quick_gelu(model, tag))
+        return name_activation(_is_quick_gelu(model, tag))
     published = {_is_quick_gelu(model, each) for each in open_clip.list_pretrained_tags_by_model(model)}
     if len(published) == 2 and not own:
         logger.warning(
@@ -266,25 +158,8 @@ def _native_activation(model: str, config: Mapping[str, Any], tag: str | None) -
             model,
             model,
         )
-    return _name_activation(own or published == {True})
+    return name_activation(own or published == {True})
 
 
 def _is_quick_gelu(model: str, tag: str) -> bool:
     return bool(open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
-
-
-def _name_activation(quick_gelu: bool) -> Literal["gelu", "quick-gelu"]:
-    return "quick-gelu" if quick_gelu else "gelu"
-
-
-@cache
-def _tokenizer(clean: str) -> Any:
-    """open_clip's own byte-pair tokenizer; reading its merges takes longer than building a small tower."""
-    return open_clip.SimpleTokenizer(clean=clean)
-
-
-def _restore_causal_mask(model: nn.Module) -> None:
-    """Give the text tower the mask that it could not build without values: no token sees a later one."""
-    text: Any = getattr(model, "text", model)
-    length = text.positional_embedding.shape[0]
-    text.attn_mask = torch.full((length, length), float("-inf")).triu_(1)

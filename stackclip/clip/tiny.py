@@ -7,8 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from stackclip.clip.loading import Precision, assemble_tower
+from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
+from stackclip.clip.recipe import Precision
 from stackclip.clip.tower import Tower
 from stackclip.clip.weights import read_weights
 from stackclip.registry import backbones

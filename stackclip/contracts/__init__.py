@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackclip.contracts.backbones import BACKBONES, EXECUTORS
+from stackclip.contracts.common import COMMON
 from stackclip.contracts.datasets import DATASETS, PICTURES
-from stackclip.contracts.every import EVERY
 from stackclip.contracts.heads import HEADS
 from stackclip.contracts.learners import LEARNERS
 from stackclip.contracts.methods import METHODS
@@ -77,7 +77,7 @@ def find_components(name: str) -> tuple[Component, ...]:
 
 def _check(subject: Subject) -> Verdict:
     bind(subject.spec.name, subject.component.options, dict(subject.spec.options))
-    findings = [_try(sentence, promise, subject) for sentence, promise in EVERY.items()]
+    findings = [_try(sentence, promise, subject) for sentence, promise in COMMON.items()]
     if findings[-1].passed:
         findings += _tried(subject, _OF_SHELF.get(subject.component.shelf, {}))
         if subject.component.shelf == "datasets" and subject.data_root is not None:

@@ -65,10 +65,10 @@ def begun(method: Method, **changes: Any) -> Detector:
 
 
 def batch_of(method: Method) -> Features:
-    return features_of(parts_of(method), CATEGORIES)
+    return features_of(needs_in_all(method), CATEGORIES)
 
 
-def parts_of(method: Method) -> frozenset[Part]:
+def needs_in_all(method: Method) -> frozenset[Part]:
     """What a method reads in any phase."""
     return frozenset[Part]().union(*(method.needs(trial_tower().spec, phase) for phase in PHASES))
 
@@ -84,10 +84,10 @@ def predicted(detector: Detector, features: Features) -> Prediction:
         inspector(detector, category).predict(picture_of(features, row))
         for row, category in enumerate(features.categories)
     ]
-    return joined(found)
+    return as_one(found)
 
 
-def joined(found: Sequence[Prediction]) -> Prediction:
+def as_one(found: Sequence[Prediction]) -> Prediction:
     """Predictions of single pictures as one."""
     first = found[0]
     scores = [each.scores for each in found if each.scores is not None]
@@ -135,7 +135,7 @@ def predicts(subject: Subject) -> None:
     detector, features = begun(method), batch_of(method)
     _learned(detector, features, steps=2)
     _require_prediction(predicted(detector, features), len(features))
-    unseen = features_of(parts_of(method), UNSEEN[:1], seed=1)
+    unseen = features_of(needs_in_all(method), UNSEEN[:1], seed=1)
     made = inspector(detector, UNSEEN[0])
     prediction = made.predict(unseen)
     _require_prediction(prediction, len(unseen))
@@ -172,7 +172,7 @@ def _batch_independent(subject: Subject) -> None:
     for start in range(0, len(features), 2):
         made, pair = inspector(detector, features.categories[start]), features.rows(start, start + 2)
         together = made.predict(pair)
-        alone = joined([made.predict(picture_of(pair, row)) for row in range(len(pair))])
+        alone = as_one([made.predict(picture_of(pair, row)) for row in range(len(pair))])
         _same_prediction(alone, together, "a picture alone and in its batch", 1e-3)
 
 
@@ -229,7 +229,7 @@ def _learns(subject: Subject) -> None:
 def _takes_shots_or_refuses(subject: Subject) -> None:
     method = subject.method()
     features = batch_of(method)
-    others = features_of(parts_of(method), CATEGORIES, seed=1)
+    others = features_of(needs_in_all(method), CATEGORIES, seed=1)
     try:
         one, other = (_final(begun(method, shots=2), features.rows(0, 2), shots) for shots in (features, others))
     except NotApplicable as reason:

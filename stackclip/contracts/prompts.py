@@ -30,18 +30,18 @@ __all__ = ["PROMPTS"]
 def _partitions(subject: Subject) -> None:
     for categories in (MANY[:1], CATEGORIES, MANY):
         try:
-            groups = subject.make().groups(categories, trial_encode())
+            stacks = subject.make().groups(categories, trial_encode())
         except UsageError:  # a fixed number of stacks can be more than there are categories
             if len(categories) == len(MANY):
                 raise
             continue
-        placed = [category for group in groups for category in group]
-        require(all(groups), f"of {len(categories)} categories it made an empty stack: {groups}")
+        placed = [category for stack in stacks for category in stack]
+        require(all(stacks), f"of {len(categories)} categories it made an empty stack: {stacks}")
         wanted = f"wanted each of {', '.join(categories)} once"
         require(sorted(placed) == sorted(categories), f"it placed {', '.join(placed) or 'none'}; {wanted}")
 
 
-def _groups_again(subject: Subject) -> None:
+def _stacks_again(subject: Subject) -> None:
     strategy = subject.make()
     first = strategy.groups(MANY, trial_encode())
     strategy.groups(tuple(reversed(MANY)), trial_encode())
@@ -49,10 +49,10 @@ def _groups_again(subject: Subject) -> None:
         require(again == first, f"first {first}, then {again}")
 
 
-def _called(strategy: Any, groups: Sequence[tuple[str, ...]]) -> dict[tuple[str, int, bool], Any]:
+def _called(strategy: Any, stacks: Sequence[tuple[str, ...]]) -> dict[tuple[str, int, bool], Any]:
     """What every category is called under every stack: its own if it is seen, each if it is not."""
-    seen = {(name, k, True): (name, group) for k, group in enumerate(groups) for name in group}
-    unseen = {(name, k, False): (name, group) for name in (*UNSEEN, *MANY) for k, group in enumerate(groups)}
+    seen = {(name, k, True): (name, stack) for k, stack in enumerate(stacks) for name in stack}
+    unseen = {(name, k, False): (name, stack) for name in (*UNSEEN, *MANY) for k, stack in enumerate(stacks)}
     asked = {**seen, **unseen}
     return {key: strategy.subject(*asked[key], seen=key[2]) for key in asked}
 
@@ -67,11 +67,11 @@ def _names_are_text(subject: Subject) -> None:
 
 def _names_again(subject: Subject) -> None:
     strategy = subject.make()
-    groups = strategy.groups(MANY, trial_encode())
-    first = _called(strategy, groups)
+    stacks = strategy.groups(MANY, trial_encode())
+    first = _called(strategy, stacks)
     fresh = subject.make()
     for (category, k, seen), name in reversed(first.items()):
-        again = fresh.subject(category, groups[k], seen=seen)
+        again = fresh.subject(category, stacks[k], seen=seen)
         require(again == name, f"{category!r} is called {name!r}, and asked in another order {again!r}")
 
 
@@ -97,7 +97,7 @@ def _no_option_twice(subject: Subject) -> None:
 
 PROMPTS: Promises = {
     "its stacks hold every category exactly once, and none is empty": _partitions,
-    "the same categories always make the same stacks": _groups_again,
+    "the same categories always make the same stacks": _stacks_again,
     "every category, seen or not, is called by one line of text without braces": _names_are_text,
     "what a category is called does not depend on what was asked before": _names_again,
     "the global random state is left alone": _strategy_draws_nothing,

@@ -1,11 +1,11 @@
-"""Turns folders of pictures into samples, and files into pictures and masks."""
+"""Opens data sets and says what they hold, and turns files into pictures and masks."""
 
 from stackclip.data.dataset import Dataset, Reader, open_dataset
 from stackclip.data.detection import detect_layout
-from stackclip.data.folder import UNLABELLED
 from stackclip.data.images import picture_size, read_picture
 from stackclip.data.masks import read_mask
 from stackclip.data.names import CategoryNames, category_name
+from stackclip.types import UNLABELLED
 
 __all__ = [
     "UNLABELLED",

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from stackclip.data.annotations import SUFFIXES, annotation_format
-from stackclip.data.folder import UNLABELLED
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
@@ -20,7 +19,7 @@ from stackclip.data.paint import anomalous_pixels, is_lossy
 from stackclip.errors import PictureError
 from stackclip.ops.spread import evenly
 from stackclip.ops.words import counted
-from stackclip.types import GOOD, NORMAL, Sample
+from stackclip.types import GOOD, NORMAL, UNLABELLED, Sample
 
 __all__ = ["Account", "account_for"]
 

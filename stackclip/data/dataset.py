@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stackclip.data.account import account_for
+from stackclip.data.census import difference, is_published, part_of, published_categories
 from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
-from stackclip.data.folder import UNLABELLED
 from stackclip.data.listing import folders_in
 from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
-from stackclip.data.published import difference, is_published, part_of, published_categories
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
-from stackclip.types import ANOMALOUS, Sample, Split
+from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
 
 __all__ = ["Dataset", "Reader", "open_dataset"]
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from stackclip.data.dataset import Dataset
-from stackclip.data.folder import UNLABELLED
 from stackclip.errors import DataError
 from stackclip.ops.words import agreed, counted
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 
 __all__ = ["own_pictures", "without_folders"]
 
@@ -25,8 +24,8 @@ def own_pictures(dataset: Dataset, name: str, good: Dataset | None = None) -> Da
         replace(sample, category=name, split="test", mask=None, label=NORMAL, defect=UNLABELLED)
         for sample in dataset.samples
     ]
-    shown = [] if good is None else _normal(good, name, of=dataset)
-    return replace(dataset, samples=(*tested, *shown))
+    normal = [] if good is None else _normal(good, name, of=dataset)
+    return replace(dataset, samples=(*tested, *normal))
 
 
 def without_folders(dataset: Dataset, folders: Sequence[Path]) -> Dataset:

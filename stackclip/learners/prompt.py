@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,14 @@ from stackclip.types import ANOMALOUS, NORMAL
 __all__ = ["SPREAD", "PromptPair", "prompt_length"]
 
 SPREAD = 0.02  # standard deviation of the vectors that no word begins; as in CoOp and AnomalyCLIP
+
+
+class DeepTokens(TypedDict):
+    """The learned tokens that two prompts share: how many, in which layers (1-based), and where in these."""
+
+    deep: int
+    layers: Sequence[int]
+    placing: Placing
 
 
 class PromptPair(nn.Module):
@@ -40,12 +49,11 @@ class PromptPair(nn.Module):
         *,
         subject: str,
         context: int | None,
-        deep: int,
-        layers: Sequence[int],
-        placing: Placing,
         seed: int,
+        **shared: Unpack[DeepTokens],
     ) -> None:
         super().__init__()
+        deep, layers, placing = shared["deep"], shared["layers"], shared["placing"]
         self.text, self.layers, self.placing = text, tuple(layers) if deep else (), placing
         written = [_write(text, templates[side], subject, context) for side in (NORMAL, ANOMALOUS)]
         ends = torch.tensor([len(each.ids) - 1 for each in written])

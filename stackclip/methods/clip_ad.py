@@ -30,7 +30,7 @@ from stackclip.methods.schedule import (
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
 from stackclip.prompts import Ensemble
-from stackclip.prompts.published import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
+from stackclip.prompts.phrases import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
 from stackclip.registry import From, methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stackclip.errors import NonFiniteScores
 from stackclip.learners import Learner, LearnerRecipe, Lesson
-from stackclip.methods.method import Moment, Stage, Task
+from stackclip.methods.method import Task
 from stackclip.methods.schedule import BETAS, descend, schedule_of
 from stackclip.registry import reason
 from stackclip.types import Features
@@ -23,42 +23,42 @@ __all__ = ["LearnedScores"]
 logger = logging.getLogger(__name__)
 
 
-BATCH = 16  # pictures a step of a learner that names no other: FuzzyCLIP, section 3.1
-
-
 class LearnedScores:
-    """The image scores of a learner that is built for a lesson, trained by Adam in a stage of its own.
+    """The image scores of a learner that is built for a lesson, trained by Adam for the recipe's epochs or the task's.
 
-    With `spare`, whatever the learner raises is kept as `why_not` and said once, for there are maps to go on with;
-    without it the error passes.
+    `batch` is how many pictures a step brings. With `spare`, whatever the learner raises is kept as `why_not` and said
+    once, for there are maps to go on with; without it the error passes.
     """
 
     def __init__(
-        self, recipe: LearnerRecipe, task: Task, lesson: Callable[[LearnerRecipe], Lesson], *, spare: bool
+        self,
+        recipe: LearnerRecipe,
+        task: Task,
+        lesson: Callable[[LearnerRecipe], Lesson],
+        *,
+        batch: int,
+        spare: bool,
     ) -> None:
         self.spare, self.why_not = spare, ""
         self.learner: Learner | None = None
-        self.stage: Stage | None = None
-        self.schedule: dict[str, Any] = {}
+        self.epochs, self.schedule = 0, dict[str, Any]()
         self._optimiser: torch.optim.Optimizer | None = None
         with self._spared("learner"):
             self.learner = cast(Learner, recipe.build(lesson(recipe)).to(task.device))
-            batch, parts = getattr(recipe, "batch", BATCH), recipe.needs(task.tower)
-            self.stage = task.stage("learner", epochs=recipe.epochs, batch=batch, parts=parts)
-            self.schedule = schedule_of(task, self.stage, lr=recipe.lr)
+            stage = task.stage("learner", epochs=recipe.epochs, batch=batch)
+            self.epochs, self.schedule = stage.epochs, schedule_of(task, stage, lr=recipe.lr)
             self._optimiser = torch.optim.Adam(self.learner.parameters(), lr=recipe.lr, betas=BETAS)
 
     @property
     def facts(self) -> Mapping[str, Any] | None:
         """What a reader of its rows should know; None where there is no learner at work."""
-        epochs = self.stage.epochs if self.stage else 0
-        return {**self.learner.facts, "epochs": epochs} if self.learner else None
+        return {**self.learner.facts, "epochs": self.epochs} if self.learner else None
 
-    def step(self, features: Features, at: Moment) -> dict[str, float]:
-        """One Adam step: the loss by term; nothing once the learner failed."""
-        if self.learner is None or self._optimiser is None or self.why_not:
+    def step(self, features: Features, epoch: int) -> dict[str, float]:
+        """One Adam step in an epoch (from 0): the loss by term; nothing once the learner is through, or failed."""
+        if self.learner is None or self._optimiser is None or self.why_not or epoch >= self.epochs:
             return {}
-        with self._spared(f"learner, epoch {at.epoch + 1} of training"):
+        with self._spared(f"learner, epoch {epoch + 1} of training"):
             terms = descend(self._optimiser, self.learner.loss(features))
             for name, value in terms.items():
                 if not math.isfinite(value):

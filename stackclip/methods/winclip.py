@@ -18,7 +18,7 @@ from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots
 from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.windows import harmonic_map
-from stackclip.prompts.published import ENSEMBLES, EnsembleName
+from stackclip.prompts.phrases import ENSEMBLES, EnsembleName
 from stackclip.registry import From, methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 

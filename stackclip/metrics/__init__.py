@@ -1,7 +1,7 @@
 """What a detector is worth: ranking metrics of picture scores and of score maps, in [0, 1], exact or with a bound."""
 
+from stackclip.metrics.choose import EXACT_UP_TO, FORMS, Form, PixelAccumulator, choose_form, pixel_metrics
 from stackclip.metrics.exact import PixelMetrics, image_metrics
-from stackclip.metrics.forms import EXACT_UP_TO, FORMS, Form, PixelAccumulator, choose_form, pixel_metrics
 from stackclip.metrics.names import ALIASES, FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
 from stackclip.metrics.streamed import TOLERANCE, StreamedPixelMetrics
 

@@ -14,7 +14,7 @@ from stackclip.errors import StackclipError
 from stackclip.registry import Spec
 from stackclip.types import Row
 
-__all__ = ["SOURCES", "Lookup", "Publication", "Published", "Reference", "joined", "published", "same_figures"]
+__all__ = ["SOURCES", "Lookup", "Publication", "Published", "Reference", "joined", "published"]
 
 _FILE = "tables/published.csv"
 _CFLOW = "pixel_AUPRO_cflow200"
@@ -207,11 +207,6 @@ def _once(references: Iterable[Reference]) -> Iterator[Reference]:
         if not any(reference.values.items() <= other.items() for other in seen):
             seen.append(reference.values)
             yield reference
-
-
-def same_figures(line: Published, method: str) -> bool:
-    """Whether a printed line is of this method, as far as its level goes."""
-    return _plain(line.method, line.level) == _plain(method, line.level)
 
 
 def _plain(method: str, level: str) -> str:

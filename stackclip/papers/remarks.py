@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stackclip.benchmarks.facts import facts_of
-from stackclip.data.published import published_categories, published_counts
+from stackclip.data.census import published_categories, published_counts
 from stackclip.papers.published import Lookup, Published, Reference
 from stackclip.papers.schedules import apart_from_published
 from stackclip.types import Row

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import Tower, random_tower
-from stackclip.data.published import TOTAL, published_categories, published_counts
+from stackclip.data.census import TOTAL, published_categories, published_counts
 from stackclip.errors import NotApplicable
 from stackclip.methods import Task, resolve
 from stackclip.papers.schedules import published_schedules, said_of

@@ -80,11 +80,6 @@ class Suite:
         return tuple(dict.fromkeys(method for run in self.runs for method in run.methods))
 
     @property
-    def towers(self) -> tuple[PaperTower, ...]:
-        """The paper's towers."""
-        return tuple(dict.fromkeys(run.tower for run in self.runs if run.tower))
-
-    @property
     def published(self) -> tuple[Published, ...]:
         """What the paper prints there."""
         return tuple(line for line in published() if line.source == self.source and line.table in self.tables)

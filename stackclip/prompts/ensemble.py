@@ -102,7 +102,7 @@ CPE = Ensemble(
 def subjects_of(
     strategy: Strategy,
     category: str,
-    group: tuple[str, ...],
+    stack: tuple[str, ...],
     *,
     seen: bool,
     fits: Callable[[str], bool],
@@ -117,7 +117,7 @@ def subjects_of(
     def name(names: tuple[str, ...]) -> str:
         return subject_of(category, strategy.subject(category, names, seen=seen))
 
-    whole = name(group)
+    whole = name(stack)
     if fits(whole):
         return (whole,)
     overflow = getattr(strategy, "overflow", "error")
@@ -125,10 +125,10 @@ def subjects_of(
         raise BrokenPlugin(f"its overflow is {overflow!r}; wanted {', '.join(OVERFLOWS)}")
     if overflow == "error":
         raise UsageError(
-            f"the subject {_shorten(whole)!r} of {len(group)} names does not fit the text tower's context; "
+            f"the subject {_shorten(whole)!r} of {len(stack)} names does not fit the text tower's context; "
             "use the option overflow=truncate-names or overflow=chunk-mean, or more clusters"
         )
-    pieces, rest = [], group
+    pieces, rest = [], stack
     while rest:
         length = next((length for length in range(len(rest), 0, -1) if fits(name(rest[:length]))), 0)
         if not length:
@@ -153,7 +153,7 @@ def joint_subjects(
 
 @dataclass(frozen=True, slots=True)
 class _Joint:
-    """A strategy, with one subject for a whole group."""
+    """A strategy, with one subject for a whole stack."""
 
     strategy: Strategy
     overflow: str

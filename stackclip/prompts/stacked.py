@@ -95,7 +95,7 @@ class Stacked:
         members: dict[int, list[str]] = {}
         for category, label in zip(categories, splits[best].tolist(), strict=True):
             members.setdefault(label, []).append(category)
-        return Clustering(tuple(tuple(group) for group in members.values()), scores)
+        return Clustering(tuple(tuple(stack) for stack in members.values()), scores)
 
     def _scorer_spec(self) -> Spec:
         spec = Spec.parse(self.scorer)

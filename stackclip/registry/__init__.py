@@ -63,7 +63,7 @@ __all__ = [
     "writers",
 ]
 
-datasets = Shelf("datasets", "stackclip.data")
+datasets = Shelf("datasets", "stackclip.layouts")
 prompts = Shelf("prompts", "stackclip.prompts")
 selectors = Shelf("selectors", "stackclip.selectors")
 scorers = Shelf("scorers", "stackclip.scorers")

@@ -22,13 +22,13 @@ def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) 
     from rich.text import Text
 
     held = {name for reference in references for name in reference.values}
-    shown = [name for name in metrics or METRICS if name in held and not name.endswith("cflow200")]
+    columns = [name for name in metrics or METRICS if name in held and not name.endswith("cflow200")]
     table = Table(header_style="dim", box=box.SIMPLE_HEAD)
     table.collapse_padding, table.pad_edge = True, False
     several = len({reference.lines[0].tower for reference in references}) > 1
     for head in ("printed in", "method", *(["tower"] if several else []), "trained on", "tested on"):
         table.add_column(head, overflow="fold")
-    for name in shown:
+    for name in columns:
         table.add_column(name.replace("_", "\n"), justify="right")
     for reference in references:
         line, values = reference.lines[0], reference.values
@@ -36,6 +36,6 @@ def printed_table(references: Sequence[Reference], metrics: Sequence[str] = ()) 
         shots = f", {counted(int(line.shots), 'shot')}" if line.shots != "0" else ""
         where = [line.label, " ".join(words), *([line.tower] if several else []), "+".join(line.train_on) or "-"]
         where.append(" ".join([line.dataset, *([line.category] if line.category else [])]) + shots)
-        cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in shown]
+        cells = [f"{100 * values[name]:.1f}" if name in values else "" for name in columns]
         table.add_row(*(Text(legible(text)) for text in (*where, *cells)))
     return table

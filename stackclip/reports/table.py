@@ -76,7 +76,7 @@ class Summary:
 
     train_on: str
     test_on: str
-    shots: int | Literal[all]
+    shots: int | Literal["all"]
     seeds: tuple[int, ...]
     categories: tuple[str, ...]
     metrics: tuple[str, ...]

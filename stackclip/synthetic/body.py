@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import Field, lerp, noise, ramp, seeded, soft
-from stackclip.synthetic.shapes import Colour, Paint
 
 __all__ = ["Body", "Lamp", "grid", "photograph"]
 

@@ -1,4 +1,4 @@
-"""Scalar fields on the plane from which everything is drawn: soft steps, noise, cells, strokes, symmetry folds.
+"""Scalar fields on the plane from which everything is drawn: soft steps, noise, cells, strokes, folds, distances.
 
 Fields are (S, S) float32. They are made with the four operations, square roots and comparisons alone, which every
 machine rounds alike; sines, powers and sums over arrays are left out, so that pictures agree to the byte.
@@ -21,14 +21,18 @@ __all__ = [
     "Point",
     "between",
     "both",
+    "box",
     "bump",
     "cells",
     "direction",
     "dome",
     "either",
+    "ellipse",
     "fold",
+    "inside",
     "length",
     "lerp",
+    "melt",
     "noise",
     "pick",
     "ramp",
@@ -208,3 +212,28 @@ def strokes(size: int, lines: Iterable[Line], *, reach: float) -> Field:
 def _span(low: float, high: float, size: int) -> slice:
     first, last = math.floor((low + 1.0) * size / 2.0), math.ceil((high + 1.0) * size / 2.0)
     return slice(min(max(first, 0), size), min(max(last, 0), size))
+
+
+def box(u: Field, v: Field, half_u: float, half_v: float, corner: float = 0.0) -> Field:
+    """The signed distance to a box, its corners rounded."""
+    a, b = np.abs(u) - (half_u - corner), np.abs(v) - (half_v - corner)
+    outside = length(np.maximum(a, 0.0), np.maximum(b, 0.0))
+    return outside + np.minimum(np.maximum(a, b), 0.0) - corner
+
+
+def ellipse(u: Field, v: Field, half_u: float, half_v: float) -> Field:
+    """The signed distance to an ellipse, nearly so far from its outline."""
+    near = length(u / half_u, v / half_v)
+    slope = length(u / (half_u * half_u), v / (half_v * half_v))
+    return near * (near - 1.0) / np.maximum(slope, 1e-6)
+
+
+def inside(distance: Field, edge: float) -> Field:
+    """1 inside of an outline and 0 outside, over a pixel's width `edge`."""
+    return ramp(distance, edge / 2.0, -edge / 2.0)
+
+
+def melt(one: Field, other: Field, width: float) -> Field:
+    """The union of two distances with a fillet of `width` where they meet."""
+    t = np.maximum(width - np.abs(one - other), 0.0) / width
+    return np.minimum(one, other) - t * t * (width / 4.0)

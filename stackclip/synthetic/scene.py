@@ -11,10 +11,12 @@ from scipy.ndimage import binary_fill_holes
 
 from stackclip.errors import UsageError
 from stackclip.synthetic.body import Body, Lamp, grid, photograph
-from stackclip.synthetic.defects import DEFECTS, Damage, Site
+from stackclip.synthetic.damage import Damage, Site
+from stackclip.synthetic.defects import DEFECTS
+from stackclip.synthetic.dress import Colour, Shape
 from stackclip.synthetic.fields import Field, between, direction, lerp, pick, seeded
 from stackclip.synthetic.patterns import COLOURS, PATTERNS, Pattern, mate
-from stackclip.synthetic.shapes import SHAPES, Colour, Shape
+from stackclip.synthetic.shapes import SHAPES
 
 __all__ = ["CONTRAST", "MIN_AREA", "Pair", "draw", "draw_pair"]
 
@@ -162,8 +164,8 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field) -> _
     mask = _masked(damage, change)
     area = int(mask.sum())
     contrast = int(change[mask].sum()) / max(area, 1)
-    shown = int((change[mask] > _PLAIN).sum()) / max(area, 1)
-    return _Shots(good, defective, mask, min(contrast / CONTRAST, area / (MIN_AREA * size * size), 2.0 * shown))
+    visible = int((change[mask] > _PLAIN).sum()) / max(area, 1)
+    return _Shots(good, defective, mask, min(contrast / CONTRAST, area / (MIN_AREA * size * size), 2.0 * visible))
 
 
 def _masked(damage: Damage, change: NDArray[np.int32]) -> NDArray[np.bool_]:

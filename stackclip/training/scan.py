@@ -15,7 +15,7 @@ import numpy as np
 
 from stackclip.training.cut import Cut
 from stackclip.training.failures import Failures
-from stackclip.training.sources import Source
+from stackclip.training.sources import FeatureSource
 from stackclip.training.trainee import Trainee
 from stackclip.types import Part, Sample
 
@@ -52,7 +52,7 @@ class NoWatch:
 class Training:
     """What methods are taught by: pictures from a source, in an order of their own in each epoch."""
 
-    source: Source
+    source: FeatureSource
     pictures: Sequence[Sample]
     seed: int
     failures: Failures

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stackclip.cache import Store, ahead, in_batches, is_mask
+from stackclip.cache import Store, in_batches, is_mask, prefetch
 from stackclip.clip import Tower
 from stackclip.clip.views import by_view, seen
 from stackclip.data import read_picture
@@ -19,10 +19,10 @@ from stackclip.ops.maps import unit
 from stackclip.training.residency import Kept, transfer_dtype
 from stackclip.types import CLS, Features, Part, Sample, is_live
 
-__all__ = ["FeatureReader", "LiveSource", "Source"]
+__all__ = ["FeatureReader", "LiveSource", "FeatureSource"]
 
 
-class Source(Protocol):
+class FeatureSource(Protocol):
     """What gives the features of samples in order, `size` at a time; a batch holds until the next one comes."""
 
     def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
@@ -83,7 +83,7 @@ class FeatureReader:
     ) -> Iterator[Features]:
         """The features of all samples in order, `size` at a time; `threads` batches are made ahead."""
         wanted = tuple(parts)
-        return ahead(lambda batch: self.read(batch, wanted), in_batches(samples, size), threads=threads)
+        return prefetch(lambda batch: self.read(batch, wanted), in_batches(samples, size), threads=threads)
 
     def class_mean(self, samples: Sequence[Sample]) -> Tensor:
         """The mean of the unit class tokens of samples: (D,)."""

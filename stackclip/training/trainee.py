@@ -10,7 +10,7 @@ from typing import Any
 
 from stackclip.errors import BrokenPlugin, NonFiniteScores, StackclipError
 from stackclip.methods import Detector, Moment, Stage
-from stackclip.types import Features, Part, Sample
+from stackclip.types import MASK, Features, Part, Sample
 
 __all__ = ["Trainee"]
 
@@ -63,8 +63,8 @@ class Trainee:
 
     @property
     def reads(self) -> frozenset[Part]:
-        """The parts of the stage that comes next."""
-        return self.parts if self.stage.parts is None else self.stage.parts
+        """The parts of the stage that comes next; masks come with all."""
+        return self.parts if self.stage.parts is None else self.stage.parts | (self.parts & {MASK})
 
     @property
     def steps_an_epoch(self) -> int:

@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from stackclip.benchmarks.curves import Schedule, charts, has_curve, interval, point, spread_notes, stability
+from stackclip.benchmarks.curves import charts, has_curve, interval, point, spread_notes, stability
 from stackclip.benchmarks.runner import Outcome
 from stackclip.cache import Store
 from stackclip.errors import UsageError
 from stackclip.heads import load_head
-from stackclip.methods import PromptedDetector
+from stackclip.methods import Detector, Moment, PromptedDetector, Stage
 from stackclip.metrics import Measured
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
@@ -29,11 +29,10 @@ METHODS = ("precise", "stackclip", "april-gan[shots=1]", "clip")
 STEPS = 3  # of an epoch: 8 pictures by threes
 
 
-class Restless(nn.Module):
+class Restless(Detector):
     """A method and detector in one that draws from every global generator, and counts what it was asked."""
 
-    epochs = 2
-    facts: dict[str, object] = {}  # noqa: RUF012 - read only
+    stages = (Stage("all", 2, 3),)
     fails_at = -1
 
     def __init__(self) -> None:
@@ -41,20 +40,19 @@ class Restless(nn.Module):
         self.shift = nn.Parameter(torch.zeros(()))
         self.asked = 0
 
-    def needs(self, tower: object) -> frozenset[object]:
+    def needs(self, tower: object, phase: str) -> frozenset[object]:
         return frozenset({CLS})
+
+    def check(self, tower: object) -> None: ...
 
     def begin(self, task: object) -> Restless:
         return type(self)()
 
-    def step(self, features: Features) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
         with torch.no_grad():
             self.shift += torch.rand(()) + random.random() + float(np.random.random())
         self.asked += 1
         return {"loss": self.shift.item()}
-
-    def remember(self, category: str, features: Features) -> None:
-        self.shift.data += 1
 
     def predict(self, features: Features) -> Prediction:
         torch.rand(5), random.random(), np.random.random()
@@ -63,9 +61,6 @@ class Restless(nn.Module):
             raise RuntimeError("not now")
         waves = torch.sin(features[CLS] * self.shift.item())  # (B, D)
         return Prediction(waves[:, 0], waves[:, :56, None] * waves[:, None, :56])
-
-    def settle(self, scores: torch.Tensor, peaks: torch.Tensor | None) -> torch.Tensor:
-        return scores
 
 
 @pytest.fixture
@@ -237,15 +232,6 @@ def test_progress_tells_how_far_the_curves_are(small, bench) -> None:
 
 
 # The schedule and the numbers
-
-
-@pytest.mark.parametrize("every", [1, 2, 5, 7, 100, "epoch"])
-def test_a_schedule_has_every_nth_step_of_the_training_and_its_last(every: int | str) -> None:
-    schedule = Schedule(every, 7)  # type: ignore[arg-type]
-    steps = 7 if every == "epoch" else int(every)
-    for epochs in (1, 3):
-        due = {step for step in range(1, 40) if schedule.due(step, epochs)}
-        assert due == {*range(steps, 7 * epochs + 1, steps), 7 * epochs}
 
 
 @pytest.mark.parametrize("typed", ["0", "-1", "1.5", "", "epochs", 0, True, 1.0, None])

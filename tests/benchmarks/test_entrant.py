@@ -18,7 +18,7 @@ from stackclip.cache import Store
 from stackclip.clip import random_tower
 from stackclip.errors import BadOption, NotApplicable, UnknownComponent
 from stackclip.types import MASK
-from tests.benchmarks.conftest import TESTED, TRAINING, Small
+from tests.conftest import TESTED, TRAINING, Small
 
 METHODS = ("stacked", "fuzzy", "precise", "april-gan", "sdp-plus", "clip-surgery", "winclip", "anomalyclip")
 
@@ -38,7 +38,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(owner, name, counting)
 
     count(plan, "resolve")
-    count(entrant, "needs_of")
+    count(entrant, "_needs_in")
     count(Store, "__init__")
     return counted
 
@@ -50,7 +50,7 @@ def test_a_bench_of_8_methods_and_2_seeds(
     words = ("--train-on", TRAINING, "--test-on", TESTED, "--epochs", "1", "--backbone", "random-vit-8")
     result = stackclip(tmp_path, "bench", "--methods", ",".join(METHODS), "--seeds", "0,1", *words, *again)
     assert result.exit_code == 0, result.output
-    assert calls == {"resolve": len(METHODS), "needs_of": len(METHODS), "__init__": 1}
+    assert calls == {"resolve": len(METHODS), "_needs_in": 3 * len(METHODS), "__init__": 1}
 
 
 def test_a_plan_that_is_changed_keeps_the_methods_that_it_has(small: Small, calls: Counter[str]) -> None:

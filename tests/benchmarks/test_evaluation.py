@@ -15,7 +15,7 @@ from stackclip.benchmarks.tally import Tally
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
-from stackclip.metrics.uncertainty import PixelCounter
+from stackclip.metrics.counts import PixelCounter
 from stackclip.ops.regions import label_regions
 from stackclip.types import ANOMALOUS, NORMAL, Prediction, Sample
 
@@ -218,11 +218,11 @@ def test_a_picture_whose_mask_cannot_be_used_counts_for_image_metrics_alone() ->
     )
     assert whole["image_AUROC"] == pytest.approx(roc_auc_score([s.label for s in samples], scores))
     assert {name: whole[name] for name in PIXEL_METRICS} == {name: fewer[name] for name in PIXEL_METRICS}
-    said = tallies[0].said(samples)
+    said = tallies[0].evidence(samples)
     assert said.pixels is not None
     assert len(said.pixels) == 8
     assert said.pixels.anomalous[5].sum() == said.pixels.normal[2].sum() == 0
-    own = tallies[1].said([samples[n] for n in kept]).pixels
+    own = tallies[1].evidence([samples[n] for n in kept]).pixels
     assert own is not None
     np.testing.assert_array_equal(said.pixels.normal[kept], own.normal)
 

@@ -12,8 +12,9 @@ import torch
 from blake3 import blake3
 
 from stackclip.benchmarks import identity
+from stackclip.benchmarks.entrant import Entrant, entrants_of
 from stackclip.benchmarks.identity import Identities
-from stackclip.benchmarks.plan import Cell
+from stackclip.benchmarks.plan import Cell, Plan, Shots
 from stackclip.cache import Store
 from stackclip.ops.files import file_hash
 from stackclip.registry import use_workspace
@@ -182,7 +183,7 @@ def test_rows_are_named_again_without_hashing_again(small, tmp_path, monkeypatch
     wanted = list(product(plan.resolved, cells))
 
     def anew() -> Identities:
-        return Identities(plan, small.tower, small.store, 0, plan.training)
+        return _identities(small, plan)
 
     each_by_its_own = [anew().row(spec, cell) for spec, cell in wanted]
     asked: Counter[Any] = Counter()
@@ -205,11 +206,22 @@ def _content_of(path: Path | None) -> str:
 
 
 def _code_of(small: Any, spec: str) -> list[str]:
-    code: list[str] = Identities(small.plan("april-gan"), small.tower, small.store, 0, ()).of_training(spec)["code"]
+    code: list[str] = _of_one(small, spec).of_training(spec)["code"]
     return code
 
 
 def _files_of(small: Any, spec: str) -> list[str]:
-    identities = Identities(small.plan("april-gan"), small.tower, small.store, 0, ())
-    files: list[str] = identities.of_training(spec)["files"]
+    files: list[str] = _of_one(small, spec).of_training(spec)["files"]
     return files
+
+
+def _of_one(small: Any, spec: str) -> Identities:
+    """The identities of a method that need not be made for that, without pictures."""
+    entrant = Entrant(spec, small.plan("clip").resolved["clip"], Shots(0))
+    return Identities(small.plan("clip"), small.tower, small.store, 0, {spec: ()}, {spec: entrant})
+
+
+def _identities(small: Any, plan: Plan) -> Identities:
+    """The identities of a plan whose methods can use all pictures."""
+    entrants = {each.spec: each for each in entrants_of(plan, small.tower.spec)}
+    return Identities(plan, small.tower, small.store, 0, dict.fromkeys(entrants, plan.training), entrants)

@@ -13,7 +13,8 @@ import pytest
 
 from stackclip.benchmarks.intervals import compare, compared, draw_facts, has_draws, pooled_interval
 from stackclip.benchmarks.runner import Outcome
-from stackclip.metrics.uncertainty import Said, draw_metrics, paired_differences
+from stackclip.metrics.evidence import Evidence, measure
+from stackclip.metrics.uncertainty import draw_metrics, paired_differences
 from stackclip.reports.document import Document
 from stackclip.reports.table import summarise
 from stackclip.reports.writers import written
@@ -23,12 +24,12 @@ from stackclip.types import Row
 PICTURES = {"cap": "0123456789abcdef" * 4, "nut": "fedcba9876543210" * 4}
 
 
-def said(category: str, skill: float, seed: int = 0, count: int = 40) -> Said:
+def said(category: str, skill: float, seed: int = 0, count: int = 40) -> Evidence:
     """Picture scores; `category` makes the pictures."""
     draw = np.random.default_rng([*category.encode()])
     labels = np.arange(count) % 2
     noise = draw.normal(size=count) + 0.3 * np.random.default_rng(seed).normal(size=count)
-    return Said(labels, (noise + skill * labels).astype(np.float32))
+    return Evidence(labels, (noise + skill * labels).astype(np.float32))
 
 
 def row(method: str, category: str, skill: float, seed: int = 0, **more: Any) -> Row:
@@ -43,10 +44,8 @@ def text_of(suffix: str, rows: list[Row], **view: Any) -> str:
     return written(Document(rows, **view), suffix)
 
 
-def _whole(found: Said) -> dict[str, Any]:
-    from stackclip.metrics.uncertainty import _measure
-
-    return _measure(found, np.ones((1, len(found.labels))))
+def _whole(found: Evidence) -> dict[str, Any]:
+    return measure(found, np.ones((1, len(found.labels))))
 
 
 def drawn(category: str, skill: float, seed: int = 0) -> np.ndarray:
@@ -67,7 +66,7 @@ def test_a_row_keeps_its_draws_to_five_digits_and_its_intervals() -> None:
 
 
 def test_draws_that_lack_a_class_stay_lacking() -> None:
-    few = Said(np.array([0, 0, 0, 1]), np.arange(4.0))
+    few = Evidence(np.array([0, 0, 0, 1]), np.arange(4.0))
     raw = draw_metrics(few, seed=int(PICTURES["cap"][:16], 16))["image_AUROC"]
     assert 0 < np.isnan(raw).sum() < 500
     kept = Row("a", (), "b", "cap", 0, 0, metrics={"image_AUROC": 1.0}, facts=draw_facts(few, PICTURES["cap"]))
@@ -218,7 +217,7 @@ def test_methods_drawn_apart_or_together_and_in_a_stopped_bench_have_the_same_ro
 
 def test_draws_are_added_without_training_and_change_no_figure(small: Any, bench: Any, monkeypatch: Any) -> None:
     before = bench(small.plan("precise", eval_every="epoch")).run()
-    monkeypatch.setattr("stackclip.benchmarks.contender.Contender.step", None)
+    monkeypatch.setattr("stackclip.training.trainee.Trainee.learn", None)
     after = bench(small.plan("precise", ci=True)).run()
     assert after.computed == len(after.rows)
     assert [row.metrics for row in after.rows] == [row.metrics for row in before.rows]
@@ -236,12 +235,12 @@ def test_streamed_metrics_have_the_same_draws(small: Any, bench: Any) -> None:
 
 def test_curves_are_not_drawn(small: Any, bench: Any, monkeypatch: Any) -> None:
     calls: list[str] = []
-    from stackclip.benchmarks import runner
+    from stackclip.benchmarks import record
 
-    def counted(found: Said, pictures: str) -> dict[str, Any]:
+    def counted(found: Evidence, pictures: str) -> dict[str, Any]:
         calls.append(pictures)
         return draw_facts(found, pictures)
 
-    monkeypatch.setattr(runner, "draw_facts", counted)
+    monkeypatch.setattr(record, "draw_facts", counted)
     bench(small.plan("precise", ci=True, eval_every="epoch", epochs=2)).run()
     assert len(calls) == 2

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stackclip.benchmarks import runner
+from stackclip.benchmarks import testing
 from stackclip.benchmarks.runner import Bench
 from stackclip.errors import UsageError
 from stackclip.metrics import (
@@ -70,7 +70,7 @@ def test_a_bound_beyond_the_tolerance_is_answered_by_the_exact_form(
     small: Any, bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = bench(small.plan("fuzzy", "clip")).run()
-    monkeypatch.setattr(runner, "TOLERANCE", -1.0)
+    monkeypatch.setattr(testing, "TOLERANCE", -1.0)
     found = bench(small.plan("fuzzy", "clip", metrics="streamed")).run()
     for row, exact in zip(found.rows, wanted.rows, strict=True):
         assert row.metrics == exact.metrics

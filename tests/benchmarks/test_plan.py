@@ -137,7 +137,7 @@ class Needing:
     def __init__(self, *parts: object) -> None:
         self.parts = parts
 
-    def needs(self, tower: TowerSpec) -> list[object]:
+    def needs(self, tower: TowerSpec, phase: str) -> list[object]:
         if not self.parts:
             raise ValueError("no idea")
         return list(self.parts)

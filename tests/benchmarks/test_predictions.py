@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import nn
 
+from stackclip.benchmarks.entrant import needs_of
 from stackclip.benchmarks.runner import Bench
 from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store, extract
@@ -25,6 +25,7 @@ from stackclip.inspection import written as folders
 from stackclip.inspection.predictions import predict
 from stackclip.inspection.sheet import scale_of
 from stackclip.inspection.written import Written, check_folders
+from stackclip.methods import Detector, Moment, Stage
 from stackclip.ops.outputs import is_output, mark_output, unique_name, unique_names
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
@@ -33,36 +34,31 @@ from stackclip.types import CLS, MASK, Features, Prediction
 SIDE = 56
 
 
-class Ramp(nn.Module):
+class Ramp(Detector):
     """A method and detector in one: each map is a ramp that begins at a level of the picture's data set."""
 
-    facts: dict[str, object] = {}  # noqa: RUF012 - read only
     levels = {"synthetic-training": 100.0, "synthetic-combinations": -100.0}  # noqa: RUF012 - read only
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
-        self.epochs = epochs
+        self.stages = (Stage("all", epochs, 8),)
 
-    def needs(self, tower: object) -> frozenset[object]:
+    def needs(self, tower: object, phase: str) -> frozenset[object]:
         return frozenset({CLS})
+
+    def check(self, tower: object) -> None: ...
 
     def begin(self, task: object) -> Ramp:
         return self
 
-    def step(self, features: Features) -> dict[str, float]:
+    def step(self, features: Features, at: Moment) -> dict[str, float]:
         return {"loss": 1.0}
-
-    def remember(self, category: str, features: Features) -> None:
-        pass
 
     def predict(self, features: Features) -> Prediction:
         assert MASK not in features.parts
         levels = torch.tensor([self.levels[sample.dataset] for sample in features.samples])
         maps = levels[:, None, None] + torch.arange(float(SIDE * SIDE)).reshape(SIDE, SIDE)
         return Prediction(features[CLS][:, 0], maps)
-
-    def settle(self, scores: torch.Tensor, peaks: torch.Tensor | None) -> torch.Tensor:
-        return scores
 
 
 @pytest.fixture
@@ -143,7 +139,7 @@ def test_every_method_says_of_a_picture_what_it_says_in_a_bench(
     plans = [small.plan(spec, test_on=(each,)) for each in (one, own)]
     benched, predicted = (replace(bench(plan), store=store) for plan in plans)
     method = plans[0].resolved[spec]
-    extract(store, small.tower, [*small.training, *one], {MASK, CLS, *method.needs(small.tower.spec)})
+    extract(store, small.tower, [*small.training, *one], {MASK, CLS, *needs_of(method, small.tower.spec)})
     store.refresh()
     predictions: list[tuple[Tally, Prediction]] = []
     add = Tally.add

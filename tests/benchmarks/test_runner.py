@@ -14,51 +14,47 @@ import pytest
 import torch
 from torch import nn
 
-from stackclip.training.sources import FeatureReader
 from stackclip.benchmarks.runner import Bench, Outcome
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.heads import load_head
+from stackclip.methods import Detector, Moment, Stage
 from stackclip.metrics import PIXEL_METRICS
 from stackclip.registry import executors, methods
 from stackclip.reports.notes import notes
+from stackclip.training.sources import FeatureReader
 from stackclip.types import CLS, MASK, NORMAL, Features, Prediction, Row, patch
 
 PROMPTED = ("stacked", "fuzzy", "precise", "april-gan")
 
 
-class Plain(nn.Module):
+class Plain(Detector):
     """A method and detector in one: scores and maps from the class token, one number learned."""
-
-    epochs = 0
-    facts: dict[str, object] = {}  # noqa: RUF012 - read only
 
     def __init__(self) -> None:
         super().__init__()
         self.shift = nn.Parameter(torch.zeros(1))
 
-    def needs(self, tower: object) -> frozenset[object]:
+    def needs(self, tower: object, phase: str) -> frozenset[object]:
         return frozenset({CLS})
+
+    def check(self, tower: object) -> None: ...
 
     def begin(self, task: object) -> Plain:
         return self
 
-    def step(self, features: Features) -> dict[str, float]:
+    def step(self, features: Features, at: Moment) -> dict[str, float]:
         return {"loss": 1.0}
-
-    def remember(self, category: str, features: Features) -> None:
-        pass
 
     def predict(self, features: Features) -> Prediction:
         scores = features[CLS][:, 0]
         return Prediction(scores, scores[:, None, None].expand(-1, 56, 56) + torch.arange(56.0))
 
-    def settle(self, scores: torch.Tensor, peaks: torch.Tensor | None) -> torch.Tensor:
-        return scores
-
 
 def _trains(step: Callable[[Features], dict[str, float]]) -> type[Plain]:
-    return type("Trains", (Plain,), {"epochs": 1, "step": lambda self, features: step(features)})
+    return type(
+        "Trains", (Plain,), {"stages": (Stage("all", 1, 8),), "step": lambda self, features, at: step(features)}
+    )
 
 
 def _fails(error: BaseException) -> Callable[..., object]:
@@ -86,7 +82,7 @@ BROKEN: dict[str, tuple[type[Plain], str]] = {
         "scores of shape (3, 96) came for 3 pictures, wanted (3,)",
     ),
     "asks-too-much": (
-        type("A", (Plain,), {"needs": lambda self, tower: frozenset({patch(99)})}),
+        type("A", (Plain,), {"needs": lambda self, tower, phase: frozenset({patch(99)})}),
         "random-vit-8 has no part patch/99: it gives cls, patch/1 to patch/8",
     ),
     "undeclared": (
@@ -95,7 +91,7 @@ BROKEN: dict[str, tuple[type[Plain], str]] = {
     ),
     "unspeakable": (type("F", (Plain,), {"facts": {"x": object()}}), "TypeError: Object of type object is not JSON"),
     "unsaveable": (
-        type("S", (Plain,), {"epochs": 1, "state_dict": _fails(RuntimeError("no state"))}),
+        type("S", (Plain,), {"stages": (Stage("all", 1, 8),), "state_dict": _fails(RuntimeError("no state"))}),
         "RuntimeError: no state",
     ),
     "wants-shots": (

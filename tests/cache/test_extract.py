@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from stackclip.cache import Store, extract, plan
+from stackclip.cache.extract import ExtractOptions, Manner
 from stackclip.clip.views import seen_pixels
 from stackclip.errors import PictureError, StoreError
 from stackclip.types import CLS, MASK, Part, patch
@@ -251,3 +252,7 @@ def test_only_the_views_that_are_lacking_are_prepared(store, samples, tower, mon
     monkeypatch.setattr(type(tower), "prepare", lambda self, image: prepared.append(1) or np.zeros((3, 16, 16), "f4"))
     extract(store, tower, samples, {CLS, Part("cls", view="rot45"), Part("cls", view="rot315")})
     assert len(prepared) == 12
+
+
+def test_keyword_arguments_are_the_fields_of_the_manner() -> None:
+    assert {field.name for field in fields(Manner)} == set(ExtractOptions.__annotations__)

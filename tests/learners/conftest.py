@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from stackclip.clip import Tower
+from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.doubles import random_weights
-from stackclip.clip.loading import assemble_tower
 from stackclip.types import CLS, Features, Sample
 
 SMALL: dict[str, Any] = {

@@ -18,7 +18,7 @@ from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import Moment, Task, refuse_shots, resolve
 from stackclip.ops.maps import smooth, upsample
 from stackclip.ops.surgery import surgery
-from stackclip.prompts.published import CLIP_AD
+from stackclip.prompts.phrases import CLIP_AD
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
 
 CATEGORIES = ("zeroth", "first", "second")  # picture b is of the b-th category

@@ -96,11 +96,12 @@ def test_the_mixed_way_steps_every_set_that_has_a_picture_in_the_batch(pictures:
     assert sum(moved) > -(-len(pictures) // SIZE)
 
 
-def test_a_batch_in_which_no_set_has_enough_has_no_loss_and_the_learner_does_not_wait(pictures: Features, at: At):
+def test_a_batch_in_which_no_set_has_enough_has_no_loss_and_the_learner_goes_on(pictures: Features, at: At):
     detector = begin("stackclip[clusters=2]", pictures, batch_size=8)
-    assert detector.step(some(pictures, [0, 1]), at(detector)) == {}
-    assert set(detector.step(some(pictures, [0, 1]), at(detector, stage=1))) == {"loss", "rpl_ce", "rpl_mse"}
-    assert set(detector.step(some(pictures, [2]), at(detector, last=True))) == {"loss"}  # what waits is learned from
+    assert set(detector.step(some(pictures, [0, 1]), at(detector))) == {"loss", "rpl_ce", "rpl_mse"}
+    bare = begin("stackclip[clusters=2,learner=none]", pictures, batch_size=8)
+    assert bare.step(some(pictures, [0, 1]), at(bare)) == {}
+    assert set(bare.step(some(pictures, [2]), at(bare, last=True))) == {"loss"}  # what waits is learned from
 
 
 def test_one_cluster_is_a_linear_head_to_the_last_bit(pictures: Features):

@@ -18,7 +18,6 @@ from stackclip.prompts import CPE
 from stackclip.types import CLS, MASK, NORMAL, Features
 
 At = Callable[..., Moment]
-HEAD, LEARNER = 0, 1  # the stages of a method that has both
 NAMES = "bottle metal nut t shirt"  # as class_names=spaced calls the categories of the trial
 
 
@@ -55,45 +54,40 @@ def test_under_fuzzy_prompts_the_pair_names_an_object():
 def test_the_image_score_is_the_learners_and_the_map_the_heads(features, at: At):
     learned, plain, bare = (begin(spec) for spec in ("stackclip", "stackclip[learner=none]", "stackclip[head=none]"))
     for step in range(3):
-        terms = learned.step(features, at(learned, HEAD, step, last=True))
-        assert terms == plain.step(features, at(plain, HEAD, step, last=True))
-        assert list(terms) == ["loss"]
-    for step in range(3):
-        terms = learned.step(features, at(learned, LEARNER, step))
-        assert terms == bare.step(features, at(bare, 0, step))
-        assert terms["loss"] == pytest.approx(terms["rpl_ce"] + terms["rpl_mse"])
+        terms = learned.step(features, at(learned, 0, step))
+        assert terms["map"] == plain.step(features, at(plain, 0, step))["loss"]
+        alone = bare.step(features, at(bare, 0, step))
+        assert {name: terms[name] for name in ("rpl_ce", "rpl_mse")} == {n: alone[n] for n in ("rpl_ce", "rpl_mse")}
+        assert terms["loss"] == pytest.approx(terms["map"] + terms["rpl_ce"] + terms["rpl_mse"])
     one, other, third = (detector.predict(features) for detector in (learned, plain, bare))
     assert torch.equal(one.maps, other.maps)
     assert torch.equal(one.scores, third.scores)
     assert not torch.allclose(one.scores, other.scores)
 
 
-def test_head_and_learner_each_learn_in_a_stage_of_their_own_for_their_own_epochs(features, at: At):
+def test_head_and_learner_each_stop_after_their_own_epochs(features, at: At):
     detector = begin("stackclip[epochs=3,learner=rpl[epochs=2]]", pictures=2 * len(features))
-    assert [(stage.name, stage.epochs) for stage in detector.stages] == [("head", 3), ("learner", 2)]
-    for index, stage in enumerate(detector.stages):
-        for step in range(2 * stage.epochs):
+    assert [stage.epochs for stage in detector.stages] == [3]
+    for epoch in range(3):
+        for step in range(2):
             before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
-            terms = detector.step(features, at(detector, index, step, step // 2))
+            terms = detector.step(features, at(detector, 0, 2 * epoch + step, epoch))
             moved = {
                 name.split(".")[0] for name, old in before.items() if not torch.equal(detector.state_dict()[name], old)
             }
-            assert moved == {stage.name}
-            assert sorted(terms) == (["loss"] if stage.name == "head" else ["loss", "rpl_ce", "rpl_mse"])
-
-
-def test_each_stage_reads_what_its_own_steps_read():
-    head, learner = begin("stackclip").stages
-    assert learner.parts == {CLS}
-    assert head.parts == {CLS, *trial_tower().spec.taps}
-    (alone,) = begin("stackclip[head=none]").stages
-    assert alone == learner
+            assert moved == ({"head", "learner"} if epoch < 2 else {"head"})
+            assert ("rpl_ce" in terms) == (epoch < 2)
+    longer = begin("stackclip[epochs=1,learner=rpl[epochs=2]]", pictures=len(features))
+    assert [sorted(longer.step(features, at(longer, 0, epoch, epoch))) for epoch in range(2)] == [
+        ["loss", "map", "rpl_ce", "rpl_mse"],
+        ["loss", "rpl_ce", "rpl_mse"],
+    ]
 
 
 def test_the_number_of_epochs_of_the_bench_is_that_of_both():
     detector = begin("stackclip", epochs=5)
-    assert ([stage.epochs for stage in detector.stages], detector.facts["learned"]["epochs"]) == ([5, 5], 5)
-    assert [stage.epochs for stage in begin("stackclip[learner=rpl[epochs=4]]").stages] == [2, 4]
+    assert ([stage.epochs for stage in detector.stages], detector.facts["learned"]["epochs"]) == ([5], 5)
+    assert [stage.epochs for stage in begin("stackclip[learner=rpl[epochs=4]]").stages] == [4]
     assert [stage.epochs for stage in begin("clip[learner=rpl]").stages] == [1]
     assert begin("stackclip", epochs=0).stages == ()
 
@@ -139,10 +133,9 @@ def failing_at(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_whatever_goes_wrong_with_a_learner_the_maps_are_those_without_it(features, at: At, monkeypatch, place, why):
     failing_at(place, monkeypatch)
     learned, plain = begin("stackclip[image_score=text+map]"), begin("stackclip[learner=none]")
-    for detector in (learned, plain):
-        for stage in range(len(detector.stages)):
-            for step in range(3):
-                detector.step(features, at(detector, stage, step))
+    for step in range(3):
+        learned.step(features, at(learned, 0, step))
+        plain.step(features, at(plain, 0, step))
     found, wanted = learned.predict(features), plain.predict(features)
     assert torch.equal(found.maps, wanted.maps)
     assert found.scores is None
@@ -154,7 +147,6 @@ def test_whatever_goes_wrong_with_a_learner_the_maps_are_those_without_it(featur
 )
 def test_a_learner_that_cannot_begin_leaves_the_maps_too(features, at: At, changes):
     detector = begin("stackclip[overflow=chunk-mean]", **changes)
-    assert [stage.name for stage in detector.stages] == ["head"]
     if "text" in changes:
         detector.step(features, at(detector))
     found = detector.predict(features)
@@ -179,8 +171,7 @@ def test_without_a_head_there_is_nothing_to_go_on_with(features, at: At, monkeyp
 
 def test_what_is_learned_is_in_the_state_with_the_head(features, at: At):
     detector = begin("stackclip")
-    for stage in (HEAD, LEARNER):
-        detector.step(features, at(detector, stage))
+    detector.step(features, at(detector))
     state = detector.state_dict()
     assert {name.split(".")[0] for name in state} == {"head", "learner"}
     other = begin("stackclip", seed=1)
@@ -237,7 +228,7 @@ def test_one_cluster_has_weight_1(features):
     for weights_from in ("test-prompt", "train-prompt", "category"):
         detector = begin(f"stackclip[clusters=1,head=efa[weights_from={weights_from},temperature=50]]")
         anchors = torch.stack([detector.anchors(category) for category in features.categories])
-        assert torch.equal(detector._weights(features, anchors), torch.ones(len(features), 1))
+        assert torch.equal(detector._maps.weights(features, anchors), torch.ones(len(features), 1))
 
 
 def test_the_four_test_prompts_give_the_four_strings_of_table_8():
@@ -273,5 +264,4 @@ def test_a_tower_elsewhere_learns_the_same(features, at: At):
     """The pair follows from the seed and the tower alone, not from what was made before it."""
     random_tower(seed=3, image_size=32)
     one, same = begin("stackclip"), begin("stackclip")
-    for stage in (HEAD, LEARNER):
-        assert one.step(features, at(one, stage)) == same.step(features, at(same, stage))
+    assert one.step(features, at(one)) == same.step(features, at(same))

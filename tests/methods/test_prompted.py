@@ -143,7 +143,7 @@ def test_the_schedule_is_the_papers_unless_it_is_given(spec: str, train_on: tupl
     detector = begin(spec, train_on=train_on)
     assert sum(stage.epochs for stage in detector.stages) == detector.facts["epochs"] == epochs
     assert detector.facts["learning_rate"] == rate
-    (group,) = detector.optimiser.param_groups
+    (group,) = detector._maps._optimiser.param_groups
     assert (group["lr"], group["betas"]) == (rate, (0.5, 0.999))
     assert [stage.epochs for stage in begin(spec, train_on=train_on, epochs=4).stages] == [4]
     assert begin(spec, train_on=train_on, epochs=0).stages == ()
@@ -211,7 +211,7 @@ def test_the_weights_of_the_stacks_come_from_the_text_that_was_chosen(weights_fr
     categories = ("pill", "pill", "bottle")
     features = features_of(categories)
     anchors = torch.stack([detector.anchors(category) for category in categories])
-    found = detector._weights(features, anchors)
+    found = detector._maps.weights(features, anchors)
     for row, category in enumerate(categories):
         picture = anchor(category)[NORMAL] if weights_from == "category" else features[CLS][row]
         texts = [" ".join(group) for group in detector.texts.stacks]

@@ -17,7 +17,7 @@ from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import PHASES, Moment, Task, resolve
 from stackclip.ops.windows import harmonic_map, window_patches
-from stackclip.prompts.published import WINCLIP
+from stackclip.prompts.phrases import WINCLIP
 from stackclip.types import ANOMALOUS, NORMAL, Features, Sample
 
 

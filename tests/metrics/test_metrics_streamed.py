@@ -15,7 +15,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from stackclip.errors import NonFiniteScores
-from stackclip.metrics import PIXEL_METRICS, TOLERANCE, Measured, PixelMetrics, StreamedPixelMetrics, bins
+from stackclip.metrics import PIXEL_METRICS, TOLERANCE, Measured, PixelMetrics, StreamedPixelMetrics, bins, cells
 from stackclip.ops.regions import Runs, label_regions
 
 Array = NDArray[Any]
@@ -102,8 +102,8 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     else:
         monkeypatch.setattr(bins, "compiled", lambda: None)
     if request.param == "coarse":
-        monkeypatch.setattr(bins, "_WITHIN", 25)
-        monkeypatch.setattr(bins, "_CELLS", 1 << 7)
+        monkeypatch.setattr(cells, "WITHIN", 25)
+        monkeypatch.setattr(cells, "CELLS", 1 << 7)
     monkeypatch.setattr(StreamedPixelMetrics.__init__, "__defaults__", (1 << 8,))  # as few bins as there can be
     return str(request.param)
 

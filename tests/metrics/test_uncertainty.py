@@ -14,10 +14,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from stackclip.errors import NonFiniteScores
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS, PixelMetrics, uncertainty
+from stackclip.metrics.counts import PixelCounter, PixelCounts
+from stackclip.metrics.evidence import Evidence, measure
 from stackclip.metrics.uncertainty import (
-    PixelCounter,
-    PixelCounts,
-    Said,
     bootstrap_metrics,
     draw_metrics,
     paired_differences,
@@ -42,9 +41,9 @@ def case(seed: int, pictures: int = 8, side: int = 48, skill: float = 1.0) -> tu
     return labels, scores, (np.array(noise) + skill * masks).astype(np.float32), masks
 
 
-def said(seed: int, **words: Any) -> Said:
+def said(seed: int, **words: Any) -> Evidence:
     labels, scores, maps, masks = case(seed, **words)
-    return Said(labels, scores, counted(maps, masks))
+    return Evidence(labels, scores, counted(maps, masks))
 
 
 def counted(maps: Array, masks: Array) -> PixelCounts:
@@ -72,7 +71,7 @@ def test_each_draw_has_the_metrics_of_its_pictures(seed: int, rounded: bool) -> 
     if rounded:
         scores = np.round(scores)
     weights = uncertainty._draw(8, 6, seed)
-    found = uncertainty._measure(Said(labels, scores, counted(maps, masks)), weights)
+    found = measure(Evidence(labels, scores, counted(maps, masks)), weights)
     for index, drawn in enumerate(weights):
         repeated = np.repeat(np.arange(8), drawn.astype(int))
         if len(set(labels[repeated])) < 2:
@@ -89,14 +88,14 @@ def test_each_draw_has_the_metrics_of_its_pictures(seed: int, rounded: bool) -> 
 def test_scores_of_few_values_are_measured_exactly(seed: int) -> None:
     labels, _, maps, masks = case(seed)
     maps = np.round(8 * maps)
-    found = uncertainty._measure(Said(labels, None, counted(maps, masks)), np.ones((1, 8)))
+    found = measure(Evidence(labels, None, counted(maps, masks)), np.ones((1, 8)))
     assert [found[name][0] for name in PIXELS] == pytest.approx(pixel_values(maps, masks), abs=1e-6)
 
 
 def test_the_whole_category_is_measured_to_three_digits_whatever_the_size_of_its_scores() -> None:
     labels, _, maps, masks = case(3, pictures=12, side=120)
     for scores in (maps, np.exp(8 * maps), -np.exp(-maps), 1 / (1 + np.exp(-9 * maps)), maps * 1e-38):
-        found = uncertainty._measure(Said(labels, None, counted(scores, masks)), np.ones((1, 12)))
+        found = measure(Evidence(labels, None, counted(scores, masks)), np.ones((1, 12)))
         wanted = pixel_values(scores.astype(np.float32), masks)
         assert [found[name][0] for name in PIXELS] == pytest.approx(wanted, abs=1e-3)
 
@@ -121,7 +120,7 @@ def test_maps_that_are_counted_by_parts_have_nearly_the_same_draws(seed: int, fa
     labels, _, maps, masks = case(seed)
     maps = maps - np.arange(8, dtype=np.float32)[:, None, None] * falling  # so that no part looks like another
     found, wanted = (
-        draw_metrics(Said(labels, None, each), draws=20)
+        draw_metrics(Evidence(labels, None, each), draws=20)
         for each in (together(maps, masks, 3 * maps[0].size), counted(maps, masks))
     )
     assert together(maps, masks, 3 * maps[0].size).steps.size <= 4096
@@ -136,15 +135,15 @@ def test_scores_of_few_values_are_counted_exactly_by_parts_too(seed: int) -> Non
     maps = np.round(8 * maps)
     counts = together(maps, masks, 3 * maps[0].size)
     assert counts.tied.all()
-    found = draw_metrics(Said(labels, None, counts), draws=20)
-    wanted = draw_metrics(Said(labels, None, counted(maps, masks)), draws=20)
+    found = draw_metrics(Evidence(labels, None, counts), draws=20)
+    wanted = draw_metrics(Evidence(labels, None, counted(maps, masks)), draws=20)
     for name in PIXELS:
         np.testing.assert_allclose(found[name], wanted[name], atol=1e-6)
 
 
 def test_intervals_are_the_percentiles_of_draws_that_are_really_made() -> None:
     labels, scores, maps, masks = case(5)
-    found = bootstrap_metrics(Said(labels, scores, counted(maps, masks)), draws=100, seed=7)
+    found = bootstrap_metrics(Evidence(labels, scores, counted(maps, masks)), draws=100, seed=7)
     drawn = np.random.default_rng(7).multinomial(8, np.full(8, 1 / 8), size=100)
     repeated = [np.repeat(np.arange(8), weights) for weights in drawn]
     values = [image_values(labels[each], scores[each]) for each in repeated if len(set(labels[each])) == 2]
@@ -160,9 +159,9 @@ def test_intervals_are_the_percentiles_of_draws_that_are_really_made() -> None:
 
 def test_more_pictures_make_an_interval_narrower() -> None:
     labels, scores, maps, masks = case(1, pictures=10)
-    few = bootstrap_metrics(Said(labels, scores, counted(maps, masks)), draws=300)
+    few = bootstrap_metrics(Evidence(labels, scores, counted(maps, masks)), draws=300)
     labels, scores, maps, masks = (np.concatenate([each] * 9) for each in (labels, scores, maps, masks))
-    many = bootstrap_metrics(Said(labels, scores, counted(maps, masks)), draws=300)
+    many = bootstrap_metrics(Evidence(labels, scores, counted(maps, masks)), draws=300)
     for name in (*IMAGE_METRICS, *PIXELS):
         assert many[name].high - many[name].low < (few[name].high - few[name].low) / 2
 
@@ -174,15 +173,15 @@ def test_an_interval_holds_the_truth_about_as_often_as_it_says() -> None:
     held = 0
     for seed in range(60):
         labels, scores, _, _ = case(seed, pictures=80)
-        interval = bootstrap_metrics(Said(labels, scores), draws=200)["image_AUROC"]
+        interval = bootstrap_metrics(Evidence(labels, scores), draws=200)["image_AUROC"]
         held += interval.low <= truth <= interval.high
     assert held >= 50
 
 
 def test_a_better_method_on_the_same_pictures_is_found_to_be_better() -> None:
     labels, scores, maps, masks = case(2, pictures=60)
-    worse = Said(labels, scores, counted(maps, masks))
-    better = Said(labels, scores + 1.5 * labels, counted(maps + masks, masks))
+    worse = Evidence(labels, scores, counted(maps, masks))
+    better = Evidence(labels, scores + 1.5 * labels, counted(maps + masks, masks))
     found = paired_differences(better, worse, draws=300)
     assert set(found) == {*IMAGE_METRICS, *PIXELS}
     for difference in found.values():
@@ -199,8 +198,8 @@ def test_a_method_does_not_differ_from_itself() -> None:
 def test_a_paired_test_is_sharper_than_two_intervals() -> None:
     labels, scores, _, _ = case(9, pictures=60)
     other = scores + 0.2 * np.random.default_rng(1).normal(size=60)  # nearly the same
-    difference = paired_differences(Said(labels, scores), Said(labels, other), draws=300)["image_AUROC"]
-    interval = bootstrap_metrics(Said(labels, scores), draws=300)["image_AUROC"]
+    difference = paired_differences(Evidence(labels, scores), Evidence(labels, other), draws=300)["image_AUROC"]
+    interval = bootstrap_metrics(Evidence(labels, scores), draws=300)["image_AUROC"]
     assert difference.high - difference.low < (interval.high - interval.low) / 2
 
 
@@ -212,19 +211,19 @@ def test_the_same_seed_draws_the_same_pictures() -> None:
 
 def test_metrics_that_too_few_draws_have_are_left_out() -> None:
     labels = np.array([0, 0, 0, 0])
-    assert bootstrap_metrics(Said(labels, np.arange(4.0))) == {}
+    assert bootstrap_metrics(Evidence(labels, np.arange(4.0))) == {}
     normal = counted(np.zeros((4, 5, 5)), np.zeros((4, 5, 5)))
-    assert bootstrap_metrics(Said(labels, np.arange(4.0), normal)) == {}
+    assert bootstrap_metrics(Evidence(labels, np.arange(4.0), normal)) == {}
     whole = counted(np.zeros((2, 5, 5)), np.ones((2, 5, 5)))
-    assert bootstrap_metrics(Said(np.array([1, 1]), None, whole)) == {}
+    assert bootstrap_metrics(Evidence(np.array([1, 1]), None, whole)) == {}
 
 
 def test_what_does_not_belong_together_is_refused() -> None:
     with pytest.raises(ValueError, match=r"of the same pictures, found \[3, 2\]"):
-        Said(np.array([0, 1, 0]), np.array([0.1, 0.2]))
+        Evidence(np.array([0, 1, 0]), np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match="of the same pictures"):
-        Said(np.array([], int))
+        Evidence(np.array([], int))
     with pytest.raises(ValueError, match="labels are not the same"):
-        paired_differences(Said(np.array([0, 1]), np.zeros(2)), Said(np.array([1, 0]), np.zeros(2)))
+        paired_differences(Evidence(np.array([0, 1]), np.zeros(2)), Evidence(np.array([1, 0]), np.zeros(2)))
     with pytest.raises(NonFiniteScores, match="1 of 4 pixels"):
         counted(np.array([[[0.0, np.nan], [0.0, 0.0]]]), np.eye(2)[None])

@@ -19,7 +19,7 @@ from scipy.stats import trim_mean
 
 from stackclip.clip import TextEncoder, random_tower
 from stackclip.contracts import check
-from stackclip.contracts.every import ASKED
+from stackclip.contracts.common import ASKED
 from stackclip.errors import BadOption, DataError, UsageError
 from stackclip.methods import Moment, Task, resolve
 from stackclip.registry import EXAMPLES, SHELVES, Example, datasets, examples, prompts, selectors, use_workspace

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stackclip.data.generated import Synthetic
 from stackclip.errors import BadOption, UsageError
+from stackclip.layouts.generated import Synthetic
 from stackclip.registry import datasets
 from stackclip.synthetic import (
     COLOURS,
@@ -242,7 +242,7 @@ def test_an_interrupted_run_leaves_nothing_that_looks_whole(tmp_path: Path, monk
         return draw_pair(*arguments, **options)  # type: ignore[arg-type]  # handed on as they came
 
     with monkeypatch.context() as patch:
-        patch.setattr("stackclip.data.generated.draw_pair", interrupted)
+        patch.setattr("stackclip.layouts.generated.draw_pair", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made.generate(tmp_path)
     assert list(tmp_path.iterdir()) == []

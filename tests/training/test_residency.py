@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stackclip.benchmarks import residency
-from stackclip.training.sources import FeatureReader
-from stackclip.training.residency import Kept, choose_residence
 from stackclip.cache import Store, extract
 from stackclip.errors import CorruptStore, UsageError
+from stackclip.training import residency
+from stackclip.training.residency import Kept, choose_residence
+from stackclip.training.sources import FeatureReader
 from stackclip.types import CLS, MASK, Features, Sample
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

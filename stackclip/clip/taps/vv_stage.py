@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from stackclip.clip.sight import Sight
     from stackclip.types import Part, TowerSpec
 
-__all__ = ["Stage"]
+__all__ = ["QuarterPath"]
 
 
 @taps.register("vv-stage")
-class Stage(ByValue):
+class QuarterPath(ByValue):
     """`vv-stage/N`: the v-v attention of the quarter of the blocks that ends at N, summed, (P, D)."""
 
     source = "CLIP-AD, equations 8 and 9"

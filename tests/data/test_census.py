@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.published import TOTAL, difference, part_of, published_categories, published_counts
+from stackclip.data.census import TOTAL, difference, part_of, published_categories, published_counts
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stackclip.data.labelled import labelled_pictures
 from stackclip.data.labels import (
     GOOD_FOLDERS,
     composed,
@@ -19,12 +18,11 @@ from stackclip.data.listing import folders_in, pictures_below, pictures_in
 from stackclip.data.look import majority
 from stackclip.data.pairing import apart
 from stackclip.errors import DataError
+from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 
-__all__ = ["UNLABELLED", "Folder"]
-
-UNLABELLED = "unlabelled"  # the `defect` of a picture of which nothing is known; its label is NORMAL for want of one
+__all__ = ["Folder"]
 
 
 @datasets.register("folder")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.medical import BrainMri, CvcClinicDb, HeadCt, Isic
 from stackclip.errors import DataError, UnknownLayout
+from stackclip.layouts.medical import BrainMri, CvcClinicDb, HeadCt, Isic
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
 Plant = Callable[..., Path]

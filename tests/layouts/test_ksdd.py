@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from stackclip.data import open_dataset
-from stackclip.data.ksdd import CATEGORY, Ksdd
 from stackclip.data.masks import read_mask
 from stackclip.errors import BadOption, DataError, PictureError
+from stackclip.layouts.ksdd import CATEGORY, Ksdd
 from stackclip.types import ANOMALOUS, NORMAL
 
 

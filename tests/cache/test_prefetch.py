@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stackclip.cache import ahead, in_batches
+from stackclip.cache import in_batches, prefetch
 
 
 def readers() -> list[str]:
@@ -21,14 +21,14 @@ def test_results_come_in_the_order_of_the_items(threads) -> None:
         time.sleep(0.002 * (item % 3))
         return item * item
 
-    assert list(ahead(work, range(12), threads=threads)) == [item * item for item in range(12)]
-    assert list(ahead(work, (), threads=threads)) == []
+    assert list(prefetch(work, range(12), threads=threads)) == [item * item for item in range(12)]
+    assert list(prefetch(work, (), threads=threads)) == []
     assert readers() == []
 
 
 def test_no_more_than_is_asked_for_is_begun() -> None:
     begun = []
-    results = ahead(begun.append, range(10), threads=2)
+    results = prefetch(begun.append, range(10), threads=2)
     assert begun == []
     next(results)
     next(results)
@@ -39,7 +39,7 @@ def test_no_more_than_is_asked_for_is_begun() -> None:
 
 
 def test_an_error_stands_where_its_result_would() -> None:
-    results = ahead(lambda item: 6 // item, [3, 2, 0, 1], threads=2)
+    results = prefetch(lambda item: 6 // item, [3, 2, 0, 1], threads=2)
     assert (next(results), next(results)) == (2, 3)
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -48,7 +48,7 @@ def test_an_error_stands_where_its_result_would() -> None:
 
 def test_a_scan_that_is_left_early_leaves_no_thread() -> None:
     def leave() -> Iterator[int]:
-        yield from ahead(lambda item: item, range(100), threads=3)
+        yield from prefetch(lambda item: item, range(100), threads=3)
 
     for item in leave():
         if item == 4:
@@ -68,7 +68,7 @@ def test_a_result_is_held_by_nobody_but_the_caller() -> None:
             Batch.alive -= 1
 
     most = 0
-    for _ in ahead(Batch, range(20), threads=2):
+    for _ in prefetch(Batch, range(20), threads=2):
         most = max(most, Batch.alive)
     assert most <= 5  # the caller's last and its next, and the three that are made ahead
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackclip.data.labelled import labelled_pictures
 from stackclip.data.listing import folders_in
+from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from stackclip.data.labelled import labelled_pictures
+from stackclip.data.census import published_categories
 from stackclip.data.labels import holds_masks, without_ending
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.data.look import majority
-from stackclip.data.published import published_categories
+from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 

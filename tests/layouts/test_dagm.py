@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.dagm import Dagm
-from stackclip.data.published import published_counts
+from stackclip.data.census import published_counts
 from stackclip.errors import DataError
+from stackclip.layouts.dagm import Dagm
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
 Plant = Callable[..., Path]

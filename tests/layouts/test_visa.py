@@ -10,8 +10,8 @@ from typing import Literal
 
 import pytest
 
-from stackclip.data.visa import Visa
 from stackclip.errors import DataError
+from stackclip.layouts.visa import Visa
 from stackclip.types import ANOMALOUS, NORMAL
 
 LIST = """\

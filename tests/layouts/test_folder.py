@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.data.folder import UNLABELLED, Folder
+from stackclip.data import UNLABELLED
 from stackclip.errors import DataError
+from stackclip.layouts.folder import Folder
 from stackclip.types import ANOMALOUS, NORMAL
 
 Plant = Callable[..., Path]

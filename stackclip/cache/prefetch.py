@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["ahead", "in_batches"]
+__all__ = ["in_batches", "prefetch"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+def prefetch(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
     """The result of each item in order, with the next `threads` items being worked on meanwhile, and one more to begin.
 
     What the work raises is raised where its result would be. The threads end with the iterator, at its end or closing.

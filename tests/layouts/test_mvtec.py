@@ -11,9 +11,9 @@ from typing import Literal
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.mvtec import Btad, Mvtec, MvtecLoco
-from stackclip.data.published import published_counts
+from stackclip.data.census import published_counts
 from stackclip.errors import DataError
+from stackclip.layouts.mvtec import Btad, Mvtec, MvtecLoco
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 

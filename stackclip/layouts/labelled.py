@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stackclip.data.held import HOMES, Held, masks_by_look
 from stackclip.data.labels import (
     GOOD_FOLDERS,
     composed,
@@ -20,6 +19,7 @@ from stackclip.data.labels import (
 from stackclip.data.listing import folders_in, pictures_below, pictures_in
 from stackclip.data.pairing import MaskFolder, check_masks
 from stackclip.errors import DataError
+from stackclip.layouts.held import HOMES, Held, masks_by_look
 from stackclip.ops.spread import evenly
 from stackclip.types import GOOD
 
@@ -53,42 +53,77 @@ def labelled_pictures(
     that is, for masks in two places, for one that two pictures claim, for an area of which no mask has a picture, and
     where a name says mask and the pixels say picture, or the other way round.
     """
-    if loose := pictures_in(parent):
-        raise DataError(
-            f"{loose[0]}: beside folders that are labels; move it into one of them: good/, DEFECT/ or masks/"
-        )
-    around = [folder for folder in folders_in(parent) if not holds_drawings(folder.name)]
-    folders = [folder for folder in around if not holds_masks(folder.name)]
-    named = [*areas, *(folder for folder in around if holds_masks(folder.name))]
-    beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
-    folders = [folder for folder in folders if folder not in beside]
-    for area in (*named, *beside):
+    _check_loose(parent)
+    folders, by_name = _told_apart(parent, areas)
+    for area in (*by_name.named, *by_name.beside):
         _check_area(area)
     _check_good(folders, good)
     held = {folder: Held.of(folder, strict=not is_good(folder.name, good)) for folder in folders}
     _check_inner(held, good)
-    homes = _homes(named)
-    sure = {folder for folder in folders if _label(folder) in homes or folder in beside.values()}
+    known = _with_twins(by_name, held, good)
+    pictures: list[Labelled] = []
+    for folder in folders:
+        if folder not in known.twins:
+            pictures += _of_label(folder, held[folder], known, good=good, localised=localised)
+    if localised:
+        _check_claims(pictures, [*known.named, *known.twins, *known.beside])
+    return pictures
+
+
+@dataclass(frozen=True, slots=True)
+class _Areas:
+    """The folders of masks: `named` so, `beside` a defect's folder (with that), and `twins`, which look like masks.
+
+    `homes` are the folders in them, by the labels whose masks they hold.
+    """
+
+    named: Sequence[Path]
+    beside: Mapping[Path, Path]
+    twins: Sequence[Path] = ()
+    homes: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+
+    def homes_of(self, folder: Path) -> list[Path]:
+        """The folders that hold masks of one defect alone."""
+        beside = (each for each, owner in self.beside.items() if owner == folder)
+        return [*self.homes.get(_label(folder), ()), *beside]
+
+
+def _told_apart(parent: Path, areas: Sequence[Path]) -> tuple[list[Path], _Areas]:
+    """The folders that are labels, and the folders of masks as far as names tell."""
+    around = [folder for folder in folders_in(parent) if not holds_drawings(folder.name)]
+    folders = [folder for folder in around if not holds_masks(folder.name)]
+    named = [*areas, *(folder for folder in around if holds_masks(folder.name))]
+    beside = {folder: owner for folder in folders if (owner := _owner(folder, folders))}
+    return [folder for folder in folders if folder not in beside], _Areas(named, beside)
+
+
+def _with_twins(areas: _Areas, held: Mapping[Path, Held], good: tuple[str, ...]) -> _Areas:
+    """The folders of masks by name and by look, with what is in them."""
+    homes = _homes(areas.named)
+    sure = {folder for folder in held if _label(folder) in homes or folder in areas.beside.values()}
     twins = masks_by_look(held, good, sure)
     for label, more in _homes(twins).items():
         homes.setdefault(label, []).extend(more)
-    found: list[Labelled] = []
-    for folder in folders:
-        if folder in twins:
-            continue
-        files = held[folder].pictures
-        if says_nothing(folder.name) and files:
-            raise DataError(f"{folder}: no label; wanted {parent.name}/good/ and {parent.name}/DEFECT/")
-        if is_good(folder.name, good) or not localised:
-            defect = GOOD if is_good(folder.name, good) else folder.name
-            found += [Labelled(image, folder, None, defect) for image in files]
-            continue
-        own = [*homes.get(_label(folder), ()), *(each for each, owner in beside.items() if owner == folder)]
-        masks = _masks(folder, held[folder], [*named, *twins], own)
-        found += [Labelled(image, folder, masks[image], folder.name) for image in files]
-    if localised:
-        _check_claims(found, [*named, *twins, *beside])
-    return found
+    return replace(areas, twins=twins, homes=homes)
+
+
+def _of_label(folder: Path, held: Held, areas: _Areas, *, good: tuple[str, ...], localised: bool) -> list[Labelled]:
+    """The pictures of one label, with the masks of a defect's."""
+    if says_nothing(folder.name) and held.pictures:
+        raise DataError(f"{folder}: no label; wanted {folder.parent.name}/good/ and {folder.parent.name}/DEFECT/")
+    if is_good(folder.name, good) or not localised:
+        defect = GOOD if is_good(folder.name, good) else folder.name
+        return [Labelled(image, folder, None, defect) for image in held.pictures]
+    masks = _masks(folder, held, [*areas.named, *areas.twins], areas.homes_of(folder))
+    return [Labelled(image, folder, masks[image], folder.name) for image in held.pictures]
+
+
+def _check_loose(parent: Path) -> None:
+    """Raise DataError for pictures that are in no label's folder."""
+    if loose := pictures_in(parent):
+        raise DataError(
+            f"{loose[0]}: beside folders that are labels; move it into one of them: good/, DEFECT/ or masks/"
+        )
 
 
 def _check_area(area: Path) -> None:
@@ -143,10 +178,10 @@ def _label(folder: Path) -> str:
 
 def _homes(areas: Iterable[Path]) -> dict[str, list[Path]]:
     """The folders in folders of masks, by the labels whose masks they hold."""
-    found: dict[str, list[Path]] = {}
+    homes: dict[str, list[Path]] = {}
     for home in (home for area in areas for home in folders_in(area)):
-        found.setdefault(_label(home), []).append(home)
-    return found
+        homes.setdefault(_label(home), []).append(home)
+    return homes
 
 
 def _masks(folder: Path, held: Held, areas: Sequence[Path], homes: Sequence[Path]) -> dict[Path, Path | None]:
@@ -181,14 +216,14 @@ def _is_there(mask: Path | None) -> bool:
 def _below(home: Path, folder: Path, files: list[Path]) -> dict[Path, Path | None]:
     """The masks in a defect's own folder of masks, which may be divided as the pictures' folder is."""
     whole, parts = MaskFolder(home), dict[Path, MaskFolder]()
-    found: dict[Path, Path | None] = {}
+    masks: dict[Path, Path | None] = {}
     for image in files:
         below = home / image.parent.relative_to(folder)
         if below != home and below.is_dir():
-            found[image] = parts.setdefault(below, MaskFolder(below)).of(image)
+            masks[image] = parts.setdefault(below, MaskFolder(below)).of(image)
         else:
-            found[image] = whole.of(image)
-    return found
+            masks[image] = whole.of(image)
+    return masks
 
 
 def _flat(area: Path, files: list[Path]) -> dict[Path, Path | None]:
@@ -199,19 +234,19 @@ def _flat(area: Path, files: list[Path]) -> dict[Path, Path | None]:
     return {image: masks.of(image) for image in files}
 
 
-def _check_claims(found: list[Labelled], areas: Sequence[Path]) -> None:
+def _check_claims(pictures: list[Labelled], areas: Sequence[Path]) -> None:
     """Raises DataError where two pictures claim one mask, and where no mask of an area has a picture."""
     claims: dict[Path, Path] = {}
-    for each in found:
+    for each in pictures:
         if each.mask is None:
             continue
         if each.mask in claims:
             raise DataError(f"{each.mask}: the mask of {claims[each.mask]} and of {each.image}; wanted {MASK_TREES}")
         claims[each.mask] = each.image
-    if all(each.defect == GOOD for each in found):
+    if all(each.defect == GOOD for each in pictures):
         return
-    stems = {composed(each.image.stem) for each in found}
-    labels = {composed(each.folder.name) for each in found}
+    stems = {composed(each.image.stem) for each in pictures}
+    labels = {composed(each.folder.name) for each in pictures}
     for area in areas:
         if any(mask.is_relative_to(area) and _is_there(mask) for mask in claims):
             continue

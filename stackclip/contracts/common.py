@@ -14,7 +14,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.registry import heads, learners, scorers, selectors
 
-__all__ = ["ASKED", "EVERY"]
+__all__ = ["ASKED", "COMMON"]
 
 ASKED: Mapping[str, tuple[str, ...]] = {
     "backbones": ("load",),
@@ -65,7 +65,7 @@ def _made(subject: Subject) -> None:
     require_all(made, *ASKED.get(subject.component.shelf, ()))
 
 
-EVERY: Promises = {
+COMMON: Promises = {
     "its name is lower-case letters, digits and hyphens": _well_named,
     "its docstring says what it is": _documented,
     "its docstring names every option": _options_documented,

@@ -1,0 +1,82 @@
+"""A head at work under a prompt strategy: what it learns of patch tokens, and how its stacks are weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from stackclip.heads import Head, HeadRecipe, SetQueues
+from stackclip.methods.method import Moment, Task
+from stackclip.methods.pipeline import Pipeline
+from stackclip.methods.schedule import BETAS, descend, schedule_of
+from stackclip.methods.stacks import StackTexts
+from stackclip.prompts import Strategy
+from stackclip.types import CLS, MASK, NORMAL, Features
+
+__all__ = ["LearnedMaps"]
+
+
+class LearnedMaps:
+    """The maps of a head, trained by Adam at the pipeline's schedule; `released` is said of weights from elsewhere."""
+
+    def __init__(
+        self, recipe: HeadRecipe, pipeline: Pipeline, strategy: Strategy, texts: StackTexts, task: Task
+    ) -> None:
+        self.recipe, self.texts, self.device = recipe, texts, task.device
+        epochs, self.rate = pipeline.schedule(strategy, task.train_on)
+        stage = task.stage("head", epochs=epochs, batch=pipeline.batch)
+        module = recipe.build(task.tower, len(texts.stacks), seed=task.seed).to(task.device)
+        self.head, self.queues = cast(Head, module), cast("SetQueues | None", None)
+        self._optimiser = torch.optim.Adam(module.parameters(), lr=self.rate, betas=BETAS)
+        if len(texts.stacks) > 1 and getattr(recipe, "batches", "mixed") == "own":
+            self.queues = SetQueues(len(texts.stacks), stage.batch, recipe.needs(task.tower) | {MASK})
+        self.released = pipeline.begin_with(module)
+        self.epochs = stage.epochs if self.released is None else 0
+        self._schedule = schedule_of(task, stage, lr=self.rate)
+
+    @property
+    def schedule(self) -> dict[str, Any]:
+        """How it is trained; the steps of sets that have batches of their own are as many as were taken."""
+        return self._schedule if self.queues is None else {**self._schedule, "steps": self.queues.steps.tolist()}
+
+    def step(self, features: Features, at: Moment) -> dict[str, float]:
+        """Adam steps on the focal and dice losses of all layers: one, or one for each batch of a set's own.
+
+        A head whose sets have batches of their own steps each that has a full one, and at the end of an epoch those
+        that have pictures left; its loss is there where one stepped. Nothing once the head is through.
+        """
+        if at.epoch >= self.epochs:
+            return {}
+        if self.queues is None:
+            return self._descend(features)
+        stacks = torch.tensor([self.texts.stack_of(category) for category in features.categories])
+        losses = [
+            self._descend(batch)["loss"] * len(batch) for batch in self.queues.batches(features, stacks, last=at.last)
+        ]
+        return {"loss": sum(losses) / len(features)} if losses else {}
+
+    def _descend(self, features: Features) -> dict[str, float]:
+        """One Adam step; sets without a picture in the batch have no gradient and stay as they are."""
+        stacks = torch.tensor([self.texts.stack_of(name) for name in features.categories], device=self.device)
+        anchors = torch.stack([self.texts.training_anchors(category) for category in features.categories])
+        return descend(self._optimiser, {"loss": self.head.loss(features, anchors, stacks)})
+
+    def weights(self, features: Features, anchors: Tensor) -> Tensor:
+        """How much each stack counts for each picture: (B, K). FuzzyCLIP, equation 11."""
+        if self.recipe.weighting == "train-prompt":
+            return self.head.weights(features, self.texts.training_keys.expand(len(features), -1, -1))
+        if self.recipe.weighting == "category":
+            text = torch.stack([self.texts.category_text(category) for category in features.categories])
+            features = Features(features.samples, {**features.parts, CLS: text})
+        return self.head.weights(features, anchors[:, :, NORMAL])
+
+    def training_state(self) -> dict[str, Any]:
+        """The optimiser."""
+        return self._optimiser.state_dict()
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `training_state` gave."""
+        self._optimiser.load_state_dict(dict(state))
