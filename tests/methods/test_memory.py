@@ -27,7 +27,11 @@ def features_of(categories: tuple[str, ...], seed: int) -> Features:
 def test_the_map_is_the_cosine_distance_to_the_nearest_patch_of_the_categorys_shots():
     shots = {name: features_of((name,) * 2, seed) for seed, name in enumerate(("nut", "pill"))}
     for seed, name in enumerate(("pill", "nut"), start=7):
-        memory, tested, wanted = PatchMemory(TOWER, [shots[name]]), features_of((name,) * 2, seed), torch.zeros(2, 12, 12)
+        memory, tested, wanted = (
+            PatchMemory(TOWER, [shots[name]]),
+            features_of((name,) * 2, seed),
+            torch.zeros(2, 12, 12),
+        )
         for row in range(2):
             for part in TOWER.taps:
                 distances = torch.zeros(9)
