@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # tests of what is light load no torch
     from stackclip.clip import TextEncoder, Tower
     from stackclip.clip.positions import Positions
     from stackclip.data import Dataset
+    from stackclip.methods import Detector, Moment
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: no spinning threads on a busy machine
 for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
@@ -144,6 +145,18 @@ class Golden:
             position_embedding=position_embedding,
             device="cpu",
         )
+
+
+@pytest.fixture(scope="session")
+def at() -> Callable[..., Moment]:
+    """`at(detector)`, a moment in the training of a detector; of one without stages a moment in a stage that is none."""
+    from stackclip.methods import Moment, Stage
+
+    def at(detector: Detector, stage: int = 0, step: int = 0, epoch: int = 0, last: bool = False) -> Moment:
+        stages = detector.stages or (Stage("none", epochs=1, batch=1),)
+        return Moment(stages[stage], epoch, step, last)
+
+    return at
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from stackclip.clip import Tap
 from stackclip.contracts import check, find_components
 from stackclip.errors import BadOption, BrokenPlugin, UnknownComponent, UsageError
 from stackclip.heads import Linear, Projections
-from stackclip.methods import Composition, PromptedDetector, resolve
+from stackclip.methods import Composition, Detector, Method, PromptedDetector, Stage, resolve
 from stackclip.prompts.fuzzy import Fuzzy
 from stackclip.prompts.precise import Precise
 from stackclip.registry import (
@@ -326,14 +326,14 @@ def test_a_head_that_breaks_a_promise_is_found_out(module: type[Projections], se
     only(failures(heads, Trial), sentence=sentence, reason=reason)
 
 
-class Wrapped:
+class Wrapped(Method):
     """APRIL-GAN, with something wrong in a detector of its own."""
 
     def __init__(self, wrong: type[PromptedDetector]) -> None:
         self.inner, self.wrong = resolve("fuzzy"), wrong
 
-    def needs(self, tower):
-        return self.inner.needs(tower)
+    def needs(self, tower, phase):
+        return self.inner.needs(tower, phase)
 
     def begin(self, task):
         return self.wrong(self.inner, task)
@@ -353,14 +353,14 @@ class Silent(PromptedDetector):
     def predict(self, features):
         return Prediction(None, super().predict(features).maps)
 
-    def step(self, features):
-        for group in self.optimiser.param_groups:
+    def step(self, features, at):
+        for group in self._maps._optimiser.param_groups:
             group["lr"] = -1e-3
-        return super().step(features)
+        return super().step(features, at)
 
 
 class Relative(PromptedDetector):
-    """Its scores depend on the batch, and it remembers nothing."""
+    """Its scores depend on the batch, and it keeps nothing of what it learned."""
 
     def predict(self, features):
         found = super().predict(features)
@@ -372,6 +372,15 @@ class Relative(PromptedDetector):
     def load_state_dict(self, *arguments: Any, **options: Any) -> None: ...
 
 
+class Restarting(PromptedDetector):
+    """Its optimiser begins anew where a training goes on."""
+
+    def training_state(self):
+        return {}
+
+    def load_training_state(self, state): ...
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence", "reason"),
     [
@@ -379,9 +388,10 @@ class Relative(PromptedDetector):
         (Noisy, "one seed gives one prediction", "global state of torch"),
         (Silent, "or missing for a reason", "no scores, and why_no_scores is empty"),
         (Silent, "its loss does not rise", "the loss went from"),
-        (Relative, "does not depend on its batch", "picture 0 alone and in its batch, scores"),
+        (Relative, "does not depend on its batch", "a picture alone and in its batch, scores"),
         (Relative, "of the right shape", "maps have the shape (6, 4, 32), wanted (6, 32, 32)"),
         (Relative, "can be saved and loaded", "after loading its state_dict"),
+        (Restarting, "goes on with the same digits", "a training that was stopped in stage prompts and went on"),
     ],
 )
 def test_a_method_that_breaks_a_promise_is_found_out(wrong: type[PromptedDetector], sentence: str, reason: str):
@@ -398,7 +408,8 @@ class Forgetful(PromptedDetector):
     def __init__(self, method, task):
         super().__init__(method, replace(task, shots=0))
 
-    def remember(self, category, features): ...
+    def on(self, category, shots, normals):
+        return self
 
 
 def test_a_method_that_takes_shots_and_ignores_them_is_found_out():
@@ -413,6 +424,24 @@ def test_a_method_that_takes_shots_and_ignores_them_is_found_out():
     ]
 
 
+def test_stages_that_none_can_follow_are_found_out():
+    class Endless(Detector):
+        """It steps on batches of no pictures."""
+
+        stages = (Stage("all", epochs=1, batch=0),)
+
+    class Batchless(Method):
+        """It needs nothing."""
+
+        def needs(self, tower, phase):
+            return frozenset()
+
+        def begin(self, task):
+            return Endless()
+
+    only(failures(methods, Batchless), sentence="it begins on one", reason="its stage all has batches of 0")
+
+
 class Bare:
     """It has nothing that any shelf asks for."""
 
@@ -422,8 +451,10 @@ class Bodiless:
 
     weighting, epochs, lr, overflow = "test-prompt", 1, 1e-3, "error"
 
-    def needs(self, tower):
+    def needs(self, tower, phase=""):
         return frozenset(tower.taps)
+
+    def check(self, tower): ...
 
     def fits(self, text, subject):
         return len(subject) < 100
@@ -449,7 +480,12 @@ class Bodiless:
         (writers, Bare, "it lacks write"),
         (heads, Bodiless, "what it builds lacks loss, weights, maps"),
         (learners, Bodiless, "what it builds lacks facts, loss, scores"),
-        (methods, Bodiless, "what it begins lacks epochs, facts, step, remember, predict, settle"),
+        (
+            methods,
+            Bodiless,
+            "what it begins is a subclass of stackclip.methods.Detector: it lacks stages, facts, takes_shots, step, on, "
+            "training_state, load_training_state",
+        ),
     ],
 )
 def test_what_a_component_lacks_is_named_once(shelf: Shelf, factory: type, reason: str):
@@ -559,10 +595,10 @@ def test_a_data_set_that_names_two_pictures_alike_is_found_out(pictures: Path):
 
 
 def test_a_method_that_needs_what_no_tower_gives_is_found_out():
-    class Needy:
+    class Needy(Method):
         """It needs the hundredth layer."""
 
-        def needs(self, tower):
+        def needs(self, tower, phase):
             return frozenset({Part("patch", 100)})
 
         def begin(self, task):

@@ -120,6 +120,8 @@ class PromptedDetector(Detector):
 
         `loss` is the sum of what both make smaller: `map`, and the learner's terms with its weights.
         """
+        if self._maps is None and self._learned is None:
+            return super().step(features, at)
         stepped = self._maps.step(features, at) if self._maps else {}
         if self._learned is None:
             return stepped

@@ -18,7 +18,7 @@ from stackclip.clip import weights as reader
 from stackclip.errors import BadOption, WeightsError
 from stackclip.heads import Projections
 from stackclip.heads.released import Owner, load_released
-from stackclip.methods import Task, resolve
+from stackclip.methods import PHASES, Task, resolve
 from stackclip.methods.anomalyclip import ObjectPrompts
 from stackclip.types import Part, TowerSpec
 
@@ -262,7 +262,7 @@ def begin(spec: str, tower: TowerSpec) -> Any:
 def test_methods_begin_with_the_weights_and_train_nothing(tmp_path: Path, owner: Owner, tower: TowerSpec) -> None:
     path = save(tmp_path / "epoch_15.pth", FILES[owner], section=SECTIONS[owner])
     detector = begin(f"{owner}[weights={path}]", tower)
-    assert detector.epochs == 0
+    assert detector.stages == ()
     for name, theirs in our_names(owner).items():
         assert torch.equal(detector.state_dict()[f"head.{name}"], FILES[owner][theirs])
     assert detector.facts["weights"] == {
@@ -271,13 +271,13 @@ def test_methods_begin_with_the_weights_and_train_nothing(tmp_path: Path, owner:
         "of": f"{'APRIL-GAN' if owner == 'april-gan' else 'CLIP-AD'}'s {SECTIONS[owner]}",
     }
     assert begin(owner, tower).facts["weights"] is None
-    assert begin(owner, tower).epochs == 4
+    assert [stage.epochs for stage in begin(owner, tower).stages] == [4]
 
 
 def test_released_heads_read_the_taps_that_they_were_trained_on(tmp_path: Path) -> None:
     path = save(tmp_path / "x.pth", FILES["sdp-plus"])
     method = resolve(f"sdp-plus[taps=released,weights={path}]")
-    assert Part("patch-released", 3) in method.needs(VIT_B)
+    assert Part("patch-released", 3) in method.needs(VIT_B, "train")
 
 
 @pytest.mark.parametrize(("owner", "other"), [("april-gan", VIT_B), ("sdp-plus", VIT_L)])
@@ -285,11 +285,11 @@ def test_weights_of_another_tower_are_refused_before_anything_is_encoded(
     tmp_path: Path, owner: Owner, other: TowerSpec
 ) -> None:
     method = resolve(f"{owner}[weights={save(tmp_path / 'x.pth', FILES[owner])}]")
-    assert method.needs(VIT_L if owner == "april-gan" else VIT_B) == resolve(owner).needs(
-        VIT_L if owner == "april-gan" else VIT_B
-    )
+    own = VIT_L if owner == "april-gan" else VIT_B
+    method.check(own)
+    assert [method.needs(own, phase) for phase in PHASES] == [resolve(owner).needs(own, phase) for phase in PHASES]
     with pytest.raises(WeightsError, match=r"x\.pth: .* for another tower or other options: found fc\.0\.weight"):
-        method.needs(other)
+        method.check(other)
 
 
 @pytest.mark.parametrize("name", ["april-gan", "sdp-plus", "anomalyclip"])

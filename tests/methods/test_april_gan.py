@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from stackclip.heads import Projections
-from stackclip.methods import PromptedDetector, Task, resolve
+from stackclip.methods import Moment, PromptedDetector, Task, resolve
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import anomaly_logits, unit
 from stackclip.prompts import CPE
@@ -125,9 +125,9 @@ def test_each_layer_costs_what_it_costs_in_the_released_code(released: Released)
         assert dice.item() == pytest.approx(released["train_dice_per_layer"][index].item(), rel=1e-4, abs=1e-5)
 
 
-def test_one_training_step_has_the_released_loss_gradients_and_weights(released: Released):
+def test_one_training_step_has_the_released_loss_gradients_and_weights(released: Released, at: Callable[..., Moment]):
     detector = begin(released)
-    loss = detector.step(released.features(CATEGORIES))["loss"]
+    loss = detector.step(released.features(CATEGORIES), at(detector))["loss"]
     assert loss == pytest.approx(released["train_loss"].item(), rel=1e-4)
     for name, parameter in detector.named_parameters():
         own = name.removeprefix("head.fc.0.")
@@ -152,10 +152,10 @@ def test_zero_shot_maps_and_scores_are_the_released_ones(released: Released):
 
 
 def test_few_shot_maps_and_scores_are_the_released_ones(released: Released):
-    detector = begin(released, shots=2)
-    detector.remember("zeroth", released.features(["zeroth"] * 2, prefix="shot_"))
-    prediction = detector.predict(released.features(["zeroth"] * 3))
+    shots = released.features(["zeroth"] * 2, prefix="shot_")
+    inspector = begin(released, shots=2).on("zeroth", iter([shots]), iter(()))
+    prediction = inspector.predict(released.features(["zeroth"] * 3))
     torch.testing.assert_close(prediction.maps[:, ::4, ::4], released["e2e_few_shot_maps"], atol=1e-3, rtol=0)
     torch.testing.assert_close(prediction.maps[0], released["e2e_few_shot_maps_full0"], atol=1e-3, rtol=0)
-    settled = detector.settle(prediction.scores, prediction.maps.amax((1, 2)))
+    settled = inspector.settle(prediction.scores, prediction.maps.amax((1, 2)))
     torch.testing.assert_close(settled.double(), released["e2e_few_shot_scores"], atol=1e-3, rtol=0)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stackclip.clip import TextEncoder, Tower, random_tower
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.methods import Task, resolve
+from stackclip.methods import Moment, Task, refuse_shots, resolve
 from stackclip.ops.maps import smooth, upsample
 from stackclip.ops.surgery import surgery
 from stackclip.prompts.phrases import CLIP_AD
@@ -24,6 +24,7 @@ from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
 CATEGORIES = ("zeroth", "first", "second")  # picture b is of the b-th category
 CASES = ("t12s_112", "t12m_112", "t12m_160")
 Case = Callable[[str], Any]
+At = Callable[..., Moment]
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Released:
         samples = tuple(
             Sample(f"{name}.png", "golden", name, "test", Path("x.png"), None, ANOMALOUS, "hole") for name in CATEGORIES
         )
-        parts = self.tower.encode(self.pictures, method.needs(self.tower.spec) - {MASK})
+        parts = self.tower.encode(self.pictures, method.needs(self.tower.spec, "test") - {MASK})
         return Features(samples, {**parts, MASK: self.masks})
 
     def begin(self, method: Any, text: Given | None = None) -> Any:
@@ -134,12 +135,12 @@ def test_sdp_plus_adds_the_maps_of_its_linear_layers(released: Released, taps: s
     close(detector.predict(features).maps, released.stored[f"{prefix}_sdp_plus_sigma8"])
 
 
-def test_sdp_plus_learns_by_the_released_loss_and_gradients(released: Released) -> None:
+def test_sdp_plus_learns_by_the_released_loss_and_gradients(released: Released, at: At) -> None:
     detector, features = with_given_heads(released, "sdp-plus[taps=released]")
     before = [parameter.detach().clone() for parameter in detector.head.parameters()]
     loss = detector.head.loss(features, released.anchors, torch.zeros(3, dtype=torch.long))
     np.testing.assert_allclose(loss.item(), released.stored["rel_train_loss"], rtol=1e-4)
-    assert detector.step(features)["loss"] == pytest.approx(loss.item())
+    assert detector.step(features, at(detector))["loss"] == pytest.approx(loss.item())
     for (name, parameter), old in zip(detector.head.named_parameters(), before, strict=True):
         _, _, layer, kind = name.split(".")
         expected = released.stored[f"rel_grad.fc.{layer}.{kind}"]
@@ -199,17 +200,17 @@ def test_maps_do_not_depend_on_the_batch(released: Released) -> None:
         torch.testing.assert_close(alone.scores[0], together.scores[index], atol=1e-6, rtol=0)
 
 
-def test_shots_are_refused_and_training_without_a_head_too(released: Released) -> None:
+def test_shots_change_nothing_and_there_is_no_training_without_a_head(released: Released, at: At) -> None:
     method = resolve("sdp")
     detector = released.begin(method)
-    with pytest.raises(NotApplicable, match="zero-shot"):
-        detector.remember("zeroth", released.features(method))
+    assert detector.on("zeroth", iter([released.features(method)]), iter(())) is detector
+    assert detector.stages == ()
     with pytest.raises(NotApplicable, match="learns nothing"):
-        detector.step(released.features(method))
+        detector.step(released.features(method), at(detector))
 
 
 @pytest.mark.parametrize("name", ["sdp", "sdp-plus", "clip-surgery"])
-def test_shots_are_refused_before_anything_is_trained(name: str) -> None:
+def test_a_detector_says_before_it_is_trained_that_it_takes_no_shots(name: str) -> None:
     tower = random_tower(image_size=32)
     task = Task(
         tower=tower.spec,
@@ -220,8 +221,9 @@ def test_shots_are_refused_before_anything_is_trained(name: str) -> None:
         device=torch.device("cpu"),
         shots=2,
     )
+    assert not resolve(name).begin(task).takes_shots
     with pytest.raises(NotApplicable, match="learns nothing from 2 shots"):
-        resolve(name).begin(task)
+        refuse_shots(task.shots)
 
 
 @pytest.mark.parametrize("name", ["sdp", "sdp-plus"])
@@ -233,7 +235,7 @@ def test_the_maps_of_stages_add_up_to_that_of_all(released: Released, name: str,
     total = torch.zeros_like(whole.predict(features).maps)
     for stages in ("1", "2+3", "4"):
         method = resolve(f"{name}[taps={taps},sigma=8,stages={stages}]")
-        assert method.needs(released.tower.spec) < every.needs(released.tower.spec)
+        assert method.needs(released.tower.spec, "test") < every.needs(released.tower.spec, "test")
         detector = released.begin(method)
         if detector.head is not None:
             for own, stage in zip(detector.head.fc[0], method.stages, strict=True):
@@ -250,10 +252,10 @@ def test_the_score_of_some_stages_is_that_of_the_class_token_behind_the_last(rel
     torch.testing.assert_close(released.begin(method).predict(features).scores, expected, atol=1e-4, rtol=0)
 
 
-def test_deeper_mappings_learn_and_are_kept(released: Released) -> None:
+def test_deeper_mappings_learn_and_are_kept(released: Released, at: At) -> None:
     method = resolve("sdp-plus[layers=3,relu=true,stages=3+4,lr=1e-3]")
     detector, features = released.begin(method), released.features(method)
-    losses = [detector.step(features)["loss"] for _ in range(8)]
+    losses = [detector.step(features, at(detector, 0, step))["loss"] for step in range(8)]
     assert losses[-1] < losses[0]
     again = released.begin(method)
     again.load_state_dict(detector.state_dict())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from stackclip.contracts.trial import CATEGORIES, features_of, task_of, trial_tower
 from stackclip.errors import NotApplicable
-from stackclip.methods import resolve
+from stackclip.methods import Moment, resolve
 from stackclip.ops.maps import min_max, pixels
 from stackclip.types import ANOMALOUS, CLS, MASK, Part
 
@@ -16,7 +18,8 @@ LAST = Part("joint", trial_tower().spec.depth)
 
 def test_the_map_is_the_softmax_of_each_projected_patch_of_the_last_block() -> None:
     method = resolve("clip-direct[sigma=0]")
-    assert method.needs(trial_tower().spec) == {LAST, CLS}
+    assert method.needs(trial_tower().spec, "test") == {LAST, CLS}
+    assert not any(method.needs(trial_tower().spec, phase) for phase in ("train", "shots", "calibrate"))
     features = features_of(frozenset({LAST, CLS, MASK}), CATEGORIES)
     detector = method.begin(task_of())
     said = detector.predict(features)
@@ -34,9 +37,9 @@ def test_the_map_is_the_softmax_of_each_projected_patch_of_the_last_block() -> N
     torch.testing.assert_close(detector.settle(said.scores, peaks), min_max(said.scores) + min_max(peaks))
 
 
-def test_it_neither_trains_nor_takes_shots() -> None:
+def test_it_neither_trains_nor_takes_shots(at: Callable[..., Moment]) -> None:
     detector = resolve("clip-direct").begin(task_of())
     with pytest.raises(NotApplicable, match="learns nothing"):
-        detector.step(features_of(frozenset({LAST, CLS, MASK}), CATEGORIES))
-    with pytest.raises(NotApplicable, match="zero-shot"):
-        resolve("clip-direct").begin(task_of(shots=1))
+        detector.step(features_of(frozenset({LAST, CLS, MASK}), CATEGORIES), at(detector))
+    assert not detector.stages
+    assert not detector.takes_shots

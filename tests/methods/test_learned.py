@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,10 +13,11 @@ from stackclip.clip import TextEncoder, random_tower
 from stackclip.contracts.trial import CATEGORIES, features_of, task_of, trial_encode, trial_tower
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.learners import Regulated, Rpl
-from stackclip.methods import PromptedDetector, resolve
+from stackclip.methods import Moment, PromptedDetector, resolve
 from stackclip.prompts import CPE
 from stackclip.types import CLS, MASK, NORMAL, Features
 
+At = Callable[..., Moment]
 NAMES = "bottle metal nut t shirt"  # as class_names=spaced calls the categories of the trial
 
 
@@ -39,7 +41,7 @@ def test_the_pair_names_all_training_categories_and_is_held_to_their_ensemble(sp
     assert sorted(normal.removeprefix("There is not a damaged ").removesuffix(" in the photo").split()) == sorted(
         NAMES.split()
     )
-    if len(detector.groups) == 1:
+    if len(detector.texts.stacks) == 1:
         phrases = [trial_encode()(CPE.phrases(NAMES, side)) for side in (0, 1)]
         wanted = torch.stack([F.normalize(F.normalize(each, dim=-1).mean(0), dim=-1) for each in phrases])
         torch.testing.assert_close(detector.learner.target, wanted, atol=1e-5, rtol=0)
@@ -49,12 +51,12 @@ def test_under_fuzzy_prompts_the_pair_names_an_object():
     assert begin("fuzzy[learner=rpl]").facts["learned"]["prompts"][NORMAL].count("object") == 1
 
 
-def test_the_image_score_is_the_learners_and_the_map_the_heads(features):
+def test_the_image_score_is_the_learners_and_the_map_the_heads(features, at: At):
     learned, plain, bare = (begin(spec) for spec in ("stackclip", "stackclip[learner=none]", "stackclip[head=none]"))
-    for _ in range(3):
-        terms = learned.step(features)
-        assert terms["map"] == plain.step(features)["loss"]
-        alone = bare.step(features)
+    for step in range(3):
+        terms = learned.step(features, at(learned, 0, step))
+        assert terms["map"] == plain.step(features, at(plain, 0, step))["loss"]
+        alone = bare.step(features, at(bare, 0, step))
         assert {name: terms[name] for name in ("rpl_ce", "rpl_mse")} == {n: alone[n] for n in ("rpl_ce", "rpl_mse")}
         assert terms["loss"] == pytest.approx(terms["map"] + terms["rpl_ce"] + terms["rpl_mse"])
     one, other, third = (detector.predict(features) for detector in (learned, plain, bare))
@@ -63,20 +65,20 @@ def test_the_image_score_is_the_learners_and_the_map_the_heads(features):
     assert not torch.allclose(one.scores, other.scores)
 
 
-def test_head_and_learner_each_stop_after_their_own_epochs(features):
+def test_head_and_learner_each_stop_after_their_own_epochs(features, at: At):
     detector = begin("stackclip[epochs=3,learner=rpl[epochs=2]]", pictures=2 * len(features))
-    assert detector.epochs == 3
+    assert [stage.epochs for stage in detector.stages] == [3]
     for epoch in range(3):
-        for _ in range(2):
+        for step in range(2):
             before = {name: tensor.clone() for name, tensor in detector.state_dict().items()}
-            terms = detector.step(features)
+            terms = detector.step(features, at(detector, 0, 2 * epoch + step, epoch))
             moved = {
                 name.split(".")[0] for name, old in before.items() if not torch.equal(detector.state_dict()[name], old)
             }
             assert moved == ({"head", "learner"} if epoch < 2 else {"head"})
             assert ("rpl_ce" in terms) == (epoch < 2)
     longer = begin("stackclip[epochs=1,learner=rpl[epochs=2]]", pictures=len(features))
-    assert [sorted(longer.step(features)) for _ in range(2)] == [
+    assert [sorted(longer.step(features, at(longer, 0, epoch, epoch))) for epoch in range(2)] == [
         ["loss", "map", "rpl_ce", "rpl_mse"],
         ["loss", "rpl_ce", "rpl_mse"],
     ]
@@ -84,9 +86,10 @@ def test_head_and_learner_each_stop_after_their_own_epochs(features):
 
 def test_the_number_of_epochs_of_the_bench_is_that_of_both():
     detector = begin("stackclip", epochs=5)
-    assert (detector.epochs, detector.facts["learned"]["epochs"]) == (5, 5)
-    assert begin("stackclip[learner=rpl[epochs=4]]").epochs == 4
-    assert begin("clip[learner=rpl]").epochs == 1
+    assert ([stage.epochs for stage in detector.stages], detector.facts["learned"]["epochs"]) == ([5], 5)
+    assert [stage.epochs for stage in begin("stackclip[learner=rpl[epochs=4]]").stages] == [4]
+    assert [stage.epochs for stage in begin("clip[learner=rpl]").stages] == [1]
+    assert begin("stackclip", epochs=0).stages == ()
 
 
 class Broken(Exception):
@@ -127,12 +130,12 @@ def failing_at(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
         ("nan scores", "learner: scores hold NaN or infinity"),
     ],
 )
-def test_whatever_goes_wrong_with_a_learner_the_maps_are_those_without_it(features, monkeypatch, place, why):
+def test_whatever_goes_wrong_with_a_learner_the_maps_are_those_without_it(features, at: At, monkeypatch, place, why):
     failing_at(place, monkeypatch)
     learned, plain = begin("stackclip[image_score=text+map]"), begin("stackclip[learner=none]")
-    for _ in range(3):
-        learned.step(features)
-        plain.step(features)
+    for step in range(3):
+        learned.step(features, at(learned, 0, step))
+        plain.step(features, at(plain, 0, step))
     found, wanted = learned.predict(features), plain.predict(features)
     assert torch.equal(found.maps, wanted.maps)
     assert found.scores is None
@@ -142,10 +145,10 @@ def test_whatever_goes_wrong_with_a_learner_the_maps_are_those_without_it(featur
 @pytest.mark.parametrize(
     "changes", [{"text": None}, {"categories": tuple(" ".join([f"nut{i}", *["bottle"] * 43]) for i in range(2))}]
 )
-def test_a_learner_that_cannot_begin_leaves_the_maps_too(features, changes):
+def test_a_learner_that_cannot_begin_leaves_the_maps_too(features, at: At, changes):
     detector = begin("stackclip[overflow=chunk-mean]", **changes)
     if "text" in changes:
-        detector.step(features)
+        detector.step(features, at(detector))
     found = detector.predict(features)
     assert found.maps is not None
     assert found.scores is None
@@ -153,22 +156,22 @@ def test_a_learner_that_cannot_begin_leaves_the_maps_too(features, changes):
 
 
 @pytest.mark.parametrize("place", ["build", "loss", "scores"])
-def test_without_a_head_there_is_nothing_to_go_on_with(features, monkeypatch, place):
+def test_without_a_head_there_is_nothing_to_go_on_with(features, at: At, monkeypatch, place):
     failing_at(place, monkeypatch)
 
     def run() -> None:
         detector = begin("stackclip[head=none]")
-        detector.step(features)
-        detector.step(features)
+        for step in range(2):
+            detector.step(features, at(detector, 0, step))
         detector.predict(features)
 
     with pytest.raises(Broken):
         run()
 
 
-def test_what_is_learned_is_in_the_state_with_the_head(features):
+def test_what_is_learned_is_in_the_state_with_the_head(features, at: At):
     detector = begin("stackclip")
-    detector.step(features)
+    detector.step(features, at(detector))
     state = detector.state_dict()
     assert {name.split(".")[0] for name in state} == {"head", "learner"}
     other = begin("stackclip", seed=1)
@@ -225,7 +228,7 @@ def test_one_cluster_has_weight_1(features):
     for weights_from in ("test-prompt", "train-prompt", "category"):
         detector = begin(f"stackclip[clusters=1,head=efa[weights_from={weights_from},temperature=50]]")
         anchors = torch.stack([detector.anchors(category) for category in features.categories])
-        assert torch.equal(detector._weights(features, anchors), torch.ones(len(features), 1))
+        assert torch.equal(detector._maps.weights(features, anchors), torch.ones(len(features), 1))
 
 
 def test_the_four_test_prompts_give_the_four_strings_of_table_8():
@@ -257,8 +260,8 @@ def test_the_four_test_prompts_give_the_four_strings_of_table_8():
         assert f"a photo of a damaged {words}." in asked
 
 
-def test_a_tower_elsewhere_learns_the_same(features):
+def test_a_tower_elsewhere_learns_the_same(features, at: At):
     """The pair follows from the seed and the tower alone, not from what was made before it."""
     random_tower(seed=3, image_size=32)
     one, same = begin("stackclip"), begin("stackclip")
-    assert one.step(features) == same.step(features)
+    assert one.step(features, at(one)) == same.step(features, at(same))

@@ -12,7 +12,7 @@ from torch import Tensor
 from stackclip.cache import Store, extract
 from stackclip.clip import Tower, random_tower
 from stackclip.data import open_dataset
-from stackclip.methods import resolve
+from stackclip.methods import PHASES, resolve
 from stackclip.types import CLS, Part, Sample, patch
 
 PICTURES = "synthetic[categories=1,per_category=2,train_good=1,size=32]"
@@ -50,7 +50,7 @@ def store_in(folder: Path) -> Store:
 
 def needs(*methods: str) -> frozenset[Part]:
     spec = random_tower(image_size=32).spec
-    return frozenset().union(*(resolve(method).needs(spec) for method in methods))
+    return frozenset().union(*(resolve(method).needs(spec, phase) for method in methods for phase in PHASES))
 
 
 FAMILY = ("sdp", "sdp-plus", "clip-surgery", "winclip", "april-gan", "stackclip")

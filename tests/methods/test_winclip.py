@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stackclip.clip import Tower
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.methods import Task, resolve
+from stackclip.methods import PHASES, Moment, Task, resolve
 from stackclip.ops.windows import harmonic_map, window_patches
 from stackclip.prompts.phrases import WINCLIP
 from stackclip.types import ANOMALOUS, NORMAL, Features, Sample
@@ -54,7 +54,8 @@ class Released:
             Sample(f"{index}.png", "golden", "thing", "test", Path("x.png"), None, ANOMALOUS, "hole")
             for index in range(len(pictures))
         )
-        return Features(samples, self.tower.encode(pictures, method.needs(self.tower.spec)))
+        parts = frozenset().union(*(method.needs(self.tower.spec, phase) for phase in PHASES))
+        return Features(samples, self.tower.encode(pictures, parts))
 
     def begin(self, method: Any, *, shots: int = 0) -> Any:
         encode: Any = self.encode
@@ -69,6 +70,10 @@ class Released:
                 shots=shots,
             )
         )
+
+    def shown(self, method: Any) -> Any:
+        """The method on the category, with its shots."""
+        return self.begin(method, shots=2).on("thing", iter([self.features(self.shots, method)]), iter(()))
 
 
 @pytest.fixture(params=["t12s_112", "t12m_112", "t12m_160"])
@@ -98,21 +103,17 @@ def test_without_shots_maps_and_scores_are_the_released_ones(released: Released)
 
 def test_with_shots_maps_and_scores_are_the_released_ones(released: Released) -> None:
     method = resolve("winclip[fusion=sum]")
-    detector = released.begin(method, shots=2)
-    detector.remember("thing", released.features(released.shots, method))
-    said = detector.predict(released.features(released.pictures, method))
+    said = released.shown(method).predict(released.features(released.pictures, method))
     close(said.maps, released.stored["e2e_k2_maps"])
     agree(said.scores, released.stored["e2e_k2_scores"])
-    halved = released.begin(resolve("winclip"), shots=2)
-    halved.remember("thing", released.features(released.shots, method))
+    halved = released.shown(resolve("winclip"))
     torch.testing.assert_close(halved.predict(released.features(released.pictures, method)).maps, said.maps / 2)
 
 
 def test_a_remembered_picture_is_at_no_distance_from_itself(released: Released) -> None:
     method = resolve("winclip[fusion=sum]")
-    bare, knowing = released.begin(method), released.begin(method, shots=2)
+    bare, knowing = released.begin(method), released.shown(method)
     features = released.features(released.shots, method)
-    knowing.remember("thing", features)
     torch.testing.assert_close(knowing.predict(features).maps, bare.predict(features).maps, atol=1e-5, rtol=0)
     torch.testing.assert_close(knowing.predict(features).scores, bare.predict(features).scores / 2, atol=1e-5, rtol=0)
 
@@ -125,10 +126,12 @@ def test_crops_enter_the_picture_score_alone(released: Released) -> None:
     assert not torch.allclose(said.scores, bare.scores, atol=1e-6)
 
 
-def test_it_does_not_train(released: Released) -> None:
+def test_it_does_not_train(released: Released, at: Callable[..., Moment]) -> None:
     method = resolve("winclip")
+    detector = released.begin(method)
+    assert detector.stages == ()
     with pytest.raises(NotApplicable, match="learns nothing"):
-        released.begin(method).step(released.features(released.pictures, method))
+        detector.step(released.features(released.pictures, method), at(detector))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from stackclip.clip import TextEncoder, random_tower
 from stackclip.contracts import check
 from stackclip.contracts.common import ASKED
 from stackclip.errors import BadOption, DataError, UsageError
-from stackclip.methods import Task, resolve
+from stackclip.methods import Moment, Task, resolve
 from stackclip.registry import EXAMPLES, SHELVES, Example, datasets, examples, prompts, selectors, use_workspace
 from stackclip.types import ANOMALOUS, CLS, MASK, Features, Sample, patch
 
@@ -81,15 +81,16 @@ def test_the_odd_patch_is_the_one_that_differs():
     sample = Sample("a.png", "x", "cap", "test", Path("x"), None, ANOMALOUS, "y")
     features = Features((sample,), {patch(8): tokens})
     detector = resolve("odd-patch").begin(task)
-    prediction = detector.predict(features)
+    prediction = detector.on("cap", iter(()), iter(())).predict(features)
     assert prediction.maps[0].argmax().item() // 32 // 8 == 1  # the second row of patches
-    detector.remember("cap", Features((sample,), {patch(8): tokens[:, 5:6]}))  # now all others are odd
-    assert detector.predict(features).maps[0, 0, 0].item() == pytest.approx(1)
+    shots = iter([Features((sample,), {patch(8): tokens[:, 5:6]})])
+    shown = detector.on("cap", shots, iter(())).predict(features)  # now all others are odd
+    assert shown.maps[0, 0, 0].item() == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize("spec", ["surface-or-object", "surface-or-object[head=efa]"])
-def test_the_example_trains_and_predicts_beside_the_methods_of_the_package(spec: str):
+def test_the_example_trains_and_predicts_beside_the_methods_of_the_package(spec: str, at: Callable[..., Moment]):
     tower = random_tower(image_size=32)
     task = Task(
         tower=tower.spec,
@@ -107,7 +108,7 @@ def test_the_example_trains_and_predicts_beside_the_methods_of_the_package(spec:
     maps = {}
     for name in (spec, "fuzzy"):
         detector = resolve(name).begin(task)
-        losses = [detector.step(features)["loss"] for _ in range(10)]
+        losses = [detector.step(features, at(detector, last=True))["loss"] for _ in range(10)]
         assert losses[-1] < losses[0]
         prediction = detector.predict(features)
         assert prediction.scores.isfinite().all()
