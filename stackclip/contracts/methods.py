@@ -113,8 +113,8 @@ def _learned(detector: Detector, features: Features, *, steps: int) -> list[floa
 
 
 def _step(detector: Detector, features: Features, stage: Stage, step: int) -> float:
-    """A step on a batch that is a whole epoch."""
-    return float(detector.step(features, Moment(stage, step, step, last=True))["loss"])
+    """A step of the first epoch on a batch that is the last one in it."""
+    return float(detector.step(features, Moment(stage, 0, step, last=True))["loss"])
 
 
 def _begins(subject: Subject) -> None:
