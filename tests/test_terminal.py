@@ -16,26 +16,10 @@ import stackclip.terminal
 from stackclip.console import output, say
 from stackclip.errors import UsageError
 from stackclip.registry import datasets
-from stackclip.terminal import Bars, component_page, duration, set_up_logging, size, trees
+from stackclip.terminal import Bars, component_page, set_up_logging, trees
 
 LOGGER = logging.getLogger("stackclip")
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (820_200, "820.2 kB"), (19_400_000_000, "19.4 GB")],
-)
-def test_bytes_in_words(count: int, words: str) -> None:
-    assert size(count) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.25, "0.2 s"), (12.4, "12 s"), (59.4, "59 s"), (200, "3 min 20 s"), (119.6, "2 min 0 s"), (7260, "2 h 1 min")],
-)
-def test_seconds_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""A workspace and a tower at work in it: its features are read from there and written there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.residency import Resident
+from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.runner import Bench
+from stackclip.cache import Planned, Store, TextCache, extract, find_store, plan
+from stackclip.clip import TextEncoder, Tower
+from stackclip.data.darkness import unused_range
+from stackclip.session.progress import Listener, silent
+from stackclip.session.work import Encoded
+from stackclip.types import Part, Sample
+from stackclip.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stackclip.benchmarks.runner import Overwrite
+
+__all__ = ["Site"]
+
+logger = logging.getLogger("stackclip")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where features of one tower are, and how they are made and read: `batch_size` pictures, `workers` threads.
+
+    `resident` says where features stay that are read again.
+    """
+
+    workspace: Workspace
+    tower: Tower
+    batch_size: int
+    workers: int
+    resident: Resident
+
+    def store(self) -> Store:
+        """The store of the tower's features, made where there is none."""
+        tower, dtype = self.tower, self.workspace.feature_dtype
+        folder = self.workspace.features
+        return Store.create(folder, tower.fingerprint, spec=tower.spec, recorded=tower.recorded, dtype=dtype)
+
+    def found(self) -> Store | None:
+        """The store of the tower's features, if there is one; nothing is written."""
+        return find_store(self.workspace.features, self.tower.fingerprint, dtype=self.workspace.feature_dtype)
+
+    def planned(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Planned:
+        """What would be encoded; nothing is written."""
+        return plan(self.found(), samples, parts, self.tower.spec, dtype=self.workspace.feature_dtype)
+
+    def encode(
+        self,
+        store: Store,
+        samples: Sequence[Sample],
+        parts: frozenset[Part],
+        *,
+        strict: bool = False,
+        patience: float = 0.0,
+        progress: Listener = silent,
+    ) -> Encoded:
+        """Encode what the store lacks, and say so; another writer is waited for as many seconds as `patience` says.
+
+        Raises what `extract` raises, PictureError for the first picture that cannot be used only if `strict`.
+        """
+        if self.tower.picture_range == "auto" and (dark := unused_range(samples)):
+            logger.warning("%s", dark)
+        done = extract(
+            store,
+            self.tower,
+            samples,
+            parts,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            strict=strict,
+            progress=partial(progress, "encode"),
+            patience=patience,
+        )
+        store.refresh()
+        for failure in done.failed:
+            logger.error("failed: %s", failure)
+        encoded = Encoded(done, len(store), store.size_bytes)
+        logger.info("%s", encoded)
+        self.say_note()
+        return encoded
+
+    def say_note(self) -> None:
+        """Say what the tower has to have said of it."""
+        if self.tower.spec.note:
+            logger.info("note: %s", self.tower.spec.note)
+
+    @contextmanager
+    def bench(
+        self,
+        plan: Plan,
+        entrants: tuple[Entrant, ...],
+        store: Store,
+        *,
+        overwrite: Overwrite = "only-missing",
+        progress: Listener = silent,
+    ) -> Iterator[Bench]:
+        """A bench on the store; what it came to know of the pictures' files is kept, unless it may write nothing."""
+        workspace, tower = self.workspace, self.tower
+        encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
+        rows, heads = RowFolder(workspace.rows), workspace.heads
+        yield Bench(plan, tower, encode, store, rows, heads, progress, overwrite, self.resident, entrants)
+        if overwrite != "never":
+            store.keep_readings()
