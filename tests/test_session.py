@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-import pickle
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-import stackclip as package
-from stackclip.clip import Tower
-from stackclip.errors import CategoryOverlap, MissingParts, UnknownComponent, UsageError
-from stackclip.session import Rows, Session, TowerRecipe
-from stackclip.session.recipe import LastTower
+from stackclip.session import Session, TowerRecipe
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=3,size=56]"

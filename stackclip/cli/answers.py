@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_files",
+    "keep",
     "say_forecast",
-    "show_curves",
     "show_document",
     "show_suite",
     "write_document",
@@ -66,7 +66,7 @@ def show_suite(suite: Suite | None, document: Document, *, as_json: bool) -> Non
         output.print(printed_table(others, suite.shows))
 
 
-def show_curves(document: Document, plot: Path | None, *, as_json: bool) -> bool:
+def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> bool:
     """Say how steadily methods ended their training, where that was asked, and draw it into a file.
 
     False where that cannot be written, which is said.
@@ -85,6 +85,12 @@ def show_curves(document: Document, plot: Path | None, *, as_json: bool) -> bool
         return _not_written(plot, error)
     logger.info("training curves are drawn in %s", plot)
     return True
+
+
+def keep(document: Document, outputs: Sequence[Path], plot: Path | None, *, as_json: bool) -> bool:
+    """Write the files, say how trainings ended and draw the curves; False where something cannot be written."""
+    all_written = write_document(document, outputs)
+    return _show_curves(document, plot, as_json=as_json) and all_written
 
 
 def check_files(outputs: Sequence[Path], plot: Path | None = None) -> None:

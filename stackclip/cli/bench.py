@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import check_files, say_forecast, show_curves, show_suite, write_document
+from stackclip.cli.answers import check_files, keep, say_forecast, show_suite
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
     COMMAS,
@@ -22,16 +22,16 @@ from stackclip.cli.options import (
     encode_options,
     pass_session,
     resident_option,
-    tower_options,
 )
 from stackclip.cli.parsing import given_here, places, several, specs
+from stackclip.cli.tower import tower_options
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
     from stackclip.papers.jobs import Job
     from stackclip.papers.suites import Suite
-    from stackclip.session import Rows, Session
+    from stackclip.session import BenchRows, Session
 
 __all__ = ["bench_verb"]
 
@@ -95,7 +95,7 @@ def bench_verb(
     from stackclip.papers.jobs import printed_beside
     from stackclip.papers.suites import find_suites
     from stackclip.reports.document import Document
-    from stackclip.session import Rows, distinct
+    from stackclip.session import BenchRows, distinct
 
     check_files(output, plot)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
@@ -103,11 +103,12 @@ def bench_verb(
     if plot and jobs and not any(job.plan.eval_every for job in jobs):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     if dry_run:
-        _say_what_would_be_done(session, jobs, overwrite=overwrite, err=json)
+        for forecast in filter(None, (session.forecast(job, overwrite=overwrite) for job in jobs)):
+            say_forecast(forecast, err=json)
         return
     printed = printed_beside(jobs, suites) if suites or published else None
     look: dict[str, Any] = {"per_category": per_category, "published": printed, "ci": words["ci"]}
-    rows = Rows()
+    rows = BenchRows()
     for each, group in groupby(jobs, key=attrgetter("suite")):
         measured = _run(session, group, overwrite=overwrite, cached_only=cached_only)
         if measured:
@@ -115,9 +116,7 @@ def bench_verb(
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
-    document = Document(distinct(rows), **look)
-    kept = write_document(document, output)
-    if not (show_curves(document, plot, as_json=json) and kept and rows.whole):
+    if not (keep(Document(distinct(rows), **look), output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
 
 
@@ -135,21 +134,11 @@ def _jobs(session: Session, suites: Sequence[Suite], *, paper_tower: bool, categ
     return session.suite_jobs(suites, categories=category, **tower, **conditions, **given_here(_OF_RUNS))
 
 
-def _say_what_would_be_done(session: Session, jobs: Iterable[Job], *, overwrite: Any, err: bool) -> None:
+def _run(session: Session, jobs: Iterable[Job], **how: Any) -> BenchRows:
+    from stackclip.session import BenchRows
     from stackclip.terminal import Bars
 
-    for job in jobs:
-        with Bars.shown() as bars:
-            forecast = session.forecast(job, overwrite=overwrite, progress=bars)
-        if forecast:
-            say_forecast(forecast, err=err)
-
-
-def _run(session: Session, jobs: Iterable[Job], **how: Any) -> Rows:
-    from stackclip.session import Rows
-    from stackclip.terminal import Bars
-
-    rows = Rows()
+    rows = BenchRows()
     for job in jobs:
         with Bars.shown() as bars:
             rows += session.run(job, progress=bars, **how)

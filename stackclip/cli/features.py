@@ -11,8 +11,9 @@ import click
 
 from stackclip.cli.answers import say_forecast
 from stackclip.cli.group import cli, echo
-from stackclip.cli.options import COMMAS, FAILED_SOME, data_options, encode_options, pass_session, tower_options
+from stackclip.cli.options import COMMAS, FAILED_SOME, data_options, encode_options, pass_session
 from stackclip.cli.parsing import places, several, specs
+from stackclip.cli.tower import tower_options
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 
 if TYPE_CHECKING:

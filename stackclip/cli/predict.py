@@ -15,9 +15,9 @@ from stackclip.cli.options import (
     encode_options,
     pass_session,
     resident_option,
-    tower_options,
 )
 from stackclip.cli.parsing import places, several, specs
+from stackclip.cli.tower import tower_options
 from stackclip.defaults import INSPECTION_METHODS, TRAINING
 from stackclip.types import LARGEST_SEED
 

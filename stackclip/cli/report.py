@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import check_files, show_curves, show_document, write_document
+from stackclip.cli.answers import check_files, keep, show_document
 from stackclip.cli.group import cli
 from stackclip.cli.options import FAILED_SOME, answer_options, pass_session
 from stackclip.cli.parsing import places, several, specs, whole_numbers
@@ -32,6 +32,5 @@ def report_verb(session: Session, /, output: tuple[Path, ...], plot: Path | None
     check_files(output, plot)
     document = session.report(**selection)
     show_document(document, as_json=json)
-    kept = write_document(document, output)
-    if not (show_curves(document, plot, as_json=json) and kept):
+    if not keep(document, output, plot, as_json=json):
         sys.exit(FAILED_SOME)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from stackclip.benchmarks.entrant import Entrant
@@ -47,6 +47,13 @@ class Request:
     categories: Collection[str] = ()
     paper_tower: bool = False
     own_tower: Collection[str] = ()
+
+    @classmethod
+    def of(cls, words: Mapping[str, Any], **facts: Any) -> Request:
+        """The request of `words` that name fields of runs or conditions; `facts` are the other fields."""
+        of_runs = {each.name for each in fields(Run)}
+        runs = {name: value for name, value in words.items() if name in of_runs}
+        return cls(runs, {name: value for name, value in words.items() if name not in of_runs}, **facts)
 
 
 def jobs_of(suites: Sequence[Suite], catalogue: Catalogue, request: Request) -> list[Job]:

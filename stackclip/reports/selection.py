@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stackclip.benchmarks.rows import Entry
+from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported, standing
 from stackclip.data.naming import name_of
 from stackclip.errors import StackclipError
@@ -24,13 +24,13 @@ class Selection:
     test_on: Sequence[str] = ()
     seeds: Sequence[int] | None = None
 
-    def of(self, entries: Sequence[Entry]) -> list[Row]:
+    def of(self, folder: RowFolder) -> list[Row]:
         """The rows that hold now and are selected: by method as these were said, then table by table.
 
-        Raises StackclipError for a data set that no row has.
+        Raises StackclipError for a data set that no row has, and where nothing is selected.
         """
         wanted = {str(Spec.parse(method)): place for place, method in enumerate(self.methods)}
-        every = reported(entries)
+        every = reported(folder.entries())
         trained = _named("trained", self.train_on, (name for row in every for name in row.train_on))
         tested = _named("tested", self.test_on, (row.test_on for row in every))
         rows = [
@@ -41,6 +41,8 @@ class Selection:
             and (not tested or row.test_on in tested)
             and (self.seeds is None or row.seed in self.seeds)
         ]
+        if not rows:
+            raise StackclipError(f"no row in {folder.folder} fits; see: stackclip bench --help")
         return sorted(rows, key=lambda row: (wanted.get(row.method, 0), *_table(row)))
 
 

@@ -4,18 +4,18 @@ from stackclip.session.conditions import Conditions, SuiteWords
 from stackclip.session.pictures import Inspection, PictureScore
 from stackclip.session.progress import Listener
 from stackclip.session.recipe import TowerRecipe
-from stackclip.session.rows import Rows, distinct
+from stackclip.session.rows import BenchRows, distinct
 from stackclip.session.session import Session
 from stackclip.session.work import Encoded, Forecast
 
 __all__ = [
+    "BenchRows",
     "Conditions",
     "Encoded",
     "Forecast",
     "Inspection",
     "Listener",
     "PictureScore",
-    "Rows",
     "Session",
     "SuiteWords",
     "TowerRecipe",

@@ -15,18 +15,19 @@ from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.runner import Outcome
 from stackclip.cache import Store
-from stackclip.errors import StackclipError
+from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.ops.words import agreed, counted, duration
 from stackclip.papers.jobs import Job, fitting, say_lacking
 from stackclip.session.progress import Listener
-from stackclip.session.site import Site
+from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
+from stackclip.session.workbench import Workbench
 from stackclip.types import Part, Sample
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
 
-__all__ = ["Lineup", "compute", "forecast", "sparing"]
+__all__ = ["Lineup", "forecast", "rows_of", "sparing"]
 
 logger = logging.getLogger("stackclip")
 
@@ -41,12 +42,12 @@ class Lineup:
     parts: frozenset[Part]
 
     @classmethod
-    def of(cls, job: Job, site: Site) -> Lineup:
+    def of(cls, job: Job, workbench: Workbench) -> Lineup:
         """The plan of a job; of a suite's without the methods whose weights do not fit, which is said.
 
         Raises WeightsError where no method is left, or a method of one's own was given weights that do not fit.
         """
-        plan, entrants = job.plan, entrants_of(job.plan, site.tower.spec)
+        plan, entrants = job.plan, entrants_of(job.plan, workbench.tower.spec)
         if job.suite is not None:
             plan, entrants = fitting(plan, entrants, job.suite.name)
         return cls(plan, entrants, *needed(plan, entrants))
@@ -63,10 +64,22 @@ def sparing(job: Job, *errors: type[StackclipError]) -> Iterator[None]:
         say_lacking({str(error): [job.suite.name]})
 
 
-def compute(site: Site, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener) -> Outcome:
+def rows_of(
+    job: Job, workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
+) -> BenchRows:
+    """The rows of a job whose pictures are encoded; none of a suite's that trains on what it tests, which is said."""
+    with sparing(job, CategoryOverlap):
+        outcome = _compute(workbench, lineup, store, overwrite=overwrite, progress=progress)
+        return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
+    return BenchRows()
+
+
+def _compute(
+    workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
+) -> Outcome:
     """Run a bench and say how many cells were computed."""
     started = time.monotonic()
-    with site.bench(lineup.plan, lineup.entrants, store, overwrite=overwrite, progress=progress) as bench:
+    with workbench.bench(lineup.plan, lineup.entrants, store, overwrite=overwrite, progress=progress) as bench:
         outcome = bench.run()
     there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
     if overwrite == "never":
@@ -80,20 +93,20 @@ def compute(site: Site, lineup: Lineup, store: Store, *, overwrite: Overwrite, p
     return outcome
 
 
-def forecast(site: Site, lineup: Lineup, *, again: bool, progress: Listener) -> Forecast:
+def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     """What a bench would encode and how many cells it would compute; nothing is written."""
     plan = lineup.plan
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
-    there = 0 if again else _finished(site, lineup, progress)
-    planned, folder = site.planned(lineup.samples, lineup.parts), site.workspace.features
-    return Forecast(planned, len(lineup.samples), folder, site.tower.spec.note, cells=count, missing=count - there)
+    there = 0 if again else _finished(workbench, lineup)
+    planned, folder = workbench.planned(lineup.samples, lineup.parts), workbench.workspace.features
+    return Forecast(planned, len(lineup.samples), folder, workbench.tower.spec.note, cells=count, missing=count - there)
 
 
-def _finished(site: Site, lineup: Lineup, progress: Listener) -> int:
+def _finished(workbench: Workbench, lineup: Lineup) -> int:
     """How many cells are there with all that is asked for."""
     plan = lineup.plan
-    if site.found() is None:
+    if workbench.found() is None:
         return 0
-    with site.bench(plan, lineup.entrants, site.store(), overwrite="never", progress=progress) as bench:
+    with workbench.bench(plan, lineup.entrants, workbench.store(), overwrite="never") as bench:
         rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
         return sum(not plan.ci or has_draws(row) for row in rows)

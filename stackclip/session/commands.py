@@ -1,48 +1,20 @@
-"""The command lines that encode what is missing."""
+"""The command lines that encode again what was lost."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from stackclip.benchmarks.entrant import Entrant, needs_of
+from stackclip.benchmarks.entrant import needs_of
 from stackclip.cache import Problem, Store
-from stackclip.errors import MissingParts, StackclipError
+from stackclip.errors import StackclipError
 from stackclip.methods import resolve
-from stackclip.ops.typed import typed_again
-from stackclip.ops.words import agreed, counted
 from stackclip.registry import methods
-from stackclip.session.recipe import TowerRecipe
-from stackclip.types import MASK, Part, Sample
+from stackclip.types import MASK, Part
 from stackclip.workspace import Workspace
 
-__all__ = ["how_to_encode_again", "missing_parts"]
-
-
-def missing_parts(
-    entrants: Iterable[Entrant],
-    lacking: Sequence[tuple[Sample, frozenset[Part]]],
-    texts: Mapping[str, str],
-    *,
-    workspace: Workspace,
-    recipe: TowerRecipe,
-    data_root: Path | None,
-) -> MissingParts:
-    """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
-    missing = frozenset[Part]().union(*(parts for _, parts in lacking))
-    reading = [each.spec for each in entrants if not each.why_not and each.parts & missing]
-    datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
-    words = workspace.command("cache-features")
-    words += [word for name in datasets for word in ("--dataset", typed_again([texts[name]]))]
-    words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
-    words += ["--methods", ",".join(reading)] if reading else []
-    words += ["--data-root", str(data_root)] if data_root else []
-    words += recipe.options()
-    words += ["--feature-dtype", workspace.feature_dtype] if workspace.feature_dtype != "float16" else []
-    found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {_listed(missing)}"
-    return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
+__all__ = ["how_to_encode_again"]
 
 
 def how_to_encode_again(workspace: Workspace, store: Store, dropped: Sequence[Problem]) -> str:

@@ -7,8 +7,9 @@ from os import PathLike
 from typing import Any, TypedDict
 
 from stackclip.benchmarks.curves import EvalEvery
+from stackclip.data.names import CategoryNames
 from stackclip.errors import UsageError
-from stackclip.registry import did_you_mean
+from stackclip.registry import did_you_mean, executors
 from stackclip.types import LARGEST_SEED
 
 __all__ = ["Conditions", "Names", "SuiteWords", "checked", "names_of"]
@@ -53,7 +54,8 @@ _LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1}
 def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any]:
     """The words that a call was given, with lists as tuples.
 
-    Raises UsageError for a word that means nothing, a number that is too small, and a seed that no generator takes.
+    Raises UsageError for a word that means nothing, a number that is too small, a seed that no generator takes, and
+    what an executor or class names that are wrong raise, before any work is done.
     """
     names = known.__annotations__
     for name, value in words.items():
@@ -61,7 +63,11 @@ def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any
             raise UsageError(f"{name!r} means nothing here{did_you_mean(name, names)}; known are {', '.join(names)}")
         if name in _LOWEST and value is not None and value < _LOWEST[name]:
             raise UsageError(f"{name}={value}; wanted {_LOWEST[name]} or more")
-    seeds = tuple(words.get("seeds", ()))
+    if "executor" in words:
+        executors.create(words["executor"])
+    if words.get("class_names") is not None:
+        CategoryNames(words["class_names"])
+    seeds = tuple(words.get("seeds") or ())
     if seeds and not 0 <= min(seeds) <= max(seeds) <= LARGEST_SEED:
         raise UsageError(f"seeds={seeds}; wanted numbers from 0 to {LARGEST_SEED}")
     return {name: _several(name, value) for name, value in words.items()}
@@ -76,4 +82,4 @@ def names_of(names: Names) -> tuple[str, ...]:
 def _several(name: str, value: Any) -> Any:
     if name in ("methods", "train_on", "test_on"):
         return names_of(value)
-    return tuple(value) if name == "seeds" else value
+    return tuple(value or ()) if name == "seeds" else value

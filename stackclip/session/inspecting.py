@@ -18,7 +18,7 @@ from stackclip.inspection.predictions import predict
 from stackclip.inspection.written import Written
 from stackclip.session.pictures import Inspection, scores_of
 from stackclip.session.progress import Listener
-from stackclip.session.site import Site
+from stackclip.session.workbench import Workbench
 
 __all__ = ["Examination"]
 
@@ -27,9 +27,9 @@ logger = logging.getLogger("stackclip")
 
 @dataclass(frozen=True)
 class Examination:
-    """A plan that tests one category of own pictures in `folder`, at a site."""
+    """A plan that tests one category of own pictures in `folder`, at a workbench."""
 
-    site: Site
+    workbench: Workbench
     store: Store
     plan: Plan
     folder: Path
@@ -41,7 +41,7 @@ class Examination:
         Only methods that train have the training pictures encoded. What fails is logged. Raises StackclipError where
         none of the pictures can be read, or nothing is scored.
         """
-        entrants = entrants_of(self.plan, self.site.tower.spec)
+        entrants = entrants_of(self.plan, self.workbench.tower.spec)
         own = replace(self.plan, train_on=())
         needed(own, entrants)  # weights that do not fit are said before anything is encoded
         trained, untrained = self._by_training(entrants)
@@ -53,7 +53,7 @@ class Examination:
         failures = tuple(str(each) for each in written if each.error)
         for failure in failures:
             logger.error("%s", failure)
-        self.site.say_note()
+        self.workbench.say_note()
         if not any(each.samples for each in written):
             raise StackclipError(f"{output}: nothing could be written, for the reasons above")
         return Inspection(
@@ -75,7 +75,7 @@ class Examination:
 
     def _encode(self, plan: Plan, entrants: tuple[Entrant, ...]) -> tuple[PictureError, ...]:
         samples, parts = needed(plan, entrants)
-        return self.site.encode(self.store, samples, parts, progress=self.progress).failed
+        return self.workbench.encode(self.store, samples, parts, progress=self.progress).failed
 
     def _part(self, entrants: Sequence[Entrant]) -> Plan:
         """The plan with some of its methods."""
@@ -87,7 +87,7 @@ class Examination:
         """What each method says, in the order of the plan; and how many heads could not be kept."""
         with ExitStack() as stack:
             benches = [
-                stack.enter_context(self.site.bench(self._part(group), group, self.store, progress=self.progress))
+                stack.enter_context(self.workbench.bench(self._part(group), group, self.store, progress=self.progress))
                 for group in (trained, untrained)
                 if group
             ]
@@ -99,7 +99,7 @@ class Examination:
 
     def _by_training(self, entrants: tuple[Entrant, ...]) -> tuple[tuple[Entrant, ...], tuple[Entrant, ...]]:
         """The methods that read training pictures and those that do not; say which do not heed the object's name."""
-        with self.site.bench(self.plan, entrants, self.store, progress=self.progress) as bench:
+        with self.workbench.bench(self.plan, entrants, self.store, progress=self.progress) as bench:
             found = habits_of(bench.of_seed(self.plan.seeds[0]))
         deaf = [spec for spec, habits in found.items() if not habits.reads_name]
         if deaf:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from math import nan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
 from stackclip.benchmarks.plan import Plan
 from stackclip.data import Dataset
 from stackclip.data.own import own_pictures, without_folders
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
-from stackclip.inspection.written import Written
+from stackclip.inspection.written import Written, check_folders
 from stackclip.ops.given import why_no_name
 from stackclip.ops.words import agreed, counted
 from stackclip.session.frames import frame_of
@@ -24,7 +26,7 @@ from stackclip.workspace import Workspace
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Inspection", "PictureScore", "check_shots", "own_set", "scores_of", "words_of"]
+__all__ = ["Inspection", "PictureScore", "check_normal", "output_folder", "own_set", "scores_of", "words_of"]
 
 logger = logging.getLogger("stackclip")
 
@@ -108,6 +110,20 @@ def scores_of(written: Written, *, drawn: bool) -> Iterator[PictureScore]:
         )
 
 
+@contextmanager
+def output_folder(output: Path | None, methods: Iterable[str]) -> Iterator[Path]:
+    """The folder that was named, else one that is removed afterwards.
+
+    Raises StackclipError where a method's folder in it holds what stackclip did not write.
+    """
+    if output is not None:
+        check_folders(list(methods), output)
+        yield output
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def words_of(text: str) -> str:
     """The words for an object; raises UsageError where there are none."""
     words = " ".join(text.split())
@@ -143,7 +159,7 @@ def _opened(workspace: Workspace, folder: Path) -> Dataset:
     return found
 
 
-def check_shots(plan: Plan, good: Path | None) -> None:
+def check_normal(plan: Plan, good: Path | None) -> None:
     """Raise UsageError for methods that want shots where nobody gave any, and for shots that no method wants."""
     wanted = {spec: plan.shots_for(method) for spec, method in plan.resolved.items()}
     asking = {spec: shots for spec, shots in wanted.items() if shots.count}

@@ -58,11 +58,16 @@ class TowerRecipe:
         )
         return tower.with_range(self.picture_range)
 
+    @property
+    def said(self) -> frozenset[str]:
+        """The fields that are not as they are by default."""
+        return frozenset(each.name for each in fields(self) if getattr(self, each.name) != each.default)
+
     def options(self) -> Iterator[str]:
         """The words of a command line that make this tower; what is so by default is left out."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if value != field.default:
+            if field.name in self.said:
                 yield _FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
                 yield typed_again(map(str, value)) if isinstance(value, tuple) else str(value)
 

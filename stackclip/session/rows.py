@@ -18,11 +18,11 @@ from stackclip.types import Row
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Rows", "distinct"]
+__all__ = ["BenchRows", "distinct"]
 
 
 @dataclass(frozen=True)
-class Rows(Sequence[Row]):
+class BenchRows(Sequence[Row]):
     """The cells of benches in their order, those found finished among them.
 
     `computed` is how many were computed now, `unkept` how many rows and heads could not be kept on disk, and
@@ -46,8 +46,8 @@ class Rows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __add__(self, other: Rows) -> Rows:
-        return Rows(
+    def __add__(self, other: BenchRows) -> BenchRows:
+        return BenchRows(
             self.rows + other.rows,
             self.computed + other.computed,
             self.unkept + other.unkept,
@@ -95,7 +95,7 @@ class Rows(Sequence[Row]):
 
 
 def distinct(rows: Iterable[Row]) -> list[Row]:
-    """Rows without those that an earlier suite measured already."""
+    """BenchRows without those that an earlier suite measured already."""
     return list({canonical_json(row_to_json(row)): row for row in rows}.values())
 
 

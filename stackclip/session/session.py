@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from stackclip.benchmarks.entrant import needs_of
@@ -15,30 +13,28 @@ from stackclip.benchmarks.plan import Plan, check_plan, resolved
 from stackclip.benchmarks.residency import Resident
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.data import Dataset
-from stackclip.data.names import CategoryNames
 from stackclip.defaults import BACKBONE, INSPECTION_METHODS, PROMPT_METHODS, TESTED, TRAINING
-from stackclip.errors import CategoryOverlap, StackclipError
-from stackclip.inspection.written import check_folders
+from stackclip.errors import StackclipError
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.jobs import Job, Request, jobs_of
 from stackclip.papers.published import Lookup
-from stackclip.papers.suites import Run, Suite
-from stackclip.registry import executors, use_workspace
+from stackclip.papers.suites import Suite
+from stackclip.registry import stay_with
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
 from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of
 from stackclip.session.opening import open_datasets
-from stackclip.session.pictures import Inspection, check_shots, own_set, words_of
+from stackclip.session.pictures import Inspection, check_normal, output_folder, own_set, words_of
 from stackclip.session.progress import Listener, silent
 from stackclip.session.recipe import LastTower, TowerRecipe
-from stackclip.session.rows import Rows
+from stackclip.session.rows import BenchRows
 from stackclip.session.work import Encoded, Forecast
 from stackclip.types import MASK, Part, Sample
 from stackclip.workspace import Workspace
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
-    from stackclip.session.site import Site
+    from stackclip.session.workbench import Workbench
 
 __all__ = ["Session"]
 
@@ -93,7 +89,7 @@ class Session:
         cached_only: bool = False,
         progress: Listener = silent,
         **conditions: Unpack[Conditions],
-    ) -> Rows:
+    ) -> BenchRows:
         """Train methods on data sets, test them on others, and give a row for each method, category and seed.
 
         What is not encoded is, unless `cached_only` says that it is an error. Cells that are on disk are taken from
@@ -121,8 +117,8 @@ class Session:
         PictureError. Another process that writes to the store is waited for as many seconds as `wait` says, after which
         StoreLocked is raised. Raises UsageError, DataError, WeightsError, StoreError too.
         """
-        site, samples, parts = self._wanted(datasets, methods, split, categories)
-        return site.encode(site.store(), samples, parts, strict=strict, patience=wait, progress=progress)
+        workbench, samples, parts = self._wanted(datasets, methods, split, categories)
+        return workbench.encode(workbench.store(), samples, parts, strict=strict, patience=wait, progress=progress)
 
     def forecast_encoding(
         self,
@@ -133,9 +129,9 @@ class Session:
         categories: Sequence[str] = (),
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        site, samples, parts = self._wanted(datasets, methods, split, categories)
-        planned = site.planned(samples, parts)
-        return Forecast(planned, len(samples), self.workspace.features, site.tower.spec.note)
+        workbench, samples, parts = self._wanted(datasets, methods, split, categories)
+        planned = workbench.planned(samples, parts)
+        return Forecast(planned, len(samples), self.workspace.features, workbench.tower.spec.note)
 
     def inspect(
         self,
@@ -157,18 +153,17 @@ class Session:
         """
         from stackclip.session.inspecting import Examination
 
-        use_workspace(self.workspace.registry)
+        stay_with(self.workspace.registry)
         given = checked(conditions)
         known = resolved(names_of(methods))
         normal = _path(good)
         own = own_set(self.workspace, Path(pictures), words_of(object), normal)
-        training = tuple(self._open(names_of(train_on)).values())
+        training = tuple(self._open(train_on).values())
         plan = Plan(methods=names_of(methods), train_on=training, test_on=(own,), resolved=known, **given)
-        check_shots(plan, normal)
-        with _folder(output) as place:
-            check_folders(list(plan.resolved), place)
-            site = self._site()
-            examination = Examination(site, site.store(), plan, Path(pictures), progress)
+        check_normal(plan, normal)
+        with output_folder(_path(output), plan.resolved) as place:
+            workbench = self._workbench()
+            examination = Examination(workbench, workbench.store(), plan, Path(pictures), progress)
             return examination.run(place, kept=output is not None)
 
     def report(
@@ -188,9 +183,7 @@ class Session:
         intervals and differences. Raises StackclipError where no row fits.
         """
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
-        rows = selection.of(RowFolder(self.workspace.rows).entries())
-        if not rows:
-            raise StackclipError(f"no row in {self.workspace.rows} fits; see: stackclip bench --help")
+        rows = selection.of(RowFolder(self.workspace.rows))
         return Document(rows, per_category=per_category, published=Lookup() if published else None, ci=ci)
 
     def sheet(self, job: Job, path: Path, *, progress: Listener = silent) -> None:
@@ -198,10 +191,10 @@ class Session:
         from stackclip.inspection.predictions import draw_sheet
         from stackclip.session.benches import Lineup
 
-        use_workspace(self.workspace.registry)
-        site = self._site(job.tower)
-        lineup = Lineup.of(job, site)
-        with site.bench(lineup.plan, lineup.entrants, site.store(), progress=progress) as bench:
+        stay_with(self.workspace.registry)
+        workbench = self._workbench(job.tower)
+        lineup = Lineup.of(job, workbench)
+        with workbench.bench(lineup.plan, lineup.entrants, workbench.store(), progress=progress) as bench:
             draw_sheet(bench, path)
 
     def job(
@@ -214,18 +207,13 @@ class Session:
         **conditions: Unpack[Conditions],
     ) -> Job:
         """A bench that was not run yet: its data sets are opened and its methods made. Raises as `bench` does."""
-        use_workspace(self.workspace.registry)
+        stay_with(self.workspace.registry)
         given = checked(conditions)
-        _check_components(given)
-        known = resolved(names_of(methods))  # a wrong name is said before data sets are opened
-        trained, tested = self._open(names_of(train_on)), self._open(names_of(test_on), categories)
-        plan = Plan(
-            methods=names_of(methods),
-            resolved=known,
-            train_on=tuple(trained.values()),
-            test_on=tuple(tested.values()),
-            **given,
-        )
+        names = names_of(methods)
+        known = resolved(names)  # a wrong name is said before data sets are opened
+        trained, tested = self._open(train_on), self._open(test_on, categories)
+        of_training, of_test = tuple(trained.values()), tuple(tested.values())
+        plan = Plan(methods=names, resolved=known, train_on=of_training, test_on=of_test, **given)
         check_plan(plan)
         return Job(plan, {dataset.name: text for text, dataset in (*trained.items(), *tested.items())})
 
@@ -243,115 +231,69 @@ class Session:
         `words` change what the runs of the suites say. With `paper_tower` each has the tower of its paper, but for the
         fields in `own_tower`: those that the recipe names, if not given.
         """
-        use_workspace(self.workspace.registry)
+        stay_with(self.workspace.registry)
         given = checked(words, SuiteWords)
-        _check_components(given)
-        of_runs = {each.name for each in fields(Run)}
-        own = own_tower if own_tower is not None else self._said_of_tower()
-        request = Request(
-            runs={name: value for name, value in given.items() if name in of_runs},
-            plan={name: value for name, value in given.items() if name not in of_runs},
-            categories=categories,
-            paper_tower=paper_tower,
-            own_tower=own,
-        )
-        catalogue = Catalogue(self._open_one)
+        own = self.backbone.said if own_tower is None else own_tower
+        request = Request.of(given, categories=categories, paper_tower=paper_tower, own_tower=own)
+        catalogue = Catalogue(lambda text: self._open(text)[text])
         catalogue.make(given.get("methods", ()))  # a wrong name is said before data sets are opened
         return jobs_of(suites, catalogue, request)
 
     def run(
-        self,
-        job: Job,
-        *,
-        overwrite: Overwrite = "only-missing",
-        cached_only: bool = False,
-        progress: Listener = silent,
-    ) -> Rows:
+        self, job: Job, *, overwrite: Overwrite = "only-missing", cached_only: bool = False, progress: Listener = silent
+    ) -> BenchRows:
         """The rows of a job; of one of a suite that cannot run, it is logged what it lacks. Else raises as `bench`."""
-        from stackclip.session.benches import Lineup, compute, sparing
-        from stackclip.session.commands import missing_parts
+        from stackclip.session.benches import Lineup, rows_of, sparing
 
-        use_workspace(self.workspace.registry)
+        stay_with(self.workspace.registry)
         lineup = None
         with sparing(job, StackclipError):
-            site = self._site(job.tower)
-            lineup = Lineup.of(job, site)
+            workbench = self._workbench(job.tower)
+            lineup = Lineup.of(job, workbench)
         if lineup is None:
-            return Rows()
-        store = site.store()
+            return BenchRows()
+        store = workbench.store()
         lacking = () if overwrite == "never" else store.lacking(lineup.samples, lineup.parts)
         store.keep_readings()
         if lacking and cached_only:
-            places: dict[str, Any] = {"workspace": self.workspace, "data_root": self.data_root}
-            recipe = replace(self.backbone, **job.tower)
-            raise missing_parts(lineup.entrants, lacking, job.texts, recipe=recipe, **places)
-        failed = site.encode(store, lineup.samples, lineup.parts, progress=progress).failed if lacking else ()
-        rows = Rows(unencoded=failed)
-        with sparing(job, CategoryOverlap):
-            outcome = compute(site, lineup, store, overwrite=overwrite, progress=progress)
-            rows += Rows(tuple(outcome.rows), outcome.computed, outcome.unkept)
-        return rows
+            raise workbench.missing_parts(lineup.entrants, lacking, job.texts, self.data_root)
+        failed = workbench.encode(store, lineup.samples, lineup.parts, progress=progress).failed if lacking else ()
+        rows = rows_of(job, workbench, lineup, store, overwrite=overwrite, progress=progress)
+        return BenchRows(unencoded=failed) + rows
 
-    def forecast(
-        self, job: Job, *, overwrite: Overwrite = "only-missing", progress: Listener = silent
-    ) -> Forecast | None:
+    def forecast(self, job: Job, *, overwrite: Overwrite = "only-missing") -> Forecast | None:
         """What `run` would encode and compute; nothing is written. None for a job of a suite that cannot run."""
         from stackclip.session.benches import Lineup, forecast, sparing
 
-        use_workspace(self.workspace.registry)
+        stay_with(self.workspace.registry)
         with sparing(job, StackclipError):
-            site = self._site(job.tower)
-            return forecast(site, Lineup.of(job, site), again=overwrite == "always", progress=progress)
+            workbench = self._workbench(job.tower)
+            return forecast(workbench, Lineup.of(job, workbench), again=overwrite == "always")
         return None
 
-    def _site(self, other: Mapping[str, Any] | None = None) -> Site:
+    def _workbench(self, other: Mapping[str, Any] | None = None) -> Workbench:
         """The tower at work in the workspace, with some `other` fields of its recipe."""
-        from stackclip.session.site import Site
+        from stackclip.session.workbench import Workbench
 
-        tower = self._towers.of(replace(self.backbone, **(other or {})))
-        return Site(self.workspace, tower, self.batch_size, self.workers, self.resident)
+        recipe = replace(self.backbone, **(other or {}))
+        return Workbench(self.workspace, recipe, self._towers.of(recipe), self.batch_size, self.workers, self.resident)
 
     def _wanted(
         self, datasets: Names, methods: Names, split: Literal["train", "test"] | None, categories: Sequence[str]
-    ) -> tuple[Site, list[Sample], frozenset[Part]]:
+    ) -> tuple[Workbench, list[Sample], frozenset[Part]]:
         """The tower at work, the pictures of the data sets, and the parts that the methods read of them."""
-        use_workspace(self.workspace.registry)
+        stay_with(self.workspace.registry)
         known = resolved(names_of(methods))
-        opened = self._open(names_of(datasets), categories)
-        site = self._site()
+        opened = self._open(datasets, categories)
+        workbench = self._workbench()
         samples = [sample for dataset in opened.values() for sample in dataset.select(split=split).samples]
-        needs = (needs_of(method, site.tower.spec, name=name) for name, method in known.items())
-        return site, samples, frozenset({MASK}).union(*needs)
+        needs = (needs_of(method, workbench.tower.spec, name=name) for name, method in known.items())
+        return workbench, samples, frozenset({MASK}).union(*needs)
 
-    def _open(self, texts: Sequence[str], categories: Sequence[str] = ()) -> dict[str, Dataset]:
-        return open_datasets(texts, generated=self.workspace.generated, data_root=self.data_root, categories=categories)
-
-    def _open_one(self, text: str) -> Dataset:
-        [dataset] = self._open([text]).values()
-        return dataset
-
-    def _said_of_tower(self) -> frozenset[str]:
-        """The fields of the recipe that are not as they are by default."""
-        return frozenset(each.name for each in fields(TowerRecipe) if getattr(self.backbone, each.name) != each.default)
-
-
-def _check_components(conditions: Mapping[str, Any]) -> None:
-    """Raise what a wrong executor or wrong class names raise, before any work is done."""
-    if "executor" in conditions:
-        executors.create(conditions["executor"])
-    if conditions.get("class_names") is not None:
-        CategoryNames(conditions["class_names"])
+    def _open(self, texts: Names, categories: Sequence[str] = ()) -> dict[str, Dataset]:
+        generated, data_root = self.workspace.generated, self.data_root
+        return open_datasets(names_of(texts), generated=generated, data_root=data_root, categories=categories)
 
 
 def _path(place: PathLike[str] | str | None) -> Path | None:
     return None if place is None else Path(place)
-
-
-@contextmanager
-def _folder(output: PathLike[str] | str | None) -> Iterator[Path]:
-    """The folder that was named, or one that is removed afterwards."""
-    if output is not None:
-        yield Path(output)
-        return
-    with TemporaryDirectory() as folder:
-        yield Path(folder)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.entrant import Entrant
@@ -17,7 +19,11 @@ from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Planned, Store, TextCache, extract, find_store, plan
 from stackclip.clip import TextEncoder, Tower
 from stackclip.data.darkness import unused_range
+from stackclip.errors import MissingParts
+from stackclip.ops.typed import typed_again
+from stackclip.ops.words import agreed, counted
 from stackclip.session.progress import Listener, silent
+from stackclip.session.recipe import TowerRecipe
 from stackclip.session.work import Encoded
 from stackclip.types import Part, Sample
 from stackclip.workspace import Workspace
@@ -25,19 +31,20 @@ from stackclip.workspace import Workspace
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
 
-__all__ = ["Site"]
+__all__ = ["Workbench"]
 
 logger = logging.getLogger("stackclip")
 
 
 @dataclass(frozen=True)
-class Site:
+class Workbench:
     """Where features of one tower are, and how they are made and read: `batch_size` pictures, `workers` threads.
 
     `resident` says where features stay that are read again.
     """
 
     workspace: Workspace
+    recipe: TowerRecipe
     tower: Tower
     batch_size: int
     workers: int
@@ -91,6 +98,29 @@ class Site:
         logger.info("%s", encoded)
         self.say_note()
         return encoded
+
+    def missing_parts(
+        self,
+        entrants: Iterable[Entrant],
+        lacking: Sequence[tuple[Sample, frozenset[Part]]],
+        texts: Mapping[str, str],
+        data_root: Path | None,
+    ) -> MissingParts:
+        """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
+        missing = frozenset[Part]().union(*(parts for _, parts in lacking))
+        reading = [each.spec for each in entrants if not each.why_not and each.parts & missing]
+        datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
+        words = self.workspace.command("cache-features")
+        words += [word for name in datasets for word in ("--dataset", typed_again([texts[name]]))]
+        words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
+        words += ["--methods", ",".join(reading)] if reading else []
+        words += ["--data-root", str(data_root)] if data_root else []
+        words += self.recipe.options()
+        dtype = self.workspace.feature_dtype
+        words += ["--feature-dtype", dtype] if dtype != "float16" else []
+        parts = ", ".join(map(str, sorted(missing)))
+        found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {parts}"
+        return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
 
     def say_note(self) -> None:
         """Say what the tower has to have said of it."""
