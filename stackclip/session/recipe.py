@@ -59,7 +59,7 @@ class TowerRecipe:
         return tower.with_range(self.picture_range)
 
     @property
-    def said(self) -> frozenset[str]:
+    def explicit(self) -> frozenset[str]:
         """The fields that are not as they are by default."""
         return frozenset(each.name for each in fields(self) if getattr(self, each.name) != each.default)
 
@@ -67,7 +67,7 @@ class TowerRecipe:
         """The words of a command line that make this tower; what is so by default is left out."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in self.said:
+            if field.name in self.explicit:
                 yield _FLAGS.get(field.name, f"--{field.name.replace('_', '-')}")
                 yield typed_again(map(str, value)) if isinstance(value, tuple) else str(value)
 

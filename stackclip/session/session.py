@@ -233,7 +233,7 @@ class Session:
         """
         stay_with(self.workspace.registry)
         given = checked(words, SuiteWords)
-        own = self.backbone.said if own_tower is None else own_tower
+        own = self.backbone.explicit if own_tower is None else own_tower
         request = Request.of(given, categories=categories, paper_tower=paper_tower, own_tower=own)
         catalogue = Catalogue(lambda text: self._open(text)[text])
         catalogue.make(given.get("methods", ()))  # a wrong name is said before data sets are opened
