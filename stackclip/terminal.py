@@ -41,7 +41,7 @@ class Bars:
         self._progress = progress
         self._bars: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
-        self._said = time.monotonic()
+        self._said: float | None = None
 
     @classmethod
     @contextmanager
@@ -70,6 +70,8 @@ class Bars:
     def _say(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         started, first = self._started.setdefault(stage, (now, done))
+        if self._said is None:  # the time before the first stage is not the work's
+            self._said = now
         if now - self._said < SECONDS_BETWEEN_LINES:
             return
         self._said = now

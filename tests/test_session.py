@@ -20,7 +20,7 @@ from PIL import Image
 import stackclip as package
 from stackclip.cli import cli
 from stackclip.clip import Tower
-from stackclip.errors import CategoryOverlap, MissingParts, UnknownComponent, UsageError
+from stackclip.errors import CategoryOverlap, MissingParts, PictureError, UnknownComponent, UsageError
 from stackclip.papers.suites import find_suites
 from stackclip.session import BenchRows, Session, TowerRecipe, distinct
 from stackclip.workspace import Workspace
@@ -277,3 +277,10 @@ def test_the_package_names_a_session_and_brings_torch_only_with_it() -> None:
     assert package.Session is Session
     with pytest.raises(AttributeError, match="'Sesion'"):
         package.Sesion  # noqa: B018 - asked for to see it refused
+
+
+def test_an_error_about_a_picture_can_be_sent_as_rows_can() -> None:
+    sent = pickle.loads(pickle.dumps(BenchRows(unencoded=(PictureError("a.png", "is cut off"),))))
+    [error] = sent.unencoded
+    assert (str(error), error.path, error.reason) == ("a.png: is cut off", Path("a.png"), "is cut off")
+    assert not sent.whole
