@@ -16,9 +16,9 @@ from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.runner import Outcome
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError
+from stackclip.ops.progress import Listener
 from stackclip.ops.words import agreed, counted, duration
 from stackclip.papers.jobs import Job, fitting, say_lacking
-from stackclip.session.progress import Listener
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench

@@ -16,8 +16,8 @@ from stackclip.cache import Store
 from stackclip.errors import PictureError, StackclipError
 from stackclip.inspection.predictions import predict
 from stackclip.inspection.written import Written
+from stackclip.ops.progress import Listener
 from stackclip.session.pictures import Inspection, scores_of
-from stackclip.session.progress import Listener
 from stackclip.session.workbench import Workbench
 
 __all__ = ["Examination"]

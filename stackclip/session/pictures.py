@@ -26,7 +26,7 @@ from stackclip.workspace import Workspace
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Inspection", "PictureScore", "check_normal", "output_folder", "own_set", "scores_of", "words_of"]
+__all__ = ["Inspection", "PictureScore", "check_normal", "object_words", "output_folder", "own_set", "scores_of"]
 
 logger = logging.getLogger("stackclip")
 
@@ -124,7 +124,7 @@ def output_folder(output: Path | None, methods: Iterable[str]) -> Iterator[Path]
         yield Path(folder)
 
 
-def words_of(text: str) -> str:
+def object_words(text: str) -> str:
     """The words for an object; raises UsageError where there are none."""
     words = " ".join(text.split())
     if not any(letter.isalnum() for letter in words) or why_no_name(words):

@@ -1,4 +1,4 @@
-"""The tower of a recipe: what of it was chosen, how it is typed, and the last one that was loaded."""
+"""The tower of a recipe: what of it was changed_fields, how it is typed, and the last one that was loaded."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stackclip.ops.typed import typed_again
 if TYPE_CHECKING:
     from stackclip.clip import Tower
 
-__all__ = ["LastTower", "chosen", "words_of"]
+__all__ = ["LastTower", "changed_fields", "words_of"]
 
 _FLAGS = {"picture_range": "--range"}
 
 
-def chosen(recipe: TowerRecipe) -> dict[str, Any]:
+def changed_fields(recipe: TowerRecipe) -> dict[str, Any]:
     """The fields that are not as they are by default, the backbone first."""
     named = sorted(fields(recipe), key=lambda field: field.name != "backbone")
     found = {field.name: getattr(recipe, field.name) for field in named}
@@ -26,7 +26,7 @@ def chosen(recipe: TowerRecipe) -> dict[str, Any]:
 
 def words_of(recipe: TowerRecipe) -> Iterator[str]:
     """The words of a command line that make a tower; what is so by default is left out."""
-    for name, value in chosen(recipe).items():
+    for name, value in changed_fields(recipe).items():
         yield _FLAGS.get(name, f"--{name.replace('_', '-')}")
         yield typed_again(map(str, value)) if isinstance(value, tuple) else str(value)
 

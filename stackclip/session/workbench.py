@@ -20,9 +20,9 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.recipe import TowerRecipe
 from stackclip.data.darkness import unused_range
 from stackclip.errors import MissingParts
+from stackclip.ops.progress import Listener, silent
 from stackclip.ops.typed import typed_again
 from stackclip.ops.words import agreed, counted
-from stackclip.session.progress import Listener, silent
 from stackclip.session.recipe import words_of
 from stackclip.session.work import Encoded
 from stackclip.training.residency import Resident

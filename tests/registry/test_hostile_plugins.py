@@ -57,6 +57,7 @@ from stackclip.registry import methods
 def hostile():
     """A component."""
 '''
+NEEDS_NOTHING = "    def needs(self, tower, phase): return set()\n"
 BODIES = {
     "leaves": "    def __init__(self): raise SystemExit(0)",
     "interrupts": "    def __init__(self): raise KeyboardInterrupt",
@@ -68,8 +69,8 @@ BODIES = {
     "needs of text": "    def needs(self, tower, phase): return {'cls', None}",
     "needs that cannot be shown": "    def needs(self, tower, phase): return {bad}",
     "no begin": "    def needs(self, tower, phase): return set()",
-    "begins and leaves": "    def needs(self, tower, phase): return set()\n    def begin(self, task): raise SystemExit(0)",
-    "begins and closes": "    def needs(self, tower, phase): return set()\n    def begin(self, task): raise GeneratorExit",
+    "begins and leaves": NEEDS_NOTHING + "    def begin(self, task): raise SystemExit(0)",
+    "begins and closes": NEEDS_NOTHING + "    def begin(self, task): raise GeneratorExit",
     "begins with nothing": "    def needs(self, tower, phase): return set()\n    def begin(self, task): return None",
     "option of no type": "    def __init__(self, *, x: 'NoSuchType' = 3): pass",
     "default that cannot be shown": "    def __init__(self, *, x: int = bad): pass",
