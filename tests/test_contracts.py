@@ -100,28 +100,28 @@ def only(found: dict[str, str], *, sentence: str, reason: str) -> None:
 class LosesOne(Precise):
     """It forgets the last category."""
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (categories[:-1] or categories,)
 
 
 class AddsEmpty(Precise):
     """It makes an empty stack."""
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (categories, ())
 
 
 class TakesTwice(Precise):
     """It places a category on two stacks."""
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (categories, categories[:1])
 
 
 class Random(Precise):
     """It shuffles with the global generator."""
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (tuple(random.sample(categories, len(categories))),)
 
 
@@ -153,7 +153,7 @@ class Counting(Precise):
 class Leaves(Precise):
     """It ends the program."""
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         raise SystemExit("good bye")
 
 
@@ -469,7 +469,7 @@ class Bodiless:
     ("shelf", "factory", "reason"),
     [
         (methods, Bare, "it lacks needs, begin"),
-        (prompts, Bare, "it lacks groups, subject"),
+        (prompts, Bare, "it lacks stacks, subject"),
         (heads, Bare, "it lacks weighting, needs, build"),
         (learners, Bare, "it lacks epochs, lr, overflow, needs, fits, build"),
         (selectors, Bare, "it lacks __call__"),

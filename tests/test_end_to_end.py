@@ -238,7 +238,7 @@ class Gadget:
     def __init__(self, *, word: str = "gadget") -> None:
         self.word = word
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (tuple(categories),)
 
     def subject(self, category, group, *, seen):

@@ -264,7 +264,7 @@ def test_components_of_the_workspace_take_part(tmp_path: Path) -> None:
     (tmp_path / "registry" / "mine.py").write_text(
         "from stackclip.registry import prompts\n\n\n"
         '@prompts.register("fuzzy-item")\nclass FuzzyItem:\n    """Every category is called item."""\n\n'
-        "    def groups(self, categories, encode):\n        return (categories,)\n\n"
+        "    def stacks(self, categories, encode):\n        return (categories,)\n\n"
         '    def subject(self, category, group, *, seen):\n        return "item"\n'
     )
     rows = Session(tmp_path, RECIPE).bench("fuzzy-item", **HERE)

@@ -18,13 +18,13 @@ from stackclip.training.checkpoints import checkpoint_of, resume
 from stackclip.training.trainee import Trainee
 from stackclip.types import Row
 
-__all__ = ["Resume", "Rows"]
+__all__ = ["MethodRows", "Resume"]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass
-class Rows:
+class MethodRows:
     """The rows of a method: those that are finished by cell, those that lack what is asked now, and lacking cells."""
 
     finished: dict[Cell, Row] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class Resume:
     anew: bool = False
     only_stored: bool = False
 
-    def rows_of(self, spec: str, cells: Sequence[Cell], tested: Callable[[Cell], Mapping[str, str]]) -> Rows:
+    def rows_of(self, spec: str, cells: Sequence[Cell], tested: Callable[[Cell], Mapping[str, str]]) -> MethodRows:
         """What there is of a method's cells; `tested` are the digests of a cell's data set by category."""
-        found = Rows()
+        found = MethodRows()
         every, ci = (None, False) if self.only_stored else (self.plan.eval_every, self.plan.ci)
         for cell in cells:
             adopt = not self.anew and not self.only_stored

@@ -18,7 +18,7 @@ from stackclip.benchmarks.overlap import check_content
 from stackclip.benchmarks.plan import Cell, Plan, check_plan
 from stackclip.benchmarks.points import CurveWatch
 from stackclip.benchmarks.record import Recorder
-from stackclip.benchmarks.resume import Resume, Rows
+from stackclip.benchmarks.resume import MethodRows, Resume
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import Usability, Usable
@@ -210,7 +210,7 @@ class OneSeed:
                 found.append(self._cells.setdefault((dataset.name, category, usable), cell))
         return found
 
-    def _rows_of(self, spec: str) -> Rows:
+    def _rows_of(self, spec: str) -> MethodRows:
         return self._resume.rows_of(spec, self.cells[spec], lambda cell: self.tested[cell.dataset.name])
 
     def _trainee(self, entrant: Entrant) -> Trainee:
@@ -250,7 +250,7 @@ class OneSeed:
         tell = partial(self.bench.progress, f"train, seed {self.seed}")
         Training(self.reader, self.plan.training, self.seed, self.failures, tell).teach(learning, watch)
 
-    def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, Rows]) -> None:
+    def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, MethodRows]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
         tested = self.testing.evaluate(cell, trainees)
         for trainee in trainees:

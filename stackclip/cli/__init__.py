@@ -15,7 +15,7 @@ from stackclip.cli import (  # importing a verb's module adds it to the group
     report,  # noqa: F401
     stores,  # noqa: F401
 )
-from stackclip.cli.config import PREFIX
+from stackclip.cli.config import ENVIRONMENT
 from stackclip.cli.group import cli, echo
 from stackclip.cli.process import harmless_streams, signals
 
@@ -30,4 +30,4 @@ def main(workspace: Path | None = None) -> None:
         except OSError as error:
             echo(f"Error: the working directory cannot be used ({error.strerror}); go to one that is there", err=True)
             sys.exit(1)
-        cli(auto_envvar_prefix=PREFIX, default_map={"workspace": str(workspace)} if workspace else None)
+        cli(auto_envvar_prefix=ENVIRONMENT, default_map={"workspace": str(workspace)} if workspace else None)

@@ -14,9 +14,9 @@ import click
 from stackclip.cli.options import logger
 from stackclip.errors import DamagedFile
 
-__all__ = ["PREFIX", "place_of", "read_config", "say_unknown_variables"]
+__all__ = ["ENVIRONMENT", "place_of", "read_config", "say_unknown_variables"]
 
-PREFIX = "STACKCLIP"
+ENVIRONMENT = "STACKCLIP"
 LARGEST = 1 << 20  # bytes of a config file
 OTHER_VARIABLES = ("STACKCLIP_CACHE", "STACKCLIP_FAULTS", "STACKCLIP_SHARED")
 _FILE = "stackclip.config"  # where a context keeps the name of its config file
@@ -48,19 +48,19 @@ def place_of(context: click.Context, parameter: click.Parameter) -> str:
     if source is click.core.ParameterSource.DEFAULT_MAP and _FILE in context.meta:
         return f"{context.meta[_FILE]}: {_table(context.command)} {parameter.name}"
     if source is click.core.ParameterSource.ENVIRONMENT:
-        words = [PREFIX, *_path(context), parameter.name or ""]
+        words = [ENVIRONMENT, *_path(context), parameter.name or ""]
         return "_".join(words).upper().replace("-", "_")
     return ""
 
 
 def say_unknown_variables(command: click.Command) -> None:
     """Warn of variables of the environment that are named almost like an option, and so do nothing."""
-    known = {name.removeprefix(f"{PREFIX}_") for name in (*OTHER_VARIABLES, *_variables(command, PREFIX))}
-    given = {name.removeprefix(f"{PREFIX}_") for name in os.environ if name.startswith(f"{PREFIX}_")}
+    known = {name.removeprefix(f"{ENVIRONMENT}_") for name in (*OTHER_VARIABLES, *_variables(command, ENVIRONMENT))}
+    given = {name.removeprefix(f"{ENVIRONMENT}_") for name in os.environ if name.startswith(f"{ENVIRONMENT}_")}
     for name in sorted(given - known):
         for near in difflib.get_close_matches(name, known, n=1, cutoff=0.8):
-            words = f"{PREFIX}_{name} in the environment is no option, and does nothing"
-            logger.warning("%s", f"{words} (did you mean {PREFIX}_{near}?)")
+            words = f"{ENVIRONMENT}_{name} in the environment is no option, and does nothing"
+            logger.warning("%s", f"{words} (did you mean {ENVIRONMENT}_{near}?)")
 
 
 def _variables(command: click.Command, prefix: str) -> Iterator[str]:

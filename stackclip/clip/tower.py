@@ -22,9 +22,9 @@ from stackclip.clip.transformer import TextTransformer
 from stackclip.errors import UsageError
 from stackclip.types import Part, TowerSpec
 
-__all__ = ["SEMANTICS", "Tower", "TowerFacts"]
+__all__ = ["TOWER_SEMANTICS", "Tower", "TowerFacts"]
 
-SEMANTICS = 1  # of the features; raised when the same tower would give other numbers under the same names
+TOWER_SEMANTICS = 1  # of the features; raised when the same tower would give other numbers under the same names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Tower:
         self.recorded = dict(recorded)
         self.text = TextTransformer(model, tokenizer, name=spec.name, joint=spec.joint, device=device)
         self.context_length = self.text.context_length
-        named = {**facts.named, "semantics": SEMANTICS}
+        named = {**facts.named, "semantics": TOWER_SEMANTICS}
         self.fingerprint: dict[str, Any] = {
             "model": spec.name,
             **named,

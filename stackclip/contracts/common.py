@@ -23,7 +23,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "heads": ("weighting", "needs", "build"),
     "learners": ("epochs", "lr", "overflow", "needs", "fits", "build"),
     "methods": ("needs", "begin"),
-    "prompts": ("groups", "subject"),
+    "prompts": ("stacks", "subject"),
     "scorers": ("__call__",),
     "selectors": ("__call__",),
     "writers": ("write",),

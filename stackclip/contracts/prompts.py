@@ -30,7 +30,7 @@ __all__ = ["PROMPTS"]
 def _partitions(subject: Subject) -> None:
     for categories in (MANY[:1], CATEGORIES, MANY):
         try:
-            stacks = subject.make().groups(categories, trial_encode())
+            stacks = subject.make().stacks(categories, trial_encode())
         except UsageError:  # a fixed number of stacks can be more than there are categories
             if len(categories) == len(MANY):
                 raise
@@ -43,9 +43,9 @@ def _partitions(subject: Subject) -> None:
 
 def _stacks_again(subject: Subject) -> None:
     strategy = subject.make()
-    first = strategy.groups(MANY, trial_encode())
-    strategy.groups(tuple(reversed(MANY)), trial_encode())
-    for again in (strategy.groups(MANY, trial_encode()), subject.make().groups(MANY, trial_encode())):
+    first = strategy.stacks(MANY, trial_encode())
+    strategy.stacks(tuple(reversed(MANY)), trial_encode())
+    for again in (strategy.stacks(MANY, trial_encode()), subject.make().stacks(MANY, trial_encode())):
         require(again == first, f"first {first}, then {again}")
 
 
@@ -59,7 +59,7 @@ def _called(strategy: Any, stacks: Sequence[tuple[str, ...]]) -> dict[tuple[str,
 
 def _names_are_text(subject: Subject) -> None:
     strategy = subject.make()
-    for (category, _, seen), name in _called(strategy, strategy.groups(MANY, trial_encode())).items():
+    for (category, _, seen), name in _called(strategy, strategy.stacks(MANY, trial_encode())).items():
         about = f"the {'seen' if seen else 'unseen'} category {category!r} is called {name!r}"
         why = why_no_name(name)
         require(not why, f"{about}, {why}")
@@ -67,7 +67,7 @@ def _names_are_text(subject: Subject) -> None:
 
 def _names_again(subject: Subject) -> None:
     strategy = subject.make()
-    stacks = strategy.groups(MANY, trial_encode())
+    stacks = strategy.stacks(MANY, trial_encode())
     first = _called(strategy, stacks)
     fresh = subject.make()
     for (category, k, seen), name in reversed(first.items()):
@@ -78,7 +78,7 @@ def _names_again(subject: Subject) -> None:
 def _strategy_draws_nothing(subject: Subject) -> None:
     with global_randomness_untouched():
         strategy = subject.make()
-        _called(strategy, strategy.groups(MANY, trial_encode()))
+        _called(strategy, strategy.stacks(MANY, trial_encode()))
 
 
 def _strategy_attributes(subject: Subject) -> None:

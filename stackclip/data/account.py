@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from stackclip.data.annotations import SUFFIXES, annotation_format
+from stackclip.data.annotations import ANNOTATIONS, annotation_format
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
@@ -161,7 +161,7 @@ def _annotations(others: Sequence[Path]) -> Iterator[str]:
     found: dict[str, list[Path]] = {}
     by_kind: dict[tuple[str, Path], list[Path]] = {}
     for path in others:
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in ANNOTATIONS:
             by_kind.setdefault((path.suffix.lower(), path.parent), []).append(path)
     for paths in by_kind.values():
         for path in paths[:_FILES_LOOKED_AT] if len(by_kind) <= _FOLDERS else paths[:1]:

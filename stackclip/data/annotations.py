@@ -7,9 +7,9 @@ import re
 import stat
 from pathlib import Path
 
-__all__ = ["SUFFIXES", "annotation_format"]
+__all__ = ["ANNOTATIONS", "annotation_format"]
 
-SUFFIXES = (".json", ".xml", ".txt", ".yaml", ".yml")
+ANNOTATIONS = (".json", ".xml", ".txt", ".yaml", ".yml")
 
 _HEAD = 1 << 16
 _YOLO = re.compile(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*", re.IGNORECASE)
@@ -31,7 +31,7 @@ _MARKS = {
 def annotation_format(path: Path) -> str:
     """The format of a file of annotations, by what its first 64 kB hold; empty for any other or unreadable file."""
     suffix = path.suffix.lower()
-    head = _head(path) if suffix in SUFFIXES else ""
+    head = _head(path) if suffix in ANNOTATIONS else ""
     if suffix == ".txt":
         lines = [line for line in head.splitlines()[:8] if line.strip()]
         return "YOLO" if lines and all(_YOLO.fullmatch(line) for line in lines) else ""

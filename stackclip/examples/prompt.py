@@ -29,7 +29,7 @@ class SurfaceOrObject:
     def __init__(self, *, surfaces: tuple[str, ...] = SURFACES) -> None:
         self.surfaces = frozenset(surfaces)
 
-    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+    def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """One stack of textures and one of objects; a stack that would be empty is left out."""
         textures = tuple(category for category in categories if self._is_surface(category))
         objects = tuple(category for category in categories if not self._is_surface(category))

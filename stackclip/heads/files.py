@@ -19,9 +19,9 @@ from stackclip.ops.files import canonical_json, content_hash, write_atomically
 from stackclip.ops.seals import read_regular
 from stackclip.ops.words import one_line
 
-__all__ = ["FORMAT", "TrainedHead", "load_head", "save_head"]
+__all__ = ["HEAD_FORMAT", "TrainedHead", "load_head", "save_head"]
 
-FORMAT = "stackclip-head/2"
+HEAD_FORMAT = "stackclip-head/2"
 LARGEST = 1 << 32  # bytes of a head that are read at all
 DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.int64)
 """What heads are made of; whole numbers count the batches that a normalisation has seen."""
@@ -43,7 +43,7 @@ def save_head(path: Path, head: TrainedHead) -> None:
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.tensors.items()}
     facts = canonical_json(dict(head.facts)).decode()
-    metadata = {"format": FORMAT, "name": path.stem, "facts": facts, "blake3": 64 * "0"}
+    metadata = {"format": HEAD_FORMAT, "name": path.stem, "facts": facts, "blake3": 64 * "0"}
     data = safetensors.torch.save(tensors, metadata)
     write_atomically(path, data.replace(_UNSEALED.encode(), f'"blake3":"{content_hash(data)}"'.encode(), 1))
 
@@ -65,9 +65,9 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
         raise WeightsError(f"{path}: no readable head ({why}); delete it and train again") from error.__cause__
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         raise WeightsError(f"{path}: no readable head ({one_line(error)}); delete it and train again") from error
-    if metadata.get("format") != FORMAT:
+    if metadata.get("format") != HEAD_FORMAT:
         found = one_line(metadata.get("format", "no format"))
-        raise WeightsError(f"{path}: found {found}, wanted {FORMAT}; is it a head that stackclip saved?")
+        raise WeightsError(f"{path}: found {found}, wanted {HEAD_FORMAT}; is it a head that stackclip saved?")
     facts = _facts(path, metadata)
     if not _is_sealed(data, str(metadata.get("blake3"))):
         raise WeightsError(f"{path}: its bytes are not those that were saved; delete it and train again")

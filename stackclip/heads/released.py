@@ -25,9 +25,9 @@ from torch import Tensor, nn
 from stackclip.errors import WeightsError
 from stackclip.ops.files import file_hash
 
-__all__ = ["Owner", "check_there", "load_released"]
+__all__ = ["Release", "check_there", "load_released"]
 
-Owner = Literal["april-gan", "sdp-plus", "anomalyclip"]
+Release = Literal["april-gan", "sdp-plus", "anomalyclip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ _ANOMALYCLIP = _Format(
     {r"context\.0": "ctx_pos", r"context\.1": "ctx_neg", r"deep\.(\d+)": r"compound_prompts_text.\1"},
     unread=("token_prefix_", "token_suffix_", "tokenized_prompts_", "compound_prompt_projections."),
 )
-_FORMATS: dict[Owner, _Format] = {"april-gan": _APRIL_GAN, "sdp-plus": _CLIP_AD, "anomalyclip": _ANOMALYCLIP}
+_FORMATS: dict[Release, _Format] = {"april-gan": _APRIL_GAN, "sdp-plus": _CLIP_AD, "anomalyclip": _ANOMALYCLIP}
 _LOOKS = {  # what a file is by what one of its names holds; the first that is found
     "trainable_linearlayer.": _APRIL_GAN.title,
     "linear_layers.": _CLIP_AD.title,
@@ -86,7 +86,7 @@ def check_there(path: Path | None) -> None:
         check_file(path, largest=LARGEST_HEAD, of="released heads")
 
 
-def load_released(module: nn.Module, path: Path, *, owner: Owner) -> dict[str, Any]:
+def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str, Any]:
     """Give a module the weights of a released file, and return what a row should say of them.
 
     `module` holds the parameters of the owner and no others: `fc.0.N.weight` and `.bias`, or `context.0`, `context.1`

@@ -32,7 +32,7 @@ class StackTexts:
         self._name = CategoryNames(self.class_names)
         name_of = {category: self._name(category) for category in task.categories}
         self._names, encode = tuple(dict.fromkeys(name_of.values())), _NamedEncode(task, name_of)
-        self.stacks = stacks_of(strategy.groups(self._names, encode), self._names)
+        self.stacks = stacks_of(strategy.stacks(self._names, encode), self._names)
         explain = getattr(strategy, "explain", None)
         self.facts = (
             explained(explain(self._names, encode)) if explain else {"stacks": [list(stack) for stack in self.stacks]}

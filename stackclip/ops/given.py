@@ -48,14 +48,14 @@ def stacks_of(groups: object, names: tuple[str, ...]) -> tuple[tuple[str, ...], 
     """The stacks of a strategy: every name in exactly one, and none empty."""
     wanted = f"wanted each of {', '.join(names)} once, and none empty"
     if isinstance(groups, str) or not hasattr(groups, "__iter__"):
-        raise BrokenPlugin(f"its groups() gave {_short(groups)}; wanted tuples of names")
+        raise BrokenPlugin(f"its stacks() gave {_short(groups)}; wanted tuples of names")
     stacks = []
     for group in groups:
         if isinstance(group, str) or not hasattr(group, "__iter__"):
-            raise BrokenPlugin(f"its groups() gave {_short(group)} as a stack; wanted a tuple of names")
+            raise BrokenPlugin(f"its stacks() gave {_short(group)} as a stack; wanted a tuple of names")
         stack = tuple(group)
         if other := next((each for each in stack if not isinstance(each, str)), None):
-            raise BrokenPlugin(f"its groups() gave {_short(other)} as a name; {wanted}")
+            raise BrokenPlugin(f"its stacks() gave {_short(other)} as a name; {wanted}")
         stacks.append(stack)
     complete = sorted(name for stack in stacks for name in stack) == sorted(names)
     if names and not (complete and all(stacks)):

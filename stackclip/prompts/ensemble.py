@@ -158,7 +158,7 @@ class _Joint:
     strategy: Strategy
     overflow: str
 
-    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+    def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         return (categories,)
 
     def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:

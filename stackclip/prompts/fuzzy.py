@@ -17,7 +17,7 @@ class Fuzzy:
     def __init__(self, *, word: str = "object") -> None:
         self.word = word
 
-    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+    def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """One stack of all categories."""
         return (categories,)
 

@@ -14,7 +14,7 @@ class Precise:
 
     epochs = 15  # FuzzyCLIP trains its precise baseline this long
 
-    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+    def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """One stack; its members keep their own names."""
         return (categories,)
 

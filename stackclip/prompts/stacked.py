@@ -63,9 +63,9 @@ class Stacked:
         if self.seed > LARGEST_SEED:
             raise BadOption(f"stacked: seed={self.seed}; wanted at most {LARGEST_SEED}")
 
-    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+    def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """The stacks of the best-scored k-means split, in the order of their first category."""
-        return self.cluster(categories, encode).groups
+        return self.cluster(categories, encode).stacks
 
     def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
         """The joined names of the stack; for an unseen category what `test` says (equation 9, table 8)."""

@@ -38,7 +38,7 @@ class Strategy(Protocol):
     `chunk-mean`). A method `explain(categories, encode)` may return facts that are kept with every row.
     """
 
-    def groups(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
+    def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """The K stacks of the training categories: every category in exactly one, none empty."""
 
     def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
@@ -49,12 +49,12 @@ class Strategy(Protocol):
 class Clustering:
     """A choice of k with the whole curve it was chosen from: `scores[k]` is what the scorer gave to k stacks."""
 
-    groups: tuple[tuple[str, ...], ...]
+    stacks: tuple[tuple[str, ...], ...]
     scores: Mapping[int, float]
 
     def facts(self) -> dict[str, Any]:
         """The clustering as JSON can hold it."""
         return {
-            "stacks": [list(group) for group in self.groups],
+            "stacks": [list(group) for group in self.stacks],
             "scores": {str(k): score for k, score in sorted(self.scores.items())},
         }

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["COLOURS", "SUFFIXES", "Look", "check_plot", "draw_curves", "plot_curves"]
+__all__ = ["LINE_COLOURS", "SUFFIXES", "Appearance", "check_plot", "draw_curves", "plot_curves"]
 
 SUFFIXES = (".png", ".svg", ".pdf")
 # Okabe and Ito's colours without yellow, which is too pale for a line; told apart by the colour-blind, darkest first.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _STROKES = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 _INK, _PALE = "#333333", "#DDDDDD"
@@ -34,7 +34,7 @@ _DOTS = 160  # a PNG's pixels per inch
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """How a method looks in all panels."""
 
     colour: str
@@ -42,10 +42,10 @@ class Look:
     mark: str
 
     @classmethod
-    def of(cls, number: int) -> Look:
+    def of(cls, number: int) -> Appearance:
         """The look of the n-th method: all colours in full lines, then dashed ..."""
-        turn, place = divmod(number, len(COLOURS))
-        return cls(COLOURS[place], _STROKES[turn % len(_STROKES)], _MARKS[place])
+        turn, place = divmod(number, len(LINE_COLOURS))
+        return cls(LINE_COLOURS[place], _STROKES[turn % len(_STROKES)], _MARKS[place])
 
 
 def check_plot(path: Path) -> None:
@@ -83,13 +83,13 @@ def draw_curves(found: Sequence[Chart]) -> Figure:
     heights = [_HEAD + _HEIGHT + _BAR * (len(c.lines) + len(c.lines) // _columns(c, letters)) for c in found]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     bands = figure.subfigures(len(found), height_ratios=heights, squeeze=False, hspace=0.04)[:, 0]
-    looks = {name: Look.of(number) for number, name in enumerate(_names(found))}
+    looks = {name: Appearance.of(number) for number, name in enumerate(_names(found))}
     for band, chart in zip(bands, found, strict=True):
         _draw_chart(band, chart, looks, letters)
     return figure
 
 
-def _draw_chart(band: SubFigure, chart: Chart, looks: Mapping[str, Look], letters: int) -> None:
+def _draw_chart(band: SubFigure, chart: Chart, looks: Mapping[str, Appearance], letters: int) -> None:
     """The panels of one chart below its title; a line of small print holds so many letters."""
     ratios = [_HEIGHT, _BAR * (len(chart.lines) + 1)]
     panels = band.subplots(2, len(chart.metrics), squeeze=False, sharex="row", height_ratios=ratios)
@@ -139,7 +139,7 @@ def _columns(chart: Chart, letters: int) -> int:
     return max(1, min(len(chart.lines), letters // (longest + 8)))
 
 
-def _draw_line(axes: Axes, line: Curve, look: Look, metric: str) -> Artist:
+def _draw_line(axes: Axes, line: Curve, look: Appearance, metric: str) -> Artist:
     """A method's mean over seeds with a band around it; one that does not train has a level line."""
     values = line.values.get(metric)
     if values is None:
@@ -153,7 +153,7 @@ def _draw_line(axes: Axes, line: Curve, look: Look, metric: str) -> Artist:
     return axes.plot(line.steps, mean, mark, color=look.colour, linestyle=look.stroke, linewidth=1.6, markersize=3.5)[0]
 
 
-def _draw_bar(axes: Axes, line: Curve, look: Look, metric: str, place: int) -> None:
+def _draw_bar(axes: Axes, line: Curve, look: Appearance, metric: str, place: int) -> None:
     """How far a method's curve still moves at the end, with the number behind it."""
     spread = line.spread(metric)
     if spread is not None:

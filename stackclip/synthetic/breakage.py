@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stackclip.synthetic.body import Body
-from stackclip.synthetic.damage import Damage, Site, away_from, on_body, painted
+from stackclip.synthetic.damage import Damage, Spot, away_from, on_body, painted
 from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import (
     Field,
@@ -30,7 +30,7 @@ from stackclip.synthetic.fields import (
 __all__ = ["crack", "cut", "deformation", "dent", "hole", "missing_part", "scratch"]
 
 
-def scratch(body: Body, site: Site) -> Damage:
+def scratch(body: Body, site: Spot) -> Damage:
     """Two or three bowed lines side by side, bright with dark burrs."""
     centre, angle = site.inside(0.12), between(site.rng, -math.pi, math.pi)
     bend, reach = between(site.rng, -0.22, 0.22), between(site.rng, 0.34, 0.52)
@@ -53,7 +53,7 @@ def scratch(body: Body, site: Site) -> Damage:
     return Damage(scratched, on_body(body, ramp(away, 0.034, 0.010), site.edge))
 
 
-def crack(body: Body, site: Site) -> Damage:
+def crack(body: Body, site: Spot) -> Damage:
     """A dark line to both sides of a point, with branches."""
     centre, heading = site.inside(0.20), between(site.rng, -math.pi, math.pi)
     trunk = _walk(site.rng, centre, heading, 7, 0.075, 0.026, 0.006)
@@ -71,7 +71,7 @@ def crack(body: Body, site: Site) -> Damage:
     return Damage(cracked, on_body(body, ramp(away, 0.040, 0.0), site.edge))
 
 
-def dent(body: Body, site: Site) -> Damage:
+def dent(body: Body, site: Spot) -> Damage:
     """A bowl in the surface."""
     centre, radius = site.inside(0.14), between(site.rng, 0.22, 0.30)
     x, y = (site.x - centre[0]) / radius, (site.y - centre[1]) / radius
@@ -86,7 +86,7 @@ def dent(body: Body, site: Site) -> Damage:
     return Damage(dented, on_body(body, soft(bowl, 0.0, 0.16), site.edge))
 
 
-def missing_part(body: Body, site: Site) -> Damage:
+def missing_part(body: Body, site: Spot) -> Damage:
     """A piece broken off at the outline."""
     centre, radius = site.border(), between(site.rng, 0.27, 0.36)
     rough = noise(site.rng, site.x, site.y, 0.15) + 0.4 * noise(site.rng, site.x, site.y, 0.06)
@@ -102,7 +102,7 @@ def missing_part(body: Body, site: Site) -> Damage:
     return Damage(broken, None)
 
 
-def deformation(body: Body, site: Site) -> Damage:
+def deformation(body: Body, site: Spot) -> Damage:
     """A part pushed in or out."""
     centre, radius = site.border(), between(site.rng, 0.46, 0.58)
     push = between(site.rng, 0.17, 0.23) * (1.0 if site.rng.random() < 0.5 else -1.0)
@@ -117,7 +117,7 @@ def deformation(body: Body, site: Site) -> Damage:
     return Damage(bent, None)
 
 
-def hole(body: Body, site: Site) -> Damage:
+def hole(body: Body, site: Spot) -> Damage:
     """A bore through the product."""
     centre, radius = site.inside(0.13), between(site.rng, 0.11, 0.16)
     rough = 0.012 * noise(site.rng, site.x, site.y, 0.08)
@@ -125,7 +125,7 @@ def hole(body: Body, site: Site) -> Damage:
     return _opened(body, bore, site, lip=0.05)
 
 
-def cut(body: Body, site: Site) -> Damage:
+def cut(body: Body, site: Spot) -> Damage:
     """A slit from the outline inwards."""
     start = site.border()
     outward = site.outward(start)
@@ -154,7 +154,7 @@ def _walk(rng: Generator, start: Point, heading: float, steps: int, stride: floa
     return line
 
 
-def _opened(body: Body, depth: Field, site: Site, *, lip: float) -> Damage:
+def _opened(body: Body, depth: Field, site: Spot, *, lip: float) -> Damage:
     """The body without what lies where `depth` is above 0, its new rim raised."""
     ridge = lip * bump((depth + 0.5 * lip) * (depth + 0.5 * lip) / (lip * lip))
     pit = 0.86 * on_body(body, ramp(depth, -0.02, 0.01), site.edge)

@@ -14,11 +14,11 @@ from stackclip.synthetic.body import Body
 from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import Field, Point, between, direction, length, lerp, pick, ramp
 
-__all__ = ["Damage", "Defect", "Site", "away_from", "on_body", "painted", "unlike"]
+__all__ = ["Damage", "Defect", "Spot", "away_from", "on_body", "painted", "unlike"]
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Spot:
     """Where a defect is painted: the pixels' frame coordinates, a pixel's width, the product and its shape.
 
     `outline(x, y)` is the product's signed distance at frame coordinates; `form(x, y)` is the whole product as drawn at
@@ -84,7 +84,7 @@ class Damage:
     region: Field | None
 
 
-Defect: TypeAlias = Callable[[Body, Site], Damage]
+Defect: TypeAlias = Callable[[Body, Spot], Damage]
 
 
 def painted(body: Body, *paints: Paint) -> Body:
@@ -101,12 +101,12 @@ def on_body(body: Body, cover: Field, edge: float) -> Field:
     return cover * ramp(body.distance, edge / 2.0, -edge / 2.0)
 
 
-def away_from(site: Site, centre: Point) -> Field:
+def away_from(site: Spot, centre: Point) -> Field:
     """How far each pixel is from a point."""
     return length(site.x - centre[0], site.y - centre[1])
 
 
-def unlike(site: Site, colours: tuple[Colour, ...]) -> Colour:
+def unlike(site: Spot, colours: tuple[Colour, ...]) -> Colour:
     """One of the two colours that differ most from the product's."""
 
     def difference(colour: Colour) -> float:

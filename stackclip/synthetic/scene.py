@@ -11,7 +11,7 @@ from scipy.ndimage import binary_fill_holes
 
 from stackclip.errors import UsageError
 from stackclip.synthetic.body import Body, Lamp, grid, photograph
-from stackclip.synthetic.damage import Damage, Site
+from stackclip.synthetic.damage import Damage, Spot
 from stackclip.synthetic.defects import DEFECTS
 from stackclip.synthetic.dress import Colour, Shape
 from stackclip.synthetic.fields import Field, between, direction, lerp, pick, seeded
@@ -146,7 +146,7 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field) -> _
     size = good.shape[1]
     x, y = grid(size)
     rng = seeded(scene.seed, "defect", kind, scene.pattern.name, scene.shape.name, attempt)
-    site = Site(
+    site = Spot(
         rng,
         x,
         y,

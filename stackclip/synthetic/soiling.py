@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from stackclip.synthetic.body import Body
-from stackclip.synthetic.damage import Damage, Site, on_body, painted, unlike
+from stackclip.synthetic.damage import Damage, Spot, on_body, painted, unlike
 from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import Field, Line, Point, between, direction, lerp, noise, pick, ramp, soft, strokes
 
@@ -37,7 +37,7 @@ _THREADS: tuple[Colour, ...] = ((0.10, 0.10, 0.13), (0.96, 0.95, 0.90), (0.75, 0
 _TINTS: tuple[Colour, ...] = ((0.85, 0.42, 0.12), (0.97, 0.95, 0.84), (0.30, 0.62, 0.48), (0.48, 0.30, 0.66))
 
 
-def stain(body: Body, site: Site) -> Damage:
+def stain(body: Body, site: Spot) -> Damage:
     """A dried spill with a rim and drops around it."""
     centre, radius = site.inside(0.16), between(site.rng, 0.20, 0.28)
     drops: list[Line] = []
@@ -53,7 +53,7 @@ def stain(body: Body, site: Site) -> Damage:
     return Damage(stained, wet)
 
 
-def contamination(body: Body, site: Site) -> Damage:
+def contamination(body: Body, site: Spot) -> Damage:
     """Grains of dirt."""
     centre, spread = site.inside(0.12), between(site.rng, 0.16, 0.24)
     grains: list[Line] = []
@@ -71,7 +71,7 @@ def contamination(body: Body, site: Site) -> Damage:
     return Damage(dirty, cover)
 
 
-def misprint(body: Body, site: Site) -> Damage:
+def misprint(body: Body, site: Spot) -> Damage:
     """Letters printed twice, a little apart."""
     count, tall = 3 + pick(site.rng, 2), between(site.rng, 0.25, 0.31)
     text = [list(_GLYPHS.values())[pick(site.rng, len(_GLYPHS))] for _ in range(count)]
@@ -89,7 +89,7 @@ def misprint(body: Body, site: Site) -> Damage:
     return Damage(painted(body, Paint(0.93 * print_, colour, 0.2)), ramp(print_, 0.0, 0.40))
 
 
-def fiber(body: Body, site: Site) -> Damage:
+def fiber(body: Body, site: Spot) -> Damage:
     """A thread that lies on the product."""
     x, y = 0.0, 0.0
     heading, curl = between(site.rng, -math.pi, math.pi), between(site.rng, 0.02, 0.14)
@@ -114,7 +114,7 @@ def fiber(body: Body, site: Site) -> Damage:
     return Damage(replace(body, litter=litter), np.maximum(ramp(away, 0.030, 0.006), ramp(shadow, 0.10, 0.30)))
 
 
-def discoloration(body: Body, site: Site) -> Damage:
+def discoloration(body: Body, site: Spot) -> Damage:
     """A tint without an edge."""
     centre = site.inside(0.12)
     away = _blot(site, centre, between(site.rng, 0.32, 0.44))
@@ -126,7 +126,7 @@ def discoloration(body: Body, site: Site) -> Damage:
     return Damage(replace(body, colour=lerp(body.colour, np.minimum(tinted, 1.1), 0.80 * cover)), cover)
 
 
-def _blot(site: Site, centre: Point, radius: float) -> Field:
+def _blot(site: Spot, centre: Point, radius: float) -> Field:
     """The signed distance to an uneven blot."""
     rough = noise(site.rng, site.x, site.y, 0.24) + 0.45 * noise(site.rng, site.x, site.y, 0.10)
     stretch = direction(between(site.rng, -math.pi, math.pi))

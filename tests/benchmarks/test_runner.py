@@ -296,7 +296,7 @@ from stackclip.registry import prompts
 @prompts.register("word")
 class Word:
     \"\"\"Every category is one word.\"\"\"
-    def groups(self, categories, encode): return (tuple(categories),)
+    def stacks(self, categories, encode): return (tuple(categories),)
     def subject(self, category, group, *, seen): return "thing"
 """
     strategy.write_text(code)

@@ -22,7 +22,7 @@ from stackclip.registry import prompts
 @prompts.register("loud")
 class Loud:
     __doc__ = {ACTS!r}
-    def groups(self, categories, encode): return (categories,)
+    def stacks(self, categories, encode): return (categories,)
     def subject(self, category, group, *, seen):
         if "ERROR" in category: raise ValueError({ACTS!r})
         return "part"

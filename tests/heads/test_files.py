@@ -14,7 +14,7 @@ import torch
 
 from stackclip.errors import FingerprintMismatch, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
-from stackclip.heads.files import FORMAT
+from stackclip.heads.files import HEAD_FORMAT
 
 FINGERPRINT = "a" * 64
 FACTS = {"fingerprint": FINGERPRINT, "tower": "ViT-L-14-336", "losses": [{"loss": 0.5}], "größe": "ä"}
@@ -122,14 +122,14 @@ def test_a_foreign_safetensors_file_is_refused_with_what_was_found_and_wanted(tm
     path = tmp_path / "foreign"
     path.write_bytes(safetensors.torch.save({"w": torch.ones(2)}, metadata))
     found = (metadata or {}).get("format", "no format")
-    with pytest.raises(WeightsError, match=f"found {found}, wanted {FORMAT}"):
+    with pytest.raises(WeightsError, match=f"found {found}, wanted {HEAD_FORMAT}"):
         load_head(path, fingerprint=FINGERPRINT)
 
 
 @pytest.mark.parametrize("facts", [None, "", "{", "[]", "3", "null"])
 def test_a_head_whose_facts_cannot_be_read_is_refused(tmp_path: Path, facts: str | None):
     path = tmp_path / "head"
-    metadata = {"format": FORMAT} if facts is None else {"format": FORMAT, "facts": facts}
+    metadata = {"format": HEAD_FORMAT} if facts is None else {"format": HEAD_FORMAT, "facts": facts}
     path.write_bytes(safetensors.torch.save({"w": torch.ones(2)}, metadata))
     with pytest.raises(WeightsError, match=str(path)):
         load_head(path, fingerprint=FINGERPRINT)

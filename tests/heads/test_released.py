@@ -17,14 +17,14 @@ from stackclip.clip import LARGEST_HEAD
 from stackclip.clip import weights as reader
 from stackclip.errors import BadOption, WeightsError
 from stackclip.heads import Projections
-from stackclip.heads.released import Owner, load_released
+from stackclip.heads.released import Release, load_released
 from stackclip.methods import PHASES, Task, resolve
 from stackclip.methods.anomalyclip import ObjectPrompts
 from stackclip.types import Part, TowerSpec
 
 VIT_L = TowerSpec("ViT-L-14-336", 518, 37, 24, 1024, 768, (6, 12, 18, 24))
 VIT_B = TowerSpec("ViT-B-16-plus-240", 240, 15, 12, 896, 640, (3, 6, 9, 12))
-SECTIONS: dict[Owner, str] = {
+SECTIONS: dict[Release, str] = {
     "april-gan": "trainable_linearlayer",
     "sdp-plus": "linear_layers",
     "anomalyclip": "prompt_learner",
@@ -62,21 +62,21 @@ def prompts() -> dict[str, Tensor]:
     return {**made, "tokenized_prompts_pos": torch.ones(1, 77, dtype=torch.int64)}
 
 
-FILES: dict[Owner, dict[str, Tensor]] = {
+FILES: dict[Release, dict[str, Tensor]] = {
     "april-gan": linear(768, 1024),
     "sdp-plus": linear(640, 896),
     "anomalyclip": prompts(),
 }
 
 
-def module_of(owner: Owner) -> Any:
+def module_of(owner: Release) -> Any:
     if owner == "anomalyclip":
         text: Any = WideText()
         return ObjectPrompts(text, context=12, deep=4, depth=9, half=False, seed=0)
     return Projections(VIT_L if owner == "april-gan" else VIT_B, 1, seed=0)
 
 
-def our_names(owner: Owner) -> dict[str, str]:
+def our_names(owner: Release) -> dict[str, str]:
     """Theirs for each of ours, written out."""
     if owner == "anomalyclip":
         return {
@@ -96,7 +96,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], *, section: str = "") -> Pat
     return path
 
 
-def refusal(path: Path, owner: Owner, module: Any = None) -> str:
+def refusal(path: Path, owner: Release, module: Any = None) -> str:
     """What is said of a file, which is one line and leaves the module as it was."""
     module = module_of(owner) if module is None else module
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
@@ -113,7 +113,7 @@ def refusal(path: Path, owner: Owner, module: Any = None) -> str:
 @pytest.mark.parametrize("suffix", [".pth", ".pt", ".safetensors"])
 @pytest.mark.parametrize("with_section", [True, False])
 def test_files_of_the_released_shapes_give_their_weights(
-    tmp_path: Path, owner: Owner, suffix: str, with_section: bool
+    tmp_path: Path, owner: Release, suffix: str, with_section: bool
 ) -> None:
     path = save(tmp_path / f"released{suffix}", FILES[owner], section=SECTIONS[owner] if with_section else "")
     module = module_of(owner)
@@ -137,7 +137,7 @@ def test_weights_saved_in_half_precision_or_from_several_gpus_are_taken(tmp_path
 
 @pytest.mark.parametrize(("owner", "other"), [(a, b) for a in FILES for b in FILES if a != b])
 def test_the_file_of_another_method_is_refused_with_what_it_looks_like(
-    tmp_path: Path, owner: Owner, other: Owner
+    tmp_path: Path, owner: Release, other: Release
 ) -> None:
     said = refusal(save(tmp_path / "x.pth", FILES[other], section=SECTIONS[other]), owner)
     assert f"looks like {other.replace('sdp-plus', 'clip-ad')}" in said.lower()
@@ -212,7 +212,7 @@ def test_what_can_be_no_head_is_refused_by_its_size_or_kind_before_anything_begi
     }.items():
         with pytest.raises(WeightsError, match=rf"{file_name}: {reason}"):
             resolve(f"{name}[weights={tmp_path / file_name}]")
-        assert reason in refusal(tmp_path / file_name, cast(Owner, name))
+        assert reason in refusal(tmp_path / file_name, cast(Release, name))
 
 
 def test_wrappers_around_a_head_or_its_section_leave_its_names(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def begin(spec: str, tower: TowerSpec) -> Any:
 
 
 @pytest.mark.parametrize(("owner", "tower"), [("april-gan", VIT_L), ("sdp-plus", VIT_B)])
-def test_methods_begin_with_the_weights_and_train_nothing(tmp_path: Path, owner: Owner, tower: TowerSpec) -> None:
+def test_methods_begin_with_the_weights_and_train_nothing(tmp_path: Path, owner: Release, tower: TowerSpec) -> None:
     path = save(tmp_path / "epoch_15.pth", FILES[owner], section=SECTIONS[owner])
     detector = begin(f"{owner}[weights={path}]", tower)
     assert detector.stages == ()
@@ -282,7 +282,7 @@ def test_released_heads_read_the_taps_that_they_were_trained_on(tmp_path: Path) 
 
 @pytest.mark.parametrize(("owner", "other"), [("april-gan", VIT_B), ("sdp-plus", VIT_L)])
 def test_weights_of_another_tower_are_refused_before_anything_is_encoded(
-    tmp_path: Path, owner: Owner, other: TowerSpec
+    tmp_path: Path, owner: Release, other: TowerSpec
 ) -> None:
     method = resolve(f"{owner}[weights={save(tmp_path / 'x.pth', FILES[owner])}]")
     own = VIT_L if owner == "april-gan" else VIT_B

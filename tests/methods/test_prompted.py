@@ -166,7 +166,7 @@ def test_categories_of_one_natural_name_are_one_name_in_a_stack(at: At):
 class AsksForMeans(Precise):
     """It asks for the class means of the categories, the last first."""
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         self.means = encode.class_means(categories[::-1])
         return (categories,)
 
@@ -302,6 +302,6 @@ def test_facts_say_what_a_reader_of_a_row_must_know():
     "groups", [(("bottle",),), (CATEGORIES, ("ghost",)), (CATEGORIES, ()), (CATEGORIES, CATEGORIES)]
 )
 def test_stacks_that_do_not_hold_every_category_once_are_refused(groups, monkeypatch):
-    monkeypatch.setattr(Precise, "groups", lambda self, categories, encode: groups)
+    monkeypatch.setattr(Precise, "stacks", lambda self, categories, encode: groups)
     with pytest.raises(BrokenPlugin, match="wanted each of"):
         begin("precise")

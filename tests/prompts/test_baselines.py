@@ -15,7 +15,7 @@ def test_every_strategy_of_the_package_is_a_strategy():
 
 def test_precise_calls_every_category_by_its_name():
     strategy = prompts.create("precise")
-    (group,) = strategy.groups(CATEGORIES, None)
+    (group,) = strategy.stacks(CATEGORIES, None)
     assert group == CATEGORIES
     assert [strategy.subject(name, group, seen=True) for name in CATEGORIES] == list(CATEGORIES)
     assert strategy.subject("screw", group, seen=False) == "screw"
@@ -24,7 +24,7 @@ def test_precise_calls_every_category_by_its_name():
 def test_fuzzy_calls_every_category_by_one_word():
     for spec, word in (("fuzzy", "object"), ("fuzzy[word=thing]", "thing")):
         strategy = prompts.create(spec)
-        (group,) = strategy.groups(CATEGORIES, None)
+        (group,) = strategy.stacks(CATEGORIES, None)
         assert {strategy.subject(name, group, seen=True) for name in (*CATEGORIES, "screw")} == {word}
 
 

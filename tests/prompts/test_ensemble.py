@@ -45,7 +45,7 @@ class Joined:
 
     overflow: str = "error"
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (categories,)
 
     def subject(self, category, group, *, seen):

@@ -69,20 +69,20 @@ def planted(
 def test_four_near_identical_names_make_a_stack_of_their_own(cosine: float, seed: int):
     names = (*VISA_OTHERS, *PCBS)
     encode = Planted(planted(names, near=PCBS, cosine=cosine, seed=seed))
-    assert Stacked().groups(names, encode) == (VISA_OTHERS, PCBS)
+    assert Stacked().stacks(names, encode) == (VISA_OTHERS, PCBS)
 
 
 @pytest.mark.parametrize("cosine", [0.65, 0.75, 0.85])
 @pytest.mark.parametrize("names", [MVTEC, VISA_OTHERS], ids=["mvtec", "visa without pcb"])
 def test_without_such_a_group_there_is_one_stack(cosine: float, names: Sequence[str]):
     encode = Planted(planted(names, cosine=cosine))
-    assert Stacked().groups(tuple(names), encode) == (tuple(names),)
+    assert Stacked().stacks(tuple(names), encode) == (tuple(names),)
 
 
 def test_with_the_mean_of_squares_there_is_always_one_stack():
     names = (*VISA_OTHERS, *PCBS)
     encode = Planted(planted(names, near=PCBS, cosine=0.65))
-    assert len(Stacked(sse="mean").groups(names, encode)) == 1
+    assert len(Stacked(sse="mean").stacks(names, encode)) == 1
 
 
 def equation_4(points: np.ndarray, k: int, penalty: float) -> float:
@@ -104,7 +104,7 @@ def test_the_curve_of_scores_is_equation_4(penalty: float):
     points = np.stack([vectors[name] / np.linalg.norm(vectors[name]) for name in names])
     wanted = {k: equation_4(points, k, penalty) for k in range(1, 6)}
     assert clustering.scores == pytest.approx(wanted, rel=1e-5)
-    assert len(clustering.groups) == min(wanted, key=wanted.__getitem__)
+    assert len(clustering.stacks) == min(wanted, key=wanted.__getitem__)
 
 
 def test_points_are_the_means_of_the_unit_features_of_the_normal_phrases():
@@ -127,8 +127,8 @@ def test_clusters_of_pictures_come_from_the_class_means():
     names = ("a", "b", "c", "d", "e", "f", "g", "h")
     apart = planted(names, near=("b", "d", "f", "h"), cosine=0.6, twins=0.99)
     encode = Planted(planted(names), images={name: 5 * vector for name, vector in apart.items()})
-    assert Stacked(source="image").groups(names, encode) == (("a", "c", "e", "g"), ("b", "d", "f", "h"))
-    assert len(Stacked(source="text").groups(names, encode)) == 1
+    assert Stacked(source="image").stacks(names, encode) == (("a", "c", "e", "g"), ("b", "d", "f", "h"))
+    assert len(Stacked(source="text").stacks(names, encode)) == 1
 
 
 def test_a_fixed_number_of_stacks_is_kept_and_the_curve_still_told():
@@ -136,13 +136,13 @@ def test_a_fixed_number_of_stacks_is_kept_and_the_curve_still_told():
     encode = Planted(planted(names, near=PCBS))
     for clusters in (1, 2, 3, 12):
         clustering = Stacked(clusters=clusters, max_clusters=2).cluster(names, encode)
-        assert len(clustering.groups) == clusters
+        assert len(clustering.stacks) == clusters
         assert set(clustering.scores) == set(range(1, max(2, clusters) + 1))
 
 
 def test_more_stacks_than_categories_are_refused():
     with pytest.raises(BadOption, match="clusters=3 of 2 categories; wanted 1 to 2"):
-        Stacked(clusters=3).groups(("a", "b"), Planted(planted(("a", "b"))))
+        Stacked(clusters=3).stacks(("a", "b"), Planted(planted(("a", "b"))))
 
 
 @settings(max_examples=10, deadline=None)
@@ -151,7 +151,7 @@ def test_stacks_come_in_the_order_of_their_first_category(order: list[int]):
     names = (*VISA_OTHERS[:4], *PCBS)
     encode = Planted(planted(names, near=PCBS, cosine=0.6, twins=0.99))
     shuffled = tuple(names[index] for index in order)
-    groups = Stacked(max_clusters=3, clusters=2).groups(shuffled, encode)
+    groups = Stacked(max_clusters=3, clusters=2).stacks(shuffled, encode)
     assert [group[0] for group in groups] == [name for name in shuffled if name in {group[0] for group in groups}]
     for group in groups:
         assert list(group) == [name for name in shuffled if name in group]
@@ -159,12 +159,12 @@ def test_stacks_come_in_the_order_of_their_first_category(order: list[int]):
 
 
 def test_a_single_category_is_a_stack():
-    assert Stacked().groups(("bottle",), Planted(planted(("bottle",)))) == (("bottle",),)
+    assert Stacked().stacks(("bottle",), Planted(planted(("bottle",)))) == (("bottle",),)
 
 
 def test_equal_names_in_vectors_make_no_noise():
     same = dict.fromkeys(("a", "b", "c"), np.ones(4))
-    assert Stacked().groups(("a", "b", "c"), Planted(same)) == (("a", "b", "c"),)
+    assert Stacked().stacks(("a", "b", "c"), Planted(same)) == (("a", "b", "c"),)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_another_scorer_can_be_named_with_options_of_its_own():
     both = prompts.create("stacked[scorer=penalty[lambda=0.3],lambda=7]").cluster(names, encode)
     assert own == outer == both
     with pytest.raises(UnknownComponent):
-        prompts.create("stacked[scorer=no-such]").groups(names, encode)
+        prompts.create("stacked[scorer=no-such]").stacks(names, encode)
 
 
 def test_the_choice_is_told_as_json_can_hold_it():
@@ -220,7 +220,7 @@ def test_the_choice_is_told_as_json_can_hold_it():
 def test_every_scorer_can_choose_the_stacks(scorer: str, clusters: int):
     names = (*VISA_OTHERS, *PCBS)
     encode = Planted(planted(names, near=PCBS))
-    groups = prompts.create(f"stacked[scorer={scorer},max-clusters=4]").groups(names, encode)
+    groups = prompts.create(f"stacked[scorer={scorer},max-clusters=4]").stacks(names, encode)
     assert len(groups) == clusters
     assert PCBS in groups
 
@@ -236,4 +236,4 @@ def test_a_scorer_that_gives_no_number_is_named(price: float) -> None:
         return lambda points, labels: price if labels.max() == 1 else 1.0
 
     with pytest.raises(NonFiniteScores, match=rf"the scorer odd prices 2 of 3 categories' clusters at {price}$"):
-        prompts.create("stacked[scorer=odd]").groups(names, Planted(planted(names)))
+        prompts.create("stacked[scorer=odd]").stacks(names, Planted(planted(names)))

@@ -46,12 +46,12 @@ def workspace() -> Path:
 @pytest.mark.usefixtures("workspace")
 def test_the_example_puts_textures_and_objects_on_two_stacks():
     strategy = prompts.create("surface-or-object")
-    groups = strategy.groups(CATEGORIES, None)
+    groups = strategy.stacks(CATEGORIES, None)
     assert groups == (("carpet", "woven_001"), ("bottle", "cable"))
     assert [strategy.subject("leather", group, seen=False) for group in groups] == ["surface", "object"]
-    assert strategy.groups(("bottle",), None) == (("bottle",),)
+    assert strategy.stacks(("bottle",), None) == (("bottle",),)
     felt = prompts.create("surface-or-object[surfaces=felt+cable]")
-    assert felt.groups(CATEGORIES, None) == (("cable",), ("bottle", "carpet", "woven_001"))
+    assert felt.stacks(CATEGORIES, None) == (("cable",), ("bottle", "carpet", "woven_001"))
 
 
 @pytest.mark.usefixtures("workspace")
@@ -303,7 +303,7 @@ def test_the_components_of_the_guide_keep_what_they_promise_as_they_are_printed(
     use_workspace(written / "registry")
     for name in BLOCKS:
         assert [finding for report in check(name) for finding in report.findings if not finding.passed] == []
-    assert prompts.create("halves").groups(("a", "b", "c"), None) == (("a", "b"), ("c",))
+    assert prompts.create("halves").stacks(("a", "b", "c"), None) == (("a", "b"), ("c",))
 
 
 def test_the_components_of_the_guide_are_benched_as_they_are_printed(stackclip: Run, written: Path) -> None:

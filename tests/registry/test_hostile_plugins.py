@@ -47,7 +47,7 @@ from stackclip.registry import prompts
 @prompts.register("works")
 class Works:
     \"\"\"It works.\"\"\"
-    def groups(self, categories, encode): return (categories,)
+    def stacks(self, categories, encode): return (categories,)
     def subject(self, category, group, *, seen): return "part"
 """
 NONE = '''
@@ -87,7 +87,7 @@ def components() -> dict[str, str]:
         for what, body in BODIES.items()
     }
     loud = COMPONENT.format(before=LOUD, shelf="methods", name="hostile", base="(metaclass=Loud)", body="    pass")
-    strategy = "    def groups(self, categories, encode): raise SystemExit(0)"
+    strategy = "    def stacks(self, categories, encode): raise SystemExit(0)"
     return {
         **found,
         "none": NONE,

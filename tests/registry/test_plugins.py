@@ -22,7 +22,7 @@ class Shout:
     def __init__(self, *, mark: str = "!") -> None:
         self.mark = mark
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (categories,)
 
     def subject(self, category, group, *, seen):

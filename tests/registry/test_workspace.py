@@ -23,7 +23,7 @@ class Strategy:
     def __init__(self, *, word: str = "thing") -> None:
         self.word = word
 
-    def groups(self, categories, encode):
+    def stacks(self, categories, encode):
         return (categories,)
 
     def subject(self, category, group, *, seen):
@@ -81,7 +81,7 @@ def test_files_that_begin_with_an_underscore_and_other_files_are_left_alone(tmp_
 
 
 BROKEN = {
-    "syntax": ("def groups(:\n", "SyntaxError: invalid syntax"),
+    "syntax": ("def stacks(:\n", "SyntaxError: invalid syntax"),
     "leaves": ("import sys\nsys.exit(3)\n", "it ends the program (SystemExit 3)"),
     "lacks": ("import no_such_library_at_all\n", "ModuleNotFoundError: No module named 'no_such_library_at_all'"),
     "raises": ("raise RuntimeError('first line\\nsecond line')\n", "RuntimeError: first line"),

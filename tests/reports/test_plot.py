@@ -12,7 +12,7 @@ from PIL import Image
 
 from stackclip.benchmarks.curves import charts
 from stackclip.errors import StackclipError, UsageError
-from stackclip.reports.plot import COLOURS, Look, check_plot, draw_curves, plot_curves
+from stackclip.reports.plot import LINE_COLOURS, Appearance, check_plot, draw_curves, plot_curves
 from stackclip.types import Row
 
 METRICS = ("pixel_AUPRO", "pixel_AP", "pixel_F1max")
@@ -78,8 +78,8 @@ def test_a_method_looks_alike_in_all_charts_and_unlike_all_others() -> None:
         {text.get_text(): key.get_color() for text, key in zip(legend.get_texts(), legend.get_lines(), strict=True)}
         for legend in (first.legends[0], second.legends[0])
     ]
-    assert colours[0] == colours[1] == {"fuzzy": COLOURS[0], "precise": COLOURS[1]}
-    assert len({Look.of(number) for number in range(28)}) == 28
+    assert colours[0] == colours[1] == {"fuzzy": LINE_COLOURS[0], "precise": LINE_COLOURS[1]}
+    assert len({Appearance.of(number) for number in range(28)}) == 28
 
 
 @needs_matplotlib
