@@ -22,7 +22,7 @@ __all__ = [
     "CURVE_METRICS",
     "Chart",
     "Curve",
-    "CurvePoint",
+    "PointFacts",
     "EvalEvery",
     "charts",
     "has_curve",
@@ -35,7 +35,7 @@ __all__ = [
 EvalEvery = int | Literal["epoch"]
 """The optimiser steps between two points of a curve, or an epoch of them."""
 
-CurvePoint = Mapping[str, Any]
+PointFacts = Mapping[str, Any]
 """One point of a curve, as rows and heads keep it: `step`, `epoch`, `metrics`, and `error` where it failed."""
 
 CURVE_METRICS = ("pixel_AUPRO", "pixel_AP", "pixel_F1max")  # FuzzyCLIP, figure 1
@@ -52,14 +52,14 @@ def interval(value: object) -> EvalEvery:
     raise UsageError(f"eval_every is {value!r}; wanted a number of optimiser steps, 1 or more, or epoch")
 
 
-def point(step: int, epoch: float, measured: Measured | None, error: str) -> CurvePoint:
+def point(step: int, epoch: float, measured: Measured | None, error: str) -> PointFacts:
     """One point: the metrics that are defined after `step` steps and `epoch` epochs, or why there are none."""
     values = dict(measured.values) if measured and not error else {}
     found = {"step": step, "epoch": round(epoch, 6), "metrics": values}
     return {**found, "error": error} if error else found
 
 
-def stability(points: Sequence[CurvePoint]) -> dict[str, float]:
+def stability(points: Sequence[PointFacts]) -> dict[str, float]:
     """How much each metric still moves: its standard deviation over the last half of the points, two at least."""
     values: dict[str, list[float]] = {}
     for each in points[len(points) // 2 :]:
