@@ -483,8 +483,8 @@ class Bodiless:
         (
             methods,
             Bodiless,
-            "what it begins is a subclass of stackclip.methods.Detector: it lacks stages, facts, takes_shots, step, on, "
-            "training_state, load_training_state",
+            "what it begins is a subclass of stackclip.methods.Detector: it lacks stages, facts, takes_shots, step, "
+            "on, training_state, load_training_state",
         ),
     ],
 )

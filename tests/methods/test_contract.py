@@ -74,7 +74,7 @@ def test_a_detector_that_says_on_takes_shots():
 
 
 class Wavering(Detector):
-    """It learns by Adam at a rate that falls, from class tokens with noise on them; all that is state is an attribute."""
+    """It learns by Adam at a rate that falls, from class tokens with noise; all that is state is an attribute."""
 
     stages = (Stage("all", epochs=6, batch=6),)
 
