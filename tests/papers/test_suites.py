@@ -204,7 +204,7 @@ def test_a_pipe_in_place_of_a_suite_is_refused_and_not_waited_for(tmp_path: Path
 def test_runs_on_other_data_become_one_where_they_are_alike() -> None:
     table_6 = suites()["fuzzyclip-table6"].runs
     [run] = redirected(table_6, train_on=("own",), test_on=("other",))
-    assert (run.train_on, run.test_on, run.batch_size) == (("own",), ("other",), 16)
+    assert (run.train_on, run.test_on, run.batch_size) == (("own",), ("other",), None)
     assert run.methods == (
         *(f"stackclip[clusters={number},learner=none,overflow=chunk-mean]" for number in (1, 2)),
         "stackclip[learner=none,overflow=chunk-mean]",

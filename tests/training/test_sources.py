@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from stackclip.training.sources import FeatureReader
-from stackclip.types import CLS, MASK
+from stackclip.clip.views import seen
+from stackclip.data import read_picture
+from stackclip.errors import MissingParts
+from stackclip.training.sources import FeatureReader, LiveSource
+from stackclip.types import CLS, MASK, PICTURE, Part, patch
 
 
 def test_parts_come_as_float32_and_masks_as_bytes(small) -> None:
@@ -30,3 +34,27 @@ def test_a_class_mean_is_the_mean_of_unit_class_tokens(small) -> None:
     wanted = (tokens / np.linalg.norm(tokens, axis=1, keepdims=True)).mean(0)
     mean = FeatureReader(small.store, torch.device("cpu")).class_mean(samples)
     assert np.allclose(mean.numpy(), wanted, atol=1e-6)
+
+
+def test_a_live_source_gives_what_the_tower_says_and_pictures_as_it_reads_them(small) -> None:
+    samples = small.tested.select("test").samples[:3]
+    parts = (CLS, patch(4), PICTURE, Part("picture", view="rot90"), Part("cls", view="rot90"))
+    found = LiveSource(small.tower).read(samples, parts)
+    pictures = torch.from_numpy(np.stack([small.tower.prepare(read_picture(sample.image)) for sample in samples]))
+    encoded = small.tower.encode(pictures, (CLS, patch(4)))
+    assert torch.equal(found[PICTURE], pictures)
+    assert all(torch.equal(found[part], encoded[part]) for part in (CLS, patch(4)))
+    turned = found[Part("picture", view="rot90")]
+    seen_turned = [small.tower.prepare(seen(read_picture(sample.image), "rot90")) for sample in samples]
+    assert torch.equal(turned, torch.from_numpy(np.stack(seen_turned)))
+    assert torch.equal(found[Part("cls", view="rot90")], small.tower.encode(turned, (CLS,))[CLS])
+
+
+def test_what_is_read_live_stands_beside_what_is_stored(small) -> None:
+    samples = small.tested.select("test").samples[:3]
+    reader = FeatureReader(small.store, torch.device("cpu"), live=LiveSource(small.tower))
+    features = reader.read(samples, {CLS, PICTURE, MASK})
+    assert torch.equal(features[CLS], FeatureReader(small.store, torch.device("cpu")).read(samples, {CLS})[CLS])
+    assert features[PICTURE].shape == (3, *small.tower.spec.shape(PICTURE)) == (3, 3, 56, 56)
+    with pytest.raises(MissingParts, match="picture: there is no live tower here"):
+        FeatureReader(small.store, torch.device("cpu")).read(samples, {PICTURE})

@@ -1,0 +1,125 @@
+"""Shots and further normal pictures come as streams, and what a method makes of them dies with its category."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from weakref import WeakSet
+
+import pytest
+import torch
+
+from stackclip.benchmarks import showing
+from stackclip.benchmarks.evaluation import Evaluation
+from stackclip.benchmarks.runner import Bench
+from stackclip.cache import extract
+from stackclip.data import open_dataset
+from stackclip.methods import Detector, Inspector, Task
+from stackclip.ops.neighbours import Bank
+from stackclip.registry import methods
+from stackclip.types import CLS, NORMAL, Features, Part, Prediction, Sample, patch
+
+
+def test_all_shots_are_all_normal_training_pictures(small, bench) -> None:
+    outcome = bench(small.plan("april-gan[shots=all]", "april-gan[shots=4]")).run()
+    every, four = outcome.rows[:2], outcome.rows[2:]
+    for one, other in zip(every, four, strict=True):
+        assert (one.shots, other.shots, one.error, other.error) == ("all", 4, "", "")
+        assert sorted(one.facts["shots_drawn"]) == sorted(other.facts["shots_drawn"])
+        assert one.metrics == pytest.approx(other.metrics, abs=1e-5)
+    assert bench(small.plan("april-gan", shots="all")).run().rows[0].metrics == every[0].metrics
+
+
+def test_many_shots_are_streamed_and_give_the_same(small, bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = small.plan("april-gan[shots=3]")
+    at_once = bench(plan, "at-once").run()
+    monkeypatch.setattr(showing, "FEW", 2)
+    streamed = bench(plan, "streamed").run()
+    assert [row.metrics for row in streamed.rows] == [row.metrics for row in at_once.rows]
+
+
+def peak_of(run: Bench, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The most bytes that banks of patches held at once while pictures were predicted."""
+    banks: WeakSet[Bank] = WeakSet()
+    peak, made, predict = 0, Bank.__post_init__, Evaluation.predict
+
+    def noted(self: Bank) -> None:
+        made(self)
+        banks.add(self)
+
+    def measured(self: Evaluation, *given: Any) -> None:
+        nonlocal peak
+        peak = max(peak, sum(bank.vectors.numel() * bank.vectors.element_size() for bank in banks))
+        predict(self, *given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bank, "__post_init__", noted)
+        patched.setattr(Evaluation, "predict", measured)
+        assert not [row.error for row in run.run().rows if row.error]
+    return peak
+
+
+def test_twelve_categories_need_no_more_memory_than_two(small, bench, tmp_path, monkeypatch) -> None:
+    words = "part=combinations,per_category=2,train_good=3,size=56"
+    peaks = []
+    for count in (2, 12):
+        tested = open_dataset(f"synthetic[categories={count},{words}]", generated=tmp_path)
+        extract(small.store, small.tower, tested, {CLS, *small.tower.spec.taps})
+        plan = small.plan("april-gan[shots=3]", test_on=(tested,))
+        peaks.append(peak_of(bench(plan, str(count)), monkeypatch))
+    assert peaks[0] > 0
+    assert peaks[1] <= 1.2 * peaks[0]
+
+
+class Calibrated(Detector):
+    """A threshold from normal pictures that were not shown."""
+
+    def needs(self, tower: object, phase: str) -> frozenset[Part]:
+        return frozenset({"shots": {CLS}, "calibrate": {CLS, patch(2)}, "test": {CLS}}.get(phase, ()))
+
+    def check(self, tower: object) -> None: ...
+
+    def begin(self, task: Task) -> Calibrated:
+        return type(self)()
+
+    def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
+        return Threshold(list(_ids(shots)), [*_ids(normals)])
+
+
+def _ids(stream: Iterator[Features]) -> Iterator[Sample]:
+    return (sample for features in stream for sample in features.samples)
+
+
+class Threshold(Inspector):
+    def __init__(self, shots: list[Sample], normals: list[Sample]) -> None:
+        self.calibrated = {"shots": [s.id for s in shots], "normals": [s.id for s in normals], "threshold": 0.5}
+
+    def predict(self, features: Features) -> Prediction:
+        return Prediction(features[CLS][:, 0], None, why_no_maps="none")
+
+
+def test_who_calibrates_sees_the_normal_pictures_that_were_not_shown(small, bench, monkeypatch) -> None:
+    methods.register("calibrated")(type("C", (Calibrated,), {"__doc__": "Calibrates."}))
+    outcome = bench(small.plan("calibrated", "april-gan", shots=1, epochs=0)).run()
+    for row in [row for row in outcome.rows if row.method == "calibrated"]:
+        pool = small.tested.select("train", [row.category]).samples
+        facts = row.facts["calibrated"]
+        assert row.error == ""
+        assert facts["threshold"] == 0.5
+        assert facts["shots"] == row.facts["shots_drawn"]
+        assert {*facts["normals"]} == {s.id for s in pool if s.label == NORMAL} - {*facts["shots"]}
+    assert not [row for row in outcome.rows if row.method == "april-gan" and "calibrated" in row.facts]
+
+
+def test_what_is_no_inspector_is_named(small, bench) -> None:
+    wrong = type("W", (Calibrated,), {"__doc__": "Wrong.", "on": lambda *_: torch.zeros(3)})
+    methods.register("wrong")(wrong)
+    row = bench(small.plan("wrong")).run().rows[0]
+    assert row.error == "its on() gave Tensor; wanted an Inspector"
+
+
+def test_who_says_nothing_of_shots_is_refused_them_before_it_trains(small, bench) -> None:
+    learned = type("L", (Calibrated,), {"__doc__": "Plain.", "on": Detector.on, "predict": Threshold.predict})
+    methods.register("plain")(learned)
+    row = bench(small.plan("plain", shots=2)).run().rows[0]
+    assert row.error == "it is zero-shot and learns nothing from 2 shots; april-gan takes them"
