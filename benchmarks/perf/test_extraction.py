@@ -17,13 +17,13 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from stackclip.training.sources import FeatureReader
 from stackclip.cache import Store, extract
 from stackclip.clip import Tower, flush_denormals
 from stackclip.clip.assembly import assemble_tower
 from stackclip.clip.doubles import random_weights
 from stackclip.heads import Linear
 from stackclip.ops.maps import unit
+from stackclip.training.sources import FeatureReader
 from stackclip.types import CLS, GOOD, MASK, NORMAL, Part, Sample
 
 SMALL_TEXT = {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 1}  # not run here

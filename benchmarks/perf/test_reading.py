@@ -21,9 +21,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from stackclip.training.sources import FeatureReader
-from stackclip.training.residency import Kept
 from stackclip.cache import Store
+from stackclip.training.residency import Kept
+from stackclip.training.sources import FeatureReader
 from stackclip.types import GOOD, NORMAL, Part, Sample, TowerSpec
 
 PICTURES, BATCH, THREADS = 64, 8, 2
