@@ -1,5 +1,21 @@
 """Encode once, compare many: CLIP-based anomaly detectors over cached patch tokens."""
 
-__all__ = ["__version__"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stackclip.session import Session, TowerRecipe
+
+__all__ = ["Session", "TowerRecipe", "__version__"]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """`Session` and `TowerRecipe`, with torch behind them, when they are first asked for."""
+    if name not in ("Session", "TowerRecipe"):
+        raise AttributeError(f"module 'stackclip' has no attribute {name!r}")
+    from stackclip import session
+
+    return getattr(session, name)

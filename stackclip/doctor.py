@@ -14,8 +14,8 @@ from stackclip import __version__
 from stackclip.cache import Store, stores_in
 from stackclip.clip import describe_backbones
 from stackclip.errors import BrokenPlugin, StackclipError
+from stackclip.ops.words import size
 from stackclip.registry import SHELVES, problems, reason
-from stackclip.terminal import size
 from stackclip.workspace import Workspace
 
 __all__ = ["findings"]

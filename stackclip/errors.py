@@ -109,6 +109,9 @@ class PictureError(DataError):
         self.path = Path(path)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[PictureError], tuple[Path, str]]:
+        return type(self), (self.path, self.reason)
+
 
 class DamagedFile(StackclipError):
     """A file that is not as it was written; the path comes first in the message."""

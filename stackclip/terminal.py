@@ -1,4 +1,4 @@
-"""What a person sees: progress with rate and time left, log lines, tables of components, sizes in words."""
+"""What a person sees: progress with rate and time left, log lines, tables of components."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from rich.text import Text
 
 from stackclip.console import errors, line
 from stackclip.errors import StackclipError, UsageError
-from stackclip.ops.words import legible
+from stackclip.ops.words import duration, legible
 from stackclip.registry import Component, Shelf, reason
 
-__all__ = ["Bars", "component_page", "duration", "set_up_logging", "shelf_table", "size", "trees"]
+__all__ = ["Bars", "component_page", "set_up_logging", "shelf_table", "trees"]
 
 logger = logging.getLogger("stackclip")
 SECONDS_BETWEEN_LINES = 5.0
@@ -41,7 +41,7 @@ class Bars:
         self._progress = progress
         self._bars: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
-        self._said = time.monotonic()
+        self._said: float | None = None
 
     @classmethod
     @contextmanager
@@ -51,14 +51,18 @@ class Bars:
             yield cls(None)
             return
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-        with Progress(*columns, console=errors, transient=True, speed_estimate_period=10) as progress:
+        progress = Progress(*columns, console=errors, transient=True, speed_estimate_period=10)
+        try:
             yield cls(progress)
+        finally:
+            progress.stop()
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` are done."""
         if self._progress is None:
             self._say(stage, done, total)
             return
+        self._progress.start()  # what is loaded before the first stage may draw bars of its own
         if stage not in self._bars:
             self._bars[stage] = self._progress.add_task(escape(legible(stage)), total=total)
         self._progress.update(self._bars[stage], completed=done, total=total, visible=done < total)
@@ -66,6 +70,8 @@ class Bars:
     def _say(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
         started, first = self._started.setdefault(stage, (now, done))
+        if self._said is None:  # the time before the first stage is not the work's
+            self._said = now
         if now - self._said < SECONDS_BETWEEN_LINES:
             return
         self._said = now
@@ -185,23 +191,6 @@ def set_up_logging(verbosity: int, log_file: Path | None) -> Callable[[], None]:
     if lost is not None and log_file is not None:
         _say_lost(log_file, lost)
     return handlers[0].flush
-
-
-def size(count: float) -> str:
-    """Bytes in words: 1.2 GB."""
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words: 3 min 20 s."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def shelf_table(shelf: Shelf) -> Table:

@@ -42,6 +42,16 @@ class Workspace:
         return cls(cache, root and root / "registry")
 
     @property
+    def root(self) -> Path | None:
+        """The folder that `--workspace` names for it; None where the cache lies elsewhere."""
+        root = self.cache.parent
+        return root if (self.cache, self.registry) == (root / "cache", root / "registry") else None
+
+    def command(self, verb: str) -> list[str]:
+        """The words of a command line that works here."""
+        return ["stackclip", *(["--workspace", str(self.root)] if self.root else []), verb]
+
+    @property
     def features(self) -> Path:
         """One feature store for each fingerprint and feature type."""
         return self.cache / "features"

@@ -149,7 +149,7 @@ class Golden:
 
 @pytest.fixture(scope="session")
 def at() -> Callable[..., Moment]:
-    """`at(detector)`, a moment in the training of a detector; one without stages has one in no stage of its own."""
+    """`at(detector)`, a moment in the training of a detector; of one without stages in a stage that is none."""
     from stackclip.methods import Moment, Stage
 
     def at(detector: Detector, stage: int = 0, step: int = 0, epoch: int = 0, last: bool = False) -> Moment:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from stackclip.cache import Store
 from stackclip.cli import cli
-from stackclip.cli.steps import program
+from stackclip.cli.commandline import program
 from stackclip.clip import Tower
 from stackclip.registry import SHELVES
 

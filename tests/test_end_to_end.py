@@ -21,7 +21,7 @@ from click.testing import Result
 
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.cache import Store, stores_in
-from stackclip.cli.group import signals
+from stackclip.cli.process import signals
 from stackclip.clip import Tower
 from stackclip.methods import PromptedDetector
 

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -58,6 +59,23 @@ def test_the_commands_that_need_weights_and_data_say_so_in_one_line(
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: visa: not found at")
     assert result.stderr.count("\n") == 1
+
+
+def test_the_bench_of_the_readme_runs_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], registry_as_it_was: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    block = next(block for language, block in BLOCKS if language == "python" and "stackclip.Session" in block)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    rows = names["rows"]
+    assert [(row.method, row.seed, row.error) for row in rows] == [
+        (method, seed, "") for seed in (0, 1) for method in ("stacked", "clip") for _ in range(2)
+    ]
+    assert capsys.readouterr().out.splitlines() == [
+        f"{row.method} {row.category} {row.seed} {row.metrics['image_AUROC']}" for row in rows
+    ]
+    assert len(list((tmp_path / "work" / "cache" / "rows").glob("*.json"))) == 8
 
 
 def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,26 +16,10 @@ import stackclip.terminal
 from stackclip.console import output, say
 from stackclip.errors import UsageError
 from stackclip.registry import datasets
-from stackclip.terminal import Bars, component_page, duration, set_up_logging, size, trees
+from stackclip.terminal import Bars, component_page, set_up_logging, trees
 
 LOGGER = logging.getLogger("stackclip")
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (820_200, "820.2 kB"), (19_400_000_000, "19.4 GB")],
-)
-def test_bytes_in_words(count: int, words: str) -> None:
-    assert size(count) == words
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.25, "0.2 s"), (12.4, "12 s"), (59.4, "59 s"), (200, "3 min 20 s"), (119.6, "2 min 0 s"), (7260, "2 h 1 min")],
-)
-def test_seconds_in_words(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -176,9 +160,9 @@ def test_without_a_terminal_a_line_comes_now_and_then(
             now[0] += 2.0
             bars("encode", done, 20)
     assert capsys.readouterr().err.splitlines() == [
-        "encode: 3 of 20, 0.5/s, 34 s left",
-        "encode: 6 of 20, 0.5/s, 28 s left",
-        "encode: 9 of 20, 0.5/s, 22 s left",
+        "encode: 4 of 20, 0.5/s, 32 s left",
+        "encode: 7 of 20, 0.5/s, 26 s left",
+        "encode: 10 of 20, 0.5/s, 20 s left",
     ]
 
 
@@ -197,6 +181,15 @@ def test_on_a_terminal_a_bar_shows_rate_and_time_left_and_is_gone_afterwards(mon
     assert r"\x1b[2J\nx" in shown
     assert "\x1b[2J" not in shown
     assert "a line above the bar" in shown
+
+
+def test_on_a_terminal_nothing_is_drawn_before_the_first_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(stackclip.terminal, "errors", terminal)
+    with Bars.shown() as bars:
+        assert terminal.file.getvalue() == ""  # type: ignore[attr-defined]
+        bars("encode", 1, 3)
+        assert "encode" in terminal.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_page_of_a_data_set_and_the_list_of_all_show_the_trees_expected() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stackclip.benchmarks.facts import facts_of, found_at
-from stackclip.benchmarks.rows import Entry, WrittenAt, RowFolder, Seen
+from stackclip.benchmarks.rows import Entry, RowFolder, Seen, WrittenAt
 from stackclip.benchmarks.sets import latest_key, seen_at
 from stackclip.benchmarks.shapes import check_learned
 from stackclip.errors import FingerprintMismatch, WeightsError

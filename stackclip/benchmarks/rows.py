@@ -18,7 +18,7 @@ from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.types import Row
 
-__all__ = ["SCHEMA", "Entry", "WrittenAt", "RowFolder", "Seen", "cell_id", "row_from_json", "row_to_json"]
+__all__ = ["SCHEMA", "Entry", "RowFolder", "Seen", "WrittenAt", "cell_id", "row_from_json", "row_to_json"]
 
 SCHEMA = "stackclip-row/2"
 LARGEST = 1 << 26  # bytes of a row that are read at all; one with long curves and draws has about 1e6

@@ -20,7 +20,7 @@ from stackclip.benchmarks.points import CurveWatch
 from stackclip.benchmarks.record import Recorder
 from stackclip.benchmarks.resume import Resume, Rows
 from stackclip.benchmarks.rows import RowFolder
-from stackclip.benchmarks.testing import Progress, Testing, silent
+from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import Usability, Usable
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
@@ -28,6 +28,7 @@ from stackclip.clip.image import ImageTower
 from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Task, refuse_shots
 from stackclip.ops.given import stages_of
+from stackclip.ops.progress import Listener, silent
 from stackclip.registry import Spec, executors
 from stackclip.training.failures import Failures
 from stackclip.training.residency import Kept, Resident
@@ -37,7 +38,7 @@ from stackclip.training.trainee import Trainee
 from stackclip.training.views import TaskEncode, TextView
 from stackclip.types import Row, Sample
 
-__all__ = ["Bench", "OneSeed", "Outcome", "Overwrite", "Progress"]
+__all__ = ["Bench", "OneSeed", "Outcome", "Overwrite"]
 
 logger = logging.getLogger(__name__)
 Overwrite = Literal["only-missing", "always", "never"]
@@ -68,7 +69,7 @@ class Bench:
     store: Store
     rows: RowFolder
     heads: Path
-    progress: Progress = silent
+    progress: Listener = silent
     overwrite: Overwrite = "only-missing"
     resident: Resident = "auto"
     entrants: tuple[Entrant, ...] = ()

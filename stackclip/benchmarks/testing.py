@@ -19,21 +19,15 @@ from stackclip.errors import StackclipError
 from stackclip.methods import Inspector
 from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
 from stackclip.metrics.counts import PixelCounter
+from stackclip.ops.progress import Listener, silent
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
 from stackclip.training.trainee import Trainee
 from stackclip.types import MASK, Features, Part, Sample, TowerSpec
 
-__all__ = ["Progress", "Tested", "Testing", "silent"]
+__all__ = ["Tested", "Testing"]
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[str, int, int], None]
-"""Told how far a stage of the bench is: its name, what is done, and of how much."""
-
-
-def silent(stage: str, done: int, total: int) -> None:
-    """Nobody is watching."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ class Testing:
     reader: FeatureReader
     entrants: Mapping[str, Entrant]
     failures: Failures
-    progress: Progress = silent
+    progress: Listener = silent
 
     def evaluate(self, cell: Cell, trainees: Sequence[Trainee], *, aloud: bool = True) -> dict[str, Tested]:
         """What each method is worth on one category; without `aloud` nobody is told, and no evidence is counted."""
@@ -110,7 +104,7 @@ class Testing:
             progress(done, len(samples))
 
     def _measure(
-        self, cell: Cell, inspectors: Mapping[str, Inspector], evaluations: Mapping[str, Evaluation], progress: Progress
+        self, cell: Cell, inspectors: Mapping[str, Inspector], evaluations: Mapping[str, Evaluation], progress: Listener
     ) -> dict[str, Measured | None]:
         """Predict one category with some methods from the same batches; the metrics of those that went well."""
         stage = f"test {cell.dataset.name} {cell.category}, seed {self.seed}"

@@ -11,7 +11,6 @@ import json
 import statistics
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,20 +21,20 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_set
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
-from stackclip.data import open_dataset, read_mask, read_picture
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
 from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import anomaly_logits, unit
 from stackclip.ops.regions import label_regions
-from stackclip.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.synthetic import PartName
 from stackclip.training.failures import Failures
 from stackclip.training.scan import Training
 from stackclip.training.trainee import Trainee
 from stackclip.training.views import TaskEncode, TextView
-from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample
+from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Sample
 
-__all__ = ["PictureSet", "blur_figures", "draw_set", "held_out_figures", "main", "read_set", "tower_figures"]
+__all__ = ["blur_figures", "held_out_figures", "main", "tower_figures"]
 
 Figures = dict[str, float]
 """Figures by name, as fractions but for the rate; in the order of the table."""
@@ -45,58 +44,6 @@ _REAL = {"mvtec-mini": ("hazelnut", "transistor"), "deeppcb-mini": ("pcb",)}
 _BATCH = 8
 _HEAD = "precise[lr=0.001]"  # 15 epochs, on a generated training set
 _BLURS = 1.0, 6.0  # standard deviations in pixels at 112: finer than a defect, and wider
-
-
-@dataclass(frozen=True, slots=True)
-class PictureSet:
-    """Pictures as a tower reads them, their masks and names; in a paired set the twin of each good one follows it."""
-
-    name: str
-    samples: tuple[Sample, ...]
-    pictures: tuple[Image.Image, ...]
-    masks: tuple[NDArray[np.bool_], ...]
-    paired: bool
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """NORMAL or ANOMALOUS, (N,)."""
-        return np.array([sample.label for sample in self.samples])
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """The categories that occur, in order."""
-        return tuple(dict.fromkeys(sample.category for sample in self.samples))
-
-
-def draw_set(part: PartName, pairs: int, *, side: int, seed: int, categories: int | None = None) -> PictureSet:
-    """`pairs` generated pairs of a part, its categories (or so many of them) and its kinds of defects by turns."""
-    names = categories_of(part) if categories is None else spread(part, categories)
-    kinds = kinds_of(part)
-    samples: list[Sample] = []
-    pictures: list[Image.Image] = []
-    masks: list[NDArray[np.bool_]] = []
-    for index in range(pairs):
-        category, turn = names[index % len(names)], index + index // len(names)
-        pair = draw_pair(category, kinds[turn % len(kinds)], seed=(seed + 1) * 1_000_000 + index, size=side)
-        for label, pixels in ((NORMAL, pair.good), (ANOMALOUS, pair.defective)):
-            defect = pair.defect if label else GOOD
-            name = f"{category}/{defect}/{index:04}"
-            samples.append(Sample(name, part, category, "test", Path(f"{name}.png"), None, label, defect))
-            pictures.append(Image.fromarray(pixels))
-            masks.append(pair.mask if label else np.zeros_like(pair.mask))
-    return PictureSet(part, tuple(samples), tuple(pictures), tuple(masks), paired=True)
-
-
-def read_set(root: Path, category: str, *, side: int) -> PictureSet:
-    """The test pictures of one category of a data set on disk; masks at the side of the tower's picture."""
-    samples = open_dataset(str(root), generated=root).select("test", [category]).samples
-    return PictureSet(
-        category,
-        samples,
-        tuple(read_picture(sample.image) for sample in samples),
-        tuple(read_mask(sample, side) for sample in samples),
-        paired=False,
-    )
 
 
 def tower_figures(

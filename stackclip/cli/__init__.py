@@ -8,11 +8,16 @@ from pathlib import Path
 from stackclip.cli import (  # importing a verb's module adds it to the group
     bench,  # noqa: F401
     components,  # noqa: F401
+    demo,  # noqa: F401
     features,  # noqa: F401
+    own,  # noqa: F401
     predict,  # noqa: F401
+    report,  # noqa: F401
+    stores,  # noqa: F401
 )
 from stackclip.cli.config import PREFIX
-from stackclip.cli.group import cli, echo, harmless_streams, signals
+from stackclip.cli.group import cli, echo
+from stackclip.cli.process import harmless_streams, signals
 
 __all__ = ["cli", "main"]
 

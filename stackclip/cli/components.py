@@ -1,34 +1,31 @@
-"""The verbs about what there is, and about what is to be: list, show, check, new, doctor."""
+"""The verbs about what there is: list, show."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stackclip.cli.group import cli
-from stackclip.cli.options import DEFAULT_BACKBONE, data_root_option
-from stackclip.cli.steps import load_tower_of, program
-from stackclip.cli.suites import papers_table, suite_page, suites_table
+from stackclip.defaults import BACKBONE
 from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, StackclipError, UsageError
 
 if TYPE_CHECKING:
     from stackclip.registry import Component, Shelf
-    from stackclip.workspace import Workspace
 
-__all__ = ["check", "doctor", "list_components", "new", "show"]
+__all__ = ["list_verb", "show_verb"]
 
 OTHER_LISTS = ("suites", "papers")
 
 
 @cli.command("list")
 @click.argument("shelf", required=False)
-def list_components(shelf: str | None) -> None:
+def list_verb(shelf: str | None) -> None:
     """Tell what there is: all shelves, or one; or the suites, or the papers whose numbers are known."""
+    from stackclip.cli.suites import papers_table, suites_table
     from stackclip.console import output, say
     from stackclip.registry import SHELVES, did_you_mean, problems
     from stackclip.terminal import shelf_table, trees
@@ -51,11 +48,12 @@ def list_components(shelf: str | None) -> None:
         say(problem, "red", soft_wrap=True)
 
 
-@cli.command()
+@cli.command("show")
 @click.argument("name")
-@click.option("--backbone", default=DEFAULT_BACKBONE, show_default=True, help="The tower whose parts are named.")
-def show(name: str, backbone: str) -> None:
+@click.option("--backbone", default=BACKBONE, show_default=True, help="The tower whose parts are named.")
+def show_verb(name: str, backbone: str) -> None:
     """Tell what a component is: its options and defaults, where it is written, the parts it needs; or a suite."""
+    from stackclip.cli.suites import suite_page
     from stackclip.console import output, say
     from stackclip.papers.suites import find_suites, suites
     from stackclip.terminal import component_page
@@ -92,10 +90,11 @@ def show(name: str, backbone: str) -> None:
 def _needs(name: str, backbone: str) -> str:
     """The parts that a method with its defaults reads. Raises what making it or asking it raises."""
     from stackclip.benchmarks.entrant import needs_of
+    from stackclip.clip import load_tower
     from stackclip.methods import resolve
     from stackclip.types import MASK
 
-    parts = needs_of(resolve(name), load_tower_of(backbone=backbone).spec, name=name) - {MASK}
+    parts = needs_of(resolve(name), load_tower(backbone).spec, name=name) - {MASK}
     return f"{', '.join(map(str, sorted(parts)))}  (of {backbone})"
 
 
@@ -114,65 +113,3 @@ def _defaults(shelf: Shelf) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]
     for name in shelf.names():
         with suppress(StackclipError):
             yield name, tuple((option.label, option.default_text) for option in shelf.find(name).options)
-
-
-@cli.command()
-@click.argument("name")
-@data_root_option
-def check(name: str, data_root: Path | None) -> None:
-    """Run the contract tests of its shelf on a component, ours or yours; of a data set on its pictures too."""
-    from stackclip.console import output, say
-    from stackclip.contracts import check as check_component
-
-    reports = check_component(name, data_root=data_root)
-    for each in reports:
-        say(f"{each.component.name} ({each.component.shelf}, {each.component.source})", "bold")
-        for finding in each.findings:
-            mark = "[green]ok[/]    " if finding.passed else "[red]failed[/]"
-            output.print(f"  {mark}", end=" ")
-            say(finding.sentence + (f": {finding.detail}" if finding.detail else ""), soft_wrap=True)
-    if not all(finding.passed for each in reports for finding in each.findings):
-        sys.exit(1)
-
-
-@cli.command()
-@click.argument("kind")
-@click.argument("name")
-@click.pass_obj
-def new(workspace: Workspace, kind: str, name: str) -> None:
-    """Copy a worked example of a KIND (head, method, dataset ...) into the workspace's registry/ under your NAME."""
-    from stackclip.console import say
-    from stackclip.registry import Example
-
-    example = Example.of(kind).under(name)
-    if workspace.registry is None:
-        raise UsageError(f"no workspace to put it in; name a folder: stackclip --workspace DIR new {kind} {name}")
-    _check_free(example.shelf, name)
-    say(f"{example.write(workspace.registry)} is yours now; it works as it is. Try it, change it, try it again:")
-    for command in example.commands:
-        say(f"  {program()} {command}", soft_wrap=True)
-
-
-def _check_free(kind: str, name: str) -> None:
-    """Raise UsageError for a name that a component of that shelf has; methods and prompt strategies share theirs."""
-    from stackclip.registry import SHELVES, noun
-
-    shared = ("methods", "prompts")
-    for shelf in SHELVES:
-        if name in shelf and (shelf.kind == kind or {shelf.kind, kind} == {*shared}):
-            raise UsageError(
-                f"{name} is a {noun(shelf.kind)} already, in {shelf.find(name).source}: choose another name"
-            )
-
-
-@cli.command()
-@click.pass_obj
-def doctor(workspace: Workspace) -> None:
-    """Tell what is installed, which device there is, which weights are reachable and where things are kept."""
-    from stackclip.console import say
-    from stackclip.doctor import findings
-
-    for title, lines in findings(workspace):
-        say(title, "bold")
-        for line in lines:
-            say(f"  {line}")

@@ -93,7 +93,7 @@ def _defaults(path: Path, command: click.Command, given: Mapping[str, Any]) -> d
     for name, value in given.items():
         if name in commands:
             if not isinstance(value, dict):
-                raise click.BadParameter(f"{path}: {name} is {_said(value)}; wanted a table [{name}]")
+                raise click.BadParameter(f"{path}: {name} is {_kind_of(value)}; wanted a table [{name}]")
             defaults[name] = _defaults(path, commands[name], value)
         elif (option := name.replace("-", "_")) in options:
             try:
@@ -110,17 +110,17 @@ def _value(option: click.Parameter, value: Any) -> Any:
     """A value of a config file as the option takes it. Raises ValueError that says what it is and what was wanted."""
     if isinstance(value, list):
         if not option.multiple and option.callback is None:
-            raise ValueError(f"{_said(value)}; wanted one value")
+            raise ValueError(f"{_kind_of(value)}; wanted one value")
         several = [_scalar(each, "texts or numbers") for each in value]
         return [str(each) for each in several] if option.multiple else ",".join(map(str, several))
     if isinstance(option, click.Option) and (option.is_flag or option.count):
         wanted, kind = ("true or false", bool) if option.is_flag else ("a whole number", int)
         if type(value) is not kind:
-            raise ValueError(f"{_said(value)}; wanted {wanted}")
+            raise ValueError(f"{_kind_of(value)}; wanted {wanted}")
         return value
     value = _scalar(value, "a number" if isinstance(option.type, click.types.IntParamType) else "text or a number")
     if isinstance(option.type, click.types.IntParamType) and not isinstance(value, int):
-        raise ValueError(f"{_said(value)}; wanted a whole number")
+        raise ValueError(f"{_kind_of(value)}; wanted a whole number")
     return [str(value)] if option.multiple else value
 
 
@@ -130,12 +130,12 @@ def _scalar(value: Any, wanted: str) -> str | int | float:
     fits |= type(value) is int and -(2**63) <= value < 2**63
     fits |= isinstance(value, float) and math.isfinite(value)
     if not fits:
-        raise ValueError(f"{_said(value)}; wanted {wanted}")
+        raise ValueError(f"{_kind_of(value)}; wanted {wanted}")
     number_or_text: str | int | float = value
     return number_or_text
 
 
-def _said(value: Any) -> str:
+def _kind_of(value: Any) -> str:
     """What a value of a config file is, in a few words."""
     if isinstance(value, str) and "\0" in value:
         return "text with a NUL in it"

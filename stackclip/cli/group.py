@@ -1,14 +1,11 @@
-"""The command group: our errors as one line and their exit code, signals as 128 and their number."""
+"""The command group: our errors as one line and their exit code, interruptions as 128 and their signal."""
 
 from __future__ import annotations
 
-import io
 import os
 import signal
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +16,12 @@ from click.exceptions import Exit
 from stackclip import __version__
 from stackclip.cli.config import place_of, read_config, say_unknown_variables
 from stackclip.cli.options import logger
+from stackclip.cli.process import discard_output, interruption
 from stackclip.errors import StackclipError, UnknownLayout
 from stackclip.ops.words import legible
-from stackclip.registry import Stopped, ask_to_stop, at_work, forget_stop, keep_streams, reason
+from stackclip.registry import Stopped, reason
 
-__all__ = ["Group", "cli", "echo", "harmless_streams", "signals"]
-
-INTERRUPTED = "interrupted; what was finished is kept: run the same command again to go on"
-PATIENCE = 2.0
-SHOW_CURSOR = "\x1b[?25h"  # a progress bar hid it
+__all__ = ["Group", "cli", "echo"]
 
 
 class Group(click.Group):
@@ -58,10 +52,10 @@ def _one_line() -> Iterator[None]:
     except click.ClickException as error:
         raise _in_one_line(error) from None
     except KeyboardInterrupt as stop:
-        _say(_interrupted(stop.during) if isinstance(stop, Stopped) else INTERRUPTED)
+        _say(interruption(stop.during if isinstance(stop, Stopped) else ""))
         raise Exit(stop.code if isinstance(stop, Stopped) else 128 + signal.SIGINT) from None
     except BrokenPipeError:  # who read our answer has gone, and wants no words
-        _discard_output()
+        discard_output()
         raise Exit(1) from None
     except (OSError, MemoryError, RecursionError, UnicodeEncodeError) as error:
         logger.debug("what went wrong", exc_info=error)
@@ -75,10 +69,6 @@ def _say(line: str) -> None:
         logger.error("%s", line)
     else:
         click.echo(legible(line), err=True)
-
-
-def _interrupted(during: str) -> str:
-    return f"interrupted while {during}" if during else INTERRUPTED
 
 
 def _of_the_system(error: BaseException) -> str:
@@ -106,70 +96,6 @@ def _in_one_line(error: click.ClickException) -> click.ClickException:
     if isinstance(error, click.UsageError):
         return click.UsageError(line, error.ctx)
     return click.ClickException(line)
-
-
-def _discard_output() -> None:
-    """Let what is still to be flushed at the end of the process go nowhere: it could only fail again."""
-    with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:  # a test's stdout is no file
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-
-
-@contextmanager
-def signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP end this process in order, without Python's own words, however often they come.
-
-    The first is raised as KeyboardInterrupt, and what is encoded is sealed on the way out. Another one changes nothing
-    for `PATIENCE` seconds (terminals and supervisors send several), and after that ends the process on the spot: what
-    was acknowledged is on the disk. A signal that is ignored when the process starts (by nohup, or in the background
-    of a shell) stays ignored.
-    """
-    first: Stopped | None = None
-    since = 0.0
-    forget_stop()
-
-    def stop(number: int, frame: object) -> None:
-        nonlocal first, since
-        if first is None:
-            first, since = ask_to_stop(128 + number), time.monotonic()
-            raise first
-        if time.monotonic() - since > PATIENCE:
-            line = legible(_interrupted(at_work()))
-            os.write(2, f"{SHOW_CURSOR if os.isatty(2) else ''}{line}\n".encode())
-            os._exit(first.code)
-
-    named = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
-    caught = [number for number in named if number and signal.getsignal(number) is not signal.SIG_IGN]
-    for number in caught:
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for number in caught:  # from here on Python only takes itself down, and is not to be disturbed at that
-            signal.signal(number, signal.SIG_IGN if first else signal.SIG_DFL)
-
-
-@contextmanager
-def harmless_streams() -> Iterator[None]:
-    """What a terminal cannot show is escaped; what cannot be written any more at the end is said, in one line."""
-    if sys.stderr is None:  # the next file that is opened would be taken for it
-        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    if sys.stdout is None:
-        sys.stderr.write("Error: stdout is closed, so no answer could be given\n")
-        sys.exit(1)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    keep_streams()
-    try:
-        yield
-    finally:
-        try:
-            sys.stdout.flush()
-        except (OSError, ValueError) as error:
-            _discard_output()
-            if not isinstance(error, BrokenPipeError):
-                sys.stderr.write(f"Error: stdout: {getattr(error, 'strerror', None) or error}\n")
-            sys.exit(1)
 
 
 def echo(text: object, *, err: bool = False) -> None:

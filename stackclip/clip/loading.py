@@ -53,7 +53,8 @@ def load_tower(name: str | TowerRecipe, **options: Unpack[TowerOptions]) -> Towe
 
     `pretrained` is a tag of open_clip; its weights come from the local cache or the network. `weights` is a file, and
     nothing is downloaded; a tag beside it says which weights the file holds, and so their activation and
-    normalisation. The other options are those of `Build`: `image_size`, `layers`, `activation`, `position_embedding`,
+    normalisation. `picture_range` is black and white of pictures of more than 8 bits. The other options are those of
+    `Build`: `image_size`, `layers`, `activation`, `position_embedding`,
     `device` and `precision`. They are keyword arguments because a caller gives one or two of them; where all travel
     on, they are a `TowerRecipe`, which may stand here in place of the name.
 
@@ -62,7 +63,8 @@ def load_tower(name: str | TowerRecipe, **options: Unpack[TowerOptions]) -> Towe
     """
     recipe = replace(name, **options) if isinstance(name, TowerRecipe) else TowerRecipe(name, **options)
     spec = Spec.parse(recipe.backbone)
-    return _load_registered(spec, recipe) if spec.name in backbones else _load_listed(spec, recipe)
+    tower = _load_registered(spec, recipe) if spec.name in backbones else _load_listed(spec, recipe)
+    return tower if recipe.picture_range == "auto" else tower.with_range(recipe.picture_range)
 
 
 def _load_listed(spec: Spec, recipe: TowerRecipe) -> Tower:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
+from stackclip.defaults import BACKBONE
 
 __all__ = ["Activation", "Build", "BuildOptions", "Precision", "TowerOptions", "TowerRecipe"]
 
@@ -30,6 +31,7 @@ class TowerOptions(BuildOptions, total=False):
 
     pretrained: str | None
     weights: Path | None
+    picture_range: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +54,15 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class TowerRecipe(Build):
-    """All that `load_tower` is told: the backbone by name, whose weights it has, and how it is built."""
+    """All that `load_tower` is told: the backbone by name, whose weights it has, and how it is built.
 
-    backbone: str
+    `picture_range` is black and white of pictures of more than 8 bits: `auto`, `file` or `MIN:MAX`.
+    """
+
+    backbone: str = BACKBONE
     pretrained: str | None = None
     weights: Path | None = None
+    picture_range: str = "auto"
 
     @property
     def build(self) -> BuildOptions:

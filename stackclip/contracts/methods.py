@@ -60,11 +60,8 @@ def _needs(subject: Subject) -> None:
     method.check(trial_tower().spec)
 
 
-EPOCHS = 20  # of a trial, in which a batch is an epoch
-
-
 def begun(method: Method, **changes: Any) -> Detector:
-    return method.begin(task_of(**{"epochs": EPOCHS, **changes}))
+    return method.begin(task_of(**changes))
 
 
 def batch_of(method: Method) -> Features:
@@ -111,13 +108,13 @@ def _learned(detector: Detector, features: Features, *, steps: int) -> list[floa
     """The losses of some steps on one batch in the last of its stages; none for a method that does not train."""
     losses: list[float] = []
     for stage in detector.stages if stages_of(detector.stages) else ():
-        losses = [loss for step in range(min(steps, stage.epochs)) for loss in _step(detector, features, stage, step)]
+        losses = [loss for step in range(steps) for loss in _step(detector, features, stage, step)]
     return losses
 
 
 def _step(detector: Detector, features: Features, stage: Stage, step: int) -> list[float]:
-    """The loss of a step on a batch that is a whole epoch; nothing where the method waits for a batch of its own."""
-    terms = detector.step(features, Moment(stage, step, step, last=True))
+    """The loss of a step of the first epoch on a batch that is the last one in it; none of a method that waits."""
+    terms = detector.step(features, Moment(stage, 0, step, last=True))
     return [float(terms["loss"])] if terms else []
 
 
@@ -125,7 +122,7 @@ def _begins(subject: Subject) -> None:
     method = subject.method()
     for categories in (CATEGORIES[:1], CATEGORIES):
         try:
-            detector = begun(method, categories=categories, epochs=None)
+            detector = begun(method, categories=categories)
         except UsageError:  # a fixed number of stacks can be more than there are categories
             if len(categories) == len(CATEGORIES):
                 raise
@@ -207,14 +204,13 @@ def _resumes(subject: Subject) -> None:
     method = subject.method()
     whole, features = begun(method), batch_of(method)
     stages = whole.stages if stages_of(whole.stages) else ()
-    for stage in (each for each in stages if each.epochs):
+    for stage in stages:
         stopped = begun(method)
-        done = min(2, stage.epochs - 1)
-        for step in range(done):
+        for step in range(2):
             _step(whole, features, stage, step)
         stopped.load_state_dict({name: tensor.clone() for name, tensor in whole.state_dict().items()})
         stopped.load_training_state(copy.deepcopy(whole.training_state()))
-        without, after = (_step(detector, features, stage, done) for detector in (whole, stopped))
+        without, after = (_step(detector, features, stage, 2) for detector in (whole, stopped))
         require(after == without, f"the loss after going on is {after}, without a stop {without}")
         reason = f"a training that was stopped in stage {stage.name} and went on, and one that was not"
         _same_prediction(predicted(stopped, features), predicted(whole, features), reason, 0.0)

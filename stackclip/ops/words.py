@@ -1,11 +1,11 @@
-"""Words for people: numbers in sentences, and text from files as one line that cannot harm."""
+"""Words for people: numbers, sizes and times in sentences, and text from files as one line that cannot harm."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["agreed", "counted", "few_of", "legible", "one_line"]
+__all__ = ["agreed", "counted", "duration", "few_of", "legible", "one_line", "size"]
 
 _OF_ONE = {"are": "is", "were": "was", "have": "has", "lack": "lacks"}
 
@@ -24,6 +24,23 @@ def few_of(names: Iterable[str], most: int = 3) -> str:
     """The first names, and how many more there are: `a, b, c and 2 more`."""
     every = list(names)
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def size(count: float) -> str:
+    """Bytes in words: 1.2 GB."""
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 3 min 20 s."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def one_line(text: object) -> str:

@@ -14,7 +14,7 @@ from stackclip.registry.guard import (
     reason,
 )
 from stackclip.registry.options import From, Option, bind, named_by, noun, options_of
-from stackclip.registry.plugins import NotLoaded, problems, use_workspace
+from stackclip.registry.plugins import NotLoaded, problems, stay_with, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Spec, did_you_mean, split_specs
 from stackclip.registry.ways import EDITION, Way, Ways
@@ -58,6 +58,7 @@ __all__ = [
     "scorers",
     "selectors",
     "split_specs",
+    "stay_with",
     "taps",
     "use_workspace",
     "writers",

@@ -22,6 +22,7 @@ __all__ = [
     "load_workspace",
     "modules_beside",
     "problems",
+    "stay_with",
     "use_workspace",
 ]
 
@@ -58,6 +59,12 @@ def use_workspace(folder: Path | None) -> None:
     """Take components from the files of `folder` too, at the next look-up. Their code runs: name only your own."""
     global _workspace, _workspace_loaded, _package
     _workspace, _workspace_loaded, _package = folder, folder is None, ""
+
+
+def stay_with(folder: Path | None) -> None:
+    """As `use_workspace`, but files of the folder that is in use already are not read again."""
+    if folder != _workspace:
+        use_workspace(folder)
 
 
 def load_workspace() -> str:

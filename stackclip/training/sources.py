@@ -19,7 +19,7 @@ from stackclip.ops.maps import unit
 from stackclip.training.residency import Kept, transfer_dtype
 from stackclip.types import CLS, Features, Part, Sample, is_live
 
-__all__ = ["FeatureReader", "LiveSource", "FeatureSource"]
+__all__ = ["FeatureReader", "FeatureSource", "LiveSource"]
 
 
 class FeatureSource(Protocol):

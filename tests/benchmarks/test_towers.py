@@ -11,7 +11,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from stackclip.benchmarks import towers
-from stackclip.benchmarks.towers import blur_figures, draw_set, held_out_figures, main, read_set
+from stackclip.benchmarks.picture_sets import draw_set, read_set
+from stackclip.benchmarks.towers import blur_figures, held_out_figures, main
 from stackclip.clip import random_tower
 from stackclip.synthetic import categories_of, kinds_of
 from stackclip.types import ANOMALOUS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stackclip.cli.bench import DEMO_METHODS, _learned
+from stackclip.cli.demo import DEMO_METHODS, _learned
 from stackclip.methods import resolve
 from stackclip.types import Row
 

@@ -132,9 +132,9 @@ def test_what_was_started_with_nohup_goes_on_when_the_terminal_closes(tmp_path: 
 
 ONE_AFTER_THE_OTHER = """
 import signal, sys
-from stackclip.cli import group
-group.PATIENCE = float(sys.argv[1])
-with group.signals():
+from stackclip.cli import process
+process.PATIENCE = float(sys.argv[1])
+with process.signals():
     try:
         signal.raise_signal(signal.SIGTERM)
     except KeyboardInterrupt as stop:

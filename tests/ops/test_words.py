@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackclip.ops.words import agreed, counted, few_of, legible, one_line
+from stackclip.ops.words import agreed, counted, duration, few_of, legible, one_line, size
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,19 @@ def test_a_few_names_are_said_and_how_many_more() -> None:
 
 def test_text_of_several_lines_becomes_one() -> None:
     assert one_line(ValueError("two\n  lines ")) == "two lines"
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (820_200, "820.2 kB"), (19_400_000_000, "19.4 GB")],
+)
+def test_bytes_in_words(count: int, words: str) -> None:
+    assert size(count) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.25, "0.2 s"), (12.4, "12 s"), (59.4, "59 s"), (200, "3 min 20 s"), (119.6, "2 min 0 s"), (7260, "2 h 1 min")],
+)
+def test_seconds_in_words(seconds: float, words: str) -> None:
+    assert duration(seconds) == words

@@ -57,7 +57,7 @@ from stackclip.registry import methods
 def hostile():
     """A component."""
 '''
-NEEDS = "    def needs(self, tower, phase): return set()"
+NEEDS_NOTHING = "    def needs(self, tower, phase): return set()\n"
 BODIES = {
     "leaves": "    def __init__(self): raise SystemExit(0)",
     "interrupts": "    def __init__(self): raise KeyboardInterrupt",
@@ -68,10 +68,10 @@ BODIES = {
     "needs of rubbish": "    def needs(self, tower, phase): return 3",
     "needs of text": "    def needs(self, tower, phase): return {'cls', None}",
     "needs that cannot be shown": "    def needs(self, tower, phase): return {bad}",
-    "no begin": NEEDS,
-    "begins and leaves": f"{NEEDS}\n    def begin(self, task): raise SystemExit(0)",
-    "begins and closes": f"{NEEDS}\n    def begin(self, task): raise GeneratorExit",
-    "begins with nothing": f"{NEEDS}\n    def begin(self, task): return None",
+    "no begin": "    def needs(self, tower, phase): return set()",
+    "begins and leaves": NEEDS_NOTHING + "    def begin(self, task): raise SystemExit(0)",
+    "begins and closes": NEEDS_NOTHING + "    def begin(self, task): raise GeneratorExit",
+    "begins with nothing": "    def needs(self, tower, phase): return set()\n    def begin(self, task): return None",
     "option of no type": "    def __init__(self, *, x: 'NoSuchType' = 3): pass",
     "default that cannot be shown": "    def __init__(self, *, x: int = bad): pass",
     "option with a cry": "    def __init__(self, *, x: str = '\\x1b[2J\\n'): pass",

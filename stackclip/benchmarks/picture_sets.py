@@ -1,0 +1,68 @@
+"""Pictures that towers are compared on: generated pairs of a good product and its defective twin, and real ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stackclip.data import open_dataset, read_mask, read_picture
+from stackclip.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
+
+__all__ = ["PictureSet", "draw_set", "read_set"]
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSet:
+    """Pictures as a tower reads them, their masks and names; in a paired set the twin of each good one follows it."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    pictures: tuple[Image.Image, ...]
+    masks: tuple[NDArray[np.bool_], ...]
+    paired: bool
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """NORMAL or ANOMALOUS, (N,)."""
+        return np.array([sample.label for sample in self.samples])
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The categories that occur, in order."""
+        return tuple(dict.fromkeys(sample.category for sample in self.samples))
+
+
+def draw_set(part: PartName, pairs: int, *, side: int, seed: int, categories: int | None = None) -> PictureSet:
+    """`pairs` generated pairs of a part, its categories (or so many of them) and its kinds of defects by turns."""
+    names = categories_of(part) if categories is None else spread(part, categories)
+    kinds = kinds_of(part)
+    samples: list[Sample] = []
+    pictures: list[Image.Image] = []
+    masks: list[NDArray[np.bool_]] = []
+    for index in range(pairs):
+        category, turn = names[index % len(names)], index + index // len(names)
+        pair = draw_pair(category, kinds[turn % len(kinds)], seed=(seed + 1) * 1_000_000 + index, size=side)
+        for label, pixels in ((NORMAL, pair.good), (ANOMALOUS, pair.defective)):
+            defect = pair.defect if label else GOOD
+            name = f"{category}/{defect}/{index:04}"
+            samples.append(Sample(name, part, category, "test", Path(f"{name}.png"), None, label, defect))
+            pictures.append(Image.fromarray(pixels))
+            masks.append(pair.mask if label else np.zeros_like(pair.mask))
+    return PictureSet(part, tuple(samples), tuple(pictures), tuple(masks), paired=True)
+
+
+def read_set(root: Path, category: str, *, side: int) -> PictureSet:
+    """The test pictures of one category of a data set on disk; masks at the side of the tower's picture."""
+    samples = open_dataset(str(root), generated=root).select("test", [category]).samples
+    return PictureSet(
+        category,
+        samples,
+        tuple(read_picture(sample.image) for sample in samples),
+        tuple(read_mask(sample, side) for sample in samples),
+        paired=False,
+    )

@@ -1,0 +1,194 @@
+"""Suites as benches: what of them the data, methods and towers at hand allow, and what they lack."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.plan import Plan, check_plan
+from stackclip.data import Dataset
+from stackclip.errors import StackclipError, UnknownComponent, UsageError, WeightsError
+from stackclip.ops.typed import chosen
+from stackclip.papers.catalogue import Catalogue
+from stackclip.papers.published import Lookup, published
+from stackclip.papers.suites import Run, Suite, merged, redirected
+from stackclip.registry import Spec
+
+__all__ = ["Job", "Request", "fitting", "jobs_of", "printed_beside", "say_lacking"]
+
+logger = logging.getLogger("stackclip")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One bench: its plan, the suite that it belongs to, if any, and what its tower has otherwise than the session's.
+
+    `texts` are data sets as they are typed, by their names.
+    """
+
+    plan: Plan
+    texts: Mapping[str, str]
+    tower: Mapping[str, Any] = field(default_factory=dict)
+    suite: Suite | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    """How suites are to run: with other fields of their runs (`runs`), on some categories, under conditions (`plan`).
+
+    With `paper_tower` each run has the tower of its paper, but for the fields in `own_tower`.
+    """
+
+    runs: Mapping[str, Any] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    categories: Collection[str] = ()
+    paper_tower: bool = False
+    own_tower: Collection[str] = ()
+
+    @classmethod
+    def of(cls, words: Mapping[str, Any], **facts: Any) -> Request:
+        """The request of `words` that name fields of runs or conditions; `facts` are the other fields."""
+        of_runs = {each.name for each in fields(Run)}
+        runs = {name: value for name, value in words.items() if name in of_runs}
+        return cls(runs, {name: value for name, value in words.items() if name not in of_runs}, **facts)
+
+
+def jobs_of(suites: Sequence[Suite], catalogue: Catalogue, request: Request) -> list[Job]:
+    """The benches of suites that can run; what they lack is said in one line for each thing."""
+    jobs: list[Job] = []
+    lacking: dict[str, list[str]] = {}
+    for suite in suites:
+        one = _OneSuite(suite, catalogue, request)
+        jobs += one.jobs()
+        for what in one.lacking:
+            lacking.setdefault(what, []).append(suite.name)
+    say_lacking(lacking)
+    return jobs
+
+
+def fitting(plan: Plan, entrants: tuple[Entrant, ...], suite: str) -> tuple[Plan, tuple[Entrant, ...]]:
+    """The plan without the methods whose weights do not fit the tower; what they lack is said.
+
+    Raises WeightsError where no method is left.
+    """
+    unfit = {each.spec: each.why_not for each in entrants if isinstance(each.why_not, WeightsError)}
+    fit = tuple(each for each in entrants if each.spec not in unfit)
+    if not fit:
+        raise next(iter(unfit.values()))
+    say_lacking({f"{spec}: {error}": [suite] for spec, error in unfit.items()})
+    return replace(plan, methods=tuple(each.spec for each in fit)), fit
+
+
+def printed_beside(jobs: Iterable[Job], suites: Sequence[Suite] = ()) -> Lookup:
+    """What is printed of suites, or of everything, with the families of the data sets that were read."""
+    read = [dataset for job in jobs for dataset in (*job.plan.train_on, *job.plan.test_on)]
+    families = {dataset.name: dataset.family for dataset in read}
+    if not suites:
+        return Lookup(families=families)
+    wanted = {id(line) for suite in suites for line in suite.published}
+    lines = tuple(line for line in published() if id(line) in wanted)
+    return Lookup(lines=lines, families=families, any_training=True)
+
+
+def say_lacking(lacking: Mapping[str, Sequence[str]]) -> None:
+    """One line for each thing that suites lack: `lacking` has their names by what it is."""
+    for what, suites in lacking.items():
+        first = what.partition("\n")[0]  # trees of folders would follow
+        logger.warning("%s", f"lacking for {', '.join(suites)}: {first}")
+
+
+class _OneSuite:
+    """The benches of a suite that can run; `lacking` has a line for each thing that the others want."""
+
+    def __init__(self, suite: Suite, catalogue: Catalogue, request: Request) -> None:
+        self.suite, self.catalogue, self.request = suite, catalogue, request
+        self.lacking: dict[str, None] = {}
+
+    def jobs(self) -> Iterator[Job]:
+        runs = redirected(self.suite.runs, **self.request.runs)
+        if not self.request.paper_tower:
+            runs = merged(replace(run, tower=None) for run in runs)
+        for run in runs:
+            methods = tuple(self._known(run.methods))
+            plan = self._plan(replace(run, methods=methods)) if methods else None
+            if plan is not None:
+                yield Job(plan, self.catalogue.texts, self._tower(run), self.suite)
+
+    def _tower(self, run: Run) -> dict[str, Any]:
+        facts = asdict(run.tower) if run.tower else {}
+        return {name: value for name, value in facts.items() if name not in self.request.own_tower}
+
+    def _known(self, methods: Iterable[str]) -> Iterator[str]:
+        for method in methods:
+            try:
+                self.catalogue.make((method,))
+            except UnknownComponent:
+                self.lacking[f"no method is named {Spec.parse(method).name}"] = None
+            except StackclipError as error:
+                self.lacking[f"{method}: {error}"] = None
+            else:
+                yield method
+
+    def _plan(self, run: Run) -> Plan | None:
+        train_on, test_on = self._opened(run.train_on), self._opened(run.test_on)
+        if len(train_on) < len(run.train_on):
+            return None
+        try:
+            train_on, test_on = [_part(dataset, run) for dataset in train_on], self._selected(test_on)
+            return self._checked(run, train_on, test_on) if test_on else None
+        except StackclipError as error:
+            self.lacking[str(error)] = None
+            return None
+
+    def _checked(self, run: Run, train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> Plan:
+        plan = Plan(
+            methods=run.methods,
+            resolved=self.catalogue.methods,
+            train_on=tuple(train_on),
+            test_on=tuple(test_on),
+            seeds=run.seeds,
+            shots=run.shots,
+            epochs=run.epochs,
+            batch_size=run.batch_size,
+            eval_every=run.eval_every,
+            **self.request.plan,
+        )
+        check_plan(plan)
+        return plan
+
+    def _opened(self, names: Iterable[str]) -> list[Dataset]:
+        found = []
+        for name in names:
+            try:
+                found.append(self.catalogue.dataset(name))
+            except StackclipError as error:
+                self.lacking[str(error).partition("\n")[0]] = None
+        return found
+
+    def _selected(self, datasets: Sequence[Dataset]) -> list[Dataset]:
+        """The categories that were asked for; data sets that have none of them are left out."""
+        if not self.request.categories:
+            return [*datasets]
+        named = chosen(self.request.categories, {each for dataset in datasets for each in dataset.categories})
+        some = [[each for each in dataset.categories if each in named] for dataset in datasets]
+        return [data.select(categories=own) for data, own in zip(datasets, some, strict=True) if own]
+
+
+def _part(dataset: Dataset, run: Run) -> Dataset:
+    """The categories of a training set that a run trains on; a part has a name of its own in the rows."""
+    kept = [
+        each
+        for each in dataset.categories
+        if (not run.train_categories or each in run.train_categories) and each not in run.train_without
+    ]
+    for each in (*run.train_categories, *run.train_without):
+        if each not in dataset.categories:
+            raise UsageError(f"{dataset.name} has no category {each}, which the suite trains on or leaves out")
+    if len(kept) == len(dataset.categories):
+        return dataset
+    some = run.train_categories or run.train_without
+    name = f"{dataset.name} ({'only' if run.train_categories else 'without'} {', '.join(some)})"
+    return replace(dataset.select(categories=kept), name=name)

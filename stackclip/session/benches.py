@@ -1,0 +1,112 @@
+"""From a job to its rows: the tower, what it lacks encoded, the bench."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from stackclip.benchmarks.curves import has_curve
+from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
+from stackclip.benchmarks.intervals import has_draws
+from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.runner import Outcome
+from stackclip.cache import Store
+from stackclip.errors import CategoryOverlap, StackclipError
+from stackclip.ops.progress import Listener
+from stackclip.ops.words import agreed, counted, duration
+from stackclip.papers.jobs import Job, fitting, say_lacking
+from stackclip.session.rows import BenchRows
+from stackclip.session.work import Forecast
+from stackclip.session.workbench import Workbench
+from stackclip.types import Part, Sample
+
+if TYPE_CHECKING:
+    from stackclip.benchmarks.runner import Overwrite
+
+__all__ = ["Lineup", "forecast", "rows_of", "sparing"]
+
+logger = logging.getLogger("stackclip")
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """A plan on a tower: who takes part there, and the pictures and parts that they read."""
+
+    plan: Plan
+    entrants: tuple[Entrant, ...]
+    samples: tuple[Sample, ...]
+    parts: frozenset[Part]
+
+    @classmethod
+    def of(cls, job: Job, workbench: Workbench) -> Lineup:
+        """The plan of a job; of a suite's without the methods whose weights do not fit, which is said.
+
+        Raises WeightsError where no method is left, or a method of one's own was given weights that do not fit.
+        """
+        plan, entrants = job.plan, entrants_of(job.plan, workbench.tower.spec)
+        if job.suite is not None:
+            plan, entrants = fitting(plan, entrants, job.suite.name)
+        return cls(plan, entrants, *needed(plan, entrants))
+
+
+@contextmanager
+def sparing(job: Job, *errors: type[StackclipError]) -> Iterator[None]:
+    """Say what a suite's job lacks, in place of raising it."""
+    try:
+        yield
+    except errors as error:
+        if job.suite is None:
+            raise
+        say_lacking({str(error): [job.suite.name]})
+
+
+def rows_of(
+    job: Job, workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
+) -> BenchRows:
+    """The rows of a job whose pictures are encoded; none of a suite's that trains on what it tests, which is said."""
+    with sparing(job, CategoryOverlap):
+        outcome = _compute(workbench, lineup, store, overwrite=overwrite, progress=progress)
+        return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
+    return BenchRows()
+
+
+def _compute(
+    workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
+) -> Outcome:
+    """Run a bench and say how many cells were computed."""
+    started = time.monotonic()
+    with workbench.bench(lineup.plan, lineup.entrants, store, overwrite=overwrite, progress=progress) as bench:
+        outcome = bench.run()
+    there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
+    if overwrite == "never":
+        logger.info("%d of %s %s there", there, counted(count, "cell"), agreed("are", there))
+    elif outcome.computed:
+        computed, took = counted(outcome.computed, "cell"), duration(time.monotonic() - started)
+        logger.info("computed %s in %s; %d of %d %s there already", computed, took, there, count, agreed("were", there))
+    else:
+        every = "the cell was" if count == 1 else f"all {count} cells were"
+        logger.info("nothing was left to compute: %s there already", every)
+    return outcome
+
+
+def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
+    """What a bench would encode and how many cells it would compute; nothing is written."""
+    plan = lineup.plan
+    count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+    there = 0 if again else _finished(workbench, lineup)
+    planned, folder = workbench.planned(lineup.samples, lineup.parts), workbench.workspace.features
+    return Forecast(planned, len(lineup.samples), folder, workbench.tower.spec.note, cells=count, missing=count - there)
+
+
+def _finished(workbench: Workbench, lineup: Lineup) -> int:
+    """How many cells are there with all that is asked for."""
+    plan = lineup.plan
+    if workbench.found() is None:
+        return 0
+    with workbench.bench(plan, lineup.entrants, workbench.store(), overwrite="never") as bench:
+        rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
+        return sum(not plan.ci or has_draws(row) for row in rows)

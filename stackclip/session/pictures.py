@@ -1,0 +1,181 @@
+"""What methods say of single pictures of one's own."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from math import nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, overload
+
+from stackclip.benchmarks.plan import Plan
+from stackclip.data import Dataset
+from stackclip.data.own import own_pictures, without_folders
+from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
+from stackclip.inspection.written import Written, check_folders
+from stackclip.ops.given import why_no_name
+from stackclip.ops.words import agreed, counted
+from stackclip.session.frames import frame_of
+from stackclip.session.opening import open_datasets
+from stackclip.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["Inspection", "PictureScore", "check_normal", "object_words", "output_folder", "own_set", "scores_of"]
+
+logger = logging.getLogger("stackclip")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureScore:
+    """What a method says of a picture: higher is more anomalous, no range is promised.
+
+    `score` or `map_maximum`, the hottest pixel of its map, is NaN where the method gives none. `heat_map` is the file
+    that was drawn, if one was.
+    """
+
+    method: str
+    picture: Path
+    score: float
+    map_maximum: float
+    heat_map: Path | None = None
+
+
+@dataclass(frozen=True)
+class Inspection(Sequence[PictureScore]):
+    """The scores of pictures, method by method as they were named, in the order of the pictures.
+
+    `summaries` say of each method, in a sentence, what was given and where it lies; `failures` why not all was.
+    `missing` are pictures of which something could not be kept, `unencoded` those that could not be read, and `unkept`
+    is how many trained heads could not be kept on disk.
+    """
+
+    scores: tuple[PictureScore, ...]
+    summaries: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
+    missing: frozenset[str] = frozenset()
+    unencoded: tuple[PictureError, ...] = ()
+    unkept: int = 0
+
+    @overload
+    def __getitem__(self, index: int) -> PictureScore: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PictureScore]: ...
+
+    def __getitem__(self, index: int | slice) -> PictureScore | Sequence[PictureScore]:
+        return self.scores[index]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every picture was scored by every method, and all was kept."""
+        return not (self.failures or self.missing or self.unencoded or self.unkept)
+
+    def frame(self) -> DataFrame:
+        """A table with a line for each score. Raises UsageError where pandas is not installed (the extra `frames`)."""
+        return frame_of(self.records(), [each.name for each in fields(PictureScore)])
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of `frame` as plain values by column."""
+        return [
+            {
+                "method": each.method,
+                "picture": str(each.picture),
+                "score": each.score,
+                "map_maximum": each.map_maximum,
+                "heat_map": None if each.heat_map is None else str(each.heat_map),
+            }
+            for each in self.scores
+        ]
+
+
+def scores_of(written: Written, *, drawn: bool) -> Iterator[PictureScore]:
+    """What a method said of each picture; with `drawn` where its heat map is."""
+    for place, sample in enumerate(written.samples):
+        has_map = drawn and written.peaks is not None and sample.id not in written.missing
+        yield PictureScore(
+            written.method,
+            sample.image,
+            nan if written.scores is None else float(written.scores[place]),
+            nan if written.peaks is None else float(written.peaks[place]),
+            written.place / written.heat_map_of(sample) if has_map else None,
+        )
+
+
+@contextmanager
+def output_folder(output: Path | None, methods: Iterable[str]) -> Iterator[Path]:
+    """The folder that was named, else one that is removed afterwards.
+
+    Raises StackclipError where a method's folder in it holds what stackclip did not write.
+    """
+    if output is not None:
+        check_folders(list(methods), output)
+        yield output
+        return
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def object_words(text: str) -> str:
+    """The words for an object; raises UsageError where there are none."""
+    words = " ".join(text.split())
+    if not any(letter.isalnum() for letter in words) or why_no_name(words):
+        raise UsageError(f"--object {text!r}: wanted what the pictures show, in words: --object 'metal plate'")
+    return words
+
+
+def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None) -> Dataset:
+    """The pictures to score, and those of `good`, which are not scored themselves.
+
+    Raises StackclipError where none is left to score.
+    """
+    [found, *normal] = [_opened(workspace, place) for place in (folder, good) if place]
+    left_out = [
+        place for place in (good, workspace.cache) if place and not folder.resolve().is_relative_to(place.resolve())
+    ]
+    kept = without_folders(found, left_out)
+    if missing := len(found) - len(kept):
+        places = " and ".join(str(place) for place in left_out)
+        logger.info("%s in %s %s not scored", counted(missing, "picture"), places, agreed("are", missing))
+    if not len(kept) and not good:
+        raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
+    if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
+        raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
+    return own_pictures(kept, words, *normal)
+
+
+def _opened(workspace: Workspace, folder: Path) -> Dataset:
+    """The data set at a place, also where the place is called as a registered data set is."""
+    text = os.path.abspath(folder)  # noqa: PTH100 - keeps the links' names
+    [found] = open_datasets([text], generated=workspace.generated, data_root=None).values()
+    return found
+
+
+def check_normal(plan: Plan, good: Path | None) -> None:
+    """Raise UsageError for methods that want shots where nobody gave any, and for shots that no method wants."""
+    wanted = {spec: plan.shots_for(method) for spec, method in plan.resolved.items()}
+    asking = {spec: shots for spec, shots in wanted.items() if shots.count}
+    if asking and good is None:
+        raise UsageError(
+            f"{', '.join(asking)}: wants normal pictures of the same object to be shown, and none were given; "
+            "name a folder of them with --good, or leave shots out"
+        )
+    if good is not None and not asking:
+        raise UsageError(
+            f"--good {good}: none of {', '.join(wanted)} is shown pictures; methods that are say how many: "
+            "--methods 'winclip[shots=4]'"
+        )
+    [own] = plan.test_on
+    for spec, shots in asking.items():
+        try:
+            plan.shots_of(own, own.categories[0], plan.seeds[0], shots=shots)
+        except NotApplicable as error:
+            raise UsageError(f"{spec}: --good {good} has too few pictures: {error}") from None

@@ -1,0 +1,73 @@
+"""Where work lies and which tower does it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stackclip.clip.recipe import TowerRecipe
+from stackclip.data import Dataset
+from stackclip.defaults import BACKBONE
+from stackclip.session.conditions import Names, names_of
+from stackclip.session.opening import open_datasets
+from stackclip.session.recipe import LastTower
+from stackclip.training.residency import Resident
+from stackclip.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stackclip.session.workbench import Workbench
+
+__all__ = ["Site", "path_of"]
+
+
+@dataclass(frozen=True, init=False)
+class Site:
+    """A workspace, the recipe of a tower, and how pictures are read: small, frozen, and picklable."""
+
+    workspace: Workspace
+    backbone: TowerRecipe
+    data_root: Path | None
+    batch_size: int
+    workers: int
+    resident: Resident
+    _towers: LastTower = field(init=False, repr=False, compare=False)
+
+    def __init__(
+        self,
+        workspace: Workspace | PathLike[str] | str | None = None,
+        backbone: TowerRecipe | str = BACKBONE,
+        *,
+        data_root: PathLike[str] | str | None = None,
+        batch_size: int = 8,
+        workers: int = 2,
+        resident: Resident = "auto",
+    ) -> None:
+        """`workspace` is a folder with `registry/` and `cache/`, whose components run; else what the command takes.
+
+        `backbone` is a name, or a recipe with weights and picture size. Pictures are encoded `batch_size` at a time and
+        read by `workers` threads; `resident` says where features stay that are read again (auto, gpu, ram or off).
+        """
+        found = workspace if isinstance(workspace, Workspace) else Workspace.find(path_of(workspace))
+        recipe = backbone if isinstance(backbone, TowerRecipe) else TowerRecipe(backbone)
+        facts = (found, recipe, path_of(data_root), batch_size, workers, resident, LastTower())
+        for place, value in zip(fields(self), facts, strict=True):
+            object.__setattr__(self, place.name, value)
+
+    def workbench(self, other: Mapping[str, Any] | None = None) -> Workbench:
+        """The tower at work in the workspace, with some `other` fields of its recipe."""
+        from stackclip.session.workbench import Workbench
+
+        recipe = replace(self.backbone, **(other or {}))
+        return Workbench(self.workspace, recipe, self._towers.of(recipe), self.batch_size, self.workers, self.resident)
+
+    def opened(self, texts: Names, categories: Sequence[str] = ()) -> dict[str, Dataset]:
+        """The data sets of names, by these. Raises DataError and UsageError."""
+        generated, data_root = self.workspace.generated, self.data_root
+        return open_datasets(names_of(texts), generated=generated, data_root=data_root, categories=categories)
+
+
+def path_of(place: PathLike[str] | str | None) -> Path | None:
+    return None if place is None else Path(place)

@@ -1,0 +1,72 @@
+"""What was encoded, and what a bench would encode and compute, with the sentences that say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stackclip.cache import Extracted, Planned
+from stackclip.errors import PictureError
+from stackclip.ops.words import agreed, counted, duration, size
+
+__all__ = ["Encoded", "Forecast"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoding did, and what its store holds now: pictures, and bytes on disk."""
+
+    done: Extracted
+    pictures: int
+    bytes: int
+
+    @property
+    def failed(self) -> tuple[PictureError, ...]:
+        """The pictures that could not be used, with the reasons."""
+        return self.done.failed
+
+    @property
+    def folder(self) -> Path:
+        """The feature store."""
+        return self.done.folder
+
+    def __str__(self) -> str:
+        done = self.done
+        rate = f", {done.encoded / done.seconds:.3g} pictures/s" if done.encoded and done.seconds else ""
+        return (
+            f"encoded {counted(done.encoded, 'picture')} in {duration(done.seconds)}{rate}; "
+            f"{done.already_there} {agreed('were', done.already_there)} there already"
+            + (f"; {len(done.failed)} failed" if done.failed else "")
+            + f"; the store holds {counted(self.pictures, 'picture')}, {size(self.bytes)}, in {done.folder}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would be done: `planned` of `pictures` encoded into `folder`, and `missing` of `cells` computed.
+
+    Without a bench there are no `cells`. `note` is what the tower has to have said of it.
+    """
+
+    planned: Planned
+    pictures: int
+    folder: Path
+    note: str = ""
+    cells: int = 0
+    missing: int = 0
+
+    @property
+    def encoding(self) -> str:
+        """What would be encoded, in a sentence."""
+        planned, there = self.planned, self.pictures - self.planned.pictures
+        parts = ", ".join(map(str, planned.parts))
+        would = f"{parts} of {counted(planned.pictures, 'picture')}, {size(planned.bytes)} in {self.folder}"
+        held = f"{counted(there, 'picture')} {agreed('are', there)} there already"
+        return f"would encode {would if parts else 'nothing'} ({held})"
+
+    @property
+    def computing(self) -> str:
+        """Which part of the cells would be computed, in a sentence; empty where there are none."""
+        there = self.cells - self.missing
+        held = f"{there} {agreed('are', there)} there already"
+        return f"would compute {self.missing} of {counted(self.cells, 'cell')} ({held})" if self.cells else ""

@@ -1,0 +1,147 @@
+"""A workspace and a tower at work in it: its features are read from there and written there."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.runner import Bench
+from stackclip.cache import Planned, Store, TextCache, extract, find_store, plan
+from stackclip.clip import TextEncoder, Tower
+from stackclip.clip.recipe import TowerRecipe
+from stackclip.data.darkness import unused_range
+from stackclip.errors import MissingParts
+from stackclip.ops.progress import Listener, silent
+from stackclip.ops.typed import typed_again
+from stackclip.ops.words import agreed, counted
+from stackclip.session.recipe import words_of
+from stackclip.session.work import Encoded
+from stackclip.training.residency import Resident
+from stackclip.types import Part, Sample
+from stackclip.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stackclip.benchmarks.runner import Overwrite
+
+__all__ = ["Workbench"]
+
+logger = logging.getLogger("stackclip")
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Where features of one tower are, and how they are made and read: `batch_size` pictures, `workers` threads.
+
+    `resident` says where features stay that are read again.
+    """
+
+    workspace: Workspace
+    recipe: TowerRecipe
+    tower: Tower
+    batch_size: int
+    workers: int
+    resident: Resident
+
+    def store(self) -> Store:
+        """The store of the tower's features, made where there is none."""
+        tower, dtype = self.tower, self.workspace.feature_dtype
+        folder = self.workspace.features
+        return Store.create(folder, tower.fingerprint, spec=tower.spec, recorded=tower.recorded, dtype=dtype)
+
+    def found(self) -> Store | None:
+        """The store of the tower's features, if there is one; nothing is written."""
+        return find_store(self.workspace.features, self.tower.fingerprint, dtype=self.workspace.feature_dtype)
+
+    def planned(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Planned:
+        """What would be encoded; nothing is written."""
+        return plan(self.found(), samples, parts, self.tower.spec, dtype=self.workspace.feature_dtype)
+
+    def encode(
+        self,
+        store: Store,
+        samples: Sequence[Sample],
+        parts: frozenset[Part],
+        *,
+        strict: bool = False,
+        patience: float = 0.0,
+        progress: Listener = silent,
+    ) -> Encoded:
+        """Encode what the store lacks, and say so; another writer is waited for as many seconds as `patience` says.
+
+        Raises what `extract` raises, PictureError for the first picture that cannot be used only if `strict`.
+        """
+        if self.tower.picture_range == "auto" and (dark := unused_range(samples)):
+            logger.warning("%s", dark)
+        done = extract(
+            store,
+            self.tower,
+            samples,
+            parts,
+            batch_size=self.batch_size,
+            workers=self.workers,
+            strict=strict,
+            progress=partial(progress, "encode"),
+            patience=patience,
+        )
+        store.refresh()
+        for failure in done.failed:
+            logger.error("failed: %s", failure)
+        encoded = Encoded(done, len(store), store.size_bytes)
+        logger.info("%s", encoded)
+        self.say_note()
+        return encoded
+
+    def missing_parts(
+        self,
+        entrants: Iterable[Entrant],
+        lacking: Sequence[tuple[Sample, frozenset[Part]]],
+        texts: Mapping[str, str],
+        data_root: Path | None,
+    ) -> MissingParts:
+        """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
+        missing = frozenset[Part]().union(*(parts for _, parts in lacking))
+        reading = [each.spec for each in entrants if not each.why_not and each.parts & missing]
+        datasets = dict.fromkeys(sample.dataset for sample, _ in lacking)
+        words = self.workspace.command("cache-features")
+        words += [word for name in datasets for word in ("--dataset", typed_again([texts[name]]))]
+        words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
+        words += ["--methods", ",".join(reading)] if reading else []
+        words += ["--data-root", str(data_root)] if data_root else []
+        words += words_of(self.recipe)
+        dtype = self.workspace.feature_dtype
+        words += ["--feature-dtype", dtype] if dtype != "float16" else []
+        parts = ", ".join(map(str, sorted(missing)))
+        found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {parts}"
+        return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
+
+    def say_note(self) -> None:
+        """Say what the tower has to have said of it."""
+        if self.tower.spec.note:
+            logger.info("note: %s", self.tower.spec.note)
+
+    @contextmanager
+    def bench(
+        self,
+        plan: Plan,
+        entrants: tuple[Entrant, ...],
+        store: Store,
+        *,
+        overwrite: Overwrite = "only-missing",
+        progress: Listener = silent,
+    ) -> Iterator[Bench]:
+        """A bench on the store; what it came to know of the pictures' files is kept, unless it may write nothing."""
+        workspace, tower = self.workspace, self.tower
+        encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
+        rows, heads = RowFolder(workspace.rows), workspace.heads
+        yield Bench(plan, tower, encode, store, rows, heads, progress, overwrite, self.resident, entrants)
+        if overwrite != "never":
+            store.keep_readings()
