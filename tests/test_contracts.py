@@ -424,6 +424,20 @@ def test_a_method_that_takes_shots_and_ignores_them_is_found_out():
     ]
 
 
+def test_a_method_that_waits_for_a_batch_of_its_own_keeps_its_contract():
+    class Waiting(PromptedDetector):
+        """It steps on every second batch."""
+
+        def step(self, features, at):
+            return super().step(features, at) if at.step % 2 else {}
+
+    def made() -> Any:
+        """A method on trial."""
+        return Wrapped(Waiting)
+
+    assert failures(methods, made) == {}
+
+
 def test_stages_that_none_can_follow_are_found_out():
     class Endless(Detector):
         """It steps on batches of no pictures."""

@@ -108,13 +108,14 @@ def _learned(detector: Detector, features: Features, *, steps: int) -> list[floa
     """The losses of some steps on one batch in the last of its stages; none for a method that does not train."""
     losses: list[float] = []
     for stage in detector.stages if stages_of(detector.stages) else ():
-        losses = [_step(detector, features, stage, step) for step in range(steps)]
+        losses = [loss for step in range(steps) for loss in _step(detector, features, stage, step)]
     return losses
 
 
-def _step(detector: Detector, features: Features, stage: Stage, step: int) -> float:
-    """A step of the first epoch on a batch that is the last one in it."""
-    return float(detector.step(features, Moment(stage, 0, step, last=True))["loss"])
+def _step(detector: Detector, features: Features, stage: Stage, step: int) -> list[float]:
+    """The loss of a step of the first epoch on a batch that is the last one in it; none of a method that waits."""
+    terms = detector.step(features, Moment(stage, 0, step, last=True))
+    return [float(terms["loss"])] if terms else []
 
 
 def _begins(subject: Subject) -> None:
@@ -209,8 +210,8 @@ def _resumes(subject: Subject) -> None:
             _step(whole, features, stage, step)
         stopped.load_state_dict({name: tensor.clone() for name, tensor in whole.state_dict().items()})
         stopped.load_training_state(copy.deepcopy(whole.training_state()))
-        losses = [_step(detector, features, stage, 2) for detector in (whole, stopped)]
-        require(losses[0] == losses[1], f"the loss after going on is {losses[1]}, without a stop {losses[0]}")
+        without, after = (_step(detector, features, stage, 2) for detector in (whole, stopped))
+        require(after == without, f"the loss after going on is {after}, without a stop {without}")
         reason = f"a training that was stopped in stage {stage.name} and went on, and one that was not"
         _same_prediction(predicted(stopped, features), predicted(whole, features), reason, 0.0)
 
