@@ -94,7 +94,9 @@ def said_of(schedule: Schedule, names: Sequence[str] = tuple(_NAMES)) -> str:
         "epochs": lambda value: counted(int(value), "epoch"),
         "lr": lambda value: f"lr {value:g}",
         "batch": lambda value: f"batches of {value:g}",
-        "steps": lambda value: f"{' + '.join(map(str, value))} steps" if isinstance(value, list) else f"{value} steps",
+        "steps": lambda value: (
+            f"{' + '.join(map(str, value))} steps" if isinstance(value, list) else counted(value, "step")
+        ),
     }
     return ", ".join(words[name](schedule[name]) for name in names if name in schedule)
 
