@@ -49,7 +49,7 @@ def text_of(suffix: str, rows: list[Row], **view: Any) -> str:
 def test_methods_that_trained_for_longer_than_others_are_named() -> None:
     rows = [row("precise", 0.5, epochs=15), row("fuzzy", 0.5, epochs=2), row("sdp", 0.5, epochs=0)]
     [said] = notes(rows)
-    assert said.endswith(": precise 15 epochs; fuzzy 2 epochs")
+    assert said.endswith(": precise: 15 epochs; fuzzy: 2 epochs")
     assert notes(rows[1:]) == []
 
 
