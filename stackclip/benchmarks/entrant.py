@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from stackclip.benchmarks.plan import Plan, Shots
 from stackclip.errors import BrokenPlugin, StackclipError, WeightsError
-from stackclip.methods import PHASES, Method, Phase
+from stackclip.methods import PHASES, Method, Phase, Stage
 from stackclip.registry import guarded
-from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, is_live
+from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, exact, is_live
 
-__all__ = ["Entrant", "entrants_of", "needed", "needs_of", "stored"]
+__all__ = ["Entrant", "check_stages", "entrants_of", "needed", "needs_of", "stored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,15 @@ def _needs_in(phase: Phase, method: Method, tower: TowerSpec, name: str) -> froz
             if not isinstance(part, Part):
                 raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
             tower.shape(part)
-        return frozenset(part if part == MASK else part.exact() for part in parts)
+        return exact(parts)
+
+
+def check_stages(entrant: Entrant, stages: Iterable[Stage]) -> None:
+    """Raise BrokenPlugin for a stage that reads what its method does not need for training: nobody has it there."""
+    for stage in stages:
+        if other := exact(stage.parts or ()) - entrant.reads("train"):
+            names = ", ".join(map(str, sorted(other)))
+            raise BrokenPlugin(f"its stage {stage.name} reads {names}; wanted parts that its needs() name for training")
 
 
 def stored(parts: Iterable[Part]) -> frozenset[Part]:

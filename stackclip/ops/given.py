@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stackclip.errors import BrokenPlugin
-from stackclip.types import Prediction
+from stackclip.types import Part, Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,14 @@ def stages_of(stages: object) -> int:
             raise BrokenPlugin(f"its stages hold {_short(stage)}; wanted Stage(name, epochs, batch)")
         if isinstance(stage.batch, bool) or not isinstance(stage.batch, int) or stage.batch < 1:
             raise BrokenPlugin(f"its stage {stage.name} has batches of {_short(stage.batch)}; wanted a number from 1")
+        if not _are_parts(stage.parts):
+            raise BrokenPlugin(f"its stage {stage.name} reads {_short(stage.parts)}; wanted a set of parts, or None")
     return sum(epochs_of(stage.epochs) for stage in stages)
+
+
+def _are_parts(parts: object) -> bool:
+    """Whether these are parts of a stage; None are those of the method."""
+    return parts is None or (isinstance(parts, set | frozenset) and all(isinstance(each, Part) for each in parts))
 
 
 def vector_of(vector: object, features: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch.optim.lr_scheduler import MultiStepLR, ReduceLROnPlateau
 
 from stackclip.benchmarks.runner import Bench, Outcome
+from stackclip.errors import MissingParts
 from stackclip.methods import Detector, Moment, Stage
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
@@ -169,6 +170,37 @@ def test_curves_go_on_where_they_were(small, bench, stop_after, step: int, every
     steps = stop_after(0)
     assert figures(bench(plan).run()) == figures(whole)
     assert steps["precise"] == 4 * STEPS - step // STEPS * STEPS
+
+
+def test_a_curve_that_was_left_half_drawn_is_drawn_again(small, bench, stop_after) -> None:
+    plan = small.plan("precise", epochs=4, eval_every="epoch")
+    fewer = small.plan(
+        "precise", epochs=4, eval_every="epoch", test_on=(small.tested.select(categories=small.tested.categories[:1]),)
+    )
+    whole = bench(plan, "whole").run()
+    stop_after(4)
+    stopped(bench(plan))
+    stop_after(0)
+    bench(fewer).run()
+    assert figures(bench(plan).run()) == figures(whole)
+
+
+def test_a_curve_is_kept_with_the_head_of_another_only_once_it_is_complete(
+    small, bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small.plan("april-gan", "april-gan[shots=1]", epochs=2, eval_every="epoch")
+    whole = bench(plan, "whole").run()
+    learn = Trainee.learn
+
+    def failing(self: Trainee, features: Features, last: bool) -> None:
+        if self.steps == STEPS and "shots" in self.spec:
+            raise MissingParts("the disk is away")
+        learn(self, features, last)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainee, "learn", failing)
+        assert [row.error for row in bench(plan).run().rows][2:] == ["the disk is away"] * 2
+    assert figures(bench(plan).run()) == figures(whole)
 
 
 def test_a_curve_that_is_asked_for_only_now_begins_again(small, bench, stop_after) -> None:
