@@ -93,6 +93,8 @@ class Bench:
         check_plan(self.plan)
         if overlap := check_content(self.plan, self.store):
             logger.warning("%s", overlap)
+        if self.plan.batch_size is not None and self.plan.training:
+            logger.info("all methods train in batches of %d, instead of their own", self.plan.batch_size)
         jobs: list[Callable[[], tuple[list[Row], int]]] = [
             partial(OneSeed(self, seed, self.reader).run) for seed in self.plan.seeds
         ]

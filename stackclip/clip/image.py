@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -15,16 +14,18 @@ from stackclip.errors import UsageError
 __all__ = ["ImageTower"]
 
 
-@dataclass(frozen=True)
 class ImageTower:
-    """A frozen image tower whose blocks can be run on tokens that a store holds."""
+    """A frozen image tower whose blocks can be run on tokens that a store holds, and nothing else of it."""
 
-    visual: Any
+    __slots__ = ("_visual",)
+
+    def __init__(self, visual: Any) -> None:
+        self._visual = visual
 
     @property
     def depth(self) -> int:
         """How many blocks it has."""
-        return len(self.visual.transformer.resblocks)
+        return len(self._visual.transformer.resblocks)
 
     def resume(
         self,
@@ -50,7 +51,7 @@ class ImageTower:
                 f"the tokens behind block {layer} are asked for, but blocks {first} to {self.depth} are run"
             )
         with plain_attention():
-            for step in walk(self.visual.transformer, hidden, first=first, insert=insert, after=after, append=append):
+            for step in walk(self._visual.transformer, hidden, first=first, insert=insert, after=after, append=append):
                 if step.layer in wanted:
                     found[step.layer] = step.after
                 if wanted <= found.keys():
@@ -59,10 +60,10 @@ class ImageTower:
 
     def norm(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) through ln_post."""
-        normed: Tensor = self.visual.ln_post(tokens)
+        normed: Tensor = self._visual.ln_post(tokens)
         return normed
 
     def project(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) as the class token is read: through ln_post and the projection, (..., D)."""
-        joint: Tensor = self.norm(tokens) @ self.visual.proj
+        joint: Tensor = self.norm(tokens) @ self._visual.proj
         return joint

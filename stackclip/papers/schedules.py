@@ -94,7 +94,9 @@ def said_of(schedule: Schedule, names: Sequence[str] = tuple(_NAMES)) -> str:
         "epochs": lambda value: counted(int(value), "epoch"),
         "lr": lambda value: f"lr {value:g}",
         "batch": lambda value: f"batches of {value:g}",
-        "steps": lambda value: f"{' + '.join(map(str, value))} steps" if isinstance(value, list) else f"{value} steps",
+        "steps": lambda value: (
+            f"{' + '.join(map(str, value))} steps" if isinstance(value, list) else counted(value, "step")
+        ),
     }
     return ", ".join(words[name](schedule[name]) for name in names if name in schedule)
 
@@ -121,7 +123,8 @@ def _differences(methods: Mapping[str, Mapping[str, Schedule]]) -> str:
         words = [f"{part} {said_of(each, names)}" if several else said_of(each, names) for part, each in parts.items()]
         alike.setdefault("; ".join(words), []).append(method)
     spans = [f"{few_of(who)} {words}" for words, who in alike.items()]
-    hint = " (--epochs gives one number of epochs)" if "epochs" in names else ""
+    flags = {"epochs": "--epochs gives one number of epochs", "batch": "--batch-size gives one size"}
+    hint = f" ({', '.join(words for name, words in flags.items() if name in names)})" if {*flags} & {*names} else ""
     what = ", ".join(_NAMES[name] for name in names)
     return f"not trained alike, but each by its own schedule, in {what}{hint}: {'; '.join(spans)}"
 

@@ -189,7 +189,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
             [
                 f"{each.tower or 'unknown tower'} at {each.image_size or '?'} pixels",
                 f"features {each.features[:8] or '?'}",
-                f"batches of {each.batch_size or 'its own size'}",
+                f"batches of {each.batch_size}" if each.batch_size else "each method's own batches",
                 *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
                 *_changed(row),
             ]

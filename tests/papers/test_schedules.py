@@ -45,7 +45,10 @@ def test_methods_that_train_alike_and_those_that_do_not_train_are_not_mentioned(
     ("other", "words"),
     [
         (part(2, 1e-3, 16, 80), "in epochs, steps (--epochs gives one number of epochs): b 2 epochs, 80 steps; a 1"),
-        (part(1, 1e-3, 8, 80), "in batch, steps: a batches of 16, 40 steps; b batches of 8, 80 steps"),
+        (
+            part(1, 1e-3, 8, 80),
+            "in batch, steps (--batch-size gives one size): a batches of 16, 40 steps; b batches of 8, 80 steps",
+        ),
         (part(1, 1e-3, 16, [30, 12]), "in steps: a 40 steps; b 30 + 12 steps"),
     ],
 )
