@@ -11,7 +11,7 @@ from stackclip.methods import PHASES, Method, Phase, Stage
 from stackclip.registry import guarded
 from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, exact, is_live
 
-__all__ = ["Entrant", "check_stages", "entrants_of", "needed", "needs_of", "stored"]
+__all__ = ["Entrant", "check_method", "check_stages", "entrants_of", "needed", "needs_of", "stored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ def entrants_of(plan: Plan, tower: TowerSpec) -> tuple[Entrant, ...]:
         why_not, shots = None, plan.shots_for(method)
         try:
             needs = {phase: _needs_in(phase, method, tower, spec) for phase in _phases(shots)}
-            with guarded(f"{spec} cannot say whether it can work"):
-                method.check(tower)
+            check_method(method, tower, name=spec)
         except StackclipError as error:
             if plan.fail_fast:
                 raise
@@ -79,6 +78,12 @@ def check_stages(entrant: Entrant, stages: Iterable[Stage]) -> None:
         if other := exact(stage.parts or ()) - entrant.reads("train"):
             names = ", ".join(map(str, sorted(other)))
             raise BrokenPlugin(f"its stage {stage.name} reads {names}; wanted parts that its needs() name for training")
+
+
+def check_method(method: Method, tower: TowerSpec, *, name: str = "it") -> None:
+    """Read the files that a method was given. Raises WeightsError for weights that do not fit the tower."""
+    with guarded(f"{name} cannot say whether it can work"):
+        method.check(tower)
 
 
 def stored(parts: Iterable[Part]) -> frozenset[Part]:

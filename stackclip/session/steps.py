@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from stackclip.benchmarks.entrant import needs_of
+from stackclip.benchmarks.entrant import check_method, needs_of, stored
 from stackclip.benchmarks.plan import Plan, check_plan, resolved
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError
@@ -139,5 +139,8 @@ class Steps(Site):
         opened = self.opened(datasets, categories)
         workbench = self.workbench()
         samples = [sample for dataset in opened.values() for sample in dataset.select(split=split).samples]
-        needs = (needs_of(method, workbench.tower.spec, name=name) for name, method in known.items())
-        return workbench, samples, frozenset({MASK}).union(*needs)
+        parts = frozenset({MASK})
+        for name, method in known.items():
+            parts |= needs_of(method, workbench.tower.spec, name=name)
+            check_method(method, workbench.tower.spec, name=name)
+        return workbench, samples, stored(parts)
