@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 
 from stackclip.benchmarks.plan import Plan, Shots
 from stackclip.errors import BrokenPlugin, StackclipError, WeightsError
@@ -64,12 +65,25 @@ def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset
 
 def _needs_in(phase: Phase, method: Method, tower: TowerSpec, name: str) -> frozenset[Part]:
     with guarded(f"{name} cannot say what it needs"):
+        if not _takes(method.needs, tower, phase):
+            raise BrokenPlugin(f"{name} cannot say what it needs in a phase; wanted needs(tower, phase)")
         parts = frozenset(method.needs(tower, phase))
         for part in parts - {CLS, MASK}:
             if not isinstance(part, Part):
                 raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
             tower.shape(part)
         return exact(parts)
+
+
+def _takes(function: Callable[..., object], *given: object) -> bool:
+    """Whether a function of a plugin takes what it is given, as far as it says."""
+    try:
+        signature(function).bind(*given)
+    except TypeError:
+        return False
+    except ValueError:  # it does not say
+        return True
+    return True
 
 
 def check_stages(entrant: Entrant, stages: Iterable[Stage]) -> None:

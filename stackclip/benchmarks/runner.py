@@ -27,7 +27,7 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.image import ImageTower
 from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Task, refuse_shots
-from stackclip.ops.given import stages_of
+from stackclip.ops.given import check_detector, stages_of
 from stackclip.ops.progress import Listener, silent
 from stackclip.registry import Spec, executors
 from stackclip.training.failures import Failures
@@ -224,6 +224,7 @@ class OneSeed:
         """A method's detector that has learned nothing yet. Raises NotApplicable for what this bench does not have."""
         entrant = self.entrants[trainee.spec]
         detector = entrant.method.begin(self.task(entrant))
+        check_detector(detector)
         if stages_of(detector.stages) and not trainee.samples:
             raise NotApplicable("there is no picture to train on")
         check_stages(entrant, detector.stages)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "check_detector",
     "epochs_of",
     "explained",
     "final_scores",
@@ -95,6 +96,20 @@ def stages_of(stages: object) -> int:
 def _are_parts(parts: object) -> bool:
     """Whether these are parts of a stage; None are those of the method."""
     return parts is None or (isinstance(parts, set | frozenset) and all(isinstance(each, Part) for each in parts))
+
+
+def check_detector(detector: Any) -> None:
+    """Raise BrokenPlugin for what is no detector, or one of the first contract, which would stay untaught."""
+    lacking = [name for name in ("stages", "facts", "takes_shots", "step", "on") if not hasattr(detector, name)]
+    if lacking:
+        found = f"its begin() gave {_short(detector)}, which lacks {', '.join(lacking)}"
+        raise BrokenPlugin(f"{found}; wanted a subclass of stackclip.methods.Detector")
+    if getattr(detector, "epochs", 0) and detector.stages == ():
+        raise BrokenPlugin(
+            "its detector has epochs and no stages; wanted stages, a tuple of Stage(name, epochs, batch)"
+        )
+    if hasattr(detector, "remember") and not detector.takes_shots:
+        raise BrokenPlugin("its detector has remember() and no on(); wanted on(category, shots, normals)")
 
 
 def vector_of(vector: object, features: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.jobs import Job, Request, jobs_of
 from stackclip.papers.suites import Suite
 from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
 from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from stackclip.session.workbench import Workbench
 
 __all__ = ["Steps"]
+
+OVERWRITE = ("only-missing", "always", "never")
 
 
 class Steps(Site):
@@ -80,6 +82,7 @@ class Steps(Site):
         """The rows of a job; of one of a suite that cannot run, it is logged what it lacks. Else raises as `bench`."""
         from stackclip.session.benches import Lineup, rows_of, sparing
 
+        one_of("overwrite", overwrite, OVERWRITE)
         stay_with(self.workspace.registry)
         lineup = None
         with sparing(job, StackclipError):

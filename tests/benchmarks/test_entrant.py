@@ -131,3 +131,58 @@ def test_a_method_reads_what_it_says_whoever_reads_more_beside_it(
     assert {row.error for row in bench(alone, "alone").run().rows} == {words}
     rows = bench(together, "together").run().rows
     assert [row.error for row in rows] == ["", "", words, words]
+
+
+class First(Reading):
+    """A detector of the first contract under a method of the second."""
+
+    epochs = 2
+
+    def __init__(self) -> None:
+        super().__init__(None, CLS, CLS)
+        self.stages = ()
+
+    def begin(self, task: object) -> First:
+        return self
+
+
+class Remembering(First):
+    """One that is shown shots as in the first contract."""
+
+    epochs = 0
+
+    def remember(self, features: Features) -> None: ...
+
+
+class Unphased(First):
+    """One that is asked once for its needs."""
+
+    def needs(self, tower: object) -> frozenset[Part]:  # type: ignore[override]  # as in the first contract
+        return frozenset({CLS})
+
+
+class Bare(First):
+    """One that begins something else."""
+
+    def begin(self, task: object) -> Any:
+        return object()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (First, "its detector has epochs and no stages; wanted stages, a tuple of Stage(name, epochs, batch)"),
+        (Remembering, "its detector has remember() and no on(); wanted on(category, shots, normals)"),
+        (Unphased, "reading cannot say what it needs in a phase; wanted needs(tower, phase)"),
+        (
+            Bare,
+            "its begin() gave a object, which lacks stages, facts, takes_shots, step, on; wanted a subclass of "
+            "stackclip.methods.Detector",
+        ),
+    ],
+)
+def test_a_plugin_of_the_first_contract_is_told_what_is_wanted(
+    small: Small, bench: Callable[..., Bench], kind: type[First], words: str
+) -> None:
+    methods.register("reading")(kind)
+    assert {row.error for row in bench(small.plan("reading")).run().rows} == {words}
