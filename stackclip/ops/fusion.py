@@ -27,8 +27,9 @@ def semantic_fusion(tokens: Tensor, logits: Tensor, *, clusters: int, seed: int)
     clusters = max(1, min(clusters, len(logits) // _A_CLUSTER))
     chosen = logits.topk(min(_A_CLUSTER * clusters, len(logits))).indices
     kept = tokens[:, chosen]  # (K, n, D)
-    labels = torch.from_numpy(_k_means(kept.detach().transpose(0, 1).flatten(1).cpu().numpy(), clusters, seed))
-    centres = [kept[:, labels.to(kept.device) == label].mean((0, 1)) for label in labels.unique().tolist()]
+    labels = _k_means(kept.detach().transpose(0, 1).flatten(1).cpu().numpy(), clusters, seed)
+    members = [torch.from_numpy(np.flatnonzero(labels == label)).to(kept.device) for label in np.unique(labels)]
+    centres = [kept[:, own].mean((0, 1)) for own in members]  # each (D,)
     return unit(torch.stack(centres).mean(0))
 
 

@@ -20,10 +20,10 @@ from stackclip.errors import BadOption, NotApplicable, UsageError
 from stackclip.methods import Moment, Stage, resolve
 from stackclip.methods.adaclip import START
 from stackclip.ops.fusion import semantic_fusion
-from stackclip.ops.maps import pixels, unit
+from stackclip.ops.maps import pixels
 from stackclip.training.checkpoints import checkpoint_of, resume
 from stackclip.training.trainee import Trainee
-from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Sample, patch
+from stackclip.types import CLS, MASK, Features, Sample
 
 TAPS = (6, 12, 18, 24)
 SIDES = ("vision", "text")
@@ -31,21 +31,32 @@ THEIRS = {"vision": "visual", "text": "text"}
 BOTTLE, CABLE = 61, 114  # ids of the two words in the compact vocabulary
 
 
-def weights_of(given: Callable[[str], Any], prefix: str) -> dict[str, Tensor]:
-    """The released weights of a file under our names; theirs for the first text layer never train, and are not ours."""
-    found: dict[str, Any] = {}
-    for side in SIDES:
-        for index in range(4):
-            if (side, index) != ("text", 0):
-                own = index - (side == "text")
-                found[f"{side}.static.{own}"] = given(f"{prefix}.{THEIRS[side]}_prompter.static_prompts.{index}")
+def released_names() -> dict[str, list[str]]:
+    """The arrays that make each of our weights; those of their first text layer never train, and are not ours."""
+    found: dict[str, list[str]] = {}
+    for side, theirs in (("vision", "visual"), ("text", "text")):
+        for own, index in enumerate(range(side == "text", 4)):
+            found[f"{side}.static.{own}"] = [f"{theirs}_prompter.static_prompts.{index}"]
         for kind in ("weight", "bias"):
-            heads = [given(f"{prefix}.dynamic_{THEIRS[side]}_prompt_generator.head.{n}.{kind}") for n in range(5)]
-            found[f"{side}.dynamic.{kind}"] = np.concatenate(heads)
+            heads = [f"dynamic_{theirs}_prompt_generator.head.{n}.{kind}" for n in range(5)]
+            found[f"{side}.dynamic.{kind}"] = heads
     for kind in ("weight", "bias"):
-        found |= {f"patches.{n}.{kind}": given(f"{prefix}.patch_token_layer.head.{n}.{kind}") for n in range(4)}
-        found[f"cls.{kind}"] = given(f"{prefix}.cls_token_layer.head.0.{kind}")
-    return {name: torch.from_numpy(np.array(array)) for name, array in found.items()}
+        found |= {f"patches.{n}.{kind}": [f"patch_token_layer.head.{n}.{kind}"] for n in range(4)}
+        found[f"cls.{kind}"] = [f"cls_token_layer.head.0.{kind}"]
+    return found
+
+
+NAMES = released_names()
+
+
+def weight_of(stored: Callable[[str], Any], prefix: str, name: str) -> Tensor:
+    """One of our weights as it is in a released file."""
+    return torch.from_numpy(np.concatenate([stored(f"{prefix}.{each}") for each in NAMES[name]]))
+
+
+def weights_of(stored: Callable[[str], Any], prefix: str) -> dict[str, Tensor]:
+    """The weights of a released file under our names."""
+    return {name: weight_of(stored, prefix, name) for name in NAMES}
 
 
 @dataclass(frozen=True)
@@ -193,13 +204,6 @@ def training(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Re
     return opened(golden, f"adaclip_train_{request.param}_gelu", f"adaclip_{request.param}")
 
 
-def close_weights(learned: Any, expected: dict[str, Tensor], *, steps: int) -> None:
-    """A gradient near 0 whose sign is another moves a weight by twice the rate: 99.5 % of them must be the same."""
-    own, tolerance = dict(learned.named_parameters()), 1e-6 + 1e-3 * 1e-2 * steps
-    far = {name: (own[name].detach() - expected[name]).abs() > tolerance for name in own}
-    assert sum(each.sum() for each in far.values()) <= 0.005 * sum(each.numel() for each in far.values())
-
-
 @dataclass(frozen=True)
 class Learned:
     """What three steps came to: the terms and gradients of each, the weights behind it, and the detector at last."""
@@ -232,3 +236,167 @@ def learned(training: Released) -> Learned:
         found.gradients.append({name: each.grad.clone() for name, each in own.items()})
         found.weights.append({name: each.detach().clone() for name, each in own.items()})
     return found
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_each_step_has_the_released_terms(learned: Learned, step: int) -> None:
+    score, *layers = learned.stored[f"step{step + 1}_terms"]
+    focal, *dice = (sum(layers[kind::3]) for kind in range(3))
+    found = learned.terms[step]
+    assert found["score"] == pytest.approx(score, rel=2e-3)
+    assert found["focal"] == pytest.approx(focal, rel=1e-4)
+    assert found["dice"] == pytest.approx(sum(dice), rel=1e-4)
+    assert found["loss"] == pytest.approx(learned.stored["losses"][step], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_of_the_first_step_is_the_released_one(learned: Learned, name: str) -> None:
+    expected = weight_of(learned.stored.__getitem__, "step1_grad", name)
+    tolerance = 1e-3 * float(expected.abs().max())
+    torch.testing.assert_close(learned.gradients[0][name], expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_weights_behind_steps_are_the_released_ones(learned: Learned, name: str, steps: int) -> None:
+    expected = weight_of(learned.stored.__getitem__, f"after{steps}", name)
+    assert far(learned.weights[steps - 1][name], expected, steps).float().mean() <= 0.05
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_nearly_all_weights_behind_steps_are_the_released_ones(learned: Learned, steps: int) -> None:
+    expected = weights_of(learned.stored.given, f"after{steps}")
+    found = torch.cat([far(learned.weights[steps - 1][name], expected[name], steps).flatten() for name in NAMES])
+    assert found.float().mean() <= 0.005
+
+
+def far(found: Tensor, expected: Tensor, steps: int) -> Tensor:
+    """Which weights differ: a gradient near 0 that has the other sign moves one by twice the rate."""
+    return (found - expected).abs() > 1e-6 + 1e-3 * 1e-2 * steps
+
+
+def test_what_never_has_a_gradient_in_the_released_code_is_not_learned(learned: Learned) -> None:
+    assert learned.stored.given("no_gradient").tolist() == ["text_prompter.static_prompts.0"]
+    for steps in (1, 3):
+        kept = learned.stored[f"after{steps}.text_prompter.static_prompts.0"]
+        close(learned.stored.given("w.text_prompter.static_prompts.0"), kept, atol=0)
+    assert len(learned.detector.learned.text.static) == 3
+
+
+def test_three_steps_give_the_released_scores(learned: Learned) -> None:
+    said = learned.detector.predict(learned.batch(0, 1, 2))
+    close(said.scores, learned.stored["test_scores"], atol=1e-3)
+    close(said.maps[:, ::4, ::4], learned.stored["test_maps_sigma4"], atol=2e-3)
+
+
+def test_the_released_weights_behind_three_steps_give_the_released_maps(learned: Learned) -> None:
+    detector = learned.given.given()
+    detector.learned.load_state_dict(weights_of(learned.stored.given, "after3"))
+    said = detector.predict(learned.batch(0, 1, 2))
+    close(said.scores, learned.stored["test_scores"], atol=1e-3)
+    close(said.maps[:, ::4, ::4], learned.stored["test_maps_sigma4"], atol=1e-3)
+    close(said.maps[0], learned.stored["test_map_sigma4_full0"], atol=1e-3)
+
+
+def test_a_gradient_is_the_slope_of_the_loss_in_float64() -> None:
+    tower = random_tower(image_size=32)
+    tower.model.double()
+    image, text = ImageTower(tower.model.visual), tower
+    given: Any = {"text": text, "image": image}
+    detector: Any = resolve("adaclip[clusters=2]").begin(replace(task_of(), **given))
+    features = features_of(frozenset({START, CLS}), CATEGORIES[:1])
+    batch = Features(features.samples, {part: tensor.double() for part, tensor in features.parts.items()})
+    detector.loss(batch)["loss"].backward()
+    for name in (
+        "vision.static.0",
+        "text.static.1",
+        "vision.dynamic.weight",
+        "text.dynamic.weight",
+        "patches.2.weight",
+    ):
+        parameter = dict(detector.learned.named_parameters())[name]
+        assert parameter.dtype == torch.float64
+        place = int(parameter.grad.abs().argmax())
+        slope, step, ends = parameter.grad.flatten()[place].item(), 1e-6, []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter.view(-1)[place] += sign * step
+                ends.append(detector.loss(batch)["loss"].item())
+                parameter.view(-1)[place] -= sign * step
+        assert (ends[0] - ends[1]) / (2 * step) == pytest.approx(slope, rel=1e-4), name
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_stopped_training_goes_on_with_the_same_digits(stop: int) -> None:
+    features = features_of(frozenset({START, CLS}), CATEGORIES[:1])
+
+    def trained(trainee: Trainee, epochs: int) -> Trainee:
+        for _ in range(epochs):
+            for row in range(2):
+                trainee.learn(features.rows(row, row + 1), last=row == 1)
+            trainee.end_epoch()
+        return trainee
+
+    method = resolve("adaclip[epochs=3]")
+    whole, stopped, resumed = (Trainee("adaclip", method.begin(task_of()), features.samples) for _ in range(3))
+    resume(resumed, checkpoint_of(trained(stopped, stop), {}))
+    trained(resumed, 3 - stop)
+    trained(whole, 3)
+    assert resumed.losses == whole.losses
+    state = whole.working.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.working.state_dict().items())
+
+
+def test_the_dice_loss_of_rows_is_another_and_that_of_pictures_does_not_depend_on_the_batch() -> None:
+    features = features_of(frozenset({START, CLS}), CATEGORIES[:1])
+    rows, pictures = (resolve(f"adaclip[dice={way}]").begin(task_of()) for way in ("rows", "picture"))
+    together = pictures.loss(features)
+    assert not torch.isclose(rows.loss(features)["dice"], together["dice"], rtol=1e-3)
+    alone = [pictures.loss(features.rows(row, row + 1)) for row in range(2)]
+    for name, term in together.items():
+        torch.testing.assert_close(torch.stack([each[name] for each in alone]).mean(), term)
+
+
+def test_it_says_how_it_trains() -> None:
+    detector = resolve("adaclip").begin(task_of())
+    assert detector.stages == (Stage("prompts", 5, 1),)
+    assert detector.facts["schedule"] == {"prompts": {"epochs": 5, "lr": 1e-2, "batch": 1, "steps": 30}}
+    assert detector.facts["released_positions"] == "bicubic"
+    json.dumps(dict(detector.facts))
+    assert resolve("adaclip[epochs=0]").begin(task_of()).stages == ()
+
+
+def test_layers_that_a_tower_does_not_have_get_no_tokens() -> None:
+    detector: Any = resolve("adaclip[depth=99]").begin(task_of())
+    spec = trial_tower().spec
+    assert detector.learned.vision.layers == tuple(range(1, spec.depth + 1))
+    assert detector.learned.text.layers == tuple(range(2, trial_tower().text_depth + 1))
+    said = detector.predict(features_of(frozenset({START, CLS}), CATEGORIES[:1]))
+    assert said.maps.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "said"),
+    [
+        ("adaclip[length=0]", BadOption, "length=0"),
+        ("adaclip[depth=0]", BadOption, "depth=0"),
+        ("adaclip[clusters=0]", BadOption, "clusters=0"),
+        ("adaclip[share=1.5]", BadOption, "share=1.5"),
+        ("adaclip[sigma=-1]", BadOption, "sigma=-1"),
+        ("adaclip[lr=0]", BadOption, "lr=0"),
+        ("adaclip[class_names=other]", UsageError, "no class names 'other'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(spec: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        resolve(spec)
+
+
+def test_tasks_that_it_cannot_do_are_refused() -> None:
+    for lacking in ("text", "image"):
+        nothing: Any = {lacking: None}
+        with pytest.raises(NotApplicable, match="both towers"):
+            resolve("adaclip").begin(task_of(**nothing))
+    crowded: Any = resolve("adaclip[length=30]").begin(task_of())
+    with pytest.raises(NotApplicable, match="length=30 tokens would take the place of a whole prompt"):
+        crowded.predict(features_of(frozenset({START, CLS}), CATEGORIES[:1]))
