@@ -40,7 +40,7 @@ class AdaClip(Method):
     of text in text layers 2 to `depth`. Each is a static one plus one that a linear layer makes of the picture's class
     token, so both towers run anew for each picture, the image tower from its first block on. Map = softmax(100 cos) of
     the mean logits of all tapped layers, smoothed by `sigma`. Image score = the same of the class token, into which
-    `share` of the centres of the most anomalous patches is mixed (k-means with `clusters`; AdaCLIP, section 3.4).
+    `share` of the centres of the most anomalous patches is mixed (k-means with `clusters`).
     Loss = focal(score) + sum over layers (focal + dice of both sides), AdamW at `lr` for `epochs`, one picture a step.
     `class_names` is what categories are called.
 

@@ -21,8 +21,7 @@ def semantic_fusion(tokens: Tensor, logits: Tensor, *, clusters: int, seed: int)
 
     `tokens` (K, P, D) are its unit patch tokens in K layers, `logits` (P,) say how anomalous each patch is. Five
     patches for each of the `clusters` are taken (of a picture with fewer there are fewer clusters) and clustered by the
-    tokens of all layers together; a centre is the mean of its patches, and of the layers. AdaCLIP, section 3.4, as
-    released.
+    tokens of all layers together; a centre is the mean of its patches, and of the layers. AdaCLIP, as released.
     """
     clusters = max(1, min(clusters, len(logits) // _A_CLUSTER))
     chosen = logits.topk(min(_A_CLUSTER * clusters, len(logits))).indices
