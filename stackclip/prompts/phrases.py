@@ -7,7 +7,7 @@ from typing import Literal
 
 from stackclip.prompts.ensemble import CPE, Ensemble
 
-__all__ = ["CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
+__all__ = ["ADACLIP", "CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
 
 EnsembleName = Literal["cpe", "winclip", "clip-ad"]
 
@@ -38,6 +38,13 @@ _TEMPLATES = (
 
 WINCLIP = Ensemble(normal=CPE.normal, anomalous=CPE.anomalous[:1] + CPE.anomalous[2:], templates=_TEMPLATES)
 """7 normal and 4 anomalous states in 22 templates: 154 and 88 phrases (WinCLIP)."""
+
+ADACLIP = Ensemble(
+    normal=CPE.normal,
+    anomalous=CPE.anomalous,
+    templates=("a photo of a {}.", "a photo of the {}.", "a close-up photo of the {}.", "a cropped photo of a {}."),
+)
+"""7 normal and 5 anomalous states in 4 templates: 28 and 20 phrases (AdaCLIP)."""
 
 _FLAWS = ("flaw", "defect", "damage", "scratch", "crack", "contamination")
 

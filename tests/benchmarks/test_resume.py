@@ -20,7 +20,7 @@ from stackclip.registry.guard import Stopped
 from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, Features, Prediction
 
-METHODS = ("precise", "stacked", "stackclip[learner=rpl[epochs=3]]", "fuzzy[head=none,learner=rpl]")
+METHODS = ("precise", "stacked", "stackclip[learner=rpl[epochs=3]]", "fuzzy[head=none,learner=rpl]", "cocoop")
 STEPS = 3  # of an epoch: 8 pictures by threes
 ENDS = (0, 3, 6, 8)  # of the epochs of `halting`: two by threes, then by fours
 
