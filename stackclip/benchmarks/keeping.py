@@ -61,10 +61,14 @@ class Keeper:
         return row
 
     def keep_head(self, name: str, head: TrainedHead) -> None:
-        """Keep a head; where that cannot be, say so once for each reason."""
-        self._keep("head", lambda: save_head(self._head(name), head))
-        with suppress(OSError):  # one that stays is never looked at again
-            self._checkpoint(name).unlink(missing_ok=True)
+        """Keep a head in place of its checkpoint; where that cannot be, say so once for each reason."""
+
+        def write() -> None:
+            save_head(self._head(name), head)
+            with suppress(OSError):  # one that stays is never looked at again
+                self._checkpoint(name).unlink(missing_ok=True)
+
+        self._keep("head", write)
 
     def keep_checkpoint(self, name: str, make: Callable[[], TrainedHead]) -> None:
         """Keep a training that is not through; where that cannot be, an interrupted one begins again, which is said."""
