@@ -41,6 +41,7 @@ class Bars:
         self._progress = progress
         self._bars: dict[str, Any] = {}
         self._started: dict[str, tuple[float, int]] = {}
+        self._reached: dict[str, int] = {}
         self._said: float | None = None
 
     @classmethod
@@ -69,6 +70,9 @@ class Bars:
 
     def _say(self, stage: str, done: int, total: int) -> None:
         now = time.monotonic()
+        if done < self._reached.get(stage, 0):  # a stage of this name has begun anew
+            del self._started[stage]
+        self._reached[stage] = done
         started, first = self._started.setdefault(stage, (now, done))
         if self._said is None:  # the time before the first stage is not the work's
             self._said = now

@@ -260,4 +260,4 @@ class Row:
     undefined: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict, repr=False)  # pages of them

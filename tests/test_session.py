@@ -54,6 +54,13 @@ def session(place: Path) -> Session:
     return Session(place, RECIPE)
 
 
+def test_rows_are_shown_in_a_line_and_a_row_without_its_facts(rows: BenchRows) -> None:
+    assert repr(rows) == "<BenchRows: 8 rows of stacked, clip; 0 failed>"
+    assert repr(BenchRows()) == "<BenchRows: 0 rows of no method; 0 failed>"
+    assert "facts" not in repr(rows[0])
+    assert len(repr(rows[0])) < 500
+
+
 def test_a_bench_gives_the_rows_that_the_verb_prints(stackclip: Run, rows: BenchRows, place: Path) -> None:
     assert (len(rows), rows.computed, rows.failed, rows.whole) == (8, 8, (), True)
     words = ("--methods", "stacked,clip", "--seeds", "0,1", "--train-on", TRAINING, "--test-on", TESTED)

@@ -166,6 +166,23 @@ def test_without_a_terminal_a_line_comes_now_and_then(
     ]
 
 
+def test_a_stage_that_begins_anew_has_a_rate_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("stackclip.terminal.time.monotonic", lambda: now[0])
+    set_up_logging(0, None)
+    with Bars.shown() as bars:
+        for done, total in ((2, 10), (10, 10), (1, 3), (2, 3)):
+            now[0] += 6.0
+            bars("scale", done, total)
+    assert capsys.readouterr().err.splitlines() == [
+        "scale: 10 of 10, 1.3/s, 0.0 s left",
+        "scale: 1 of 3",
+        "scale: 2 of 3, 0.2/s, 6.0 s left",
+    ]
+
+
 def test_on_a_terminal_a_bar_shows_rate_and_time_left_and_is_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Console(file=io.StringIO(), force_terminal=True, width=100)
     monkeypatch.setattr(stackclip.terminal, "errors", terminal)

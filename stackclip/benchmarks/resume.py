@@ -99,6 +99,8 @@ class Resume:
         taken_up = self.keeper.take_up(name, lambda: resume(trainee, checkpoint))
         if not taken_up or not {*self.without_curve(trainee, cells).values()} <= {*trainee.drawn}:
             trainee.restart(begin())
+            return
+        logger.info("%s: its training goes on after epoch %d of %d", trainee.spec, trainee.epoch, trainee.epochs)
 
     def keep(self, trainee: Trainee, learning: Sequence[Trainee]) -> None:
         """Write what a method has learned, so that an interrupted bench need not learn it again.

@@ -19,7 +19,7 @@ from stackclip.contracts.trial import GATES, Promise, Promises, Subject, Unkept
 from stackclip.contracts.writers import WRITERS
 from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent, UsageError
 from stackclip.ops.words import one_line
-from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, guarded, noun, problems, reason
+from stackclip.registry import SHELVES, Component, Spec, bind, did_you_mean, guarded, noun, placed, problems
 
 __all__ = ["Finding", "Verdict", "check", "find_components"]
 
@@ -103,7 +103,7 @@ def _try(sentence: str, promise: Promise, subject: Subject) -> Finding:
     except Unkept as unkept:
         return Finding(sentence, False, one_line(unkept))
     except StackclipError as error:
-        return Finding(sentence, False, reason(error))
+        return Finding(sentence, False, placed(error))
     return Finding(sentence, True, one_line(said or ""))
 
 

@@ -41,10 +41,10 @@ class OneLayer:
 
     def build(self, tower: TowerSpec, stacks: int, *, seed: int) -> nn.Module:
         """A new head; `stacks` is K, for heads that have something for each."""
-        return OneLayerHead(tower, temperature=self.temperature, seed=seed)
+        return OneLayerModule(tower, temperature=self.temperature, seed=seed)
 
 
-class OneLayerHead(nn.Module):
+class OneLayerModule(nn.Module):
     """The layer at work. Letters: B pictures, P patches, C width, D joint width, K stacks."""
 
     def __init__(self, tower: TowerSpec, *, temperature: float, seed: int) -> None:

@@ -33,11 +33,11 @@ class SurfaceOrObject:
         """One stack of textures and one of objects; a stack that would be empty is left out."""
         textures = tuple(category for category in categories if self._is_surface(category))
         objects = tuple(category for category in categories if not self._is_surface(category))
-        return tuple(group for group in (textures, objects) if group)
+        return tuple(stack for stack in (textures, objects) if stack)
 
-    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
+    def subject(self, category: str, stack: tuple[str, ...], *, seen: bool) -> str:
         """The word of the stack: under the textures' stack even a bottle is a surface, and the weights decide."""
-        return "surface" if self._is_surface(group[0]) else "object"
+        return "surface" if self._is_surface(stack[0]) else "object"
 
     def _is_surface(self, name: str) -> bool:
         return not self.surfaces.isdisjoint(re.findall("[a-z]+", name.lower()))

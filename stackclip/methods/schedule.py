@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from stackclip.errors import BadOption
+from stackclip.errors import BadOption, BrokenPlugin
 from stackclip.methods.method import Stage, Task
 
 __all__ = [
@@ -29,7 +29,12 @@ OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
 
 
 def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, float]:
-    """One step down the gradient of the term `loss`; returns the values of all terms."""
+    """One step down the gradient of the term `loss`; returns the values of all terms.
+
+    Raises BrokenPlugin where no term is called so.
+    """
+    if "loss" not in terms:
+        raise BrokenPlugin(f"its terms are {', '.join(terms) or 'none'}; wanted one called loss, which is descended")
     optimiser.zero_grad(set_to_none=True)
     terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     optimiser.step()

@@ -121,8 +121,8 @@ def _differences(methods: Mapping[str, Mapping[str, Schedule]]) -> str:
     for method, parts in sorted(methods.items(), key=lambda item: -max(p["epochs"] for p in item[1].values())):
         several = len(parts) > 1
         words = [f"{part} {said_of(each, names)}" if several else said_of(each, names) for part, each in parts.items()]
-        alike.setdefault("; ".join(words), []).append(method)
-    spans = [f"{few_of(who)} {words}" for words, who in alike.items()]
+        alike.setdefault(", and ".join(words), []).append(method)
+    spans = [f"{few_of(who)}: {words}" for words, who in alike.items()]
     flags = {"epochs": "--epochs gives one number of epochs", "batch": "--batch-size gives one size"}
     hint = f" ({', '.join(words for name, words in flags.items() if name in names)})" if {*flags} & {*names} else ""
     what = ", ".join(_NAMES[name] for name in names)

@@ -161,8 +161,8 @@ class _Joint:
     def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         return (categories,)
 
-    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
-        return " ".join(dict.fromkeys(self.strategy.subject(name, group, seen=seen) for name in group))
+    def subject(self, category: str, stack: tuple[str, ...], *, seen: bool) -> str:
+        return " ".join(dict.fromkeys(self.strategy.subject(name, stack, seen=seen) for name in stack))
 
 
 def _shorten(text: str, length: int = 60) -> str:

@@ -21,6 +21,6 @@ class Fuzzy:
         """One stack of all categories."""
         return (categories,)
 
-    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
+    def subject(self, category: str, stack: tuple[str, ...], *, seen: bool) -> str:
         """The word, whatever the category."""
         return self.word

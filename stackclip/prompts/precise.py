@@ -18,6 +18,6 @@ class Precise:
         """One stack; its members keep their own names."""
         return (categories,)
 
-    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
+    def subject(self, category: str, stack: tuple[str, ...], *, seen: bool) -> str:
         """The category's name."""
         return category

@@ -67,12 +67,12 @@ class Stacked:
         """The stacks of the best-scored k-means split, in the order of their first category."""
         return self.cluster(categories, encode).stacks
 
-    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
+    def subject(self, category: str, stack: tuple[str, ...], *, seen: bool) -> str:
         """The joined names of the stack; for an unseen category what `test` says (equation 9, table 8)."""
-        names = sorted(group) if self.order == "alphabetical" else group
-        stack = JOINERS[self.joiner].join(names)
+        names = sorted(stack) if self.order == "alphabetical" else stack
+        joined = JOINERS[self.joiner].join(names)
         pieces = ["cluster"] if seen else self.test.split("+")
-        return " ".join(stack if piece == "cluster" else category for piece in pieces)
+        return " ".join(joined if piece == "cluster" else category for piece in pieces)
 
     def explain(self, categories: tuple[str, ...], encode: Encode) -> dict[str, Any]:
         """The stacks and the whole curve of scores."""

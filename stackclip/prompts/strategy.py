@@ -41,7 +41,7 @@ class Strategy(Protocol):
     def stacks(self, categories: tuple[str, ...], encode: Encode) -> tuple[tuple[str, ...], ...]:
         """The K stacks of the training categories: every category in exactly one, none empty."""
 
-    def subject(self, category: str, group: tuple[str, ...], *, seen: bool) -> str:
+    def subject(self, category: str, stack: tuple[str, ...], *, seen: bool) -> str:
         """What a category is called under a stack. `seen`: it is one of the training categories."""
 
 

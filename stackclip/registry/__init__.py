@@ -3,6 +3,7 @@
 from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
 from stackclip.registry.examples import EXAMPLES, Example, examples
+from stackclip.registry.folder import placed
 from stackclip.registry.guard import (
     Stopped,
     ask_to_stop,
@@ -52,6 +53,7 @@ __all__ = [
     "named_by",
     "noun",
     "options_of",
+    "placed",
     "problems",
     "prompts",
     "reason",

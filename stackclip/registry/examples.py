@@ -15,7 +15,7 @@ from stackclip.registry.spec import did_you_mean
 __all__ = ["EXAMPLES", "Example", "examples"]
 
 EXAMPLES = Path(str(resources.files("stackclip") / "examples"))
-"""A file a kind, `head.py`; each registers one component and says in its docstring how to try it."""
+"""A file a kind, `head.py`; each registers a component first and says in its docstring how to try it."""
 _WORDS = ("auto", "none")  # which stand for components where one is named
 
 
@@ -33,9 +33,11 @@ class Example:
         known = examples()
         plain = kind.lower().replace("-", "").replace("_", "").removesuffix("s")
         if plain not in known:
-            raise UsageError(f"no example is of a {kind!r}{did_you_mean(plain, known)}; there are {', '.join(known)}")
+            raise UsageError(
+                f"no example is there for {kind!r}{did_you_mean(plain, known)}; there are {', '.join(known)}"
+            )
         text = (EXAMPLES / f"{plain}.py").read_text("utf-8")
-        (name,) = re.findall(r'^@\w+\.register\("([a-z0-9-]+)"\)', text, re.MULTILINE)
+        name, *_ = re.findall(r'^@\w+\.register\("([a-z0-9-]+)"\)', text, re.MULTILINE)
         return cls(plain, name, text)
 
     @property

@@ -15,7 +15,19 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-__all__ = ["PREFIX", "folder_of", "is_elsewhere", "module_file", "open_folder", "read_module", "without_package"]
+from stackclip.errors import BrokenPlugin
+from stackclip.registry.guard import reason
+
+__all__ = [
+    "PREFIX",
+    "folder_of",
+    "is_elsewhere",
+    "module_file",
+    "open_folder",
+    "placed",
+    "read_module",
+    "without_package",
+]
 
 PREFIX = "stackclip_workspace_"
 _folders: dict[str, Path] = {}  # by package
@@ -41,6 +53,16 @@ def open_folder(folder: Path) -> str:
 def folder_of(module: str) -> Path | None:
     """The folder whose package a module is in; None for any other module."""
     return _folders.get(module.partition(".")[0])
+
+
+def placed(error: BaseException) -> str:
+    """An error in one line; of what a file of a workspace raised, with its innermost line there: `(mine.py:12)`."""
+    place, step = "", error.__cause__.__traceback__ if isinstance(error, BrokenPlugin) and error.__cause__ else None
+    while step is not None:
+        if folder_of(str(step.tb_frame.f_globals.get("__name__", ""))):
+            place = f" ({Path(step.tb_frame.f_code.co_filename).name}:{step.tb_lineno})"
+        step = step.tb_next
+    return f"{reason(error)}{place}"
 
 
 def read_module(package: str, path: Path) -> None:

@@ -111,9 +111,9 @@ class Examination:
 def _say_deaf(methods: Sequence[str], words: str) -> None:
     one = len(methods) == 1
     logger.info(
-        "note: %s %s not use the words %r: %s prompts are the same for every object",
+        "note: %s %s not use the words %r: %s every object alike",
         ", ".join(methods),
         "does" if one else "do",
         words,
-        "its" if one else "their",
+        "it treats" if one else "they treat",
     )

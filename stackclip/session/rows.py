@@ -11,6 +11,7 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.errors import PictureError
 from stackclip.ops.files import canonical_json
+from stackclip.ops.words import counted
 from stackclip.reports.table import METRICS
 from stackclip.session.frames import frame_of
 from stackclip.types import Row
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BenchRows", "distinct"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BenchRows(Sequence[Row]):
     """The cells of benches in their order, those found finished among them.
 
@@ -33,6 +34,10 @@ class BenchRows(Sequence[Row]):
     computed: int = 0
     unkept: int = 0
     unencoded: tuple[PictureError, ...] = ()
+
+    def __repr__(self) -> str:
+        methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
+        return f"<BenchRows: {counted(len(self), 'row')} of {methods or 'no method'}; {len(self.failed)} failed>"
 
     @overload
     def __getitem__(self, index: int) -> Row: ...

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from stackclip.errors import BrokenPlugin, StackclipError
-from stackclip.registry import guarded, reason
+from stackclip.registry import guarded, placed
 
 __all__ = ["Failures", "Owner"]
 
@@ -49,7 +49,7 @@ class Failures:
 
     def blame(self, owners: Iterable[Owner], error: BaseException) -> None:
         """Make an error, in one line, that of its owners."""
-        line = reason(error)
+        line = placed(error)
         if self.fail_fast:
             named = [spec for owner in owners if (spec := getattr(owner, "spec", ""))]
             if named and isinstance(error, BrokenPlugin):

@@ -105,6 +105,16 @@ def test_a_stopped_training_goes_on_to_the_last_digit(small, bench, stop_after, 
     assert steps[method] == 4 * STEPS - step // STEPS * STEPS
 
 
+def test_what_a_training_goes_on_from_is_said(small, bench, stop_after, caplog) -> None:
+    plan = small.plan("precise", epochs=4)
+    stop_after(2 * STEPS + 1)
+    stopped(bench(plan))
+    stop_after(0)
+    with caplog.at_level("INFO", logger="stackclip"):
+        bench(plan).run()
+    assert "precise: its training goes on after epoch 2 of 4" in caplog.messages
+
+
 @pytest.mark.parametrize("step", [2, 3, 5, 6, 7, 8, 9])
 def test_stages_rates_and_generators_go_on_too(small, bench, stop_after, halting: str, step: int) -> None:
     plan = small.plan(halting, epochs=None, batch_size=None)

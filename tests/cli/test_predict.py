@@ -102,9 +102,7 @@ def test_methods_that_do_not_read_the_objects_name_say_so(stackclip: Run, tmp_pa
     words = ("--methods", "fuzzy[head=none],precise[head=none],winclip", "-o", str(tmp_path / "out"))
     result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS, *words)
     [line] = [line for line in result.stderr.splitlines() if "use the words" in line]
-    assert line.endswith(
-        "fuzzy[head=none] does not use the words 'metal plate': its prompts are the same for every object"
-    )
+    assert line.endswith("fuzzy[head=none] does not use the words 'metal plate': it treats every object alike")
 
 
 def test_a_workspace_that_holds_only_its_own_pictures_is_named(stackclip: Run, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_equal_epochs_at_unequal_rates_are_said() -> None:
     ]
     [said] = schedule_notes(rows)
     assert said == (
-        "not trained alike, but each by its own schedule, in learning rate: april-gan lr 0.001; fuzzy lr 0.0001"
+        "not trained alike, but each by its own schedule, in learning rate: april-gan: lr 0.001; fuzzy: lr 0.0001"
     )
     assert said in notes(rows)
 
@@ -44,12 +44,12 @@ def test_methods_that_train_alike_and_those_that_do_not_train_are_not_mentioned(
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (part(2, 1e-3, 16, 80), "in epochs, steps (--epochs gives one number of epochs): b 2 epochs, 80 steps; a 1"),
+        (part(2, 1e-3, 16, 80), "in epochs, steps (--epochs gives one number of epochs): b: 2 epochs, 80 steps; a: 1"),
         (
             part(1, 1e-3, 8, 80),
-            "in batch, steps (--batch-size gives one size): a batches of 16, 40 steps; b batches of 8, 80 steps",
+            "in batch, steps (--batch-size gives one size): a: batches of 16, 40 steps; b: batches of 8, 80 steps",
         ),
-        (part(1, 1e-3, 16, [30, 12]), "in steps: a 40 steps; b 30 + 12 steps"),
+        (part(1, 1e-3, 16, [30, 12]), "in steps: a: 40 steps; b: 30 + 12 steps"),
     ],
 )
 def test_every_value_that_differs_is_named_and_no_other(other: dict[str, Any], words: str) -> None:
@@ -61,7 +61,7 @@ def test_every_value_that_differs_is_named_and_no_other(other: dict[str, Any], w
 def test_the_parts_of_one_method_are_told_apart() -> None:
     both = {"head": part(2, 1e-4, 16, 80), "learner": part(1, 1e-3, 16, 40)}
     [said] = schedule_notes([row("stackclip", schedule=both), row("fuzzy", schedule={"head": both["head"]})])
-    assert "stackclip head 2 epochs, lr 0.0001, batches of 16, 80 steps; learner 1 epoch, lr 0.001" in said
+    assert "stackclip: head 2 epochs, lr 0.0001, batches of 16, 80 steps, and learner 1 epoch, lr 0.001" in said
 
 
 def test_places_are_compared_by_themselves() -> None:

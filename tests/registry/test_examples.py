@@ -178,7 +178,7 @@ def test_examples_are_read_only_when_asked_for() -> None:
 
 
 def test_there_is_an_example_for_each_shelf_of_what_a_bench_compares() -> None:
-    wanted = {"prompts", "selectors", "scorers", "heads", "learners", "methods", "datasets", "backbones"}
+    wanted = {"prompts", "selectors", "scorers", "heads", "learners", "methods", "datasets", "backbones", "taps"}
     assert wanted <= {Example.of(kind).shelf for kind in examples()}
 
 
@@ -209,8 +209,12 @@ def test_any_name_makes_a_class_of_its_own(stackclip: Run, kind: str, name: str,
 @pytest.mark.parametrize(
     ("kind", "name", "said"),
     [
-        ("hed", "mine", "no example is of a 'hed' (did you mean 'head'?); there are backbone, dataset, head, learner"),
-        ("executor", "mine", "no example is of a 'executor'"),
+        (
+            "hed",
+            "mine",
+            "no example is there for 'hed' (did you mean 'head'?); there are backbone, dataset, head, learner",
+        ),
+        ("executor", "mine", "no example is there for 'executor'"),
         ("head", "My Head", "'My Head' is no name for a head; wanted small letters, digits and hyphens, as in my-head"),
         ("dataset", "../up", "'../up' is no name for a data set; wanted"),
         ("head", "8-layers", "is no name for a head"),
@@ -296,7 +300,7 @@ def written(tmp_path: Path) -> Path:
 
 
 def test_the_guide_shows_a_method_a_head_a_data_set_and_a_prompt_strategy() -> None:
-    assert set(BLOCKS) == {"class-probe", "sharp-linear", "ok-nok", "halves", "nearest-word"}
+    assert set(BLOCKS) == {"class-probe", "two-probes", "sharp-linear", "ok-nok", "halves", "nearest-word"}
 
 
 def test_the_components_of_the_guide_keep_what_they_promise_as_they_are_printed(written: Path) -> None:
@@ -313,10 +317,18 @@ def test_the_components_of_the_guide_are_benched_as_they_are_printed(stackclip: 
             picture = Image.new("L", (56, 56), 0 if place == "marks" else 30 * number)
             picture.paste(255, (8, 8, 24, 24)) if folder == "nok" else None
             picture.save(written / "data" / place / f"{number}.png")
-    words = ("--methods", "class-probe,precise[head=sharp-linear],halves,nearest-word[by=pca]", "--test-on", "ok-nok")
+    words = (
+        "--methods",
+        "class-probe,two-probes,precise[head=sharp-linear],halves,nearest-word[by=pca]",
+        "--test-on",
+        "ok-nok",
+    )
     done = stackclip(written, "bench", *words, "--data-root", str(written / "data"), "--json", env=SMALL)
     assert done.exit_code == 0, done.output
-    assert len(done.stdout.splitlines()) == 4
+    assert len(done.stdout.splitlines()) == 5
+    shown = stackclip(written, "bench", "--methods", "two-probes[shots=1]", "--json", env=SMALL)
+    calibrated = [json.loads(line)["facts"]["calibrated"] for line in shown.stdout.splitlines()]
+    assert [set(each) for each in calibrated] == [{"threshold"}] * 2
     checked = stackclip(written, "check", "ok-nok", "--data-root", str(written / "data"))
     assert "test 2 good + 2 defective, 2 masks; 4 of them were read" in checked.stdout
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.registry import code_of, problems, selectors, use_workspace
+from stackclip.errors import BadOption, BrokenPlugin
+from stackclip.registry import code_of, guarded, placed, problems, selectors, use_workspace
 
 HEAD = """
 from stackclip.registry import selectors
@@ -166,3 +167,18 @@ def test_a_new_process_needs_no_more_than_the_folder(tmp_path: Path) -> None:
     words = [sys.executable, "-P", "-c", code, str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.stdout == "found\n", done.stderr
+
+
+def test_what_a_component_raises_is_told_with_its_own_innermost_line(tmp_path: Path) -> None:
+    drop(tmp_path, "my_helper.py", "def look(words):\n    return words['loss']\n")
+    component(tmp_path, imports="import my_helper", said="staticmethod(lambda: my_helper.look({}))")
+    with pytest.raises(BrokenPlugin) as raised, guarded():
+        selectors.find("mine").factory.said()
+    assert placed(raised.value) == "KeyError: 'loss' (my_helper.py:2)"
+
+
+def test_what_the_package_raises_and_what_is_raised_on_purpose_has_no_place() -> None:
+    with pytest.raises(BrokenPlugin) as raised, guarded():
+        {}["loss"]
+    assert placed(raised.value) == "KeyError: 'loss'"
+    assert placed(BadOption("cut=2")) == "cut=2"
