@@ -584,7 +584,7 @@ def held(small: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     tower = small.tower
     root = tmp_path_factory.mktemp("aa-clip")
     store = Store.create(root, tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
-    extract(store, tower, [small.training, small.tested], {MASK, *resolve("aa-clip").needs(tower.spec, "train")})
+    extract(store, tower, [*small.training, *small.tested], {MASK, *resolve("aa-clip").needs(tower.spec, "train")})
     return replace(small, store=store)
 
 
