@@ -1,4 +1,4 @@
-"""The prompt ensembles of WinCLIP and CLIP-AD: their structure, with templates of our own (docs/decisions/0005)."""
+"""The prompt ensembles of WinCLIP, CLIP-AD and AA-CLIP: their structure, words of our own (docs/decisions/0005)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from stackclip.prompts.ensemble import CPE, Ensemble
 
-__all__ = ["ADACLIP", "CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
+__all__ = ["AA_CLIP", "ADACLIP", "CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
 
 EnsembleName = Literal["cpe", "winclip", "clip-ad"]
 
@@ -69,5 +69,12 @@ CLIP_AD_MEDICAL: Mapping[str, Ensemble] = {
     }.items()
 }
 """The same for medical data sets, in their words and without scratches and cracks (CLIP-AD, its supplement, A)."""
+
+AA_CLIP = Ensemble(
+    normal=("{}", "flawless {}", "{} without any damage"),
+    anomalous=("damaged {}", "{} with a flaw", "{} with a defect", "{} with some damage", "broken {}"),
+    templates=("a photo of a {}.", "a close-up photo of the {}."),
+)
+"""3 normal and 5 anomalous states in 2 templates: 6 and 10 phrases (AA-CLIP)."""
 
 ENSEMBLES: dict[EnsembleName, Ensemble] = {"cpe": CPE, "winclip": WINCLIP, "clip-ad": CLIP_AD}
