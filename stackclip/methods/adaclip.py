@@ -22,7 +22,7 @@ from stackclip.prompts.phrases import ADACLIP
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
-__all__ = ["AdaClip", "AdaClipDetector", "Sight"]
+__all__ = ["AdaClip", "AdaClipDetector", "PromptedSight"]
 
 START = Part("hidden", 0)
 _BATCH = 1  # pictures a step, as released
@@ -80,7 +80,7 @@ class AdaClip(Method):
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PromptedSight:
     """What is made of one picture: logits of ANOMALOUS against NORMAL of each patch (K, P) and of the picture ()."""
 
     patches: Tensor
@@ -162,7 +162,7 @@ class AdaClipDetector(Detector):
         maps = smooth(torch.sigmoid(pixels(logits, self.tower.image_size)), self.method.sigma)
         return Prediction(torch.sigmoid(torch.stack([each.picture for each in sights])), maps)
 
-    def sight(self, features: Features, row: int) -> Sight:
+    def sight(self, features: Features, row: int) -> PromptedSight:
         """Both towers, with the tokens of one picture of a batch."""
         cls = features[CLS][row]  # (D,)
         anchors = self.anchors(features.samples[row].category, cls)
@@ -171,7 +171,7 @@ class AdaClipDetector(Detector):
         patches = tokens @ direction  # (K, P)
         fused = semantic_fusion(tokens, patches.mean(0), clusters=self.method.clusters, seed=_CLUSTER_SEED)
         mixed = unit(self.method.share * fused + (1 - self.method.share) * own)
-        return Sight(patches, mixed @ direction)
+        return PromptedSight(patches, mixed @ direction)
 
     def see(self, hidden: Tensor, cls: Tensor) -> tuple[Tensor, Tensor]:
         """The unit projected class token (D,) and patches (K, P, D), of `hidden/0` (1 + P, C) of a picture."""
@@ -190,7 +190,7 @@ class AdaClipDetector(Detector):
         sides = features[: phrases.normal].mean(0), features[phrases.normal :].mean(0)
         return unit(torch.stack(sides))
 
-    def _terms(self, sight: Sight, features: Features, row: int) -> dict[str, Tensor]:
+    def _terms(self, sight: PromptedSight, features: Features, row: int) -> dict[str, Tensor]:
         label = sight.picture.new_tensor(features.labels[row])
         logits, mask = pixels(sight.patches, self.tower.image_size), features[MASK][row]  # (K, H, W), (H, W)
         focal, dice = [], []
