@@ -7,7 +7,7 @@ Importing this module brings neither numpy nor torch.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,6 +34,7 @@ __all__ = [
     "Sample",
     "Split",
     "TowerSpec",
+    "exact",
     "is_live",
     "patch",
     "read_view",
@@ -117,6 +118,11 @@ PICTURE = Part("picture")
 def patch(layer: int) -> Part:
     """The patch tokens after block `layer` (1-based)."""
     return Part("patch", layer)
+
+
+def exact(parts: Iterable[Part]) -> frozenset[Part]:
+    """Parts as a store keeps them."""
+    return frozenset(part if part == MASK else part.exact() for part in parts)
 
 
 def is_live(part: Part) -> bool:
@@ -205,6 +211,11 @@ class Features:
         if start <= 0 and stop >= len(self):
             return self
         return Features(self.samples[start:stop], {part: tensor[start:stop] for part, tensor in self.parts.items()})
+
+    def only(self, parts: Iterable[Part]) -> Features:
+        """The same pictures without the parts that others read of them."""
+        wanted = frozenset(parts)
+        return Features(self.samples, {part: tensor for part, tensor in self.parts.items() if part in wanted})
 
     @property
     def categories(self) -> tuple[str, ...]:

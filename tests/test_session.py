@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -152,6 +154,46 @@ def test_what_is_wrong_is_an_error_of_ours(session: Session, rows: BenchRows, tm
         session.bench("clip", categories=["bottel"], **HERE)
     with pytest.raises(MissingParts, match=r"Run: stackclip --workspace .* --backbone random-vit-8 --image-size 56"):
         Session(tmp_path, RECIPE).bench("clip", cached_only=True, **HERE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"epochs": "3"},
+        {"epochs": True},
+        {"batch_size": 2.5},
+        {"shots": "2"},
+        {"shots": 1.5},
+        {"seeds": 3},
+        {"seeds": "01"},
+        {"seeds": [1.5]},
+        {"class_names": 3},
+        {"executor": None},
+        {"overwrite": "foo"},
+        {"methods": None},
+        {"methods": b"clip"},
+        {"train_on": 3},
+    ],
+    ids=str,
+)
+def test_a_word_of_another_kind_is_an_error_of_ours(session: Session, words: dict[str, Any]) -> None:
+    [(name, value)] = words.items()
+    named = value[0] if isinstance(value, list) else value
+    with pytest.raises(UsageError, match=re.escape(repr(named))):
+        session.bench(**{"methods": "clip", **HERE, name: value})
+
+
+@pytest.mark.parametrize(
+    "words", [{"batch_size": 0}, {"workers": "2"}, {"resident": "foo"}, {"backbone": 3}, {"data_root": 3}], ids=str
+)
+def test_a_session_of_another_kind_is_an_error_of_ours(words: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=re.escape(repr(next(iter(words.values()))))):
+        Session(**words)
+
+
+def test_whole_numbers_of_numpy_are_as_good(session: Session, rows: BenchRows) -> None:
+    again = session.bench(["stacked", "clip"], seeds=np.arange(2), **{**HERE, "epochs": np.int64(1)})
+    assert (again.computed, [row.seed for row in again]) == (0, [row.seed for row in rows])
 
 
 def test_a_failed_cell_is_a_row_with_its_reason(session: Session, rows: BenchRows) -> None:

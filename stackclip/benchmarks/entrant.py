@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from inspect import signature
 
 from stackclip.benchmarks.plan import Plan, Shots
 from stackclip.errors import BrokenPlugin, StackclipError, WeightsError
-from stackclip.methods import PHASES, Method, Phase
+from stackclip.methods import PHASES, Method, Phase, Stage
 from stackclip.registry import guarded
-from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, is_live
+from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, exact, is_live
 
-__all__ = ["Entrant", "entrants_of", "needed", "needs_of", "stored"]
+__all__ = ["Entrant", "check_method", "check_stages", "entrants_of", "needed", "needs_of", "stored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,7 @@ def entrants_of(plan: Plan, tower: TowerSpec) -> tuple[Entrant, ...]:
         why_not, shots = None, plan.shots_for(method)
         try:
             needs = {phase: _needs_in(phase, method, tower, spec) for phase in _phases(shots)}
-            with guarded(f"{spec} cannot say whether it can work"):
-                method.check(tower)
+            check_method(method, tower, name=spec)
         except StackclipError as error:
             if plan.fail_fast:
                 raise
@@ -65,12 +65,39 @@ def needs_of(method: Method, tower: TowerSpec, *, name: str = "it") -> frozenset
 
 def _needs_in(phase: Phase, method: Method, tower: TowerSpec, name: str) -> frozenset[Part]:
     with guarded(f"{name} cannot say what it needs"):
+        if not _takes(method.needs, tower, phase):
+            raise BrokenPlugin(f"{name} cannot say what it needs in a phase; wanted needs(tower, phase)")
         parts = frozenset(method.needs(tower, phase))
         for part in parts - {CLS, MASK}:
             if not isinstance(part, Part):
                 raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
             tower.shape(part)
-        return frozenset(part if part == MASK else part.exact() for part in parts)
+        return exact(parts)
+
+
+def _takes(function: Callable[..., object], *given: object) -> bool:
+    """Whether a function of a plugin takes what it is given, as far as it says."""
+    try:
+        signature(function).bind(*given)
+    except TypeError:
+        return False
+    except ValueError:  # it does not say
+        return True
+    return True
+
+
+def check_stages(entrant: Entrant, stages: Iterable[Stage]) -> None:
+    """Raise BrokenPlugin for a stage that reads what its method does not need for training: nobody has it there."""
+    for stage in stages:
+        if other := exact(stage.parts or ()) - entrant.reads("train"):
+            names = ", ".join(map(str, sorted(other)))
+            raise BrokenPlugin(f"its stage {stage.name} reads {names}; wanted parts that its needs() name for training")
+
+
+def check_method(method: Method, tower: TowerSpec, *, name: str = "it") -> None:
+    """Read the files that a method was given. Raises WeightsError for weights that do not fit the tower."""
+    with guarded(f"{name} cannot say whether it can work"):
+        method.check(tower)
 
 
 def stored(parts: Iterable[Part]) -> frozenset[Part]:

@@ -102,11 +102,17 @@ class Identities:
         return {
             **self._shared,
             "pictures": self._content(self.training[spec]),
+            **self._among(spec),
             **own,
             "class_names": names,
             "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
             **({"ways": ways} if (ways := self._ways_from_outside(spec)) else {}),
         }
+
+    def _among(self, spec: str) -> dict[str, str]:
+        """The hash of all training pictures, over which the order is drawn, where a method cannot use some of them."""
+        every = self.plan.training
+        return {} if self.training[spec] == every else {"among": self._content(every)}
 
     def _ways_from_outside(self, spec: str) -> list[str]:
         """The parts of a method that code from outside gives, each with the digest of that code."""

@@ -61,26 +61,28 @@ class Keeper:
         return row
 
     def keep_head(self, name: str, head: TrainedHead) -> None:
-        """Keep a head; where that cannot be, say so once for each reason."""
-        self._keep("head", lambda: save_head(self._head(name), head))
-        with suppress(OSError):  # one that stays is never looked at again
-            self._checkpoint(name).unlink(missing_ok=True)
+        """Keep a head in place of its checkpoint; where that cannot be, say so once for each reason."""
+
+        def write() -> None:
+            save_head(self._head(name), head)
+            with suppress(OSError):  # one that stays is never looked at again
+                self._checkpoint(name).unlink(missing_ok=True)
+
+        self._keep("head", write)
 
     def keep_checkpoint(self, name: str, make: Callable[[], TrainedHead]) -> None:
         """Keep a training that is not through; where that cannot be, an interrupted one begins again, which is said."""
         try:
-            checkpoint = make()
+            self._keep("checkpoint", lambda: save_head(self._checkpoint(name), make()))
         except Exception as error:
             if ("checkpoint", name) not in self._named:
                 logger.warning("%s", f"a training that is stopped begins again: {legible(one_line(error))}")
             self._named.add(("checkpoint", name))
-            return
-        self._keep("checkpoint", lambda: save_head(self._checkpoint(name), checkpoint))
 
     def find_checkpoint(self, name: str, *, fingerprint: str) -> TrainedHead | None:
         """The training of this name that was stopped; one that is not as it was written counts as not there."""
         try:
-            return load_head(self._checkpoint(name), fingerprint=fingerprint)
+            return load_head(self._checkpoint(name), fingerprint=fingerprint, any_numbers=True)
         except (WeightsError, FingerprintMismatch) as error:
             if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
                 _train_again(error)

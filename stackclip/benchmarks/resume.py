@@ -105,7 +105,7 @@ class Resume:
     def keep(self, trainee: Trainee, learning: Sequence[Trainee]) -> None:
         """Write what a method has learned, so that an interrupted bench need not learn it again.
 
-        The curves of all that learn the same stand in a head that is through.
+        The curves of all that learn the same, and are as far, stand in a head that is through.
         """
         name = self.identities.head(trainee.spec)
         facts = {**self.facts, "method": trainee.spec, "training": self.identities.of_training(trainee.spec)}
@@ -116,7 +116,8 @@ class Resume:
             return
         facts |= {"losses": trainee.losses, "steps": trainee.terms, "seconds": round(trainee.seconds, 3)}
         if self.plan.eval_every:
-            alike = (each for each in learning if self.identities.head(each.spec) == name)
+            there = (each for each in learning if each.steps == trainee.steps)
+            alike = (each for each in there if self.identities.head(each.spec) == name)
             facts["curves"] = {row: curve for each in alike for row, curve in each.curves.items()}
         self.keeper.keep_head(name, TrainedHead(trainee.working.state_dict(), facts))
 

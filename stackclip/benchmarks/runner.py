@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
+from stackclip.benchmarks.entrant import Entrant, check_stages, entrants_of, needed
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.overlap import check_content
@@ -27,7 +27,7 @@ from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.image import ImageTower
 from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Task, refuse_shots
-from stackclip.ops.given import stages_of
+from stackclip.ops.given import check_detector, stages_of
 from stackclip.ops.progress import Listener, silent
 from stackclip.registry import Spec, executors
 from stackclip.training.failures import Failures
@@ -224,8 +224,10 @@ class OneSeed:
         """A method's detector that has learned nothing yet. Raises NotApplicable for what this bench does not have."""
         entrant = self.entrants[trainee.spec]
         detector = entrant.method.begin(self.task(entrant))
+        check_detector(detector)
         if stages_of(detector.stages) and not trainee.samples:
             raise NotApplicable("there is no picture to train on")
+        check_stages(entrant, detector.stages)
         if not detector.takes_shots:
             refuse_shots(entrant.shots.count)
         return detector
@@ -238,7 +240,7 @@ class OneSeed:
         learning = [trainee for trainee in trainees if trainee.detector and not trainee.error and not trainee.finished]
         wanted = {t.spec: self._resume.without_curve(t, lacking.get(t.spec, [])) for t in learning}
         for trainee in learning:
-            trainee.drawn = [*wanted[trainee.spec].values()]
+            trainee.draw(wanted[trainee.spec].values())
         watch = CurveWatch(
             every=self.plan.eval_every,
             wanted=wanted,

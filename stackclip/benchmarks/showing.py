@@ -77,7 +77,8 @@ class Showing:
             owners = [evaluations[t.spec] for t in trainees]
             whole = self.failures.reading(owners, lambda: self.reader.batches(drawn, parts, size=len(drawn)))
             for features in whole:
-                yield from ((iter([features]), trainee) for trainee in trainees)
+                for trainee in trainees:
+                    yield iter([features.only(self.entrants[trainee.spec].reads("shots"))]), trainee
         else:
             for trainee in trainees:
                 yield (

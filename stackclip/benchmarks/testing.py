@@ -13,7 +13,7 @@ import numpy as np
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan
-from stackclip.benchmarks.showing import BATCH, Showing, parts_of
+from stackclip.benchmarks.showing import BATCH, Showing
 from stackclip.cache import Store
 from stackclip.errors import StackclipError
 from stackclip.methods import Inspector
@@ -96,10 +96,12 @@ class Testing:
     ) -> None:
         """Predict samples with some methods from the same batches, each into its evaluation."""
         working = {spec: each for spec, each in evaluations.items() if spec in inspectors and not each.error}
-        parts, done = parts_of(self.entrants, working, "test") - {MASK}, 0
+        reads, done = {spec: self.entrants[spec].reads("test") - {MASK} for spec in working}, 0
+        parts = frozenset[Part]().union(*reads.values())
         for features, runs in self._with_runs(samples if working else (), parts, working.values(), without_mask):
             for spec, evaluation in working.items():
-                self.failures.attempt(evaluation, evaluation.predict, inspectors[spec], features, runs)
+                own = features.only(reads[spec])
+                self.failures.attempt(evaluation, evaluation.predict, inspectors[spec], own, runs)
             done += len(features)
             progress(done, len(samples))
 

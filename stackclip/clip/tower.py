@@ -168,6 +168,7 @@ class Tower:
         deep: Mapping[int, Tensor] | None = None,
         placing: Literal["insert", "replace"] = "insert",
         after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        project: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Raw text features (N, D) of token embeddings (N, L, W), as `TextTransformer.encode_embedded` gives them."""
-        return self.text.encode_embedded(embedded, ends, deep=deep, placing=placing, after=after)
+        return self.text.encode_embedded(embedded, ends, deep=deep, placing=placing, after=after, project=project)

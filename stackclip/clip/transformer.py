@@ -93,6 +93,7 @@ class TextTransformer:
         deep: Mapping[int, Tensor] | None = None,
         placing: Literal["insert", "replace"] = "insert",
         after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        project: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Raw text features (N, D) of token embeddings (N, L, W), read at the positions `ends` (N,).
 
@@ -100,7 +101,7 @@ class TextTransformer:
         makes of them goes on to the next layer, unless that has tokens of its own. `insert` puts them in between, so
         that every other token keeps its position; `replace` lets them take the place of the first T tokens behind the
         start, which must not reach `ends`. `after[n]` is called on the tokens (N, L, W) behind layer n, as an adapter.
-        Gradients pass, for what is learned.
+        `project` takes the place of the tower's own projection (N, W) -> (N, D). Gradients pass, for what is learned.
         """
         text = self.module
         hidden = embedded + text.positional_embedding[: embedded.shape[1]]
@@ -110,8 +111,8 @@ class TextTransformer:
             hidden = text.ln_final(last_of(steps, hidden))  # (N, L, W)
         ends = ends + hidden.shape[1] - embedded.shape[1]
         pooled: Tensor = hidden[torch.arange(len(hidden), device=hidden.device), ends]  # (N, W)
-        project = text.text_projection
-        joint: Tensor = project(pooled) if isinstance(project, nn.Linear) else pooled @ project  # (N, D)
+        own = text.text_projection if project is None else project
+        joint: Tensor = own(pooled) if callable(own) else pooled @ own  # (N, D)
         return joint
 
     def _causal_mask(self, length: int) -> Tensor:

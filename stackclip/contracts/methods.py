@@ -28,7 +28,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import PHASES, Detector, Inspector, Method, Moment, Stage, refuse_shots
-from stackclip.ops.given import stages_of
+from stackclip.ops.given import check_detector, stages_of
 from stackclip.types import Features, Part, Prediction
 
 __all__ = ["METHODS", "predicts"]
@@ -99,6 +99,7 @@ def as_one(found: Sequence[Prediction]) -> Prediction:
 def _whole(subject: Subject) -> None:
     detector = begun(subject.method())
     require_all(detector, *_DETECTOR, what="what it begins is a subclass of stackclip.methods.Detector: it")
+    check_detector(detector)
     require_all(
         inspector(detector, UNSEEN[0]), *_INSPECTOR, what="what on() gives is a stackclip.methods.Inspector: it"
     )

@@ -41,16 +41,17 @@ def save_head(path: Path, head: TrainedHead) -> None:
 
     The file says its own name, and the hash of all its bytes (with zeros where the hash stands).
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in head.tensors.items()}
+    tensors = {name: _alone(tensor) for name, tensor in head.tensors.items()}
     facts = canonical_json(dict(head.facts)).decode()
     metadata = {"format": HEAD_FORMAT, "name": path.stem, "facts": facts, "blake3": 64 * "0"}
     data = safetensors.torch.save(tensors, metadata)
     write_atomically(path, data.replace(_UNSEALED.encode(), f'"blake3":"{content_hash(data)}"'.encode(), 1))
 
 
-def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
+def load_head(path: Path, *, fingerprint: str, any_numbers: bool = False) -> TrainedHead:
     """Read a head that was trained on features of this fingerprint.
 
+    With `any_numbers` it may hold what only a training needs: the bytes of a generator, truth values, infinity.
     Raises WeightsError for a file that is no head, was saved under another name, holds NaN or numbers of another kind
     than heads, or has a byte that is another than was written (a file that cannot be read is its cause), and
     FingerprintMismatch for a head that belongs to another tower, transform or layers.
@@ -79,9 +80,14 @@ def load_head(path: Path, *, fingerprint: str) -> TrainedHead:
             f"{path}: this head was trained on {trained}; the store holds features {fingerprint[:12]}. "
             "Use the head's own backbone, image size and layers, or train again"
         )
-    for name, tensor in tensors.items():
+    for name, tensor in tensors.items() if not any_numbers else ():
         _check_numbers(path, name, tensor)
     return TrainedHead(tensors, facts)
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    """A tensor that shares its memory with no other, as tied weights do."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
 def _metadata(data: bytes) -> dict[str, Any]:

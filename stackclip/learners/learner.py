@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -37,9 +37,19 @@ class TextTower(Protocol):
         """Token embeddings (N, L, W) of token ids (N, L), without positions."""
 
     def encode_embedded(
-        self, embedded: Tensor, ends: Tensor, *, deep: Mapping[int, Tensor] | None = None, placing: Placing = "insert"
+        self,
+        embedded: Tensor,
+        ends: Tensor,
+        *,
+        deep: Mapping[int, Tensor] | None = None,
+        placing: Placing = "insert",
+        after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        project: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
-        """Raw text features (N, D) of token embeddings; `deep` are tokens (L, W) of a text layer's own (1-based)."""
+        """Raw text features (N, D) of token embeddings; `deep` are tokens (L, W) of a text layer's own (1-based).
+
+        `after` are functions called on the tokens behind a layer; `project` takes the place of the projection.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stackclip.errors import BrokenPlugin
-from stackclip.types import Prediction
+from stackclip.types import Part, Prediction
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "check_detector",
     "epochs_of",
     "explained",
     "final_scores",
@@ -87,7 +88,28 @@ def stages_of(stages: object) -> int:
             raise BrokenPlugin(f"its stages hold {_short(stage)}; wanted Stage(name, epochs, batch)")
         if isinstance(stage.batch, bool) or not isinstance(stage.batch, int) or stage.batch < 1:
             raise BrokenPlugin(f"its stage {stage.name} has batches of {_short(stage.batch)}; wanted a number from 1")
+        if not _are_parts(stage.parts):
+            raise BrokenPlugin(f"its stage {stage.name} reads {_short(stage.parts)}; wanted a set of parts, or None")
     return sum(epochs_of(stage.epochs) for stage in stages)
+
+
+def _are_parts(parts: object) -> bool:
+    """Whether these are parts of a stage; None are those of the method."""
+    return parts is None or (isinstance(parts, set | frozenset) and all(isinstance(each, Part) for each in parts))
+
+
+def check_detector(detector: Any) -> None:
+    """Raise BrokenPlugin for what is no detector, or one of the first contract, which would stay untaught."""
+    lacking = [name for name in ("stages", "facts", "takes_shots", "step", "on") if not hasattr(detector, name)]
+    if lacking:
+        found = f"its begin() gave {_short(detector)}, which lacks {', '.join(lacking)}"
+        raise BrokenPlugin(f"{found}; wanted a subclass of stackclip.methods.Detector")
+    if getattr(detector, "epochs", 0) and detector.stages == ():
+        raise BrokenPlugin(
+            "its detector has epochs and no stages; wanted stages, a tuple of Stage(name, epochs, batch)"
+        )
+    if hasattr(detector, "remember") and not detector.takes_shots:
+        raise BrokenPlugin("its detector has remember() and no on(); wanted on(category, shots, normals)")
 
 
 def vector_of(vector: object, features: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -26,6 +27,7 @@ __all__ = [
     "pixels",
     "projected_logits",
     "smooth",
+    "smooth_in_window",
     "unit",
     "upsample",
 ]
@@ -146,6 +148,15 @@ def smooth(maps: Tensor, sigma: float) -> Tensor:
     return matrix @ maps @ matrix.mT
 
 
+def smooth_in_window(maps: Tensor, sigma: float, window: int) -> Tensor:
+    """Gaussian of `sigma` points in a window of odd side, mirrored at the border points: maps (..., g, g).
+
+    As kornia's `gaussian_blur2d` with `reflect`, which AA-CLIP calls on the patch grid.
+    """
+    matrix = window_matrix(maps.shape[-1], sigma, window).to(maps)
+    return matrix @ maps @ matrix.mT
+
+
 def min_max(values: Tensor) -> Tensor:
     """Values of any shape, shifted and scaled to run from 0 to 1; values that are all equal become 0."""
     return (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
@@ -163,3 +174,12 @@ def interpolation_matrix(grid: int, side: int, align_corners: bool = True) -> Te
 def gaussian_matrix(side: int, sigma: float) -> Tensor:
     """Rows of weights (side, side) that smooth `side` points; the kernel ends at four sigma, as scipy's does."""
     return torch.from_numpy(gaussian_filter1d(np.eye(side), sigma, axis=0))
+
+
+@lru_cache(maxsize=32)
+def window_matrix(side: int, sigma: float, window: int) -> Tensor:
+    """Rows of weights (side, side) that smooth `side` points by a Gaussian cut to `window` points."""
+    reach = window // 2
+    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    mirrored = np.pad(np.eye(side), ((reach, reach), (0, 0)), mode="reflect")  # (side + 2 reach, side)
+    return torch.from_numpy(sliding_window_view(mirrored, window, axis=0) @ (weights / weights.sum()))

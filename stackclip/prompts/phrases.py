@@ -1,4 +1,4 @@
-"""The prompt ensembles of WinCLIP and CLIP-AD: their structure, with templates of our own (docs/decisions/0005)."""
+"""The prompt ensembles of WinCLIP, CLIP-AD and AA-CLIP: their structure, words of our own (docs/decisions/0005)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from stackclip.prompts.ensemble import CPE, Ensemble
 
-__all__ = ["CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
+__all__ = ["AA_CLIP", "ADACLIP", "CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
 
 EnsembleName = Literal["cpe", "winclip", "clip-ad"]
 
@@ -39,6 +39,13 @@ _TEMPLATES = (
 WINCLIP = Ensemble(normal=CPE.normal, anomalous=CPE.anomalous[:1] + CPE.anomalous[2:], templates=_TEMPLATES)
 """7 normal and 4 anomalous states in 22 templates: 154 and 88 phrases (WinCLIP)."""
 
+ADACLIP = Ensemble(
+    normal=CPE.normal,
+    anomalous=CPE.anomalous,
+    templates=("a photo of a {}.", "a photo of the {}.", "a close-up photo of the {}.", "a cropped photo of a {}."),
+)
+"""7 normal and 5 anomalous states in 4 templates: 28 and 20 phrases (AdaCLIP)."""
+
 _FLAWS = ("flaw", "defect", "damage", "scratch", "crack", "contamination")
 
 
@@ -62,5 +69,12 @@ CLIP_AD_MEDICAL: Mapping[str, Ensemble] = {
     }.items()
 }
 """The same for medical data sets, in their words and without scratches and cracks (CLIP-AD, its supplement, A)."""
+
+AA_CLIP = Ensemble(
+    normal=("{}", "flawless {}", "{} without any damage"),
+    anomalous=("damaged {}", "{} with a flaw", "{} with a defect", "{} with some damage", "broken {}"),
+    templates=("a photo of a {}.", "a close-up photo of the {}."),
+)
+"""3 normal and 5 anomalous states in 2 templates: 6 and 10 phrases (AA-CLIP)."""
 
 ENSEMBLES: dict[EnsembleName, Ensemble] = {"cpe": CPE, "winclip": WINCLIP, "clip-ad": CLIP_AD}

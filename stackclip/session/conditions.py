@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import index
 from os import PathLike
 from typing import Any, Literal, TypedDict
 
@@ -12,7 +13,7 @@ from stackclip.errors import UsageError
 from stackclip.registry import did_you_mean, executors
 from stackclip.types import LARGEST_SEED
 
-__all__ = ["Conditions", "Names", "SuiteWords", "checked", "names_of"]
+__all__ = ["Conditions", "Names", "SuiteWords", "checked", "names_of", "one_of", "whole"]
 
 Names = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One name or place, or several."""
@@ -50,38 +51,68 @@ class SuiteWords(Conditions, total=False):
 
 
 _LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1}
+_TEXTS = {"executor", "class_names", "metrics"}
+_NAMES = {"methods", "train_on", "test_on"}
 
 
 def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any]:
     """The words that a call was given, with lists as tuples.
 
-    Raises UsageError for a word that means nothing, a number that is too small, a seed that no generator takes, and
-    what an executor or class names that are wrong raise, before any work is done.
+    Raises UsageError for a word that means nothing, what is no whole number or too small, a seed that no generator
+    takes, and what an executor or class names that are wrong raise, before any work is done.
     """
     names = known.__annotations__
+    given = dict(words)
     for name, value in words.items():
         if name not in names:
             raise UsageError(f"{name!r} means nothing here{did_you_mean(name, names)}; known are {', '.join(names)}")
-        unset = value is None or (name == "shots" and value == "all")
-        if name in _LOWEST and not unset and value < _LOWEST[name]:
-            raise UsageError(f"{name}={value}; wanted {_LOWEST[name]} or more")
-    if "executor" in words:
-        executors.create(words["executor"])
-    if words.get("class_names") is not None:
-        CategoryNames(words["class_names"])
-    seeds = tuple(words.get("seeds") or ())
-    if seeds and not 0 <= min(seeds) <= max(seeds) <= LARGEST_SEED:
-        raise UsageError(f"seeds={seeds}; wanted numbers from 0 to {LARGEST_SEED}")
-    return {name: _several(name, value) for name, value in words.items()}
+        if name in _LOWEST and value is not None and (name, value) != ("shots", "all"):
+            given[name] = whole(name, value, _LOWEST[name])
+    for name in _TEXTS & given.keys():
+        if not isinstance(given[name], str) and (name, given[name]) != ("class_names", None):
+            raise UsageError(f"{name}={given[name]!r}; wanted text")
+    if "executor" in given:
+        executors.create(given["executor"])
+    if given.get("class_names") is not None:
+        CategoryNames(given["class_names"])
+    if "seeds" in given:
+        given["seeds"] = _seeds(given["seeds"])
+    return {name: names_of(value) if name in _NAMES else value for name, value in given.items()}
+
+
+def whole(name: str, value: object, lowest: int) -> int:
+    """A whole number of any kind as one of Python's. Raises UsageError for anything else, and below the lowest."""
+    found = _plain(name, value)
+    if found < lowest:
+        raise UsageError(f"{name}={found}; wanted {lowest} or more")
+    return found
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise UsageError for a word that is none of those that are known."""
+    words = tuple(known)
+    if value not in words:
+        raise UsageError(f"{name}={value!r}; wanted {', '.join(words)}")
 
 
 def names_of(names: Names) -> tuple[str, ...]:
-    """The names or places, also where it is one."""
+    """The names or places, also where it is one. Raises UsageError for what holds none."""
     several: Iterable[Any] = (names,) if isinstance(names, str | PathLike) else names
+    if isinstance(names, bytes) or not hasattr(several, "__iter__"):
+        raise UsageError(f"{names!r} is no name, and holds none; wanted one, or several in a list")
     return tuple(str(name) for name in several)
 
 
-def _several(name: str, value: Any) -> Any:
-    if name in ("methods", "train_on", "test_on"):
-        return names_of(value)
-    return tuple(value or ()) if name == "seeds" else value
+def _seeds(seeds: Any) -> tuple[int, ...]:
+    if isinstance(seeds, str | bytes) or not (seeds is None or hasattr(seeds, "__iter__")):
+        raise UsageError(f"seeds={seeds!r}; wanted several whole numbers, as in seeds=[0, 1]")
+    found = tuple(_plain("seeds", seed) for seed in (() if seeds is None else seeds))
+    if found and not 0 <= min(found) <= max(found) <= LARGEST_SEED:
+        raise UsageError(f"seeds={found}; wanted numbers from 0 to {LARGEST_SEED}")
+    return found
+
+
+def _plain(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise UsageError(f"{name}={value!r}; wanted a whole number")
+    return index(value)

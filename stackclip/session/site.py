@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from stackclip.clip.recipe import TowerRecipe
 from stackclip.data import Dataset
 from stackclip.defaults import BACKBONE
-from stackclip.session.conditions import Names, names_of
+from stackclip.errors import UsageError
+from stackclip.session.conditions import Names, names_of, one_of, whole
 from stackclip.session.opening import open_datasets
 from stackclip.session.recipe import LastTower
 from stackclip.training.residency import Resident
@@ -50,7 +51,11 @@ class Site:
         `backbone` is a name, or a recipe with weights and picture size. Pictures are encoded `batch_size` at a time and
         read by `workers` threads; `resident` says where features stay that are read again (auto, gpu, ram or off).
         """
+        one_of("resident", resident, get_args(Resident))
+        batch_size, workers = whole("batch_size", batch_size, 1), whole("workers", workers, 1)
         found = workspace if isinstance(workspace, Workspace) else Workspace.find(path_of(workspace))
+        if not isinstance(backbone, TowerRecipe | str):
+            raise UsageError(f"backbone={backbone!r}; wanted a name or a TowerRecipe")
         recipe = backbone if isinstance(backbone, TowerRecipe) else TowerRecipe(backbone)
         facts = (found, recipe, path_of(data_root), batch_size, workers, resident, LastTower())
         for place, value in zip(fields(self), facts, strict=True):
@@ -70,4 +75,6 @@ class Site:
 
 
 def path_of(place: PathLike[str] | str | None) -> Path | None:
+    if not isinstance(place, str | PathLike | None):
+        raise UsageError(f"{place!r} is no place; wanted a path")
     return None if place is None else Path(place)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from stackclip.benchmarks.entrant import needs_of
+from stackclip.benchmarks.entrant import check_method, needs_of, stored
 from stackclip.benchmarks.plan import Plan, check_plan, resolved
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError
@@ -15,7 +15,7 @@ from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.jobs import Job, Request, jobs_of
 from stackclip.papers.suites import Suite
 from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
 from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from stackclip.session.workbench import Workbench
 
 __all__ = ["Steps"]
+
+OVERWRITE = ("only-missing", "always", "never")
 
 
 class Steps(Site):
@@ -80,6 +82,7 @@ class Steps(Site):
         """The rows of a job; of one of a suite that cannot run, it is logged what it lacks. Else raises as `bench`."""
         from stackclip.session.benches import Lineup, rows_of, sparing
 
+        one_of("overwrite", overwrite, OVERWRITE)
         stay_with(self.workspace.registry)
         lineup = None
         with sparing(job, StackclipError):
@@ -139,5 +142,8 @@ class Steps(Site):
         opened = self.opened(datasets, categories)
         workbench = self.workbench()
         samples = [sample for dataset in opened.values() for sample in dataset.select(split=split).samples]
-        needs = (needs_of(method, workbench.tower.spec, name=name) for name, method in known.items())
-        return workbench, samples, frozenset({MASK}).union(*needs)
+        parts = frozenset({MASK})
+        for name, method in known.items():
+            parts |= needs_of(method, workbench.tower.spec, name=name)
+            check_method(method, workbench.tower.spec, name=name)
+        return workbench, samples, stored(parts)

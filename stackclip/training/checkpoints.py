@@ -6,6 +6,7 @@ the moments of an optimiser, and in its facts the rest of that state and where t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,6 +55,8 @@ def _packed(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"tuple": [_packed(each, tensors) for each in value]}
     if isinstance(value, list):
         return [_packed(each, tensors) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": repr(float(value))}  # the best loss before there is one; JSON has no infinity
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     raise TypeError(f"a training state holds tensors, numbers, text and collections of them, not {type(value)}")
@@ -68,6 +71,8 @@ def _unpacked(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     [(kind, inside)] = value.items()
     if kind == "tensor":
         return tensors[inside]
+    if kind == "number":
+        return float(inside)
     if kind == "tuple":
         return tuple(_unpacked(each, tensors) for each in inside)
     return {_unpacked(key, tensors): _unpacked(each, tensors) for key, each in inside}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stackclip.errors import BrokenPlugin, NonFiniteScores, StackclipError
 from stackclip.methods import Detector, Moment, Stage
-from stackclip.types import MASK, Features, Part, Sample
+from stackclip.types import MASK, Features, Part, Sample, exact
 
 __all__ = ["Trainee"]
 
@@ -64,7 +64,7 @@ class Trainee:
     @property
     def reads(self) -> frozenset[Part]:
         """The parts of the stage that comes next; masks come with all."""
-        return self.parts if self.stage.parts is None else self.stage.parts | (self.parts & {MASK})
+        return self.parts if self.stage.parts is None else exact(self.stage.parts) | (self.parts & {MASK})
 
     @property
     def steps_an_epoch(self) -> int:
@@ -101,7 +101,7 @@ class Trainee:
         stage, epoch = self._place
         at = Moment(stage, epoch, epoch * self.steps_an_epoch + self._in_epoch, last)
         started = time.perf_counter()
-        terms = {name: float(value) for name, value in self.working.step(features, at).items()}
+        terms = {name: float(value) for name, value in self.working.step(features.only(self.reads), at).items()}
         if terms and "loss" not in terms:
             raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
         self.seconds += time.perf_counter() - started
@@ -111,6 +111,13 @@ class Trainee:
                 raise NonFiniteScores(f"{name} is {value} in epoch {self.epoch + 1} of training")
             self._totals[name] = self._totals.get(name, 0.0) + value * len(features) / len(self.samples)
         self.terms = {"first": terms | self.terms.get("first", {}), "last": self.terms.get("last", {}) | terms}
+
+    def draw(self, rows: Iterable[str]) -> None:
+        """Draw the curves of these rows; what was drawn of others so far would stay incomplete, and is forgotten."""
+        drawn = [*rows]
+        left = {*self.drawn} - {*drawn}
+        self.curves = {row: curve for row, curve in self.curves.items() if row not in left}
+        self.drawn = drawn
 
     def restart(self, detector: Detector) -> None:
         """Begin again with a new detector; what was drawn is forgotten, and other curves stay."""

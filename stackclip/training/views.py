@@ -71,6 +71,7 @@ class TextView:
         deep: Mapping[int, Tensor] | None = None,
         placing: Placing = "insert",
         after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
+        project: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Raw text features (N, D) of token embeddings (N, L, W), read at `ends` (N,): see `Tower.encode_embedded`."""
-        return self._tower.encode_embedded(embedded, ends, deep=deep, placing=placing, after=after)
+        return self._tower.encode_embedded(embedded, ends, deep=deep, placing=placing, after=after, project=project)

@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import MultiStepLR
+from torch.optim.lr_scheduler import MultiStepLR, ReduceLROnPlateau
 
 from stackclip.benchmarks.runner import Bench, Outcome
+from stackclip.errors import MissingParts
 from stackclip.methods import Detector, Moment, Stage
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
 from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, Features, Prediction
 
-METHODS = ("precise", "stacked", "stackclip[learner=rpl[epochs=3]]", "fuzzy[head=none,learner=rpl]")
+METHODS = ("precise", "stacked", "stackclip[learner=rpl[epochs=3]]", "fuzzy[head=none,learner=rpl]", "cocoop")
 STEPS = 3  # of an epoch: 8 pictures by threes
+ENDS = (0, 3, 6, 8)  # of the epochs of `halting`: two by threes, then by fours
 
 
 class Halting(Detector):
@@ -119,9 +121,41 @@ def test_stages_rates_and_generators_go_on_too(small, bench, stop_after, halting
     whole = bench(plan, "whole").run()
     stop_after(step)
     stopped(bench(plan))
-    stop_after(0)
+    steps = stop_after(0)
     assert figures(bench(plan).run()) == figures(whole)
     assert whole.rows[0].error == ""
+    assert steps[halting] == 10 - max(end for end in ENDS if end <= step)
+
+
+ODD = {
+    "a rate that waits for a plateau": lambda self: ReduceLROnPlateau(self.optimiser).state_dict(),
+    "a loss that is not there yet": lambda self: {"best": (float("inf"), [float("nan")])},
+    "what was learned, twice": lambda self: {"before": self.shift.detach(), "half": self.shift.detach()[:2]},
+    "truth values and counts": lambda self: {"seen": torch.tensor([True]), "times": torch.ones(2, dtype=torch.int32)},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_an_odd_training_state_goes_on_too(
+    small, bench, stop_after, halting: str, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    taken: list[Any] = []
+    monkeypatch.setattr(
+        Halting, "training_state", lambda self: {"own": Detector.training_state(self), "odd": ODD[what](self)}
+    )
+    monkeypatch.setattr(
+        Halting,
+        "load_training_state",
+        lambda self, state: (taken.append(state["odd"]), Detector.load_training_state(self, state["own"])),
+    )
+    plan = small.plan(halting, epochs=None, batch_size=None)
+    whole = bench(plan, "whole").run()
+    stop_after(4)
+    stopped(bench(plan))
+    steps = stop_after(0)
+    assert figures(bench(plan).run()) == figures(whole)
+    assert (whole.rows[0].error, steps[halting]) == ("", 7)
+    assert taken[0].keys() == ODD[what](Halting()).keys()
 
 
 def test_methods_that_stopped_at_other_epochs_learn_on_together(small, bench, stop_after) -> None:
@@ -146,6 +180,37 @@ def test_curves_go_on_where_they_were(small, bench, stop_after, step: int, every
     steps = stop_after(0)
     assert figures(bench(plan).run()) == figures(whole)
     assert steps["precise"] == 4 * STEPS - step // STEPS * STEPS
+
+
+def test_a_curve_that_was_left_half_drawn_is_drawn_again(small, bench, stop_after) -> None:
+    plan = small.plan("precise", epochs=4, eval_every="epoch")
+    fewer = small.plan(
+        "precise", epochs=4, eval_every="epoch", test_on=(small.tested.select(categories=small.tested.categories[:1]),)
+    )
+    whole = bench(plan, "whole").run()
+    stop_after(4)
+    stopped(bench(plan))
+    stop_after(0)
+    bench(fewer).run()
+    assert figures(bench(plan).run()) == figures(whole)
+
+
+def test_a_curve_is_kept_with_the_head_of_another_only_once_it_is_complete(
+    small, bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = small.plan("april-gan", "april-gan[shots=1]", epochs=2, eval_every="epoch")
+    whole = bench(plan, "whole").run()
+    learn = Trainee.learn
+
+    def failing(self: Trainee, features: Features, last: bool) -> None:
+        if self.steps == STEPS and "shots" in self.spec:
+            raise MissingParts("the disk is away")
+        learn(self, features, last)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainee, "learn", failing)
+        assert [row.error for row in bench(plan).run().rows][2:] == ["the disk is away"] * 2
+    assert figures(bench(plan).run()) == figures(whole)
 
 
 def test_a_curve_that_is_asked_for_only_now_begins_again(small, bench, stop_after) -> None:
@@ -205,6 +270,17 @@ def test_a_state_that_cannot_be_kept_is_said_and_costs_nothing_else(
         "a training that is stopped begins again: a training state holds tensors, numbers, text and collections of "
         "them, not <class 'object'>"
     ]
+
+
+def test_a_state_that_no_file_can_hold_is_said_too(
+    small, bench, halting: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("stackclip").propagate = True
+    monkeypatch.setattr(Halting, "training_state", lambda self: {"what": torch.ones(2, device="meta")})
+    row = bench(small.plan(halting, epochs=None, batch_size=None)).run().rows[0]
+    assert row.error == ""
+    [line] = caplog.messages
+    assert line.startswith("a training that is stopped begins again: ")
 
 
 def test_a_checkpoint_that_cannot_be_written_costs_nothing(small, bench, monkeypatch: pytest.MonkeyPatch) -> None:

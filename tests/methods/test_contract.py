@@ -142,6 +142,8 @@ def test_without_the_state_of_its_training_it_would_learn_otherwise(features: Fe
         "april-gan[epochs=4]",
         "sdp-plus[epochs=4]",
         "anomalyclip[epochs=4]",
+        "cocoop[epochs=4]",
+        "adaclip[epochs=4]",
     ],
 )
 @pytest.mark.parametrize("stop", [1, 3])
@@ -169,6 +171,8 @@ def test_our_methods_go_on_with_the_same_digits_wherever_they_stopped(spec: str,
         ("april-gan", ["prompts"], 8),
         ("sdp-plus", ["head"], 8),
         ("anomalyclip", ["prompts"], 8),
+        ("cocoop", ["prompts"], 1),
+        ("adaclip", ["prompts"], 1),
     ],
 )
 def test_each_method_has_its_own_batch_size_unless_the_task_says_another(spec: str, names: list[str], batch: int):

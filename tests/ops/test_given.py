@@ -9,17 +9,19 @@ import pytest
 import torch
 
 from stackclip.errors import BrokenPlugin
+from stackclip.methods import Stage
 from stackclip.ops.given import (
     epochs_of,
     explained,
     final_scores,
     prediction_of,
     stacks_of,
+    stages_of,
     subject_of,
     vector_of,
     why_no_name,
 )
-from stackclip.types import Prediction
+from stackclip.types import CLS, Prediction
 
 NAMES = ("bolt", "nut")
 FEATURES = torch.ones(3, 4)
@@ -67,6 +69,13 @@ def test_epochs_are_whole_numbers_from_0(epochs: object) -> None:
     assert (epochs_of(0), epochs_of(7)) == (0, 7)
     with pytest.raises(BrokenPlugin, match="wanted a whole number from 0"):
         epochs_of(epochs)
+
+
+def test_stages_read_sets_of_parts() -> None:
+    assert stages_of((Stage("one", 2, 3), Stage("other", 0, 1, frozenset({CLS})))) == 2
+    for parts in ("cls", [CLS], frozenset({"cls"}), frozenset({None})):
+        with pytest.raises(BrokenPlugin, match=r"its stage one reads .*; wanted a set of parts, or None"):
+            stages_of((Stage("one", 1, 3, parts),))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("facts", [None, [("a", 1)], {3: "x"}])

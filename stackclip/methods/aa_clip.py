@@ -1,0 +1,232 @@
+"""AA-CLIP: adapters that first pull apart the two texts, then bring the patches to them (Ma et al., CVPR 2025)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.optim.lr_scheduler import MultiStepLR
+
+from stackclip.data.names import CategoryNames
+from stackclip.errors import NotApplicable
+from stackclip.methods.adapted import AdaptedImage, AdaptedText
+from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Task
+from stackclip.methods.schedule import BETAS, OPEN_CLIP_POSITIONS, check_schedule, descend, schedule_of
+from stackclip.ops.losses import dice_loss, focal_loss
+from stackclip.ops.maps import LOGIT_SCALE, min_max, on_grid, pixels, smooth_in_window, unit, upsample
+from stackclip.prompts.described import described
+from stackclip.prompts.phrases import AA_CLIP
+from stackclip.registry import methods
+from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
+
+__all__ = ["AaClip", "AaClipDetector", "AaClipInspector"]
+
+DESCRIBED = "described"  # class names of its own: a few words for what is seen
+HIDDEN = Part("hidden", 1)
+_SURGERY_FROM = 6  # the block whose attention is the first to be changed; taps before it are the plain tower's
+_TEXT_BATCH, _IMAGE_BATCH = 16, 2  # pictures a step, as released
+_MILESTONES, _DECAY = (16000, 32000), 0.5  # steps of the second stage after which its rate is halved, as released
+_DISENTANGLE = 0.1  # the weight of the squared cosine of the two texts, as released
+_BLUR = {"industrial": (1.0, 7), "medical": (1.5, 9)}  # sigma and window of the Gaussian on the patch grid
+
+
+@methods.register("aa-clip")
+@dataclass(frozen=True, kw_only=True)
+class AaClip(Method):
+    """AA-CLIP: residual adapters in the text tower, then in the image tower, each trained with the other held still.
+
+    First `text_epochs` of Adam at `text_lr` on the text tower: adapters behind its blocks 1 to 3 and a projection of
+    its own, against the taps of a tower with v-v attention, plus the class token. Then `epochs` at `lr`, halved after
+    16000 and 32000 steps, on the image tower: adapters behind blocks 1 to 6 and linear layers on the taps, live from
+    the cached output of block 1. Paper and released log read epoch 15 of its 20: `epochs=15`. `text_loss` are the taps
+    that the first stage learns from, `all` as the paper says, or the `last` as the released code does.
+    `text_epochs=0` leaves the text tower as it is.
+
+    Map = the sum over the taps of (1 + 100 (cos with anomalous - cos with normal)) / 2, smoothed on the patch grid.
+    `image_score` is half the map's maximum, min-maxed over all maps of the tested category, and half the min-maxed
+    cosine of the picture's token (`text+map`, transductive), the `map`'s maximum or the `text` alone; `auto` is
+    `text+map`, `map` for the `variant` `medical`, which smooths more. `class_names=described` calls the categories of
+    MVTec-AD and VisA by a few words for what is seen, and others by their natural names.
+    """
+
+    variant: Literal["industrial", "medical"] = "industrial"
+    text_epochs: int = 5
+    text_lr: float = 1e-5
+    text_loss: Literal["all", "last"] = "all"
+    epochs: int = 20
+    lr: float = 5e-4
+    image_score: Literal["auto", "text+map", "map", "text"] = "auto"
+    class_names: str = DESCRIBED
+
+    def __post_init__(self) -> None:
+        """Raise BadOption for schedules that cannot be, UsageError and DataError for wrong class names."""
+        check_schedule(self.text_epochs, self.text_lr)
+        check_schedule(self.epochs, self.lr)
+        if self.class_names != DESCRIBED:
+            CategoryNames(self.class_names)
+
+    @property
+    def scored(self) -> str:
+        """What an image score is made of."""
+        if self.image_score != "auto":
+            return self.image_score
+        return "text+map" if self.variant == "industrial" else "map"
+
+    def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
+        """Taps under surgery and the class token, and the tokens behind block 1; at test those alone."""
+        if tower.layers[0] < HIDDEN.index + 1:
+            raise NotApplicable(f"aa-clip taps no layer before the second, {tower.name} taps {tower.layers[0]}")
+        if phase == "test":
+            return frozenset({HIDDEN})
+        return frozenset({*self.taps(tower), CLS, HIDDEN}) if phase == "train" else frozenset()
+
+    def taps(self, tower: TowerSpec) -> tuple[Part, ...]:
+        """The parts that the text learns from."""
+        return tuple(Part("surgery" if layer >= _SURGERY_FROM else "joint", layer) for layer in tower.layers)
+
+    def begin(self, task: Task) -> AaClipDetector:
+        """Make the adapters and the linear layers, from a random start."""
+        return AaClipDetector(self, task)
+
+
+class AaClipDetector(Detector):
+    """The adapters at work on one task."""
+
+    def __init__(self, method: AaClip, task: Task) -> None:
+        super().__init__()
+        if task.text is None or task.image is None:
+            raise NotApplicable("aa-clip learns inside both towers, and one of them is not there")
+        draws = torch.Generator().manual_seed(task.seed)
+        self.text = AdaptedText(task.text, task.tower.joint, draws=draws).to(task.device)
+        self.image = AdaptedImage(task.image, task.tower, draws=draws).to(task.device)
+        self.method, self.side, self.taps = method, task.tower.image_size, method.taps(task.tower)
+        self.text_optimiser = torch.optim.Adam(self.text.parameters(), lr=method.text_lr, betas=BETAS)
+        self.image_optimiser = torch.optim.Adam(self.image.parameters(), lr=method.lr, betas=BETAS)
+        self.rates = MultiStepLR(self.image_optimiser, list(_MILESTONES), _DECAY)
+        names = task.class_names or method.class_names
+        self._name = described if names == DESCRIBED else CategoryNames(names)
+        self._known: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+        text = task.stage("text", epochs=method.text_epochs, batch=_TEXT_BATCH, parts=frozenset({*self.taps, CLS}))
+        image = task.stage("image", epochs=method.epochs, batch=_IMAGE_BATCH, parts=frozenset({HIDDEN}))
+        self.adapts_text = text.epochs > 0
+        self.stages = tuple(stage for stage in (text, image) if stage.epochs)
+        self.facts = {**self._facts(method, task), "class_names": names}
+
+    def _facts(self, method: AaClip, task: Task) -> dict[str, Any]:
+        rates = {"text": method.text_lr, "image": method.lr}
+        learned = {"text": self.text, "image": self.image}
+        return {
+            "epochs": sum(stage.epochs for stage in self.stages),
+            "learned": {name: sum(each.numel() for each in part.parameters()) for name, part in learned.items()},
+            "paths": [str(part) for part in (*self.taps, HIDDEN)],
+            "released_positions": OPEN_CLIP_POSITIONS,
+            "schedule": {stage.name: schedule_of(task, stage, lr=rates[stage.name]) for stage in self.stages},
+            "start_seed": task.seed,
+            "image_score": f"{method.scored} (transductive)" if method.scored == "text+map" else method.scored,
+        }
+
+    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+        """One Adam step of the stage: `loss` = `focal` + `dice`, and `disentangle` of the text, `ce` of pictures."""
+        if at.stage.name == "text":
+            return descend(self.text_optimiser, self.text_loss(features))
+        terms = descend(self.image_optimiser, self.image_loss(features))
+        self.rates.step()
+        return terms
+
+    def text_loss(self, features: Features) -> dict[str, Tensor]:
+        """The loss of the first stage and its terms, with gradients. AA-CLIP, equations 3 to 5.
+
+        Equation 4 has a classification loss too, which the released code does not.
+        """
+        anchors = self._of_each(features, {each: self._anchors(each) for each in dict.fromkeys(features.categories)})
+        cls = unit(features[CLS])[:, None].to(anchors)
+        taps = self.taps if self.method.text_loss == "all" else self.taps[-1:]
+        levels = torch.stack([unit(features[part]).to(anchors) + cls for part in taps])  # (K, B, P, D)
+        apart = (anchors[:, NORMAL] * anchors[:, ANOMALOUS]).sum(1).mean() ** 2
+        return _total({**self._segmentation(levels, anchors, features), "disentangle": _DISENTANGLE * apart})
+
+    def image_loss(self, features: Features) -> dict[str, Tensor]:
+        """The loss of the second stage and its terms, with gradients. AA-CLIP, equations 4 and 6."""
+        anchors = self._of_each(features, {each: self.anchors(each) for each in dict.fromkeys(features.categories)})
+        levels, tokens = self.image(features[HIDDEN].to(anchors))
+        labels = torch.tensor(features.labels, device=anchors.device)
+        entropy = F.cross_entropy(torch.einsum("bd,bsd->bs", tokens, anchors), labels)  # no temperature, as released
+        return _total({**self._segmentation(levels, anchors, features), "ce": entropy})
+
+    def _segmentation(self, levels: Tensor, anchors: Tensor, features: Features) -> dict[str, Tensor]:
+        """Focal and Dice of both sides, summed over levels (K, B, P, D) under anchors (B, 2, D)."""
+        mask = features[MASK].to(anchors)
+        focal, dice = anchors.new_zeros(()), anchors.new_zeros(())
+        for level in levels:
+            logits = pixels(_differences(level, anchors), self.side)  # (B, H, W)
+            focal = focal + focal_loss(logits, mask)
+            dice = dice + dice_loss(torch.sigmoid(logits), mask) + dice_loss(torch.sigmoid(-logits), 1 - mask)
+        return {"focal": focal, "dice": dice}
+
+    def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
+        """Itself under the anchors of a category; it is zero-shot."""
+        return AaClipInspector(self, self.anchors(category))
+
+    @property
+    def takes_shots(self) -> bool:
+        """It is zero-shot."""
+        return False
+
+    def anchors(self, category: str) -> Tensor:
+        """The anchors (2, D) as they are now; the text tower runs again only after training changed it."""
+        state = tuple(parameter._version for parameter in self.text.parameters())
+        if category not in self._known or self._known[category][0] != state:
+            with torch.no_grad():
+                self._known[category] = (state, self._anchors(category))
+        return self._known[category][1]
+
+    def _anchors(self, category: str) -> Tensor:
+        """The unit mean of unit text features of each side: (2, D)."""
+        normal, anomalous = (AA_CLIP.phrases(self._name(category), side) for side in (NORMAL, ANOMALOUS))
+        found = unit(self.text([*normal, *anomalous], adapted=self.adapts_text))
+        return unit(torch.stack([found[: len(normal)].mean(0), found[len(normal) :].mean(0)]))
+
+    def _of_each(self, features: Features, anchors: Mapping[str, Tensor]) -> Tensor:
+        """The anchors of each picture's category: (B, 2, D)."""
+        return torch.stack([anchors[category] for category in features.categories])
+
+
+class AaClipInspector(Inspector):
+    """The trained towers under the anchors of one category.
+
+    The released score scales all maps of a category by their least and largest value, so the least is kept here.
+    """
+
+    def __init__(self, detector: AaClipDetector, anchors: Tensor) -> None:
+        self.detector, self.anchors, self.scored = detector, anchors, detector.method.scored
+        self.blur, self.lowest = _BLUR[detector.method.variant], float("inf")
+
+    @torch.no_grad()
+    def predict(self, features: Features) -> Prediction:
+        """Maps, summed over the taps; scores: the largest of the map, or (1 + the cosine with ANOMALOUS) / 2."""
+        levels, tokens = self.detector.image(features[HIDDEN].to(self.anchors))
+        grid = on_grid(((1 + _differences(levels, self.anchors)) / 2).sum(0))  # (B, g, g)
+        maps = upsample(smooth_in_window(grid, *self.blur), self.detector.side)
+        self.lowest = min(self.lowest, float(maps.min()))
+        scores = maps.amax((1, 2)) if self.scored == "map" else (tokens @ self.anchors[ANOMALOUS] + 1) / 2
+        return Prediction(scores, maps)
+
+    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
+        """Half the min-maxed scores and half the peaks, scaled as all maps are, where that is asked for."""
+        if self.scored != "text+map" or peaks is None:
+            return scores
+        lowest = min(self.lowest, float(peaks.min()))
+        return (min_max(scores) + (peaks - lowest) / max(float(peaks.max()) - lowest, 1e-12)) / 2
+
+
+def _differences(patches: Tensor, anchors: Tensor) -> Tensor:
+    """100 (cos with ANOMALOUS - cos with NORMAL) of unit patches (..., P, D), anchors (2, D) or (B, 2, D): (..., P)."""
+    return LOGIT_SCALE * (patches @ (anchors[..., ANOMALOUS, :] - anchors[..., NORMAL, :])[..., None])[..., 0]
+
+
+def _total(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {"loss": torch.stack(list(terms.values())).sum(), **terms}
