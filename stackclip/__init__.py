@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stackclip.version import VERSION
+
 if TYPE_CHECKING:
     from stackclip.session import Session, TowerRecipe
 
 __all__ = ["Session", "TowerRecipe", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

@@ -10,12 +10,12 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
-from stackclip import __version__
 from stackclip.cache import Store, stores_in
 from stackclip.clip import describe_backbones
 from stackclip.errors import BrokenPlugin, StackclipError
 from stackclip.ops.words import size
 from stackclip.registry import SHELVES, problems, reason
+from stackclip.version import VERSION
 from stackclip.workspace import Workspace
 
 __all__ = ["findings"]
@@ -37,7 +37,7 @@ OPTIONAL = {"faiss-cpu": "faiss", "faiss-gpu-cu12": "faiss-gpu"}
 
 def findings(workspace: Workspace) -> Iterator[tuple[str, list[str]]]:
     """Titled lists of lines, in the order in which a person reads them."""
-    yield "stackclip", [f"{__version__} on Python {platform.python_version()}, {platform.platform()}", sys.executable]
+    yield "stackclip", [f"{VERSION} on Python {platform.python_version()}, {platform.platform()}", sys.executable]
     yield "packages", [*(f"{name} {_version(name) or 'NOT INSTALLED'}" for name in NEEDED), *_optional()]
     yield "device", list(_tried(_devices, "device"))
     yield "weights", list(_tried(_weights, "weights"))

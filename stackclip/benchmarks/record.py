@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from stackclip import __version__
 from stackclip.benchmarks.curves import stability
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
@@ -27,6 +26,7 @@ from stackclip.ops.files import canonical_json, content_hash
 from stackclip.training.failures import Failures
 from stackclip.training.trainee import Trainee
 from stackclip.types import ANOMALOUS, Row, Sample
+from stackclip.version import VERSION
 
 __all__ = ["Recorder"]
 
@@ -94,7 +94,7 @@ class Recorder:
             "fingerprint": dict(tower.fingerprint),
             "text": content_hash(canonical_json(tower.text_fingerprint)),
             "recorded": dict(tower.recorded),
-            "stackclip": __version__,
+            "stackclip": VERSION,
             "mask_rule": "bilinear > 0.5",
             "aupro": "exact: 8-connected regions, FPR limit 0.3; cflow200 beside it",
             "batch_size": self.plan.batch_size,

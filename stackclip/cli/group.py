@@ -13,13 +13,13 @@ import click
 from click.core import ParameterSource
 from click.exceptions import Exit
 
-from stackclip import __version__
 from stackclip.cli.config import place_of, read_config, say_unknown_variables
 from stackclip.cli.options import logger
 from stackclip.cli.process import discard_output, interruption
 from stackclip.errors import StackclipError, UnknownLayout
 from stackclip.ops.words import legible
 from stackclip.registry import Stopped, reason
+from stackclip.version import VERSION
 
 __all__ = ["Group", "cli", "echo"]
 
@@ -107,7 +107,7 @@ def echo(text: object, *, err: bool = False) -> None:
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__)
+@click.version_option(VERSION)
 @click.option("--workspace", type=click.Path(path_type=Path, file_okay=False), help="Folder with registry/ and cache/.")
 @click.option(
     "--config",
