@@ -26,7 +26,7 @@ from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.image import ImageTower
 from stackclip.errors import NotApplicable
-from stackclip.methods import Detector, Task, refuse_shots
+from stackclip.methods import Detector, Phase, Task, refuse_shots
 from stackclip.ops.given import check_detector, stages_of
 from stackclip.ops.progress import Listener, silent
 from stackclip.registry import Spec, executors
@@ -36,7 +36,7 @@ from stackclip.training.scan import Training
 from stackclip.training.sources import FeatureReader, LiveSource
 from stackclip.training.trainee import Trainee
 from stackclip.training.views import TaskEncode, TextView
-from stackclip.types import Row, Sample
+from stackclip.types import MASK, PICTURE, Part, Row, Sample
 
 __all__ = ["Bench", "OneSeed", "Outcome", "Overwrite"]
 
@@ -133,7 +133,7 @@ class OneSeed:
         self.failures, self._usability = Failures(self.plan.fail_fast), Usability(bench.store)
         self._cells: dict[tuple[str, str, Usable], Cell] = {}
         self.training = {
-            spec: self._usability.of(self.plan.training, entrant.reads("train"), localised=True)
+            spec: self._usability.of(self.plan.training, _must_hold(bench, entrant, "train"), localised=True)
             for spec, entrant in self.entrants.items()
         }
         pictures = {spec: usable.samples for spec, usable in self.training.items()}
@@ -207,7 +207,7 @@ class OneSeed:
         for dataset in self.plan.test_on:
             for category in dataset.categories:
                 samples = dataset.select(split="test", categories=(category,)).samples
-                usable = self._usability.of(samples, entrant.reads("test"))
+                usable = self._usability.of(samples, _must_hold(self.bench, entrant, "test"))
                 cell = Cell(dataset, category, usable.samples, usable.left_out, usable.without_mask)
                 found.append(self._cells.setdefault((dataset.name, category, usable), cell))
         return found
@@ -273,3 +273,8 @@ class OneSeed:
     def _recorder(self) -> Recorder:
         bench, of_seed = self.bench, (self.identities, self.entrants, self.training, self.tested, self.failures)
         return Recorder(self.plan, self.seed, bench.tower, bench.store, *of_seed)
+
+
+def _must_hold(bench: Bench, entrant: Entrant, phase: Phase) -> frozenset[Part]:
+    """What a store must hold of a picture: what is read of it, or where the tower is live, that it was encoded."""
+    return entrant.reads(phase) if bench.source == "stored" else frozenset({PICTURE, MASK})

@@ -57,7 +57,7 @@ class Tokens(Detector):
 
 @pytest.fixture(autouse=True)
 def kinds() -> None:
-    for name, part in (("shallow", CLS), ("deep", DEEP), ("looking", PICTURE)):
+    for name, part in (("shallow", CLS), ("deep", DEEP), ("looking", PICTURE), ("odd-layers", patch(7))):
         methods.register(name)(type(name, (Tokens,), {"__doc__": "Learns.", "part": part}))
 
 
@@ -113,3 +113,10 @@ def test_a_head_that_is_trained_live_equals_the_cached_one(small, bench) -> None
         assert one.metrics == pytest.approx(other.metrics, abs=0.02)
     heads = [{p.name for p in (bench(plan, name).heads).iterdir()} for name in ("cached", "live")]
     assert not heads[0] & heads[1]  # neither is taken for the other
+
+
+def test_a_live_tower_gives_parts_that_the_store_lacks(small, bench) -> None:
+    plan = small.plan("odd-layers", epochs=None, batch_size=None)
+    for source, error in (("stored", "there is no picture to train on"), ("live", "")):
+        rows = bench(plan, source, source=source).run().rows
+        assert {row.error for row in rows} == {error}
