@@ -60,7 +60,9 @@ def test_a_stopped_training_goes_on_with_the_same_digits(stop: int) -> None:
         return trainee
 
     method = resolve("adaclip[epochs=3]")
-    whole, stopped, resumed = (Trainee("adaclip", method.begin(task_of()), features.samples) for _ in range(3))
+    whole, stopped, resumed = (
+        Trainee("adaclip", method.begin(task_of()), features.samples, frozenset(features.parts)) for _ in range(3)
+    )
     resume(resumed, checkpoint_of(trained(stopped, stop), {}))
     trained(resumed, 3 - stop)
     trained(whole, 3)

@@ -52,7 +52,9 @@ def test_a_stopped_training_goes_on_with_the_same_digits(stop: int) -> None:
         return trainee
 
     method = resolve("cocoop[epochs=4]")
-    whole, stopped, resumed = (Trainee("cocoop", method.begin(task_of()), features.samples) for _ in range(3))
+    whole, stopped, resumed = (
+        Trainee("cocoop", method.begin(task_of()), features.samples, frozenset(features.parts)) for _ in range(3)
+    )
     resume(resumed, checkpoint_of(trained(stopped, stop), {}))
     trained(resumed, 4 - stop)
     trained(whole, 4)

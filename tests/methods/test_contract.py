@@ -115,7 +115,9 @@ def same(one: Trainee, other: Trainee) -> None:
 @pytest.mark.parametrize("stop", range(1, 6))
 def test_optimisers_schedules_and_generators_that_are_attributes_go_on_by_themselves(features: Features, stop: int):
     assert set(Wavering().training_state()) == {"optimiser", "rates", "draws"}
-    whole, stopped, resumed = (Trainee("on-trial", Wavering(), features.samples) for _ in range(3))
+    whole, stopped, resumed = (
+        Trainee("on-trial", Wavering(), features.samples, frozenset(features.parts)) for _ in range(3)
+    )
     checkpoint = checkpoint_of(trained(stopped, features, stop), {})
     assert checkpoint.facts["progress"]["epoch"] == stop
     resume(resumed, checkpoint)
@@ -125,7 +127,7 @@ def test_optimisers_schedules_and_generators_that_are_attributes_go_on_by_themse
 
 
 def test_without_the_state_of_its_training_it_would_learn_otherwise(features: Features):
-    whole, forgetful = (Trainee("on-trial", Wavering(), features.samples) for _ in range(2))
+    whole, forgetful = (Trainee("on-trial", Wavering(), features.samples, frozenset(features.parts)) for _ in range(2))
     trained(whole, features, 1)
     forgetful.working.load_state_dict(whole.working.state_dict())
     trained(whole, features, 2)
@@ -150,7 +152,9 @@ def test_without_the_state_of_its_training_it_would_learn_otherwise(features: Fe
 def test_our_methods_go_on_with_the_same_digits_wherever_they_stopped(spec: str, stop: int):
     method = resolve(spec)
     features = features_of(method.needs(trial_tower().spec, "train"), CATEGORIES)
-    whole, stopped, resumed = (Trainee(spec, method.begin(task_of()), features.samples) for _ in range(3))
+    whole, stopped, resumed = (
+        Trainee(spec, method.begin(task_of()), features.samples, frozenset(features.parts)) for _ in range(3)
+    )
     resume(resumed, checkpoint_of(trained(stopped, features, stop), {}))
     trained(resumed, features, 4 - stop)
     same(resumed, trained(whole, features, 4))
