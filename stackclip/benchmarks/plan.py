@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import combinations, product
 from types import MappingProxyType
 from typing import Literal
@@ -100,7 +101,7 @@ class Plan:
                         drawn |= dict.fromkeys(self.shots_of(dataset, category, seed, shots=shots))
         return tuple(drawn)
 
-    @property
+    @cached_property
     def training(self) -> tuple[Sample, ...]:
         """The pictures that are trained on."""
         return tuple(sample for dataset in self.train_on for sample in dataset.select(split="test").samples)

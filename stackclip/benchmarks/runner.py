@@ -21,10 +21,9 @@ from stackclip.benchmarks.record import Recorder
 from stackclip.benchmarks.resume import MethodRows, Resume
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.testing import Testing
-from stackclip.benchmarks.usability import Usability, Usable
+from stackclip.benchmarks.usability import usable_by
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
-from stackclip.clip.image import ImageTower
 from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Phase, Task, refuse_shots
 from stackclip.ops.given import check_detector, stages_of
@@ -130,15 +129,13 @@ class OneSeed:
     def __init__(self, bench: Bench, seed: int, reader: FeatureReader) -> None:
         self.bench, self.plan, self.seed, self.reader = bench, bench.plan, seed, reader
         self.entrants = {entrant.spec: entrant for entrant in bench.entrants}
-        self.failures, self._usability = Failures(self.plan.fail_fast), Usability(bench.store)
-        self._cells: dict[tuple[str, str, Usable], Cell] = {}
-        self.training = {
-            spec: self._usability.of(self.plan.training, _must_hold(bench, entrant, "train"), localised=True)
-            for spec, entrant in self.entrants.items()
-        }
+        self.failures = Failures(self.plan.fail_fast)
+        needs = {spec: _must_hold(bench, entrant, "train") for spec, entrant in self.entrants.items()}
+        usable = usable_by(needs.values(), self.plan.training, bench.store, localised=True)
+        self.training = {spec: usable[parts] for spec, parts in needs.items()}
         pictures = {spec: usable.samples for spec, usable in self.training.items()}
         self.identities = Identities(self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source)
-        self.cells = {spec: self._cells_of(entrant) for spec, entrant in self.entrants.items()}
+        self.cells = self._cells()
         self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
 
     def run(self) -> tuple[list[Row], int]:
@@ -194,22 +191,27 @@ class OneSeed:
             pictures=len(training),
             batch_size=plan.batch_size,
             text=TextView(tower),
-            image=ImageTower(tower.model.visual),
+            image=tower.image,
         )
 
     def _class_mean(self, training: Sequence[Sample], category: str) -> Tensor:
         """The mean unit class token of a training category: (D,)."""
         return self.reader.class_mean([sample for sample in training if sample.category == category])
 
-    def _cells_of(self, entrant: Entrant) -> list[Cell]:
-        """The cells of a method; methods that can use the same pictures have the same cells."""
-        found = []
+    def _cells(self) -> dict[str, list[Cell]]:
+        """The cells of each method; methods that can use the same pictures have the same cells."""
+        needs = {spec: _must_hold(self.bench, entrant, "test") for spec, entrant in self.entrants.items()}
+        found: dict[str, list[Cell]] = {spec: [] for spec in needs}
         for dataset in self.plan.test_on:
             for category in dataset.categories:
                 samples = dataset.select(split="test", categories=(category,)).samples
-                usable = self._usability.of(samples, _must_hold(self.bench, entrant, "test"))
-                cell = Cell(dataset, category, usable.samples, usable.left_out, usable.without_mask)
-                found.append(self._cells.setdefault((dataset.name, category, usable), cell))
+                usable = usable_by(needs.values(), samples, self.bench.store)
+                cells = {
+                    each: Cell(dataset, category, each.samples, each.left_out, each.without_mask)
+                    for each in usable.values()
+                }
+                for spec, parts in needs.items():
+                    found[spec].append(cells[usable[parts]])
         return found
 
     def _rows_of(self, spec: str) -> MethodRows:

@@ -81,12 +81,7 @@ class Showing:
                     yield iter([features.only(self.entrants[trainee.spec].reads("shots"))]), trainee
         else:
             for trainee in trainees:
-                yield (
-                    self.reader.batches(
-                        drawn, parts_of(self.entrants, [trainee.spec], "shots"), size=self.plan.batch_size or BATCH
-                    ),
-                    trainee,
-                )
+                yield self._stream(drawn, self.entrants[trainee.spec].reads("shots")), trainee
 
     def _normals(self, cell: Cell, trainee: Trainee, shots: Sequence[Sample]) -> Iterator[Features]:
         """The stream of further normal pictures, for who reads any."""
@@ -94,7 +89,10 @@ class Showing:
         if not parts:
             return iter(())
         normals = self.plan.normals_of(cell.dataset, cell.category, shots)
-        return self.reader.batches(normals, parts, size=self.plan.batch_size or BATCH)
+        return self._stream(normals, parts)
+
+    def _stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Iterator[Features]:
+        return self.reader.batches(samples, parts, size=self.plan.batch_size or BATCH)
 
 
 def parts_of(entrants: Mapping[str, Entrant], specs: Iterable[str], phase: Phase) -> frozenset[Part]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from stackclip.benchmarks.entrant import stored
 from stackclip.cache import Store
 from stackclip.types import ANOMALOUS, MASK, Part, Sample
 
-__all__ = ["UNUSABLE", "Usability", "Usable"]
+__all__ = ["UNUSABLE", "Usable", "usable_by"]
 
 UNUSABLE = "mask cannot be used"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Usable:
     """The samples that can be used, the others with the reason, and those of the first without a usable mask."""
 
@@ -22,32 +22,39 @@ class Usable:
     left_out: tuple[tuple[Sample, str], ...] = ()
     without_mask: tuple[Sample, ...] = ()
 
+    def same_as(self, other: Usable) -> bool:
+        """Whether the same can be used, for the same reasons."""
+        return all(getattr(self, name) == getattr(other, name) for name in self.__slots__)
 
-class Usability:
-    """What a store holds of pictures; each list of them is looked up once."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._holdings: dict[tuple[Sample, ...], list[frozenset[Part]]] = {}
+def usable_by(
+    needs: Iterable[frozenset[Part]], samples: Sequence[Sample], store: Store, *, localised: bool = False
+) -> dict[frozenset[Part], Usable]:
+    """What of the samples can be used where each of these sets of parts is read; the store is asked once.
 
-    def of(self, samples: Sequence[Sample], parts: frozenset[Part], *, localised: bool = False) -> Usable:
-        """The samples that can be used where these parts are read.
+    Sets under which the same can be used have one `Usable`, so that who reads them shares batches. `localised` leaves
+    out samples without a usable mask, and defective ones without a mask: no map learns from them.
+    """
+    held, found = store.holdings(samples), dict[frozenset[Part], Usable]()
+    for parts in dict.fromkeys(needs):
+        usable = _usable(stored(parts), samples, held, localised)
+        found[parts] = next((each for each in found.values() if each.same_as(usable)), usable)
+    return found
 
-        `localised` leaves out those without a usable mask, and defective pictures without one: no map learns from them.
-        """
-        listed, wanted = tuple(samples), stored(parts)
-        if listed not in self._holdings:
-            self._holdings[listed] = self._store.holdings(listed)
-        usable, left_out, without_mask = [], [], []
-        for sample, held in zip(listed, self._holdings[listed], strict=True):
-            missing = wanted - held
-            if missing - {MASK}:
-                left_out.append((sample, "not encoded"))
-            elif missing and localised:
-                left_out.append((sample, UNUSABLE))
-            elif localised and sample.label == ANOMALOUS and sample.mask is None:
-                left_out.append((sample, "no mask to learn from"))
-            else:
-                usable.append(sample)
-                without_mask += [sample] if missing else []
-        return Usable(tuple(usable), tuple(left_out), tuple(without_mask))
+
+def _usable(
+    wanted: frozenset[Part], samples: Sequence[Sample], held: Sequence[frozenset[Part]], localised: bool
+) -> Usable:
+    usable, left_out, without_mask = [], [], []
+    for sample, there in zip(samples, held, strict=True):
+        missing = wanted - there
+        if missing - {MASK}:
+            left_out.append((sample, "not encoded"))
+        elif missing and localised:
+            left_out.append((sample, UNUSABLE))
+        elif localised and sample.label == ANOMALOUS and sample.mask is None:
+            left_out.append((sample, "no mask to learn from"))
+        else:
+            usable.append(sample)
+            without_mask += [sample] if missing else []
+    return Usable(tuple(usable), tuple(left_out), tuple(without_mask))

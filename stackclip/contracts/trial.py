@@ -16,7 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.clip import TextEncoder, Tower, random_tower
-from stackclip.clip.image import ImageTower
 from stackclip.clip.views import by_view, seen_pixels
 from stackclip.errors import StackclipError
 from stackclip.methods import Composition, Method, Task
@@ -194,7 +193,7 @@ def task_of(categories: tuple[str, ...] = CATEGORIES, **changes: Any) -> Task:
         device=tower.device,
         epochs=None,
         text=TextView(tower),
-        image=ImageTower(tower.model.visual),
+        image=tower.image,
         pictures=2 * len(categories),
     )
     return replace(task, **changes)

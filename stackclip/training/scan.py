@@ -71,12 +71,12 @@ class Training:
         """One epoch: one reading for all who can use the same pictures, which are nearly always all."""
         epoch, total = active[0].epoch, max(trainee.epochs for trainee in learning) * len(self.pictures)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.pictures))
-        groups: dict[tuple[Sample, ...], list[Trainee]] = {}
+        groups: dict[int, list[Trainee]] = {}
         for trainee in active:
-            groups.setdefault(trainee.samples, []).append(trainee)
-        for usable, alike in groups.items():
-            known = frozenset(usable)
-            shuffled = [sample for index in order if (sample := self.pictures[index]) in known]
+            groups.setdefault(id(trainee.samples), []).append(trainee)
+        for alike in groups.values():
+            usable = frozenset(alike[0].samples)
+            shuffled = [sample for index in order if (sample := self.pictures[index]) in usable]
             done = epoch * len(self.pictures) + len(self.pictures) - len(shuffled)
             self._read(shuffled, alike, watch, done, total)
         for trainee in active:
