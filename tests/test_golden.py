@@ -22,7 +22,7 @@ Found = Mapping[str, Tensor]
 def phrases(case: Any, tower: Any) -> list[Tensor]:
     """Raw text features (N, D) of the stored tokens of the released prompts, for each side."""
     return [
-        tower.encode_tokens(torch.from_numpy(case.stored.given(f"ens_tokens_{side}")).long())
+        tower.text.encode_tokens(torch.from_numpy(case.stored.given(f"ens_tokens_{side}")).long())
         for side in ("normal", "abnormal")
     ]
 
@@ -36,7 +36,7 @@ def april_gan(case: Any) -> Found:
     cls, anchors = parts[CLS], case.anchors[0]
     found |= {"cls": cls, "prob_cls_c0": (100 * unit(cls) @ anchors.mT).softmax(1)}
     found |= {"pos_embed_used": tower.model.visual.positional_embedding}
-    found |= {"text_features_tokens": tower.encode_tokens(case.tokens)}
+    found |= {"text_features_tokens": tower.text.encode_tokens(case.tokens)}
     found |= {"ens_text": torch.stack(list(map(selectors.create("mean-of-unit"), phrases(case, tower))), dim=1)}
     maps = []
     for index, layer in enumerate(tower.spec.layers):

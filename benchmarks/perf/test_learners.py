@@ -25,7 +25,7 @@ class Step:
 
     def __init__(self, tower: Any, *, repeats: int = 1) -> None:
         anchors = unit(tower.encode_text([f"a good {SUBJECT}", f"a damaged {SUBJECT}"]))
-        self.learner: Regulated = learners.create("rpl").build(Lesson(tower, SUBJECT, anchors, 0))
+        self.learner: Regulated = learners.create("rpl").build(Lesson(tower.text, SUBJECT, anchors, 0))
         self.optimiser = torch.optim.Adam(self.learner.parameters(), lr=1e-3)
         draws = np.random.default_rng(0).standard_normal((BATCH, tower.spec.joint), np.float32)
         samples = tuple(
@@ -35,7 +35,7 @@ class Step:
         self.features = Features(samples, {CLS: torch.from_numpy(draws)})
         if repeats > 1:
             pair = self.learner.prompts
-            encode = tower.encode_embedded
+            encode = tower.text.encode_embedded
 
             class Often:
                 """The text tower of prompts that depend on the picture: each pair is read once for each."""

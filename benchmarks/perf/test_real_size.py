@@ -236,7 +236,7 @@ def test_a_bench_of_real_size(tmp_path: Path, figure: Any) -> None:
 def test_a_step_of_rpl_through_the_real_text_tower(race: Any, figure: Any) -> None:
     tower = tower_of({"image_size": 28, "patch_size": 14, "width": 64, "head_width": 32, "layers": 4})
     anchors = unit(tower.encode_text([f"a good {SUBJECT}", f"a damaged {SUBJECT}"]))
-    learner: Regulated = learners.create("rpl").build(Lesson(tower, SUBJECT, anchors, 0))
+    learner: Regulated = learners.create("rpl").build(Lesson(tower.text, SUBJECT, anchors, 0))
     optimiser = torch.optim.Adam(learner.parameters(), lr=1e-3)
     draws = np.random.default_rng(0).standard_normal((BATCH, tower.spec.joint), np.float32)
     samples = tuple(

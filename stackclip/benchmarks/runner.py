@@ -33,8 +33,8 @@ from stackclip.training.failures import Failures
 from stackclip.training.residency import Kept, Resident
 from stackclip.training.scan import Training
 from stackclip.training.sources import FeatureReader, LiveSource
+from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
-from stackclip.training.views import TaskEncode, TextView
 from stackclip.types import MASK, PICTURE, Part, Row, Sample
 
 __all__ = ["Bench", "OneSeed", "Outcome", "Overwrite"]
@@ -190,7 +190,7 @@ class OneSeed:
             shots=entrant.shots.count,
             pictures=len(training),
             batch_size=plan.batch_size,
-            text=TextView(tower),
+            text=tower.text,
             image=tower.image,
         )
 

@@ -30,8 +30,8 @@ from stackclip.ops.regions import label_regions
 from stackclip.synthetic import PartName
 from stackclip.training.failures import Failures
 from stackclip.training.scan import Training
+from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
-from stackclip.training.views import TaskEncode, TextView
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Sample
 
 __all__ = ["blur_figures", "held_out_figures", "main", "tower_figures"]
@@ -151,7 +151,7 @@ def _begin(tower: Tower, training: PictureSet, *, seed: int) -> PromptedDetector
             device=tower.device,
             pictures=len(training.samples),
             batch_size=_BATCH,
-            text=TextView(tower),
+            text=tower.text,
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -142,33 +142,3 @@ class Tower:
     def count_tokens(self, phrase: str) -> int:
         """The tokens of a phrase, start and end of text among them."""
         return self.text.count_tokens(phrase)
-
-    def tokenize(self, phrases: Sequence[str]) -> Tensor:
-        """Token ids (N, L) of phrases, as `TextTransformer.tokenize` gives them."""
-        return self.text.tokenize(phrases)
-
-    def encode_tokens(self, tokens: Tensor) -> Tensor:
-        """Raw text features (N, D) of token ids (N, L), as `TextTransformer.encode_tokens` gives them."""
-        return self.text.encode_tokens(tokens)
-
-    def embed_tokens(self, tokens: Tensor) -> Tensor:
-        """Token embeddings (N, L, W) of token ids (N, L), without positions: where learned prompts are put in."""
-        return self.text.embed_tokens(tokens)
-
-    @property
-    def text_depth(self) -> int:
-        """How many layers the text tower has."""
-        return self.text.depth
-
-    def encode_embedded(
-        self,
-        embedded: Tensor,
-        ends: Tensor,
-        *,
-        deep: Mapping[int, Tensor] | None = None,
-        placing: Literal["insert", "replace"] = "insert",
-        after: Mapping[int, Callable[[Tensor], Tensor]] | None = None,
-        project: Callable[[Tensor], Tensor] | None = None,
-    ) -> Tensor:
-        """Raw text features (N, D) of token embeddings (N, L, W), as `TextTransformer.encode_embedded` gives them."""
-        return self.text.encode_embedded(embedded, ends, deep=deep, placing=placing, after=after, project=project)

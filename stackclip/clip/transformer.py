@@ -21,15 +21,15 @@ _PHRASES_AT_ONCE = 16
 class TextTransformer:
     """The text tower of a model of open_clip, with its tokenizer; `name` is that of the tower, for messages.
 
-    Features are (N, `joint`).
+    Features are (N, `joint`). It is what learners may ask of the tower (`stackclip.learners.TextTower`).
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, *, name: str, joint: int, device: torch.device) -> None:
-        self.module: Any = getattr(model, "text", model)  # open_clip keeps the text tower in either place
+        self._module: Any = getattr(model, "text", model)  # open_clip keeps the text tower in either place
         self.name = name
         self.joint = joint
         self.device = device
-        self.context_length = int(self.module.positional_embedding.shape[0])
+        self.context_length = int(self._module.positional_embedding.shape[0])
         self._tokenizer = tokenizer
 
     def encode(self, phrases: Sequence[str]) -> Tensor:
@@ -77,13 +77,13 @@ class TextTransformer:
 
     def embed_tokens(self, tokens: Tensor) -> Tensor:
         """Token embeddings (N, L, W) of token ids (N, L), without positions: where learned prompts are put in."""
-        embedded: Tensor = self.module.token_embedding(tokens.to(self.device))
+        embedded: Tensor = self._module.token_embedding(tokens.to(self.device))
         return embedded
 
     @property
-    def depth(self) -> int:
+    def text_depth(self) -> int:
         """How many layers it has."""
-        return len(self.module.transformer.resblocks)
+        return len(self._module.transformer.resblocks)
 
     def encode_embedded(
         self,
@@ -103,7 +103,7 @@ class TextTransformer:
         start, which must not reach `ends`. `after[n]` is called on the tokens (N, L, W) behind layer n, as an adapter.
         `project` takes the place of the tower's own projection (N, W) -> (N, D). Gradients pass, for what is learned.
         """
-        text = self.module
+        text = self._module
         hidden = embedded + text.positional_embedding[: embedded.shape[1]]
         prompts = Prompts(deep or {}, behind=1, over=placing == "replace")
         with plain_attention():
@@ -117,7 +117,7 @@ class TextTransformer:
 
     def _causal_mask(self, length: int) -> Tensor:
         """A token sees itself and those before it; inserted tokens can make more than the text tower's context."""
-        mask: Tensor = self.module.attn_mask
+        mask: Tensor = self._module.attn_mask
         if length <= len(mask):
             return mask[:length, :length]
         return torch.full((length, length), float("-inf"), device=self.device).triu(1)

@@ -21,7 +21,7 @@ from stackclip.errors import StackclipError
 from stackclip.methods import Composition, Method, Task
 from stackclip.ops.maps import unit
 from stackclip.registry import Component, Spec
-from stackclip.training.views import TaskEncode, TextView
+from stackclip.training.text import TaskEncode
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample, is_live
 
 __all__ = [
@@ -192,7 +192,7 @@ def task_of(categories: tuple[str, ...] = CATEGORIES, **changes: Any) -> Task:
         seed=0,
         device=tower.device,
         epochs=None,
-        text=TextView(tower),
+        text=tower.text,
         image=tower.image,
         pictures=2 * len(categories),
     )

@@ -65,7 +65,7 @@ def _parts(method: str, run: Run, tower: Tower) -> Iterator[tuple[str, str, str,
         epochs=run.epochs,
         pictures=pictures,
         batch_size=run.batch_size,
-        text=tower,
+        text=tower.text,
     )
     schedules: Mapping[str, Any] = resolve(_one_stack(method)).begin(task).facts.get("schedule", {})
     for part, own in schedules.items():

@@ -48,7 +48,7 @@ def test_the_position_embedding_is_resized_as_in_the_released_code(golden: Case,
 @pytest.mark.parametrize("case", CASES)
 def test_text_features_are_those_of_the_released_code(golden: Case, case: str) -> None:
     released = golden(f"aprilgan_{case}")
-    features = released.tower().encode_tokens(released.tokens)
+    features = released.tower().text.encode_tokens(released.tokens)
     np.testing.assert_allclose(features, released.stored["text_features_tokens"], atol=1e-4)
 
 
@@ -160,12 +160,12 @@ def test_bf16_gives_float32_features_near_those_of_fp32(tower: Tower, pictures: 
 def test_padding_is_trimmed_without_a_trace(tower: Tower) -> None:
     phrases = ["a crack", "a close-up photo of a damaged printed circuit board with a missing part", "x"]
     padded = torch.zeros(3, tower.context_length, dtype=torch.long)
-    tokens = tower.tokenize(phrases)
+    tokens = tower.text.tokenize(phrases)
     padded[:, : tokens.shape[1]] = tokens
     assert torch.equal(padded, open_clip.get_tokenizer("ViT-B-32")(phrases))
     with torch.no_grad():
         theirs = tower.model.encode_text(padded)
-    torch.testing.assert_close(tower.encode_tokens(padded), theirs, atol=1e-5, rtol=0)
+    torch.testing.assert_close(tower.text.encode_tokens(padded), theirs, atol=1e-5, rtol=0)
     torch.testing.assert_close(tower.encode_text(phrases), theirs, atol=1e-5, rtol=0)
 
 
@@ -178,7 +178,7 @@ def test_phrases_come_back_in_their_order_however_many_batches_they_need(tower: 
 
 def test_no_phrases_have_no_features(tower: Tower) -> None:
     assert tower.encode_text([]).shape == (0, 96)
-    assert tower.encode_tokens(torch.zeros(0, 77)).shape == (0, 96)
+    assert tower.text.encode_tokens(torch.zeros(0, 77)).shape == (0, 96)
 
 
 def test_a_phrase_that_is_too_long_is_refused_with_its_length(tower: Tower) -> None:
@@ -195,10 +195,10 @@ def test_one_phrase_instead_of_a_list_is_refused(tower: Tower) -> None:
 
 
 def test_gradients_reach_learned_token_embeddings(tower: Tower) -> None:
-    tokens = tower.tokenize(["a photo of a bottle"])
-    embedded = tower.embed_tokens(tokens).requires_grad_()
-    features = tower.encode_embedded(embedded, tokens.argmax(dim=-1))
-    torch.testing.assert_close(features, tower.encode_tokens(tokens), atol=1e-6, rtol=0)
+    tokens = tower.text.tokenize(["a photo of a bottle"])
+    embedded = tower.text.embed_tokens(tokens).requires_grad_()
+    features = tower.text.encode_embedded(embedded, tokens.argmax(dim=-1))
+    torch.testing.assert_close(features, tower.text.encode_tokens(tokens), atol=1e-6, rtol=0)
     features.sum().backward()
     assert embedded.grad is not None
     assert embedded.grad.abs().sum() > 0
@@ -206,12 +206,12 @@ def test_gradients_reach_learned_token_embeddings(tower: Tower) -> None:
 
 
 def test_no_deep_tokens_change_nothing(tower: Tower) -> None:
-    tokens = tower.tokenize(["a photo of a bottle", "a nut"])
-    embedded, ends = tower.embed_tokens(tokens), tokens.argmax(dim=-1)
+    tokens = tower.text.tokenize(["a photo of a bottle", "a nut"])
+    embedded, ends = tower.text.embed_tokens(tokens), tokens.argmax(dim=-1)
     plain = tower.encode_text(["a photo of a bottle", "a nut"])
     for placing in ("insert", "replace"):
         for deep in ({}, {layer: torch.zeros(0, 64) for layer in (1, 2, 4)}):
-            found = tower.encode_embedded(embedded, ends, deep=deep, placing=placing)
+            found = tower.text.encode_embedded(embedded, ends, deep=deep, placing=placing)
             torch.testing.assert_close(found, plain, atol=1e-6 * float(plain.abs().max()), rtol=0)
 
 
@@ -239,11 +239,11 @@ def test_deep_tokens_stand_behind_the_start_in_their_own_layers(tower: Tower, la
     draws = torch.Generator().manual_seed(0)
     deep = {layer: torch.randn(count, 64, generator=draws) for layer, count in layers.items()}
     phrases = ["a photo of a small bottle", "a metal nut with a flaw"]
-    tokens = tower.tokenize(phrases)
+    tokens = tower.text.tokenize(phrases)
     ends = tokens.argmax(dim=-1)
-    embedded = tower.embed_tokens(tokens)
+    embedded = tower.text.embed_tokens(tokens)
     placing = "insert" if insert else "replace"
-    found = tower.encode_embedded(embedded, ends, deep=deep, placing=placing)
+    found = tower.text.encode_embedded(embedded, ends, deep=deep, placing=placing)
     for row, end in enumerate(ends.tolist()):
         wanted = layer_by_layer(tower, embedded[row, : end + 1], deep, insert=insert)
         torch.testing.assert_close(found[row], wanted, atol=2e-5, rtol=0)
@@ -251,10 +251,10 @@ def test_deep_tokens_stand_behind_the_start_in_their_own_layers(tower: Tower, la
 
 def test_inserted_tokens_need_no_place_in_the_context(tower: Tower) -> None:
     phrase = " ".join(["nut"] * 75)
-    tokens = tower.tokenize([phrase])
+    tokens = tower.text.tokenize([phrase])
     deep = {2: torch.randn(30, 64, generator=torch.Generator().manual_seed(0))}
-    found = tower.encode_embedded(tower.embed_tokens(tokens), tokens.argmax(dim=-1), deep=deep)
-    wanted = layer_by_layer(tower, tower.embed_tokens(tokens)[0], deep, insert=True)
+    found = tower.text.encode_embedded(tower.text.embed_tokens(tokens), tokens.argmax(dim=-1), deep=deep)
+    wanted = layer_by_layer(tower, tower.text.embed_tokens(tokens)[0], deep, insert=True)
     torch.testing.assert_close(found[0], wanted, atol=5e-5, rtol=0)
     assert not torch.allclose(found, tower.encode_text([phrase]), atol=1e-2)
 

@@ -170,20 +170,20 @@ def test_the_image_tower_knows_its_norm_and_projection(tower: Tower, pictures: T
 
 @torch.no_grad()
 def test_a_projection_of_ones_own_takes_the_place_of_the_text_towers(tower: Tower) -> None:
-    tokens = tower.tokenize(["a photo of a bottle", "a nut"])
+    tokens = tower.text.tokenize(["a photo of a bottle", "a nut"])
     text: Any = tower.model
-    embedded, ends = tower.embed_tokens(tokens), tokens.argmax(dim=-1)
-    raw = tower.encode_embedded(embedded, ends, project=lambda pooled: pooled)
+    embedded, ends = tower.text.embed_tokens(tokens), tokens.argmax(dim=-1)
+    raw = tower.text.encode_embedded(embedded, ends, project=lambda pooled: pooled)
     assert raw.shape == (2, embedded.shape[-1])
-    torch.testing.assert_close(raw @ text.text_projection, tower.encode_embedded(embedded, ends))
+    torch.testing.assert_close(raw @ text.text_projection, tower.text.encode_embedded(embedded, ends))
 
 
 @torch.no_grad()
 def test_adapters_stand_in_the_text_tower_too(tower: Tower) -> None:
-    tokens = tower.tokenize(["a photo of a bottle", "a nut"])
-    embedded, ends = tower.embed_tokens(tokens), tokens.argmax(dim=-1)
+    tokens = tower.text.tokenize(["a photo of a bottle", "a nut"])
+    embedded, ends = tower.text.embed_tokens(tokens), tokens.argmax(dim=-1)
     adapters = {1: lambda each: each.roll(1, -1), 3: torch.tanh}
-    found = tower.encode_embedded(embedded, ends, after=adapters)
+    found = tower.text.encode_embedded(embedded, ends, after=adapters)
     text: Any = tower.model
     for row, end in enumerate(ends.tolist()):
         rows = (embedded[row, : end + 1] + text.positional_embedding[: end + 1])[None]

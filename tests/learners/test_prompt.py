@@ -17,15 +17,15 @@ SUBJECT = "metal nut bottle t-shirt"
 
 def pair_of(tower: Tower, templates: tuple[str, str], **words: object) -> PromptPair:
     given = {"subject": SUBJECT, "context": None, "deep": 0, "layers": (), "placing": "insert", "seed": 0, **words}
-    return PromptPair(tower, templates, **given)  # type: ignore[arg-type]  # words of a test
+    return PromptPair(tower.text, templates, **given)  # type: ignore[arg-type]  # words of a test
 
 
 @pytest.mark.parametrize("templates", TEMPLATE_PAIRS)
 @pytest.mark.parametrize("subject", [SUBJECT, "object"])
 def test_a_pair_without_new_tokens_begins_as_its_template(small_tower, templates, subject):
     found = pair_of(small_tower, templates, subject=subject)()
-    tokens = small_tower.tokenize([template.format(subject) for template in templates])
-    torch.testing.assert_close(found, small_tower.encode_tokens(tokens), atol=1e-12, rtol=0)
+    tokens = small_tower.text.tokenize([template.format(subject) for template in templates])
+    torch.testing.assert_close(found, small_tower.text.encode_tokens(tokens), atol=1e-12, rtol=0)
 
 
 def test_in_float32_it_begins_as_the_features_of_its_phrases():
@@ -41,9 +41,10 @@ def test_what_is_learned_stands_where_the_templates_words_stand(small_tower, tem
     pair = pair_of(small_tower, templates)
     for side, template in enumerate(templates):
         before, behind = template.split("{}")
-        ids = torch.tensor([token for words in (before, behind) for token in small_tower.tokenize([words])[0, 1:-1]])
-        torch.testing.assert_close(pair.context[side].data, small_tower.embed_tokens(ids))
-    named = small_tower.embed_tokens(small_tower.tokenize([SUBJECT])[0, 1:-1])
+        words_of = (small_tower.text.tokenize([words])[0, 1:-1] for words in (before, behind))
+        ids = torch.tensor([token for tokens in words_of for token in tokens])
+        torch.testing.assert_close(pair.context[side].data, small_tower.text.embed_tokens(ids))
+    named = small_tower.text.embed_tokens(small_tower.text.tokenize([SUBJECT])[0, 1:-1])
     with torch.no_grad():
         for vectors in pair.context:
             vectors.zero_()
@@ -83,7 +84,7 @@ def test_the_noise_follows_from_the_seed(small_tower):
 @pytest.mark.parametrize("template", [template for pair in TEMPLATE_PAIRS for template in pair])
 def test_the_length_of_a_prompt_is_known_before_it_is_made(small_tower, template, context):
     pair = pair_of(small_tower, (template, template), context=context)
-    length = prompt_length(small_tower, template, subject=SUBJECT, context=context)
+    length = prompt_length(small_tower.text, template, subject=SUBJECT, context=context)
     assert length == int(pair.ends[0]) + 1
 
 

@@ -20,12 +20,12 @@ SUBJECT = "bottle metal nut"
 
 def target_of(tower: Tower) -> Tensor:
     """Frozen features of the stack."""
-    tokens = tower.tokenize([f"a perfect {SUBJECT}", f"a broken {SUBJECT}"])
-    return F.normalize(tower.encode_tokens(tokens), dim=-1)
+    tokens = tower.text.tokenize([f"a perfect {SUBJECT}", f"a broken {SUBJECT}"])
+    return F.normalize(tower.text.encode_tokens(tokens), dim=-1)
 
 
 def built(tower: Tower, spec: str = "rpl", *, seed: int = 0) -> Regulated:
-    learner: Regulated = learners.create(spec).build(Lesson(tower, SUBJECT, target_of(tower), seed))
+    learner: Regulated = learners.create(spec).build(Lesson(tower.text, SUBJECT, target_of(tower), seed))
     return learner
 
 
@@ -113,14 +113,14 @@ def test_scores_are_probabilities_of_the_pair_as_it_is_now(small_tower, pictures
 
 def test_the_text_tower_reads_two_prompts_a_step_and_none_to_score_again(small_tower, pictures, monkeypatch):
     read: list[int] = []
-    encode = small_tower.encode_embedded
+    encode = small_tower.text.encode_embedded
 
     def counted(embedded: Tensor, *rest: object, **words: object) -> Tensor:
         read.append(len(embedded))
         return encode(embedded, *rest, **words)
 
     learner = built(small_tower)
-    monkeypatch.setattr(small_tower, "encode_embedded", counted)
+    monkeypatch.setattr(small_tower.text, "encode_embedded", counted)
     learner.loss(pictures)
     assert read == [2]
     for _ in range(3):

@@ -33,6 +33,7 @@ from stackclip.prompts.phrases import AA_CLIP
 from stackclip.registry.guard import Stopped
 from stackclip.training.trainee import Trainee
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Sample
+from tests.methods.conftest import StoredText
 
 At = Callable[..., Moment]
 HIDDEN = Part("hidden", 1)
@@ -51,28 +52,16 @@ STAGES: dict[str, dict[str, str]] = {  # our names for the released ones
 
 
 @dataclass(frozen=True)
-class CompactText:
+class CompactText(StoredText):
     """A text tower whose phrases of a category are the token ids of the released ones."""
 
-    tower: Tower
     ids: Mapping[str, Tensor]  # (16, 77), normal ones first
-    context_length: int = 77
-
-    @property
-    def text_depth(self) -> int:
-        return self.tower.text_depth
 
     def tokenize(self, phrases: Sequence[str]) -> Tensor:
         if len(phrases) == 1:
             return self.ids[phrases[0]]
         [name] = [name for name in ("bottle", "cable") if all(name in phrase for phrase in phrases)]
         return self.ids[name]
-
-    def embed_tokens(self, tokens: Tensor) -> Tensor:
-        return self.tower.embed_tokens(tokens)
-
-    def encode_embedded(self, embedded: Tensor, ends: Tensor, **words: Any) -> Tensor:
-        return self.tower.encode_embedded(embedded, ends, **words)
 
 
 @dataclass(frozen=True)
@@ -139,15 +128,15 @@ def attended(tower: Tower, pictures: Tensor, *, over: Literal["batch", "tokens"]
 
 
 def task_of(tower: Tower, **changes: Any) -> Task:
-    live: Any = tower
+    encode: Any = tower
     task = Task(
         tower=tower.spec,
-        encode=live,
+        encode=encode,
         categories=("bottle", "cable"),
         train_on=("golden",),
         seed=0,
         device=torch.device("cpu"),
-        text=live,
+        text=tower.text,
         image=tower.image,
     )
     return replace(task, **changes)
@@ -404,7 +393,7 @@ def test_anchors_after_training_are_the_released_ones(trained: Released, finishe
 
 
 def test_tokens_between_text_blocks_are_the_released_ones(trained: Released, finished: Any) -> None:
-    embedded, seen = trained.tower.embed_tokens(trained.tokens), {}
+    embedded, seen = trained.tower.text.embed_tokens(trained.tokens), {}
 
     def kept(layer: int) -> Callable[[Tensor], Tensor]:
         adapter = finished.text.adapters.behind().get(layer, lambda tokens: tokens)
@@ -416,7 +405,7 @@ def test_tokens_between_text_blocks_are_the_released_ones(trained: Released, fin
         return see
 
     ends = trained.tokens.long().argmax(1)
-    trained.tower.encode_embedded(embedded, ends, after={layer: kept(layer) for layer in (1, 2, 3, 4)})
+    trained.tower.text.encode_embedded(embedded, ends, after={layer: kept(layer) for layer in (1, 2, 3, 4)})
     for block in (2, 3, 4, 5):
         close(seen[block], trained.stored[f"text_into_block{block}"], atol=1e-4)
 

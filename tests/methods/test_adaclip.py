@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import Tower
-from stackclip.clip.image import ImageTower
 from stackclip.contracts.trial import task_of
 from stackclip.methods import Moment, resolve
 from stackclip.methods.adaclip import START
 from stackclip.ops.fusion import semantic_fusion
 from stackclip.ops.maps import pixels
 from stackclip.types import CLS, MASK, Features, Sample
+from tests.methods.conftest import StoredText
 
 TAPS = (6, 12, 18, 24)
 SIDES = ("vision", "text")
@@ -56,16 +56,10 @@ def weights_of(stored: Callable[[str], Any], prefix: str) -> dict[str, Tensor]:
 
 
 @dataclass(frozen=True)
-class CompactText:
+class CompactText(StoredText):
     """A text tower whose phrases are the stored token ids of a bottle, or of a cable in its place."""
 
-    tower: Tower
     ids: Tensor  # (48, 77)
-    context_length: int = 77
-
-    @property
-    def text_depth(self) -> int:
-        return self.tower.text_depth
 
     def tokenize(self, phrases: Sequence[str]) -> Tensor:
         if list(phrases) == [""]:
@@ -73,12 +67,6 @@ class CompactText:
         assert len(phrases) == len(self.ids)
         ids = self.ids[:, : int(self.ids.argmax(1).max()) + 1]
         return torch.where(ids == BOTTLE, CABLE, ids) if "cable" in phrases[0] else ids
-
-    def embed_tokens(self, tokens: Tensor) -> Tensor:
-        return self.tower.embed_tokens(tokens)
-
-    def encode_embedded(self, embedded: Tensor, ends: Tensor, **words: Any) -> Tensor:
-        return self.tower.encode_embedded(embedded, ends, **words)
 
 
 @dataclass(frozen=True)
@@ -95,7 +83,7 @@ class Released:
     def given(self, options: str = "") -> Any:
         """The method with the stored weights, its tokens rounded as released."""
         text: Any = CompactText(self.tower, self.ids)
-        image = ImageTower(self.tower.model.visual)
+        image = self.tower.image
         task = replace(task_of(("bottle",)), tower=self.tower.spec, text=text, image=image)
         words = f"adaclip[prompt_precision=float16,clusters={self.clusters}{options}]"
         detector = resolve(words).begin(task)

@@ -10,20 +10,17 @@ import pytest
 import torch
 
 from stackclip.clip import random_tower
-from stackclip.clip.image import ImageTower
 from stackclip.contracts.trial import CATEGORIES, features_of, task_of, trial_tower
 from stackclip.errors import BadOption, NotApplicable, UsageError
 from stackclip.methods import Stage, resolve
 from stackclip.methods.adaclip import START
-from stackclip.training.checkpoints import checkpoint_of, resume
-from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, Features
 
 
 def test_a_gradient_is_the_slope_of_the_loss_in_float64() -> None:
     tower = random_tower(image_size=32)
     tower.model.double()
-    image, text = ImageTower(tower.model.visual), tower
+    image, text = tower.image, tower.text
     given: Any = {"text": text, "image": image}
     detector: Any = resolve("adaclip[clusters=2]").begin(replace(task_of(), **given))
     features = features_of(frozenset({START, CLS}), CATEGORIES[:1])
@@ -49,26 +46,8 @@ def test_a_gradient_is_the_slope_of_the_loss_in_float64() -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 2])
-def test_a_stopped_training_goes_on_with_the_same_digits(stop: int) -> None:
-    features = features_of(frozenset({START, CLS}), CATEGORIES[:1])
-
-    def trained(trainee: Trainee, epochs: int) -> Trainee:
-        for _ in range(epochs):
-            for row in range(2):
-                trainee.learn(features.rows(row, row + 1), last=row == 1)
-            trainee.end_epoch()
-        return trainee
-
-    method = resolve("adaclip[epochs=3]")
-    whole, stopped, resumed = (
-        Trainee("adaclip", method.begin(task_of()), features.samples, frozenset(features.parts)) for _ in range(3)
-    )
-    resume(resumed, checkpoint_of(trained(stopped, stop), {}))
-    trained(resumed, 3 - stop)
-    trained(whole, 3)
-    assert resumed.losses == whole.losses
-    state = whole.working.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.working.state_dict().items())
+def test_a_stopped_training_goes_on_with_the_same_digits(goes_on: Any, stop: int) -> None:
+    goes_on("adaclip[epochs=3]", features_of(frozenset({START, CLS}), CATEGORIES[:1]), stop, epochs=3, size=1)
 
 
 def test_the_dice_loss_of_rows_is_another_and_that_of_pictures_does_not_depend_on_the_batch() -> None:
@@ -94,7 +73,7 @@ def test_layers_that_a_tower_does_not_have_get_no_tokens() -> None:
     detector: Any = resolve("adaclip[depth=99]").begin(task_of())
     spec = trial_tower().spec
     assert detector.learned.vision.layers == tuple(range(1, spec.depth + 1))
-    assert detector.learned.text.layers == tuple(range(2, trial_tower().text_depth + 1))
+    assert detector.learned.text.layers == tuple(range(2, trial_tower().text.text_depth + 1))
     said = detector.predict(features_of(frozenset({START, CLS}), CATEGORIES[:1]))
     assert said.maps.isfinite().all()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from stackclip.clip import Tower, random_tower
 from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.methods import Moment, Task, refuse_shots, resolve
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
+from tests.methods.conftest import StoredText
 
 At = Callable[..., Moment]
 CASES = ("t24s_112", "t24m_112", "t24s_160")
@@ -27,28 +28,14 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class CompactText:
+class CompactText(StoredText):
     """A text tower whose words are the token ids of the stored prompts, behind twelve that are learned."""
 
-    tower: Tower
     ids: Tensor  # (2, 77)
-    context_length: int = 77
-
-    @property
-    def text_depth(self) -> int:
-        return self.tower.text_depth
 
     def tokenize(self, phrases: Sequence[str]) -> Tensor:
         assert list(phrases) == ["object.", "damaged object."]
         return torch.cat([self.ids[:, :1], self.ids[:, 13:17]], dim=1)
-
-    def embed_tokens(self, tokens: Tensor) -> Tensor:
-        return self.tower.embed_tokens(tokens)
-
-    def encode_embedded(
-        self, embedded: Tensor, ends: Tensor, *, deep: Mapping[int, Tensor] | None = None, placing: Any = "insert"
-    ) -> Tensor:
-        return self.tower.encode_embedded(embedded, ends, deep=deep, placing=placing)
 
 
 @dataclass(frozen=True)
@@ -199,7 +186,7 @@ def test_a_prompt_learner_of_other_prompts_is_refused(released: Released, tmp_pa
 
 
 def task_of(tower: Tower, **changes: Any) -> Task:
-    text: Any = tower
+    text = tower.text
     device = torch.device("cpu")
     return replace(
         Task(tower=tower.spec, encode=text, categories=(), train_on=(), seed=0, device=device, text=text), **changes

@@ -19,6 +19,7 @@ from stackclip.methods import Moment, resolve
 from stackclip.methods.conditional import ConditionalPrompts, Endings
 from stackclip.ops.maps import unit
 from stackclip.types import CLS, Features, Sample
+from tests.methods.conftest import StoredText
 
 TOWERS = ("t12s", "t12m")
 ORDER = (0, 2, 1)  # in which the released code was shown the pictures, one by one
@@ -34,13 +35,10 @@ NAMES = {
 
 
 @dataclass(frozen=True)
-class CompactText:
+class CompactText(StoredText):
     """A text tower whose words are stored token ids; `phrases` has those of each phrase, without start and end."""
 
-    tower: Tower
     phrases: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    context_length: int = 77
-    text_depth: int = 0
 
     def count_tokens(self, phrase: str) -> int:
         return len(self.phrases[phrase]) + 2
@@ -49,12 +47,6 @@ class CompactText:
         rows = [[126, *self.phrases[phrase], 127] for phrase in phrases]
         length = max(map(len, rows))
         return torch.tensor([row + [0] * (length - len(row)) for row in rows])
-
-    def embed_tokens(self, tokens: Tensor) -> Tensor:
-        return self.tower.embed_tokens(tokens)
-
-    def encode_embedded(self, embedded: Tensor, ends: Tensor, **words: Any) -> Tensor:
-        return self.tower.encode_embedded(embedded, ends, **words)
 
 
 def words_of(row: Any) -> list[int]:

@@ -14,15 +14,13 @@ from stackclip.contracts.trial import CATEGORIES, features_of, task_of, trial_to
 from stackclip.errors import BadOption, NotApplicable, UsageError
 from stackclip.methods import Stage, resolve
 from stackclip.methods.cocoop import rate_of
-from stackclip.training.checkpoints import checkpoint_of, resume
-from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, Features
 
 
 def test_the_gradient_is_the_slope_of_the_loss_in_float64() -> None:
     tower = random_tower(image_size=32)
     tower.model.double()
-    text: Any = tower
+    text = tower.text
     detector: Any = resolve("cocoop").begin(replace(task_of(), text=text))
     detector.double()
     features = features_of(frozenset({CLS}), CATEGORIES)
@@ -41,26 +39,8 @@ def test_the_gradient_is_the_slope_of_the_loss_in_float64() -> None:
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3])
-def test_a_stopped_training_goes_on_with_the_same_digits(stop: int) -> None:
-    features = features_of(frozenset({CLS}), CATEGORIES).rows(0, 2)
-
-    def trained(trainee: Trainee, epochs: int) -> Trainee:
-        for _ in range(epochs):
-            for row in range(2):
-                trainee.learn(features.rows(row, row + 1), last=row == 1)
-            trainee.end_epoch()
-        return trainee
-
-    method = resolve("cocoop[epochs=4]")
-    whole, stopped, resumed = (
-        Trainee("cocoop", method.begin(task_of()), features.samples, frozenset(features.parts)) for _ in range(3)
-    )
-    resume(resumed, checkpoint_of(trained(stopped, stop), {}))
-    trained(resumed, 4 - stop)
-    trained(whole, 4)
-    assert resumed.losses == whole.losses
-    state = whole.working.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in resumed.working.state_dict().items())
+def test_a_stopped_training_goes_on_with_the_same_digits(goes_on: Any, stop: int) -> None:
+    goes_on("cocoop[epochs=4]", features_of(frozenset({CLS}), CATEGORIES).rows(0, 2), stop, epochs=4, size=1)
 
 
 def test_the_category_of_each_picture_stands_in_its_prompts() -> None:

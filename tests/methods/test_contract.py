@@ -19,6 +19,7 @@ from stackclip.registry import methods
 from stackclip.training.checkpoints import checkpoint_of, resume
 from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, Features, Part, Prediction, TowerSpec
+from tests.methods.conftest import same, trained
 
 At = Callable[..., Moment]
 pytestmark = pytest.mark.usefixtures("registry_as_it_was")
@@ -97,41 +98,26 @@ class Wavering(Detector):
         return {"loss": loss.item()}
 
 
-def trained(trainee: Trainee, features: Features, epochs: int) -> Trainee:
-    """A trainee that has learned from one batch for some epochs more, each of a single step."""
-    for _ in range(epochs):
-        trainee.learn(features, last=True)
-        trainee.end_epoch()
-    return trainee
-
-
-def same(one: Trainee, other: Trainee) -> None:
-    """Equality to the last digit of what was lost and of what was learned."""
-    assert one.losses == other.losses
-    state = other.working.state_dict()
-    assert all(torch.equal(tensor, state[name]) for name, tensor in one.working.state_dict().items())
-
-
 @pytest.mark.parametrize("stop", range(1, 6))
 def test_optimisers_schedules_and_generators_that_are_attributes_go_on_by_themselves(features: Features, stop: int):
     assert set(Wavering().training_state()) == {"optimiser", "rates", "draws"}
     whole, stopped, resumed = (
         Trainee("on-trial", Wavering(), features.samples, frozenset(features.parts)) for _ in range(3)
     )
-    checkpoint = checkpoint_of(trained(stopped, features, stop), {})
+    checkpoint = checkpoint_of(trained(stopped, features, stop, size=len(features)), {})
     assert checkpoint.facts["progress"]["epoch"] == stop
     resume(resumed, checkpoint)
-    trained(resumed, features, 6 - stop)
-    same(resumed, trained(whole, features, 6))
+    trained(resumed, features, 6 - stop, size=len(features))
+    same(resumed, trained(whole, features, 6, size=len(features)))
     assert resumed.working.optimiser.param_groups[0]["lr"] == 0.1 * 0.5**2
 
 
 def test_without_the_state_of_its_training_it_would_learn_otherwise(features: Features):
     whole, forgetful = (Trainee("on-trial", Wavering(), features.samples, frozenset(features.parts)) for _ in range(2))
-    trained(whole, features, 1)
+    trained(whole, features, 1, size=len(features))
     forgetful.working.load_state_dict(whole.working.state_dict())
-    trained(whole, features, 2)
-    trained(forgetful, features, 2)
+    trained(whole, features, 2, size=len(features))
+    trained(forgetful, features, 2, size=len(features))
     assert whole.losses[1:] != forgetful.losses
 
 
@@ -149,15 +135,10 @@ def test_without_the_state_of_its_training_it_would_learn_otherwise(features: Fe
     ],
 )
 @pytest.mark.parametrize("stop", [1, 3])
-def test_our_methods_go_on_with_the_same_digits_wherever_they_stopped(spec: str, stop: int):
+def test_our_methods_go_on_with_the_same_digits_wherever_they_stopped(goes_on: Any, spec: str, stop: int):
     method = resolve(spec)
     features = features_of(method.needs(trial_tower().spec, "train"), CATEGORIES)
-    whole, stopped, resumed = (
-        Trainee(spec, method.begin(task_of()), features.samples, frozenset(features.parts)) for _ in range(3)
-    )
-    resume(resumed, checkpoint_of(trained(stopped, features, stop), {}))
-    trained(resumed, features, 4 - stop)
-    same(resumed, trained(whole, features, 4))
+    resumed, whole = goes_on(spec, features, stop, epochs=4, size=len(features))
     assert resumed.finished
     assert resumed.working.facts == whole.working.facts
     tested = features_of(method.needs(trial_tower().spec, "test"), CATEGORIES, seed=1)
