@@ -19,6 +19,7 @@ from stackclip.errors import BadOption
 from stackclip.learners.learner import Lesson, Overflow, Placing, TextTower
 from stackclip.learners.prompt import PromptPair, prompt_length
 from stackclip.ops.maps import unit
+from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.registry import learners
 from stackclip.types import ANOMALOUS, CLS, Features, Part, TowerSpec
 
@@ -124,7 +125,7 @@ class Regulated(nn.Module):
         self.weight = weight
         self.temperature = temperature
         self.register_buffer("target", target.to(prompts.base), persistent=False)  # (2, D)
-        self._known: tuple[tuple[int, ...], Tensor] | None = None
+        self._known = WhileUnchanged(self)
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -134,7 +135,7 @@ class Regulated(nn.Module):
             "prompts": list(self.begun),
             "context": [len(vectors) for vectors in pair.context],
             "deep": {str(layer): len(tokens) for layer, tokens in zip(pair.layers, pair.deep, strict=True)},
-            "numbers": sum(parameter.numel() for parameter in self.parameters()),
+            "numbers": numbers_in(self),
         }
 
     def anchors(self) -> Tensor:
@@ -159,7 +160,4 @@ class Regulated(nn.Module):
 
     def _trained(self) -> Tensor:
         """The anchors as they are now; the text tower runs again only after the parameters changed."""
-        state = tuple(parameter._version for parameter in self.parameters())
-        if self._known is None or self._known[0] != state:
-            self._known = (state, self.anchors())
-        return self._known[1]
+        return self._known.get(self.anchors)

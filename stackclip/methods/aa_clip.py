@@ -14,10 +14,12 @@ from torch.optim.lr_scheduler import MultiStepLR
 from stackclip.data.names import CategoryNames
 from stackclip.errors import NotApplicable
 from stackclip.methods.adapted import AdaptedImage, AdaptedText
+from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import BETAS, OPEN_CLIP_POSITIONS, check_schedule, descend, schedule_of
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import LOGIT_SCALE, min_max, on_grid, pixels, smooth_in_window, unit, upsample
+from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.prompts.described import described
 from stackclip.prompts.phrases import AA_CLIP
 from stackclip.registry import methods
@@ -109,7 +111,7 @@ class AaClipDetector(Detector):
         self.rates = MultiStepLR(self.image_optimiser, list(_MILESTONES), _DECAY)
         names = task.class_names or method.class_names
         self._name = described if names == DESCRIBED else CategoryNames(names)
-        self._known: dict[str, tuple[tuple[int, ...], Tensor]] = {}
+        self._known = WhileUnchanged(self.text)
         text = task.stage("text", epochs=method.text_epochs, batch=_TEXT_BATCH, parts=frozenset({*self.taps, CLS}))
         image = task.stage("image", epochs=method.epochs, batch=_IMAGE_BATCH, parts=frozenset({HIDDEN}))
         self.adapts_text = text.epochs > 0
@@ -121,7 +123,7 @@ class AaClipDetector(Detector):
         learned = {"text": self.text, "image": self.image}
         return {
             "epochs": sum(stage.epochs for stage in self.stages),
-            "learned": {name: sum(each.numel() for each in part.parameters()) for name, part in learned.items()},
+            "learned": {name: numbers_in(part) for name, part in learned.items()},
             "paths": [str(part) for part in (*self.taps, HIDDEN)],
             "released_positions": OPEN_CLIP_POSITIONS,
             "schedule": {stage.name: schedule_of(task, stage, lr=rates[stage.name]) for stage in self.stages},
@@ -178,17 +180,13 @@ class AaClipDetector(Detector):
 
     def anchors(self, category: str) -> Tensor:
         """The anchors (2, D) as they are now; the text tower runs again only after training changed it."""
-        state = tuple(parameter._version for parameter in self.text.parameters())
-        if category not in self._known or self._known[category][0] != state:
-            with torch.no_grad():
-                self._known[category] = (state, self._anchors(category))
-        return self._known[category][1]
+        with torch.no_grad():
+            return self._known.get(lambda: self._anchors(category), category)
 
     def _anchors(self, category: str) -> Tensor:
         """The unit mean of unit text features of each side: (2, D)."""
         normal, anomalous = (AA_CLIP.phrases(self._name(category), side) for side in (NORMAL, ANOMALOUS))
-        found = unit(self.text([*normal, *anomalous], adapted=self.adapts_text))
-        return unit(torch.stack([found[: len(normal)].mean(0), found[len(normal) :].mean(0)]))
+        return two_sides(self.text([*normal, *anomalous], adapted=self.adapts_text), len(normal))
 
     def _of_each(self, features: Features, anchors: Mapping[str, Tensor]) -> Tensor:
         """The anchors of each picture's category: (B, 2, D)."""

@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.projections import draw_linear, empty_linear
+from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
-from stackclip.methods.schedule import BETAS, check_schedule, check_sigma, descend, schedule_of
+from stackclip.methods.schedule import BETAS, check_schedule, check_sigma, descend, schedules_of
 from stackclip.methods.tokens import PromptTokens
 from stackclip.ops.fusion import semantic_fusion
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import LOGIT_SCALE, pixels, smooth, unit
+from stackclip.ops.modules import numbers_in
 from stackclip.prompts.phrases import ADACLIP
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
@@ -137,11 +139,11 @@ class AdaClipDetector(Detector):
             "class_names": class_names,
             "epochs": sum(each.epochs for each in self.stages),
             "learning_rate": method.lr,
-            "learned": {"numbers": sum(parameter.numel() for parameter in self.learned.parameters())},
+            "learned": {"numbers": numbers_in(self.learned)},
             "sigma": method.sigma,
             "cluster_seed": _CLUSTER_SEED,
             "released_positions": _POSITIONS,
-            "schedule": {each.name: schedule_of(task, each, lr=method.lr) for each in self.stages},
+            "schedule": schedules_of(task, self.stages, lr=method.lr),
         }
 
     def step(self, features: Features, at: Moment) -> Mapping[str, float]:
@@ -186,9 +188,8 @@ class AdaClipDetector(Detector):
         """The text anchors (2, D) of a category for a picture, with gradients: its ensemble under the tokens."""
         phrases = self._phrases(category)
         deep = self.learned.text(cls)
-        features = unit(self.text.encode_embedded(phrases.embedded, phrases.ends, deep=deep, placing="replace"))
-        sides = features[: phrases.normal].mean(0), features[phrases.normal :].mean(0)
-        return unit(torch.stack(sides))
+        features = self.text.encode_embedded(phrases.embedded, phrases.ends, deep=deep, placing="replace")
+        return two_sides(features, phrases.normal)
 
     def _terms(self, sight: PromptedSight, features: Features, row: int) -> dict[str, Tensor]:
         label = sight.picture.new_tensor(features.labels[row])

@@ -11,15 +11,22 @@ from stackclip.data.names import CategoryNames
 from stackclip.methods.method import Task
 from stackclip.ops.given import vector_of
 from stackclip.prompts import Ensemble
+from stackclip.selectors import MeanOfUnit
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
-__all__ = ["Select", "TextAnchors", "Wording"]
+__all__ = ["Select", "TextAnchors", "Wording", "two_sides"]
 
 Select = Callable[[Tensor], Tensor]
 """Makes one vector (D,) of the features of one side (N, D)."""
 
 Wording = Callable[[str], tuple[Ensemble, Select]]
 """The ensemble for a published data set, or for one of another name, and what makes one vector of its features."""
+
+
+def two_sides(features: Tensor, normal: int) -> Tensor:
+    """The anchors (2, D) of features (N, D) of which those of the first `normal` phrases are normal, with gradients."""
+    select = MeanOfUnit()
+    return torch.stack([select(features[:normal]), select(features[normal:])])
 
 
 class TextAnchors:

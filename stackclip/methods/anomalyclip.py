@@ -23,10 +23,11 @@ from stackclip.methods.schedule import (
     check_schedule,
     check_sigma,
     descend,
-    schedule_of,
+    schedules_of,
 )
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import pixels, smooth, unit
+from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
@@ -118,16 +119,16 @@ class AnomalyClipDetector(Detector):
         elif stage.epochs:
             self.stages = (stage,)
         self.optimiser = torch.optim.Adam(self.prompts.parameters(), lr=method.lr, betas=BETAS)
-        self._known: tuple[tuple[int, ...], Tensor] | None = None
+        self._known = WhileUnchanged(self.prompts)
         self.facts = {
             "class_names": "object",
             "epochs": sum(each.epochs for each in self.stages),
             "learning_rate": method.lr,
-            "learned": {"numbers": sum(parameter.numel() for parameter in self.prompts.parameters())},
+            "learned": {"numbers": numbers_in(self.prompts)},
             "sigma": self.sigma,
             "paths": [str(part) for part in self.path],
             "released_positions": BILINEAR_POSITIONS,
-            "schedule": {each.name: schedule_of(task, each, lr=method.lr) for each in self.stages},
+            "schedule": schedules_of(task, self.stages, lr=method.lr),
             "weights": released,
         }
 
@@ -173,10 +174,7 @@ class AnomalyClipDetector(Detector):
 
     def _trained(self) -> Tensor:
         """The unit text features (2, D) as they are now; the text tower runs again only after training changed them."""
-        state = tuple(parameter._version for parameter in self.prompts.parameters())
-        if self._known is None or self._known[0] != state:
-            self._known = (state, unit(self.prompts()))
-        return self._known[1]
+        return self._known.get(lambda: unit(self.prompts()))
 
 
 class ObjectPrompts(nn.Module):

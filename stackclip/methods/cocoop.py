@@ -15,8 +15,9 @@ from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.conditional import ConditionalPrompts, Endings
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
-from stackclip.methods.schedule import check_schedule, descend, schedule_of
+from stackclip.methods.schedule import check_schedule, descend, schedules_of
 from stackclip.ops.maps import LOGIT_SCALE, unit
+from stackclip.ops.modules import numbers_in
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
@@ -90,8 +91,8 @@ class CoCoOpDetector(Detector):
             "class_names": class_names,
             "epochs": sum(each.epochs for each in self.stages),
             "learning_rate": method.lr,
-            "learned": {"numbers": sum(parameter.numel() for parameter in self.prompts.parameters())},
-            "schedule": {each.name: schedule_of(task, each, lr=method.lr) for each in self.stages},
+            "learned": {"numbers": numbers_in(self.prompts)},
+            "schedule": schedules_of(task, self.stages, lr=method.lr),
         }
 
     def step(self, features: Features, at: Moment) -> Mapping[str, float]:

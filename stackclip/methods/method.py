@@ -47,6 +47,10 @@ class Stage:
     batch: int
     parts: frozenset[Part] | None = None
 
+    def steps(self, pictures: int) -> int:
+        """The steps of one pass over so many pictures."""
+        return -(-pictures // self.batch)
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

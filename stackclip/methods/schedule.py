@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -20,6 +20,7 @@ __all__ = [
     "check_sigma",
     "descend",
     "schedule_of",
+    "schedules_of",
 ]
 
 BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
@@ -43,8 +44,13 @@ def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, floa
 
 def schedule_of(task: Task, stage: Stage, *, lr: float) -> dict[str, Any]:
     """How a stage that steps on every batch trains: epochs, rate, batch size and steps."""
-    steps = stage.epochs * -(-task.pictures // stage.batch)
+    steps = stage.epochs * stage.steps(task.pictures)
     return {"epochs": stage.epochs, "lr": lr, "batch": stage.batch, "steps": steps}
+
+
+def schedules_of(task: Task, stages: Iterable[Stage], *, lr: float) -> dict[str, dict[str, Any]]:
+    """How each stage of a method with one rate trains, by name."""
+    return {stage.name: schedule_of(task, stage, lr=lr) for stage in stages}
 
 
 def check_schedule(epochs: int | None, lr: float | None) -> None:

@@ -69,7 +69,7 @@ class Trainee:
     @property
     def steps_an_epoch(self) -> int:
         """The steps of an epoch of this stage."""
-        return -(-len(self.samples) // self.stage.batch)
+        return self.stage.steps(len(self.samples))
 
     @property
     def epochs_seen(self) -> float:
@@ -84,7 +84,7 @@ class Trainee:
     @property
     def total_steps(self) -> int:
         """The steps of the whole training."""
-        return sum(stage.epochs * -(-len(self.samples) // stage.batch) for stage in self.working.stages)
+        return sum(stage.epochs * stage.steps(len(self.samples)) for stage in self.working.stages)
 
     @property
     def _place(self) -> tuple[Stage, int]:

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from stackclip.benchmarks.tally import Tally
+from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Detector
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
@@ -58,7 +58,7 @@ def test_halves_whose_sum_overflows_have_the_figures_of_the_same_values_in_float
     halves = (maps * 1000).to(dtype)  # sums of 256 pixels are beyond 65504
     measured = []
     for given in (halves, halves.float(), halves.double()):
-        tally = Tally()
+        tally = Evaluation()
         tally.add(Prediction(scores.to(given), given), samples, [label_regions(mask) for mask in masks])
         measured.append(tally.compute(samples, UNCHANGED).values)
     assert measured[0]["pixel_AUROC"] == measured[1]["pixel_AUROC"] == measured[2]["pixel_AUROC"]
@@ -67,7 +67,7 @@ def test_halves_whose_sum_overflows_have_the_figures_of_the_same_values_in_float
 def test_large_finite_maps_are_measured_and_one_infinite_pixel_names_its_picture() -> None:
     samples, scores, maps, masks = toy()
     runs = [label_regions(mask) for mask in masks]
-    plain, large = Tally(), Tally()
+    plain, large = Evaluation(), Evaluation()
     plain.add(Prediction(scores, maps), samples, runs)
     large.add(Prediction(scores, maps * 2.0**126), samples, runs)
     found, wanted = large.pixels.compute().values, plain.pixels.compute().values
@@ -76,14 +76,14 @@ def test_large_finite_maps_are_measured_and_one_infinite_pixel_names_its_picture
         broken = maps.clone()
         broken[3, 5, 5] = bad
         with pytest.raises(NonFiniteScores, match=r"toy/3\.png"):
-            Tally().add(Prediction(scores, broken), samples, runs)
+            Evaluation().add(Prediction(scores, broken), samples, runs)
 
 
 def test_scores_that_differ_in_float64_alone_are_not_tied() -> None:
     samples, *_, masks = toy()
     scores = torch.tensor([1 + 1e-12 * sample.label for sample in samples], dtype=torch.float64)
     close = torch.from_numpy(1 + 1e-12 * masks)
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(scores, close), samples, [label_regions(mask) for mask in masks])
     values = tally.compute(samples, UNCHANGED).values
     assert [values[name] for name in ("image_AUROC", "pixel_AUROC", "pixel_AUPRO")] == pytest.approx([1, 1, 1])
@@ -91,7 +91,7 @@ def test_scores_that_differ_in_float64_alone_are_not_tied() -> None:
 
 def test_whole_numbers_are_scores_too() -> None:
     samples, scores, maps, masks = toy()
-    tally = Tally()
+    tally = Evaluation()
     tally.add(
         Prediction((scores * 1000).long(), (maps * 255).to(torch.uint8)), samples, list(map(label_regions, masks))
     )
@@ -100,7 +100,7 @@ def test_whole_numbers_are_scores_too() -> None:
 
 def test_one_batch_without_scores_is_a_category_without() -> None:
     samples, scores, maps, masks = toy()
-    runs, tally = [label_regions(mask) for mask in masks], Tally()
+    runs, tally = [label_regions(mask) for mask in masks], Evaluation()
     tally.add(Prediction(scores[:2], maps[:2]), samples[:2], runs[:2])
     tally.add(Prediction(None, maps[2:4], why_no_scores="out of order"), samples[2:4], runs[2:4])
     tally.add(Prediction(scores[4:], maps[4:]), samples[4:], runs[4:])
@@ -113,7 +113,7 @@ def test_batches_of_any_size_give_the_figures_of_the_whole() -> None:
     samples, scores, maps, masks = toy()
     measured = []
     for size in (1, 4, 6):
-        tally = Tally()
+        tally = Evaluation()
         for start in range(0, 6, size):
             part = slice(start, start + size)
             runs = [label_regions(mask) for mask in masks[part]]
@@ -129,7 +129,7 @@ def test_batches_of_any_size_give_the_figures_of_the_whole() -> None:
 
 def test_a_method_settles_its_scores_with_the_maxima_of_its_maps() -> None:
     samples, scores, maps, masks = toy()
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
     settled = roc_auc_score([each.label for each in samples], scores + maps.amax((1, 2)))
     measured = tally.compute(samples, cast(Detector, Settled()))
@@ -142,7 +142,7 @@ def test_a_number_that_is_none_names_the_picture(bad: float, where: str) -> None
     samples, scores, maps, masks = toy()
     (scores if where == "scores" else maps[:, 3, 3])[2] = bad
     with pytest.raises(NonFiniteScores, match=r"toy/2\.png"):
-        Tally().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
+        Evaluation().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_number_that_is_none_names_the_picture(bad: float, where: str) -> None
 def test_other_shapes_are_told(scores: Tensor | None, maps: Tensor | None, said: str) -> None:
     samples, _, _, masks = toy()
     with pytest.raises(BrokenPlugin, match=said):
-        Tally().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
+        Evaluation().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
 
 
 @pytest.mark.parametrize("side", [SIDE // 2, SIDE * 2])
@@ -165,16 +165,16 @@ def test_maps_of_another_side_than_the_masks_are_refused(side: int) -> None:
     samples, _, _, masks = toy()
     runs = [label_regions(mask) for mask in masks]  # places in a picture laid flat, which another side would misread
     with pytest.raises(BrokenPlugin, match=rf"\(6, {side}, {side}\) came for 6 pictures, wanted \(6, 16, 16\)"):
-        Tally(side=SIDE).add(Prediction(None, torch.zeros(6, side, side)), samples, runs)
+        Evaluation(side=SIDE).add(Prediction(None, torch.zeros(6, side, side)), samples, runs)
 
 
 def test_a_method_without_maps_or_scores_says_why() -> None:
     samples, scores, maps, masks = toy()
     runs = [label_regions(mask) for mask in masks]
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(scores, None, why_no_maps="it has none"), samples, runs)
     assert tally.compute(samples, UNCHANGED).undefined == dict.fromkeys(PIXEL_METRICS, "it has none")
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(None, maps, why_no_scores="only maps"), samples, runs)
     assert tally.compute(samples, UNCHANGED).undefined == dict.fromkeys(IMAGE_METRICS, "only maps")
 
@@ -182,7 +182,7 @@ def test_a_method_without_maps_or_scores_says_why() -> None:
 def test_a_defect_without_a_mask_leaves_the_pixel_metrics_undefined() -> None:
     samples, scores, maps, masks = toy()
     samples[1] = sample(1, ANOMALOUS, mask=False)
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
     measured = tally.compute(samples, UNCHANGED)
     assert measured.undefined == dict.fromkeys(PIXEL_METRICS, "1 defective picture has no mask")
@@ -192,7 +192,7 @@ def test_a_defect_without_a_mask_leaves_the_pixel_metrics_undefined() -> None:
 def test_one_class_alone_leaves_metrics_undefined_with_the_reason() -> None:
     _, scores, maps, masks = toy()
     normal = [sample(number, NORMAL) for number in range(6)]
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(scores, maps), normal, [label_regions(np.zeros_like(mask)) for mask in masks])
     measured = tally.compute(normal, UNCHANGED)
     assert set(measured.undefined) >= {"image_AUROC", "pixel_AUROC", "pixel_AUPRO"}
@@ -202,13 +202,13 @@ def test_one_class_alone_leaves_metrics_undefined_with_the_reason() -> None:
 
 def test_a_category_of_which_nothing_could_be_used_is_told() -> None:
     with pytest.raises(NotApplicable, match="none of the pictures could be used"):
-        Tally().compute([], UNCHANGED)
+        Evaluation().compute([], UNCHANGED)
 
 
 def test_a_picture_whose_mask_cannot_be_used_counts_for_image_metrics_alone() -> None:
     samples, scores, maps, masks = toy(8)
     kept = [number for number in range(8) if number not in (2, 5)]
-    tallies = [Tally(counter=PixelCounter()), Tally(counter=PixelCounter())]
+    tallies = [Evaluation(counter=PixelCounter()), Evaluation(counter=PixelCounter())]
     runs = [None if number in (2, 5) else label_regions(mask) for number, mask in enumerate(masks)]
     tallies[0].add(Prediction(scores, maps), samples, runs)
     tallies[1].add(Prediction(scores[kept], maps[kept]), [samples[n] for n in kept], [runs[n] for n in kept])
@@ -229,7 +229,7 @@ def test_a_picture_whose_mask_cannot_be_used_counts_for_image_metrics_alone() ->
 
 def test_where_no_mask_can_be_used_pixel_metrics_say_so() -> None:
     samples, scores, maps, _ = toy(4)
-    tally = Tally()
+    tally = Evaluation()
     tally.add(Prediction(scores, maps), samples, [None] * 4)
     measured = tally.compute(samples, UNCHANGED)
     assert measured.undefined == dict.fromkeys(PIXEL_METRICS, "no mask can be used")

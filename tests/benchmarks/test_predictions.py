@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from stackclip.benchmarks.entrant import needs_of
+from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.runner import Bench
-from stackclip.benchmarks.tally import Tally
 from stackclip.cache import Store, extract
 from stackclip.data.own import own_pictures
 from stackclip.errors import StackclipError
@@ -141,14 +141,14 @@ def test_every_method_says_of_a_picture_what_it_says_in_a_bench(
     method = plans[0].resolved[spec]
     extract(store, small.tower, [*small.training, *one], {MASK, CLS, *needs_of(method, small.tower.spec)})
     store.refresh()
-    predictions: list[tuple[Tally, Prediction]] = []
-    add = Tally.add
+    predictions: list[tuple[Evaluation, Prediction]] = []
+    add = Evaluation.add
 
-    def watched(self: Tally, prediction: Prediction, *words: Any) -> None:
+    def watched(self: Evaluation, prediction: Prediction, *words: Any) -> None:
         predictions.append((self, prediction))
         add(self, prediction, *words)
 
-    monkeypatch.setattr(Tally, "add", watched)
+    monkeypatch.setattr(Evaluation, "add", watched)
     [row] = benched.run().rows
     in_bench = list(predictions)
     predictions.clear()
