@@ -19,6 +19,7 @@ from stackclip.inspection.written import Written
 from stackclip.ops.progress import Listener
 from stackclip.session.pictures import Inspection, scores_of
 from stackclip.session.workbench import Workbench
+from stackclip.types import Part, Sample
 
 __all__ = ["Examination"]
 
@@ -42,13 +43,12 @@ class Examination:
         none of the pictures can be read, or nothing is scored.
         """
         entrants = entrants_of(self.plan, self.workbench.tower.spec)
-        own = replace(self.plan, train_on=())
-        needed(own, entrants)  # weights that do not fit are said before anything is encoded
+        samples, parts = needed(replace(self.plan, train_on=()), entrants)  # weights that do not fit are said first
         trained, untrained = self._by_training(entrants)
-        unencoded = self._encode(own, entrants)
-        self._check_left(unencoded, own, entrants)
+        unencoded = self._encode(samples, parts)
+        self._check_left(unencoded, parts)
         if trained:
-            unencoded += self._encode(replace(self._part(trained), test_on=()), trained)
+            unencoded += self._encode(*needed(replace(self._part(trained), test_on=()), trained))
         written, unkept = self._predict(trained, untrained, output)
         failures = tuple(str(each) for each in written if each.error)
         for failure in failures:
@@ -65,16 +65,14 @@ class Examination:
             unkept=unkept,
         )
 
-    def _check_left(self, unencoded: tuple[PictureError, ...], own: Plan, entrants: tuple[Entrant, ...]) -> None:
+    def _check_left(self, unencoded: tuple[PictureError, ...], parts: frozenset[Part]) -> None:
         """Raise StackclipError where no picture is left to score."""
-        _, parts = needed(own, entrants)
-        [dataset] = own.test_on
+        [dataset] = self.plan.test_on
         tested = dataset.select(split="test").samples
         if unencoded and len(self.store.lacking(tested, parts)) == len(tested):
             raise StackclipError(f"{self.folder}: none of its pictures can be read, so there is nothing to score")
 
-    def _encode(self, plan: Plan, entrants: tuple[Entrant, ...]) -> tuple[PictureError, ...]:
-        samples, parts = needed(plan, entrants)
+    def _encode(self, samples: Sequence[Sample], parts: frozenset[Part]) -> tuple[PictureError, ...]:
         return self.workbench.encode(self.store, samples, parts, progress=self.progress).failed
 
     def _part(self, entrants: Sequence[Entrant]) -> Plan:
