@@ -21,7 +21,7 @@ from stackclip.benchmarks.record import Recorder
 from stackclip.benchmarks.resume import MethodRows, Resume
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.testing import Testing
-from stackclip.benchmarks.usability import usable_by
+from stackclip.benchmarks.usability import cells_by, usable_by
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.errors import NotApplicable
@@ -135,7 +135,8 @@ class OneSeed:
         self.training = {spec: usable[parts] for spec, parts in needs.items()}
         pictures = {spec: usable.samples for spec, usable in self.training.items()}
         self.identities = Identities(self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source)
-        self.cells = self._cells()
+        tested = {spec: _must_hold(bench, entrant, "test") for spec, entrant in self.entrants.items()}
+        self.cells = cells_by(tested, self.plan, bench.store)
         self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
 
     def run(self) -> tuple[list[Row], int]:
@@ -197,22 +198,6 @@ class OneSeed:
     def _class_mean(self, training: Sequence[Sample], category: str) -> Tensor:
         """The mean unit class token of a training category: (D,)."""
         return self.reader.class_mean([sample for sample in training if sample.category == category])
-
-    def _cells(self) -> dict[str, list[Cell]]:
-        """The cells of each method; methods that can use the same pictures have the same cells."""
-        needs = {spec: _must_hold(self.bench, entrant, "test") for spec, entrant in self.entrants.items()}
-        found: dict[str, list[Cell]] = {spec: [] for spec in needs}
-        for dataset in self.plan.test_on:
-            for category in dataset.categories:
-                samples = dataset.select(split="test", categories=(category,)).samples
-                usable = usable_by(needs.values(), samples, self.bench.store)
-                cells = {
-                    each: Cell(dataset, category, each.samples, each.left_out, each.without_mask)
-                    for each in usable.values()
-                }
-                for spec, parts in needs.items():
-                    found[spec].append(cells[usable[parts]])
-        return found
 
     def _rows_of(self, spec: str) -> MethodRows:
         return self._resume.rows_of(spec, self.cells[spec], lambda cell: self.tested[cell.dataset.name])

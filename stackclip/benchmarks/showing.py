@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from stackclip.benchmarks.entrant import Entrant
@@ -53,12 +54,13 @@ class Showing:
         found: dict[str, Inspector] = {}
         for asked in dict.fromkeys(self.entrants[t.spec].shots for t in trainees):
             alike = [t for t in trainees if self.entrants[t.spec].shots == asked and not evaluations[t.spec].error]
-            for batches, trainee in self._shown(asked, alike, evaluations, shots):
-                normals = self._normals(cell, trainee, shots[trainee.spec])
-                arguments = (trainee, cell.category, batches, normals)
-                inspector = self.failures.attempt(evaluations[trainee.spec], _inspector, *arguments)
-                if inspector is not None:
-                    found[trainee.spec] = inspector
+            with closing(self._shown(asked, alike, evaluations, shots)) as showing:
+                for batches, trainee in showing:
+                    with closing(batches), closing(self._normals(cell, trainee, shots[trainee.spec])) as normals:
+                        arguments = (trainee, cell.category, batches, normals)
+                        inspector = self.failures.attempt(evaluations[trainee.spec], _inspector, *arguments)
+                    if inspector is not None:
+                        found[trainee.spec] = inspector
         return found
 
     def _shown(
@@ -67,37 +69,43 @@ class Showing:
         trainees: Sequence[Trainee],
         evaluations: Mapping[str, Evaluation],
         shots: Mapping[str, Sequence[Sample]],
-    ) -> Iterator[tuple[Iterator[Features], Trainee]]:
+    ) -> Generator[tuple[Generator[Features], Trainee]]:
         """Each method with the stream of its shots: a few are read once for all, many by each as it takes them."""
         drawn = shots[trainees[0].spec] if trainees else ()
         if not drawn:
-            yield from ((iter(()), trainee) for trainee in trainees)
+            yield from ((_given(), trainee) for trainee in trainees)
         elif len(drawn) <= FEW:
             parts = parts_of(self.entrants, [t.spec for t in trainees], "shots")
             owners = [evaluations[t.spec] for t in trainees]
-            whole = self.failures.reading(owners, lambda: self.reader.batches(drawn, parts, size=len(drawn)))
-            for features in whole:
-                for trainee in trainees:
-                    yield iter([features.only(self.entrants[trainee.spec].reads("shots"))]), trainee
+            reading = self.failures.reading(owners, lambda: self.reader.batches(drawn, parts, size=len(drawn)))
+            with closing(reading) as whole:
+                for features in whole:
+                    for trainee in trainees:
+                        yield _given(features.only(self.entrants[trainee.spec].reads("shots"))), trainee
         else:
             for trainee in trainees:
                 yield self._stream(drawn, self.entrants[trainee.spec].reads("shots")), trainee
 
-    def _normals(self, cell: Cell, trainee: Trainee, shots: Sequence[Sample]) -> Iterator[Features]:
+    def _normals(self, cell: Cell, trainee: Trainee, shots: Sequence[Sample]) -> Generator[Features]:
         """The stream of further normal pictures, for who reads any."""
         parts = self.entrants[trainee.spec].reads("calibrate")
         if not parts:
-            return iter(())
+            return _given()
         normals = self.plan.normals_of(cell.dataset, cell.category, shots)
         return self._stream(normals, parts)
 
-    def _stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Iterator[Features]:
+    def _stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Generator[Features]:
         return self.reader.batches(samples, parts, size=self.plan.batch_size or BATCH)
 
 
 def parts_of(entrants: Mapping[str, Entrant], specs: Iterable[str], phase: Phase) -> frozenset[Part]:
     """What some methods read together in a phase."""
     return frozenset[Part]().union(*(entrants[spec].reads(phase) for spec in specs))
+
+
+def _given(*batches: Features) -> Generator[Features]:
+    """A stream of batches that are there."""
+    yield from batches
 
 
 def _inspector(trainee: Trainee, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -98,12 +99,13 @@ class Testing:
         working = {spec: each for spec, each in evaluations.items() if spec in inspectors and not each.error}
         reads, done = {spec: self.entrants[spec].reads("test") - {MASK} for spec in working}, 0
         parts = frozenset[Part]().union(*reads.values())
-        for features, runs in self._with_runs(samples if working else (), parts, working.values(), without_mask):
-            for spec, evaluation in working.items():
-                own = features.only(reads[spec])
-                self.failures.attempt(evaluation, evaluation.predict, inspectors[spec], own, runs)
-            done += len(features)
-            progress(done, len(samples))
+        with closing(self._with_runs(samples if working else (), parts, working.values(), without_mask)) as stream:
+            for features, runs in stream:
+                for spec, evaluation in working.items():
+                    own = features.only(reads[spec])
+                    self.failures.attempt(evaluation, evaluation.predict, inspectors[spec], own, runs)
+                done += len(features)
+                progress(done, len(samples))
 
     def _measure(
         self, cell: Cell, inspectors: Mapping[str, Inspector], evaluations: Mapping[str, Evaluation], progress: Listener
@@ -128,17 +130,17 @@ class Testing:
         parts: frozenset[Part],
         owners: Collection[Evaluation],
         without_mask: Collection[Sample],
-    ) -> Iterator[tuple[Features, list[np.ndarray | None]]]:
+    ) -> Generator[tuple[Features, list[np.ndarray | None]]]:
         """The batches of a scan with the runs of each mask; None for one that cannot be used."""
         without = frozenset(without_mask)
         if not samples:
             return
-        for features in self.failures.reading(
-            owners, lambda: self.reader.batches(samples, parts, size=self.plan.batch_size or BATCH)
-        ):
-            try:
-                runs = [None if sample in without else self.store.runs(sample) for sample in features.samples]
-            except StackclipError as error:
-                self.failures.blame(owners, error)
-                return
-            yield features, runs
+        size = self.plan.batch_size or BATCH
+        with closing(self.failures.reading(owners, lambda: self.reader.batches(samples, parts, size=size))) as stream:
+            for features in stream:
+                try:
+                    runs = [None if sample in without else self.store.runs(sample) for sample in features.samples]
+                except StackclipError as error:
+                    self.failures.blame(owners, error)
+                    return
+                yield features, runs

@@ -10,7 +10,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +171,7 @@ class _Encoded:
         self._rows = {sample: row for row, sample in enumerate(s for each in batches for s in each.samples)}
         self._parts = {part: torch.cat([each[part] for each in batches]) for part in batches[0].parts}
 
-    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
+    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Generator[Features]:
         """The features of samples in order."""
         for start in range(0, len(samples), size):
             batch = tuple(samples[start : start + size])

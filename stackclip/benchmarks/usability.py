@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stackclip.benchmarks.entrant import stored
+from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.cache import Store
 from stackclip.types import ANOMALOUS, MASK, Part, Sample
 
-__all__ = ["UNUSABLE", "Usable", "usable_by"]
+__all__ = ["UNUSABLE", "Usable", "cells_by", "usable_by"]
 
 UNUSABLE = "mask cannot be used"
 
@@ -39,6 +40,22 @@ def usable_by(
     for parts in dict.fromkeys(needs):
         usable = _usable(stored(parts), samples, held, localised)
         found[parts] = next((each for each in found.values() if each.same_as(usable)), usable)
+    return found
+
+
+def cells_by(needs: Mapping[str, frozenset[Part]], plan: Plan, store: Store) -> dict[str, list[Cell]]:
+    """The cells of each method that reads these parts; methods that can use the same pictures have the same cells."""
+    found: dict[str, list[Cell]] = {spec: [] for spec in needs}
+    for dataset in plan.test_on:
+        for category in dataset.categories:
+            samples = dataset.select(split="test", categories=(category,)).samples
+            usable = usable_by(needs.values(), samples, store)
+            cells = {
+                each: Cell(dataset, category, each.samples, each.left_out, each.without_mask)
+                for each in usable.values()
+            }
+            for spec, parts in needs.items():
+                found[spec].append(cells[usable[parts]])
     return found
 
 

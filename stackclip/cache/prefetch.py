@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def prefetch(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Iterator[Result]:
+def prefetch(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int) -> Generator[Result]:
     """The result of each item in order, with the next `threads` items being worked on meanwhile, and one more to begin.
 
     What the work raises is raised where its result would be. The threads end with the iterator, at its end or closing.

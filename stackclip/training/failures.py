@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -40,7 +40,7 @@ class Failures:
             self.blame([owner], error)
             return None
 
-    def reading(self, owners: Iterable[Owner], items: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+    def reading(self, owners: Iterable[Owner], items: Callable[[], Iterator[Item]]) -> Generator[Item]:
         """The items of a scan; where the store fails, that is the error of all who take part in it."""
         try:
             yield from items()

@@ -8,6 +8,7 @@ it cannot use, and the common stream is cut to its own batch size.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -91,13 +92,14 @@ class Training:
         cuts = {trainee.spec: Cut(trainee.stage.batch, len(shuffled)) for trainee in trainees}
         parts = frozenset[Part]().union(*(trainee.reads for trainee in trainees))
         size = max(trainee.stage.batch for trainee in trainees)
-        stream = self.failures.reading(trainees, lambda: self.source.batches(shuffled, parts, size=size))
-        for features in stream:
-            for trainee in trainees:
-                for batch, last in cuts[trainee.spec].batches(features):
-                    self.failures.attempt(trainee, trainee.learn, batch, last)
-                    if not trainee.error:
-                        watch.stepped(trainee)
-            watch.batch_done()
-            done += len(features)
-            self.progress(done, total)
+        reading = self.failures.reading(trainees, lambda: self.source.batches(shuffled, parts, size=size))
+        with closing(reading) as stream:
+            for features in stream:
+                for trainee in trainees:
+                    for batch, last in cuts[trainee.spec].batches(features):
+                        self.failures.attempt(trainee, trainee.learn, batch, last)
+                        if not trainee.error:
+                            watch.stepped(trainee)
+                watch.batch_done()
+                done += len(features)
+                self.progress(done, total)

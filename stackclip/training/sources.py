@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stackclip.cache import Store, in_batches, is_mask, prefetch
@@ -23,9 +25,12 @@ __all__ = ["FeatureReader", "FeatureSource", "LiveSource"]
 
 
 class FeatureSource(Protocol):
-    """What gives the features of samples in order, `size` at a time; a batch holds until the next one comes."""
+    """What gives the features of samples in order, `size` at a time; a batch holds until the next one comes.
 
-    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
+    Who does not take all batches closes the generator: threads may be reading ahead.
+    """
+
+    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Generator[Features]:
         """The features of all samples."""
 
 
@@ -35,21 +40,36 @@ class LiveSource:
 
     tower: Tower
 
-    def read(self, samples: Sequence[Sample], parts: Iterable[Part]) -> dict[Part, Tensor]:
-        """Parts of the samples, float32 on the tower's device; `picture` is (B, 3, S, S), as the tower reads it.
+    def prepare(self, samples: Sequence[Sample], views: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """Pictures (B, 3, S, S) in some views as the tower reads them; any number of threads may call it at once.
 
         Raises PictureError for a picture that cannot be read.
         """
-        found: dict[Part, Tensor] = {}
         images = [read_picture(sample.image, self.tower.picture_range) for sample in samples]
+        return {view: np.stack([self.tower.prepare(seen(image, view)) for image in images]) for view in views}
+
+    def encode(self, prepared: Mapping[str, NDArray[np.float32]], parts: Iterable[Part]) -> dict[Part, Tensor]:
+        """Parts of prepared pictures, float32 on the tower's device; `picture` is (B, 3, S, S), as the tower reads it.
+
+        One thread at a time: the tower switches settings of the process.
+        """
+        found: dict[Part, Tensor] = {}
         for view, asked in by_view(parts).items():
-            prepared = np.stack([self.tower.prepare(seen(image, view)) for image in images])
-            pictures = torch.from_numpy(prepared).to(self.tower.device)
+            pictures = torch.from_numpy(prepared[view]).to(self.tower.device)
             found |= {part: pictures for plain, part in asked.items() if is_live(plain)}
             encoded = sorted(plain for plain in asked if not is_live(plain))
             if encoded:
                 found |= {asked[plain]: each for plain, each in self.tower.encode(pictures, encoded).items()}
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What threads have read of a batch: stored parts, and pictures in their views for the live ones."""
+
+    samples: tuple[Sample, ...]
+    stored: Mapping[Part, Tensor]
+    prepared: Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +88,43 @@ class FeatureReader:
 
     def read(self, samples: Sequence[Sample], parts: Iterable[Part]) -> Features:
         """The features of one batch."""
-        batch, wanted = tuple(samples), tuple(parts)
-        live = [part for part in wanted if is_live(part) or (self.all_live and not is_mask(part))]
-        if not live:
-            return Features(batch, self._stored(batch, wanted))
-        if self.live is None:
-            raise MissingParts(f"{', '.join(map(str, live))}: there is no live tower here")
-        stored = [part for part in wanted if part not in live]
-        found = {**(self._stored(batch, stored) if stored else {}), **self.live.read(batch, live)}
-        return Features(batch, {part: found[part] for part in wanted})
+        wanted = tuple(parts)
+        return self._complete(self._load(tuple(samples), wanted), wanted)
 
     def batches(
         self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int, threads: int = 2
-    ) -> Iterator[Features]:
-        """The features of all samples in order, `size` at a time; `threads` batches are made ahead."""
+    ) -> Generator[Features]:
+        """The features of all samples in order, `size` at a time; `threads` batches are read ahead.
+
+        A live tower runs in the caller's thread.
+        """
         wanted = tuple(parts)
-        return prefetch(lambda batch: self.read(batch, wanted), in_batches(samples, size), threads=threads)
+        load = prefetch(lambda batch: self._load(batch, wanted), in_batches(samples, size), threads=threads)
+        with closing(load) as loaded:
+            for batch in loaded:
+                yield self._complete(batch, wanted)
 
     def class_mean(self, samples: Sequence[Sample]) -> Tensor:
         """The mean of the unit class tokens of samples: (D,)."""
         return unit(self.read(samples, {CLS})[CLS]).mean(0)
+
+    def _is_live(self, part: Part) -> bool:
+        return is_live(part) or (self.all_live and not is_mask(part))
+
+    def _load(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> _Loaded:
+        live = [part for part in parts if self._is_live(part)]
+        if live and self.live is None:
+            raise MissingParts(f"{', '.join(map(str, live))}: there is no live tower here")
+        stored = [part for part in parts if not self._is_live(part)]
+        prepared = self.live.prepare(samples, {part.view for part in live}) if self.live and live else {}
+        return _Loaded(samples, self._stored(samples, stored) if stored or not live else {}, prepared)
+
+    def _complete(self, loaded: _Loaded, parts: Sequence[Part]) -> Features:
+        if not loaded.prepared or self.live is None:
+            return Features(loaded.samples, loaded.stored)
+        live = self.live.encode(loaded.prepared, [part for part in parts if self._is_live(part)])
+        found = {**loaded.stored, **live}
+        return Features(loaded.samples, {part: found[part] for part in parts})
 
     def _stored(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> Mapping[Part, Tensor]:
         if self.kept is not None and self.kept.serves(samples, parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -91,6 +92,7 @@ def figures(outcome: Outcome) -> list[object]:
 def stopped(run: Bench) -> None:
     with pytest.raises(Stopped):
         run.run()
+    assert not [each for each in threading.enumerate() if each.name.startswith("stackclip-reader")]
 
 
 @pytest.mark.parametrize("step", [1, 4, 8, 11])

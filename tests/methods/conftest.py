@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,6 +50,15 @@ def same(one: Trainee, other: Trainee) -> None:
     assert one.losses == other.losses
     state = other.working.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in one.working.state_dict().items())
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in the order of one thread, for a gradient that is a small difference of large terms."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -192,6 +192,7 @@ def test_the_meta_network_has_the_released_shape(training: Training) -> None:
         assert begun[ours].shape == training.stored.given(f"w.{theirs}").shape
 
 
+@pytest.mark.usefixtures("one_thread")  # in one case a dot product nearly cancels in the hidden layer of the network
 def test_the_gradient_of_the_first_step_is_the_released_one(training: Training) -> None:
     detector = training.given()
     detector.loss(training.batch(ORDER[0])).backward()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -36,7 +36,7 @@ class Numbers:
         self.pictures = list(pictures)
         self.asked: list[tuple[int, frozenset[Part], int]] = []
 
-    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Iterator[Features]:
+    def batches(self, samples: Sequence[Sample], parts: Iterable[Part], *, size: int) -> Generator[Features]:
         self.asked.append((len(samples), frozenset(parts), size))
         memory = torch.empty(size, 1)  # used again for each batch, as a reader does
         for start in range(0, len(samples), size):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -39,7 +41,8 @@ def test_a_class_mean_is_the_mean_of_unit_class_tokens(small) -> None:
 def test_a_live_source_gives_what_the_tower_says_and_pictures_as_it_reads_them(small) -> None:
     samples = small.tested.select("test").samples[:3]
     parts = (CLS, patch(4), PICTURE, Part("picture", view="rot90"), Part("cls", view="rot90"))
-    found = LiveSource(small.tower).read(samples, parts)
+    source = LiveSource(small.tower)
+    found = source.encode(source.prepare(samples, {"", "rot90"}), parts)
     pictures = torch.from_numpy(np.stack([small.tower.prepare(read_picture(sample.image)) for sample in samples]))
     encoded = small.tower.encode(pictures, (CLS, patch(4)))
     assert torch.equal(found[PICTURE], pictures)
@@ -58,3 +61,19 @@ def test_what_is_read_live_stands_beside_what_is_stored(small) -> None:
     assert features[PICTURE].shape == (3, *small.tower.spec.shape(PICTURE)) == (3, 3, 56, 56)
     with pytest.raises(MissingParts, match="picture: there is no live tower here"):
         FeatureReader(small.store, torch.device("cpu")).read(samples, {PICTURE})
+
+
+def test_a_live_tower_runs_in_the_callers_thread_and_leaves_the_process_as_it_was(small, monkeypatch) -> None:
+    threads, encode = set(), type(small.tower).encode
+
+    def noted(self: object, *given: object) -> object:
+        threads.add(threading.current_thread())
+        return encode(self, *given)
+
+    monkeypatch.setattr(type(small.tower), "encode", noted)
+    before = torch.backends.mha.get_fastpath_enabled()
+    samples = small.training.select("test").samples
+    reader = FeatureReader(small.store, torch.device("cpu"), live=LiveSource(small.tower), all_live=True)
+    assert sum(len(batch) for batch in reader.batches(samples, {CLS}, size=2)) == len(samples)
+    assert threads == {threading.current_thread()}
+    assert torch.backends.mha.get_fastpath_enabled() == before
