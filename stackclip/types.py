@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from stackclip.errors import BrokenPlugin, MissingParts, NotApplicable
 from stackclip.registry import EDITION, taps
@@ -34,7 +34,9 @@ __all__ = [
     "Sample",
     "Split",
     "TowerSpec",
+    "View",
     "exact",
+    "in_view",
     "is_live",
     "patch",
     "read_view",
@@ -44,7 +46,10 @@ NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
 UNLABELLED = "unlabelled"  # the `defect` of a picture of which nothing is known; its label is NORMAL for want of one
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
-_VIEW = re.compile(r"rot([1-9]\d?|[12]\d\d|3[0-5]\d)|tile([1-9]\d?)x([1-9]\d?)-([1-9]\d{0,3})")
+_VIEW = re.compile(
+    r"(?P<rot>rot([1-9]\d?|[12]\d\d|3[0-5]\d))|(?P<tile>tile([1-9]\d?)x([1-9]\d?)-([1-9]\d{0,3}))"
+    r"|(?:live-)?(?:(?P<move>move-([1-9]\d{0,5}))|(?P<jitter>jitter-([1-9]\d{0,5})))"
+)
 
 
 Split = Literal["train", "validation", "test"]
@@ -82,7 +87,8 @@ class Part:
 
     `kind` is a way through the tower, by its name on the shelf `taps`, which knows its shape and its source; but for
     `mask`, the labelled regions of the mask at the tower's picture size. `view` is how the picture was seen, empty for
-    the picture as it is: `patch/6@rot45` of one turned by 45 degrees, `cls@tile2x3-4` of a tile (`read_view`).
+    the picture as it is: `patch/6@rot45` of one turned by 45 degrees, `cls@tile2x3-4` of a tile, `mask@move-1` where
+    the picture was moved (`read_view`).
     """
 
     kind: str
@@ -126,18 +132,36 @@ def exact(parts: Iterable[Part]) -> frozenset[Part]:
 
 
 def is_live(part: Part) -> bool:
-    """Whether no store holds a part: the picture itself, in any view."""
-    return part.kind == PICTURE.kind
+    """Whether no store holds a part: the picture itself, and what is seen in a view that is made for once."""
+    return part.kind == PICTURE.kind or part.view.startswith("live-")
 
 
-def read_view(view: str) -> tuple[int, int, int, int] | None:
-    """What a view's name says: degrees, counter-clockwise, or the rows, the columns and which tile; None for no view.
+def in_view(parts: Iterable[Part], view: str) -> frozenset[Part]:
+    """Parts of pictures that are seen in a view; as they are where it is empty."""
+    return frozenset(replace(part, view=view) if view else part for part in parts)
 
-    `rot45` gives (45, 0, 0, 0); `tile2x3-4`, counted in rows from 1 and so the first of the second row, (0, 2, 3, 4).
+
+class View(NamedTuple):
+    """What a view's name says: `rot` (degrees), `tile` (rows, columns, which), `move` and `jitter` (which)."""
+
+    kind: str
+    numbers: tuple[int, ...]
+
+
+def read_view(view: str) -> View | None:
+    """What a view's name says, None for no view.
+
+    `rot45` turns a picture by 45 degrees counter-clockwise; `tile2x3-4`, counted in rows from 1, is the first tile of
+    the second row. `move-3` is the third random change of its place, `jitter-3` of its colours too
+    (`stackclip.clip.augmentation`); `live-jitter-3` is the same, made when it is asked for and never stored.
     """
     named = _VIEW.fullmatch(view)
-    degrees, rows, columns, number = (int(digits or 0) for digits in named.groups()) if named else (0, 0, 0, 0)
-    return (degrees, rows, columns, number) if degrees or 1 <= number <= rows * columns else None
+    if named is None or named.lastgroup is None:
+        return None
+    numbers = tuple(int(digits) for digits in re.findall(r"\d+", view))
+    if named.lastgroup == "tile" and numbers[2] > numbers[0] * numbers[1]:
+        return None
+    return View(named.lastgroup, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +192,7 @@ class TowerSpec:
 
         Raises NotApplicable for a part that this tower does not have, BrokenPlugin where a way cannot tell.
         """
-        if is_live(part) and not part.index and (not part.view or read_view(part.view)):
+        if part.kind == PICTURE.kind and not part.index and (not part.view or read_view(part.view)):
             return (3, self.image_size, self.image_size)
         way = taps.way(part.kind)
         if way is not None and (not part.view or read_view(part.view)):
@@ -216,6 +240,14 @@ class Features:
         """The same pictures without the parts that others read of them."""
         wanted = frozenset(parts)
         return Features(self.samples, {part: tensor for part, tensor in self.parts.items() if part in wanted})
+
+    def in_view(self, view: str) -> Features:
+        """The same pictures as they were seen in a view, under plain names; as they are where it is empty."""
+        if not view:
+            return self
+        return Features(
+            self.samples, {replace(part, view=""): each for part, each in self.parts.items() if part.view == view}
+        )
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def _takes(function: Callable[..., object], *given: object) -> bool:
 def check_stages(entrant: Entrant, stages: Iterable[Stage]) -> None:
     """Raise BrokenPlugin for a stage that reads what its method does not need for training: nobody has it there."""
     for stage in stages:
-        if other := exact(stage.parts or ()) - entrant.reads("train"):
+        if other := exact(stage.needs) - entrant.reads("train"):
             names = ", ".join(map(str, sorted(other)))
             raise BrokenPlugin(f"its stage {stage.name} reads {names}; wanted parts that its needs() name for training")
 

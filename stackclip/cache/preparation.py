@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stackclip.cache.shapes import is_mask, mask_rule
 from stackclip.cache.sources import Source
 from stackclip.cache.store import Store
-from stackclip.clip.views import by_view, seen
+from stackclip.clip.views import by_view, prepared
 from stackclip.data.images import read_picture
 from stackclip.data.masks import read_mask
 from stackclip.errors import PictureError
@@ -97,7 +97,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
         dense = frozenset(part for part in dense if not store.holds(source, part))
         if dense:
             picture = read_picture(sample.image, getattr(tower, "picture_range", "auto"))
-            pictures = {view: tower.prepare(seen(picture, view)) for view in by_view(dense)}
+            pictures = {view: prepared(tower.prepare, picture, view, source.digest) for view in by_view(dense)}
             _require_unchanged(store, sample, CLS, source)
     if masks:
         try:

@@ -1,9 +1,9 @@
-"""A picture seen otherwise before the tower prepares it: turned, or a tile of it (`stackclip.types.read_view`)."""
+"""A picture seen otherwise: turned, a tile of it, or changed at random (`stackclip.types.read_view`)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import affine_transform
 
+from stackclip.clip.augmentation import Augmentation
 from stackclip.errors import UsageError
 from stackclip.types import Part, read_view
 
-__all__ = ["by_view", "seen", "seen_pixels"]
+__all__ = ["by_view", "moved", "prepared", "seen", "seen_pixels"]
 
 
 def by_view(parts: Iterable[Part]) -> dict[str, dict[Part, Part]]:
@@ -24,6 +25,38 @@ def by_view(parts: Iterable[Part]) -> dict[str, dict[Part, Part]]:
     for part in sorted(parts):
         found.setdefault(part.view, {})[replace(part, view="")] = part
     return found
+
+
+def prepared(
+    prepare: Callable[[Image.Image], NDArray[np.float32]], picture: Image.Image, view: str, digest: str
+) -> NDArray[np.float32]:
+    """An RGB picture in a view as a tower's `prepare` reads it, (3, S, S); random changes are drawn by its digest.
+
+    Raises UsageError for what is no view.
+    """
+    change = _augmentation(view, digest, 1)
+    if change is None:
+        return prepare(seen(picture, view))
+    return moved(prepare(change.coloured(picture)), view, digest)
+
+
+def moved(square: NDArray[Any], view: str, digest: str) -> NDArray[Any]:
+    """A mask (S, S) or prepared picture (3, S, S) of the picture with that digest, moved as a view of it is.
+
+    Raises UsageError for a view that moves no square.
+    """
+    change = _augmentation(view, digest, square.shape[-1])
+    if change is None:
+        raise UsageError(f"{view!r} is no view in which a mask is moved, wanted one such as move-1 or jitter-1")
+    return change.moved(square)
+
+
+def _augmentation(view: str, digest: str, side: int) -> Augmentation | None:
+    """The random change of a view that is one."""
+    named = read_view(view)
+    if named is None or named.kind not in ("move", "jitter"):
+        return None
+    return Augmentation.draw(view.removeprefix("live-"), digest, side, colours=named.kind == "jitter")
 
 
 def seen(picture: Image.Image, view: str) -> Image.Image:
@@ -41,11 +74,11 @@ def seen_pixels(pixels: NDArray[Any], view: str) -> NDArray[Any]:
     Raises UsageError for what is no view.
     """
     named = read_view(view)
-    if named is None:
+    if named is None or named.kind not in ("rot", "tile"):
         raise UsageError(f"{view!r} is no view of a picture, wanted one such as rot45 or tile2x3-4")
-    degrees, rows, columns, number = named
-    if degrees:
-        return _turned(pixels, math.radians(degrees))
+    if named.kind == "rot":
+        return _turned(pixels, math.radians(named.numbers[0]))
+    rows, columns, number = named.numbers
     row, column = divmod(number - 1, columns)
     down, across = _span(pixels.shape[0], row, rows), _span(pixels.shape[1], column, columns)
     return pixels[down, across]

@@ -115,7 +115,7 @@ def _learned(detector: Detector, features: Features, *, steps: int) -> list[floa
 
 def _step(detector: Detector, features: Features, stage: Stage, step: int) -> list[float]:
     """The loss of a step of the first epoch on a batch that is the last one in it; none of a method that waits."""
-    terms = detector.step(features, Moment(stage, 0, step, last=True))
+    terms = detector.step(features.in_view(stage.view(0)), Moment(stage, 0, step, last=True))
     return [float(terms["loss"])] if terms else []
 
 

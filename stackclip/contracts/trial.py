@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.clip import TextEncoder, Tower, random_tower
-from stackclip.clip.views import by_view, seen_pixels
+from stackclip.clip.views import by_view, moved, seen_pixels
 from stackclip.errors import StackclipError
 from stackclip.methods import Composition, Method, Task
 from stackclip.ops.maps import unit
 from stackclip.registry import Component, Spec
 from stackclip.training.text import TaskEncode
-from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Features, Part, Sample, is_live
+from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, PICTURE, Features, Part, Sample
 
 __all__ = [
     "CATEGORIES",
@@ -118,6 +118,7 @@ def _global_randomness() -> dict[str, Any]:
     }
 
 
+_CHANGES = ("move-", "jitter-", "live-")
 CATEGORIES = ("bottle", "metal nut", "t-shirt")
 MANY = (*CATEGORIES, "pcb1", "pcb2", "o-ring 2")
 UNSEEN = ("zipper", "tin can lid", "usb-c plug", "macaroni2", "pipe_fryum")
@@ -149,16 +150,18 @@ def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, 
     found: dict[Part, Tensor] = {}
     for view, asked in by_view(parts).items():
         seen = _in_view(pictures, view)
-        given = trial_tower().encode(seen, sorted(part for part in asked if not is_live(part)))
+        given = trial_tower().encode(seen, sorted(part for part in asked if part != PICTURE))
         found |= {asked[part]: tensor for part, tensor in given.items()}
-        found |= {part: seen for plain, part in asked.items() if is_live(plain)}
+        found |= {part: seen for plain, part in asked.items() if plain == PICTURE}
     return found
 
 
 def _in_view(pictures: Tensor, view: str) -> Tensor:
-    """Prepared pictures (B, 3, S, S) in a view, at the same size."""
+    """Prepared pictures (B, 3, S, S) in a view, at the same size; masks (B, S, S) where it moves them."""
     if not view:
         return pictures
+    if view.startswith(_CHANGES):  # of pictures that are prepared, so their colours stay
+        return torch.from_numpy(np.stack([moved(each, view, str(n)) for n, each in enumerate(pictures.numpy())]))
     turned = [torch.from_numpy(seen_pixels(each.permute(1, 2, 0).numpy(), view).copy()) for each in pictures]
     return F.interpolate(torch.stack(turned).permute(0, 3, 1, 2), size=pictures.shape[2:], mode="bilinear")
 
@@ -178,8 +181,9 @@ def features_of(parts: frozenset[Part], categories: Sequence[str], *, seed: int 
         defect = "square" if label == ANOMALOUS else GOOD
         category = categories[index // 2]
         samples.append(Sample(name, "synthetic", category, "test", Path(name), None, label, defect))
-    tensors = encoded(pictures, parts - {MASK})
-    return Features(tuple(samples), {**tensors, MASK: torch.stack(masks)})
+    tensors, mask = encoded(pictures, parts - {MASK}), torch.stack(masks)
+    seen = {Part("mask", view=view): _in_view(mask, view) for view in by_view(parts) if view.startswith(_CHANGES)}
+    return Features(tuple(samples), {**tensors, MASK: mask, **seen})
 
 
 def task_of(categories: tuple[str, ...] = CATEGORIES, **changes: Any) -> Task:

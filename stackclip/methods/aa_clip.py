@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import MultiStepLR
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import NotApplicable
+from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.adapted import AdaptedImage, AdaptedText
 from stackclip.methods.anchors import two_sides
-from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Stage, Task
 from stackclip.methods.schedule import BETAS, OPEN_CLIP_POSITIONS, check_schedule, descend, schedule_of
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import LOGIT_SCALE, min_max, on_grid, pixels, smooth_in_window, unit, upsample
@@ -51,7 +51,10 @@ class AaClip(Method):
     Map = the sum over the taps of (1 + 100 (cos with anomalous - cos with normal)) / 2, smoothed on the patch grid.
     `image_score` is half the map's maximum, min-maxed over all maps of the tested category, and half the min-maxed
     cosine of the picture's token (`text+map`, transductive), the `map`'s maximum or the `text` alone; `auto` is
-    `text+map`, `map` for the `variant` `medical`, which smooths more. `class_names=described` calls the categories of
+    `text+map`, `map` for the `variant` `medical`, which smooths more. Both stages are released with pictures that are
+    changed at random: turned, shifted and flipped, in the second stage in their colours too. `augment=views` keeps as
+    many such `views` of each picture in the store and takes them in turn, `augment=live` makes new ones for every epoch
+    and keeps none, `none` leaves pictures as they are. `class_names=described` calls the categories of
     MVTec-AD and VisA by a few words for what is seen, and others by their natural names.
     """
 
@@ -62,12 +65,16 @@ class AaClip(Method):
     epochs: int = 20
     lr: float = 5e-4
     image_score: Literal["auto", "text+map", "map", "text"] = "auto"
+    augment: Literal["none", "views", "live"] = "none"
+    views: int = 4
     class_names: str = DESCRIBED
 
     def __post_init__(self) -> None:
         """Raise BadOption for schedules that cannot be, UsageError and DataError for wrong class names."""
         check_schedule(self.text_epochs, self.text_lr)
         check_schedule(self.epochs, self.lr)
+        if self.views < 1:
+            raise BadOption(f"views={self.views}; wanted 1 or more")
         if self.class_names != DESCRIBED:
             CategoryNames(self.class_names)
 
@@ -84,7 +91,23 @@ class AaClip(Method):
             raise NotApplicable(f"aa-clip taps no layer before the second, {tower.name} taps {tower.layers[0]}")
         if phase == "test":
             return frozenset({HIDDEN})
-        return frozenset({*self.taps(tower), CLS, HIDDEN}) if phase == "train" else frozenset()
+        if phase != "train":
+            return frozenset()
+        return frozenset[Part]().union(*(stage.needs for stage in self.training(tower)))
+
+    def training(self, tower: TowerSpec) -> tuple[Stage, Stage]:
+        """The training of the text and that of the image, as released."""
+        text = Stage("text", self.text_epochs, _TEXT_BATCH, frozenset({*self.taps(tower), CLS}), self._views("move"))
+        image = Stage("image", self.epochs, _IMAGE_BATCH, frozenset({HIDDEN}), self._views("jitter"))
+        return text, image
+
+    def _views(self, change: str) -> tuple[str, ...]:
+        """The views that a stage sees its pictures in, by the kind of change."""
+        if self.augment == "none":
+            return ("",)
+        kept = self.augment == "views"
+        count = self.views if kept else max(self.text_epochs, self.epochs, 1)
+        return tuple(f"{'' if kept else 'live-'}{change}-{number}" for number in range(1, count + 1))
 
     def taps(self, tower: TowerSpec) -> tuple[Part, ...]:
         """The parts that the text learns from."""
@@ -112,8 +135,7 @@ class AaClipDetector(Detector):
         names = task.class_names or method.class_names
         self._name = described if names == DESCRIBED else CategoryNames(names)
         self._known = WhileUnchanged(self.text)
-        text = task.stage("text", epochs=method.text_epochs, batch=_TEXT_BATCH, parts=frozenset({*self.taps, CLS}))
-        image = task.stage("image", epochs=method.epochs, batch=_IMAGE_BATCH, parts=frozenset({HIDDEN}))
+        text, image = map(task.adjusted, method.training(task.tower))
         self.adapts_text = text.epochs > 0
         self.stages = tuple(stage for stage in (text, image) if stage.epochs)
         self.facts = {**self._facts(method, task), "class_names": names}
@@ -128,6 +150,7 @@ class AaClipDetector(Detector):
             "released_positions": OPEN_CLIP_POSITIONS,
             "schedule": {stage.name: schedule_of(task, stage, lr=rates[stage.name]) for stage in self.stages},
             "start_seed": task.seed,
+            "augment": f"{method.views} views" if method.augment == "views" else method.augment,
             "image_score": f"{method.scored} (transductive)" if method.scored == "text+map" else method.scored,
         }
 

@@ -8,7 +8,7 @@ says only what it does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
@@ -22,7 +22,7 @@ from stackclip.errors import NotApplicable
 from stackclip.learners import TextTower
 from stackclip.ops.words import counted
 from stackclip.prompts import Encode
-from stackclip.types import Features, Part, Prediction, TowerSpec
+from stackclip.types import Features, Part, Prediction, TowerSpec, in_view
 
 __all__ = ["PHASES", "Detector", "Draw", "Inspector", "Method", "Moment", "Phase", "Stage", "Task", "refuse_shots"]
 
@@ -39,17 +39,29 @@ Draw = Literal["distinct", "with-replacement"]
 class Stage:
     """A part of a training: `epochs` passes over the training pictures, `batch` of them a step.
 
-    Stages follow each other. `parts` are what its steps read; None: what the method needs for training.
+    Stages follow each other. `parts` are what its steps read; None: what the method needs for training. With `views`
+    each epoch sees the pictures in one of them, in turn: what the method needs then are those parts in all views, and
+    its steps are given them under plain names, masks moved alike.
     """
 
     name: str
     epochs: int
     batch: int
     parts: frozenset[Part] | None = None
+    views: tuple[str, ...] = ("",)
 
     def steps(self, pictures: int) -> int:
         """The steps of one pass over so many pictures."""
         return -(-pictures // self.batch)
+
+    def view(self, epoch: int) -> str:
+        """The view of an epoch, counted from 0; empty for pictures as they are."""
+        return self.views[epoch % len(self.views)]
+
+    @property
+    def needs(self) -> frozenset[Part]:
+        """The parts that its steps read, in all views; none where it names none."""
+        return frozenset[Part]().union(*(in_view(self.parts or (), view) for view in self.views))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +101,12 @@ class Task:
 
     def stage(self, name: str, *, epochs: int, batch: int, parts: frozenset[Part] | None = None) -> Stage:
         """A stage with a method's own `epochs` and `batch`, or those that the task says instead."""
-        wanted = epochs if self.epochs is None else self.epochs
-        return Stage(name, wanted, self.batch_size or batch, parts)
+        return self.adjusted(Stage(name, epochs, batch, parts))
+
+    def adjusted(self, stage: Stage) -> Stage:
+        """A method's own stage with the epochs and the batch size that the task says instead."""
+        epochs = stage.epochs if self.epochs is None else self.epochs
+        return replace(stage, epochs=epochs, batch=self.batch_size or stage.batch)
 
 
 class Inspector:

@@ -84,7 +84,7 @@ def stages_of(stages: object) -> int:
     if not isinstance(stages, tuple | list):
         raise BrokenPlugin(f"its stages are {_short(stages)}; wanted a tuple of stages")
     for stage in stages:
-        if not all(hasattr(stage, name) for name in ("name", "epochs", "batch", "parts")):
+        if not all(hasattr(stage, name) for name in ("name", "epochs", "batch", "parts", "views")):
             raise BrokenPlugin(f"its stages hold {_short(stage)}; wanted Stage(name, epochs, batch)")
         if isinstance(stage.batch, bool) or not isinstance(stage.batch, int) or stage.batch < 1:
             raise BrokenPlugin(f"its stage {stage.name} has batches of {_short(stage.batch)}; wanted a number from 1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -14,12 +14,13 @@ from torch import Tensor
 
 from stackclip.cache import Store, in_batches, is_mask, prefetch
 from stackclip.clip import Tower
-from stackclip.clip.views import by_view, seen
+from stackclip.clip.views import by_view, moved, prepared
 from stackclip.data import read_picture
 from stackclip.errors import MissingParts
+from stackclip.ops.files import file_hash
 from stackclip.ops.maps import unit
 from stackclip.training.residency import Kept, transfer_dtype
-from stackclip.types import CLS, Features, Part, Sample, is_live
+from stackclip.types import CLS, PICTURE, Features, Part, Sample, is_live
 
 __all__ = ["FeatureReader", "FeatureSource", "LiveSource"]
 
@@ -45,8 +46,13 @@ class LiveSource:
 
         Raises PictureError for a picture that cannot be read.
         """
-        images = [read_picture(sample.image, self.tower.picture_range) for sample in samples]
-        return {view: np.stack([self.tower.prepare(seen(image, view)) for image in images]) for view in views}
+        found: dict[str, list[NDArray[np.float32]]] = {view: [] for view in views}
+        for sample in samples:
+            image = read_picture(sample.image, self.tower.picture_range)
+            digest = file_hash(sample.image) if any(found) else ""  # by which views are drawn
+            for view, pictures in found.items():
+                pictures.append(prepared(self.tower.prepare, image, view, digest))
+        return {view: np.stack(pictures) for view, pictures in found.items()}
 
     def encode(self, prepared: Mapping[str, NDArray[np.float32]], parts: Iterable[Part]) -> dict[Part, Tensor]:
         """Parts of prepared pictures, float32 on the tower's device; `picture` is (B, 3, S, S), as the tower reads it.
@@ -56,8 +62,8 @@ class LiveSource:
         found: dict[Part, Tensor] = {}
         for view, asked in by_view(parts).items():
             pictures = torch.from_numpy(prepared[view]).to(self.tower.device)
-            found |= {part: pictures for plain, part in asked.items() if is_live(plain)}
-            encoded = sorted(plain for plain in asked if not is_live(plain))
+            found |= {part: pictures for plain, part in asked.items() if plain == PICTURE}
+            encoded = sorted(plain for plain in asked if plain != PICTURE)
             if encoded:
                 found |= {asked[plain]: each for plain, each in self.tower.encode(pictures, encoded).items()}
         return found
@@ -109,15 +115,15 @@ class FeatureReader:
         return unit(self.read(samples, {CLS})[CLS]).mean(0)
 
     def _is_live(self, part: Part) -> bool:
-        return is_live(part) or (self.all_live and not is_mask(part))
+        return (is_live(part) or self.all_live) and not is_mask(part)
 
     def _load(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> _Loaded:
         live = [part for part in parts if self._is_live(part)]
         if live and self.live is None:
             raise MissingParts(f"{', '.join(map(str, live))}: there is no live tower here")
         stored = [part for part in parts if not self._is_live(part)]
-        prepared = self.live.prepare(samples, {part.view for part in live}) if self.live and live else {}
-        return _Loaded(samples, self._stored(samples, stored) if stored or not live else {}, prepared)
+        pictures = self.live.prepare(samples, {part.view for part in live}) if self.live and live else {}
+        return _Loaded(samples, self._in_views(samples, stored) if stored or not live else {}, pictures)
 
     def _complete(self, loaded: _Loaded, parts: Sequence[Part]) -> Features:
         if not loaded.prepared or self.live is None:
@@ -125,6 +131,17 @@ class FeatureReader:
         live = self.live.encode(loaded.prepared, [part for part in parts if self._is_live(part)])
         found = {**loaded.stored, **live}
         return Features(loaded.samples, {part: found[part] for part in parts})
+
+    def _in_views(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> Mapping[Part, Tensor]:
+        """Stored parts; masks, of which a store has no views, are moved as their pictures are."""
+        views = {part: replace(part, view="") for part in parts if is_mask(part) and part.view}
+        found = dict(self._stored(samples, list(dict.fromkeys(views.get(part, part) for part in parts))))
+        for part, plain in views.items():
+            digests = [self.store.source(sample).digest for sample in samples]
+            masks = zip(found[plain].cpu().numpy(), digests, strict=True)
+            squares = np.stack([moved(mask, part.view, digest) for mask, digest in masks])
+            found[part] = torch.from_numpy(squares).to(self.device)
+        return {part: found[part] for part in parts}
 
     def _stored(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> Mapping[Part, Tensor]:
         if self.kept is not None and self.kept.serves(samples, parts):

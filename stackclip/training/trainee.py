@@ -10,7 +10,7 @@ from typing import Any
 
 from stackclip.errors import BrokenPlugin, NonFiniteScores, StackclipError
 from stackclip.methods import Detector, Moment, Stage
-from stackclip.types import MASK, Features, Part, Sample, exact
+from stackclip.types import MASK, Features, Part, Sample, exact, in_view
 
 __all__ = ["Trainee"]
 
@@ -63,8 +63,10 @@ class Trainee:
 
     @property
     def reads(self) -> frozenset[Part]:
-        """The parts of the stage that comes next; masks come with all."""
-        return self.parts if self.stage.parts is None else exact(self.stage.parts) | (self.parts & {MASK})
+        """The parts of the stage that comes next, in the view of its epoch; masks come with all."""
+        stage, epoch = self._place
+        parts = self.parts if stage.parts is None else exact(stage.parts) | (self.parts & {MASK})
+        return in_view(parts, stage.view(epoch))
 
     @property
     def steps_an_epoch(self) -> int:
@@ -101,7 +103,8 @@ class Trainee:
         stage, epoch = self._place
         at = Moment(stage, epoch, epoch * self.steps_an_epoch + self._in_epoch, last)
         started = time.perf_counter()
-        terms = {name: float(value) for name, value in self.working.step(features.only(self.reads), at).items()}
+        own = features.only(self.reads).in_view(stage.view(epoch))
+        terms = {name: float(value) for name, value in self.working.step(own, at).items()}
         if terms and "loss" not in terms:
             raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
         self.seconds += time.perf_counter() - started

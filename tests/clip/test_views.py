@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stackclip.clip.views import by_view, seen, seen_pixels
+from stackclip.clip.views import by_view, moved, seen, seen_pixels
 from stackclip.errors import UsageError
-from stackclip.types import CLS, Part, patch, read_view
+from stackclip.types import CLS, Part, is_live, patch, read_view
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (31, 45, 3), np.uint8)
 
@@ -48,11 +48,28 @@ def test_a_picture_without_a_view_is_as_it_is() -> None:
     np.testing.assert_array_equal(np.asarray(seen(picture, "tile1x1-1")), PIXELS)
 
 
-@pytest.mark.parametrize("view", ["rot0", "rot360", "rot045", "tile2x2-0", "tile2x2-5", "tile0x2-1", "flip", "rot90 "])
+@pytest.mark.parametrize(
+    "view",
+    ["rot0", "rot360", "rot045", "move-0", "live-rot90", "tile2x2-0", "tile2x2-5", "tile0x2-1", "flip", "rot90 "],
+)
 def test_what_is_no_view_is_named(view: str) -> None:
     assert read_view(view) is None
     with pytest.raises(UsageError, match=f"'{view}' is no view of a picture"):
         seen_pixels(PIXELS, view)
+
+
+def test_views_say_what_they_are() -> None:
+    assert read_view("rot45") == ("rot", (45,))
+    assert read_view("tile2x3-4") == ("tile", (2, 3, 4))
+    assert read_view("move-7") == read_view("live-move-7") == ("move", (7,))
+    assert read_view("jitter-12") == ("jitter", (12,))
+    assert [is_live(Part("cls", view=view)) for view in ("", "jitter-1", "live-jitter-1")] == [False, False, True]
+
+
+@pytest.mark.parametrize("view", ["", "rot45", "tile1x1-1", "move"])
+def test_a_mask_is_moved_by_random_changes_alone(view: str) -> None:
+    with pytest.raises(UsageError, match=f"'{view}' is no view in which a mask is moved"):
+        moved(PIXELS[..., 0], view, "digest")
 
 
 def test_parts_are_asked_for_view_by_view() -> None:

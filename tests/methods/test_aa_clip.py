@@ -19,6 +19,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 from torch.optim.lr_scheduler import MultiStepLR
 
+from stackclip.benchmarks.entrant import stored
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store, extract
@@ -26,7 +27,7 @@ from stackclip.clip import Tower, random_tower
 from stackclip.clip.attention import attend_by_value
 from stackclip.errors import BadOption, NotApplicable, UsageError
 from stackclip.heads.adapters import ResidualAdapter, ResidualAdapters
-from stackclip.methods import Moment, Task, resolve
+from stackclip.methods import PHASES, Moment, Task, resolve
 from stackclip.methods.adapted import AdaptedImage
 from stackclip.prompts.described import DESCRIPTIONS, described
 from stackclip.prompts.phrases import AA_CLIP
@@ -667,6 +668,48 @@ def test_tasks_that_it_cannot_do_are_refused() -> None:
     with pytest.raises(NotApplicable, match="no layer before the second"):
         needs(spec, "test")
     assert not resolve("aa-clip").begin(small_task()).takes_shots
+
+
+def test_stages_see_their_pictures_in_views_in_turn() -> None:
+    plain = resolve("aa-clip").needs(small_task().tower, "train")
+    for spec, text, image in (
+        ("aa-clip[augment=views,views=2]", ("move-1", "move-2"), ("jitter-1", "jitter-2")),
+        (
+            "aa-clip[augment=live,text_epochs=1,epochs=2]",
+            ("live-move-1", "live-move-2"),
+            ("live-jitter-1", "live-jitter-2"),
+        ),
+    ):
+        detector = resolve(spec).begin(small_task())
+        assert [stage.views for stage in detector.stages] == [text, image]
+        assert [stage.view(epoch) for stage in detector.stages for epoch in range(3)] == [
+            *text,
+            text[0],
+            *image,
+            image[0],
+        ]
+        wanted = {replace(part, view=view) for part in plain for view in (image if part == HIDDEN else text)}
+        assert resolve(spec).needs(small_task().tower, "train") == wanted
+        assert resolve(spec).needs(small_task().tower, "test") == {HIDDEN}
+
+
+def test_a_bench_trains_on_changed_pictures_kept_or_made_anew(held: Any, tmp_path: Path) -> None:
+    """With as many views as epochs both see the same changes, and learn the same up to the store's float16."""
+    tower, losses, parts = held.tower, {}, {MASK}
+    specs = {augment: f"aa-clip[augment={augment},views=2]" for augment in ("none", "views", "live")}
+    for spec in specs.values():
+        parts |= {part for phase in PHASES for part in resolve(spec).needs(tower.spec, phase)}
+    store = Store.create(tmp_path / "features", tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+    extract(store, tower, [*held.training, *held.tested], stored(parts))
+    plan = held.plan(*specs.values(), epochs=2)
+    rows = Bench(plan, tower, held.encode, store, RowFolder(tmp_path / "rows"), tmp_path / "heads").run().rows
+    assert not [row.error for row in rows if row.error]
+    for augment, spec in specs.items():
+        facts = next(row.facts for row in rows if row.method == spec)
+        losses[augment] = np.array([epoch["loss"] for epoch in facts["losses"]])
+        assert facts["augment"] == ("2 views" if augment == "views" else augment)
+    np.testing.assert_allclose(losses["views"], losses["live"], rtol=1e-3)
+    assert np.abs(losses["views"] / losses["none"] - 1).max() > 0.01
 
 
 def test_a_picture_alone_has_a_score(at: At) -> None:

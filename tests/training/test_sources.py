@@ -7,12 +7,15 @@ import threading
 import numpy as np
 import pytest
 import torch
+from blake3 import blake3
 
+from stackclip.cache import Store, extract
+from stackclip.clip.augmentation import Augmentation
 from stackclip.clip.views import seen
 from stackclip.data import read_picture
 from stackclip.errors import MissingParts
 from stackclip.training.sources import FeatureReader, LiveSource
-from stackclip.types import CLS, MASK, PICTURE, Part, patch
+from stackclip.types import CLS, MASK, PICTURE, Part, is_live, patch
 
 
 def test_parts_come_as_float32_and_masks_as_bytes(small) -> None:
@@ -51,6 +54,27 @@ def test_a_live_source_gives_what_the_tower_says_and_pictures_as_it_reads_them(s
     seen_turned = [small.tower.prepare(seen(read_picture(sample.image), "rot90")) for sample in samples]
     assert torch.equal(turned, torch.from_numpy(np.stack(seen_turned)))
     assert torch.equal(found[Part("cls", view="rot90")], small.tower.encode(turned, (CLS,))[CLS])
+
+
+@pytest.mark.parametrize("view", ["move-1", "jitter-2", "live-jitter-2"])
+def test_changed_pictures_and_their_masks_come_alike_from_store_and_tower(small, tmp_path, view) -> None:
+    """Square by square: the change that is drawn for the bytes of each picture is applied to picture and mask."""
+    samples = small.tested.select("test").samples
+    cls, mask, picture = (Part(kind, view=view) for kind in ("cls", "mask", "picture"))
+    tower = small.tower
+    store = Store.create(tmp_path / "features", tower.fingerprint, spec=tower.spec, recorded=tower.recorded)
+    extract(store, tower, samples, {CLS, MASK} if is_live(cls) else {cls, MASK})
+    found = FeatureReader(store, torch.device("cpu"), live=LiveSource(tower)).read(samples, {cls, mask, picture})
+    plain = FeatureReader(small.store, torch.device("cpu")).read(samples, {MASK})[MASK].numpy()
+    for row, sample in enumerate(samples):
+        digest = blake3(sample.image.read_bytes()).hexdigest()
+        change = Augmentation.draw(view.removeprefix("live-"), digest, 56, colours="jitter" in view)
+        square = change.moved(tower.prepare(change.coloured(read_picture(sample.image))))
+        np.testing.assert_array_equal(found[picture][row], square)
+        np.testing.assert_array_equal(found[mask][row], change.moved(plain[row]))
+        wanted = tower.encode(torch.from_numpy(square)[None], {CLS})[CLS][0]
+        np.testing.assert_allclose(found[cls][row], wanted, atol=0 if is_live(cls) else 2e-3)
+    assert not torch.equal(found[mask], torch.from_numpy(plain))
 
 
 def test_what_is_read_live_stands_beside_what_is_stored(small) -> None:
