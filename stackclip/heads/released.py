@@ -5,11 +5,13 @@
 | `april-gan` | APRIL-GAN | `trainable_linearlayer` | `fc.N.weight` (D, C), `fc.N.bias` (D,), N from 0 to 3 |
 | `sdp-plus` | CLIP-AD | `linear_layers` | the same |
 | `anomalyclip` | AnomalyCLIP | `prompt_learner` | `ctx_pos`, `ctx_neg` (1, 1, E, W), `compound_prompts_text.N` (T, W) |
+| `aa-clip text` | AA-CLIP | `text_adapter` | `N.fc.0.weight`, N from 0 to 2 (W, W), 3 (D, W) |
+| `aa-clip image` | AA-CLIP | `image_adapter` | `layer_adapters.N.fc.0.weight` (C, C), `seg_proj.N.fc.weight` (D, C) |
 
 Weights belong to the tower they were trained on, and its activation shows in none of them. APRIL-GAN at 518 pixels ran
 OpenAI's QuickGELU weights under plain GELU: give `--activation gelu`. AnomalyCLIP ran them under QuickGELU, CLIP-AD its
 ViT-B-16-plus-240 under GELU: both are `--activation native`. CLIP-AD's layers learned from the taps of
-`sdp-plus[taps=released]`.
+`sdp-plus[taps=released]`. AA-CLIP at 518 pixels ran QuickGELU weights under GELU, as APRIL-GAN.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from stackclip.ops.files import file_hash
 
 __all__ = ["Release", "check_there", "load_released"]
 
-Release = Literal["april-gan", "sdp-plus", "anomalyclip"]
+Release = Literal["april-gan", "sdp-plus", "anomalyclip", "aa-clip text", "aa-clip image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,37 @@ _ANOMALYCLIP = _Format(
     {r"context\.0": "ctx_pos", r"context\.1": "ctx_neg", r"deep\.(\d+)": r"compound_prompts_text.\1"},
     unread=("token_prefix_", "token_suffix_", "tokenized_prompts_", "compound_prompt_projections."),
 )
-_FORMATS: dict[Release, _Format] = {"april-gan": _APRIL_GAN, "sdp-plus": _CLIP_AD, "anomalyclip": _ANOMALYCLIP}
+_AA_CLIP_TEXT = _Format(
+    "AA-CLIP",
+    "text_adapter",
+    {
+        **{rf"adapters\.{n + 1}\.fc\.weight": f"{n}.fc.0.weight" for n in range(3)},
+        r"projection\.weight": "3.fc.0.weight",
+    },
+)
+_AA_CLIP_IMAGE = _Format(
+    "AA-CLIP",
+    "image_adapter",
+    {
+        **{rf"adapters\.{n + 1}\.fc\.weight": f"layer_adapters.{n}.fc.0.weight" for n in range(6)},
+        r"segmentation\.(\d+)\.weight": r"seg_proj.\1.fc.weight",
+        r"detection\.weight": "det_proj.fc.weight",
+    },
+)
+_FORMATS: dict[Release, _Format] = {
+    "april-gan": _APRIL_GAN,
+    "sdp-plus": _CLIP_AD,
+    "anomalyclip": _ANOMALYCLIP,
+    "aa-clip text": _AA_CLIP_TEXT,
+    "aa-clip image": _AA_CLIP_IMAGE,
+}
 _LOOKS = {  # what a file is by what one of its names holds; the first that is found
     "trainable_linearlayer.": _APRIL_GAN.title,
     "linear_layers.": _CLIP_AD.title,
     "ctx_pos": _ANOMALYCLIP.title,
     "compound_prompts_text.": _ANOMALYCLIP.title,
-    "text_adapter.": "AA-CLIP's adapters",
-    "layer_adapters.": "AA-CLIP's adapters",
+    "text_adapter.": _AA_CLIP_TEXT.title,
+    "layer_adapters.": _AA_CLIP_IMAGE.title,
     "visual.": "a whole CLIP, which is for --weights",
     "head.fc.": "a head that stackclip saved and finds by itself",
     "prompts.context.": "prompts that stackclip saved and finds by itself",
@@ -89,8 +114,8 @@ def check_there(path: Path | None) -> None:
 def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str, Any]:
     """Give a module the weights of a released file, and return what a row should say of them.
 
-    `module` holds the parameters of the owner and no others: `fc.0.N.weight` and `.bias`, or `context.0`, `context.1`
-    and `deep.N`. The file is a torch checkpoint or safetensors, with or without the key of the table above.
+    `module` holds the parameters of the owner and no others, by our names: `fc.0.N.weight` and `.bias`, `context.0`,
+    `adapters.1.fc.weight` ... The file is a torch checkpoint or safetensors, with or without the key of the table.
 
     Raises WeightsError for a file that cannot be read safely, is of another project or tower, or holds other numbers
     than finite floats.

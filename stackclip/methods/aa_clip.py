@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
+from stackclip.heads.released import Release, check_there, load_released
 from stackclip.methods.adapted import AdaptedImage, AdaptedText
 from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Stage, Task
@@ -46,7 +48,8 @@ class AaClip(Method):
     16000 and 32000 steps, on the image tower: adapters behind blocks 1 to 6 and linear layers on the taps, live from
     the cached output of block 1. Paper and released log read epoch 15 of its 20: `epochs=15`. `text_loss` are the taps
     that the first stage learns from, `all` as the paper says, or the `last` as the released code does.
-    `text_epochs=0` leaves the text tower as it is.
+    `text_epochs=0` leaves the text tower as it is. `text_weights` and `weights` are the `text_adapter` and the
+    `image_adapter` that AA-CLIP released (see `stackclip.heads.released`): what they hold is not trained.
 
     Map = the sum over the taps of (1 + 100 (cos with anomalous - cos with normal)) / 2, smoothed on the patch grid.
     `image_score` is half the map's maximum, min-maxed over all maps of the tested category, and half the min-maxed
@@ -67,16 +70,20 @@ class AaClip(Method):
     image_score: Literal["auto", "text+map", "map", "text"] = "auto"
     augment: Literal["none", "views", "live"] = "none"
     views: int = 4
+    text_weights: Path | None = None
+    weights: Path | None = None
     class_names: str = DESCRIBED
 
     def __post_init__(self) -> None:
-        """Raise BadOption for schedules that cannot be, UsageError and DataError for wrong class names."""
+        """Raise BadOption for numbers that cannot be; UsageError, DataError, WeightsError for wrong names and files."""
         check_schedule(self.text_epochs, self.text_lr)
         check_schedule(self.epochs, self.lr)
         if self.views < 1:
             raise BadOption(f"views={self.views}; wanted 1 or more")
         if self.class_names != DESCRIBED:
             CategoryNames(self.class_names)
+        check_there(self.text_weights)
+        check_there(self.weights)
 
     @property
     def scored(self) -> str:
@@ -95,11 +102,15 @@ class AaClip(Method):
             return frozenset()
         return frozenset[Part]().union(*(stage.needs for stage in self.training(tower)))
 
-    def training(self, tower: TowerSpec) -> tuple[Stage, Stage]:
-        """The training of the text and that of the image, as released."""
+    def check(self, tower: TowerSpec) -> None:
+        """Raise WeightsError for weights of another image tower; a text tower shows its width when it is there."""
+        _loaded(AdaptedImage(None, tower, draws=torch.Generator()), self.weights, "aa-clip image")
+
+    def training(self, tower: TowerSpec) -> tuple[Stage, ...]:
+        """The training of the text and that of the image, as released; what weights are given of is not trained."""
         text = Stage("text", self.text_epochs, _TEXT_BATCH, frozenset({*self.taps(tower), CLS}), self._views("move"))
         image = Stage("image", self.epochs, _IMAGE_BATCH, frozenset({HIDDEN}), self._views("jitter"))
-        return text, image
+        return tuple(each for each, given in ((text, self.text_weights), (image, self.weights)) if given is None)
 
     def _views(self, change: str) -> tuple[str, ...]:
         """The views that a stage sees its pictures in, by the kind of change."""
@@ -135,10 +146,11 @@ class AaClipDetector(Detector):
         names = task.class_names or method.class_names
         self._name = described if names == DESCRIBED else CategoryNames(names)
         self._known = WhileUnchanged(self.text)
-        text, image = map(task.adjusted, method.training(task.tower))
-        self.adapts_text = text.epochs > 0
-        self.stages = tuple(stage for stage in (text, image) if stage.epochs)
+        self.stages = tuple(stage for each in method.training(task.tower) if (stage := task.adjusted(each)).epochs)
+        self.adapts_text = method.text_weights is not None or "text" in {stage.name for stage in self.stages}
         self.facts = {**self._facts(method, task), "class_names": names}
+        self.facts["text_weights"] = _loaded(self.text, method.text_weights, "aa-clip text")
+        self.facts["weights"] = _loaded(self.image, method.weights, "aa-clip image")
 
     def _facts(self, method: AaClip, task: Task) -> dict[str, Any]:
         rates = {"text": method.text_lr, "image": method.lr}
@@ -247,6 +259,11 @@ class AaClipInspector(Inspector):
 def _differences(patches: Tensor, anchors: Tensor) -> Tensor:
     """100 (cos with ANOMALOUS - cos with NORMAL) of unit patches (..., P, D), anchors (2, D) or (B, 2, D): (..., P)."""
     return LOGIT_SCALE * (patches @ (anchors[..., ANOMALOUS, :] - anchors[..., NORMAL, :])[..., None])[..., 0]
+
+
+def _loaded(module: nn.Module, path: Path | None, owner: Release) -> dict[str, Any] | None:
+    """Take the weights of a file, if one is given, and return what a row should say of them."""
+    return None if path is None else load_released(module, path, owner=owner)
 
 
 def _total(terms: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stackclip.clip.image import ImageTower
+from stackclip.errors import NotApplicable
 from stackclip.heads.adapters import SLOPE, ResidualAdapters, xavier_linear
 from stackclip.learners import TextTower
 from stackclip.ops.maps import unit
@@ -45,9 +46,12 @@ class AdaptedText(nn.Module):
 
 
 class AdaptedImage(nn.Module):
-    """An image tower from block 2 on with adapters behind its first blocks, and linear layers on its taps."""
+    """An image tower from block 2 on with adapters behind its first blocks, and linear layers on its taps.
 
-    def __init__(self, image: ImageTower, tower: TowerSpec, *, draws: torch.Generator) -> None:
+    Without the tower it is these layers alone, to see whether weights fit them.
+    """
+
+    def __init__(self, image: ImageTower | None, tower: TowerSpec, *, draws: torch.Generator) -> None:
         super().__init__()
         self.image, self.layers = image, tower.layers
         self.adapters = ResidualAdapters(tower.width, range(1, min(_IMAGE_BLOCKS, tower.depth) + 1), draws=draws)
@@ -62,6 +66,8 @@ class AdaptedImage(nn.Module):
 
     def taps(self, hidden: Tensor) -> list[Tensor]:
         """The patches (B, P, C) behind each tap and ln_post."""
+        if self.image is None:
+            raise NotApplicable("there is no live image tower here")
         start = self.adapters["1"](hidden)
         found = self.image.resume(start, 2, stops=self.layers, after=self.adapters.behind(2))
         return [self.image.norm(found[layer][:, 1:]) for layer in self.layers]

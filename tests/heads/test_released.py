@@ -146,7 +146,8 @@ def test_the_file_of_another_method_is_refused_with_what_it_looks_like(
 
 def test_what_else_a_file_may_be_is_said(tmp_path: Path) -> None:
     many = {
-        "AA-CLIP": {"layer_adapters.0.fc.0.weight": torch.zeros(3, 3)},
+        "AA-CLIP's image_adapter": {"layer_adapters.0.fc.0.weight": torch.zeros(3, 3)},
+        "AA-CLIP's text_adapter": {"text_adapter.0.fc.0.weight": torch.zeros(3, 3)},
         "a whole CLIP": {"visual.conv1.weight": torch.zeros(3, 3)},
         "a head that stackclip saved": {"head.fc.0.0.weight": torch.zeros(3, 3)},
         "nothing we know": {"some.weight": torch.zeros(3, 3)},

@@ -25,7 +25,7 @@ from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store, extract
 from stackclip.clip import Tower, random_tower
 from stackclip.clip.attention import attend_by_value
-from stackclip.errors import BadOption, NotApplicable, UsageError
+from stackclip.errors import BadOption, NotApplicable, UsageError, WeightsError
 from stackclip.heads.adapters import ResidualAdapter, ResidualAdapters
 from stackclip.methods import PHASES, Moment, Task, resolve
 from stackclip.methods.adapted import AdaptedImage
@@ -710,6 +710,74 @@ def test_a_bench_trains_on_changed_pictures_kept_or_made_anew(held: Any, tmp_pat
         assert facts["augment"] == ("2 views" if augment == "views" else augment)
     np.testing.assert_allclose(losses["views"], losses["live"], rtol=1e-3)
     assert np.abs(losses["views"] / losses["none"] - 1).max() > 0.01
+
+
+@pytest.fixture
+def weights_files(tmp_path: Path) -> dict[str, Path]:
+    """What the release saves after each stage, for the small random tower: a state dict among other things."""
+    made = resolve("aa-clip").begin(small_task(seed=5))
+    files = {}
+    for part, section in (("text", "text_adapter"), ("image", "image_adapter")):
+        kept = {
+            theirs.removeprefix(f"{section}."): weights_of(getattr(made, part)).get(ours)
+            for ours, theirs in STAGES[part].items()
+        }
+        state = {name: torch.from_numpy(each) for name, each in kept.items() if each is not None}
+        optimiser = getattr(made, f"{part}_optimiser").state_dict()
+        files[part] = tmp_path / f"{section}.pth"
+        torch.save({"epoch": 20, section: state, f"{part}_optimizer": optimiser}, files[part])
+    return files
+
+
+def test_released_weights_are_taken_and_their_stages_left_out(weights_files: Mapping[str, Path]) -> None:
+    made = resolve("aa-clip").begin(small_task(seed=5))
+    for options, stages, needs in (
+        ("text_weights={text},weights={image}", [], set()),
+        ("text_weights={text}", ["image"], {HIDDEN}),
+        (
+            "weights={image}",
+            ["text"],
+            {Part("joint", 2), Part("joint", 4), Part("surgery", 6), Part("surgery", 8), CLS},
+        ),
+    ):
+        method = resolve(f"aa-clip[{options.format_map({k: str(v) for k, v in weights_files.items()})}]")
+        task = small_task(epochs=3)
+        method.check(task.tower)
+        assert method.needs(task.tower, "train") == needs
+        detector = method.begin(task)
+        assert [stage.name for stage in detector.stages] == stages
+        for part, fact in (("text", "text_weights"), ("image", "weights")):
+            taken = part not in stages
+            same = [
+                torch.equal(a, b)
+                for a, b in zip(getattr(detector, part).parameters(), getattr(made, part).parameters(), strict=True)
+            ]
+            assert all(same) == taken
+            assert (detector.facts[fact] or {}).get("file") == (weights_files[part].name if taken else None)
+    assert torch.equal(
+        resolve(f"aa-clip[text_weights={weights_files['text']}]").begin(small_task()).anchors("bottle"),
+        adapted_anchors(made),
+    )
+
+
+def adapted_anchors(detector: Any) -> Tensor:
+    """Those of a detector that would train its text, which begins with the adapters in place."""
+    assert detector.adapts_text
+    anchors: Tensor = detector.anchors("bottle")
+    return anchors
+
+
+def test_weights_of_another_stage_or_tower_are_refused_in_a_line(weights_files: Mapping[str, Path]) -> None:
+    swapped = resolve(f"aa-clip[weights={weights_files['text']}]")
+    with pytest.raises(
+        WeightsError, match=r"aa-clip image begins with AA-CLIP's image_adapter .* looks like AA-CLIP's text"
+    ):
+        swapped.check(small_task().tower)
+    wider = replace(small_task().tower, width=192)
+    with pytest.raises(WeightsError, match="for another tower or other options"):
+        resolve(f"aa-clip[weights={weights_files['image']}]").check(wider)
+    with pytest.raises(WeightsError, match="there is no such weights file"):
+        resolve("aa-clip[text_weights=nowhere.pth]")
 
 
 def test_a_picture_alone_has_a_score(at: At) -> None:
