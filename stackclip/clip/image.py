@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from stackclip.clip.attention import attend_by_value
 from stackclip.clip.device import plain_attention
 from stackclip.clip.walk import Prompts, walk
 from stackclip.errors import UsageError
@@ -57,6 +59,20 @@ class ImageTower:
                 if wanted <= found.keys():
                     break
         return found
+
+    @torch.no_grad()
+    def across_batch(self, hidden: Tensor, first: int, *, stops: Sequence[int]) -> dict[int, Tensor]:
+        """The tokens behind each block of `stops`, of `hidden/N` with N = `first` - 1, (B, 1 + P, C) each.
+
+        From block `first` on every token attends by its value to the tokens at its place in the batch's pictures, not
+        to those of its own: AA-CLIP's released surgery, in which a picture depends on its neighbours. No gradients.
+        """
+        found: dict[int, Tensor] = {}
+        for layer in range(first, max(stops) + 1):
+            block = self._visual.transformer.resblocks[layer - 1]
+            hidden = hidden + attend_by_value(block, hidden.transpose(0, 1)).transpose(0, 1)
+            hidden = found[layer] = hidden + block.ls_2(block.mlp(block.ln_2(hidden)))
+        return {layer: found[layer] for layer in stops}
 
     def norm(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) through ln_post."""

@@ -31,7 +31,10 @@ __all__ = ["AaClip", "AaClipDetector", "AaClipInspector"]
 
 DESCRIBED = "described"  # class names of its own: a few words for what is seen
 HIDDEN = Part("hidden", 1)
-_SURGERY_FROM = 6  # the block whose attention is the first to be changed; taps before it are the plain tower's
+BEFORE_SURGERY = Part("hidden", 5)
+_SURGERY_FROM = (
+    BEFORE_SURGERY.index + 1
+)  # the block whose attention is the first to be changed; taps before it are the plain tower's
 _TEXT_BATCH, _IMAGE_BATCH = 16, 2  # pictures a step, as released
 _MILESTONES, _DECAY = (16000, 32000), 0.5  # steps of the second stage after which its rate is halved, as released
 _DISENTANGLE = 0.1  # the weight of the squared cosine of the two texts, as released
@@ -46,10 +49,13 @@ class AaClip(Method):
     First `text_epochs` of Adam at `text_lr` on the text tower: adapters behind its blocks 1 to 3 and a projection of
     its own, against the taps of a tower with v-v attention, plus the class token. Then `epochs` at `lr`, halved after
     16000 and 32000 steps, on the image tower: adapters behind blocks 1 to 6 and linear layers on the taps, live from
-    the cached output of block 1. Paper and released log read epoch 15 of its 20: `epochs=15`. `text_loss` are the taps
-    that the first stage learns from, `all` as the paper says, or the `last` as the released code does.
-    `text_epochs=0` leaves the text tower as it is. `text_weights` and `weights` are the `text_adapter` and the
-    `image_adapter` that AA-CLIP released (see `stackclip.heads.released`): what they hold is not trained.
+    the cached output of block 1. Paper and released log read epoch 15 of its 20: `epochs=15`. `text_epochs=0` leaves
+    the text tower as it is. `text_weights` and `weights` are the `text_adapter` and the `image_adapter` that AA-CLIP
+    released (see `stackclip.heads.released`): what they hold is not trained.
+
+    `text_loss` are the taps that the first stage learns from, `all` as the paper says, or the `last` as the released
+    code does. `surgery=batch` has the v-v attention run over the batch, as the released code does: what a picture gives
+    depends on its neighbours then, so the image tower runs live from `hidden/5`.
 
     Map = the sum over the taps of (1 + 100 (cos with anomalous - cos with normal)) / 2, smoothed on the patch grid.
     `image_score` is half the map's maximum, min-maxed over all maps of the tested category, and half the min-maxed
@@ -65,6 +71,7 @@ class AaClip(Method):
     text_epochs: int = 5
     text_lr: float = 1e-5
     text_loss: Literal["all", "last"] = "all"
+    surgery: Literal["tokens", "batch"] = "tokens"
     epochs: int = 20
     lr: float = 5e-4
     image_score: Literal["auto", "text+map", "map", "text"] = "auto"
@@ -108,7 +115,7 @@ class AaClip(Method):
 
     def training(self, tower: TowerSpec) -> tuple[Stage, ...]:
         """The training of the text and that of the image, as released; what weights are given of is not trained."""
-        text = Stage("text", self.text_epochs, _TEXT_BATCH, frozenset({*self.taps(tower), CLS}), self._views("move"))
+        text = Stage("text", self.text_epochs, _TEXT_BATCH, self._text_parts(tower), self._views("move"))
         image = Stage("image", self.epochs, _IMAGE_BATCH, frozenset({HIDDEN}), self._views("jitter"))
         return tuple(each for each, given in ((text, self.text_weights), (image, self.weights)) if given is None)
 
@@ -120,8 +127,15 @@ class AaClip(Method):
         count = self.views if kept else max(self.text_epochs, self.epochs, 1)
         return tuple(f"{'' if kept else 'live-'}{change}-{number}" for number in range(1, count + 1))
 
+    def _text_parts(self, tower: TowerSpec) -> frozenset[Part]:
+        """What the steps of the first stage read."""
+        taps = self.taps(tower)
+        if self.surgery == "tokens":
+            return frozenset({*taps, CLS})
+        return frozenset({*(part for part in taps if part.kind == "joint"), BEFORE_SURGERY, CLS})
+
     def taps(self, tower: TowerSpec) -> tuple[Part, ...]:
-        """The parts that the text learns from."""
+        """What the text learns from."""
         return tuple(Part("surgery" if layer >= _SURGERY_FROM else "joint", layer) for layer in tower.layers)
 
     def begin(self, task: Task) -> AaClipDetector:
@@ -162,6 +176,7 @@ class AaClipDetector(Detector):
             "released_positions": OPEN_CLIP_POSITIONS,
             "schedule": {stage.name: schedule_of(task, stage, lr=rates[stage.name]) for stage in self.stages},
             "start_seed": task.seed,
+            "surgery": method.surgery,
             "augment": f"{method.views} views" if method.augment == "views" else method.augment,
             "image_score": f"{method.scored} (transductive)" if method.scored == "text+map" else method.scored,
         }
@@ -181,10 +196,19 @@ class AaClipDetector(Detector):
         """
         anchors = self._of_each(features, {each: self._anchors(each) for each in dict.fromkeys(features.categories)})
         cls = unit(features[CLS])[:, None].to(anchors)
-        taps = self.taps if self.method.text_loss == "all" else self.taps[-1:]
-        levels = torch.stack([unit(features[part]).to(anchors) + cls for part in taps])  # (K, B, P, D)
+        levels = torch.stack([unit(tap).to(anchors) + cls for tap in self._taps_of(features)])  # (K, B, P, D)
         apart = (anchors[:, NORMAL] * anchors[:, ANOMALOUS]).sum(1).mean() ** 2
         return _total({**self._segmentation(levels, anchors, features), "disentangle": _DISENTANGLE * apart})
+
+    def _taps_of(self, features: Features) -> list[Tensor]:
+        """The projected taps (B, P, D) that the text learns from."""
+        taps = self.taps if self.method.text_loss == "all" else self.taps[-1:]
+        if self.method.surgery == "tokens":
+            return [features[part] for part in taps]
+        stops = [part.index for part in taps if part.kind == "surgery"]
+        tower = self.image.live
+        found = tower.across_batch(features[BEFORE_SURGERY], _SURGERY_FROM, stops=stops) if stops else {}
+        return [tower.project(found[part.index][:, 1:]) if part.index in found else features[part] for part in taps]
 
     def image_loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of the second stage and its terms, with gradients. AA-CLIP, equations 4 and 6."""

@@ -58,6 +58,13 @@ class AdaptedImage(nn.Module):
         self.segmentation = nn.ModuleList(xavier_linear(tower.width, tower.joint, draws=draws) for _ in tower.layers)
         self.detection = xavier_linear(tower.width, tower.joint, draws=draws)
 
+    @property
+    def live(self) -> ImageTower:
+        """The tower itself. Raises NotApplicable where there is none."""
+        if self.image is None:
+            raise NotApplicable("there is no live image tower here")
+        return self.image
+
     def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Unit patches (K, B, P, D) of K taps and a token (B, D) of each picture, of `hidden/1` (B, 1 + P, C)."""
         taps = self.taps(hidden)
@@ -66,8 +73,6 @@ class AdaptedImage(nn.Module):
 
     def taps(self, hidden: Tensor) -> list[Tensor]:
         """The patches (B, P, C) behind each tap and ln_post."""
-        if self.image is None:
-            raise NotApplicable("there is no live image tower here")
         start = self.adapters["1"](hidden)
-        found = self.image.resume(start, 2, stops=self.layers, after=self.adapters.behind(2))
-        return [self.image.norm(found[layer][:, 1:]) for layer in self.layers]
+        found = self.live.resume(start, 2, stops=self.layers, after=self.adapters.behind(2))
+        return [self.live.norm(found[layer][:, 1:]) for layer in self.layers]

@@ -1,8 +1,7 @@
 """AA-CLIP against outputs of its released code on small random towers: anchors, maps, both stages step by step.
 
-One quirk of the release is made here and not in the method: its v-v attention runs over the batch (`attended`), so
-what a picture gives depends on its neighbours and no store can hold it. That only the last tap trains the text is the
-option `text_loss=last`.
+Two quirks of the release are options: its v-v attention runs over the batch, so what a picture gives depends on its
+neighbours (`surgery=batch`), and only the last tap trains the text (`text_loss=last`).
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Sample
 from tests.methods.conftest import StoredText
 
 At = Callable[..., Moment]
-HIDDEN = Part("hidden", 1)
+HIDDEN, BEFORE_SURGERY = Part("hidden", 1), Part("hidden", 5)
 LAYERS = (6, 12, 18, 24)
 STAGES: dict[str, dict[str, str]] = {  # our names for the released ones
     "text": {
@@ -87,7 +86,7 @@ class Released:
         }
         text: Any = CompactText(self.tower, {**ids, "tokens": self.tokens.long()})
         task = replace(task_of(self.tower), text=text, class_names="raw")
-        detector = resolve(f"aa-clip[text_loss=last{options}]").begin(task)
+        detector = resolve(f"aa-clip[text_loss=last,surgery=batch{options}]").begin(task)
         for part, names in STAGES.items():
             self.load(detector, part, {ours: self.given(f"w.{theirs}") for ours, theirs in names.items()})
         detector.rates = MultiStepLR(detector.image_optimiser, [3], 0.5)
@@ -100,30 +99,26 @@ class Released:
     def load(self, detector: Any, part: str, weights: Mapping[str, Any]) -> None:
         getattr(detector, part).load_state_dict({name: torch.from_numpy(each) for name, each in weights.items()})
 
-    def features(self, rows: Sequence[int], *, released: bool = False) -> Features:
-        """What the stages read of some pictures, the first stage from the tower that the release made if so."""
+    def features(self, rows: Sequence[int]) -> Features:
+        """What the stages read of some pictures, the first one as the released code does."""
         chosen = list(rows)
         samples = tuple(
             Sample(f"{i}.png", "golden", self.categories[i], "test", Path("x.png"), None, self.labels[i], "hole")
             for i in chosen
         )
-        parts = self.tower.encode(self.pictures[chosen], {HIDDEN, CLS})
-        if released:
-            taps = attended(self.tower, self.pictures[chosen], over="batch")
-            parts |= {Part("surgery", n): self.tower.image.project(taps[n][:, 1:]) for n in LAYERS}
+        parts = self.tower.encode(self.pictures[chosen], {HIDDEN, BEFORE_SURGERY, CLS})
         return Features(samples, {**parts, MASK: self.masks[chosen]})
 
 
 def attended(tower: Tower, pictures: Tensor, *, over: Literal["batch", "tokens"]) -> dict[int, Tensor]:
     """The tokens behind each block of a tower whose attention from block 6 on is v-v; over the batch as released."""
-    hidden, found = tower.encode(pictures, {Part("hidden", 5)})[Part("hidden", 5)], {}
+    hidden, found = tower.encode(pictures, {BEFORE_SURGERY})[BEFORE_SURGERY], {}
+    if over == "batch":
+        return tower.image.across_batch(hidden, 6, stops=LAYERS)
     for layer in range(6, 25):
         block: Any = tower.model.visual.transformer.resblocks[layer - 1]
         with torch.no_grad():
-            if over == "batch":
-                hidden = hidden + attend_by_value(block, hidden.transpose(0, 1)).transpose(0, 1)
-            else:
-                hidden = hidden + attend_by_value(block, hidden)
+            hidden = hidden + attend_by_value(block, hidden)
             hidden = found[layer] = hidden + block.mlp(block.ln_2(hidden))
     return found
 
@@ -286,7 +281,7 @@ def test_image_scores_are_those_of_the_released_evaluation(released: Released) -
 @pytest.fixture(scope="module")
 def first_stage(released: Released) -> Step:
     """One step of the first stage, and the loss of each tap."""
-    detector, features = released.begin(), released.features(range(3), released=True)
+    detector, features = released.begin(), released.features(range(3))
     levels = []
     for n in LAYERS:
         detector.taps = (Part("surgery", n),)
@@ -353,7 +348,7 @@ def history(trained: Released) -> dict[tuple[int, int], tuple[float, float, Mapp
     for stage, part in ((1, "text"), (2, "image")):
         for step, rows in enumerate(batches(trained.stored, stage), 1):
             rate = detector.rates.get_last_lr()[0]
-            terms = detector.step(trained.features(rows, released=stage == 1), moment(detector, part))
+            terms = detector.step(trained.features(rows), moment(detector, part))
             found[stage, step] = terms["loss"], rate, weights_of(getattr(detector, part))
     return found
 
@@ -710,6 +705,27 @@ def test_a_bench_trains_on_changed_pictures_kept_or_made_anew(held: Any, tmp_pat
         assert facts["augment"] == ("2 views" if augment == "views" else augment)
     np.testing.assert_allclose(losses["views"], losses["live"], rtol=1e-3)
     assert np.abs(losses["views"] / losses["none"] - 1).max() > 0.01
+
+
+def test_surgery_over_the_batch_reads_the_tokens_before_it_and_depends_on_the_neighbours(at: At) -> None:
+    tower = random_tower(image_size=32)
+    task = task_of(tower)
+    losses = {}
+    pictures, masks = pictures_of(4, 32)
+    for surgery in ("tokens", "batch"):
+        method = resolve(f"aa-clip[surgery={surgery},epochs=0]")
+        parts = method.needs(tower.spec, "train")
+        assert (BEFORE_SURGERY in parts, Part("surgery", 8) in parts) == (
+            (True, False) if surgery == "batch" else (False, True)
+        )
+        assert {Part("joint", 2), Part("joint", 4), CLS} < parts
+        features = Features(samples_of(4), {**tower.encode(pictures, parts), MASK: masks})
+        detector: Any = method.begin(task)
+        assert detector.facts["surgery"] == surgery
+        spans = ((0, 4), (0, 2), (2, 4))
+        whole, *halves = (detector.text_loss(features.rows(*span))["focal"].item() for span in spans)
+        losses[surgery] = abs(whole - sum(halves) / 2) / whole
+    assert losses["tokens"] < 1e-5 < 1e-3 < losses["batch"]
 
 
 @pytest.fixture
