@@ -98,7 +98,7 @@ def test_no_token_of_our_towers_turns_by_more_than_one_in_ten_thousand(
     for part in tower.spec.taps:
         assert turned(exact.read(samples, part), coded.read(samples, part)).max() <= 1e-4
     np.testing.assert_array_equal(exact.read(samples, CLS), coded.read(samples, CLS))
-    assert coded.size_bytes <= 0.51 * exact.size_bytes
+    assert coded.size_bytes <= 0.52 * exact.size_bytes  # half, and what each file says of itself
 
 
 def real_folders(request: pytest.FixtureRequest) -> list[Path]:
