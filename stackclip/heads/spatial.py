@@ -45,11 +45,12 @@ class SpatialCrossAttention(nn.Module):
         attention = self.dropout(attention.expand(-1, tokens.shape[1], -1, -1))  # each token has its own draws
         seen = attention @ self.value(patches)[:, None]  # (B, T, A, C)
         gates = torch.sigmoid(self.gate(tokens))  # (B, T, A)
-        return tokens + self.share * self.dropout(self.out((gates[..., None] * seen).sum(2)))
+        added: Tensor = self.dropout(self.out((gates[..., None] * seen).sum(2)))
+        return tokens + self.share * added
 
 
 class SelfAlignment(nn.Module):
-    """Patches (..., C) mapped to where the tokens are, by Linear, GELU and Linear without a residual: VisualAD's SAF."""
+    """Patches (..., C) brought to where the tokens are, by two linear layers without a residual: VisualAD's SAF."""
 
     def __init__(self, width: int, *, dropout: float = 0.1, draws: torch.Generator) -> None:
         super().__init__()

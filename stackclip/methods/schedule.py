@@ -33,7 +33,8 @@ OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
 def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Iterable[Tensor] = ()) -> dict[str, float]:
     """One step down the gradient of the term `loss`; returns the values of all terms.
 
-    The gradients of `clipped` parameters are made no longer than 1, each by itself. Raises BrokenPlugin where no term is called so.
+    The gradients of `clipped` parameters are made no longer than 1, each by itself.
+    Raises BrokenPlugin where no term is called so.
     """
     if "loss" not in terms:
         raise BrokenPlugin(f"its terms are {', '.join(terms) or 'none'}; wanted one called loss, which is descended")

@@ -24,7 +24,7 @@ from stackclip.ops.modules import numbers_in
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
-__all__ = ["VisualAd", "VisualAdDetector", "VisualLayers"]
+__all__ = ["VisualAd", "VisualAdDetector", "VisualLayers", "top_mean"]
 
 START = Part("hidden", 0)
 _BATCH = 8  # pictures a step, as released
@@ -132,7 +132,7 @@ class VisualAdDetector(Detector):
         labels = maps.new_tensor(features.labels)
         terms = {
             "relation": F.relu((unit(tokens[:, ANOMALOUS]) * unit(tokens[:, NORMAL])).sum(1) + _APART).mean(),
-            "image": F.binary_cross_entropy_with_logits(_top(maps.sum(0)), labels),
+            "image": F.binary_cross_entropy_with_logits(top_mean(maps.sum(0)), labels),
             "focal": torch.stack([focal_loss(each, mask) for each in maps]).sum(),
             "dice": torch.stack([dice_loss(torch.sigmoid(each), mask) for each in maps]).sum(),
         }
@@ -140,12 +140,12 @@ class VisualAdDetector(Detector):
 
     @torch.no_grad()
     def predict(self, features: Features) -> Prediction:
-        """Maps: differences of two cosines, summed over the taps, smoothed. Scores: the mean of their largest pixels."""
+        """Maps: differences of two cosines, over all taps, smoothed. Scores: the means of their largest pixels."""
         self.learned.eval()
         norm = self.learned.norm if self.method.test_norm == "learned" else self.image.norm
         patches, _ = self.see(features[START], norm)
         maps = smooth(self._upsample(patches.sum(0)), self.method.sigma)
-        return Prediction(_top(maps), maps)
+        return Prediction(top_mean(maps), maps)
 
     def see(self, hidden: Tensor, norm: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Of `hidden/0` (B, 1 + P, C) how much nearer each patch is to the anomalous token, in K taps: (K, B, P).
@@ -169,7 +169,7 @@ class VisualAdDetector(Detector):
         return pixels(patches, self.tower.image_size, align_corners=False)
 
 
-def _top(maps: Tensor) -> Tensor:
+def top_mean(maps: Tensor) -> Tensor:
     """The mean of the largest pixels of each map: (B, H, W) -> (B,)."""
     values = maps.flatten(1)
     return values.topk(math.ceil(_TOP * values.shape[1]), dim=1).values.mean(1)
