@@ -60,6 +60,15 @@ def test_a_stopped_training_goes_on_with_the_same_digits_dropout_too(
     assert torch.equal(one.maps, other.maps)
 
 
+def test_what_a_store_keeps_trains_as_the_live_picture_does(features: Features) -> None:
+    kept = replace(features, parts={**features.parts, START: features[START].half().float()})
+    live, stored = begun("epochs=20"), begun("epochs=20")
+    for epoch in range(20):
+        at = Moment(live.stages[0], epoch, 0, True)
+        one, other = live.step(features, at), stored.step(kept, at)
+        assert one == pytest.approx(other, rel=1e-3)
+
+
 def test_the_tokens_rate_falls_as_a_cosine_by_epochs_to_that_of_the_others(features: Features) -> None:
     detector, rates = begun("epochs=4"), []
     [stage] = detector.stages
