@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import csv
 import json
 import pickle
 import re
@@ -16,15 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy as np
 import pytest
 from click.testing import Result
-from PIL import Image
 from PIL import Image
 
 import stackclip as package
 from stackclip import clip
-from stackclip.cli import cli
 from stackclip.cli import cli
 from stackclip.clip import Tower
 from stackclip.errors import CategoryOverlap, MissingParts, PictureError, UnknownComponent, UsageError
@@ -45,12 +41,6 @@ pytestmark = pytest.mark.usefixtures("registry_as_it_was")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that the tests fill."""
     return tmp_path_factory.mktemp("workspace")
-
-
-@pytest.fixture(scope="module")
-def rows(place: Path) -> BenchRows:
-    """What a bench of two methods and two seeds gives there."""
-    return Session(place, RECIPE).bench(["stacked", "clip"], seeds=[0, 1], **HERE)
 
 
 @pytest.fixture(scope="module")
@@ -113,8 +103,8 @@ def test_nothing_is_loaded_before_it_is_needed_and_the_tower_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    load = TowerRecipe.load
-    monkeypatch.setattr(TowerRecipe, "load", lambda recipe: loaded.append(recipe) or load(recipe))
+    load = clip.load_tower
+    monkeypatch.setattr(clip, "load_tower", lambda recipe: loaded.append(recipe) or load(recipe))
     session = Session(tmp_path / "new", RECIPE)
     assert loaded == []
     assert not (tmp_path / "new").exists()
@@ -138,7 +128,7 @@ def test_a_session_is_frozen_and_a_small_pickle_that_loads_its_own_tower(session
 
 
 def test_progress_is_told_stage_by_stage_and_nothing_is_printed(
-    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls: list[tuple[str, int, int]] = []
     Session(tmp_path, RECIPE).bench("fuzzy", progress=lambda *call: calls.append(call), **HERE)
@@ -162,8 +152,48 @@ def test_what_is_wrong_is_an_error_of_ours(session: Session, rows: BenchRows, tm
         session.bench("clip", train_on=TRAINING, test_on=TRAINING)
     with pytest.raises(UsageError, match="has a category 'bottel'"):
         session.bench("clip", categories=["bottel"], **HERE)
-    with pytest.raises(MissingParts, match="Run: stackclip --workspace .* --backbone random-vit-8 --image-size 56"):
+    with pytest.raises(MissingParts, match=r"Run: stackclip --workspace .* --backbone random-vit-8 --image-size 56"):
         Session(tmp_path, RECIPE).bench("clip", cached_only=True, **HERE)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"epochs": "3"},
+        {"epochs": True},
+        {"batch_size": 2.5},
+        {"shots": "2"},
+        {"shots": 1.5},
+        {"seeds": 3},
+        {"seeds": "01"},
+        {"seeds": [1.5]},
+        {"class_names": 3},
+        {"executor": None},
+        {"overwrite": "foo"},
+        {"methods": None},
+        {"methods": b"clip"},
+        {"train_on": 3},
+    ],
+    ids=str,
+)
+def test_a_word_of_another_kind_is_an_error_of_ours(session: Session, words: dict[str, Any]) -> None:
+    [(name, value)] = words.items()
+    named = value[0] if isinstance(value, list) else value
+    with pytest.raises(UsageError, match=re.escape(repr(named))):
+        session.bench(**{"methods": "clip", **HERE, name: value})
+
+
+@pytest.mark.parametrize(
+    "words", [{"batch_size": 0}, {"workers": "2"}, {"resident": "foo"}, {"backbone": 3}, {"data_root": 3}], ids=str
+)
+def test_a_session_of_another_kind_is_an_error_of_ours(words: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=re.escape(repr(next(iter(words.values()))))):
+        Session(**words)
+
+
+def test_whole_numbers_of_numpy_are_as_good(session: Session, rows: BenchRows) -> None:
+    again = session.bench(["stacked", "clip"], seeds=np.arange(2), **{**HERE, "epochs": np.int64(1)})
+    assert (again.computed, [row.seed for row in again]) == (0, [row.seed for row in rows])
 
 
 def test_a_failed_cell_is_a_row_with_its_reason(session: Session, rows: BenchRows) -> None:
@@ -262,10 +292,10 @@ def test_the_tower_of_a_paper_gives_way_to_what_the_recipe_names(tmp_path: Path)
 
 
 def test_a_recipe_is_typed_again_without_its_defaults() -> None:
-    assert list(TowerRecipe().options()) == []
+    assert list(words_of(TowerRecipe())) == []
     recipe = TowerRecipe("ViT-B-16", weights=Path("my weights.pt"), layers=(3, 6), picture_range="0:4095")
-    words = ["--backbone", "ViT-B-16", "--weights", "my weights.pt", "--range", "0:4095", "--layers", "3,6"]
-    assert list(recipe.options()) == words
+    words = ["--backbone", "ViT-B-16", "--layers", "3,6", "--weights", "my weights.pt", "--range", "0:4095"]
+    assert list(words_of(recipe)) == words
     with cli.commands["bench"].make_context("bench", words, obj=Workspace.find(Path("nowhere"))) as context:
         assert TowerRecipe(**{each.name: context.params[each.name] for each in fields(TowerRecipe)}) == recipe
 
@@ -283,7 +313,7 @@ def test_components_of_the_workspace_take_part(tmp_path: Path) -> None:
     (tmp_path / "registry" / "mine.py").write_text(
         "from stackclip.registry import prompts\n\n\n"
         '@prompts.register("fuzzy-item")\nclass FuzzyItem:\n    """Every category is called item."""\n\n'
-        "    def groups(self, categories, encode):\n        return (categories,)\n\n"
+        "    def stacks(self, categories, encode):\n        return (categories,)\n\n"
         '    def subject(self, category, group, *, seen):\n        return "item"\n'
     )
     rows = Session(tmp_path, RECIPE).bench("fuzzy-item", **HERE)
@@ -298,3 +328,10 @@ def test_the_package_names_a_session_and_brings_torch_only_with_it() -> None:
     assert package.Session is Session
     with pytest.raises(AttributeError, match="'Sesion'"):
         package.Sesion  # noqa: B018 - asked for to see it refused
+
+
+def test_an_error_about_a_picture_can_be_sent_as_rows_can() -> None:
+    sent = pickle.loads(pickle.dumps(BenchRows(unencoded=(PictureError("a.png", "is cut off"),))))
+    [error] = sent.unencoded
+    assert (str(error), error.path, error.reason) == ("a.png: is cut off", Path("a.png"), "is cut off")
+    assert not sent.whole
