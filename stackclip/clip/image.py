@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stackclip.clip.attention import attend_by_value
 from stackclip.clip.device import plain_attention
@@ -74,10 +75,20 @@ class ImageTower:
             hidden = found[layer] = hidden + block.ls_2(block.mlp(block.ln_2(hidden)))
         return {layer: found[layer] for layer in stops}
 
+    def enter(self, tokens: Tensor) -> Tensor:
+        """Tokens (..., C) as block 1 reads them where the class token stands: with its position, through ln_pre."""
+        entered: Tensor = self._visual.ln_pre(tokens + self._visual.positional_embedding[0])
+        return entered
+
     def norm(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) through ln_post."""
         normed: Tensor = self._visual.ln_post(tokens)
         return normed
+
+    def own_norm(self) -> nn.Module:
+        """A copy of ln_post that can be trained; the tower's stays as it is."""
+        copied: nn.Module = deepcopy(self._visual.ln_post)
+        return copied.requires_grad_()
 
     def project(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) as the class token is read: through ln_post and the projection, (..., D)."""

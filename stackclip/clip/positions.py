@@ -4,7 +4,7 @@
 |---|---|
 | `bicubic-antialias` | open_clip, and so APRIL-GAN, CLIP-AD, AA-CLIP, WinCLIP |
 | `bicubic` | AdaCLIP, MuSc |
-| `bilinear` | AnomalyCLIP, CLIP Surgery |
+| `bilinear` | AnomalyCLIP, CLIP Surgery, VisualAD |
 | `scale-factor` | NACLIP: bicubic by the factor (new + 0.1) / old, which samples at other places |
 """
 

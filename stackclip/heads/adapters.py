@@ -43,10 +43,12 @@ class ResidualAdapters(nn.ModuleDict):
         return {int(layer): adapter for layer, adapter in self.items() if int(layer) >= first}
 
 
-def xavier_linear(inputs: int, outputs: int, *, draws: torch.Generator) -> nn.Linear:
-    """A linear layer without bias whose weights are drawn as Xavier's uniform ones."""
-    layer = nn.Linear(inputs, outputs, bias=False, device="meta").to_empty(device="cpu")
+def xavier_linear(inputs: int, outputs: int, *, bias: bool = False, draws: torch.Generator) -> nn.Linear:
+    """A linear layer whose weights are drawn as Xavier's uniform ones; a bias begins at 0."""
+    layer = nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")
     bound = (6 / (inputs + outputs)) ** 0.5
     with torch.no_grad():
         layer.weight.copy_(torch.empty(outputs, inputs).uniform_(-bound, bound, generator=draws))
+        if bias:
+            layer.bias.zero_()
     return layer

@@ -7,21 +7,26 @@
 | `anomalyclip` | AnomalyCLIP | `prompt_learner` | `ctx_pos`, `ctx_neg` (1, 1, E, W), `compound_prompts_text.N` (T, W) |
 | `aa-clip text` | AA-CLIP | `text_adapter` | `N.fc.0.weight`, N from 0 to 2 (W, W), 3 (D, W) |
 | `aa-clip image` | AA-CLIP | `image_adapter` | `layer_adapters.N.fc.0.weight` (C, C), `seg_proj.N.fc.weight` (D, C) |
+| `adaclip` | AdaCLIP | `clip_model` | `S_prompter.static_prompts.N` (T, W), S `visual` or `text`, and linear layers |
 
-Weights belong to the tower they were trained on, and its activation shows in none of them. APRIL-GAN at 518 pixels ran
-OpenAI's QuickGELU weights under plain GELU: give `--activation gelu`. AnomalyCLIP ran them under QuickGELU, CLIP-AD its
-ViT-B-16-plus-240 under GELU: both are `--activation native`. CLIP-AD's layers learned from the taps of
-`sdp-plus[taps=released]`. AA-CLIP at 518 pixels ran QuickGELU weights under GELU, as APRIL-GAN.
+AdaCLIP's linear layers are `patch_token_layer.head.N`, `cls_token_layer.head.0` and, one for each of T tokens that are
+one layer here, `dynamic_S_prompt_generator.head.N`. Its `text_prompter.static_prompts.0` is read by nobody.
+
+Weights belong to the tower they were trained on, and its activation shows in none of them. APRIL-GAN and AA-CLIP at 518
+pixels, and AdaCLIP, ran OpenAI's QuickGELU weights under plain GELU: give `--activation gelu`. AnomalyCLIP ran them
+under QuickGELU, CLIP-AD its ViT-B-16-plus-240 under GELU: both are `--activation native`. CLIP-AD's layers learned from
+the taps of `sdp-plus[taps=released]`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from stackclip.errors import WeightsError
@@ -29,17 +34,21 @@ from stackclip.ops.files import file_hash
 
 __all__ = ["Release", "check_there", "load_released"]
 
-Release = Literal["april-gan", "sdp-plus", "anomalyclip", "aa-clip text", "aa-clip image"]
+Release = Literal["april-gan", "sdp-plus", "anomalyclip", "adaclip", "aa-clip text", "aa-clip image"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Format:
-    """What a project's file holds: its names for ours, both as patterns, and beginnings of names that nobody reads."""
+    """What a project's file holds: its names for ours, by patterns of these, and beginnings of names that nobody reads.
+
+    `numbered` is a pattern of names of layers that together are one of ours; its second group is their number.
+    """
 
     project: str
     section: str
-    names: Mapping[str, str]
+    names: Mapping[str, str | Callable[[re.Match[str]], str]]
     unread: tuple[str, ...] = ()
+    numbered: str = ""
 
     @property
     def title(self) -> str:
@@ -47,8 +56,27 @@ class _Format:
 
     def theirs(self, name: str) -> str:
         """Their name for one of ours; ours where they have none."""
-        found = (match.expand(theirs) for ours, theirs in self.names.items() if (match := re.fullmatch(ours, name)))
+        found = (
+            match.expand(theirs) if isinstance(theirs, str) else theirs(match)
+            for ours, theirs in self.names.items()
+            if (match := re.fullmatch(ours, name))
+        )
         return next(found, name)
+
+    def joined(self, read: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors, numbered ones as one under the name without the number; those that do not fit stay alone."""
+        groups: dict[str, dict[int, str]] = {}
+        for name in read:
+            if self.numbered and (match := re.fullmatch(self.numbered, name)):
+                groups.setdefault(f"{match[1]}{match[3]}", {})[int(match[2])] = name
+        found = dict(read)
+        for whole, names in groups.items():
+            parts = [read[name] for _, name in sorted(names.items())]
+            alike = len({(part.shape, part.dtype) for part in parts}) == 1 and parts[0].ndim > 0
+            if alike and sorted(names) == list(range(len(names))):
+                found = {name: tensor for name, tensor in found.items() if name not in names.values()}
+                found[whole] = torch.cat(parts)
+        return found
 
 
 _LINEAR = {r"fc\.0\.(\d+)\.(weight|bias)": r"fc.\1.\2"}
@@ -64,7 +92,7 @@ _AA_CLIP_TEXT = _Format(
     "AA-CLIP",
     "text_adapter",
     {
-        **{rf"adapters\.{n + 1}\.fc\.weight": f"{n}.fc.0.weight" for n in range(3)},
+        r"adapters\.(\d+)\.fc\.weight": lambda match: f"{int(match[1]) - 1}.fc.0.weight",
         r"projection\.weight": "3.fc.0.weight",
     },
 )
@@ -72,15 +100,30 @@ _AA_CLIP_IMAGE = _Format(
     "AA-CLIP",
     "image_adapter",
     {
-        **{rf"adapters\.{n + 1}\.fc\.weight": f"layer_adapters.{n}.fc.0.weight" for n in range(6)},
+        r"adapters\.(\d+)\.fc\.weight": lambda match: f"layer_adapters.{int(match[1]) - 1}.fc.0.weight",
         r"segmentation\.(\d+)\.weight": r"seg_proj.\1.fc.weight",
         r"detection\.weight": "det_proj.fc.weight",
     },
+)
+_ADACLIP = _Format(
+    "AdaCLIP",
+    "clip_model",
+    {
+        r"vision\.static\.(\d+)": r"visual_prompter.static_prompts.\1",
+        r"text\.static\.(\d+)": lambda match: f"text_prompter.static_prompts.{int(match[1]) + 1}",
+        r"vision\.dynamic\.(\w+)": r"dynamic_visual_prompt_generator.\1",
+        r"text\.dynamic\.(\w+)": r"dynamic_text_prompt_generator.\1",
+        r"patches\.(\d+\.\w+)": r"patch_token_layer.head.\1",
+        r"cls\.(\w+)": r"cls_token_layer.head.0.\1",
+    },
+    unread=("text_prompter.static_prompts.0",),
+    numbered=r"(dynamic_\w+_prompt_generator)\.head\.(\d{1,3})(\.\w+)",
 )
 _FORMATS: dict[Release, _Format] = {
     "april-gan": _APRIL_GAN,
     "sdp-plus": _CLIP_AD,
     "anomalyclip": _ANOMALYCLIP,
+    "adaclip": _ADACLIP,
     "aa-clip text": _AA_CLIP_TEXT,
     "aa-clip image": _AA_CLIP_IMAGE,
 }
@@ -89,6 +132,8 @@ _LOOKS = {  # what a file is by what one of its names holds; the first that is f
     "linear_layers.": _CLIP_AD.title,
     "ctx_pos": _ANOMALYCLIP.title,
     "compound_prompts_text.": _ANOMALYCLIP.title,
+    "static_prompts.": _ADACLIP.title,
+    "_token_layer.head.": _ADACLIP.title,
     "text_adapter.": _AA_CLIP_TEXT.title,
     "layer_adapters.": _AA_CLIP_IMAGE.title,
     "visual.": "a whole CLIP, which is for --weights",
@@ -125,7 +170,7 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
     form = _FORMATS[owner]
     found = read_tensors(path, largest=LARGEST_HEAD, of="released heads", sections=True)
     named = {_plain(name, form.section): tensor for name, tensor in found.items()}
-    read = {name: tensor for name, tensor in named.items() if not name.startswith(form.unread)}
+    read = form.joined({name: tensor for name, tensor in named.items() if not name.startswith(form.unread)})
     places = {form.theirs(name): (name, tensor.shape) for name, tensor in module.state_dict().items()}
     looks = next((title for mark, title in _LOOKS.items() if any(mark in name for name in found)), "nothing we know")
     foreign = looks != form.title and looks != _LOOKS["fc.0.weight"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.projections import draw_linear, empty_linear
+from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import BETAS, check_schedule, check_sigma, descend, schedules_of
@@ -24,7 +26,7 @@ from stackclip.prompts.phrases import ADACLIP
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
-__all__ = ["AdaClip", "AdaClipDetector", "PromptedSight"]
+__all__ = ["AdaClip", "AdaClipDetector", "AdaLayers", "PromptedSight"]
 
 START = Part("hidden", 0)
 _BATCH = 1  # pictures a step, as released
@@ -48,6 +50,8 @@ class AdaClip(Method):
 
     As released: `dice=rows` takes the dice loss of each row of a map, `prompt_precision=float16` rounds the tokens.
     The released code runs OpenAI's weights under plain GELU: give `--activation gelu` for its numbers.
+
+    `weights` is a file of what AdaCLIP learned (see `stackclip.heads.released`): nothing is then trained.
     """
 
     length: int = 5
@@ -60,9 +64,10 @@ class AdaClip(Method):
     sigma: float = 4.0
     epochs: int = 5
     lr: float = 1e-2
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise BadOption for numbers that cannot be, and what wrong class names raise."""
+        """Raise BadOption for numbers that cannot be, and what wrong class names and weights raise."""
         check_schedule(self.epochs, self.lr)
         check_sigma(self.sigma)
         CategoryNames(self.class_names)
@@ -71,13 +76,14 @@ class AdaClip(Method):
                 raise BadOption(f"{name}={getattr(self, name)}; wanted 1 or more")
         if not 0 <= self.share <= 1:
             raise BadOption(f"share={self.share}; wanted 0 to 1")
+        check_there(self.weights)
 
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The tokens that the first block reads, and the class token."""
         return frozenset({START, CLS} if phase in ("train", "test") else ())
 
     def begin(self, task: Task) -> AdaClipDetector:
-        """Make the tokens and the linear layers."""
+        """Make the tokens and the linear layers, or take those of `weights`."""
         return AdaClipDetector(self, task)
 
 
@@ -132,8 +138,11 @@ class AdaClipDetector(Detector):
         ).to(start)
         class_names = task.class_names or method.class_names
         self._name, self._known = CategoryNames(class_names), dict[str, _Phrases]()
-        stage = task.stage("prompts", epochs=method.epochs, batch=_BATCH)
-        self.stages = (stage,) if stage.epochs else ()
+        stage, released = task.stage("prompts", epochs=method.epochs, batch=_BATCH), None
+        if method.weights is not None:
+            released = load_released(self.learned, method.weights, owner="adaclip")
+        elif stage.epochs:
+            self.stages = (stage,)
         self.optimiser = torch.optim.AdamW(self.learned.parameters(), lr=method.lr, betas=BETAS, weight_decay=_DECAY)
         self.facts = {
             "class_names": class_names,
@@ -144,6 +153,7 @@ class AdaClipDetector(Detector):
             "cluster_seed": _CLUSTER_SEED,
             "released_positions": _POSITIONS,
             "schedule": schedules_of(task, self.stages, lr=method.lr),
+            "weights": released,
         }
 
     def step(self, features: Features, at: Moment) -> Mapping[str, float]:

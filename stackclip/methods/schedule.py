@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from stackclip.errors import BadOption, BrokenPlugin
@@ -29,15 +30,18 @@ OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
 """How released code resizes position embeddings; a method says it as its fact `released_positions`."""
 
 
-def descend(optimiser: Optimizer, terms: Mapping[str, Tensor]) -> dict[str, float]:
+def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Iterable[Tensor] = ()) -> dict[str, float]:
     """One step down the gradient of the term `loss`; returns the values of all terms.
 
+    The gradients of `clipped` parameters are made no longer than 1, each by itself.
     Raises BrokenPlugin where no term is called so.
     """
     if "loss" not in terms:
         raise BrokenPlugin(f"its terms are {', '.join(terms) or 'none'}; wanted one called loss, which is descended")
     optimiser.zero_grad(set_to_none=True)
     terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    for parameter in clipped:
+        clip_grad_norm_(parameter, 1.0)
     optimiser.step()
     return {name: term.item() for name, term in terms.items()}
 

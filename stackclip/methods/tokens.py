@@ -1,4 +1,4 @@
-"""Learned tokens in the layers of a frozen tower: a static set for each layer, and one that the picture makes."""
+"""Learned tokens in a frozen tower: in front of all others, or in its layers, some of which the picture makes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,29 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from stackclip.clip.image import ImageTower
 from stackclip.heads.projections import draw_linear, empty_linear
 from stackclip.learners.prompt import SPREAD
 
-__all__ = ["PromptTokens"]
+__all__ = ["FrontTokens", "PromptTokens"]
+
+_FRONT_SPREAD = 0.1  # of front tokens at the start, times C^-.5: a tenth of CLIP's class token, as released
+
+
+class FrontTokens(nn.Module):
+    """`count` learned tokens (C,) that enter an image tower as its class token does, in front of it (VisualAD).
+
+    All have the class token's position, so in which order they stand changes nothing.
+    """
+
+    def __init__(self, count: int, *, width: int, draws: torch.Generator) -> None:
+        super().__init__()
+        spread = _FRONT_SPREAD * width**-0.5
+        self.each = nn.ParameterList(nn.Parameter(spread * torch.randn(width, generator=draws)) for _ in range(count))
+
+    def forward(self, image: ImageTower) -> Tensor:
+        """The tokens (T, C) that the first block reads."""
+        return image.enter(torch.stack(tuple(self.each)))
 
 
 class PromptTokens(nn.Module):

@@ -1,17 +1,36 @@
-"""What is asked of modules that learn: how much that is, and what was made of it while nothing changes."""
+"""What modules that learn have in common: how much they learn, what was made of them, dropout from a seed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 
+import torch
 from torch import Tensor, nn
 
-__all__ = ["WhileUnchanged", "numbers_in"]
+__all__ = ["SeededDropout", "WhileUnchanged", "numbers_in"]
 
 
 def numbers_in(module: nn.Module) -> int:
     """How many numbers a module learns."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+class SeededDropout(nn.Module):
+    """Drops a `share` of numbers while it trains and scales up the others: nn.Dropout with draws of one's own.
+
+    The generator is on the CPU, so that a training has the same draws on every device.
+    """
+
+    def __init__(self, share: float, draws: torch.Generator) -> None:
+        super().__init__()
+        self.share, self.draws = share, draws
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values of any shape."""
+        if not (self.training and self.share):
+            return values
+        kept = torch.empty(values.shape).bernoulli_(1 - self.share, generator=self.draws)
+        return values * (kept.to(values) / (1 - self.share))
 
 
 class WhileUnchanged:

@@ -168,6 +168,25 @@ def test_the_image_tower_knows_its_norm_and_projection(tower: Tower, pictures: T
     torch.testing.assert_close(image.project(tokens), normed @ visual.proj, atol=1e-4, rtol=1e-5)
 
 
+def test_the_class_embedding_enters_as_the_class_token_that_is_cached(tower: Tower, pictures: Tensor) -> None:
+    visual: Any = tower.model.visual
+    entered = tower.image.enter(visual.class_embedding).expand(len(pictures), -1)
+    torch.testing.assert_close(entered, hidden(tower, pictures, 0)[:, 0])
+
+
+def test_a_norm_of_ones_own_begins_as_the_towers_and_learns_alone(tower: Tower, pictures: Tensor) -> None:
+    tokens = hidden(tower, pictures, 5)
+    before, own = tower.image.norm(tokens), tower.image.own_norm()
+    assert torch.equal(own(tokens), before)
+    own(tokens).sum().backward()
+    with torch.no_grad():
+        for parameter in own.parameters():
+            assert parameter.grad is not None
+            parameter += 1
+    assert torch.equal(tower.image.norm(tokens), before)
+    assert not any(parameter.requires_grad for parameter in tower.model.parameters())
+
+
 @torch.no_grad()
 def test_a_projection_of_ones_own_takes_the_place_of_the_text_towers(tower: Tower) -> None:
     tokens = tower.text.tokenize(["a photo of a bottle", "a nut"])
@@ -239,9 +258,7 @@ def test_appended_prompts_are_those_of_adaclip(golden: Case, case: str) -> None:
 def test_inserted_tokens_are_those_of_visualad(golden: Case, case: str) -> None:
     released = golden(case)
     stored, tower = released.stored, released.tower("bilinear")
-    visual: Any = tower.model.visual
-    own = torch.stack([weight(stored, f"w.{name}_token") for name in ("anomaly", "normal")])  # (2, C)
-    front = visual.ln_pre(own + visual.positional_embedding[0])
+    front = tower.image.enter(torch.stack([weight(stored, f"w.{name}_token") for name in ("anomaly", "normal")]))
     start = hidden(tower, released.images, 0)
     into = torch.cat([front.expand(3, -1, -1), start], dim=1)
     np.testing.assert_allclose(into, stored["into_block1"], atol=1e-4)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from stackclip.errors import BadOption, WeightsError
 from stackclip.heads import Projections
 from stackclip.heads.released import Release, load_released
 from stackclip.methods import PHASES, Task, resolve
+from stackclip.methods.adaclip import AdaClip, AdaLayers
 from stackclip.methods.anomalyclip import ObjectPrompts
 from stackclip.types import Part, TowerSpec
 
@@ -28,6 +30,7 @@ SECTIONS: dict[Release, str] = {
     "april-gan": "trainable_linearlayer",
     "sdp-plus": "linear_layers",
     "anomalyclip": "prompt_learner",
+    "adaclip": "clip_model",
 }
 
 
@@ -62,10 +65,22 @@ def prompts() -> dict[str, Tensor]:
     return {**made, "tokenized_prompts_pos": torch.ones(1, 77, dtype=torch.int64)}
 
 
+def ada_clip() -> dict[str, Tensor]:
+    """What AdaCLIP learned at ViT-L-14, in a twelfth of its widths."""
+    static = {f"{side}_prompter.static_prompts.{n}": (5, width) for side, width in ADA_WIDTHS for n in range(4)}
+    layers = {f"patch_token_layer.head.{n}": (64, 85) for n in range(4)} | {"cls_token_layer.head.0": (64, 64)}
+    layers |= {f"dynamic_{side}_prompt_generator.head.{n}": (width, 64) for side, width in ADA_WIDTHS for n in range(5)}
+    weights = {f"{name}.weight": shape for name, shape in layers.items()}
+    return given(2, **static, **weights, **{f"{name}.bias": shape[:1] for name, shape in layers.items()})
+
+
+ADA_WIDTHS = (("visual", 85), ("text", 64))
+NARROW = TowerSpec("narrow", 518, 37, 24, 85, 64, (6, 12, 18, 24))
 FILES: dict[Release, dict[str, Tensor]] = {
     "april-gan": linear(768, 1024),
     "sdp-plus": linear(640, 896),
     "anomalyclip": prompts(),
+    "adaclip": ada_clip(),
 }
 
 
@@ -73,18 +88,33 @@ def module_of(owner: Release) -> Any:
     if owner == "anomalyclip":
         text: Any = WideText()
         return ObjectPrompts(text, context=12, deep=4, depth=9, half=False, seed=0)
+    if owner == "adaclip":
+        return AdaLayers(AdaClip(), NARROW, text_width=64, text_depth=12, seed=0)
     return Projections(VIT_L if owner == "april-gan" else VIT_B, 1, seed=0)
 
 
-def our_names(owner: Release) -> dict[str, str]:
-    """Theirs for each of ours, written out."""
+def our_names(owner: Release) -> dict[str, list[str]]:
+    """Theirs for each of ours, written out; what is made of several of theirs has them one below the other."""
+    kinds = ("weight", "bias")
     if owner == "anomalyclip":
-        return {
-            "context.0": "ctx_pos",
-            "context.1": "ctx_neg",
-            **{f"deep.{n}": f"compound_prompts_text.{n}" for n in range(8)},
-        }
-    return {f"fc.0.{n}.{kind}": f"fc.{n}.{kind}" for n in range(4) for kind in ("weight", "bias")}
+        deep = {f"deep.{n}": [f"compound_prompts_text.{n}"] for n in range(8)}
+        return {"context.0": ["ctx_pos"], "context.1": ["ctx_neg"], **deep}
+    if owner == "adaclip":
+        found = {f"vision.static.{n}": [f"visual_prompter.static_prompts.{n}"] for n in range(4)}
+        found |= {f"text.static.{n}": [f"text_prompter.static_prompts.{n + 1}"] for n in range(3)}
+        for kind in kinds:
+            found |= {f"patches.{n}.{kind}": [f"patch_token_layer.head.{n}.{kind}"] for n in range(4)}
+            found[f"cls.{kind}"] = [f"cls_token_layer.head.0.{kind}"]
+            for ours, theirs in (("vision", "visual"), ("text", "text")):
+                heads = [f"dynamic_{theirs}_prompt_generator.head.{n}.{kind}" for n in range(5)]
+                found[f"{ours}.dynamic.{kind}"] = heads
+        return found
+    return {f"fc.0.{n}.{kind}": [f"fc.{n}.{kind}"] for n in range(4) for kind in kinds}
+
+
+def theirs(owner: Release, name: str) -> Tensor:
+    """What a file has for one of our names."""
+    return torch.cat([FILES[owner][each] for each in our_names(owner)[name]])
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], *, section: str = "") -> Path:
@@ -118,10 +148,9 @@ def test_files_of_the_released_shapes_give_their_weights(
     path = save(tmp_path / f"released{suffix}", FILES[owner], section=SECTIONS[owner] if with_section else "")
     module = module_of(owner)
     said = load_released(module, path, owner=owner)
-    names = our_names(owner)
-    assert set(module.state_dict()) == set(names)
+    assert set(module.state_dict()) == set(our_names(owner))
     for name, tensor in module.state_dict().items():
-        assert torch.equal(tensor, FILES[owner][names[name]].reshape(tensor.shape))
+        assert torch.equal(tensor, theirs(owner, name).reshape(tensor.shape))
     assert said["file"] == path.name
     assert said["blake3"] == blake3(path.read_bytes()).hexdigest()
     assert SECTIONS[owner] in said["of"]
@@ -182,6 +211,37 @@ def test_prompts_for_another_number_of_tokens_are_refused(tmp_path: Path) -> Non
     assert "ctx_pos (1, 1, 12, 768) for (8, 768)" in said
 
 
+def test_tokens_of_another_number_or_tower_are_refused_with_both_shapes(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.pth", FILES["adaclip"], section="clip_model")
+    fewer = AdaLayers(AdaClip(length=4), NARROW, text_width=64, text_depth=12, seed=0)
+    said = refusal(path, "adaclip", fewer)
+    assert "visual_prompter.static_prompts.0 (5, 85) for (4, 85)" in said
+    deeper = AdaLayers(AdaClip(depth=6), NARROW, text_width=64, text_depth=12, seed=0)
+    assert "no text_prompter.static_prompts.4" in refusal(path, "adaclip", deeper)
+    wider = AdaLayers(AdaClip(), replace(NARROW, width=96), text_width=64, text_depth=12, seed=0)
+    assert "visual_prompter.static_prompts.0 (5, 85) for (5, 96)" in refusal(path, "adaclip", wider)
+
+
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [
+        ({"4.weight": None, "4.bias": None}, "dynamic_text_prompt_generator.weight (256, 64) for (320, 64)"),
+        ({"2.weight": None}, "no dynamic_text_prompt_generator.weight; "),
+        ({"2.weight": torch.zeros(63, 64)}, "no dynamic_text_prompt_generator.weight; "),
+        ({"2.bias": torch.zeros(())}, "no dynamic_text_prompt_generator.bias; "),
+        ({"5.weight": torch.zeros(64, 64)}, "dynamic_text_prompt_generator.weight (384, 64) for (320, 64)"),
+        ({"2.more.weight": torch.zeros(1)}, "dynamic_text_prompt_generator.head.2.more.weight, which has no place"),
+        ({"1000.weight": torch.zeros(1)}, "dynamic_text_prompt_generator.head.1000.weight, which has no place"),
+    ],
+)
+def test_layers_of_tokens_that_do_not_fit_together_are_named(
+    tmp_path: Path, odd: dict[str, Tensor | None], said: str
+) -> None:
+    changed = {f"dynamic_text_prompt_generator.head.{name}": tensor for name, tensor in odd.items()}
+    tensors = {name: tensor for name, tensor in {**FILES["adaclip"], **changed}.items() if tensor is not None}
+    assert said in refusal(save(tmp_path / "x.pth", tensors), "adaclip")
+
+
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, suffix: str, bad: float) -> None:
@@ -200,7 +260,7 @@ def test_a_head_of_other_numbers_than_floats_is_refused_before_they_are_used(
     assert f"fc.2.bias is {kind}, wanted" in refusal(save(tmp_path / f"x{suffix}", odd), "april-gan")
 
 
-@pytest.mark.parametrize("name", ["april-gan", "sdp-plus", "anomalyclip"])
+@pytest.mark.parametrize("name", FILES)
 def test_what_can_be_no_head_is_refused_by_its_size_or_kind_before_anything_begins(tmp_path: Path, name: str) -> None:
     with (tmp_path / "large.pth").open("wb") as file:
         file.truncate(LARGEST_HEAD + 1)
@@ -264,8 +324,8 @@ def test_methods_begin_with_the_weights_and_train_nothing(tmp_path: Path, owner:
     path = save(tmp_path / "epoch_15.pth", FILES[owner], section=SECTIONS[owner])
     detector = begin(f"{owner}[weights={path}]", tower)
     assert detector.stages == ()
-    for name, theirs in our_names(owner).items():
-        assert torch.equal(detector.state_dict()[f"head.{name}"], FILES[owner][theirs])
+    for name in our_names(owner):
+        assert torch.equal(detector.state_dict()[f"head.{name}"], theirs(owner, name))
     assert detector.facts["weights"] == {
         "file": "epoch_15.pth",
         "blake3": blake3(path.read_bytes()).hexdigest(),
@@ -293,7 +353,7 @@ def test_weights_of_another_tower_are_refused_before_anything_is_encoded(
         method.check(other)
 
 
-@pytest.mark.parametrize("name", ["april-gan", "sdp-plus", "anomalyclip"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_that_is_not_there_is_refused_before_anything_begins(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError, match=r"nowhere\.pth: there is no such weights file"):
         resolve(f"{name}[weights={tmp_path / 'nowhere.pth'}]")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from stackclip.clip import Tower
@@ -86,8 +87,9 @@ class Released:
         image = self.tower.image
         task = replace(task_of(("bottle",)), tower=self.tower.spec, text=text, image=image)
         words = f"adaclip[prompt_precision=float16,clusters={self.clusters}{options}]"
-        detector = resolve(words).begin(task)
-        detector.learned.load_state_dict(weights_of(self.stored.given, "w"))
+        detector: Any = resolve(words).begin(task)
+        if detector.method.weights is None:
+            detector.learned.load_state_dict(weights_of(self.stored.given, "w"))
         return detector
 
     def batch(self, *pictures: int, classes: Sequence[str] = ("bottle",) * 3) -> Features:
@@ -280,3 +282,19 @@ def test_the_released_weights_behind_three_steps_give_the_released_maps(learned:
     close(said.scores, learned.stored["test_scores"], atol=1e-3)
     close(said.maps[:, ::4, ::4], learned.stored["test_maps_sigma4"], atol=1e-3)
     close(said.maps[0], learned.stored["test_map_sigma4_full0"], atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_released_file_is_read_by_names_and_gives_the_released_maps(
+    learned: Learned, tmp_path: Path, suffix: str
+) -> None:
+    given, path = learned.given, tmp_path / f"epoch_5{suffix}"
+    names = [name for name in learned.stored if name.startswith("after3.")]
+    tensors = {name.replace("after3.", "clip_model."): torch.from_numpy(learned.stored.given(name)) for name in names}
+    save_file(tensors, path) if suffix == ".safetensors" else torch.save(tensors, path)
+    detector = given.given(f",weights={path}")
+    assert detector.stages == ()
+    assert detector.facts["weights"]["of"] == "AdaCLIP's clip_model"
+    said = detector.predict(learned.batch(0, 1, 2))
+    close(said.scores, learned.stored["test_scores"], atol=1e-3)
+    close(said.maps[:, ::4, ::4], learned.stored["test_maps_sigma4"], atol=1e-3)

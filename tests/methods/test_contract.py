@@ -132,6 +132,7 @@ def test_without_the_state_of_its_training_it_would_learn_otherwise(features: Fe
         "anomalyclip[epochs=4]",
         "cocoop[epochs=4]",
         "adaclip[epochs=4]",
+        "visualad[epochs=4]",
     ],
 )
 @pytest.mark.parametrize("stop", [1, 3])
@@ -158,6 +159,7 @@ def test_our_methods_go_on_with_the_same_digits_wherever_they_stopped(goes_on: A
         ("anomalyclip", ["prompts"], 8),
         ("cocoop", ["prompts"], 1),
         ("adaclip", ["prompts"], 1),
+        ("visualad", ["tokens"], 8),
     ],
 )
 def test_each_method_has_its_own_batch_size_unless_the_task_says_another(spec: str, names: list[str], batch: int):

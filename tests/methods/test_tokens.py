@@ -1,10 +1,11 @@
-"""Tokens for the layers of a tower: static ones plus those that a picture's class token makes."""
+"""Tokens for a tower: in front of its own, and in its layers static ones plus those that a picture's token makes."""
 
 from __future__ import annotations
 
 import torch
 
-from stackclip.methods.tokens import PromptTokens
+from stackclip.clip import random_tower
+from stackclip.methods.tokens import FrontTokens, PromptTokens
 
 
 def tokens(*, half: bool = False, seed: int = 0) -> PromptTokens:
@@ -35,3 +36,16 @@ def test_rounded_tokens_are_those_of_float16_and_pass_gradients() -> None:
     found.sum().backward()
     assert made.static[1].grad is not None
     assert made.dynamic.weight.grad is not None
+
+
+def test_tokens_in_front_enter_with_the_position_of_the_class_token() -> None:
+    tower = random_tower(image_size=32)
+    visual, width = tower.model.visual, tower.spec.width
+    made = FrontTokens(2, width=width, draws=torch.Generator().manual_seed(0))
+    entered = made(tower.image)
+    for own, token in zip(made.each, entered, strict=True):
+        torch.testing.assert_close(token, visual.ln_pre(own + visual.positional_embedding[0]))
+    spread = torch.stack(tuple(made.each)).std().item()
+    assert 0.08 < spread * width**0.5 < 0.12
+    entered.square().sum().backward()
+    assert all(own.grad is not None for own in made.each)
