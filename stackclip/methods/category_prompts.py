@@ -62,25 +62,32 @@ class CategoryPrompts(nn.Module):
         super().__init__()
         self.text, self.behind = text, behind
         endings = endings_of(text, words, context=context + 1)  # one place more, for a learned token
-        draws, width = torch.Generator().manual_seed(seed), endings.words.shape[-1]
-        for name, shape in (("normal", (normal, context, width)), ("anomalous", (learned, 1, width))):
-            vectors = SPREAD * torch.randn(shape, generator=draws)
-            self.register_parameter(name, nn.Parameter(vectors.to(endings.words)))
+        draws = torch.Generator().manual_seed(seed)
+
+        def noise(*shape: int) -> nn.Parameter:
+            drawn = SPREAD * torch.randn(*shape, endings.words.shape[-1], generator=draws)
+            return nn.Parameter(drawn.to(endings.words))
+
+        self.normal, self.anomalous = noise(normal, context), noise(learned, 1)
         for name in ("start", "words", "ends"):
             self.register_buffer(name, getattr(endings, name), persistent=False)
 
     def forward(self) -> PromptTexts:
         """The text features of all prompts as they are now, with gradients; contexts run fastest."""
-        contexts = len(self.normal)
-        own, learned = len(self.words) * contexts, len(self.anomalous) * contexts
-        room = self.words.new_zeros(own, 1, self.words.shape[-1])  # behind the end of text, where nothing is read
-        plain = torch.cat([self._begun(len(self.words)), self.words.repeat_interleave(contexts, 0), room], 1)
-        normal, cut = self.words[:1].expand(learned, -1, -1), self.behind
+        own, learned = len(self.words) * len(self.normal), len(self.anomalous) * len(self.normal)
+        ends = torch.cat([(self.ends - 1).repeat_interleave(len(self.normal)), self.ends[:1].expand(learned)])
+        features = self.text.encode_embedded(self.embedded(), ends)  # (own + learned, D)
+        return PromptTexts(features[: len(self.normal)], features[len(self.normal) : own], features[own:])
+
+    def embedded(self) -> Tensor:
+        """The prompts as the text tower reads them, without positions: normal, manual, learned, (., 1 + E + L, W)."""
+        contexts, words, cut = len(self.normal), self.words, self.behind
+        room = words.new_zeros(len(words) * contexts, 1, words.shape[-1])  # behind the end of text: nobody reads it
+        plain = torch.cat([self._begun(len(words)), words.repeat_interleave(contexts, 0), room], 1)
         tokens = self.anomalous.repeat_interleave(contexts, 0)
-        more = torch.cat([self._begun(len(self.anomalous)), normal[:, :cut], tokens, normal[:, cut:]], 1)
-        ends = torch.cat([(self.ends - 1).repeat_interleave(contexts), self.ends[:1].expand(learned)])
-        features = self.text.encode_embedded(torch.cat([plain, more]), ends)  # (own + learned, D)
-        return PromptTexts(features[:contexts], features[contexts:own], features[own:])
+        normal = words[:1].expand(len(tokens), -1, -1)
+        learned = torch.cat([self._begun(len(self.anomalous)), normal[:, :cut], tokens, normal[:, cut:]], 1)
+        return torch.cat([plain, learned])
 
     def _begun(self, times: int) -> Tensor:
         """Start of text and every context, so many times: (times N, 1 + E, W)."""

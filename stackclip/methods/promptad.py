@@ -142,7 +142,7 @@ class PromptAdDetector(Detector):
             "sigma": method.sigma,
             "paths": [str(part) for part in sorted(method.needs(task.tower, "test"))],
             "released_positions": OPEN_CLIP_POSITIONS,
-            "schedule": dict.fromkeys(method.kinds, schedule),
+            "schedule": {"prompts": schedule} if self.stage.epochs else {},
         }
 
     def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
@@ -173,7 +173,7 @@ class PromptAdDetector(Detector):
         optimiser = torch.optim.SGD(prompts.parameters(), lr=method.lr, momentum=_MOMENTUM, weight_decay=_DECAY)
         rates = CosineAnnealingLR(optimiser, max(1, stage.epochs), eta_min=_LAST_RATE)
         for _ in range(stage.epochs):
-            for some in tokens.split(stage.batch):
+            for some in torch.split(tokens, stage.batch):
                 loss = one_class_loss(prompts(), some, scale=method.scale, reach=method.triplet)
                 yield descend(optimiser, loss)
             rates.step()
