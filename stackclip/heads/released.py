@@ -5,11 +5,12 @@
 | `april-gan` | APRIL-GAN | `trainable_linearlayer` | `fc.N.weight` (D, C), `fc.N.bias` (D,), N from 0 to 3 |
 | `sdp-plus` | CLIP-AD | `linear_layers` | the same |
 | `anomalyclip` | AnomalyCLIP | `prompt_learner` | `ctx_pos`, `ctx_neg` (1, 1, E, W), `compound_prompts_text.N` (T, W) |
+| `promptad` | PromptAD | none | `text_features` (2, D), `feature_gallery1`, `feature_gallery2` (M, C), M patches |
 
 Weights belong to the tower they were trained on, and its activation shows in none of them. APRIL-GAN at 518 pixels ran
 OpenAI's QuickGELU weights under plain GELU: give `--activation gelu`. AnomalyCLIP ran them under QuickGELU, CLIP-AD its
 ViT-B-16-plus-240 under GELU: both are `--activation native`. CLIP-AD's layers learned from the taps of
-`sdp-plus[taps=released]`.
+`sdp-plus[taps=released]`, and what PromptAD's remember are those of `promptad[taps=released]`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from torch import Tensor, nn
 from stackclip.errors import WeightsError
 from stackclip.ops.files import file_hash
 
-__all__ = ["Release", "check_there", "load_released"]
+__all__ = ["ANY", "Release", "check_there", "load_released", "read_released"]
 
-Release = Literal["april-gan", "sdp-plus", "anomalyclip"]
+Release = Literal["april-gan", "sdp-plus", "anomalyclip", "promptad"]
+
+ANY = -1
+"""The length of an axis that a file may choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +62,21 @@ _ANOMALYCLIP = _Format(
     {r"context\.0": "ctx_pos", r"context\.1": "ctx_neg", r"deep\.(\d+)": r"compound_prompts_text.\1"},
     unread=("token_prefix_", "token_suffix_", "tokenized_prompts_", "compound_prompt_projections."),
 )
-_FORMATS: dict[Release, _Format] = {"april-gan": _APRIL_GAN, "sdp-plus": _CLIP_AD, "anomalyclip": _ANOMALYCLIP}
+_PROMPTAD = _Format(
+    "PromptAD", "check_point", {"anchors": "text_features", "early": "feature_gallery1", "late": "feature_gallery2"}
+)
+_FORMATS: dict[Release, _Format] = {
+    "april-gan": _APRIL_GAN,
+    "sdp-plus": _CLIP_AD,
+    "anomalyclip": _ANOMALYCLIP,
+    "promptad": _PROMPTAD,
+}
 _LOOKS = {  # what a file is by what one of its names holds; the first that is found
     "trainable_linearlayer.": _APRIL_GAN.title,
     "linear_layers.": _CLIP_AD.title,
     "ctx_pos": _ANOMALYCLIP.title,
     "compound_prompts_text.": _ANOMALYCLIP.title,
+    "feature_gallery": _PROMPTAD.title,
     "text_adapter.": "AA-CLIP's adapters",
     "layer_adapters.": "AA-CLIP's adapters",
     "visual.": "a whole CLIP, which is for --weights",
@@ -90,10 +103,22 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
     """Give a module the weights of a released file, and return what a row should say of them.
 
     `module` holds the parameters of the owner and no others: `fc.0.N.weight` and `.bias`, or `context.0`, `context.1`
-    and `deep.N`. The file is a torch checkpoint or safetensors, with or without the key of the table above.
+    and `deep.N`. What `read_released` raises is raised.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    tensors, facts = read_released(shapes, path, owner=owner)
+    module.load_state_dict(tensors)
+    return facts
 
-    Raises WeightsError for a file that cannot be read safely, is of another project or tower, or holds other numbers
-    than finite floats.
+
+def read_released(
+    shapes: Mapping[str, tuple[int, ...]], path: Path, *, owner: Release
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a released file, float32, under our names and in our `shapes`, and what a row should say of them.
+
+    An axis of `shapes` may have ANY length. The file is a torch checkpoint or safetensors, with or without the key of
+    the table above. Raises WeightsError for a file that cannot be read safely, is of another project or tower, or holds
+    other numbers than finite floats.
     """
     from stackclip.clip import LARGEST_HEAD, finite_floats, read_tensors  # here, since it brings open_clip
 
@@ -101,7 +126,7 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
     found = read_tensors(path, largest=LARGEST_HEAD, of="released heads", sections=True)
     named = {_plain(name, form.section): tensor for name, tensor in found.items()}
     read = {name: tensor for name, tensor in named.items() if not name.startswith(form.unread)}
-    places = {form.theirs(name): (name, tensor.shape) for name, tensor in module.state_dict().items()}
+    places = {form.theirs(name): (name, shape) for name, shape in shapes.items()}
     looks = next((title for mark, title in _LOOKS.items() if any(mark in name for name in found)), "nothing we know")
     foreign = looks != form.title and looks != _LOOKS["fc.0.weight"]
     if foreign or not read.keys() & places.keys():
@@ -116,8 +141,8 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
             "give the backbone, layers and options that it was trained with"
         )
     read = finite_floats(read, source=path)
-    module.load_state_dict({ours: read[name].reshape(shape) for name, (ours, shape) in places.items()})
-    return {"file": path.name, "blake3": file_hash(path), "of": form.title}
+    tensors = {ours: read[name].reshape(shape) for name, (ours, shape) in places.items()}
+    return tensors, {"file": path.name, "blake3": file_hash(path), "of": form.title}
 
 
 def _odd(read: Mapping[str, Tensor], places: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[str]:
@@ -126,11 +151,15 @@ def _odd(read: Mapping[str, Tensor], places: Mapping[str, tuple[str, tuple[int, 
         *(
             f"{name} {tuple(read[name].shape)}{_tower_of(read[name])} for {tuple(shape)}"
             for name, (_, shape) in places.items()
-            if name in read and _core(read[name].shape) != _core(shape)
+            if name in read and not _fits(_core(read[name].shape), _core(shape))
         ),
         *(f"no {name}" for name in places if name not in read),
         *(f"{name}, which has no place here" for name in read if name not in places),
     ]
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(found) == len(wanted) and all(b in (a, ANY) for a, b in zip(found, wanted, strict=True))
 
 
 def _core(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,7 @@ class Detector(nn.Module, Inspector):
     `least_shots` normal pictures of a category are what it cannot do without; fewer are refused before it learns.
     """
 
-    least_shots: ClassVar[int] = 0
+    least_shots: int = 0
     stages: tuple[Stage, ...] = ()
     facts: Mapping[str, Any] = MappingProxyType({})
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BadOption, NotApplicable
+from stackclip.errors import BadOption, NotApplicable, WeightsError
+from stackclip.heads.released import ANY, check_there, read_released
 from stackclip.methods.category_prompts import CategoryPrompts, Reach, one_class_loss
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
@@ -29,6 +32,7 @@ CONTEXTS: Mapping[Kind, int] = {"cls": 3, "seg": 1}
 """How many normal prompts are learned for image scores, and for maps; as in the released scripts."""
 
 LEARNED = 4  # anomalous tokens
+_NAMED = re.compile(r"(?P<task>CLS|SEG)-Seed_\d+-(?P<category>.+)-check_point\.")  # what the released code writes
 _BATCH = 400  # pictures a step, as released: all shots that there are
 _MOMENTUM, _DECAY, _LAST_RATE = 0.9, 5e-4, 1e-5  # of SGD and its cosine, as released
 
@@ -53,7 +57,9 @@ class PromptAd(Method):
     be drawn twice.
 
     The released code forgets an exponential, sums distances over patches, and writes into its taps:
-    `scale=4.6052`, `triplet=channel` and `taps=released` do so too.
+    `scale=4.6052`, `triplet=channel` and `taps=released` do so too. `weights` is a check_point that it wrote for one
+    category and task (see `stackclip.heads.released`), which is then tested without shots: `task` must say which task,
+    and the file's name says the category.
     """
 
     task: Literal["both", "cls", "seg"] = "both"
@@ -69,9 +75,10 @@ class PromptAd(Method):
     lr: float = 2e-3
     shots: int | Literal["all"] | None = None
     draw: Draw = "distinct"
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
-        """Raise BadOption for numbers that cannot be, and what wrong class names raise."""
+        """Raise BadOption for numbers that cannot be, WeightsError for weights that are not there."""
         check_schedule(self.epochs, self.lr)
         check_shots(self.shots)
         check_sigma(self.sigma)
@@ -80,6 +87,12 @@ class PromptAd(Method):
             raise BadOption(f"context={self.context}; wanted 1 or more")
         if not 0 < self.scale < math.inf:
             raise BadOption(f"scale={self.scale}; wanted a number above 0")
+        check_there(self.weights)
+        if self.weights is not None and (self.task == "both" or self.taps == "clean"):
+            raise BadOption(
+                f"weights={self.weights} are of one task and of released taps; wanted taps=released and task=cls or "
+                f"task=seg, found taps={self.taps} and task={self.task}"
+            )
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -107,6 +120,19 @@ class PromptAd(Method):
         anomalous = (*PROMPTAD.phrases(name, ANOMALOUS), *(f"{name} with {defect}." for defect in defects))
         return (*PROMPTAD.phrases(name, NORMAL), *anomalous)
 
+    def check(self, tower: TowerSpec) -> None:
+        """Raise WeightsError for `weights` that do not fit the tower."""
+        self.released(tower)
+
+    def released(self, tower: TowerSpec) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The anchors (2, D), `early` and `late` patches (M, C) of `weights`, and what rows say of them; or None."""
+        if self.weights is None:
+            return None
+        if (named := _NAMED.match(self.weights.name)) and named["task"].lower() != self.task:
+            raise WeightsError(f"{self.weights}: its name says task={named['task'].lower()}, found task={self.task}")
+        shapes = {"anchors": (2, tower.joint), "early": (ANY, tower.width), "late": (ANY, tower.width)}
+        return read_released(shapes, self.weights, owner="promptad")
+
     def begin(self, task: Task) -> PromptAdDetector:
         """Nothing is learned before shots are there."""
         return PromptAdDetector(self, task)
@@ -120,7 +146,7 @@ def token_of(kind: Kind, tower: TowerSpec) -> Part:
 class PromptAdDetector(Detector):
     """PromptAD on one task; what is learned belongs to each category."""
 
-    least_shots: ClassVar[int] = 1
+    least_shots = 1
     seed: Tensor
 
     def __init__(self, method: PromptAd, task: Task) -> None:
@@ -132,9 +158,12 @@ class PromptAdDetector(Detector):
         self.name = CategoryNames(class_names)
         self.register_buffer("seed", torch.tensor(task.seed))  # what all that it learns begins from
         self.stage = task.stage("prompts", epochs=method.epochs, batch=_BATCH)
-        schedule: dict[str, Any] = {"epochs": self.stage.epochs, "lr": method.lr, "batch": self.stage.batch}
-        if isinstance(task.shots, int):
-            schedule["steps"] = self.stage.epochs * self.stage.steps(task.shots)
+        released = method.released(task.tower)
+        self.recalled = released[0] if released else None
+        if released:
+            self.least_shots, self.stage = 0, replace(self.stage, epochs=0)
+            if task.shots:
+                raise NotApplicable("its weights remember the shots that they were learned from: show it none")
         self.facts = {
             "class_names": class_names,
             "epochs": self.stage.epochs,
@@ -142,12 +171,50 @@ class PromptAdDetector(Detector):
             "sigma": method.sigma,
             "paths": [str(part) for part in sorted(method.needs(task.tower, "test"))],
             "released_positions": OPEN_CLIP_POSITIONS,
-            "schedule": {"prompts": schedule} if self.stage.epochs else {},
+            "schedule": {"prompts": self._schedule(task.shots)} if self.stage.epochs else {},
+            "weights": released[1] if released else None,
         }
 
+    def _schedule(self, shots: int | str) -> dict[str, Any]:
+        """How prompts train; nobody knows yet in how many steps where all normal pictures are shown."""
+        stage = self.stage
+        steps = {"steps": stage.epochs * stage.steps(shots)} if isinstance(shots, int) else {}
+        return {"epochs": stage.epochs, "lr": self.method.lr, "batch": stage.batch, **steps}
+
     def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
-        """What it is for a category, once prompts are learned from its shots."""
-        return PromptAdInspector(self, category, shots)
+        """What it is for a category, once prompts are learned from its shots, or with those of `weights`."""
+        return self._learned(category, shots) if self.recalled is None else self._with_weights(category, self.recalled)
+
+    def _learned(self, category: str, shots: Iterator[Features]) -> PromptAdInspector:
+        tokens: dict[Kind, list[Tensor]] = {kind: [] for kind in self.method.kinds}
+
+        def kept() -> Iterator[Features]:
+            for features in shots:
+                for kind, each in tokens.items():
+                    each.append(self.tokens(features, kind))
+                yield features
+
+        memory = PatchMemory(self.tower, kept(), self.method.remembered(self.tower))
+        anchors: dict[Kind, Tensor] = {}
+        losses: dict[str, list[float]] = {}
+        for kind, each in tokens.items():
+            prompts = self.begun(category, kind)
+            taught = [terms["loss"] for terms in self.lessons(prompts, torch.cat(each))]
+            losses[kind] = [*taught[:1], *taught[-1:]]
+            with torch.no_grad():
+                anchors[kind] = prompts().anchors()  # (2, D)
+        return PromptAdInspector(self, memory, anchors, {"first_and_last_loss": losses})
+
+    def _with_weights(self, category: str, weights: Mapping[str, Tensor]) -> PromptAdInspector:
+        """Raises NotApplicable for a category that the weights are not of."""
+        named = _NAMED.match(self.method.weights.name) if self.method.weights else None
+        if named and named["category"] != category:
+            raise NotApplicable(f"its weights were learned for {named['category']}, and this is {category}")
+        anchors, *patches = (weights[name].to(self.device) for name in ("anchors", "early", "late"))
+        parts = self.method.remembered(self.tower)
+        shots = Features((), {part: each[None] for part, each in zip(parts, patches, strict=True)})
+        memory = PatchMemory(self.tower, [shots], parts)
+        return PromptAdInspector(self, memory, dict.fromkeys(self.method.kinds, unit(anchors)), {})
 
     def begun(self, category: str, kind: Kind) -> CategoryPrompts:
         """The prompts of a category before they learn."""
@@ -182,27 +249,14 @@ class PromptAdDetector(Detector):
 class PromptAdInspector(Inspector):
     """PromptAD on one category: its anchors, and the patches of its shots."""
 
-    def __init__(self, detector: PromptAdDetector, category: str, shots: Iterator[Features]) -> None:
-        method, tower = detector.method, detector.tower
-        self.detector = detector
-        tokens: dict[Kind, list[Tensor]] = {kind: [] for kind in method.kinds}
-
-        def kept() -> Iterator[Features]:
-            for features in shots:
-                for kind, each in tokens.items():
-                    each.append(detector.tokens(features, kind))
-                yield features
-
-        self.memory = PatchMemory(tower, kept(), method.remembered(tower))
-        self.anchors: dict[Kind, Tensor] = {}
-        losses: dict[str, list[float]] = {}
-        for kind, each in tokens.items():
-            prompts = detector.begun(category, kind)
-            taught = [terms["loss"] for terms in detector.lessons(prompts, torch.cat(each))]
-            losses[kind] = [*taught[:1], *taught[-1:]]
-            with torch.no_grad():
-                self.anchors[kind] = prompts().anchors()  # (2, D)
-        self.calibrated = {"first_and_last_loss": losses}
+    def __init__(
+        self,
+        detector: PromptAdDetector,
+        memory: PatchMemory,
+        anchors: Mapping[Kind, Tensor],
+        calibrated: Mapping[str, Any],
+    ) -> None:
+        self.detector, self.memory, self.anchors, self.calibrated = detector, memory, anchors, calibrated
 
     @torch.no_grad()
     def predict(self, features: Features) -> Prediction:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from stackclip.clip import Tower
 from stackclip.contracts.trial import task_of
+from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.methods import resolve
 from stackclip.methods.category_prompts import CategoryPrompts
 from stackclip.methods.promptad import CONTEXTS, LEARNED, PromptAdDetector, token_of
@@ -179,3 +180,36 @@ def test_three_steps_give_the_released_maps_or_scores(released: Released) -> Non
         close(visual[:, ::4, ::4], released.stored["maps_visual"], atol=1e-4)
         close(said.scores, released.stored["scores"], atol=1e-4)
         assert said.maps is None
+
+
+def test_a_released_checkpoint_gives_the_released_maps_or_scores_without_shots(
+    released: Released, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    early, late = (
+        unit(released.shots[p]).flatten(0, 1) for p in released.detector.method.remembered(released.tower.spec)
+    )
+    anchors = torch.from_numpy(released.stored.given("text_features"))
+    path = tmp_path_factory.mktemp("weights") / f"{released.kind.upper()}-Seed_111-bottle-check_point.pt"
+    torch.save({"feature_gallery1": early, "feature_gallery2": late, "text_features": anchors}, path)
+    method: Any = replace(released.detector.method, weights=path)
+    tower = released.tower
+    task = replace(task_of(), tower=tower.spec, text=tower.text, image=tower.image)
+    detector = method.begin(task)
+    assert (detector.least_shots, detector.facts["epochs"], detector.facts["schedule"]) == (0, 0, {})
+    assert detector.facts["weights"]["of"] == "PromptAD's check_point"
+    said = detector.on("bottle", iter(()), iter(())).predict(released.tested)
+    if released.kind == "seg":
+        close(said.maps[:, ::4, ::4], released.stored["maps"], atol=1e-3)
+    else:
+        close(said.scores, released.stored["scores"], atol=1e-4)
+    with pytest.raises(NotApplicable, match="learned for bottle, and this is cable"):
+        detector.on("cable", iter(()), iter(()))
+    with pytest.raises(NotApplicable, match="show it none"):
+        method.begin(replace(task, shots=2))
+    other: Any = {"cls": "seg", "seg": "cls"}[released.kind]
+    with pytest.raises(WeightsError, match=f"its name says task={released.kind}, found task={other}"):
+        replace(method, task=other).check(tower.spec)
+    with pytest.raises(BadOption, match="wanted taps=released"):
+        replace(method, taps="clean")
+    with pytest.raises(WeightsError, match="for another tower"):
+        method.check(replace(tower.spec, joint=7))
