@@ -49,6 +49,8 @@ def _habits(run: OneSeed, entrant: Entrant) -> Habits:
             detector = entrant.method.begin(replace(task, encode=encode))
             trains, encode.pretending = bool(stages_of(detector.stages)), True
             sample = run.plan.test_on[0].samples[0]
+            if detector.least_shots:  # it would learn twice from noise, as long as from shots
+                detector = entrant.method.begin(replace(task, encode=encode, epochs=1))
             says = [_say(run, detector, entrant, replace(sample, category=name)) for name in (sample.category, OTHER)]
             reads_name = not _same(*says)
     except StackclipError as error:

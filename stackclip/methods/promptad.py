@@ -40,7 +40,7 @@ _MOMENTUM, _DECAY, _LAST_RATE = 0.9, 5e-4, 1e-5  # of SGD and its cosine, as rel
 @methods.register("promptad")
 @dataclass(frozen=True, kw_only=True)
 class PromptAd(Method):
-    """PromptAD: for each tested category, normal and anomalous prompts learned from its shots; no other training set.
+    """PromptAD: prompts learned for each tested category from its shots, and from nothing else (Li et al. 2024).
 
     A normal prompt is "[V] ... [class].", with `context` learned vectors. The anomalous ones are each normal one with
     a state, "[V] ... damaged [class].", in words, and each with one of four learned tokens, `place` before the class as
