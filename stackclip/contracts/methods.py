@@ -28,7 +28,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import PHASES, Detector, Inspector, Method, Moment, Stage, refuse_shots
-from stackclip.ops.given import check_detector, stages_of
+from stackclip.ops.given import check_detector, least_shots_of, stages_of
 from stackclip.types import Features, Part, Prediction
 
 __all__ = ["METHODS", "predicts"]
@@ -38,7 +38,6 @@ _DETECTOR = (
     "stages",
     "facts",
     "takes_shots",
-    "least_shots",
     "step",
     "on",
     "state_dict",
@@ -65,7 +64,7 @@ def _needs(subject: Subject) -> None:
 def begun(method: Method, **changes: Any) -> Detector:
     """What a method begins; for few epochs if it learns whenever it is shown the shots that it cannot do without."""
     detector = method.begin(task_of(**changes))
-    return method.begin(task_of(epochs=_FEW_EPOCHS, **changes)) if detector.least_shots else detector
+    return method.begin(task_of(epochs=_FEW_EPOCHS, **changes)) if least_shots_of(detector) else detector
 
 
 def batch_of(method: Method) -> Features:
@@ -79,7 +78,7 @@ def needs_in_all(method: Method) -> frozenset[Part]:
 
 def inspector(detector: Detector, category: str, *shots: Features, spare: Features) -> Inspector:
     """What a detector is for a category that is shown some pictures, or `spare` where it cannot do without."""
-    return detector.on(category, iter(shots or (spare,) if detector.least_shots else shots), iter(()))
+    return detector.on(category, iter(shots or (spare,) if least_shots_of(detector) else shots), iter(()))
 
 
 def predicted(detector: Detector, features: Features) -> Prediction:
