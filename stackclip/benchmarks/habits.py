@@ -15,7 +15,7 @@ from stackclip.errors import StackclipError
 from stackclip.methods import Detector
 from stackclip.ops.draws import same_draws_after
 from stackclip.ops.files import content_hash
-from stackclip.ops.given import stages_of
+from stackclip.ops.given import least_shots_of, stages_of
 from stackclip.prompts import Encode
 from stackclip.registry import guarded
 from stackclip.types import MASK, Features, Prediction, Sample
@@ -49,6 +49,8 @@ def _habits(run: OneSeed, entrant: Entrant) -> Habits:
             detector = entrant.method.begin(replace(task, encode=encode))
             trains, encode.pretending = bool(stages_of(detector.stages)), True
             sample = run.plan.test_on[0].samples[0]
+            if least_shots_of(detector):  # it would learn twice from noise, as long as from shots
+                detector = entrant.method.begin(replace(task, encode=encode, epochs=1))
             says = [_say(run, detector, entrant, replace(sample, category=name)) for name in (sample.category, OTHER)]
             reads_name = not _same(*says)
     except StackclipError as error:

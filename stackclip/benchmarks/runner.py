@@ -25,8 +25,8 @@ from stackclip.benchmarks.usability import cells_by, usable_by
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.errors import NotApplicable
-from stackclip.methods import Detector, Phase, Task, refuse_shots
-from stackclip.ops.given import check_detector, stages_of
+from stackclip.methods import Detector, Phase, Task, refuse_shots, require_shots
+from stackclip.ops.given import check_detector, least_shots_of, stages_of
 from stackclip.ops.progress import Listener, silent
 from stackclip.registry import Spec, executors
 from stackclip.training.failures import Failures
@@ -217,6 +217,7 @@ class OneSeed:
         check_stages(entrant, detector.stages)
         if not detector.takes_shots:
             refuse_shots(entrant.shots.count)
+        require_shots(entrant.shots.count, least_shots_of(detector))
         return detector
 
     def _learn(self, trainees: Sequence[Trainee], lacking: dict[str, list[Cell]]) -> None:

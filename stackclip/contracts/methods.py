@@ -28,7 +28,7 @@ from stackclip.contracts.trial import (
 )
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.methods import PHASES, Detector, Inspector, Method, Moment, Stage, refuse_shots
-from stackclip.ops.given import check_detector, stages_of
+from stackclip.ops.given import check_detector, least_shots_of, stages_of
 from stackclip.types import Features, Part, Prediction
 
 __all__ = ["METHODS", "predicts"]
@@ -46,6 +46,7 @@ _DETECTOR = (
     "load_training_state",
 )
 _INSPECTOR = ("predict", "settle", "calibrated")
+_FEW_EPOCHS = 2
 
 
 @gate
@@ -61,7 +62,9 @@ def _needs(subject: Subject) -> None:
 
 
 def begun(method: Method, **changes: Any) -> Detector:
-    return method.begin(task_of(**changes))
+    """What a method begins; for few epochs if it learns whenever it is shown the shots that it cannot do without."""
+    detector = method.begin(task_of(**changes))
+    return method.begin(task_of(epochs=_FEW_EPOCHS, **changes)) if least_shots_of(detector) else detector
 
 
 def batch_of(method: Method) -> Features:
@@ -73,15 +76,15 @@ def needs_in_all(method: Method) -> frozenset[Part]:
     return frozenset[Part]().union(*(method.needs(trial_tower().spec, phase) for phase in PHASES))
 
 
-def inspector(detector: Detector, category: str, *shots: Features) -> Inspector:
-    """What a detector is for a category that is shown some pictures."""
-    return detector.on(category, iter(shots), iter(()))
+def inspector(detector: Detector, category: str, *shots: Features, spare: Features) -> Inspector:
+    """What a detector is for a category that is shown some pictures, or `spare` where it cannot do without."""
+    return detector.on(category, iter(shots or (spare,) if least_shots_of(detector) else shots), iter(()))
 
 
 def predicted(detector: Detector, features: Features) -> Prediction:
     """What a detector predicts of a batch of several categories, each by an inspector of its own."""
     found = [
-        inspector(detector, category).predict(picture_of(features, row))
+        inspector(detector, category, spare=features).predict(picture_of(features, row))
         for row, category in enumerate(features.categories)
     ]
     return as_one(found)
@@ -97,11 +100,14 @@ def as_one(found: Sequence[Prediction]) -> Prediction:
 
 @gate
 def _whole(subject: Subject) -> None:
-    detector = begun(subject.method())
+    method = subject.method()
+    detector = begun(method)
     require_all(detector, *_DETECTOR, what="what it begins is a subclass of stackclip.methods.Detector: it")
     check_detector(detector)
     require_all(
-        inspector(detector, UNSEEN[0]), *_INSPECTOR, what="what on() gives is a stackclip.methods.Inspector: it"
+        inspector(detector, UNSEEN[0], spare=batch_of(method)),
+        *_INSPECTOR,
+        what="what on() gives is a stackclip.methods.Inspector: it",
     )
 
 
@@ -138,7 +144,7 @@ def predicts(subject: Subject) -> None:
     _learned(detector, features, steps=2)
     _require_prediction(predicted(detector, features), len(features))
     unseen = features_of(needs_in_all(method), UNSEEN[:1], seed=1)
-    made = inspector(detector, UNSEEN[0])
+    made = inspector(detector, UNSEEN[0], spare=features)
     prediction = made.predict(unseen)
     _require_prediction(prediction, len(unseen))
     json.dumps(dict(made.calibrated), allow_nan=False)
@@ -172,7 +178,8 @@ def _batch_independent(subject: Subject) -> None:
     method = subject.method()
     detector, features = begun(method), batch_of(method)
     for start in range(0, len(features), 2):
-        made, pair = inspector(detector, features.categories[start]), features.rows(start, start + 2)
+        category, pair = features.categories[start], features.rows(start, start + 2)
+        made = inspector(detector, category, spare=features)
         together = made.predict(pair)
         alone = as_one([made.predict(picture_of(pair, row)) for row in range(len(pair))])
         _same_prediction(alone, together, "a picture alone and in its batch", 1e-3)
@@ -249,7 +256,7 @@ def _final(detector: Detector, features: Features, shots: Features) -> Predictio
     """A prediction of one category with its final scores, behind two batches of shots."""
     if not detector.takes_shots:
         refuse_shots(2)
-    made = inspector(detector, features.categories[0], picture_of(shots, 0), picture_of(shots, 1))
+    made = inspector(detector, features.categories[0], picture_of(shots, 0), picture_of(shots, 1), spare=shots)
     found = made.predict(features)
     if found.scores is None:
         return found

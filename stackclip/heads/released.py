@@ -8,6 +8,7 @@
 | `aa-clip text` | AA-CLIP | `text_adapter` | `N.fc.0.weight`, N from 0 to 2 (W, W), 3 (D, W) |
 | `aa-clip image` | AA-CLIP | `image_adapter` | `layer_adapters.N.fc.0.weight` (C, C), `seg_proj.N.fc.weight` (D, C) |
 | `adaclip` | AdaCLIP | `clip_model` | `S_prompter.static_prompts.N` (T, W), S `visual` or `text`, and linear layers |
+| `promptad` | PromptAD | none | `text_features` (2, D), `feature_gallery1`, `feature_gallery2` (M, C), M patches |
 
 AdaCLIP's linear layers are `patch_token_layer.head.N`, `cls_token_layer.head.0` and, one for each of T tokens that are
 one layer here, `dynamic_S_prompt_generator.head.N`. Its `text_prompter.static_prompts.0` is read by nobody.
@@ -15,7 +16,7 @@ one layer here, `dynamic_S_prompt_generator.head.N`. Its `text_prompter.static_p
 Weights belong to the tower they were trained on, and its activation shows in none of them. APRIL-GAN and AA-CLIP at 518
 pixels, and AdaCLIP, ran OpenAI's QuickGELU weights under plain GELU: give `--activation gelu`. AnomalyCLIP ran them
 under QuickGELU, CLIP-AD its ViT-B-16-plus-240 under GELU: both are `--activation native`. CLIP-AD's layers learned from
-the taps of `sdp-plus[taps=released]`.
+the taps of `sdp-plus[taps=released]`, and what PromptAD's remember are those of `promptad[taps=released]`.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ from torch import Tensor, nn
 from stackclip.errors import WeightsError
 from stackclip.ops.files import file_hash
 
-__all__ = ["Release", "check_there", "load_released"]
+__all__ = ["ANY", "Release", "check_there", "load_released", "read_released"]
 
-Release = Literal["april-gan", "sdp-plus", "anomalyclip", "adaclip", "aa-clip text", "aa-clip image"]
+Release = Literal["april-gan", "sdp-plus", "anomalyclip", "adaclip", "promptad", "aa-clip text", "aa-clip image"]
+
+ANY = -1
+"""The length of an axis that a file may choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,9 @@ _ADACLIP = _Format(
     unread=("text_prompter.static_prompts.0",),
     numbered=r"(dynamic_\w+_prompt_generator)\.head\.(\d{1,3})(\.\w+)",
 )
+_PROMPTAD = _Format(
+    "PromptAD", "check_point", {"anchors": "text_features", "early": "feature_gallery1", "late": "feature_gallery2"}
+)
 _FORMATS: dict[Release, _Format] = {
     "april-gan": _APRIL_GAN,
     "sdp-plus": _CLIP_AD,
@@ -126,6 +133,7 @@ _FORMATS: dict[Release, _Format] = {
     "adaclip": _ADACLIP,
     "aa-clip text": _AA_CLIP_TEXT,
     "aa-clip image": _AA_CLIP_IMAGE,
+    "promptad": _PROMPTAD,
 }
 _LOOKS = {  # what a file is by what one of its names holds; the first that is found
     "trainable_linearlayer.": _APRIL_GAN.title,
@@ -136,6 +144,7 @@ _LOOKS = {  # what a file is by what one of its names holds; the first that is f
     "_token_layer.head.": _ADACLIP.title,
     "text_adapter.": _AA_CLIP_TEXT.title,
     "layer_adapters.": _AA_CLIP_IMAGE.title,
+    "feature_gallery": _PROMPTAD.title,
     "visual.": "a whole CLIP, which is for --weights",
     "head.fc.": "a head that stackclip saved and finds by itself",
     "prompts.context.": "prompts that stackclip saved and finds by itself",
@@ -160,10 +169,22 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
     """Give a module the weights of a released file, and return what a row should say of them.
 
     `module` holds the parameters of the owner and no others, by our names: `fc.0.N.weight` and `.bias`, `context.0`,
-    `adapters.1.fc.weight` ... The file is a torch checkpoint or safetensors, with or without the key of the table.
+    `adapters.1.fc.weight` ... What `read_released` raises is raised.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    tensors, facts = read_released(shapes, path, owner=owner)
+    module.load_state_dict(tensors)
+    return facts
 
-    Raises WeightsError for a file that cannot be read safely, is of another project or tower, or holds other numbers
-    than finite floats.
+
+def read_released(
+    shapes: Mapping[str, tuple[int, ...]], path: Path, *, owner: Release
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a released file, float32, under our names and in our `shapes`, and what a row should say of them.
+
+    An axis of `shapes` may have ANY length. The file is a torch checkpoint or safetensors, with or without the key of
+    the table above. Raises WeightsError for a file that cannot be read safely, is of another project or tower, or holds
+    other numbers than finite floats.
     """
     from stackclip.clip import LARGEST_HEAD, finite_floats, read_tensors  # here, since it brings open_clip
 
@@ -171,7 +192,7 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
     found = read_tensors(path, largest=LARGEST_HEAD, of="released heads", sections=True)
     named = {_plain(name, form.section): tensor for name, tensor in found.items()}
     read = form.joined({name: tensor for name, tensor in named.items() if not name.startswith(form.unread)})
-    places = {form.theirs(name): (name, tensor.shape) for name, tensor in module.state_dict().items()}
+    places = {form.theirs(name): (name, shape) for name, shape in shapes.items()}
     looks = next((title for mark, title in _LOOKS.items() if any(mark in name for name in found)), "nothing we know")
     foreign = looks != form.title and looks != _LOOKS["fc.0.weight"]
     if foreign or not read.keys() & places.keys():
@@ -186,8 +207,8 @@ def load_released(module: nn.Module, path: Path, *, owner: Release) -> dict[str,
             "give the backbone, layers and options that it was trained with"
         )
     read = finite_floats(read, source=path)
-    module.load_state_dict({ours: read[name].reshape(shape) for name, (ours, shape) in places.items()})
-    return {"file": path.name, "blake3": file_hash(path), "of": form.title}
+    tensors = {ours: read[name].reshape(shape) for name, (ours, shape) in places.items()}
+    return tensors, {"file": path.name, "blake3": file_hash(path), "of": form.title}
 
 
 def _odd(read: Mapping[str, Tensor], places: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[str]:
@@ -196,11 +217,15 @@ def _odd(read: Mapping[str, Tensor], places: Mapping[str, tuple[str, tuple[int, 
         *(
             f"{name} {tuple(read[name].shape)}{_tower_of(read[name])} for {tuple(shape)}"
             for name, (_, shape) in places.items()
-            if name in read and _core(read[name].shape) != _core(shape)
+            if name in read and not _fits(_core(read[name].shape), _core(shape))
         ),
         *(f"no {name}" for name in places if name not in read),
         *(f"{name}, which has no place here" for name in read if name not in places),
     ]
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return len(found) == len(wanted) and all(b in (a, ANY) for a, b in zip(found, wanted, strict=True))
 
 
 def _core(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,7 +1,18 @@
 """Whole methods; a name is a method's, or else a prompt strategy's that the pipeline runs."""
 
 from stackclip.methods.composition import Composition
-from stackclip.methods.method import PHASES, Detector, Inspector, Method, Moment, Phase, Stage, Task, refuse_shots
+from stackclip.methods.method import (
+    PHASES,
+    Detector,
+    Inspector,
+    Method,
+    Moment,
+    Phase,
+    Stage,
+    Task,
+    refuse_shots,
+    require_shots,
+)
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.prompted import PromptedDetector, PromptedMethod
 from stackclip.methods.resolve import component_of, method_names, resolve
@@ -22,5 +33,6 @@ __all__ = [
     "component_of",
     "method_names",
     "refuse_shots",
+    "require_shots",
     "resolve",
 ]

@@ -16,6 +16,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.released import check_there, load_released
 from stackclip.learners import TextTower
 from stackclip.learners.prompt import SPREAD
+from stackclip.methods.endings import endings_of
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import (
     BETAS,
@@ -191,23 +192,19 @@ class ObjectPrompts(nn.Module):
     def __init__(self, text: TextTower, *, context: int, deep: int, depth: int, half: bool, seed: int) -> None:
         super().__init__()
         self.text, self.half_deep = text, half
-        tokens = text.tokenize(WORDS)  # (2, L); the end of text is the largest id
-        length = context + tokens.shape[1]
-        if length > text.context_length:
-            raise NotApplicable(f"its prompts have {length} tokens, the text tower reads {text.context_length}")
-        with torch.no_grad():
-            embedded = text.embed_tokens(tokens).clone()  # (2, L, W)
+        endings = endings_of(text, WORDS, context=context)
         draws = torch.Generator().manual_seed(seed)
 
         def noise(count: int) -> nn.Parameter:
-            return nn.Parameter((SPREAD * torch.randn(count, embedded.shape[-1], generator=draws)).to(embedded))
+            return nn.Parameter(
+                (SPREAD * torch.randn(count, endings.words.shape[-1], generator=draws)).to(endings.words)
+            )
 
         self.context = nn.ParameterList(noise(context) for _ in WORDS)
         self.layers = range(2, min(depth, text.text_depth) + 1) if deep else range(0)
         self.deep = nn.ParameterList(noise(deep) for _ in self.layers)
-        self.register_buffer("start", embedded[:, :1], persistent=False)
-        self.register_buffer("words", embedded[:, 1:], persistent=False)
-        self.register_buffer("ends", (tokens.argmax(1) + context).to(embedded.device), persistent=False)
+        for name in ("start", "words", "ends"):
+            self.register_buffer(name, getattr(endings, name), persistent=False)
 
     def embedded(self) -> Tensor:
         """The prompts as the text tower reads them, without positions: (2, L, W)."""

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
-from stackclip.methods.conditional import ConditionalPrompts, Endings
+from stackclip.methods.conditional import ConditionalPrompts
+from stackclip.methods.endings import Endings
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import check_schedule, descend, schedules_of
 from stackclip.ops.maps import LOGIT_SCALE, unit

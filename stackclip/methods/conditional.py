@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from stackclip.errors import BadOption, NotApplicable
+from stackclip.errors import BadOption
 from stackclip.heads.projections import draw_linear, empty_linear
 from stackclip.learners import TextTower
 from stackclip.learners.prompt import SPREAD
+from stackclip.methods.endings import Endings, endings_of
 
-__all__ = ["ConditionalPrompts", "Endings"]
+__all__ = ["ConditionalPrompts"]
 
 _NARROWER = 16  # the hidden layer by the joint width; CoCoOp, section 3.2
-
-
-@dataclass(frozen=True, slots=True)
-class Endings:
-    """What stands behind the learned context of N prompts: `start` (N, 1, W), `words` (N, L, W), `ends` (N,)."""
-
-    start: Tensor
-    words: Tensor
-    ends: Tensor
 
 
 class ConditionalPrompts(nn.Module):
@@ -54,14 +45,7 @@ class ConditionalPrompts(nn.Module):
 
     def endings(self, phrases: Sequence[str]) -> Endings:
         """Phrases as they stand behind the context. Raises NotApplicable for one that leaves no room for it."""
-        tokens = self.text.tokenize(phrases)  # (N, L); the end of text is the largest id
-        ends = tokens.argmax(1) + len(self.context)
-        if int(ends.max()) >= self.text.context_length:
-            longest = f"its prompts have {int(ends.max()) + 1} tokens"
-            raise NotApplicable(f"{longest}, the text tower reads {self.text.context_length}")
-        with torch.no_grad():
-            embedded = self.text.embed_tokens(tokens).clone()
-        return Endings(embedded[:, :1], embedded[:, 1:], ends.to(embedded.device))
+        return endings_of(self.text, phrases, context=len(self.context))
 
     def embedded(self, cls: Tensor, endings: Endings) -> Tensor:
         """The prompts of each picture as the text tower reads them, without positions: (B, N, E + L, W).

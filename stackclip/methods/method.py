@@ -24,7 +24,19 @@ from stackclip.ops.words import counted
 from stackclip.prompts import Encode
 from stackclip.types import Features, Part, Prediction, TowerSpec, in_view
 
-__all__ = ["PHASES", "Detector", "Draw", "Inspector", "Method", "Moment", "Phase", "Stage", "Task", "refuse_shots"]
+__all__ = [
+    "PHASES",
+    "Detector",
+    "Draw",
+    "Inspector",
+    "Method",
+    "Moment",
+    "Phase",
+    "Stage",
+    "Task",
+    "refuse_shots",
+    "require_shots",
+]
 
 Phase = Literal["train", "shots", "calibrate", "test"]
 """When a method reads parts: of training pictures, of shots, of further normal pictures, of tested pictures."""
@@ -135,8 +147,10 @@ class Detector(nn.Module, Inspector):
     The runner calls `step` on every batch of every epoch of its `stages`, then for each tested category `on`, and
     `predict` and `settle` of what that gives. `facts` is what a reader of its rows should know: names, stacks, learning
     rate ... as JSON can hold it; `schedule` in it has what `schedule_of` gives for each part that it learns.
+    `least_shots` normal pictures of a category are what it cannot do without; fewer are refused before it learns.
     """
 
+    least_shots: int = 0
     stages: tuple[Stage, ...] = ()
     facts: Mapping[str, Any] = MappingProxyType({})
 
@@ -208,3 +222,12 @@ def refuse_shots(shots: int | str) -> None:
     """Raise NotApplicable for any shots: what a zero-shot method does when it begins, before it trains in vain."""
     if shots:
         raise NotApplicable(f"it is zero-shot and learns nothing from {counted(shots, 'shot')}; april-gan takes them")
+
+
+def require_shots(shots: int | str, least: int) -> None:
+    """Raise NotApplicable for fewer shots than a method that learns from them cannot do without."""
+    if isinstance(shots, int) and shots < least:
+        raise NotApplicable(
+            f"it learns from normal pictures of the tested category, and is shown {shots or 'none'}: add --shots 2, "
+            "or [shots=2] to its name, with --good FOLDER in predict"
+        )

@@ -16,6 +16,7 @@ __all__ = [
     "epochs_of",
     "explained",
     "final_scores",
+    "least_shots_of",
     "prediction_of",
     "stacks_of",
     "stages_of",
@@ -110,6 +111,11 @@ def check_detector(detector: Any) -> None:
         )
     if hasattr(detector, "remember") and not detector.takes_shots:
         raise BrokenPlugin("its detector has remember() and no on(); wanted on(category, shots, normals)")
+
+
+def least_shots_of(detector: object) -> int:
+    """How many shots a detector cannot do without; none for one that does not say."""
+    return int(getattr(detector, "least_shots", 0))
 
 
 def vector_of(vector: object, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The prompt ensembles of WinCLIP, CLIP-AD and AA-CLIP: their structure, words of our own (docs/decisions/0005)."""
+"""The prompt ensembles of several papers: their structure, words of our own (docs/decisions/0005)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from typing import Literal
 
 from stackclip.prompts.ensemble import CPE, Ensemble
 
-__all__ = ["AA_CLIP", "ADACLIP", "CLIP_AD", "CLIP_AD_MEDICAL", "ENSEMBLES", "WINCLIP", "EnsembleName"]
+__all__ = [
+    "AA_CLIP",
+    "ADACLIP",
+    "CLIP_AD",
+    "CLIP_AD_MEDICAL",
+    "ENSEMBLES",
+    "PROMPTAD",
+    "PROMPTAD_DEFECTS",
+    "WINCLIP",
+    "EnsembleName",
+]
 
 EnsembleName = Literal["cpe", "winclip", "clip-ad"]
 
@@ -76,5 +86,54 @@ AA_CLIP = Ensemble(
     templates=("a photo of a {}.", "a close-up photo of the {}."),
 )
 """3 normal and 5 anomalous states in 2 templates: 6 and 10 phrases (AA-CLIP)."""
+
+PROMPTAD = Ensemble(
+    normal=("{}",),
+    anomalous=(
+        "damaged {}",
+        "broken {}",
+        "defective {}",
+        "faulty {}",
+        "spoiled {}",
+        "{} with a flaw",
+        "{} with a defect",
+        "{} with some damage",
+    ),
+    templates=("{}.",),
+)
+"""No normal state and 8 anomalous ones, behind learned words (PromptAD)."""
+
+_BOARD = ("a scratch", "a bent part", "a missing part", "a burnt spot")
+_PASTA = ("a stain", "a chip at its edge", "a scratch", "a crack")
+_BAKED = ("a broken edge", "a scratch", "a burnt spot", "a stain")
+PROMPTAD_DEFECTS: Mapping[str, tuple[str, ...]] = {
+    # MVTec-AD
+    "bottle": ("a broken rim", "a small chip", "dirt inside"),
+    "cable": ("a bent wire", "a missing wire", "a cut in its insulation", "a hole in its insulation"),
+    "capsule": ("a crack", "a wrong print", "a hole", "a scratch", "a dent"),
+    "carpet": ("a hole", "a cut", "a stain", "a loose thread", "metal on it"),
+    "grid": ("a broken wire", "a bent wire", "a thread on it", "metal on it", "glue on it"),
+    "hazelnut": ("a crack", "a cut", "a hole", "print on it"),
+    "leather": ("a stain", "a cut", "a fold", "glue on it", "a hole"),
+    "metal_nut": ("a bent edge", "a stain", "the wrong side up", "a scratch"),
+    "pill": ("a stain", "dirt on it", "a crack", "a wrong print", "a scratch"),
+    "screw": ("a damaged tip", "a scratched neck", "a scratched head", "a damaged thread"),
+    "tile": ("a crack", "a strip of glue", "a grey stroke", "an oil stain", "a rough spot"),
+    "toothbrush": ("bent bristles", "missing bristles"),
+    "transistor": ("a bent lead", "a cut lead", "a damaged case", "the wrong position"),
+    "wood": ("a stain", "a hole", "a scratch", "a wet spot"),
+    "zipper": ("broken teeth", "split teeth", "squeezed teeth", "torn fabric", "a frayed border"),
+    # VisA
+    "candle": ("melted wax", "missing wax", "too much wax", "a foreign body in its wax", "a bent wick", "a stain"),
+    "capsules": ("a scratch", "a wrong colour", "a dent", "a leak", "a bubble"),
+    "cashew": _BAKED,
+    "chewinggum": ("a missing corner", "a scratch", "a missing piece", "a stain", "a crack"),
+    "fryum": _BAKED,
+    "macaroni1": _PASTA,
+    "macaroni2": _PASTA,
+    **{f"pcb{number}": _BOARD for number in (1, 2, 3, 4)},
+    "pipe_fryum": _BAKED,
+}
+"""What can be wrong with each category of MVTec-AD and VisA, 2 to 6 ways; it stands behind "with" (PromptAD)."""
 
 ENSEMBLES: dict[EnsembleName, Ensemble] = {"cpe": CPE, "winclip": WINCLIP, "clip-ad": CLIP_AD}

@@ -127,10 +127,11 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     assert pixels[-1, -1].tolist() == [252, 255, 164]  # and the hottest where it ends
 
 
+SHOWN = {"promptad": "promptad[epochs=2,shots=2]"}
 EVERY = ["winclip[shots=2]", "april-gan[shots=2]", "stacked[source=image]", "fuzzy[head=none]"]
 
 
-@pytest.mark.parametrize("spec", [*methods.names(), *EVERY])
+@pytest.mark.parametrize("spec", [*(SHOWN.get(name, name) for name in methods.names()), *EVERY])
 def test_every_method_says_of_a_picture_what_it_says_in_a_bench(
     spec: str, small: Any, own: Any, bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from stackclip.benchmarks import showing
+from stackclip.benchmarks.entrant import needs_of
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import extract
 from stackclip.data import open_dataset
 from stackclip.methods import Detector, Inspector, Task
+from stackclip.methods.promptad import PromptAdDetector
 from stackclip.ops.neighbours import Bank
 from stackclip.registry import methods
+from stackclip.registry.guard import Stopped
 from stackclip.types import CLS, NORMAL, Features, Part, Prediction, Sample, patch
 
 
@@ -123,3 +126,36 @@ def test_who_says_nothing_of_shots_is_refused_them_before_it_trains(small, bench
     methods.register("plain")(learned)
     row = bench(small.plan("plain", shots=2)).run().rows[0]
     assert row.error == "it is zero-shot and learns nothing from 2 shots; april-gan takes them"
+
+
+def test_who_cannot_do_without_shots_is_refused_to_go_on_without_any(small, bench) -> None:
+    for row in bench(small.plan("promptad[epochs=2]", "promptad[epochs=2,shots=0]")).run().rows:
+        assert row.error == (
+            "it learns from normal pictures of the tested category, and is shown none: add --shots 2, or [shots=2] to "
+            "its name, with --good FOLDER in predict"
+        )
+
+
+def test_what_is_learned_from_shots_is_the_same_where_a_bench_stopped(small, bench, monkeypatch) -> None:
+    plan = small.plan("promptad[shots=2,epochs=2]", seeds=(0, 1))
+    [method] = plan.resolved.values()
+    extract(small.store, small.tower, small.tested, needs_of(method, small.tower.spec))
+    whole = bench(plan, "whole").run().rows
+    learned, on = list[str](), PromptAdDetector.on
+
+    def stopping(self: PromptAdDetector, category: str, *streams: Iterator[Features]) -> Inspector:
+        if len(learned) == 3:
+            learned.clear()
+            raise Stopped(130)
+        learned.append(category)
+        return on(self, category, *streams)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PromptAdDetector, "on", stopping)
+        with pytest.raises(Stopped):
+            bench(plan).run()
+        again = bench(plan).run().rows
+    assert len(learned) == len(whole) - 3
+    assert [row.metrics for row in again] == [row.metrics for row in whole]
+    assert [row.facts["calibrated"] for row in again] == [row.facts["calibrated"] for row in whole]
+    assert not [row.error for row in whole if row.error]

@@ -18,7 +18,7 @@ from stackclip.clip import LARGEST_HEAD
 from stackclip.clip import weights as reader
 from stackclip.errors import BadOption, WeightsError
 from stackclip.heads import Projections
-from stackclip.heads.released import Release, load_released
+from stackclip.heads.released import ANY, Release, load_released, read_released
 from stackclip.methods import PHASES, Task, resolve
 from stackclip.methods.adaclip import AdaClip, AdaLayers
 from stackclip.methods.anomalyclip import ObjectPrompts
@@ -31,6 +31,7 @@ SECTIONS: dict[Release, str] = {
     "sdp-plus": "linear_layers",
     "anomalyclip": "prompt_learner",
     "adaclip": "clip_model",
+    "promptad": "check_point",
 }
 
 
@@ -81,7 +82,11 @@ FILES: dict[Release, dict[str, Tensor]] = {
     "sdp-plus": linear(640, 896),
     "anomalyclip": prompts(),
     "adaclip": ada_clip(),
+    "promptad": given(2, text_features=(2, 640), feature_gallery1=(450, 896), feature_gallery2=(450, 896)),
 }
+
+
+PROMPTAD = {"anchors": "text_features", "early": "feature_gallery1", "late": "feature_gallery2"}
 
 
 def module_of(owner: Release) -> Any:
@@ -90,6 +95,10 @@ def module_of(owner: Release) -> Any:
         return ObjectPrompts(text, context=12, deep=4, depth=9, half=False, seed=0)
     if owner == "adaclip":
         return AdaLayers(AdaClip(), NARROW, text_width=64, text_depth=12, seed=0)
+    if owner == "promptad":
+        return torch.nn.ParameterDict(
+            {name: torch.zeros(FILES[owner][theirs].shape) for name, theirs in PROMPTAD.items()}
+        )
     return Projections(VIT_L if owner == "april-gan" else VIT_B, 1, seed=0)
 
 
@@ -109,6 +118,8 @@ def our_names(owner: Release) -> dict[str, list[str]]:
                 heads = [f"dynamic_{theirs}_prompt_generator.head.{n}.{kind}" for n in range(5)]
                 found[f"{ours}.dynamic.{kind}"] = heads
         return found
+    if owner == "promptad":
+        return {ours: [theirs] for ours, theirs in PROMPTAD.items()}
     return {f"fc.0.{n}.{kind}": [f"fc.{n}.{kind}"] for n in range(4) for kind in kinds}
 
 
@@ -195,6 +206,17 @@ def test_the_file_of_another_tower_is_refused_with_both_shapes(tmp_path: Path) -
     assert "fc.0.weight (768, 1024) of APRIL-GAN's ViT-L-14-336 for (640, 896)" in refusal(
         save(tmp_path / "y.safetensors", FILES["april-gan"]), "sdp-plus"
     )
+
+
+def test_an_axis_may_have_any_length_and_the_others_may_not(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.pt", {name: tensor.half() for name, tensor in FILES["promptad"].items()})
+    shapes = {"anchors": (2, 640), "early": (ANY, 896), "late": (ANY, 896)}
+    tensors, _ = read_released(shapes, path, owner="promptad")
+    assert {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()} == {
+        name: (FILES["promptad"][theirs].shape, torch.float32) for name, theirs in PROMPTAD.items()
+    }
+    with pytest.raises(WeightsError, match=r"feature_gallery2 \(450, 896\) for \(-1, 768\)"):
+        read_released({**shapes, "late": (ANY, 768)}, path, owner="promptad")
 
 
 def test_a_file_with_more_or_fewer_layers_is_refused(tmp_path: Path) -> None:

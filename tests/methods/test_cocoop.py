@@ -16,7 +16,8 @@ from torch import Tensor
 from stackclip.clip import Tower
 from stackclip.contracts.trial import task_of
 from stackclip.methods import Moment, resolve
-from stackclip.methods.conditional import ConditionalPrompts, Endings
+from stackclip.methods.conditional import ConditionalPrompts
+from stackclip.methods.endings import Endings
 from stackclip.ops.maps import unit
 from stackclip.types import CLS, Features, Sample
 from tests.methods.conftest import StoredText

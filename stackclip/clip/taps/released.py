@@ -1,4 +1,4 @@
-"""Taps that the code of CLIP-AD writes into by mistake."""
+"""Taps that the code of CLIP-AD, and that of PromptAD, writes into by mistake."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["ReleasedClassToken", "ReleasedPatches"]
 class _Released(Tap):
     """x_N plus the attention that block N + 1 adds to it."""
 
-    source = "the released code of CLIP-AD, which changes its taps in place"
+    source = "the released code of CLIP-AD and of PromptAD, which changes its taps in place"
 
     def blocks(self, tower: TowerSpec, part: Part) -> range:
         return range(part.index + 1, part.index + 2)

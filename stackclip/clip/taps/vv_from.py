@@ -33,7 +33,7 @@ class FromAny(ByValue):
     Neither ln_post nor the projection is applied, but to `vv-from6/N`, which is AnomalyCLIP's and older.
     """
 
-    source = "MRAD (vv-from2/24)"
+    source = "MRAD (vv-from2/24), PromptAD (vv-from1/12)"
     numbered = True
 
     def start(self, tower: TowerSpec, part: Part) -> int:
