@@ -108,6 +108,11 @@ class Tower:
         """The live image tower, for what is trained inside it: its blocks from a cached point on."""
         return ImageTower(self.model.visual)
 
+    @property
+    def is_built(self) -> bool:
+        """Whether the model is there."""
+        return self._built.is_made
+
     def build(self) -> None:
         """Build the model now, unless it is there, so that what is wrong with it is raised before any work."""
         self._built()

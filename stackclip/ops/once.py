@@ -26,6 +26,11 @@ class Once(Generic[Made]):
         once()
         return once
 
+    @property
+    def is_made(self) -> bool:
+        """Whether it was made already."""
+        return self._make is None
+
     def __call__(self) -> Made:
         """What was made, now or before."""
         with _making:

@@ -1,4 +1,4 @@
-"""The recipe of a tower: what of it was changed, how it is typed, and the last tower that was asked for."""
+"""The recipe of a tower: what of it was changed, how it is typed, and the last tower that was built."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def words_of(recipe: TowerRecipe) -> Iterator[str]:
 
 
 class LastTower:
-    """The last tower that was asked for; two large ones need not fit in memory. A copy for another process is empty."""
+    """The last tower that was built; two large ones need not fit in memory. A copy for another process is empty."""
 
     def __init__(self) -> None:
         self._recipe: TowerRecipe | None = None
@@ -43,14 +43,14 @@ class LastTower:
         return LastTower, ()
 
     def of(self, recipe: TowerRecipe, known: Path) -> KnownTower:
-        """The tower of a recipe, found unless it is there; the folder `known` may say what it is.
+        """The tower of a recipe, unless it is there; the folder `known` may say what it is, which is asked each time.
 
         Numbers below 1e-38 are zero in this thread from now on.
         """
         from stackclip.clip.device import flush_denormals
         from stackclip.clip.known import find_tower
 
-        if self._tower is None or self._recipe != recipe:
+        if self._tower is None or self._recipe != recipe or not self._tower.tower.is_built:
             self._tower = None
             flush_denormals()
             self._recipe, self._tower = recipe, find_tower(recipe, known)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from click.testing import Result
 
 from stackclip.clip import known
+from stackclip.errors import WeightsError
 from stackclip.ops.seals import sealed, unsealed
 from stackclip.session import Session, TowerRecipe
 
@@ -112,6 +114,15 @@ def test_neither_features_nor_rows_are_made_for_a_tower_that_is_another(
     again = stackclip(own, *BENCH)
     assert "all 4 cells were there already" in again.stderr
     assert facts_file(own).read_bytes() == right
+
+
+def test_a_session_goes_on_with_the_tower_as_it_is(own: Path) -> None:
+    session = Session(own, TowerRecipe("random-vit-8", image_size=56))
+    bench = partial(session.bench, ["stacked", "clip"], train_on=TRAINING, test_on=TESTED, epochs=1)
+    say_otherwise(own, weights="0" * 64)
+    with pytest.raises(WeightsError, match="is no longer the tower that this began with"):
+        bench()
+    assert bench().computed == 0
 
 
 def test_a_session_knows_the_tower_too(stackclip: Run, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from stackclip.ops.once import Once
 def test_it_is_made_when_it_is_first_asked_for_and_once() -> None:
     made: list[int] = []
     once = Once(lambda: made.append(len(made)) or made)
-    assert made == []
+    assert (made, once.is_made) == ([], False)
     assert once() is once()
+    assert once.is_made
     assert made == [0]
 
 
