@@ -57,6 +57,11 @@ class Workspace:
         return self.cache / "features"
 
     @property
+    def towers(self) -> Path:
+        """What is known of towers that were loaded before."""
+        return self.cache / "towers"
+
+    @property
     def text(self) -> Path:
         """Text features that were encoded before."""
         return self.cache / "text"

@@ -20,9 +20,8 @@ from click.testing import Result
 from PIL import Image
 
 import stackclip as package
-from stackclip import clip
 from stackclip.cli import cli
-from stackclip.clip import Tower
+from stackclip.clip import Tower, known
 from stackclip.errors import CategoryOverlap, MissingParts, PictureError, UnknownComponent, UsageError
 from stackclip.papers.suites import find_suites
 from stackclip.session import BenchRows, Session, TowerRecipe, distinct
@@ -103,8 +102,8 @@ def test_nothing_is_loaded_before_it_is_needed_and_the_tower_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    load = clip.load_tower
-    monkeypatch.setattr(clip, "load_tower", lambda recipe: loaded.append(recipe) or load(recipe))
+    load = known.load_tower
+    monkeypatch.setattr(known, "load_tower", lambda recipe: loaded.append(recipe) or load(recipe))
     session = Session(tmp_path / "new", RECIPE)
     assert loaded == []
     assert not (tmp_path / "new").exists()

@@ -46,8 +46,8 @@ def test_else_the_platform_says_where(empty: str | None, monkeypatch: pytest.Mon
 
 def test_everything_lies_in_folders_of_its_own_below_the_cache(tmp_path: Path) -> None:
     found = Workspace.find(tmp_path)
-    places = [found.features, found.text, found.rows, found.heads, found.generated]
-    assert len(set(places)) == 5
+    places = [found.features, found.towers, found.text, found.rows, found.heads, found.generated]
+    assert len(set(places)) == 6
     assert {place.parent for place in places} == {found.cache}
 
 

@@ -221,7 +221,12 @@ class OneSeed:
         return detector
 
     def _learn(self, trainees: Sequence[Trainee], lacking: dict[str, list[Cell]]) -> None:
-        """Begin all methods and train them together; what each has learned is kept after every epoch."""
+        """Begin all methods and train them together; what each has learned is kept after every epoch.
+
+        Raises WeightsError where the tower is not to be had any more.
+        """
+        if not all(trainee.error for trainee in trainees):
+            self.bench.tower.build()
         for trainee in trainees:
             cells = lacking.get(trainee.spec, [])
             self.failures.attempt(trainee, self._resume.teach, trainee, cells, partial(self._begun, trainee))

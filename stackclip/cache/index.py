@@ -14,9 +14,9 @@ from stackclip.cache.manifest import Manifest, Record
 from stackclip.cache.reader import Place, Segment, signature
 from stackclip.cache.refusals import refused_read
 from stackclip.cache.shapes import is_mask
-from stackclip.cache.sources import FileState
 from stackclip.cache.structure import check_frame
 from stackclip.errors import CorruptStore, StoreError, UnreadableStore
+from stackclip.ops.states import FileState
 from stackclip.types import Part
 
 __all__ = ["Index"]

@@ -7,13 +7,13 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from time import time_ns
 from typing import Any
 
-from stackclip.cache.sources import FileState, Reading, Role
+from stackclip.cache.sources import Reading, Role
 from stackclip.errors import DamagedFile
 from stackclip.ops.files import write_atomically
 from stackclip.ops.seals import read_regular, sealed, unsealed
+from stackclip.ops.states import HAS_CHANGE_TIME, FileState, were_settled
 from stackclip.ops.words import legible
 
 __all__ = ["Readings", "readings_of"]
@@ -22,8 +22,6 @@ logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 _LARGEST = 1 << 28  # bytes; a hundred thousand places have about 3e7
-_OLD_ENOUGH_NS = 3 * 10**9  # how coarse the clocks of file systems are (FAT: 2 s), and a little more
-_HAS_CHANGE_TIME = os.name != "nt"  # where it lacks, one process believes what it saw itself, and no other
 _ROLES: tuple[Role, ...] = ("picture", "mask")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -60,7 +58,7 @@ class Readings:
     def keep(self, held: Callable[[str], bool]) -> None:
         """Write down what is new and whose digest the store holds; what cannot be written is read again some day."""
         new = {place: reading for place, reading in list(self._new.items()) if held(reading.digest) and _is_text(place)}
-        if not new or not _HAS_CHANGE_TIME:
+        if not new or not HAS_CHANGE_TIME:
             return
         try:
             data = _encoded({**self._file()[0], **new})
@@ -81,7 +79,7 @@ class Readings:
     @property
     def _all(self) -> dict[Place, Reading]:
         if self._readings is None:  # two threads that come first read the same
-            self._readings, damage = self._file() if _HAS_CHANGE_TIME else ({}, None)
+            self._readings, damage = self._file() if HAS_CHANGE_TIME else ({}, None)
             if damage is not None:
                 logger.warning("%s: it is left out, and what it told of is read again", legible(damage))
         return self._readings
@@ -106,10 +104,7 @@ def readings_of(folder: Path) -> Readings:
 
 
 def _was_old_enough(reading: Reading) -> bool:
-    """Whether the files were old enough when they were read, by clocks that have not gone back since."""
-    return reading.moment <= time_ns() and all(
-        file.inode and max(file.modified, file.changed) + _OLD_ENOUGH_NS < reading.moment for file in reading.files
-    )
+    return were_settled(reading.files, reading.moment)
 
 
 def _place(home: Path, role: Role) -> Place:

@@ -13,10 +13,10 @@ from stackclip.cache.shapes import is_mask
 from stackclip.data.listing import pictures_in
 from stackclip.errors import DataError, PictureError
 from stackclip.ops.files import content_hash, file_hash
+from stackclip.ops.states import FileState
 from stackclip.types import ANOMALOUS, Part, Sample
 
 __all__ = [
-    "FileState",
     "Reading",
     "Role",
     "Source",
@@ -33,20 +33,6 @@ __all__ = [
 Role = Literal["picture", "mask"]
 Stamps = tuple[tuple[int, int], ...]
 """Size in bytes and time of modification in nanoseconds of each file, in the order of their names."""
-
-
-class FileState(NamedTuple):
-    """What a file system says of a file without reading it; the times are nanoseconds.
-
-    `changed` is the time of the last change of content, name, owner or times, which no program can set. Windows has the
-    time of creation there.
-    """
-
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
 
 
 class Reading(NamedTuple):
@@ -132,7 +118,7 @@ def _state(path: Path) -> FileState:
     found = _stat(path)
     if not stat.S_ISREG(found.st_mode):
         raise PictureError(path, "is no regular file")
-    return FileState(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return FileState.of(found)
 
 
 def _stat(path: Path, missing: str | None = None) -> os.stat_result:

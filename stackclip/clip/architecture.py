@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 from torch import nn
 
@@ -22,6 +24,7 @@ __all__ = [
     "check_size",
     "find_architecture",
     "largest_file",
+    "packaged_config",
     "why_not",
 ]
 
@@ -35,12 +38,29 @@ def find_architecture(name: str, *, also: tuple[str, ...] = ()) -> dict[str, Any
 
     Raises UnknownComponent for a name that it does not list, with the nearest of its names and those in `also`.
     """
+    import open_clip  # here, since it takes seconds
+
     listed = open_clip.list_models()
     if name not in listed:
         near = did_you_mean(name, (*also, *listed))
         raise UnknownComponent(f"no backbone is named {name!r}{near}; see: stackclip list backbones")
     config: dict[str, Any] = open_clip.get_model_config(name)
     return config
+
+
+def packaged_config(name: str) -> dict[str, Any] | None:
+    """The configuration that comes with open_clip under `name`, which need not be imported for that.
+
+    None where there is none, and where a program put another in its place.
+    """
+    package = find_spec("open_clip")
+    try:
+        file = Path(str(package and package.origin)).parent / "model_configs" / f"{name}.json"
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    library = sys.modules.get("open_clip")
+    return config if library is None or library.get_model_config(name) == config else None
 
 
 def why_not(config: Mapping[str, Any]) -> str:
@@ -81,6 +101,8 @@ def build_model(config: Mapping[str, Any], *, image_size: int, quick_gelu: bool)
 
     No random numbers are drawn: weights are put in afterwards, all of them.
     """
+    import open_clip  # here, since it takes seconds
+
     arguments = json.loads(json.dumps(config))
     arguments["vision_cfg"]["image_size"] = image_size
     arguments["quick_gelu"] = quick_gelu

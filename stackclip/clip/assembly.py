@@ -7,19 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Required, Unpack
 
-import open_clip
 import PIL
 import torch
 from torch import Tensor, nn
 
 from stackclip.clip.architecture import architecture_hash, build_model, check_architecture, check_layers, check_size
-from stackclip.clip.device import choose_device, choose_precision
+from stackclip.clip.device import choose_device, choose_precision, name_device
 from stackclip.clip.positions import check_positions
 from stackclip.clip.recipe import Build, BuildOptions
-from stackclip.clip.tower import Tower, TowerFacts
+from stackclip.clip.tower import BuiltTower, Tower, TowerFacts
 from stackclip.clip.transform import ImageTransform
+from stackclip.clip.transformer import TextTransformer
 from stackclip.clip.weights import GRID, align_weights, place_weights, weights_hash
 from stackclip.errors import UsageError
+from stackclip.ops.once import Once
 from stackclip.types import TowerSpec
 
 __all__ = ["Assembly", "AssemblyOptions", "assemble_tower", "name_activation"]
@@ -70,25 +71,25 @@ def assemble_tower(
     place_weights(model, aligned, positions=assembly.position_embedding)
     spec = _spec_of(model, side, assembly)
     _restore_causal_mask(model)
-    return Tower(
-        model.to(device),
+    tokenizer = _tokenizer(str((config["text_cfg"].get("tokenizer_kwargs") or {}).get("clean", "lower")))
+    model = model.to(device)
+    text = TextTransformer(model, tokenizer, name=spec.name, joint=spec.joint, device=device)
+    facts = TowerFacts(
         spec=spec,
         transform=ImageTransform(side, **(assembly.normalisation or {})),
-        tokenizer=_tokenizer(str((config["text_cfg"].get("tokenizer_kwargs") or {}).get("clean", "lower"))),
-        facts=TowerFacts(
-            architecture=architecture_hash(config),
-            weights=weights_hash(aligned),
-            activation=name_activation(quick_gelu),
-            position_embedding=assembly.position_embedding,
-            precision=precision,
-        ),
-        device=device,
+        architecture=architecture_hash(config),
+        weights=weights_hash(aligned),
+        activation=name_activation(quick_gelu),
+        position_embedding=assembly.position_embedding,
+        precision=precision,
+        context_length=text.context_length,
         recorded={
             **_machine(device),
             "positions_resized": len(aligned[GRID]) - 1 != spec.grid**2,
             **(assembly.recorded or {}),
         },
     )
+    return Tower(facts, Once.of(BuiltTower(model, text)), device=device)
 
 
 def name_activation(quick_gelu: bool) -> Literal["gelu", "quick-gelu"]:
@@ -123,17 +124,21 @@ def _spec_of(model: nn.Module, side: int, assembly: Assembly) -> TowerSpec:
 
 def _machine(device: torch.device) -> dict[str, Any]:
     """The libraries and the device, as they are recorded."""
+    import open_clip  # here, since it takes seconds
+
     return {
         "torch": torch.__version__,
         "open_clip": open_clip.__version__,
         "Pillow": PIL.__version__,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "device": name_device(device),
     }
 
 
 @cache
 def _tokenizer(clean: str) -> Any:
     """open_clip's own byte-pair tokenizer; reading its merges takes longer than building a small tower."""
+    import open_clip  # here, since it takes seconds
+
     return open_clip.SimpleTokenizer(clean=clean)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import open_clip
-
 from stackclip.clip.architecture import why_not
 from stackclip.clip.weights import cached_weights
 from stackclip.registry import backbones
@@ -29,6 +27,8 @@ class BackboneFacts:
 
 def describe_backbones() -> tuple[BackboneFacts, ...]:
     """The registered backbones, then every model of open_clip; the network is not asked and nothing is loaded."""
+    import open_clip  # here, since it takes seconds
+
     registered = [BackboneFacts(name, "registered") for name in backbones.names()]
     listed = []
     for name in open_clip.list_models():

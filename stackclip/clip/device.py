@@ -11,7 +11,7 @@ import torch
 
 from stackclip.errors import UsageError
 
-__all__ = ["DTYPES", "choose_device", "choose_precision", "flush_denormals", "plain_attention"]
+__all__ = ["DTYPES", "choose_device", "choose_precision", "flush_denormals", "name_device", "plain_attention"]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -53,6 +53,11 @@ def choose_precision(
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+def name_device(device: torch.device) -> str:
+    """What a device is: the model of a GPU, else its type."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 @contextmanager

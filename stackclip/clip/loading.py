@@ -9,8 +9,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, Unpack
 
-import open_clip
-
 from stackclip.clip.architecture import check_architecture, find_architecture, largest_file
 from stackclip.clip.assembly import assemble_tower, name_activation
 from stackclip.clip.positions import DEFAULT_POSITIONS, check_positions
@@ -20,7 +18,7 @@ from stackclip.clip.weights import fetch_weights, read_weights
 from stackclip.errors import BrokenPlugin, UsageError, WeightsError
 from stackclip.registry import Spec, backbones, did_you_mean
 
-__all__ = ["Backbone", "load_tower"]
+__all__ = ["Backbone", "is_ambiguous", "known_tag", "listed_name", "load_tower"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,18 +67,18 @@ def load_tower(name: str | TowerRecipe, **options: Unpack[TowerOptions]) -> Towe
 
 def _load_listed(spec: Spec, recipe: TowerRecipe) -> Tower:
     """A model of open_clip's list, with published weights or those of a file."""
-    model = spec.name.replace("/", "-")
+    model = listed_name(spec)
     config = find_architecture(model, also=backbones.names())
     check_architecture(config, name=model)
     if spec.options:
         raise UsageError(
             f"{model} takes no options in brackets, found {spec}: give --pretrained, --weights, --image-size"
         )
-    tag = _known_tag(model, recipe.pretrained)
+    tag = known_tag(model, recipe.pretrained)
     weights = recipe.weights or _published_weights(model, tag)
     native = recipe.activation == "native"
     activation = _native_activation(model, config, tag) if native else recipe.activation
-    facts = open_clip.get_pretrained_cfg(model, tag) if tag else {}
+    facts = _published(model)[tag] if tag else {}
     return assemble_tower(
         config,
         read_weights(weights, largest=largest_file(config), of=f"weights of {model}"),
@@ -120,11 +118,16 @@ def _load_registered(spec: Spec, recipe: TowerRecipe) -> Tower:
         return tower
 
 
-def _known_tag(model: str, pretrained: str | None) -> str | None:
-    """The tag as open_clip writes it, or None for none."""
+def listed_name(spec: Spec) -> str:
+    """A model as open_clip's list has it, which may be typed as its papers do: `ViT-L/14`."""
+    return spec.name.replace("/", "-")
+
+
+def known_tag(model: str, pretrained: str | None) -> str | None:
+    """The tag as open_clip writes it, or None for none. Raises UsageError for one that the model does not have."""
     if pretrained is None:
         return None
-    tags = open_clip.list_pretrained_tags_by_model(model)
+    tags = _published(model)
     tag = pretrained.lower().replace("-", "_")
     if tag in tags:
         return tag
@@ -138,7 +141,7 @@ def _known_tag(model: str, pretrained: str | None) -> str | None:
 
 
 def _tags_offered(model: str) -> str:
-    tags = open_clip.list_pretrained_tags_by_model(model)
+    tags = list(_published(model))
     first = ", ".join(tags[:4]) + (f" and {len(tags) - 4} more" if len(tags) > 4 else "")
     return f"--pretrained TAG ({first}) or " if tags else ""
 
@@ -149,19 +152,31 @@ def _native_activation(model: str, config: Mapping[str, Any], tag: str | None) -
     Where the published weights of a model differ, a file is taken to be as the model's configuration says, and the
     log tells so (decision 0003).
     """
-    own = bool(config.get("quick_gelu"))
+    published = _published(model)
     if tag is not None:
-        return name_activation(_is_quick_gelu(model, tag))
-    published = {_is_quick_gelu(model, each) for each in open_clip.list_pretrained_tags_by_model(model)}
-    if len(published) == 2 and not own:
+        return name_activation(_is_quick_gelu(published[tag]))
+    own = bool(config.get("quick_gelu"))
+    if is_ambiguous(model, config):
         logger.warning(
             "weights of %s are published with GELU and with QuickGELU, and a file does not say which it needs: taking "
             "GELU; if it holds OpenAI's, add --pretrained openai or name %s-quickgelu",
             model,
             model,
         )
-    return name_activation(own or published == {True})
+    return name_activation(own or set(map(_is_quick_gelu, published.values())) == {True})
 
 
-def _is_quick_gelu(model: str, tag: str) -> bool:
-    return bool(open_clip.get_pretrained_cfg(model, tag).get("quick_gelu"))
+def is_ambiguous(model: str, config: Mapping[str, Any]) -> bool:
+    """Whether a file of weights without a tag may have been trained with either activation."""
+    return not config.get("quick_gelu") and len(set(map(_is_quick_gelu, _published(model).values()))) == 2
+
+
+def _is_quick_gelu(published: Mapping[str, Any]) -> bool:
+    return bool(published.get("quick_gelu"))
+
+
+def _published(model: str) -> dict[str, Mapping[str, Any]]:
+    """What open_clip says of each of the published weights of a model, by tag."""
+    import open_clip  # here, since it takes seconds
+
+    return {tag: open_clip.get_pretrained_cfg(model, tag) for tag in open_clip.list_pretrained_tags_by_model(model)}

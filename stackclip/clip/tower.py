@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,65 +19,103 @@ from stackclip.clip.sight import Route
 from stackclip.clip.transform import ImageTransform
 from stackclip.clip.transformer import TextTransformer
 from stackclip.errors import UsageError
+from stackclip.ops.once import Once
 from stackclip.types import Part, TowerSpec
 
-__all__ = ["TOWER_SEMANTICS", "Tower", "TowerFacts"]
+__all__ = ["TOWER_SEMANTICS", "BuiltTower", "Tower", "TowerFacts"]
 
 TOWER_SEMANTICS = 1  # of the features; raised when the same tower would give other numbers under the same names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerFacts:
-    """What the features of a tower depend on beside its sizes and its transform; hashes of architecture and weights."""
+    """All that is said of a tower and can be said without building it: what its features depend on, and more.
 
+    `architecture` and `weights` are hashes, `recorded` holds the versions of libraries, the device and the like.
+    """
+
+    spec: TowerSpec
+    transform: ImageTransform
     architecture: str
     weights: str
     activation: Literal["gelu", "quick-gelu"]
     position_embedding: Positions = DEFAULT_POSITIONS
     precision: Literal["fp32", "bf16", "fp16"]
+    context_length: int
+    recorded: Mapping[str, Any]
 
     @property
-    def named(self) -> dict[str, Any]:
-        """Those that features of phrases depend on too, by name."""
-        return {"architecture": self.architecture, "weights": self.weights, "activation": self.activation}
+    def fingerprint(self) -> dict[str, Any]:
+        """What features of pictures depend on, as a store has it."""
+        return {
+            "model": self.spec.name,
+            **self._named,
+            **self.transform.facts,
+            "position_embedding": self.position_embedding,
+            "attention": "plain",
+            "dtype": self.precision,
+        }
+
+    @property
+    def text_fingerprint(self) -> dict[str, Any]:
+        """What features of phrases depend on."""
+        return {**self._named, "context_length": self.context_length}
+
+    @property
+    def _named(self) -> dict[str, Any]:
+        named = {"architecture": self.architecture, "weights": self.weights, "activation": self.activation}
+        return {**named, "semantics": TOWER_SEMANTICS}
+
+
+class BuiltTower(NamedTuple):
+    """open_clip's own model, frozen and in evaluation mode, and its text tower."""
+
+    model: nn.Module
+    text: TextTransformer
 
 
 class Tower:
     """A model of open_clip with its transform, its tokens and everything that its features depend on, in words.
 
-    `model` is open_clip's own, frozen and in evaluation mode. Build one with `load_tower`, or with `assemble_tower`
-    from a configuration and weights.
+    What `facts` say needs no model; that is built when it is first used. Get one with `load_tower`, or with
+    `assemble_tower` from a configuration and weights.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        *,
-        spec: TowerSpec,
-        transform: ImageTransform,
-        tokenizer: Any,
-        facts: TowerFacts,
-        device: torch.device,
-        recorded: Mapping[str, Any],
-    ) -> None:
-        self.model = model
-        self.spec = spec
-        self.transform = transform
+    def __init__(self, facts: TowerFacts, built: Once[BuiltTower], *, device: torch.device) -> None:
+        self.facts = facts
         self.device = device
+        self.spec = facts.spec
+        self.transform = facts.transform
         self.precision = facts.precision
-        self.recorded = dict(recorded)
-        self.text = TextTransformer(model, tokenizer, name=spec.name, joint=spec.joint, device=device)
-        self.context_length = self.text.context_length
-        named = {**facts.named, "semantics": TOWER_SEMANTICS}
-        self.fingerprint: dict[str, Any] = {
-            "model": spec.name,
-            **named,
-            **transform.facts,
-            "position_embedding": facts.position_embedding,
-            "attention": "plain",
-            "dtype": facts.precision,
-        }
-        self.text_fingerprint: dict[str, Any] = {**named, "context_length": self.context_length}
+        self.context_length = facts.context_length
+        self.recorded = dict(facts.recorded)
+        self.fingerprint = facts.fingerprint
+        self.text_fingerprint = facts.text_fingerprint
+        self._built = built
+
+    @property
+    def model(self) -> nn.Module:
+        """open_clip's own, frozen and in evaluation mode."""
+        return self._built().model
+
+    @property
+    def text(self) -> TextTransformer:
+        """The text tower, for what learns prompts in it."""
+        return self._built().text
+
+    @property
+    def image(self) -> ImageTower:
+        """The live image tower, for what is trained inside it: its blocks from a cached point on."""
+        return ImageTower(self.model.visual)
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the model is there."""
+        return self._built.is_made
+
+    def build(self) -> None:
+        """Build the model now, unless it is there, so that what is wrong with it is raised before any work."""
+        self._built()
 
     @property
     def picture_range(self) -> str:
@@ -90,11 +127,8 @@ class Tower:
 
         Raises UsageError for what is no range.
         """
-        other = copy(self)
-        other.transform = replace(self.transform, picture_range=picture_range)
-        other.fingerprint = {name: fact for name, fact in self.fingerprint.items() if name != "picture_range"}
-        other.fingerprint |= other.transform.facts
-        return other
+        transform = replace(self.transform, picture_range=picture_range)
+        return Tower(replace(self.facts, transform=transform), self._built, device=self.device)
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
         """An RGB picture as the tower reads it, (3, S, S); any number of threads may call it at once."""
@@ -126,11 +160,6 @@ class Tower:
             seen = (some.to(self.device, torch.float32, non_blocking=True) for some in several)
             features = [route.run(self.model.visual, some) for some in seen]
         return {part: torch.cat([each[part] for each in features]).to(torch.float32) for part in route.shapes}
-
-    @property
-    def image(self) -> ImageTower:
-        """The live image tower, for what is trained inside it: its blocks from a cached point on."""
-        return ImageTower(self.model.visual)
 
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.

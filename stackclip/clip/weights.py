@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from blake3 import blake3
-from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from stackclip.clip.containers import LARGEST, NOT_WEIGHTS, finite_floats, read_tensors
@@ -44,6 +42,8 @@ def fetch_weights(model: str, tag: str) -> Path:
 
     Raises WeightsError where it is neither here nor to be had.
     """
+    import open_clip  # here, since it takes seconds
+
     here = cached_weights(model, tag)
     if here is not None:
         return here
@@ -59,6 +59,9 @@ def fetch_weights(model: str, tag: str) -> Path:
 
 def cached_weights(model: str, tag: str) -> Path | None:
     """The file of an open_clip tag in the hub's local cache, or None; the network is not asked."""
+    import open_clip  # here, since both take long
+    from huggingface_hub import try_to_load_from_cache
+
     repository, name = os.path.split(open_clip.get_pretrained_cfg(model, tag).get("hf_hub", ""))
     names = (Path(name).with_suffix(".safetensors").name, name) if name else _HUB_FILES
     for each in names if repository else ():
@@ -76,6 +79,8 @@ def align_weights(
     Raises WeightsError for weights of another architecture: `source`, then the first tensors found against those that
     `architecture` wants.
     """
+    import open_clip  # here, since it takes seconds
+
     named = {name: tensor for name, tensor in weights.items() if name not in NOT_WEIGHTS}
     if hasattr(model, "text"):
         named = open_clip.model.convert_to_custom_text_state_dict(named)

@@ -105,8 +105,9 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
 def _finished(workbench: Workbench, lineup: Lineup) -> int:
     """How many cells are there with all that is asked for."""
     plan = lineup.plan
-    if workbench.found() is None:
+    store = workbench.found()
+    if store is None:
         return 0
-    with workbench.bench(plan, lineup.entrants, workbench.store(), overwrite="never") as bench:
+    with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
         rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
         return sum(not plan.ci or has_draws(row) for row in rows)

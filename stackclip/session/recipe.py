@@ -1,16 +1,17 @@
-"""The tower of a recipe: what of it was changed_fields, how it is typed, and the last one that was loaded."""
+"""The recipe of a tower: what of it was changed, how it is typed, and the last tower that was built."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackclip.clip.recipe import TowerRecipe
 from stackclip.ops.typed import typed_again
 
 if TYPE_CHECKING:
-    from stackclip.clip import Tower
+    from stackclip.clip.known import KnownTower
 
 __all__ = ["LastTower", "changed_fields", "words_of"]
 
@@ -32,21 +33,25 @@ def words_of(recipe: TowerRecipe) -> Iterator[str]:
 
 
 class LastTower:
-    """The last tower that was loaded; two large ones need not fit in memory. A copy for another process is empty."""
+    """The last tower that was built; two large ones need not fit in memory. A copy for another process is empty."""
 
     def __init__(self) -> None:
         self._recipe: TowerRecipe | None = None
-        self._tower: Tower | None = None
+        self._tower: KnownTower | None = None
 
     def __reduce__(self) -> tuple[type[LastTower], tuple[()]]:
         return LastTower, ()
 
-    def of(self, recipe: TowerRecipe) -> Tower:
-        """The tower of a recipe, loaded unless it is there; numbers below 1e-38 are zero in this thread from now on."""
-        from stackclip.clip import flush_denormals, load_tower
+    def of(self, recipe: TowerRecipe, known: Path) -> KnownTower:
+        """The tower of a recipe, unless it is there; the folder `known` may say what it is, which is asked each time.
 
-        if self._tower is None or self._recipe != recipe:
+        Numbers below 1e-38 are zero in this thread from now on.
+        """
+        from stackclip.clip.device import flush_denormals
+        from stackclip.clip.known import find_tower
+
+        if self._tower is None or self._recipe != recipe or not self._tower.tower.is_built:
             self._tower = None
             flush_denormals()
-            self._recipe, self._tower = recipe, load_tower(recipe)
+            self._recipe, self._tower = recipe, find_tower(recipe, known)
         return self._tower

@@ -66,7 +66,8 @@ class Site:
         from stackclip.session.workbench import Workbench
 
         recipe = replace(self.backbone, **(other or {}))
-        return Workbench(self.workspace, recipe, self._towers.of(recipe), self.batch_size, self.workers, self.resident)
+        known = self._towers.of(recipe, self.workspace.towers)
+        return Workbench(self.workspace, recipe, known, self.batch_size, self.workers, self.resident)
 
     def opened(self, texts: Names, categories: Sequence[str] = ()) -> dict[str, Dataset]:
         """The data sets of names, by these. Raises DataError and UsageError."""

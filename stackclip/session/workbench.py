@@ -17,6 +17,7 @@ from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Planned, Store, TextCache, extract, find_store, plan
 from stackclip.clip import TextEncoder, Tower
+from stackclip.clip.known import KnownTower
 from stackclip.clip.recipe import TowerRecipe
 from stackclip.data.darkness import unused_range
 from stackclip.errors import MissingParts
@@ -46,13 +47,19 @@ class Workbench:
 
     workspace: Workspace
     recipe: TowerRecipe
-    tower: Tower
+    known: KnownTower
     batch_size: int
     workers: int
     resident: Resident
 
+    @property
+    def tower(self) -> Tower:
+        """The tower; its model is built when it is first used."""
+        return self.known.tower
+
     def store(self) -> Store:
-        """The store of the tower's features, made where there is none."""
+        """The store of the tower's features, made where there is none; what is known of the tower is kept too."""
+        self.known.keep()
         tower, dtype = self.tower, self.workspace.feature_dtype
         folder = self.workspace.features
         return Store.create(folder, tower.fingerprint, spec=tower.spec, recorded=tower.recorded, dtype=dtype)

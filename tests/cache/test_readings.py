@@ -15,6 +15,7 @@ from PIL import Image
 
 from stackclip.cache import extract, readings, sources
 from stackclip.data.masks import read_mask
+from stackclip.ops import states
 from stackclip.types import CLS, MASK, Sample
 
 AGE = 1_000_000_000  # seconds: of files as archives unpack them, long before they are read
@@ -25,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Put the clock that readings are dated with forward by so many seconds."""
 
     def forward(seconds: float) -> None:
-        for module in (readings, sources):
+        for module in (states, sources):
             monkeypatch.setattr(module, "time_ns", lambda: time.time_ns() + int(seconds * 1e9))
 
     return forward
@@ -273,7 +274,7 @@ def test_a_store_as_it_was_written_before_is_read_and_its_stamps_are_not_believe
 def test_where_there_is_no_time_of_change_no_other_process_is_believed(
     new_store, samples, tower, parts, clock, hashed, monkeypatch
 ) -> None:
-    monkeypatch.setattr(readings, "_HAS_CHANGE_TIME", False)
+    monkeypatch.setattr(readings, "HAS_CHANGE_TIME", False)
     clock(10)
     extract(new_store(), tower, samples, parts)
     assert not (new_store().folder / "sources.json").exists()

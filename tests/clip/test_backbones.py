@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 
-from stackclip.clip import describe_backbones, weights
+from stackclip.clip import describe_backbones
 from stackclip.registry import Shelf, backbones
 
 
 def test_every_model_is_described_and_those_that_cannot_be_used_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "try_to_load_from_cache", lambda repository, name: None)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repository, name: None)
     facts = {each.name: each for each in describe_backbones()}
     assert facts["random-vit-8"].origin == "registered"
     assert facts["ViT-L-14-336"].tags == ("openai",)
@@ -25,7 +26,7 @@ def test_every_model_is_described_and_those_that_cannot_be_used_say_why(monkeypa
 def test_weights_in_the_cache_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     held = "timm/vit_large_patch14_clip_336.openai"
     monkeypatch.setattr(
-        weights, "try_to_load_from_cache", lambda repository, name: "file" if repository == held else None
+        huggingface_hub, "try_to_load_from_cache", lambda repository, name: "file" if repository == held else None
     )
     facts = {each.name: each for each in describe_backbones()}
     assert facts["ViT-L-14-336"].cached == ("openai",)

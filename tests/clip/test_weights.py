@@ -6,13 +6,13 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from stackclip.clip import weights as module
 from stackclip.clip.weights import cached_weights, fetch_weights, read_weights, weights_hash
 from stackclip.errors import WeightsError
 
@@ -115,7 +115,7 @@ def test_weights_in_the_cache_are_used_without_the_network(tmp_path: Path, monke
         asked.append((repository, name))
         return str(tmp_path / name) if name.endswith(".bin") else None
 
-    monkeypatch.setattr(module, "try_to_load_from_cache", look)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", look)
     monkeypatch.setattr(open_clip, "download_pretrained", lambda facts: pytest.fail("the network was asked"))
     assert fetch_weights("ViT-L-14-336", "openai") == tmp_path / "open_clip_pytorch_model.bin"
     assert asked == [
@@ -130,7 +130,7 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, offl
         raise FileNotFoundError("several\nlines of the hub")
 
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
-    monkeypatch.setattr(module, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
     monkeypatch.setattr(open_clip, "download_pretrained", fail)
     assert cached_weights("ViT-B-16", "openai") is None
     with pytest.raises(WeightsError, match=r"openai of ViT-B-16 .* HF_HOME .* --weights FILE") as caught:
