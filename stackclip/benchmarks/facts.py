@@ -172,6 +172,7 @@ class Facts:
     asked_class_names = _Fact[str | None](or_none(is_text), None)
     asked_epochs = _Fact[int | None](or_none(is_natural), None)
     batch_size = _Fact[int | None](or_none(is_natural), None)
+    train_shots = _Fact[int | None](or_none(is_natural), None)
     class_names = _Fact[object](is_any, "")
     curve = _Fact[tuple[CurvePoint, ...]](_CURVE, (), _points)
     draws = _Fact[Draws](object_with(_DRAWS, needed=tuple(_DRAWS)), Draws(), _object(Draws))

@@ -88,7 +88,7 @@ class Identities:
     def trained(self) -> dict[str, Any]:
         """The short hash of all that is trained on, and the places where it lies."""
         places = [str(dataset.root.absolute()) for dataset in self.plan.train_on]
-        return {"content": self._content(self.plan.training)[:SHORT], "places": places}
+        return {"content": self._content(self.plan.training_of(self.seed))[:SHORT], "places": places}
 
     def options(self, spec: str) -> dict[str, str]:
         """Every option of a method as it would be typed, given or by default."""
@@ -111,7 +111,7 @@ class Identities:
 
     def _among(self, spec: str) -> dict[str, str]:
         """The hash of all training pictures, over which the order is drawn, where a method cannot use some of them."""
-        every = self.plan.training
+        every = self.plan.training_of(self.seed)
         return {} if self.training[spec] == every else {"among": self._content(every)}
 
     def _ways_from_outside(self, spec: str) -> list[str]:
@@ -137,6 +137,7 @@ class Identities:
             "features": self.store.digest,
             "text": dict(self.tower.text_fingerprint),
             **({} if self.source == "stored" else {"source": self.source}),
+            **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
         }
 
     @cached_property

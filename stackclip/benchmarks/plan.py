@@ -19,7 +19,7 @@ from stackclip.methods import Method, resolve
 from stackclip.metrics import FORMS, Form, choose_form
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
-from stackclip.types import NORMAL, Sample, Split, TowerSpec
+from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved"]
 
@@ -60,7 +60,8 @@ class Plan:
 
     `resolved` are the methods by their specs, in the order given; a spec given twice counts once. Those that were made
     before are taken from it, the others are made now, and what `resolve` raises is raised.
-    Each method trains in batches of its own size, or all in those of `batch_size` where it is given.
+    Each method trains in batches of its own size, or all in those of `batch_size` where it is given. `train_shots` are
+    the pictures of each training category, half of them normal, that the seed draws; without it all are trained on.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken; no figure depends on either.
     """
@@ -72,6 +73,7 @@ class Plan:
     shots: int | Literal["all"] = 0
     epochs: int | None = None
     batch_size: int | None = None
+    train_shots: int | None = None
     class_names: str | None = None
     allow_overlap: bool = False
     fail_fast: bool = False
@@ -87,6 +89,8 @@ class Plan:
         _check_names(self.train_on, self.test_on)
         if self.eval_every is not None:
             interval(self.eval_every)
+        if self.train_shots is not None and (self.train_shots < 2 or self.train_shots % 2):
+            raise UsageError(f"{self.train_shots} training pictures a category; wanted 2, 4 ..., half of them normal")
         if self.metrics not in FORMS:
             raise UsageError(f"there are no {self.metrics} pixel metrics: choose {', '.join(FORMS)}")
         object.__setattr__(self, "resolved", resolved(self.methods, self.resolved))
@@ -103,8 +107,30 @@ class Plan:
 
     @cached_property
     def training(self) -> tuple[Sample, ...]:
-        """The pictures that are trained on."""
-        return tuple(sample for dataset in self.train_on for sample in dataset.select(split="test").samples)
+        """The pictures that are trained on, with any seed."""
+        every = tuple(sample for dataset in self.train_on for sample in dataset.select(split="test").samples)
+        if self.train_shots is None:
+            return every
+        drawn = frozenset(sample for seed in self.seeds for sample in self.training_of(seed))
+        return tuple(sample for sample in every if sample in drawn)
+
+    def training_of(self, seed: int) -> tuple[Sample, ...]:
+        """The pictures that are trained on with a seed, in the order of their data sets.
+
+        Raises DataError for a category that has not so many.
+        """
+        if self.train_shots is None:
+            return self.training
+        found: list[Sample] = []
+        for dataset in self.train_on:
+            tested, drawn = dataset.select(split="test"), set[Sample]()
+            for category, label in product(dataset.categories, (NORMAL, ANOMALOUS)):
+                pool = [each for each in tested.samples if (each.category, each.label) == (category, label)]
+                _check_enough(pool, self.train_shots // 2, f"{dataset.name} {category}", label)
+                order = np.random.default_rng([seed, label, *category.encode()]).permutation(len(pool))
+                drawn.update(pool[index] for index in order[: self.train_shots // 2])
+            found += [sample for sample in tested.samples if sample in drawn]
+        return tuple(found)
 
     def pixel_form(self, cell: Cell, tower: TowerSpec) -> Form:
         """How the pixel metrics of a cell are computed: as asked, or by its size."""
@@ -162,6 +188,8 @@ def check_plan(plan: Plan) -> None:
     """What can be told before a picture is read: raises DataError for pictures without labels, CategoryOverlap."""
     _check_labels(plan)
     _check_overlap(plan)
+    for seed in plan.seeds:
+        plan.training_of(seed)
 
 
 def _check_overlap(plan: Plan) -> None:
@@ -205,6 +233,13 @@ def _check_names(train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> Non
 def _normal(dataset: Dataset, split: Split, category: str) -> tuple[Sample, ...]:
     chosen = dataset.select(split=split, categories=(category,)).samples
     return tuple(sample for sample in chosen if sample.label == NORMAL)
+
+
+def _check_enough(pool: Sequence[Sample], wanted: int, place: str, label: int) -> None:
+    """Raise DataError for a training category with fewer pictures of one side than are drawn."""
+    if len(pool) < wanted:
+        found = counted(len(pool), f"{'normal' if label == NORMAL else 'anomalous'} picture")
+        raise DataError(f"{place} has {found} to train on; wanted {wanted}, half of --train-shots {2 * wanted}")
 
 
 def _plain(category: str) -> str:

@@ -131,7 +131,7 @@ class OneSeed:
         self.entrants = {entrant.spec: entrant for entrant in bench.entrants}
         self.failures = Failures(self.plan.fail_fast)
         needs = {spec: _must_hold(bench, entrant, "train") for spec, entrant in self.entrants.items()}
-        usable = usable_by(needs.values(), self.plan.training, bench.store, localised=True)
+        usable = usable_by(needs.values(), self.plan.training_of(seed), bench.store, localised=True)
         self.training = {spec: usable[parts] for spec, parts in needs.items()}
         pictures = {spec: usable.samples for spec, usable in self.training.items()}
         self.identities = Identities(self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source)
@@ -245,7 +245,7 @@ class OneSeed:
             device=self.bench.tower.device,
         )
         tell = partial(self.bench.progress, f"train, seed {self.seed}")
-        Training(self.reader, self.plan.training, self.seed, self.failures, tell).teach(learning, watch)
+        Training(self.reader, self.plan.training_of(self.seed), self.seed, self.failures, tell).teach(learning, watch)
 
     def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, MethodRows]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bench_verb"]
 
-_OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "eval_every")
+_OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "train_shots", "eval_every")
 
 
 @cli.command("bench")

@@ -73,6 +73,9 @@ condition_options = options(
     ),
     several("--seeds", callback=whole_numbers, default="0", show_default=True),
     click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's."),
+    click.option(
+        "--train-shots", type=click.IntRange(min=2), help="Training pictures a category, half of them normal; else all."
+    ),
     click.option("--batch-size", type=click.IntRange(min=1), help="Pictures a step, for all; else each its own."),
     click.option("--class-names", help="raw, spaced, natural or FILE.json, for all methods; else each has its own."),
     click.option(

@@ -153,6 +153,7 @@ class _OneSuite:
             shots=run.shots,
             epochs=run.epochs,
             batch_size=run.batch_size,
+            train_shots=run.train_shots,
             eval_every=run.eval_every,
             **self.request.plan,
         )

@@ -22,7 +22,15 @@ __all__ = ["PaperTower", "Run", "Suite", "find_suites", "merged", "read_suite", 
 
 _FOLDER = "tables"
 _LARGEST = 1 << 20  # bytes of a suite
-_SHARED = ("seeds", "shots", "epochs", "batch_size", "eval_every", "tower")  # of all runs, where the suite says them
+_SHARED = (
+    "seeds",
+    "shots",
+    "epochs",
+    "batch_size",
+    "train_shots",
+    "eval_every",
+    "tower",
+)  # of all runs, where the suite says them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,7 @@ class Run:
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
     batch_size: int | None = None
+    train_shots: int | None = None
     eval_every: EvalEvery | None = None
     tower: PaperTower | None = None
 

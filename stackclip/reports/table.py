@@ -208,6 +208,8 @@ def _changed(row: Row) -> Iterator[str]:
     facts = facts_of(row)
     if facts.feature_dtype == "int8":
         yield "features kept as int8"
+    if facts.train_shots is not None:
+        yield f"{facts.train_shots} training pictures a category"
     if facts.asked_epochs is not None:
         yield counted(facts.asked_epochs, "epoch")
     if facts.asked_class_names is not None:

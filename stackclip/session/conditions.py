@@ -23,8 +23,8 @@ class Conditions(TypedDict, total=False):
     """What a bench may be told beside its methods and data sets; all of it has a default.
 
     `seeds` (0,) and `shots` (0, normal pictures a category, or `all`), `epochs` and `batch_size`, pictures a step
-    (each method's own), `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact
-    or streamed),
+    (each method's own), `train_shots` (pictures of each training category, half of them normal; all that there are),
+    `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact or streamed),
     `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `executor` (what runs the seeds),
     `allow_overlap` (not zero-shot then), `fail_fast` (raise the first failure; else it is a row).
     """
@@ -33,6 +33,7 @@ class Conditions(TypedDict, total=False):
     shots: int | Literal["all"]
     epochs: int | None
     batch_size: int | None
+    train_shots: int | None
     class_names: str | None
     metrics: str
     eval_every: EvalEvery | None
@@ -50,7 +51,7 @@ class SuiteWords(Conditions, total=False):
     test_on: Names
 
 
-_LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1}
+_LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2}
 _TEXTS = {"executor", "class_names", "metrics"}
 _NAMES = {"methods", "train_on", "test_on"}
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +14,21 @@ import pytest
 from stackclip.benchmarks.entrant import entrants_of, needed, needs_of
 from stackclip.benchmarks.plan import Plan, Shots, check_plan
 from stackclip.data import Dataset
-from stackclip.errors import BrokenPlugin, CategoryOverlap, NotApplicable, UsageError
+from stackclip.errors import BrokenPlugin, CategoryOverlap, DataError, NotApplicable, UsageError
 from stackclip.methods import resolve
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Part, Sample, TowerSpec, patch
 
 TOWER = TowerSpec("toy", 56, 7, 8, 16, 8, (2, 4, 6, 8))
 
 
-def dataset(name: str, *categories: str, good: int = 6, defective: int = 2) -> Dataset:
-    """A data set without files: `good` normal training pictures and a small test split for every category."""
+def dataset(
+    name: str, *categories: str, good: int = 6, defective: int = 2, tested: tuple[int, int] = (1, 1)
+) -> Dataset:
+    """A data set without files: for every category `good` normal training pictures, and `tested` good and bad ones."""
     samples = []
     for category in categories:
-        kinds = [("train", NORMAL, good), ("train", ANOMALOUS, defective), ("test", NORMAL, 1), ("test", ANOMALOUS, 1)]
+        kinds = [("train", NORMAL, good), ("train", ANOMALOUS, defective)]
+        kinds += [("test", label, count) for label, count in zip((NORMAL, ANOMALOUS), tested, strict=True)]
         for split, label, count in kinds:
             for number in range(count):
                 path = Path(f"{category}/{split}/{label}/{number}.png")
@@ -39,6 +44,32 @@ def plan(train_on: Dataset, test_on: Dataset, **words: object) -> Plan:
 def test_training_uses_the_test_splits() -> None:
     training = plan(dataset("a", "x"), dataset("b", "y")).training
     assert [(sample.split, sample.label) for sample in training] == [("test", NORMAL), ("test", ANOMALOUS)]
+
+
+def test_few_training_pictures_are_drawn_by_the_seed_half_of_them_normal_in_every_category() -> None:
+    trained = dataset("a", "x", "y", tested=(7, 9))
+    few = plan(trained, dataset("b", "z"), train_shots=4, seeds=(0, 1, 2))
+    drawn = [few.training_of(seed) for seed in few.seeds]
+    order = trained.select(split="test").samples
+    for samples in drawn:
+        assert Counter((s.category, s.label) for s in samples) == dict.fromkeys(product("xy", (NORMAL, ANOMALOUS)), 2)
+        assert list(samples) == [sample for sample in order if sample in samples]
+        assert len(set(samples)) == 8
+    assert len(set(drawn)) == 3
+    assert drawn == [plan(trained, dataset("c", "z"), train_shots=4, seeds=(seed,)).training for seed in few.seeds]
+    assert few.training == tuple(sample for sample in order if any(sample in each for each in drawn))
+    more = plan(trained, dataset("b", "z"), train_shots=6)
+    assert set(drawn[0]) < set(more.training)  # a smaller draw is the beginning of a larger one
+
+
+def test_few_training_pictures_that_are_not_there_are_refused() -> None:
+    trained = dataset("a", "x", tested=(7, 1))
+    with pytest.raises(DataError, match=r"a x has 1 anomalous picture to train on; wanted 2, half of --train-shots 4"):
+        check_plan(plan(trained, dataset("b", "z"), train_shots=4))
+    for odd in (0, 1, 3):
+        with pytest.raises(UsageError, match=f"{odd} training pictures a category; wanted 2, 4"):
+            plan(trained, dataset("b", "z"), train_shots=odd)
+    check_plan(plan(trained, dataset("b", "z"), train_shots=2))
 
 
 @pytest.mark.parametrize("alike", [{"published": "visa"}, {"registered": "synthetic"}, {"root": Path("a")}])

@@ -467,3 +467,16 @@ def test_methods_are_shown_their_own_shots_and_training_does_not_see_them(small,
         assert ours.facts["losses"] == theirs.facts["losses"]
         assert ours.metrics != theirs.metrics
     assert len(list(run.heads.glob("*.safetensors"))) == 1  # learned once for all three
+
+
+def test_few_training_pictures_teach_others_rows_and_all_seeds_draw_their_own(small, bench) -> None:
+    all_rows = bench(small.plan("precise", seeds=(0, 1))).run().rows
+    few = bench(small.plan("precise", seeds=(0, 1), train_shots=2)).run()
+    assert not [row.error for row in few.rows if row.error]
+    assert few.computed == len(few.rows) == len(all_rows)  # none is taken for a row of all pictures
+    assert {row.facts["train_shots"] for row in few.rows} == {2}
+    assert not any("train_shots" in row.facts for row in all_rows)
+    trained = {row.seed: row.facts["trained"]["content"] for row in few.rows}
+    assert len({*trained.values()}) == 2
+    assert {row.facts["protocol"] for row in few.rows}.isdisjoint(row.facts["protocol"] for row in all_rows)
+    assert few.rows[0].metrics != all_rows[0].metrics
