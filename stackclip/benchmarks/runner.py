@@ -60,6 +60,7 @@ class Bench:
     `overwrite` says which cells are computed: `only-missing`, `always` all of them anew, or `never` any. `resident`
     says where features that are read more than once stay; no figure depends on it. With the `source` `live` the tower
     sees every picture anew, which gives the same figures up to the store's rounding, and takes as long as it takes.
+    With `recompute` what trains inside the image tower takes less memory, and more time for the same figures.
     """
 
     plan: Plan
@@ -73,6 +74,7 @@ class Bench:
     resident: Resident = "auto"
     entrants: tuple[Entrant, ...] = ()
     source: Literal["stored", "live"] = "stored"
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         if not self.entrants:
@@ -192,7 +194,7 @@ class OneSeed:
             pictures=len(training),
             batch_size=plan.batch_size,
             text=tower.text,
-            image=tower.image,
+            image=tower.image.recomputing() if self.bench.recompute else tower.image,
         )
 
     def _class_mean(self, training: Sequence[Sample], category: str) -> Tensor:

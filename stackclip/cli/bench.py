@@ -21,6 +21,7 @@ from stackclip.cli.options import (
     data_options,
     encode_options,
     pass_session,
+    recompute_option,
     resident_option,
 )
 from stackclip.cli.parsing import given_here, places, several, specs
@@ -57,6 +58,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
 @tower_options
 @encode_options
 @resident_option
+@recompute_option
 @click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
 @click.option(
     "--overwrite",

@@ -27,6 +27,7 @@ __all__ = [
     "logger",
     "options",
     "pass_session",
+    "recompute_option",
     "resident_option",
 ]
 
@@ -64,6 +65,7 @@ _OF_SESSION = {
     "encode_batch_size": "batch_size",
     "num_workers": "workers",
     "resident": "resident",
+    "recompute": "recompute",
 }
 
 
@@ -113,6 +115,10 @@ resident_option = click.option(
     default="auto",
     show_default=True,
     help="Where features that are read again stay; auto takes up to half of the free memory.",
+)
+
+recompute_option = click.option(
+    "--recompute", is_flag=True, help="Train inside the image tower with less memory, in a third more time."
 )
 
 answer_options = options(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,12 +19,20 @@ __all__ = ["ImageTower"]
 
 
 class ImageTower:
-    """A frozen image tower whose blocks can be run on tokens that a store holds, and nothing else of it."""
+    """A frozen image tower whose blocks can be run on tokens that a store holds, and nothing else of it.
 
-    __slots__ = ("_visual",)
+    With `recompute` their activations are not kept for the backward pass, which runs each block once more: the same
+    digits in a fraction of the memory, for a third more time.
+    """
 
-    def __init__(self, visual: Any) -> None:
-        self._visual = visual
+    __slots__ = ("_visual", "recompute")
+
+    def __init__(self, visual: Any, *, recompute: bool = False) -> None:
+        self._visual, self.recompute = visual, recompute
+
+    def recomputing(self) -> ImageTower:
+        """The same tower, sparing memory."""
+        return ImageTower(self._visual, recompute=True)
 
     @property
     def depth(self) -> int:
@@ -54,7 +63,8 @@ class ImageTower:
                 f"the tokens behind block {layer} are asked for, but blocks {first} to {self.depth} are run"
             )
         with plain_attention():
-            for step in walk(self._visual.transformer, hidden, first=first, insert=insert, after=after, append=append):
+            transformer, put = self._visual.transformer, partial(walk, insert=insert, after=after, append=append)
+            for step in put(transformer, hidden, first=first, recompute=self.recompute):
                 if step.layer in wanted:
                     found[step.layer] = step.after
                 if wanted <= found.keys():

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from stackclip.errors import UsageError
 
@@ -68,13 +69,15 @@ def walk(
     insert: Tensor | None = None,
     after: Mapping[int, Adapter] | None = None,
     append: Prompts | Mapping[int, Tensor] | None = None,
+    recompute: bool = False,
 ) -> Iterator[Step]:
     """The blocks of open_clip's Transformer from `first` on (1-based), one step each, over tokens (B, N, C).
 
     A block runs when its step's `after` is asked for, or the step behind it: who goes no further runs no more. `insert`
     are tokens (T, C) or (B, T, C) put in front of the others before the first block; `append` are those that stand
     behind them from a block on, as AdaCLIP's, unless `Prompts` say where else; `after` are functions called on the
-    tokens behind a block, as adapters are. `mask` gives the attention mask (N, N) of so many tokens. Gradients pass.
+    tokens behind a block, as adapters are. `mask` gives the attention mask (N, N) of so many tokens. Gradients pass;
+    with `recompute` the backward pass runs each block once more, and its activations are not kept until then.
 
     Raises UsageError for a block that is not walked through.
     """
@@ -89,7 +92,7 @@ def walk(
     standing, step = 0, None
     for layer in range(first, depth + 1):
         hidden, standing = prompts.put(layer, hidden if step is None else step.after, standing)
-        step = Step(layer, hidden, _Run(transformer, layer, mask, adapters.get(layer)))
+        step = Step(layer, hidden, _Run(transformer, layer, mask, adapters.get(layer), recompute))
         yield step
 
 
@@ -108,8 +111,15 @@ class _Run:
     layer: int
     mask: Callable[[int], Tensor] | None
     adapter: Adapter | None
+    recompute: bool = False
 
     def __call__(self, hidden: Tensor) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            again: Tensor = checkpoint(self._through, hidden, use_reentrant=False)
+            return again
+        return self._through(hidden)
+
+    def _through(self, hidden: Tensor) -> Tensor:
         block, batch_first = self.transformer.resblocks[self.layer - 1], self.transformer.batch_first
         mask = self.mask(hidden.shape[1]) if self.mask else None
         rows = block(hidden if batch_first else hidden.transpose(0, 1), attn_mask=mask)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Plan
@@ -42,7 +42,7 @@ logger = logging.getLogger("stackclip")
 class Workbench:
     """Where features of one tower are, and how they are made and read: `batch_size` pictures, `workers` threads.
 
-    `resident` says where features stay that are read again.
+    `resident` says where features stay that are read again, `recompute` whether training spares memory.
     """
 
     workspace: Workspace
@@ -51,6 +51,7 @@ class Workbench:
     batch_size: int
     workers: int
     resident: Resident
+    recompute: bool = False
 
     @property
     def tower(self) -> Tower:
@@ -149,6 +150,7 @@ class Workbench:
         workspace, tower = self.workspace, self.tower
         encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
         rows, heads = RowFolder(workspace.rows), workspace.heads
-        yield Bench(plan, tower, encode, store, rows, heads, progress, overwrite, self.resident, entrants)
+        how: dict[str, Any] = {"resident": self.resident, "recompute": self.recompute}
+        yield Bench(plan, tower, encode, store, rows, heads, progress, overwrite, entrants=entrants, **how)
         if overwrite != "never":
             store.keep_readings()

@@ -14,6 +14,7 @@ from torch import Tensor
 from stackclip.clip import ImageTower, Tower, random_tower
 from stackclip.clip.walk import Prompts, last_of, walk
 from stackclip.errors import UsageError
+from stackclip.heads.adapters import ResidualAdapters
 from stackclip.types import CLS, Part, patch
 
 Case = Callable[[str], Any]
@@ -98,6 +99,30 @@ def test_gradients_reach_what_stands_in_the_tower(tower: Tower, pictures: Tensor
     end.square().sum().backward()
     assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in learned)
     assert all(parameter.grad is None for parameter in tower.model.parameters())
+
+
+def test_blocks_that_are_recomputed_give_the_same_digits_and_keep_less(tower: Tower, pictures: Tensor) -> None:
+    hidden = tower.encode(pictures, {Part("hidden", 1)})[Part("hidden", 1)]
+    found: dict[bool, list[Tensor]] = {}
+    kept = {False: 0, True: 0}
+    for recompute in kept:
+        image = tower.image.recomputing() if recompute else tower.image
+        adapters = ResidualAdapters(tower.spec.width, range(1, 4), draws=torch.Generator().manual_seed(0))
+        tokens = torch.ones(2, tower.spec.width, requires_grad=True)
+
+        def count(tensor: Tensor, recompute: bool = recompute) -> Tensor:
+            kept[recompute] += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            ends = image.resume(adapters["1"](hidden), 2, after=adapters.behind(2), append={3: tokens})
+            loss = image.norm(ends[8]).square().mean()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        learned = [parameter.grad for parameter in (tokens, *adapters.parameters()) if parameter.grad is not None]
+        found[recompute] = [loss.detach(), *learned]
+    assert len(found[True]) == 5
+    assert all(torch.equal(one, other) for one, other in zip(found[False], found[True], strict=True))
+    assert kept[True] < kept[False] / 5
 
 
 def test_a_step_that_nobody_asks_runs_nothing() -> None:

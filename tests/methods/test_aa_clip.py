@@ -728,6 +728,19 @@ def test_surgery_over_the_batch_reads_the_tokens_before_it_and_depends_on_the_ne
     assert losses["tokens"] < 1e-5 < 1e-3 < losses["batch"]
 
 
+def test_a_bench_that_recomputes_has_the_same_rows(held: Any, tmp_path: Path) -> None:
+    plan = held.plan("aa-clip", epochs=1)
+    rows = {}
+    for recompute in (False, True):
+        folder = tmp_path / str(recompute)
+        bench = Bench(
+            plan, held.tower, held.encode, held.store, RowFolder(folder / "rows"), folder / "heads", recompute=recompute
+        )
+        assert bench.of_seed(0).task(bench.entrants[0]).image.recompute == recompute
+        rows[recompute] = [row.metrics for row in bench.run().rows]
+    assert rows[True] == rows[False]
+
+
 @pytest.fixture
 def weights_files(tmp_path: Path) -> dict[str, Path]:
     """What the release saves after each stage, for the small random tower: a state dict among other things."""

@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -338,3 +339,23 @@ def test_the_guide_names_all_that_components_are_asked_for() -> None:
         shelf = Example.of(kind).shelf
         (line,) = (line for line in README.splitlines() if line.startswith(f"| `{kind}` |"))
         assert set(ASKED.get(shelf, ())) <= set(re.findall(r"\w+", line)), kind
+
+
+def test_a_method_that_trains_inside_the_tower_takes_less_than_sixty_lines_of_pieces(
+    stackclip: Run, tmp_path: Path
+) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "inside-the-tower.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(code.splitlines()) <= 60
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "light_touch.py").write_text(code, "utf-8")
+    use_workspace(tmp_path / "registry")
+    assert [finding for report in check("light-touch") for finding in report.findings if not finding.passed] == []
+    done = stackclip(tmp_path, "bench", "--methods", "light-touch,april-gan", "--json", env=SMALL)
+    assert done.exit_code == 0, done.output
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["method"] for row in rows if not row["error"]} == {"light-touch", "april-gan"}
+    named = re.findall(r"`(\w+)`(?:, `(\w+)`)?: .*? \| `(stackclip[\w.]+)` \|", page)
+    for *pieces, module in named:
+        assert all(hasattr(import_module(module), piece) for piece in pieces if piece)
+    assert len(named) == 6
