@@ -66,6 +66,7 @@ def _parts(method: str, run: Run, tower: Tower) -> Iterator[tuple[str, str, str,
         pictures=pictures,
         batch_size=run.batch_size,
         text=tower.text,
+        image=tower.image,
     )
     schedules: Mapping[str, Any] = resolve(_one_stack(method)).begin(task).facts.get("schedule", {})
     for part, own in schedules.items():
@@ -103,6 +104,8 @@ def _categories(dataset: str, run: Run) -> tuple[str, ...]:
 
 def _pictures(run: Run) -> int:
     """The test pictures of the training sets, which are trained on."""
+    if run.train_shots is not None:
+        return run.train_shots * sum(len(_categories(data, run)) for data in run.train_on)
     found = 0
     for data in run.train_on:
         counts = published_counts(data)

@@ -15,6 +15,7 @@ from typing import Any
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.errors import StackclipError
+from stackclip.methods import component_of, method_names
 from stackclip.ops.words import counted, few_of
 from stackclip.registry import Spec
 from stackclip.types import Row
@@ -130,11 +131,13 @@ def _differences(methods: Mapping[str, Mapping[str, Schedule]]) -> str:
 
 
 def _own_options(spec: Spec, part: str) -> dict[str, float]:
-    """Epochs and rate that stand in a method's options, or in those of its learner."""
+    """Epochs and rate that stand in a method's options, or in those of its learner; `text_epochs` is of its text."""
     options = dict(spec.options)
     if part == "learner":
         try:
             options = dict(Spec.parse(options.get("learner", "none")).options)
         except StackclipError:
             options = {}
-    return {name: float(options[name]) for name in ("epochs", "lr") if name in options}
+    named = {option.label for option in component_of(spec.name).options} if spec.name in method_names() else set()
+    found = {name: f"{part}_{name}" if f"{part}_{name}" in named else name for name in ("epochs", "lr")}
+    return {name: float(options[label]) for name, label in found.items() if label in options}

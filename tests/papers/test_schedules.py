@@ -102,6 +102,17 @@ def test_a_learners_own_options_take_the_place_of_the_papers() -> None:
     assert said.values == {"epochs": 4, "lr": 1e-3, "batch": 16}
 
 
+def test_options_of_one_part_are_not_those_of_another() -> None:
+    for options, text, image in (
+        ("epochs=15", 5, 15),
+        ("text_epochs=2", 2, 20),
+        ("text_epochs=2,epochs=15,text_lr=1e-4", 2, 15),
+    ):
+        said = [published_schedules(f"aa-clip[{options}]", part, ("visa",))[-1].values for part in ("text", "image")]
+        assert [each["epochs"] for each in said] == [text, image]
+        assert [each["lr"] for each in said] == [1e-4 if "text_lr" in options else 1e-5, 5e-4]
+
+
 def test_the_table_in_the_docs_is_that_of_the_suites() -> None:
     page = Path(__file__).parents[2] / "docs" / "suites.md"
     text = page.read_text("utf-8")
