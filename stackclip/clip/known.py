@@ -145,7 +145,8 @@ def _facts_of(said: Mapping[str, Any]) -> TowerFacts:
 
 def _built(recipe: TowerRecipe, facts: TowerFacts, file: Path) -> BuiltTower:
     """The tower behind facts that were kept. Raises what `load_tower` raises, and WeightsError for another one."""
-    tower = load_tower(recipe)
+    with torch.inference_mode(mode=False):  # a method that predicts may ask first, one that trains next
+        tower = load_tower(recipe)
     found, kept = asdict(tower.facts), asdict(facts)
     changed = [name for name, fact in found.items() if canonical_json({"": fact}) != canonical_json({"": kept[name]})]
     if changed:

@@ -165,6 +165,11 @@ def min_max(values: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def interpolation_matrix(grid: int, side: int, align_corners: bool = True) -> Tensor:
     """Rows of weights (side, grid) that interpolate `grid` points at `side` places."""
+    with torch.inference_mode(mode=False):  # whoever asks first, training may ask next
+        return _interpolating(grid, side, align_corners)
+
+
+def _interpolating(grid: int, side: int, align_corners: bool) -> Tensor:
     points = torch.eye(grid, dtype=torch.float64)[None]
     weights = F.interpolate(points, size=side, mode="linear", align_corners=align_corners)[0]  # (grid, side)
     return weights.T.contiguous()
@@ -173,7 +178,8 @@ def interpolation_matrix(grid: int, side: int, align_corners: bool = True) -> Te
 @lru_cache(maxsize=32)
 def gaussian_matrix(side: int, sigma: float) -> Tensor:
     """Rows of weights (side, side) that smooth `side` points; the kernel ends at four sigma, as scipy's does."""
-    return torch.from_numpy(gaussian_filter1d(np.eye(side), sigma, axis=0))
+    with torch.inference_mode(mode=False):
+        return torch.from_numpy(gaussian_filter1d(np.eye(side), sigma, axis=0))
 
 
 @lru_cache(maxsize=32)
@@ -182,4 +188,5 @@ def window_matrix(side: int, sigma: float, window: int) -> Tensor:
     reach = window // 2
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
     mirrored = np.pad(np.eye(side), ((reach, reach), (0, 0)), mode="reflect")  # (side + 2 reach, side)
-    return torch.from_numpy(sliding_window_view(mirrored, window, axis=0) @ (weights / weights.sum()))
+    with torch.inference_mode(mode=False):
+        return torch.from_numpy(sliding_window_view(mirrored, window, axis=0) @ (weights / weights.sum()))

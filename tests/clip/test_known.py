@@ -404,3 +404,17 @@ def test_a_packaged_configuration_is_open_clips_own_and_is_not_mistaken_for_anot
     assert packaged_config("ViT-nowhere") is None
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, "ViT-L-14-336", {"embed_dim": 8})
     assert packaged_config("ViT-L-14-336") is None
+
+
+@pytest.mark.usefixtures("later")
+def test_a_tower_that_a_prediction_builds_can_be_trained_in(tmp_path: Path) -> None:
+    find_tower(OWN, tmp_path).keep()
+    tower = find_tower(OWN, tmp_path).tower
+    assert not tower.is_built
+    with torch.inference_mode():
+        tower.encode_text(["a bottle"])
+    hidden = torch.randn(1, 50, tower.spec.width, requires_grad=True)
+    (tokens,) = tower.image.resume(hidden, 1).values()
+    tokens.square().mean().backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    assert hidden.grad is not None
+    assert float(hidden.grad.abs().sum()) > 0

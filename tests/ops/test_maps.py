@@ -17,6 +17,8 @@ from stackclip.ops.maps import (
     on_grid,
     pixels,
     projected_logits,
+    smooth,
+    smooth_in_window,
     unit,
     upsample,
 )
@@ -176,3 +178,16 @@ def test_a_token_that_is_projected_to_nothing_has_the_logit_zero_and_finite_grad
     assert (logits[0, :, 1, 1] == 0).all()
     logits.sum().backward()
     assert all(tensor.grad.isfinite().all() for tensor in inputs.values())
+
+
+def test_what_a_method_that_predicts_asks_for_first_serves_one_that_trains():
+    def through(maps: torch.Tensor) -> torch.Tensor:
+        return smooth_in_window(smooth(upsample(maps, 23), 1.7), 1.3, 5)
+
+    with torch.inference_mode():
+        wanted = through(torch.ones(1, 9, 9, dtype=torch.float64))
+    maps = torch.ones(1, 9, 9, dtype=torch.float64, requires_grad=True)
+    found = through(maps)
+    found.sum().backward()
+    assert torch.equal(found, wanted)
+    assert maps.grad.sum() == pytest.approx(found.sum().item())
