@@ -118,7 +118,7 @@ resident_option = click.option(
 )
 
 recompute_option = click.option(
-    "--recompute", is_flag=True, help="Train inside the image tower with less memory, in a third more time."
+    "--recompute", is_flag=True, help="Train inside the image tower with less memory, in half as much time again."
 )
 
 answer_options = options(

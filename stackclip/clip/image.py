@@ -22,7 +22,7 @@ class ImageTower:
     """A frozen image tower whose blocks can be run on tokens that a store holds, and nothing else of it.
 
     With `recompute` their activations are not kept for the backward pass, which runs each block once more: the same
-    digits in a fraction of the memory, for a third more time.
+    digits in about half of the memory, for half as much time again.
     """
 
     __slots__ = ("_visual", "recompute")

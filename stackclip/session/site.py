@@ -52,7 +52,7 @@ class Site:
 
         `backbone` is a name, or a recipe with weights and picture size. Pictures are encoded `batch_size` at a time and
         read by `workers` threads; `resident` says where features stay that are read again (auto, gpu, ram or off).
-        With `recompute` what trains inside the image tower takes less memory, and a third more time.
+        With `recompute` what trains inside the image tower takes less memory, and half as much time again.
         """
         one_of("resident", resident, get_args(Resident))
         batch_size, workers = whole("batch_size", batch_size, 1), whole("workers", workers, 1)
