@@ -133,10 +133,11 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class TrainedOn:
-    """The digest of everything that was trained on, and where it lay."""
+    """The digest of everything that was trained on, where it lay, and that of the names it was drawn from."""
 
     content: str = ""
     places: Sequence[str] = ()
+    drawn_from: str = ""
 
 
 _CURVE = list_of(
@@ -216,7 +217,9 @@ class Facts:
     tested_without_mask = _Fact[Sequence[str]](list_of(is_text), ())
     tower = _Fact[str](is_text, "")
     trained = _Fact[TrainedOn](
-        object_with({"content": is_text, "places": list_of(is_text)}, needed=("content", "places")),
+        object_with(
+            {"content": is_text, "places": list_of(is_text), "drawn_from": is_text}, needed=("content", "places")
+        ),
         TrainedOn(),
         _object(TrainedOn),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -86,9 +86,10 @@ class Identities:
 
     @cached_property
     def trained(self) -> dict[str, Any]:
-        """The short hash of all that is trained on, and the places where it lies."""
+        """The short hash of all that is trained on, the places where it lies, and what it was drawn from, if it was."""
         places = [str(dataset.root.absolute()) for dataset in self.plan.train_on]
-        return {"content": self._content(self.plan.training_of(self.seed))[:SHORT], "places": places}
+        drawn = {} if self.plan.train_shots is None else {"drawn_from": _listing_of(self.plan.train_on)[:SHORT]}
+        return {"content": self._content(self.plan.training_of(self.seed))[:SHORT], "places": places, **drawn}
 
     def options(self, spec: str) -> dict[str, str]:
         """Every option of a method as it would be typed, given or by default."""
@@ -159,6 +160,12 @@ class Identities:
 def _hash_of(store: Store, samples: tuple[Sample, ...]) -> str:
     facts = [[sample.id, sample.label, *_digests(store, sample)] for sample in samples]
     return content_hash(canonical_json({"samples": facts}))
+
+
+def _listing_of(datasets: Iterable[Dataset]) -> str:
+    """The hash of what may be trained on by names and labels alone: no picture is read that is not drawn."""
+    samples = (sample for dataset in datasets for sample in dataset.select(split="test").samples)
+    return content_hash(canonical_json({"samples": [[sample.id, sample.label] for sample in samples]}))
 
 
 def _digests(store: Store, sample: Sample) -> list[str | None]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from stackclip.benchmarks.facts import facts_of, found_at
 from stackclip.benchmarks.rows import Entry, RowFolder, Seen, WrittenAt
-from stackclip.benchmarks.sets import latest_key, seen_at
+from stackclip.benchmarks.sets import latest_key, seen_at, trained_as
 from stackclip.benchmarks.shapes import check_learned
 from stackclip.errors import FingerprintMismatch, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
@@ -190,7 +190,7 @@ def _sayings(entry: Entry) -> Iterator[tuple[tuple[Any, ...], object]]:
     """What an entry says of things that others speak of too."""
     row = entry.row
     yield ("row", *latest_key(row)), entry.cell
-    yield ("trained", row.train_on), facts_of(row).trained.content
+    yield ("trained", *trained_as(row)), facts_of(row).trained.content
     for place, categories in entry.seen.items():
         for category, digest in categories.items():
             yield ("tested", row.test_on, place, category), digest

@@ -13,12 +13,12 @@ from stackclip.benchmarks.facts import Reported, facts_of, found_at, reported_as
 from stackclip.benchmarks.rows import Entry, Seen
 from stackclip.types import Row
 
-__all__ = ["Standing", "Titles", "identity", "latest_key", "reported", "seen_at", "standing"]
+__all__ = ["Standing", "Titles", "identity", "latest_key", "reported", "seen_at", "standing", "trained_as"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Standing:
-    """The pictures that a row speaks of: of its training set and of its tested set.
+    """The pictures that a row speaks of: of its training set, or what it was drawn from, and of its tested set.
 
     `earlier` and `trained_earlier` count how often the pictures at the same place were others since then.
     """
@@ -32,8 +32,15 @@ class Standing:
 def standing(row: Row) -> Standing:
     """What a row says of its pictures, and what `reported` found when it compared it with others."""
     facts = facts_of(row)
-    found = facts.reported
-    return Standing(found.trained_earlier, found.earlier, facts.tested.place, facts.trained.content)
+    found, trained = facts.reported, facts.trained
+    drawn = "+".join((trained.drawn_from, *trained.places)) if trained.drawn_from else ""  # names alone say too little
+    return Standing(found.trained_earlier, found.earlier, facts.tested.place, drawn or trained.content)
+
+
+def trained_as(row: Row) -> tuple[object, ...]:
+    """Equal for rows whose training pictures would be the same had nobody changed any: each seed draws its own."""
+    drawn = facts_of(row).train_shots
+    return (row.train_on,) if drawn is None else (row.train_on, drawn, row.seed)
 
 
 def identity(row: Row) -> tuple[str, str, str, str]:
@@ -73,7 +80,7 @@ def reported(entries: Sequence[Entry]) -> list[Row]:
         latest.setdefault(latest_key(entry.row), entry)
     trained = _trainings(entry.row for entry in latest.values())
     return [
-        _as_part_of(entry.row, each, trained[entry.row.train_on, facts_of(entry.row).trained.content])
+        _as_part_of(entry.row, each, trained[trained_as(entry.row), facts_of(entry.row).trained.content])
         for each in _merged(_sets(latest.values()))
         for entry in each.entries
     ]
@@ -144,15 +151,15 @@ def _as_part_of(row: Row, its_set: _Set, trained_earlier: int) -> Row:
     return reported_as(moved, Reported(its_set.earlier, trained_earlier))
 
 
-def _trainings(rows: Iterable[Row]) -> dict[tuple[tuple[str, ...], str], int]:
+def _trainings(rows: Iterable[Row]) -> dict[tuple[tuple[object, ...], str], int]:
     """How many later contents of a training set, of rows that come latest first, lie where each one lay."""
-    found: dict[tuple[str, ...], dict[str, Sequence[str]]] = {}
+    found: dict[tuple[object, ...], dict[str, Sequence[str]]] = {}
     for row in rows:
         trained = facts_of(row).trained
-        found.setdefault(row.train_on, {}).setdefault(trained.content, trained.places)
+        found.setdefault(trained_as(row), {}).setdefault(trained.content, trained.places)
     return {
-        (names, content): list(contents.values())[:position].count(contents[content])
-        for names, contents in found.items()
+        (asked, content): list(contents.values())[:position].count(contents[content])
+        for asked, contents in found.items()
         for position, content in enumerate(contents)
     }
 
@@ -172,11 +179,16 @@ class Titles:
     def trained(self, row: Row) -> str:
         """The training sets of a row."""
         found, name = standing(row), "+".join(row.train_on)
-        others = {standing(each).trained for each in self.rows if each.train_on == row.train_on}
+        alike = (each for each in self.rows if each.train_on == row.train_on and _is_drawn(each) == _is_drawn(row))
+        others = {standing(each).trained for each in alike}
         return _title(name, ", ".join(facts_of(row).trained.places), found.trained_earlier, among=len(others))
 
     def _standings(self, name: str) -> Iterator[Standing]:
         return (standing(row) for row in self.rows if row.test_on == name)
+
+
+def _is_drawn(row: Row) -> bool:
+    return bool(facts_of(row).trained.drawn_from)
 
 
 def _title(name: str, place: str, earlier: int, *, among: int) -> str:

@@ -22,6 +22,7 @@ from stackclip.methods import Detector, Moment, Stage
 from stackclip.metrics import PIXEL_METRICS
 from stackclip.registry import executors, methods
 from stackclip.reports.notes import notes
+from stackclip.reports.table import summarise
 from stackclip.training.sources import FeatureReader
 from stackclip.types import CLS, MASK, NORMAL, Features, Prediction, Row, patch
 
@@ -478,5 +479,7 @@ def test_few_training_pictures_teach_others_rows_and_all_seeds_draw_their_own(sm
     assert not any("train_shots" in row.facts for row in all_rows)
     trained = {row.seed: row.facts["trained"]["content"] for row in few.rows}
     assert len({*trained.values()}) == 2
+    (table,) = summarise(few.rows)
+    assert table.seeds == (0, 1)
     assert {row.facts["protocol"] for row in few.rows}.isdisjoint(row.facts["protocol"] for row in all_rows)
     assert few.rows[0].metrics != all_rows[0].metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,8 @@ class World:
     folder: Path
     at: dict[str, Pictures] = field(default_factory=dict)
     training: str = "t0"
+    training_at: str = "/t"
+    drawn: int = 0
     code: int = 0
 
     def bench(self, place: str, *, methods: str = "m", categories: str = "", seed: int = 0) -> dict[str, float]:
@@ -45,11 +48,14 @@ class World:
     def measured(self, place: str, method: str, category: str, seed: int) -> Row:
         content = self.at[place][category]
         value = Random(f"{method} {category} {content} {seed} {self.training} {self.code}").random()
-        facts = {
-            "trained": {"content": self.training, "places": ["/t"]},
+        facts: dict[str, Any] = {
+            "trained": {"content": self.training, "places": [self.training_at]},
             "tested": {"content": content, "place": place},
-            "protocol": "p",
+            "protocol": f"p{self.drawn}",
         }
+        if self.drawn:
+            drawn = {"content": f"{self.training} {seed}", "drawn_from": "t"}
+            facts |= {"train_shots": self.drawn, "trained": {**facts["trained"], **drawn}}
         return Row(method, ("t",), "lineup", category, 0, seed, metrics={"image_AP": value}, facts=facts)
 
     def report(self) -> dict[Standing, dict[str, float]]:
@@ -168,6 +174,23 @@ def test_rows_of_another_training_are_a_table_of_their_own(world: World) -> None
     ]
     world.training = "t0"
     assert world.bench("/a") == before == world.now("/a")
+
+
+def test_seeds_that_draw_their_training_pictures_are_one_table_of_one_training(world: World) -> None:
+    world.bench("/a")
+    whole = world.now("/a")
+    world.drawn = 2
+    first = {**world.bench("/a"), **world.bench("/a", seed=1)}
+    assert world.report() == {Standing(0, 0, "/a", "t0"): whole, Standing(0, 0, "/a", "t+/t"): first}
+    assert {title.partition(", ")[0] for title in world.titles()} == {"trained on t"}
+    world.training = "t1"  # a picture that is drawn is another one
+    second = {**world.bench("/a"), **world.bench("/a", seed=1)}
+    assert world.report()[Standing(0, 0, "/a", "t+/t")] == second
+    assert world.report()[Standing(1, 0, "/a", "t+/t")] == first
+    world.training_at, world.training = "/u", "t2"  # other pictures of the same names
+    other = world.bench("/a")
+    assert world.report()[Standing(0, 0, "/a", "t+/u")] == other
+    assert "trained on t (/u)" in {title.partition(", ")[0] for title in world.titles()}
 
 
 def test_rows_of_code_that_came_back_hold_again(world: World) -> None:
