@@ -15,6 +15,7 @@ import torch
 
 from stackclip.clip import Tower, assemble_tower, flush_denormals
 from stackclip.clip.doubles import random_weights
+from stackclip.clip.recipe import LiveTraining
 from stackclip.methods import Moment, Task, resolve
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
 
@@ -41,7 +42,7 @@ class Step:
             seed=0,
             device=self.tower.device,
             text=self.tower.text,
-            image=image.recomputing() if recompute else image,
+            image=image.running(LiveTraining(recompute=recompute)),
         )
         self.detector: Any = resolve("aa-clip[text_epochs=0]").begin(task)
         draws = torch.Generator().manual_seed(0)

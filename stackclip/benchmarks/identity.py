@@ -45,6 +45,7 @@ class Identities:
     training: Mapping[str, tuple[Sample, ...]]
     entrants: Mapping[str, Entrant]
     source: str = "stored"
+    live_precision: str = "fp32"
 
     def head(self, spec: str) -> str:
         """The name of what a method learns."""
@@ -138,6 +139,7 @@ class Identities:
             "features": self.store.digest,
             "text": dict(self.tower.text_fingerprint),
             **({} if self.source == "stored" else {"source": self.source}),
+            **({} if self.live_precision == "fp32" else {"live_precision": self.live_precision}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
         }
 

@@ -24,6 +24,7 @@ from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import cells_by, usable_by
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
+from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Phase, Task, refuse_shots, require_shots
 from stackclip.ops.given import check_detector, least_shots_of, stages_of
@@ -60,7 +61,7 @@ class Bench:
     `overwrite` says which cells are computed: `only-missing`, `always` all of them anew, or `never` any. `resident`
     says where features that are read more than once stay; no figure depends on it. With the `source` `live` the tower
     sees every picture anew, which gives the same figures up to the store's rounding, and takes as long as it takes.
-    With `recompute` what trains inside the image tower takes less memory, and more time for the same figures.
+    `live` says how what trains inside a tower runs there: figures depend on its precision alone.
     """
 
     plan: Plan
@@ -74,7 +75,7 @@ class Bench:
     resident: Resident = "auto"
     entrants: tuple[Entrant, ...] = ()
     source: Literal["stored", "live"] = "stored"
-    recompute: bool = False
+    live: LiveTraining = PLAIN_TRAINING
 
     def __post_init__(self) -> None:
         if not self.entrants:
@@ -136,7 +137,8 @@ class OneSeed:
         usable = usable_by(needs.values(), self.plan.training_of(seed), bench.store, localised=True)
         self.training = {spec: usable[parts] for spec, parts in needs.items()}
         pictures = {spec: usable.samples for spec, usable in self.training.items()}
-        self.identities = Identities(self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source)
+        facts = (self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source, bench.live.precision)
+        self.identities = Identities(*facts)
         tested = {spec: _must_hold(bench, entrant, "test") for spec, entrant in self.entrants.items()}
         self.cells = cells_by(tested, self.plan, bench.store)
         self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
@@ -194,7 +196,8 @@ class OneSeed:
             pictures=len(training),
             batch_size=plan.batch_size,
             text=tower.text,
-            image=tower.image.recomputing() if self.bench.recompute else tower.image,
+            image=tower.image.running(self.bench.live),
+            micro_batch=self.bench.live.micro_batch,
         )
 
     def _class_mean(self, training: Sequence[Sample], category: str) -> Tensor:

@@ -20,9 +20,8 @@ from stackclip.cli.options import (
     condition_options,
     data_options,
     encode_options,
+    live_options,
     pass_session,
-    recompute_option,
-    resident_option,
 )
 from stackclip.cli.parsing import given_here, places, several, specs
 from stackclip.cli.tower import tower_options
@@ -57,8 +56,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
 @data_options
 @tower_options
 @encode_options
-@resident_option
-@recompute_option
+@live_options
 @click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
 @click.option(
     "--overwrite",

@@ -24,11 +24,10 @@ __all__ = [
     "data_options",
     "data_root_option",
     "encode_options",
+    "live_options",
     "logger",
     "options",
     "pass_session",
-    "recompute_option",
-    "resident_option",
 ]
 
 FAILED_SOME = 3
@@ -51,10 +50,12 @@ def pass_session(command: Callable[..., None]) -> Callable[..., None]:
     @click.pass_obj
     @wraps(command)
     def verb(workspace: Workspace, /, **words: Any) -> None:
-        from stackclip.session import Session, TowerRecipe
+        from stackclip.session import LiveTraining, Session, TowerRecipe
 
         of_tower = {each.name: words.pop(each.name) for each in fields(TowerRecipe) if each.name in words}
         of_session = {ours: words.pop(name) for name, ours in _OF_SESSION.items() if name in words}
+        if live := {ours: words.pop(name) for name, ours in _OF_LIVE.items() if name in words}:
+            of_session["live"] = LiveTraining(**live)
         command(Session(workspace, TowerRecipe(**of_tower), **of_session), **words)
 
     return verb
@@ -65,8 +66,8 @@ _OF_SESSION = {
     "encode_batch_size": "batch_size",
     "num_workers": "workers",
     "resident": "resident",
-    "recompute": "recompute",
 }
+_OF_LIVE = {"recompute": "recompute", "micro_batch": "micro_batch", "precision_of_training": "precision"}
 
 
 condition_options = options(
@@ -117,8 +118,24 @@ resident_option = click.option(
     help="Where features that are read again stay; auto takes up to half of the free memory.",
 )
 
-recompute_option = click.option(
-    "--recompute", is_flag=True, help="Train inside the image tower with less memory, in half as much time again."
+live_options = options(
+    resident_option,
+    click.option(
+        "--recompute", is_flag=True, help="Train inside the image tower with less memory, in half as much time again."
+    ),
+    click.option(
+        "--micro-batch",
+        type=click.IntRange(min=1),
+        help="Pictures of a step that go through a tower at once; their gradients are summed.",
+    ),
+    click.option(
+        "--train-precision",
+        "precision_of_training",
+        type=click.Choice(["fp32", "bf16"]),
+        default="fp32",
+        show_default=True,
+        help="Numbers inside the image tower for what trains there.",
+    ),
 )
 
 answer_options = options(

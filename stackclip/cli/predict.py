@@ -13,8 +13,8 @@ from stackclip.cli.options import (
     FAILED_SOME,
     data_root_option,
     encode_options,
+    live_options,
     pass_session,
-    resident_option,
 )
 from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.tower import tower_options
@@ -50,7 +50,7 @@ __all__ = ["predict_verb"]
 )
 @tower_options
 @encode_options
-@resident_option
+@live_options
 @pass_session
 def predict_verb(session: Session, /, folder: Path, seed: int, **words: Any) -> None:
     """Find defects in your own pictures: a score for each, and heat maps on one common scale.

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.clip.attention import attend_by_value
-from stackclip.clip.device import plain_attention
+from stackclip.clip.device import DTYPES, plain_attention
+from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.clip.walk import Prompts, walk
 from stackclip.errors import UsageError
 
@@ -21,18 +22,18 @@ __all__ = ["ImageTower"]
 class ImageTower:
     """A frozen image tower whose blocks can be run on tokens that a store holds, and nothing else of it.
 
-    With `recompute` their activations are not kept for the backward pass, which runs each block once more: the same
-    digits in about half of the memory, for half as much time again.
+    `live` says how they run. Recomputing takes about half of the memory, for half as much time again and the same
+    digits.
     """
 
-    __slots__ = ("_visual", "recompute")
+    __slots__ = ("_visual", "live")
 
-    def __init__(self, visual: Any, *, recompute: bool = False) -> None:
-        self._visual, self.recompute = visual, recompute
+    def __init__(self, visual: Any, live: LiveTraining = PLAIN_TRAINING) -> None:
+        self._visual, self.live = visual, live
 
-    def recomputing(self) -> ImageTower:
-        """The same tower, sparing memory."""
-        return ImageTower(self._visual, recompute=True)
+    def running(self, live: LiveTraining) -> ImageTower:
+        """The same tower, run otherwise."""
+        return ImageTower(self._visual, live)
 
     @property
     def depth(self) -> int:
@@ -62,11 +63,13 @@ class ImageTower:
             raise UsageError(
                 f"the tokens behind block {layer} are asked for, but blocks {first} to {self.depth} are run"
             )
-        with plain_attention():
+        dtype = DTYPES[self.live.precision]
+        lower = torch.autocast(hidden.device.type, dtype=dtype, enabled=dtype != torch.float32)
+        with plain_attention(), lower:
             transformer, put = self._visual.transformer, partial(walk, insert=insert, after=after, append=append)
-            for step in put(transformer, hidden, first=first, recompute=self.recompute):
+            for step in put(transformer, hidden, first=first, recompute=self.live.recompute):
                 if step.layer in wanted:
-                    found[step.layer] = step.after
+                    found[step.layer] = step.after.to(hidden.dtype)
                 if wanted <= found.keys():
                     break
         return found

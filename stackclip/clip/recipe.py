@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
 from stackclip.defaults import BACKBONE
+from stackclip.errors import UsageError
 
-__all__ = ["Activation", "Build", "BuildOptions", "Precision", "TowerOptions", "TowerRecipe"]
+__all__ = [
+    "PLAIN_TRAINING",
+    "Activation",
+    "Build",
+    "BuildOptions",
+    "LivePrecision",
+    "LiveTraining",
+    "Precision",
+    "TowerOptions",
+    "TowerRecipe",
+]
 
 Activation = Literal["native", "gelu", "quick-gelu"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+LivePrecision = Literal["fp32", "bf16"]
 
 
 class BuildOptions(TypedDict, total=False):
@@ -75,3 +87,30 @@ class TowerRecipe(Build):
             "device": self.device,
             "precision": self.precision,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTraining:
+    """How what trains inside a tower runs there.
+
+    With `recompute` the image tower's activations are not kept for the backward pass, which runs each block once more.
+    `micro_batch` pictures of a step go through at once, and their gradients are summed: the same step up to rounding,
+    in the memory of so many pictures. `precision` are the numbers of the image tower's blocks, in training and in test;
+    bf16 means autocast over float32 weights.
+    """
+
+    recompute: bool = False
+    micro_batch: int | None = None
+    precision: LivePrecision = "fp32"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a micro-batch of no picture, and for numbers that nothing is trained in."""
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise UsageError(f"a micro-batch of {self.micro_batch} pictures; wanted 1 or more")
+        if self.precision not in get_args(LivePrecision):
+            raise UsageError(
+                f"{self.precision!r} is no precision to train in, wanted {' or '.join(get_args(LivePrecision))}"
+            )
+
+
+PLAIN_TRAINING = LiveTraining()

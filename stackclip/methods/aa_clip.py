@@ -12,22 +12,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import MultiStepLR
 
+from stackclip.clip.image import ImageTower
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.released import Release, check_there, load_released
+from stackclip.methods.aa_clip_maps import AaClipInspector, differences
 from stackclip.methods.adapted import AdaptedImage, AdaptedText
 from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Stage, Task
-from stackclip.methods.schedule import BETAS, OPEN_CLIP_POSITIONS, check_schedule, descend, schedule_of
+from stackclip.methods.schedule import BETAS, OPEN_CLIP_POSITIONS, check_schedule, descend, descend_by, schedule_of
 from stackclip.ops.losses import dice_loss, focal_loss
-from stackclip.ops.maps import LOGIT_SCALE, min_max, on_grid, pixels, smooth_in_window, unit, upsample
+from stackclip.ops.maps import pixels, unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.prompts.described import described
 from stackclip.prompts.phrases import AA_CLIP
 from stackclip.registry import methods
-from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
+from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, TowerSpec
 
-__all__ = ["AaClip", "AaClipDetector", "AaClipInspector"]
+__all__ = ["AaClip", "AaClipDetector"]
 
 DESCRIBED = "described"  # class names of its own: a few words for what is seen
 HIDDEN = Part("hidden", 1)
@@ -38,7 +40,6 @@ _SURGERY_FROM = (
 _TEXT_BATCH, _IMAGE_BATCH = 16, 2  # pictures a step, as released
 _MILESTONES, _DECAY = (16000, 32000), 0.5  # steps of the second stage after which its rate is halved, as released
 _DISENTANGLE = 0.1  # the weight of the squared cosine of the two texts, as released
-_BLUR = {"industrial": (1.0, 7), "medical": (1.5, 9)}  # sigma and window of the Gaussian on the patch grid
 
 
 @methods.register("aa-clip")
@@ -101,22 +102,33 @@ class AaClip(Method):
 
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """Taps under surgery and the class token, and the tokens behind block 1; at test those alone."""
-        if tower.layers[0] < HIDDEN.index + 1:
-            raise NotApplicable(f"aa-clip taps no layer before the second, {tower.name} taps {tower.layers[0]}")
         if phase == "test":
-            return frozenset({HIDDEN})
+            return frozenset(self.seen(tower))
         if phase != "train":
             return frozenset()
         return frozenset[Part]().union(*(stage.needs for stage in self.training(tower)))
 
+    def seen(self, tower: TowerSpec) -> tuple[Part, ...]:
+        """What the second stage and the test read: the tokens behind block 1.
+
+        Raises NotApplicable for a tower that is tapped there.
+        """
+        if tower.layers[0] < HIDDEN.index + 1:
+            raise NotApplicable(f"aa-clip taps no layer before the second, {tower.name} taps {tower.layers[0]}")
+        return (HIDDEN,)
+
+    def adapted(self, image: ImageTower | None, tower: TowerSpec, *, draws: torch.Generator) -> AdaptedImage:
+        """What is trained of the image side, from a random start."""
+        return AdaptedImage(image, tower, draws=draws)
+
     def check(self, tower: TowerSpec) -> None:
         """Raise WeightsError for weights of another image tower; a text tower shows its width when it is there."""
-        _loaded(AdaptedImage(None, tower, draws=torch.Generator()), self.weights, "aa-clip image")
+        _loaded(self.adapted(None, tower, draws=torch.Generator()), self.weights, "aa-clip image")
 
     def training(self, tower: TowerSpec) -> tuple[Stage, ...]:
         """The training of the text and that of the image, as released; what weights are given of is not trained."""
         text = Stage("text", self.text_epochs, _TEXT_BATCH, self._text_parts(tower), self._views("move"))
-        image = Stage("image", self.epochs, _IMAGE_BATCH, frozenset({HIDDEN}), self._views("jitter"))
+        image = Stage("image", self.epochs, _IMAGE_BATCH, frozenset(self.seen(tower)), self._views("jitter"))
         return tuple(each for each, given in ((text, self.text_weights), (image, self.weights)) if given is None)
 
     def _views(self, change: str) -> tuple[str, ...]:
@@ -152,8 +164,9 @@ class AaClipDetector(Detector):
             raise NotApplicable("aa-clip learns inside both towers, and one of them is not there")
         draws = torch.Generator().manual_seed(task.seed)
         self.text = AdaptedText(task.text, task.tower.joint, draws=draws).to(task.device)
-        self.image = AdaptedImage(task.image, task.tower, draws=draws).to(task.device)
-        self.method, self.side, self.taps = method, task.tower.image_size, method.taps(task.tower)
+        self.image = method.adapted(task.image, task.tower, draws=draws).to(task.device)
+        self.seen = method.seen(task.tower)
+        self.method, self.task, self.side, self.taps = method, task, task.tower.image_size, method.taps(task.tower)
         self.text_optimiser = torch.optim.Adam(self.text.parameters(), lr=method.text_lr, betas=BETAS)
         self.image_optimiser = torch.optim.Adam(self.image.parameters(), lr=method.lr, betas=BETAS)
         self.rates = MultiStepLR(self.image_optimiser, list(_MILESTONES), _DECAY)
@@ -172,7 +185,7 @@ class AaClipDetector(Detector):
         return {
             "epochs": sum(stage.epochs for stage in self.stages),
             "learned": {name: numbers_in(part) for name, part in learned.items()},
-            "paths": [str(part) for part in (*self.taps, HIDDEN)],
+            "paths": [str(part) for part in (*self.taps, *self.seen)],
             "released_positions": OPEN_CLIP_POSITIONS,
             "schedule": {stage.name: schedule_of(task, stage, lr=rates[stage.name]) for stage in self.stages},
             "start_seed": task.seed,
@@ -185,7 +198,7 @@ class AaClipDetector(Detector):
         """One Adam step of the stage: `loss` = `focal` + `dice`, and `disentangle` of the text, `ce` of pictures."""
         if at.stage.name == "text":
             return descend(self.text_optimiser, self.text_loss(features))
-        terms = descend(self.image_optimiser, self.image_loss(features))
+        terms = descend_by(self.image_loss, features, self.image_optimiser, self.task)
         self.rates.step()
         return terms
 
@@ -213,17 +226,22 @@ class AaClipDetector(Detector):
     def image_loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of the second stage and its terms, with gradients. AA-CLIP, equations 4 and 6."""
         anchors = self._of_each(features, {each: self.anchors(each) for each in dict.fromkeys(features.categories)})
-        levels, tokens = self.image(features[HIDDEN].to(anchors))
+        levels, tokens = self.see(features, anchors)
         labels = torch.tensor(features.labels, device=anchors.device)
         entropy = F.cross_entropy(torch.einsum("bd,bsd->bs", tokens, anchors), labels)  # no temperature, as released
         return _total({**self._segmentation(levels, anchors, features), "ce": entropy})
+
+    def see(self, features: Features, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit patches (K, B, P, D) of K taps and a token (B, D) of each picture, as its image side is now."""
+        levels, tokens = self.image(*(features[part].to(anchors) for part in self.seen))
+        return levels, tokens
 
     def _segmentation(self, levels: Tensor, anchors: Tensor, features: Features) -> dict[str, Tensor]:
         """Focal and Dice of both sides, summed over levels (K, B, P, D) under anchors (B, 2, D)."""
         mask = features[MASK].to(anchors)
         focal, dice = anchors.new_zeros(()), anchors.new_zeros(())
         for level in levels:
-            logits = pixels(_differences(level, anchors), self.side)  # (B, H, W)
+            logits = pixels(differences(level, anchors), self.side)  # (B, H, W)
             focal = focal + focal_loss(logits, mask)
             dice = dice + dice_loss(torch.sigmoid(logits), mask) + dice_loss(torch.sigmoid(-logits), 1 - mask)
         return {"focal": focal, "dice": dice}
@@ -250,39 +268,6 @@ class AaClipDetector(Detector):
     def _of_each(self, features: Features, anchors: Mapping[str, Tensor]) -> Tensor:
         """The anchors of each picture's category: (B, 2, D)."""
         return torch.stack([anchors[category] for category in features.categories])
-
-
-class AaClipInspector(Inspector):
-    """The trained towers under the anchors of one category.
-
-    The released score scales all maps of a category by their least and largest value, so the least is kept here.
-    """
-
-    def __init__(self, detector: AaClipDetector, anchors: Tensor) -> None:
-        self.detector, self.anchors, self.scored = detector, anchors, detector.method.scored
-        self.blur, self.lowest = _BLUR[detector.method.variant], float("inf")
-
-    @torch.no_grad()
-    def predict(self, features: Features) -> Prediction:
-        """Maps, summed over the taps; scores: the largest of the map, or (1 + the cosine with ANOMALOUS) / 2."""
-        levels, tokens = self.detector.image(features[HIDDEN].to(self.anchors))
-        grid = on_grid(((1 + _differences(levels, self.anchors)) / 2).sum(0))  # (B, g, g)
-        maps = upsample(smooth_in_window(grid, *self.blur), self.detector.side)
-        self.lowest = min(self.lowest, float(maps.min()))
-        scores = maps.amax((1, 2)) if self.scored == "map" else (tokens @ self.anchors[ANOMALOUS] + 1) / 2
-        return Prediction(scores, maps)
-
-    def settle(self, scores: Tensor, peaks: Tensor | None) -> Tensor:
-        """Half the min-maxed scores and half the peaks, scaled as all maps are, where that is asked for."""
-        if self.scored != "text+map" or peaks is None:
-            return scores
-        lowest = min(self.lowest, float(peaks.min()))
-        return (min_max(scores) + (peaks - lowest) / max(float(peaks.max()) - lowest, 1e-12)) / 2
-
-
-def _differences(patches: Tensor, anchors: Tensor) -> Tensor:
-    """100 (cos with ANOMALOUS - cos with NORMAL) of unit patches (..., P, D), anchors (2, D) or (B, 2, D): (..., P)."""
-    return LOGIT_SCALE * (patches @ (anchors[..., ANOMALOUS, :] - anchors[..., NORMAL, :])[..., None])[..., 0]
 
 
 def _loaded(module: nn.Module, path: Path | None, owner: Release) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from stackclip.heads.projections import draw_linear, empty_linear
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
-from stackclip.methods.schedule import BETAS, check_schedule, check_sigma, descend, schedules_of
+from stackclip.methods.schedule import BETAS, check_schedule, check_sigma, descend_by, schedules_of
 from stackclip.methods.tokens import PromptTokens
 from stackclip.ops.fusion import semantic_fusion
 from stackclip.ops.losses import dice_loss, focal_loss
@@ -130,7 +130,7 @@ class AdaClipDetector(Detector):
         super().__init__()
         if task.text is None or task.image is None:
             raise NotApplicable("adaclip learns through both towers, and they are not there")
-        self.text, self.image, self.tower = task.text, task.image, task.tower
+        self.text, self.image, self.tower, self.task = task.text, task.image, task.tower, task
         self.method = method
         start = task.text.embed_tokens(task.text.tokenize([""]))  # (1, 2, W)
         self.learned = AdaLayers(
@@ -158,7 +158,7 @@ class AdaClipDetector(Detector):
 
     def step(self, features: Features, at: Moment) -> Mapping[str, float]:
         """One AdamW step: `loss` = `score` + `focal` + `dice`, the last two summed over the layers."""
-        return descend(self.optimiser, self.loss(features))
+        return descend_by(self.loss, features, self.optimiser, self.task)
 
     def loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of a training batch and its terms, with gradients: means over its pictures."""

@@ -15,7 +15,7 @@ from stackclip.learners import TextTower
 from stackclip.ops.maps import unit
 from stackclip.types import TowerSpec
 
-__all__ = ["AdaptedImage", "AdaptedText"]
+__all__ = ["AdaptedImage", "AdaptedTaps", "AdaptedText"]
 
 _TEXT_BLOCKS = 3  # the first so many have adapters, as released
 _IMAGE_BLOCKS = 6
@@ -54,9 +54,14 @@ class AdaptedImage(nn.Module):
     def __init__(self, image: ImageTower | None, tower: TowerSpec, *, draws: torch.Generator) -> None:
         super().__init__()
         self.image, self.layers = image, tower.layers
-        self.adapters = ResidualAdapters(tower.width, range(1, min(_IMAGE_BLOCKS, tower.depth) + 1), draws=draws)
+        self.adapters = ResidualAdapters(tower.width, self.adapted(tower), draws=draws)
         self.segmentation = nn.ModuleList(xavier_linear(tower.width, tower.joint, draws=draws) for _ in tower.layers)
         self.detection = xavier_linear(tower.width, tower.joint, draws=draws)
+
+    @staticmethod
+    def adapted(tower: TowerSpec) -> Sequence[int]:
+        """The blocks that have an adapter behind them."""
+        return range(1, min(_IMAGE_BLOCKS, tower.depth) + 1)
 
     @property
     def live(self) -> ImageTower:
@@ -65,14 +70,27 @@ class AdaptedImage(nn.Module):
             raise NotApplicable("there is no live image tower here")
         return self.image
 
-    def forward(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit patches (K, B, P, D) of K taps and a token (B, D) of each picture, of `hidden/1` (B, 1 + P, C)."""
-        taps = self.taps(hidden)
+    def forward(self, *seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit patches (K, B, P, D) of K taps and a token (B, D) of each picture, of what `taps` takes."""
+        taps = self.taps(*seen)
         patches = torch.stack([unit(layer(tap)) for layer, tap in zip(self.segmentation, taps, strict=True)])
         return patches, unit(self.detection(taps[-1])).mean(1)  # not made a unit again
 
-    def taps(self, hidden: Tensor) -> list[Tensor]:
-        """The patches (B, P, C) behind each tap and ln_post."""
-        start = self.adapters["1"](hidden)
+    def taps(self, *seen: Tensor) -> list[Tensor]:
+        """The patches (B, P, C) behind each tap and ln_post, of `hidden/1` (B, 1 + P, C)."""
+        start = self.adapters["1"](*seen)
         found = self.live.resume(start, 2, stops=self.layers, after=self.adapters.behind(2))
         return [self.live.norm(found[layer][:, 1:]) for layer in self.layers]
+
+
+class AdaptedTaps(AdaptedImage):
+    """The taps as they leave the frozen tower, each with an adapter of its own and a linear layer: no block runs."""
+
+    @staticmethod
+    def adapted(tower: TowerSpec) -> Sequence[int]:
+        """The tapped blocks."""
+        return tower.layers
+
+    def taps(self, *seen: Tensor) -> list[Tensor]:
+        """The patches (B, P, C) behind each tap, its adapter and ln_post, of the taps (B, P, C)."""
+        return [self.live.norm(self.adapters[str(layer)](tap)) for layer, tap in zip(self.layers, seen, strict=True)]

@@ -94,7 +94,8 @@ class Task:
     sets that those are (`mvtec`, `visa`), however they were named, or else their own names. `pictures` is how many
     training pictures it can use. `batch_size`, `epochs` and `class_names` override the method's own where they are
     given. `shots` normal pictures a category will be shown before the test, `all` that there are. `text` and `image`
-    are the live towers for what is learned through them; None where there is none.
+    are the live towers for what is learned through them; None where there is none. `micro_batch` pictures
+    of a step go through them at once, all where it is None (`stackclip.methods.schedule.descend_by`).
     """
 
     tower: TowerSpec
@@ -110,6 +111,7 @@ class Task:
     batch_size: int | None = None
     text: TextTower | None = None
     image: ImageTower | None = None
+    micro_batch: int | None = None
 
     def stage(self, name: str, *, epochs: int, batch: int, parts: frozenset[Part] | None = None) -> Stage:
         """A stage with a method's own `epochs` and `batch`, or those that the task says instead."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from stackclip.errors import BadOption, BrokenPlugin
 from stackclip.methods.method import Stage, Task
+from stackclip.types import Features
 
 __all__ = [
     "BETAS",
@@ -20,6 +21,7 @@ __all__ = [
     "check_shots",
     "check_sigma",
     "descend",
+    "descend_by",
     "schedule_of",
     "schedules_of",
 ]
@@ -36,14 +38,49 @@ def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Itera
     The gradients of `clipped` parameters are made no longer than 1, each by itself.
     Raises BrokenPlugin where no term is called so.
     """
+    optimiser.zero_grad(set_to_none=True)
+    _backward(terms)
+    _move(optimiser, clipped)
+    return {name: term.item() for name, term in terms.items()}
+
+
+def descend_by(
+    loss: Callable[[Features], Mapping[str, Tensor]],
+    features: Features,
+    optimiser: Optimizer,
+    task: Task,
+    *,
+    clipped: Iterable[Tensor] = (),
+) -> dict[str, float]:
+    """`descend` the `loss` of a batch, whose terms are means over its pictures, `task.micro_batch` of them at once.
+
+    The gradient is the sum of those of the micro-batches, by their share of the pictures: the same step up to rounding,
+    in the memory of a micro-batch.
+    """
+    whole, totals = len(features), dict[str, float]()
+    at_once = task.micro_batch or whole
+    optimiser.zero_grad(set_to_none=True)
+    for start in range(0, whole, at_once):
+        some = features.rows(start, start + at_once)
+        terms, share = loss(some), len(some) / whole
+        _backward(terms, share)
+        for name, term in terms.items():
+            totals[name] = totals.get(name, 0.0) + share * term.item()
+    _move(optimiser, clipped)
+    return totals
+
+
+def _backward(terms: Mapping[str, Tensor], share: float = 1.0) -> None:
     if "loss" not in terms:
         raise BrokenPlugin(f"its terms are {', '.join(terms) or 'none'}; wanted one called loss, which is descended")
-    optimiser.zero_grad(set_to_none=True)
-    terms["loss"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    scaled = terms["loss"] if share == 1 else terms["loss"] * share
+    scaled.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+
+def _move(optimiser: Optimizer, clipped: Iterable[Tensor]) -> None:
     for parameter in clipped:
         clip_grad_norm_(parameter, 1.0)
     optimiser.step()
-    return {name: term.item() for name, term in terms.items()}
 
 
 def schedule_of(task: Task, stage: Stage, *, lr: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from stackclip.clip.image import ImageTower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.spatial import SelfAlignment, SpatialCrossAttention
 from stackclip.methods.method import Detector, Method, Moment, Phase, Task
-from stackclip.methods.schedule import BILINEAR_POSITIONS, check_schedule, check_sigma, descend, schedules_of
+from stackclip.methods.schedule import BILINEAR_POSITIONS, check_schedule, check_sigma, descend_by, schedules_of
 from stackclip.methods.tokens import FrontTokens
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import pixels, smooth, unit
@@ -96,7 +96,7 @@ class VisualAdDetector(Detector):
         super().__init__()
         if task.image is None:
             raise NotApplicable("visualad learns through the image tower, and there is none")
-        self.method, self.image, self.tower = method, task.image, task.tower
+        self.method, self.image, self.tower, self.task = method, task.image, task.tower, task
         self.draws = torch.Generator().manual_seed(task.seed)  # dropout goes on from it
         self.learned = VisualLayers(method, task.tower, task.image, draws=self.draws).to(task.device)
         published = 2 if "mvtec" in task.train_on else 1
@@ -119,7 +119,8 @@ class VisualAdDetector(Detector):
 
     def step(self, features: Features, at: Moment) -> Mapping[str, float]:
         """One AdamW step: `loss` = `relation` + `image` + `focal` + `dice`, the last two summed over the taps."""
-        terms = descend(self.optimiser, self.loss(features), clipped=self.learned.tokens.parameters())
+        clipped = self.learned.tokens.parameters()
+        terms = descend_by(self.loss, features, self.optimiser, self.task, clipped=clipped)
         if at.last:
             self.rates.step()
         return terms

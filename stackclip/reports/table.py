@@ -208,6 +208,8 @@ def _changed(row: Row) -> Iterator[str]:
     facts = facts_of(row)
     if facts.feature_dtype == "int8":
         yield "features kept as int8"
+    if facts.live_precision != "fp32":
+        yield f"image tower trained in {facts.live_precision}"
     if facts.train_shots is not None:
         yield f"{facts.train_shots} training pictures a category"
     if facts.asked_epochs is not None:

@@ -1,6 +1,6 @@
 """The whole product from Python in four calls: encode, bench, inspect, report."""
 
-from stackclip.clip.recipe import TowerRecipe
+from stackclip.clip.recipe import LiveTraining, TowerRecipe
 from stackclip.ops.progress import Listener
 from stackclip.session.conditions import Conditions, SuiteWords
 from stackclip.session.pictures import Inspection, PictureScore
@@ -15,6 +15,7 @@ __all__ = [
     "Forecast",
     "Inspection",
     "Listener",
+    "LiveTraining",
     "PictureScore",
     "Session",
     "SuiteWords",

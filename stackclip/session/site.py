@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from stackclip.clip.recipe import TowerRecipe
+from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
 from stackclip.data import Dataset
 from stackclip.defaults import BACKBONE
 from stackclip.errors import UsageError
@@ -34,7 +34,7 @@ class Site:
     batch_size: int
     workers: int
     resident: Resident
-    recompute: bool
+    live: LiveTraining
     _towers: LastTower = field(init=False, repr=False, compare=False)
 
     def __init__(
@@ -46,21 +46,23 @@ class Site:
         batch_size: int = 8,
         workers: int = 2,
         resident: Resident = "auto",
-        recompute: bool = False,
+        live: LiveTraining = PLAIN_TRAINING,
     ) -> None:
         """`workspace` is a folder with `registry/` and `cache/`, whose components run; else what the command takes.
 
         `backbone` is a name, or a recipe with weights and picture size. Pictures are encoded `batch_size` at a time and
         read by `workers` threads; `resident` says where features stay that are read again (auto, gpu, ram or off).
-        With `recompute` what trains inside the image tower takes less memory, and half as much time again.
+        `live` says how what trains inside a tower runs there: in less memory, in other numbers.
         """
         one_of("resident", resident, get_args(Resident))
         batch_size, workers = whole("batch_size", batch_size, 1), whole("workers", workers, 1)
         found = workspace if isinstance(workspace, Workspace) else Workspace.find(path_of(workspace))
         if not isinstance(backbone, TowerRecipe | str):
             raise UsageError(f"backbone={backbone!r}; wanted a name or a TowerRecipe")
+        if not isinstance(live, LiveTraining):
+            raise UsageError(f"live={live!r}; wanted LiveTraining(recompute=, micro_batch=, precision=)")
         recipe = backbone if isinstance(backbone, TowerRecipe) else TowerRecipe(backbone)
-        facts = (found, recipe, path_of(data_root), batch_size, workers, resident, bool(recompute), LastTower())
+        facts = (found, recipe, path_of(data_root), batch_size, workers, resident, live, LastTower())
         for place, value in zip(fields(self), facts, strict=True):
             object.__setattr__(self, place.name, value)
 
@@ -70,7 +72,7 @@ class Site:
 
         recipe = replace(self.backbone, **(other or {}))
         known = self._towers.of(recipe, self.workspace.towers)
-        how = (self.batch_size, self.workers, self.resident, self.recompute)
+        how = (self.batch_size, self.workers, self.resident, self.live)
         return Workbench(self.workspace, recipe, known, *how)
 
     def opened(self, texts: Names, categories: Sequence[str] = ()) -> dict[str, Dataset]:

@@ -18,7 +18,7 @@ from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Planned, Store, TextCache, extract, find_store, plan
 from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.known import KnownTower
-from stackclip.clip.recipe import TowerRecipe
+from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
 from stackclip.data.darkness import unused_range
 from stackclip.errors import MissingParts
 from stackclip.ops.progress import Listener, silent
@@ -42,7 +42,7 @@ logger = logging.getLogger("stackclip")
 class Workbench:
     """Where features of one tower are, and how they are made and read: `batch_size` pictures, `workers` threads.
 
-    `resident` says where features stay that are read again, `recompute` whether training spares memory.
+    `resident` says where features stay that are read again, `live` how what trains inside a tower runs there.
     """
 
     workspace: Workspace
@@ -51,7 +51,7 @@ class Workbench:
     batch_size: int
     workers: int
     resident: Resident
-    recompute: bool = False
+    live: LiveTraining = PLAIN_TRAINING
 
     @property
     def tower(self) -> Tower:
@@ -150,7 +150,7 @@ class Workbench:
         workspace, tower = self.workspace, self.tower
         encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
         rows, heads = RowFolder(workspace.rows), workspace.heads
-        how: dict[str, Any] = {"resident": self.resident, "recompute": self.recompute}
+        how: dict[str, Any] = {"resident": self.resident, "live": self.live}
         yield Bench(plan, tower, encode, store, rows, heads, progress, overwrite, entrants=entrants, **how)
         if overwrite != "never":
             store.keep_readings()

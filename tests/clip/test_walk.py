@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.clip import ImageTower, Tower, random_tower
+from stackclip.clip.recipe import LiveTraining
 from stackclip.clip.walk import Prompts, last_of, walk
 from stackclip.errors import UsageError
 from stackclip.heads.adapters import ResidualAdapters
@@ -106,7 +107,7 @@ def test_blocks_that_are_recomputed_give_the_same_digits_and_keep_less(tower: To
     found: dict[bool, list[Tensor]] = {}
     kept = {False: 0, True: 0}
     for recompute in kept:
-        image = tower.image.recomputing() if recompute else tower.image
+        image = tower.image.running(LiveTraining(recompute=recompute))
         adapters = ResidualAdapters(tower.spec.width, range(1, 4), draws=torch.Generator().manual_seed(0))
         tokens = torch.ones(2, tower.spec.width, requires_grad=True)
 
@@ -123,6 +124,27 @@ def test_blocks_that_are_recomputed_give_the_same_digits_and_keep_less(tower: To
     assert len(found[True]) == 5
     assert all(torch.equal(one, other) for one, other in zip(found[False], found[True], strict=True))
     assert kept[True] < kept[False] / 5
+
+
+def test_blocks_in_bf16_give_float32_tokens_near_those_in_fp32(tower: Tower, pictures: Tensor) -> None:
+    start = hidden(tower, pictures, 1)
+    scale = torch.ones((), requires_grad=True)
+    ends = []
+    for precision in ("fp32", "bf16"):
+        image = tower.image.running(LiveTraining(precision=precision))  # type: ignore[arg-type]
+        ends.append(image.resume(start, 2, after={2: lambda tokens: scale * tokens})[8])
+    assert ends[1].dtype == torch.float32
+    apart = (ends[1] - ends[0]).norm() / ends[0].norm()
+    assert 1e-5 < apart < 0.03
+    ends[1].square().mean().backward()  # type: ignore[no-untyped-call]
+    assert scale.grad is not None
+    assert torch.isfinite(scale.grad)
+
+
+@pytest.mark.parametrize("words", [{"micro_batch": 0}, {"precision": "fp16"}])
+def test_a_live_training_that_cannot_be_is_refused(words: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=r"wanted"):
+        LiveTraining(**words)
 
 
 def test_a_step_that_nobody_asks_runs_nothing() -> None:

@@ -24,6 +24,7 @@ from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store, extract
 from stackclip.clip import Tower, random_tower
 from stackclip.clip.attention import attend_by_value
+from stackclip.clip.recipe import LiveTraining
 from stackclip.errors import BadOption, NotApplicable, UsageError, WeightsError
 from stackclip.heads.adapters import ResidualAdapter, ResidualAdapters
 from stackclip.methods import PHASES, Moment, Task, resolve
@@ -31,6 +32,7 @@ from stackclip.methods.adapted import AdaptedImage
 from stackclip.prompts.described import DESCRIPTIONS, described
 from stackclip.prompts.phrases import AA_CLIP
 from stackclip.registry.guard import Stopped
+from stackclip.reports.table import summarise
 from stackclip.training.trainee import Trainee
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Sample
 from tests.methods.conftest import StoredText
@@ -734,11 +736,45 @@ def test_a_bench_that_recomputes_has_the_same_rows(held: Any, tmp_path: Path) ->
     for recompute in (False, True):
         folder = tmp_path / str(recompute)
         bench = Bench(
-            plan, held.tower, held.encode, held.store, RowFolder(folder / "rows"), folder / "heads", recompute=recompute
+            plan,
+            held.tower,
+            held.encode,
+            held.store,
+            RowFolder(folder / "rows"),
+            folder / "heads",
+            live=LiveTraining(recompute=recompute),
         )
-        assert bench.of_seed(0).task(bench.entrants[0]).image.recompute == recompute
+        assert bench.of_seed(0).task(bench.entrants[0]).image.live.recompute == recompute
         rows[recompute] = [row.metrics for row in bench.run().rows]
     assert rows[True] == rows[False]
+
+
+def test_a_step_in_micro_batches_is_that_of_the_batch() -> None:
+    tower = random_tower(image_size=32)
+    pictures, masks = pictures_of(4, 32)
+    features = Features(samples_of(4), {**tower.encode(pictures, {HIDDEN}), MASK: masks})
+    found = []
+    for at_once in (None, 1):
+        detector = resolve("aa-clip").begin(replace(task_of(tower), micro_batch=at_once))
+        terms = [detector.step(features, moment(detector, "image")) for _ in range(3)]
+        found.append([term[name] for term in terms for name in ("loss", "focal", "dice", "ce")])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
+def test_a_bench_in_bf16_says_so_and_stands_alone(held: Any, tmp_path: Path) -> None:
+    plan = held.plan("aa-clip", epochs=1)
+    found = {}
+    for precision in ("fp32", "bf16"):
+        how = LiveTraining(precision=precision)  # type: ignore[arg-type]
+        rows = RowFolder(tmp_path / "rows")
+        outcome = Bench(plan, held.tower, held.encode, held.store, rows, tmp_path / "heads", live=how).run()
+        assert outcome.computed == len(outcome.rows) > 0
+        found[precision] = outcome.rows
+    assert [row.facts.get("live_precision") for rows in found.values() for row in rows[:1]] == [None, "bf16"]
+    losses = [rows[0].facts["losses"][-1]["loss"] for rows in found.values()]
+    assert losses[0] != losses[1] == pytest.approx(losses[0], rel=0.05)
+    tables = [table.protocol for table in summarise([*found["fp32"], *found["bf16"]])]
+    assert sorted("image tower trained in bf16" in each for each in tables) == [False, True]
 
 
 @pytest.fixture

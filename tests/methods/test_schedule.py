@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
+from stackclip.contracts.trial import task_of
 from stackclip.errors import BrokenPlugin
-from stackclip.methods.schedule import descend
+from stackclip.methods.schedule import descend, descend_by
+from stackclip.types import CLS, Features, Sample
 
 
 def test_one_step_goes_down_the_loss_and_tells_all_terms() -> None:
@@ -28,3 +34,29 @@ def test_gradients_that_are_clipped_are_shortened_each_by_itself() -> None:
     descend(torch.optim.SGD([long, short, free], lr=1.0), {"loss": loss}, clipped=[long, short])
     for parameter, moved in ((long, [-0.6, -0.8]), (short, [-0.5, 0.0]), (free, [0.0, -7.0])):
         torch.testing.assert_close(parameter.detach(), torch.tensor(moved))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 5, 8])
+def test_micro_batches_take_the_step_of_the_whole_batch(at_once: int) -> None:
+    samples = tuple(Sample(f"{index}.png", "x", "a", "test", Path("x"), None, 0, "good") for index in range(5))
+    tokens = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    task = task_of(micro_batch=at_once)
+    seen: list[int] = []
+
+    def step(one: torch.nn.Parameter) -> Mapping[str, float]:
+        def loss(features: Features) -> Mapping[str, Tensor]:
+            seen.append(len(features))
+            squared = (features[CLS] @ one).square().mean()
+            return {"loss": squared + one.sum(), "squared": squared}
+
+        optimiser = torch.optim.SGD([one], lr=0.1)
+        return descend_by(loss, Features(samples, {CLS: tokens}), optimiser, task, clipped=[one])
+
+    parameter, whole = (torch.nn.Parameter(torch.ones(3, dtype=torch.float64)) for _ in range(2))
+    terms = step(parameter)
+    assert seen == {1: [1] * 5, 2: [2, 2, 1], 5: [5], 8: [5]}[at_once]
+    squared = (tokens @ whole).square().mean()
+    assert terms == pytest.approx(
+        descend(torch.optim.SGD([whole], lr=0.1), {"loss": squared + whole.sum(), "squared": squared}, clipped=[whole])
+    )
+    torch.testing.assert_close(parameter, whole)
