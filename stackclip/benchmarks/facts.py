@@ -174,6 +174,7 @@ class Facts:
     asked_epochs = _Fact[int | None](or_none(is_natural), None)
     batch_size = _Fact[int | None](or_none(is_natural), None)
     live_precision = _Fact[str](is_text, "fp32")
+    train_list = _Fact[str](is_text, "")
     train_shots = _Fact[int | None](or_none(is_natural), None)
     class_names = _Fact[object](is_any, "")
     curve = _Fact[tuple[CurvePoint, ...]](_CURVE, (), _points)

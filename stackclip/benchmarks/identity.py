@@ -140,6 +140,7 @@ class Identities:
             "text": dict(self.tower.text_fingerprint),
             **({} if self.source == "stored" else {"source": self.source}),
             **({} if self.live_precision == "fp32" else {"live_precision": self.live_precision}),
+            **({"train_list": self.plan.listed} if self.plan.listed else {}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
         }
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations, product
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -14,9 +15,11 @@ import numpy as np
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.data import UNLABELLED, Dataset
+from stackclip.data.chosen import listed_samples
 from stackclip.errors import CategoryOverlap, DataError, NotApplicable, UsageError
 from stackclip.methods import Method, resolve
 from stackclip.metrics import FORMS, Form, choose_form
+from stackclip.ops.files import canonical_json, content_hash
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
 from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
@@ -61,7 +64,8 @@ class Plan:
     `resolved` are the methods by their specs, in the order given; a spec given twice counts once. Those that were made
     before are taken from it, the others are made now, and what `resolve` raises is raised.
     Each method trains in batches of its own size, or all in those of `batch_size` where it is given. `train_shots` are
-    the pictures of each training category, half of them normal, that the seed draws; without it all are trained on.
+    the pictures of each training category, half of them normal, that the seed draws, `train_list` a file that
+    names them (`stackclip.data.chosen`); without either all are trained on.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken; no figure depends on either.
     """
@@ -74,6 +78,7 @@ class Plan:
     epochs: int | None = None
     batch_size: int | None = None
     train_shots: int | None = None
+    train_list: Path | None = None
     class_names: str | None = None
     allow_overlap: bool = False
     fail_fast: bool = False
@@ -91,6 +96,8 @@ class Plan:
             interval(self.eval_every)
         if self.train_shots is not None and (self.train_shots < 2 or self.train_shots % 2):
             raise UsageError(f"{self.train_shots} training pictures a category; wanted 2, 4 ..., half of them normal")
+        if self.train_shots is not None and self.train_list is not None:
+            raise UsageError("training pictures are drawn (--train-shots) or listed (--train-list), not both: say one")
         if self.metrics not in FORMS:
             raise UsageError(f"there are no {self.metrics} pixel metrics: choose {', '.join(FORMS)}")
         object.__setattr__(self, "resolved", resolved(self.methods, self.resolved))
@@ -108,11 +115,21 @@ class Plan:
     @cached_property
     def training(self) -> tuple[Sample, ...]:
         """The pictures that are trained on, with any seed."""
+        if self.train_list is not None:
+            return listed_samples(self.train_list, self.train_on)
         every = tuple(sample for dataset in self.train_on for sample in dataset.select(split="test").samples)
         if self.train_shots is None:
             return every
         drawn = frozenset(sample for seed in self.seeds for sample in self.training_of(seed))
         return tuple(sample for sample in every if sample in drawn)
+
+    @cached_property
+    def listed(self) -> str:
+        """What `train_list` names, in words that tell its pictures from others; empty without one."""
+        if self.train_list is None:
+            return ""
+        named = content_hash(canonical_json({"samples": [[sample.key, sample.label] for sample in self.training]}))
+        return f"{counted(len(self.training), 'listed picture')} ({named[:8]})"
 
     def training_of(self, seed: int) -> tuple[Sample, ...]:
         """The pictures that are trained on with a seed, in the order of their data sets.

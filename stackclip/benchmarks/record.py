@@ -98,6 +98,7 @@ class Recorder:
             "mask_rule": "bilinear > 0.5",
             "aupro": "exact: 8-connected regions, FPR limit 0.3; cflow200 beside it",
             "batch_size": self.plan.batch_size,
+            **({"train_list": self.plan.listed} if self.plan.listed else {}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
             **({} if self.identities.live_precision == "fp32" else {"live_precision": self.identities.live_precision}),
             "trained_layouts": [dataset.layout for dataset in self.plan.train_on],

@@ -249,7 +249,10 @@ class OneSeed:
             progress=partial(self.bench.progress, f"curves, seed {self.seed}"),
             device=self.bench.tower.device,
         )
-        tell = partial(self.bench.progress, f"train, seed {self.seed}")
+
+        def tell(stage: str, done: int, total: int) -> None:
+            self.bench.progress(f"train{' ' * bool(stage)}{stage}, seed {self.seed}", done, total)
+
         Training(self.reader, self.plan.training_of(self.seed), self.seed, self.failures, tell).teach(learning, watch)
 
     def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, MethodRows]) -> None:

@@ -39,8 +39,10 @@ def standing(row: Row) -> Standing:
 
 def trained_as(row: Row) -> tuple[object, ...]:
     """Equal for rows whose training pictures would be the same had nobody changed any: each seed draws its own."""
-    drawn = facts_of(row).train_shots
-    return (row.train_on,) if drawn is None else (row.train_on, drawn, row.seed)
+    facts = facts_of(row)
+    if facts.train_list:
+        return (row.train_on, facts.train_list)
+    return (row.train_on,) if facts.train_shots is None else (row.train_on, facts.train_shots, row.seed)
 
 
 def identity(row: Row) -> tuple[str, str, str, str]:
@@ -179,7 +181,7 @@ class Titles:
     def trained(self, row: Row) -> str:
         """The training sets of a row."""
         found, name = standing(row), "+".join(row.train_on)
-        alike = (each for each in self.rows if each.train_on == row.train_on and _is_drawn(each) == _is_drawn(row))
+        alike = (each for each in self.rows if each.train_on == row.train_on and _chosen(each) == _chosen(row))
         others = {standing(each).trained for each in alike}
         return _title(name, ", ".join(facts_of(row).trained.places), found.trained_earlier, among=len(others))
 
@@ -187,8 +189,10 @@ class Titles:
         return (standing(row) for row in self.rows if row.test_on == name)
 
 
-def _is_drawn(row: Row) -> bool:
-    return bool(facts_of(row).trained.drawn_from)
+def _chosen(row: Row) -> tuple[bool, str]:
+    """How training pictures were chosen from their sets: whether they were drawn, and what was listed."""
+    facts = facts_of(row)
+    return bool(facts.trained.drawn_from), facts.train_list
 
 
 def _title(name: str, place: str, earlier: int, *, among: int) -> str:

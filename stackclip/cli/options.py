@@ -79,6 +79,11 @@ condition_options = options(
     click.option(
         "--train-shots", type=click.IntRange(min=2), help="Training pictures a category, half of them normal; else all."
     ),
+    click.option(
+        "--train-list",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Train on the pictures that a JSON-lines file names (image_path, label).",
+    ),
     click.option("--batch-size", type=click.IntRange(min=1), help="Pictures a step, for all; else each its own."),
     click.option("--class-names", help="raw, spaced, natural or FILE.json, for all methods; else each has its own."),
     click.option(

@@ -22,8 +22,9 @@ class AaClipCached(AaClip):
     """AA-CLIP approximated on cached taps: the image tower stays as it is, so no block of it runs.
 
     An adapter on each tap stands for those behind blocks 1 to 6, whose effect the later blocks would see; text side,
-    linear layers, losses and schedules are those of `aa-clip`, and so are the options. `text_weights` may be released
-    ones; the released image adapters are `aa-clip`'s (docs/decisions/0037).
+    linear layers, losses and schedules are those of `aa-clip`. So are `variant`, `text_epochs`, `text_lr`, `text_loss`,
+    `surgery`, `epochs`, `lr`, `image_score`, `augment`, `views`, `text_weights` and `class_names`. `weights` are
+    refused: the released image adapters are `aa-clip`'s (docs/decisions/0037).
     """
 
     def __post_init__(self) -> None:

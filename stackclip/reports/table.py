@@ -210,6 +210,8 @@ def _changed(row: Row) -> Iterator[str]:
         yield "features kept as int8"
     if facts.live_precision != "fp32":
         yield f"image tower trained in {facts.live_precision}"
+    if facts.train_list:
+        yield f"trained on {facts.train_list}"
     if facts.train_shots is not None:
         yield f"{facts.train_shots} training pictures a category"
     if facts.asked_epochs is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from os import PathLike
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from stackclip.benchmarks.curves import EvalEvery
@@ -24,6 +25,7 @@ class Conditions(TypedDict, total=False):
 
     `seeds` (0,) and `shots` (0, normal pictures a category, or `all`), `epochs` and `batch_size`, pictures a step
     (each method's own), `train_shots` (pictures of each training category, half of them normal; all that there are),
+    `train_list` (a JSON-lines file that names them instead),
     `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact or streamed),
     `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `executor` (what runs the seeds),
     `allow_overlap` (not zero-shot then), `fail_fast` (raise the first failure; else it is a row).
@@ -34,6 +36,7 @@ class Conditions(TypedDict, total=False):
     epochs: int | None
     batch_size: int | None
     train_shots: int | None
+    train_list: PathLike[str] | str | None
     class_names: str | None
     metrics: str
     eval_every: EvalEvery | None
@@ -76,9 +79,17 @@ def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any
         executors.create(given["executor"])
     if given.get("class_names") is not None:
         CategoryNames(given["class_names"])
+    if given.get("train_list") is not None:
+        given["train_list"] = _file("train_list", given["train_list"])
     if "seeds" in given:
         given["seeds"] = _seeds(given["seeds"])
     return {name: names_of(value) if name in _NAMES else value for name, value in given.items()}
+
+
+def _file(name: str, value: object) -> Path:
+    if not isinstance(value, str | PathLike):
+        raise UsageError(f"{name}={value!r}; wanted a path")
+    return Path(value)
 
 
 def whole(name: str, value: object, lowest: int) -> int:

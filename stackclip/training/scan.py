@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -51,13 +52,18 @@ class NoWatch:
 
 @dataclass(frozen=True)
 class Training:
-    """What methods are taught by: pictures from a source, in an order of their own in each epoch."""
+    """What methods are taught by: pictures from a source, in an order of their own in each epoch.
+
+    `progress` is told the stage, how many pictures were read, of how many. It is the stage of a training with several
+    where only such are under way, all in that one: it has a pace of its own, and so a time left of its own. Else it is
+    empty, and the whole training is told.
+    """
 
     source: FeatureSource
     pictures: Sequence[Sample]
     seed: int
     failures: Failures
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None
 
     def teach(self, trainees: Iterable[Trainee], watch: Watch | None = None) -> None:
         """Train methods to their ends; those that are at the same epoch read it together."""
@@ -70,7 +76,8 @@ class Training:
 
     def _epoch(self, active: Sequence[Trainee], learning: Sequence[Trainee], watch: Watch) -> None:
         """One epoch: one reading for all who can use the same pictures, which are nearly always all."""
-        epoch, total = active[0].epoch, max(trainee.epochs for trainee in learning) * len(self.pictures)
+        epoch = active[0].epoch
+        stage, epochs_done, epochs = _told(active, learning)
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.pictures))
         groups: dict[int, list[Trainee]] = {}
         for trainee in active:
@@ -78,20 +85,24 @@ class Training:
         for alike in groups.values():
             usable = frozenset(alike[0].samples)
             shuffled = [sample for index in order if (sample := self.pictures[index]) in usable]
-            done = epoch * len(self.pictures) + len(self.pictures) - len(shuffled)
-            self._read(shuffled, alike, watch, done, total)
+            done = (epochs_done + 1) * len(self.pictures) - len(shuffled)
+            self._read(shuffled, alike, watch, partial(self._tell, stage, epochs * len(self.pictures), done))
         for trainee in active:
             if not trainee.error:
                 trainee.end_epoch()
                 watch.epoch_done(trainee)
 
+    def _tell(self, stage: str, total: int, before: int, read: int) -> None:
+        self.progress(stage, before + read, total)
+
     def _read(
-        self, shuffled: Sequence[Sample], trainees: Sequence[Trainee], watch: Watch, done: int, total: int
+        self, shuffled: Sequence[Sample], trainees: Sequence[Trainee], watch: Watch, tell: Callable[[int], None]
     ) -> None:
-        """Read pictures in order and teach by them; `done` of `total` were read before."""
+        """Read pictures in order and teach by them; `tell` is told how many were read."""
         cuts = {trainee.spec: Cut(trainee.stage.batch, len(shuffled)) for trainee in trainees}
         parts = frozenset[Part]().union(*(trainee.reads for trainee in trainees))
         size = max(trainee.stage.batch for trainee in trainees)
+        done = 0
         reading = self.failures.reading(trainees, lambda: self.source.batches(shuffled, parts, size=size))
         with closing(reading) as stream:
             for features in stream:
@@ -102,4 +113,12 @@ class Training:
                             watch.stepped(trainee)
                 watch.batch_done()
                 done += len(features)
-                self.progress(done, total)
+                tell(done)
+
+
+def _told(active: Sequence[Trainee], learning: Sequence[Trainee]) -> tuple[str, int, int]:
+    """The stage that listeners are told of, how many of its epochs are done, and of how many."""
+    places = {(each.stage.name, each.epoch_of_stage, each.stage.epochs) for each in active}
+    if len(places) == 1 and all(len(each.working.stages) > 1 for each in active) and len(active) == len(learning):
+        return places.pop()
+    return "", active[0].epoch, max(trainee.epochs for trainee in learning)

@@ -62,6 +62,11 @@ class Trainee:
         return self._place[0]
 
     @property
+    def epoch_of_stage(self) -> int:
+        """The epochs of that stage that are done."""
+        return self._place[1]
+
+    @property
     def reads(self) -> frozenset[Part]:
         """The parts of the stage that comes next, in the view of its epoch; masks come with all."""
         stage, epoch = self._place

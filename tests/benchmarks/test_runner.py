@@ -16,7 +16,7 @@ from torch import nn
 
 from stackclip.benchmarks.runner import Bench, Outcome
 from stackclip.cache import Store
-from stackclip.errors import CategoryOverlap, StackclipError
+from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.heads import load_head
 from stackclip.methods import Detector, Moment, Stage
 from stackclip.metrics import PIXEL_METRICS
@@ -483,3 +483,27 @@ def test_few_training_pictures_teach_others_rows_and_all_seeds_draw_their_own(sm
     assert table.seeds == (0, 1)
     assert {row.facts["protocol"] for row in few.rows}.isdisjoint(row.facts["protocol"] for row in all_rows)
     assert few.rows[0].metrics != all_rows[0].metrics
+
+
+def test_listed_training_pictures_teach_rows_of_their_own(small, bench, tmp_path) -> None:
+    samples = small.training.select(split="test").samples
+    chosen = [next(s for s in samples if s.label == label) for label in (0, 1)]
+    for number, some in enumerate((chosen, chosen[::-1], samples)):
+        lines = [json.dumps({"image_path": f"far/away/{s.id}", "label": s.label}) for s in some]
+        (tmp_path / f"{number}.jsonl").write_text("\n".join(lines))
+    every = bench(small.plan("precise")).run().rows
+    few, again, all_listed = (
+        bench(small.plan("precise", train_list=tmp_path / f"{number}.jsonl")).run() for number in range(3)
+    )
+    assert few.computed == len(few.rows) == len(every)
+    assert [row.facts["trained_pictures"] for row in few.rows] == [2] * len(every)
+    assert again.computed == 0  # the same pictures in another file, in another order
+    assert all_listed.rows[0].metrics == every[0].metrics != few.rows[0].metrics
+    one, other = summarise([*every, *few.rows])
+    assert "trained on 2 listed pictures" in one.protocol + other.protocol
+    assert one.train_on == other.train_on == small.training.name
+
+
+def test_training_pictures_are_drawn_or_listed(small, tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"drawn \(--train-shots\) or listed \(--train-list\), not both: say one"):
+        small.plan("precise", train_list=tmp_path / "x.jsonl", train_shots=2)

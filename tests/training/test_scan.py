@@ -118,11 +118,23 @@ def test_with_fail_fast_the_first_error_is_raised(pictures: Pictures, trainee: A
 
 
 def test_progress_counts_pictures_of_all_epochs(pictures: Pictures, trainee: Any, numbers: Any) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[str, int, int]] = []
     long, short = trainee("long", pictures, Stage("all", 2, 4)), trainee("short", pictures, Stage("all", 1, 2))
     training = Training(numbers(pictures), pictures, 0, Failures(), lambda *words: told.append(words))
     training.teach([long, short])
-    assert told == [(4, 14), (7, 14), (11, 14), (14, 14)]
+    assert told == [("", 4, 14), ("", 7, 14), ("", 11, 14), ("", 14, 14)]
+
+
+def test_progress_of_stages_that_are_alone_is_told_by_stage(pictures: Pictures, trainee: Any, numbers: Any) -> None:
+    told: list[tuple[str, int, int]] = []
+    stages = Stage("text", 1, 4), Stage("image", 2, 7)
+    one, short = trainee("one", pictures, *stages), trainee("short", pictures, Stage("all", 1, 4))
+    training = Training(numbers(pictures), pictures, 0, Failures(), lambda *words: told.append(words))
+    training.teach([one, short])
+    assert told == [("", 4, 21), ("", 7, 21), ("image", 7, 14), ("image", 14, 14)]
+    told.clear()
+    training.teach([trainee("again", pictures, *stages)])
+    assert told == [("text", 4, 7), ("text", 7, 7), ("image", 7, 14), ("image", 14, 14)]
 
 
 def test_masks_come_with_a_stage_that_names_other_parts(pictures: Pictures, taught: Any, noting: Any) -> None:
