@@ -58,7 +58,8 @@ def show_suite(suite: Suite | None, document: Document, *, as_json: bool) -> Non
         return
     own = replace(document.published, lines=suite.published) if document.published else None
     output.rule(line(f"{suite.name}: {suite.title}"), align="left", style="dim")
-    show_document(replace(document, metrics=suite.shows, published=own), as_json=False)
+    shown = replace(document, metrics=suite.shows, published=own, over_shots=suite.over_shots)
+    show_document(shown, as_json=False)
     if suite.remark:
         say(f"- {suite.remark}", "dim")
     if own and (others := own.unmatched(document.rows)):
@@ -74,16 +75,20 @@ def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> boo
     from stackclip.benchmarks.curves import spread_notes
     from stackclip.console import say
     from stackclip.reports.plot import plot_curves
+    from stackclip.reports.shot_plot import plot_shots
 
     for note in () if as_json else spread_notes(document.charts):
         say(f"- {note}", "dim")
     if plot is None:
         return True
     try:
-        plot_curves(document.charts, plot)
+        if document.over_shots:
+            plot_shots(document.shot_curves, plot)
+        else:
+            plot_curves(document.charts, plot)
     except OSError as error:
         return _not_written(plot, error)
-    logger.info("training curves are drawn in %s", plot)
+    logger.info("%s are drawn in %s", "curves over shots" if document.over_shots else "training curves", plot)
     return True
 
 

@@ -100,7 +100,8 @@ def bench_verb(
     check_files(output, plot)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     jobs = _jobs(session, suites, **words)
-    if plot and jobs and not any(job.plan.eval_every for job in jobs):
+    over_shots = bool(suites) and all(each.over_shots for each in suites)
+    if plot and jobs and not over_shots and not any(job.plan.eval_every for job in jobs):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     if dry_run:
         for forecast in filter(None, (session.forecast(job, overwrite=overwrite) for job in jobs)):
@@ -116,7 +117,7 @@ def bench_verb(
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
-    if not (keep(Document(distinct(rows), **look), output, plot, as_json=json) and rows.whole):
+    if not (keep(Document(distinct(rows), **look, over_shots=over_shots), output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
 
 

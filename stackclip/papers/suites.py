@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.errors import DamagedFile, UsageError
@@ -59,7 +59,7 @@ class Run:
     train_on: tuple[str, ...] = ()
     train_categories: tuple[str, ...] = ()
     train_without: tuple[str, ...] = ()
-    shots: int = 0
+    shots: int | Literal["all"] = 0
     seeds: tuple[int, ...] = (0,)
     epochs: int | None = None
     batch_size: int | None = None
@@ -73,6 +73,7 @@ class Suite:
     """One table or figure of a paper: what it compares, where its numbers are printed, what it shows.
 
     `source` and `tables` say where the printed numbers are; `shows` are the metrics that stand in the table.
+    With `over_shots` its runs differ in their shots, which are the columns of a table of each metric.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Suite:
     tables: tuple[str, ...] = ()
     shows: tuple[str, ...] = ()
     remark: str = ""
+    over_shots: bool = False
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -180,6 +182,8 @@ def _run(facts: Mapping[str, Any], where: str) -> Run:
         raise UsageError(
             f"{where}: tower is {tower!r}; wanted {{ backbone = ..., pretrained = ..., image_size = ... }}"
         )
+    if (shots := facts.get("shots", 0)) != "all" and (not isinstance(shots, int) or shots < 0):
+        raise UsageError(f"{where}: shots is {shots!r}; wanted a number of normal pictures, or all")
     if "eval_every" in facts:
         try:
             facts["eval_every"] = interval(facts["eval_every"])

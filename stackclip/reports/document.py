@@ -10,6 +10,7 @@ from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
 from stackclip.reports.notes import notes
+from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
 from stackclip.types import Row
 
@@ -47,7 +48,8 @@ class Document:
 
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
     `per_category` gives each category a line, `published` puts printed numbers beside measured ones, `ci` adds
-    intervals, and differences from the first method.
+    intervals, and differences from the first method. With `over_shots` there is a table of each metric instead, over
+    the normal pictures shown.
     """
 
     rows: Sequence[Row]
@@ -55,10 +57,13 @@ class Document:
     metrics: Sequence[str] = ()
     published: Lookup | None = None
     ci: bool = False
+    over_shots: bool = False
 
     @cached_property
     def tables(self) -> tuple[Summary, ...]:
         """A table for each pair of training and test sets, and for what was asked otherwise."""
+        if self.over_shots:
+            return tuple(table for curves in self.shot_curves for table in curves.tables)
         made = summarise(
             self.rows, per_category=self.per_category, metrics=self.metrics, published=self.published, ci=self.ci
         )
@@ -68,6 +73,11 @@ class Document:
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
         return tuple(notes(self.rows, self.published, self.metrics))
+
+    @cached_property
+    def shot_curves(self) -> tuple[ShotCurves, ...]:
+        """What methods are worth with more and more shots, where rows have several numbers of them."""
+        return tuple(shot_curves(self.rows, self.metrics))
 
     @cached_property
     def charts(self) -> tuple[Chart, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,16 +19,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["LINE_COLOURS", "SUFFIXES", "Appearance", "check_plot", "draw_curves", "plot_curves"]
+__all__ = [
+    "HEAD",
+    "INK",
+    "LETTERS",
+    "LINE_COLOURS",
+    "PANEL",
+    "SUFFIXES",
+    "Appearance",
+    "check_plot",
+    "draw_curves",
+    "plot_curves",
+    "save",
+    "soften",
+]
 
 SUFFIXES = (".png", ".svg", ".pdf")
 # Okabe and Ito's colours without yellow, which is too pale for a line; told apart by the colour-blind, darkest first.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _STROKES = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
-_INK, _PALE = "#333333", "#DDDDDD"
-_PANEL, _HEIGHT, _BAR, _HEAD = 3.4, 2.5, 0.17, 1.3  # inches: a panel's width and height, a bar, all the words
-_LETTERS = 13  # of small print in an inch
+INK, _PALE = "#333333", "#DDDDDD"
+PANEL, _HEIGHT, _BAR, HEAD = 3.4, 2.5, 0.17, 1.3  # inches: a panel's width and height, a bar, all the words
+LETTERS = 13  # of small print in an inch
 _MARKED = 40  # points of a curve that are marked; more would be a caterpillar
 _DOTS = 160  # a PNG's pixels per inch
 
@@ -61,14 +74,19 @@ def check_plot(path: Path) -> None:
 def plot_curves(found: Sequence[Chart], path: Path) -> None:
     """Draw charts into a file. Raises what `check_plot` raises, StackclipError where there are none."""
     check_plot(path)
-    import matplotlib
-
     if not found:
         raise StackclipError("no row has a training curve to plot; make some with: stackclip bench --eval-every epoch")
+    save(lambda: draw_curves(found), path)
+
+
+def save(draw: Callable[[], Figure], path: Path) -> None:
+    """Draw a figure into a file, in the same bytes whenever it is drawn; text is no formula."""
+    import matplotlib
+
     with matplotlib.rc_context(
         {"svg.hashsalt": "stackclip", "font.size": 9, "text.parse_math": False, "text.usetex": False}
     ):
-        drawn, picture = draw_curves(found), io.BytesIO()
+        drawn, picture = draw(), io.BytesIO()
         dated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[path.suffix]
         drawn.savefig(picture, format=path.suffix[1:], dpi=_DOTS, metadata=dated)
     write_atomically(path, picture.getvalue())
@@ -78,9 +96,9 @@ def draw_curves(found: Sequence[Chart]) -> Figure:
     """A figure with a band of panels for each chart: curves above, their spread over the last half below."""
     from matplotlib.figure import Figure
 
-    width = _PANEL * max(len(chart.metrics) for chart in found)
-    letters = int(width * _LETTERS)
-    heights = [_HEAD + _HEIGHT + _BAR * (len(c.lines) + len(c.lines) // _columns(c, letters)) for c in found]
+    width = PANEL * max(len(chart.metrics) for chart in found)
+    letters = int(width * LETTERS)
+    heights = [HEAD + _HEIGHT + _BAR * (len(c.lines) + len(c.lines) // _columns(c, letters)) for c in found]
     figure = Figure(figsize=(width, sum(heights)), layout="constrained")
     bands = figure.subfigures(len(found), height_ratios=heights, squeeze=False, hspace=0.04)[:, 0]
     looks = {name: Appearance.of(number) for number, name in enumerate(_names(found))}
@@ -99,18 +117,18 @@ def _draw_chart(band: SubFigure, chart: Chart, looks: Mapping[str, Appearance], 
         for place, line in enumerate(chart.lines):
             _draw_bar(below, line, looks[line.method], metric, place)
         _plain(above, below)
-        above.set_title(short(metric), color=_INK, fontweight="bold")
-        above.set_xlabel("optimiser steps", color=_INK)
+        above.set_title(short(metric), color=INK, fontweight="bold")
+        above.set_xlabel("optimiser steps", color=INK)
         above.xaxis.get_major_locator().set_params(integer=True)
-        below.set_xlabel("standard deviation over the last half", color=_INK)
+        below.set_xlabel("standard deviation over the last half", color=INK)
         below.set_ylim(len(chart.lines) - 0.4, -0.6)
-    panels[0, 0].set_ylabel("percent", color=_INK)
+    panels[0, 0].set_ylabel("percent", color=INK)
     names = [_name(line, chart) for line in chart.lines]
     side_by_side = _columns(chart, letters)
-    band.legend(keys, names, loc="outside lower center", ncols=side_by_side, frameon=False, labelcolor=_INK)
+    band.legend(keys, names, loc="outside lower center", ncols=side_by_side, frameon=False, labelcolor=INK)
     small = [line for text in _small_print(chart) for line in textwrap.wrap(text, letters)]
     title = textwrap.wrap(legible(chart.title), letters)
-    band.suptitle("\n".join(title + small), x=0.01, ha="left", fontsize="medium", color=_INK)
+    band.suptitle("\n".join(title + small), x=0.01, ha="left", fontsize="medium", color=INK)
 
 
 def _small_print(chart: Chart) -> Iterator[str]:
@@ -159,16 +177,22 @@ def _draw_bar(axes: Axes, line: Curve, look: Appearance, metric: str, place: int
     if spread is not None:
         axes.barh(place, 100 * spread, height=0.7, color=look.colour)
         text = f" {100 * spread:.2f}"
-        axes.annotate(text, (100 * spread, place), va="center", fontsize="small", color=_INK, annotation_clip=False)
+        axes.annotate(text, (100 * spread, place), va="center", fontsize="small", color=INK, annotation_clip=False)
 
 
 def _plain(above: Axes, below: Axes) -> None:
     """Curves on a pale grid between two lines, bars beside one."""
-    above.grid(color=_PALE, linewidth=0.6)
-    above.set_axisbelow(True)
-    above.spines[["top", "right"]].set_visible(False)
+    soften(above)
     below.spines[["top", "right", "bottom"]].set_visible(False)
     below.set(xticks=[], yticks=[])
-    for axes in (above, below):
-        axes.spines[["left", "bottom"]].set_color(_INK)
-        axes.tick_params(colors=_INK, length=3)
+    below.spines["left"].set_color(INK)
+    below.tick_params(colors=INK, length=3)
+
+
+def soften(axes: Axes) -> None:
+    """Curves on a pale grid between two lines."""
+    axes.grid(color=_PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK, length=3)

@@ -71,7 +71,7 @@ class Summary:
 
     `protocol` says in words what was asked in place of the methods' own, and where other tables of the same places were
     asked otherwise, all that was asked. `compared` are the differences from the first method on the same pictures, a
-    line a method.
+    line a method. With `over_shots` it is of that metric alone, and its columns are numbers of normal pictures shown.
     """
 
     train_on: str
@@ -83,12 +83,14 @@ class Summary:
     lines: tuple[TableLine, ...]
     protocol: str = ""
     compared: tuple[str, ...] = ()
+    over_shots: str = ""
 
     @property
     def title(self) -> str:
         """What was trained on what, in words."""
         count = len(self.categories)
-        parts = [
+        parts = [self.over_shots] if self.over_shots else []
+        parts += [
             f"{f'trained on {self.train_on}' if self.train_on else 'not trained'}, tested on {self.test_on}",
             f"mean over {count} categor{'y' if count == 1 else 'ies'}",
             counted(len(self.seeds), "seed"),

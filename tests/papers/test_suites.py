@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -46,12 +47,13 @@ def test_the_data_sets_of_a_suite_are_registered_and_none_is_trained_on_and_test
 
 @named
 def test_a_suite_has_a_source_and_shows_known_metrics(suite: Suite) -> None:
-    assert suite.source in SOURCES
+    assert suite.source in {*SOURCES, ""}  # those of our own have none
     assert suite.name.startswith(suite.source)
+    assert bool(suite.tables) == bool(suite.source)
     assert suite.title
     assert suite.shows
     assert set(suite.shows) <= {*IMAGE_METRICS, *PIXEL_METRICS}
-    assert towers_of(suite)
+    assert towers_of(suite) or not suite.source
 
 
 @named
@@ -133,6 +135,15 @@ def test_a_paper_names_all_its_suites_and_a_wrong_name_the_nearest() -> None:
         find_suites("fuzyclip-table4")
 
 
+def test_suites_over_shots_have_runs_that_differ_in_these_alone() -> None:
+    over = [suite for suite in SUITES if suite.over_shots]
+    assert {suite.name for suite in over} >= {"few-shot-curve", "winclip-few-shot"}
+    for suite in over:
+        assert len({replace(run, methods=(), shots=0) for run in suite.runs}) == 1
+        assert len({run.shots for run in suite.runs}) == len(suite.runs) > 1
+    assert [run.shots for run in suites()["few-shot-curve"].runs] == [0, 1, 2, 4, 8, "all"]
+
+
 def test_figure_5_varies_one_of_three_numbers_at_a_time() -> None:
     methods = suites()["fuzzyclip-figure5"].methods
     varied = [dict(Spec.parse(dict(Spec.parse(method).options)["learner"]).options) for method in methods]
@@ -173,6 +184,8 @@ def test_a_file_of_ones_own_is_a_suite(tmp_path: Path) -> None:
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ntower = "ViT-L-14"\n', "tower is 'ViT-L-14'; wanted"),
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\ngrid = { k = 1 }\n', "grid is {'k': 1}; wanted"),
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\neval_every = 0\n', "eval_every is 0; wanted"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nshots = "many"\n', "shots is 'many'; wanted a number of"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nshots = -1\n', "shots is -1; wanted a number of"),
         ("runs = [1]\n", "runs are [1]; wanted tables"),
     ],
 )
