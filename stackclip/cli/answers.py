@@ -58,7 +58,7 @@ def show_suite(suite: Suite | None, document: Document, *, as_json: bool) -> Non
         return
     own = replace(document.published, lines=suite.published) if document.published else None
     output.rule(line(f"{suite.name}: {suite.title}"), align="left", style="dim")
-    show_document(replace(document, metrics=suite.shows, published=own), as_json=False)
+    show_document(replace(document, metrics=document.metrics or suite.shows, published=own), as_json=False)
     if suite.remark:
         say(f"- {suite.remark}", "dim")
     if own and (others := own.unmatched(document.rows)):
