@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ class Evaluation:
     """What a method predicted of one category so far; with a `counter` there is evidence picture by picture too.
 
     `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
-    `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every picture, its map (H, W) and the runs of its mask.
+    `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every picture,
+    its map (H, W) and the runs of its mask.
     """
 
     side: int | None = None

@@ -35,7 +35,7 @@ class Native(NamedTuple):
 
 
 def read_native(sample: Sample) -> Native:
-    """What sPRO has to know of a picture; raises DataError for a mask or a file of defects that is not as it must be."""
+    """What sPRO has to know of a picture; raises DataError for a mask or a file of defects that is none."""
     return Native(picture_size(sample.image), read_defects(sample))
 
 

@@ -1,4 +1,4 @@
-"""MVTec-LOCO and what is laid out like it: a file for each defect, pictures to calibrate by, products with sub-types."""
+"""MVTec-LOCO and its like: a mask file for each defect, pictures to calibrate by, products with sub-types."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ ROOT/
 
 @datasets.register("autovi")
 class AutoVi(MvtecLoco):
-    """AutoVI: 6 categories of a car's assembly line (Carvalho et al., 2024), laid out as MVTec-LOCO, no validation split.
+    """AutoVI: 6 categories of a car's assembly line (Carvalho et al., 2024), as MVTec-LOCO without its validation.
 
     How many pictures its archive has was not at hand, so yours are not compared with it.
     """

@@ -19,7 +19,7 @@ from stackclip.metrics.names import SPRO_LIMITS, Measured, spro_name
 from stackclip.metrics.pictures import flat_map
 from stackclip.metrics.streamed import areas_of_bins
 
-__all__ = ["KEPT", "SaturatedOverlap", "Saturating"]
+__all__ = ["KEPT", "SaturatedOverlap", "Saturating", "Weighed"]
 
 KEPT = 1 << 24  # pixels whose scores are kept, 64 MB, before all are binned
 _ROUNDING = 1e-12  # of the sums themselves, in every bound
@@ -40,7 +40,7 @@ class Saturating(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Map:
+class Weighed:
     """A picture's scores (N,), where it is anomalous (M,), rising, and what each of these adds to the overlap (M,)."""
 
     scores: NDArray[Any]
@@ -48,7 +48,7 @@ class _Map:
     shares: Numbers
 
     @classmethod
-    def of(cls, scores: NDArray[Any], defects: Sequence[Saturating]) -> _Map:
+    def of(cls, scores: NDArray[Any], defects: Sequence[Saturating]) -> Weighed:
         """Weigh the pixels of defects, which may lie above each other: such a pixel adds to each of them."""
         found, adds = [np.empty(0, np.int64)], [np.empty(0)]
         for defect in defects:
@@ -74,7 +74,7 @@ class SaturatedOverlap:
     def __init__(self, keep: int = KEPT, budget: int = BUDGET) -> None:
         self._keep = keep
         self._bins = ScoreBins(budget)
-        self._maps: list[_Map] = []
+        self._maps: list[Weighed] = []
         self._kept = 0
         self._defects = 0
         self._rounded = False
@@ -86,7 +86,7 @@ class SaturatedOverlap:
         """
         flat, _, _ = flat_map(scores)
         self._defects += len(defects)
-        self._maps.append(_Map.of(flat, defects))
+        self._maps.append(Weighed.of(flat, defects))
         self._kept += flat.size
         if self._kept > self._keep or not self._bins.empty:
             self._count()

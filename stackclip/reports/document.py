@@ -47,8 +47,8 @@ class Document:
     """Rows as people read them: tables, the notes under them, charts of training, and sheets of single cells.
 
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
-    `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed numbers beside measured ones, `ci` adds
-    intervals, and differences from the first method.
+    `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
+    numbers beside measured ones, `ci` adds intervals, and differences from the first method.
     """
 
     rows: Sequence[Row]
