@@ -21,7 +21,7 @@ from stackclip.metrics.streamed import areas_of_bins
 
 __all__ = ["KEPT", "SaturatedOverlap", "Saturating", "Weighed"]
 
-KEPT = 1 << 24  # pixels whose scores are kept, 64 MB, before all are binned
+KEPT = 1 << 22  # pixels whose scores are kept, 16 MB, before all are binned
 _ROUNDING = 1e-12  # of the sums themselves, in every bound
 _NAMES = tuple(map(spro_name, SPRO_LIMITS))
 
