@@ -62,7 +62,8 @@ class Sample:
     `id` is the picture's path below the data set's root, with forward slashes; it names the sample for good, wherever
     the root lies. `mask` is a file, a folder of files whose union counts, or None: a normal sample needs none, and
     for an anomalous one None means that its defect is not localised (pixel metrics are then undefined). `published` is
-    the published data set that the picture is of, empty for any other.
+    the published data set that the picture is of, empty for any other. `defects` is the file that says from which area
+    on each defect of its category counts as found (`stackclip.data.defects`), None where all of it has to be.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Sample:
     label: int
     defect: str
     published: str = ""
+    defects: Path | None = None
 
     @property
     def key(self) -> str:
@@ -264,13 +266,15 @@ class Features:
 class Prediction:
     """What a method says of a batch: scores (B,) and maps (B, H, W). Higher is more anomalous; no range is promised.
 
-    Either may be None, with the reason in `why_no_scores` or `why_no_maps`.
+    Either may be None, with the reason in `why_no_scores` or `why_no_maps`. `components` are scores (B,) by name that
+    the method makes its score of (`logical`, `structural`); every batch names the same ones.
     """
 
     scores: Tensor | None
     maps: Tensor | None
     why_no_scores: str = ""
     why_no_maps: str = ""
+    components: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stackclip.benchmarks.breakdown import Breakdown
 from stackclip.errors import NonFiniteScores, NotApplicable
 from stackclip.methods import Inspector
 from stackclip.metrics import (
@@ -34,7 +35,8 @@ class Evaluation:
     """What a method predicted of one category so far; with a `counter` there is evidence picture by picture too.
 
     `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
-    `pixels` there are no pixel metrics. `watch` is called with every picture, its map (H, W) and the runs of its mask.
+    `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every picture,
+    its map (H, W) and the runs of its mask.
     """
 
     side: int | None = None
@@ -42,6 +44,7 @@ class Evaluation:
     peaks: list[Tensor] = field(default_factory=list)
     pixels: PixelAccumulator | None = field(default_factory=PixelMetrics)
     counter: PixelCounter | None = None
+    breakdown: Breakdown = field(default_factory=Breakdown)
     watch: Callable[[Sample, np.ndarray, np.ndarray], None] | None = None
     settled: Tensor | None = None
     localised: list[bool] = field(default_factory=list)
@@ -71,6 +74,7 @@ class Evaluation:
         Raises NonFiniteScores naming the picture, BrokenPlugin for shapes that are not one score and one map a picture.
         """
         prediction = prediction_of(prediction, len(samples), self.side)
+        self.breakdown.take_components({name: _kept(each) for name, each in prediction.components.items()})
         self.why_no_scores = self.why_no_scores or prediction.why_no_scores  # one batch without is a category without
         self.why_no_maps = self.why_no_maps or prediction.why_no_maps
         if prediction.scores is not None:
@@ -88,6 +92,7 @@ class Evaluation:
                     self.pixels.add(scores, mask_runs)
                 if self.counter:
                     self.counter.add(scores, mask_runs)
+                self.breakdown.take_map(sample, scores, mask_runs)
                 if self.watch:
                     self.watch(sample, scores, mask_runs)
 
@@ -105,23 +110,27 @@ class Evaluation:
         values: dict[str, float] = {}
         undefined: dict[str, str] = {}
         labels = [sample.label for sample in samples]
-        unlocalised = _unlocalised(samples)
+        why_no_scores = self.why_no_scores or "the method gives no scores"
         if (scores := self.settle(inspector)) is not None:
             _merge(image_metrics(scores.numpy(), labels), values, undefined)
         else:
-            undefined.update(dict.fromkeys(IMAGE_METRICS, self.why_no_scores or "the method gives no scores"))
-        localised = not self.why_no_maps and not unlocalised and any(self.localised)
-        if self.pixels is not None and self.peaks and localised:
+            undefined.update(dict.fromkeys(IMAGE_METRICS, why_no_scores))
+        why_no_maps = self.why_no_maps or ("" if self.peaks else "the method gives no maps")
+        own = None if scores is None else scores.numpy()
+        _merge(self.breakdown.measure(samples, own, why_no_scores, why_no_maps), values, undefined)
+        reason = why_no_maps or self._why_not_localised(samples)
+        if self.pixels is not None and not reason:
             pixels = self.pixels.compute()
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
-        lacking = f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
-        if self.why_no_maps or not self.peaks:
-            reason = self.why_no_maps or "the method gives no maps"
-        else:
-            reason = lacking if unlocalised else "no mask can be used"
-        undefined.update(dict.fromkeys(PIXEL_METRICS, reason))
+        undefined.update(dict.fromkeys(PIXEL_METRICS, reason or "no mask can be used"))
         return Measured(values, undefined)
+
+    def _why_not_localised(self, samples: Sequence[Sample]) -> str:
+        """Why maps cannot be held against masks; empty where they can."""
+        if unlocalised := _unlocalised(samples):
+            return f"{counted(unlocalised, 'defective picture')} {agreed('have', unlocalised)} no mask"
+        return "" if any(self.localised) else "no mask can be used"
 
     def evidence(self, samples: Sequence[Sample]) -> Evidence:
         """What the metrics that were computed are made of, picture by picture."""

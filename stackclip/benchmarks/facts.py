@@ -34,6 +34,7 @@ __all__ = [
     "Draws",
     "EmptyMasks",
     "Facts",
+    "KindOfDefect",
     "Pictures",
     "PixelForm",
     "Reported",
@@ -107,6 +108,17 @@ class EmptyMasks:
 
 
 @dataclass(frozen=True, slots=True)
+class KindOfDefect:
+    """What a method is worth on the pictures of one kind of defect and all good ones."""
+
+    pictures: int
+    metrics: Mapping[str, float]
+    undefined: Mapping[str, str] = field(default_factory=dict)
+    form: str = ""
+    bounds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PixelForm:
     """How pixel metrics were measured, with the bounds of their errors; why binned ones were refused, if they were."""
 
@@ -155,9 +167,23 @@ _SCHEDULE = object_with(
     },
     needed=("epochs",),
 )
+_KIND = object_with(
+    {
+        "pictures": is_natural,
+        "metrics": object_of(is_fraction),
+        "undefined": object_of(is_text),
+        "form": is_text,
+        "bounds": object_of(is_number),
+    },
+    needed=("pictures", "metrics"),
+)
 _MASKS = ("masks", "black", "lost")
 _DRAWS = {"count": is_natural, "pictures": is_text, "values": object_of(is_packed)}
 _REASONS = object_of(object_of(is_text))
+
+
+def _kinds(found: Mapping[str, Mapping[str, Any]]) -> dict[str, KindOfDefect]:
+    return {name: _object(KindOfDefect)(kind) for name, kind in found.items()}
 
 
 def _points(found: Sequence[Mapping[str, Any]]) -> tuple[CurvePoint, ...]:
@@ -176,7 +202,9 @@ class Facts:
     live_precision = _Fact[str](is_text, "fp32")
     train_list = _Fact[str](is_text, "")
     train_shots = _Fact[int | None](or_none(is_natural), None)
+    by_defect = _Fact[Mapping[str, KindOfDefect]](object_of(_KIND), MappingProxyType({}), _kinds)
     class_names = _Fact[object](is_any, "")
+    components = _Fact[Mapping[str, Mapping[str, float]]](object_of(object_of(is_fraction)), _NONE)
     curve = _Fact[tuple[CurvePoint, ...]](_CURVE, (), _points)
     draws = _Fact[Draws](object_with(_DRAWS, needed=tuple(_DRAWS)), Draws(), _object(Draws))
     empty_masks = _Fact[EmptyMasks | None](
@@ -206,6 +234,9 @@ class Facts:
         object_with({"earlier": is_natural, "trained_earlier": is_natural}), Reported(), _object(Reported)
     )
     schedule = _Fact[Mapping[str, Mapping[str, Any]]](object_of(_SCHEDULE), _NONE)
+    saturation = _Fact[PixelForm](
+        object_with({"form": is_text, "bounds": object_of(is_number)}), PixelForm(), _object(PixelForm)
+    )
     scores = _Fact[Mapping[str, float]](or_none(is_keyed_by_numbers), _NONE)
     stackclip = _Fact[str](is_text, "")
     stacks = _Fact[Sequence[Sequence[str]]](list_of(list_of(is_text)), ())

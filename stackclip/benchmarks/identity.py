@@ -72,6 +72,8 @@ class Identities:
             tested["normals"] = self._content(self.plan.normals_of(cell.dataset, cell.category, shown))
         if cell.without_mask:
             tested["without_mask"] = [sample.id for sample in cell.without_mask]
+        if configs := {sample.defects for sample in cell.samples if sample.defects is not None}:
+            tested["defects"] = sorted(self._file_hash(path) if path.is_file() else "" for path in configs)
         if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
             tested["pixel_metrics"] = form
         return cell_id({**self.of_training(spec), **tested})

@@ -67,7 +67,8 @@ class Plan:
     the pictures of each training category, half of them normal, that the seed draws, `train_list` a file that
     names them (`stackclip.data.chosen`); without either all are trained on.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
-    metrics may be off because other pictures might have been taken; no figure depends on either.
+    metrics may be off because other pictures might have been taken, with `per_defect` what they are worth on each kind
+    of defect; no figure depends on any of these.
     """
 
     methods: tuple[str, ...]
@@ -86,6 +87,7 @@ class Plan:
     metrics: str = "auto"
     eval_every: EvalEvery | None = None
     ci: bool = False
+    per_defect: bool = False
     resolved: Mapping[str, Method] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

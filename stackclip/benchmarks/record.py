@@ -73,6 +73,7 @@ class Recorder:
                 **_unasked(earlier),
                 **self._curve(trainee, cell),
                 **(draws or {}),
+                **(evaluation.breakdown.facts if went_well else {}),
                 "pixel_metrics": measured.how if measured else {},
             },
         )
@@ -185,7 +186,11 @@ def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unasked(earlier: Row | None) -> dict[str, Any]:
     facts: Mapping[str, Any] = earlier.facts if earlier else {}
-    return {name: facts[name] for name in ("eval_every", "curve", "stability", "draws", "intervals") if name in facts}
+    return {
+        name: facts[name]
+        for name in ("eval_every", "curve", "stability", "draws", "intervals", "by_defect")
+        if name in facts
+    }
 
 
 def _by_dataset(left_out: Iterable[tuple[Sample, str]]) -> dict[str, dict[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import has_draws
@@ -50,12 +51,13 @@ class Resume:
         """What there is of a method's cells; `tested` are the digests of a cell's data set by category."""
         found = MethodRows()
         every, ci = (None, False) if self.only_stored else (self.plan.eval_every, self.plan.ci)
+        by_defect = self.plan.per_defect and not self.only_stored
         for cell in cells:
             adopt = not self.anew and not self.only_stored
             row = self.keeper.find_row(self.identities.row(spec, cell), cell.place, tested(cell), adopt=adopt)
             if row is None or self.anew:
                 found.lacking.append(cell)
-            elif not has_curve(row, every) or (ci and not has_draws(row)):
+            elif not has_curve(row, every) or (ci and not has_draws(row)) or (by_defect and not has_kinds(row)):
                 found.lacking.append(cell)
                 found.earlier[cell] = row
             else:

@@ -6,19 +6,21 @@ import logging
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
+from stackclip.benchmarks.breakdown import Breakdown, defects_of
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan
+from stackclip.benchmarks.saturation import Native, Saturation, read_native
 from stackclip.benchmarks.showing import BATCH, Showing
 from stackclip.cache import Store
 from stackclip.errors import StackclipError
 from stackclip.methods import Inspector
-from stackclip.metrics import TOLERANCE, Form, Measured, pixel_metrics
+from stackclip.metrics import TOLERANCE, Form, Measured, PixelMetricsByKind, pixel_metrics
 from stackclip.metrics.counts import PixelCounter
 from stackclip.ops.progress import Listener, silent
 from stackclip.training.failures import Failures
@@ -57,7 +59,7 @@ class Testing:
     def evaluate(self, cell: Cell, trainees: Sequence[Trainee], *, aloud: bool = True) -> dict[str, Tested]:
         """What each method is worth on one category; without `aloud` nobody is told, and no evidence is counted."""
         progress = self.progress if aloud else silent
-        empty = partial(self._empty, counting=self.plan.ci and aloud)
+        empty = partial(self._empty, cell, lru_cache(BATCH)(read_native), aloud=aloud)
         form = self.plan.pixel_form(cell, self.tower)
         evaluations = {t.spec: empty(form, error=t.error) for t in trainees}
         shots = self.showing.shots(cell, evaluations)
@@ -118,11 +120,32 @@ class Testing:
             for spec, evaluation in evaluations.items()
         }
 
-    def _empty(self, form: Form, *, counting: bool, error: str = "", seconds: float = 0.0) -> Evaluation:
-        """An evaluation of maps of the tower's pictures; with `counting` it can tell its pictures apart."""
-        counter = PixelCounter() if counting else None
-        pixels = pixel_metrics(form)
-        return Evaluation(side=self.tower.image_size, pixels=pixels, counter=counter, error=error, seconds=seconds)
+    def _empty(
+        self,
+        cell: Cell,
+        read: Callable[[Sample], Native],
+        form: Form,
+        *,
+        aloud: bool,
+        error: str = "",
+        seconds: float = 0.0,
+    ) -> Evaluation:
+        """An evaluation of maps of the tower's pictures; `aloud` it can tell its pictures and their kinds apart.
+
+        `read` gives what is to be known of pictures at their own size, once for all methods.
+        """
+        plan, breakdown = self.plan, Breakdown()
+        if aloud:
+            kinds = PixelMetricsByKind(form, defects_of(cell.samples)) if plan.per_defect else None
+            breakdown = Breakdown(kinds, Saturation.of(cell.samples, read, plan.metrics))
+        return Evaluation(
+            side=self.tower.image_size,
+            pixels=pixel_metrics(form),
+            counter=PixelCounter() if plan.ci and aloud else None,
+            breakdown=breakdown,
+            error=error,
+            seconds=seconds,
+        )
 
     def _with_runs(
         self,

@@ -58,7 +58,8 @@ def show_suite(suite: Suite | None, document: Document, *, as_json: bool) -> Non
         return
     own = replace(document.published, lines=suite.published) if document.published else None
     output.rule(line(f"{suite.name}: {suite.title}"), align="left", style="dim")
-    shown = replace(document, metrics=suite.shows, published=own, over_shots=suite.over_shots)
+    columns = document.metrics or suite.shows
+    shown = replace(document, metrics=columns, published=own, over_shots=suite.over_shots)
     show_document(shown, as_json=False)
     if suite.remark:
         say(f"- {suite.remark}", "dim")

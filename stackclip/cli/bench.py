@@ -76,6 +76,7 @@ def bench_verb(
     suite: tuple[str, ...],
     published: bool,
     per_category: bool,
+    columns: tuple[str, ...],
     output: tuple[Path, ...],
     plot: Path | None,
     json: bool,
@@ -94,10 +95,12 @@ def bench_verb(
     """
     from stackclip.papers.jobs import printed_beside
     from stackclip.papers.suites import find_suites
+    from stackclip.reports.columns import columns_named
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
 
     check_files(output, plot)
+    metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     jobs = _jobs(session, suites, **words)
     over_shots = bool(suites) and all(each.over_shots for each in suites)
@@ -108,7 +111,8 @@ def bench_verb(
             say_forecast(forecast, err=json)
         return
     printed = printed_beside(jobs, suites) if suites or published else None
-    look: dict[str, Any] = {"per_category": per_category, "published": printed, "ci": words["ci"]}
+    look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
+    look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
     for each, group in groupby(jobs, key=attrgetter("suite")):
         measured = _run(session, group, overwrite=overwrite, cached_only=cached_only)

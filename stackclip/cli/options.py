@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.parsing import Command, ShotsType, curve_interval, several, whole_numbers
+from stackclip.cli.parsing import Command, ShotsType, curve_interval, several, specs, whole_numbers
 
 if TYPE_CHECKING:
     from stackclip.workspace import Workspace
@@ -145,6 +145,8 @@ live_options = options(
 
 answer_options = options(
     click.option("--per-category", is_flag=True, help="A line for every category."),
+    click.option("--per-defect", is_flag=True, help="A table by kind of defect: its pictures and all good ones."),
+    several("--columns", callback=specs, help="Only these metrics in tables: image_AUROC, pixel_AUsPRO@0.05 ..."),
     click.option(
         "-o",
         "--output",

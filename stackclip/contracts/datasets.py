@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import get_args
 
 from stackclip.contracts.trial import (
     Promises,
@@ -16,7 +17,7 @@ from stackclip.contracts.trial import (
 from stackclip.data import open_dataset, read_mask, read_picture
 from stackclip.data.masks import is_black
 from stackclip.errors import DataError
-from stackclip.types import ANOMALOUS, NORMAL, Sample
+from stackclip.types import ANOMALOUS, NORMAL, Sample, Split
 
 __all__ = ["DATASETS", "PICTURES"]
 
@@ -78,9 +79,8 @@ def _require_samples(samples: Sequence[Sample]) -> None:
     require(not twice, f"two samples have one id, {twice}")
     for sample in samples:
         require(sample.label in (NORMAL, ANOMALOUS), f"{sample.id} has the label {sample.label!r}")
-        require(
-            sample.split in ("train", "test"), f"{sample.id} is in the split {sample.split!r}, wanted train or test"
-        )
+        known = sample.split in get_args(Split)
+        require(known, f"{sample.id} is in the split {sample.split!r}, wanted {' or '.join(get_args(Split))}")
 
 
 def _reads_pictures(subject: Subject) -> str:

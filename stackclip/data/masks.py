@@ -15,7 +15,7 @@ from stackclip.data.paint import anomalous_pixels
 from stackclip.errors import PictureError
 from stackclip.types import NORMAL, Sample
 
-__all__ = ["anomalous_pixels", "is_black", "read_mask"]
+__all__ = ["anomalous_pixels", "is_black", "mask_files", "read_mask"]
 
 _RULES = {"bilinear": (Image.Resampling.BILINEAR, 127), "nearest": (Image.Resampling.NEAREST, 0)}  # of 255
 
@@ -33,7 +33,7 @@ def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"]
         return np.zeros((side, side), dtype=np.bool_)
     size = picture_size(sample.image)
     anomalous = np.zeros(size, dtype=np.bool_)
-    for path in _mask_files(sample, sample.mask):
+    for path in mask_files(sample, sample.mask):
         pixels = anomalous_pixels(path)
         if pixels.shape != size:
             found, wanted = (f"{width} x {height}" for height, width in (pixels.shape, size))
@@ -46,12 +46,10 @@ def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"]
 
 def is_black(sample: Sample) -> bool:
     """Whether the mask of a sample has no anomalous pixel before it is scaled; raises PictureError."""
-    return sample.mask is not None and not any(
-        anomalous_pixels(path).any() for path in _mask_files(sample, sample.mask)
-    )
+    return sample.mask is not None and not any(anomalous_pixels(path).any() for path in mask_files(sample, sample.mask))
 
 
-def _mask_files(sample: Sample, mask: Path) -> tuple[Path, ...]:
+def mask_files(sample: Sample, mask: Path) -> tuple[Path, ...]:
     """The file itself, or all files of a folder (MVTec-LOCO gives each region its own)."""
     if not mask.is_dir():
         if not mask.exists():

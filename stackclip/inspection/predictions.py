@@ -99,6 +99,7 @@ class _Pass:
             if written.error:
                 continue
             written.samples, written.scores = self.cell.samples, evaluation.settled
+            written.components = evaluation.breakdown.components
             written.missing |= broken
             if evaluation.peaks:
                 written.peaks = torch.cat(evaluation.peaks)

@@ -32,7 +32,8 @@ _LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about
 class Written:
     """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
 
-    `names` are the file names of the heat maps, without extension, by the ids of the pictures.
+    `names` are the file names of the heat maps, without extension, by the ids of the pictures. `components` are what
+    the scores are made of, by name.
     """
 
     method: str
@@ -41,6 +42,7 @@ class Written:
     samples: Sequence[Sample] = ()
     scores: Tensor | None = None
     peaks: Tensor | None = None
+    components: Mapping[str, Tensor] = field(default_factory=dict)
     scale: Scale | None = None
     missing: set[str] = field(default_factory=set)
     error: str = ""
@@ -93,9 +95,12 @@ def keep_scores(written: Written, *, again: bool = False) -> None:
 
 
 def _table(written: Written) -> str:
-    """Pictures by score, or by the maximum of the map where a method gives no scores; the highest first."""
+    """Pictures by score, or by the maximum of the map where a method gives no scores; the highest first.
 
-    def rows() -> Iterator[tuple[str, float | None, float | None, str]]:
+    What scores are made of stands behind the heat map, `score_NAME`.
+    """
+
+    def rows() -> Iterator[tuple[str, float | None, float | None, str, *tuple[float, ...]]]:
         for row, sample in enumerate(written.samples):
             drawn = written.peaks is not None and sample.id not in written.missing
             yield (
@@ -103,10 +108,12 @@ def _table(written: Written) -> str:
                 _of(written.scores, row),
                 _of(written.peaks, row),
                 written.heat_map_of(sample) if drawn else "",
+                *(float(component[row]) for component in written.components.values()),
             )
 
     ranked = sorted(rows(), key=lambda row: -next((number for number in row[1:3] if number is not None), 0.0))
-    return csv_text(["picture", "score", "map_maximum", "heat_map"], ranked)
+    parts = (f"score_{name}" for name in written.components)
+    return csv_text(["picture", "score", "map_maximum", "heat_map", *parts], ranked)
 
 
 def _of(numbers: Tensor | None, row: int) -> float | None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 from stackclip.data.census import published_categories
+from stackclip.data.defects import DEFECTS_CONFIG, read_kinds
 from stackclip.data.labels import holds_masks, without_ending
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.data.look import majority
 from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample, Split
 
-__all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "MvtecLoco", "VisaPrepared"]
+__all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "Published", "VisaPrepared", "read_splits", "with_validation"]
 
-_OTHER = {"logical": "structural", "structural": "logical"}
-_SPLITS: tuple[tuple[Literal["train", "test"], tuple[str, ...]], ...] = (
+_SPLITS: tuple[tuple[Split, tuple[str, ...]], ...] = (
     ("train", ("train", "training")),
     ("test", ("test", "testing")),
 )
+_VALIDATION: Split = "validation"
 
 
 def _tree(categories: str, defect: str) -> str:
@@ -39,7 +41,8 @@ ROOT/
 class Mvtec:
     """MVTec-AD: 15 categories, 3629 train pictures, test 467 normal and 1258 anomalous (Bergmann et al., CVPR 2019).
 
-    Serves every folder of that layout. A folder that is one category by itself is read as such.
+    Serves every folder of that layout. A folder that is one category by itself is read as such. A category that has a
+    `defects_config.json`, as those of MVTec-LOCO have, is read with it and with its `validation/`.
     """
 
     title = "MVTec-AD layout"
@@ -59,8 +62,24 @@ ROOT/
         return bool(self.categories_in(root))
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
-        """All samples, by category, then train before test, then defect, then file name; raises DataError."""
-        return tuple(sample for category in self.categories_in(root) for sample in _samples(category, root, name))
+        """All samples, by category, then train, validation, test, then defect, then file name; raises DataError."""
+        return tuple(
+            sample for category in self.categories_in(root) for sample in self.samples_of(category, root, name)
+        )
+
+    def samples_of(self, category: Path, root: Path, name: str) -> Iterator[Sample]:
+        """The samples of one category, in the order of `read`; raises DataError."""
+        config = category / DEFECTS_CONFIG
+        if not config.exists():
+            yield from read_splits(category, _splits(category), root, name)
+            return
+        read_kinds(config)
+        for sample in read_splits(category, with_validation(category), root, name):
+            yield replace(sample, defects=config)
+
+    def spare(self, path: Path, root: Path) -> bool:
+        """Whether a file says what the defects of a category are."""
+        return path.name == DEFECTS_CONFIG and path.parent in self.categories_in(root)
 
     def categories_in(self, root: Path) -> list[Path]:
         """The folders of the categories: `root` itself where it has `train/` or `test/`, else those in it that do."""
@@ -69,7 +88,7 @@ ROOT/
         return [folder for folder in folders_in(root) if _splits(folder) and _is_category(folder)]
 
 
-class _Published(Mvtec):
+class Published(Mvtec):
     """A published data set of that layout: a folder is recognised by its categories, so that no other passes for it."""
 
     published: str
@@ -80,44 +99,8 @@ class _Published(Mvtec):
         return any(folder.name.lower() in known for folder in self.categories_in(root))
 
 
-@datasets.register("mvtec-loco")
-class MvtecLoco(_Published):
-    """MVTec-LOCO: 5 categories, test 575 normal, 432 structural and 561 logical anomalies (Bergmann et al., IJCV 2022).
-
-    A mask is the union of the files in `ground_truth/DEFECT/STEM/`. `anomalies` tests only those that are `structural`
-    or `logical`, beside all that are normal. The 304 pictures of `validation/` are not read.
-    """
-
-    published = "mvtec-loco"
-    source = "CC BY-NC-SA 4.0, MVTec Software GmbH, www.mvtec.com/company/research/datasets/mvtec-loco"
-    folders = ("mvtec_loco", "mvtec_loco_anomaly_detection")
-    tree = """\
-ROOT/
-  CATEGORY/                               breakfast_box, juice_bottle, pushpins, ...
-    train/good/NNN.png
-    test/good/NNN.png
-    test/logical_anomalies/NNN.png
-    test/structural_anomalies/NNN.png
-    ground_truth/logical_anomalies/NNN/*.png
-    ground_truth/structural_anomalies/NNN/*.png
-"""
-
-    def __init__(self, *, anomalies: Literal["both", "logical", "structural"] = "both") -> None:
-        self.anomalies = anomalies
-        self.protocol = "" if anomalies == "both" else anomalies
-
-    def read(self, root: Path, name: str) -> tuple[Sample, ...]:
-        """All samples, by category, then train before test, then defect, then file name; raises DataError."""
-        tested = (GOOD, f"{self.protocol}_anomalies")
-        return tuple(sample for sample in super().read(root, name) if not self.protocol or sample.defect in tested)
-
-    def spare(self, path: Path, root: Path) -> bool:
-        """Whether a file belongs to the anomalies that are not tested."""
-        return bool(self.protocol) and f"{_OTHER[self.anomalies]}_anomalies" in path.relative_to(root).parts
-
-
 @datasets.register("mpdd")
-class Mpdd(_Published):
+class Mpdd(Published):
     """MPDD: 6 categories of painted metal parts, test 176 normal and 282 anomalous (Jezek et al., ICUMT 2021)."""
 
     published = "mpdd"
@@ -127,7 +110,7 @@ class Mpdd(_Published):
 
 
 @datasets.register("dtd-synthetic")
-class DtdSynthetic(_Published):
+class DtdSynthetic(Published):
     """DTD-Synthetic: 12 textures with painted defects, test 357 normal and 947 anomalous (Aota et al., WACV 2023)."""
 
     published = "dtd-synthetic"
@@ -137,7 +120,7 @@ class DtdSynthetic(_Published):
 
 
 @datasets.register("btad")
-class Btad(_Published):
+class Btad(Published):
     """BTAD: 3 products, test 451 normal (`ok`) and 290 anomalous (`ko`) (Mishra et al., ISIE 2021)."""
 
     published = "btad"
@@ -154,7 +137,7 @@ ROOT/
 
 
 @datasets.register("visa-prepared")
-class VisaPrepared(_Published):
+class VisaPrepared(Published):
     """VisA as its authors' script rearranges it into the MVTec-AD layout: 12 categories, `test/bad` the anomalous ones.
 
     The folder `1cls` may lie around the categories, as the script leaves it. The raw layout is `visa`.
@@ -184,12 +167,21 @@ def _is_category(folder: Path) -> bool:
     return majority([path for split in _splits(folder).values() for path in pictures_below(split)]) != "mask"
 
 
-def _splits(folder: Path) -> dict[Literal["train", "test"], Path]:
+def _splits(folder: Path) -> dict[Split, Path]:
     """The folders of the splits in a category's folder, train before test; their names count in any case."""
     named = {child.name.lower(): child for child in folders_in(folder)}
     return {
         split: next(named[name] for name in names if name in named) for split, names in _SPLITS if {*names} & {*named}
     }
+
+
+def with_validation(category: Path) -> dict[Split, Path]:
+    """The folders of the splits with that of the pictures which methods calibrate by, between train and test."""
+    held = _splits(category)
+    found = next((child for child in folders_in(category) if child.name.lower() == _VALIDATION), None)
+    if found is not None:
+        held[_VALIDATION] = found
+    return {split: held[split] for split in get_args(Split) if split in held}
 
 
 def _holds_categories(root: Path) -> bool:
@@ -208,7 +200,7 @@ def _areas(category: Path, split: str, root: Path) -> list[Path]:
         )
         around += [area for area in named if area.is_dir()]
     divided = [child for area in around for child in folders_in(area) if child.name.lower() == split]
-    if divided or split == "train":
+    if divided or split != "test":
         return divided
     return around
 
@@ -217,8 +209,9 @@ def _is_area(name: str) -> bool:
     return holds_masks(name) or without_ending(name.lower()) == "test"
 
 
-def _samples(category: Path, root: Path, name: str) -> Iterator[Sample]:
-    for split, folder in _splits(category).items():
+def read_splits(category: Path, splits: Mapping[Split, Path], root: Path, name: str) -> Iterator[Sample]:
+    """The samples of a category in the folders of these splits, in order; raises DataError."""
+    for split, folder in splits.items():
         # The masks belong to the test pictures, whose stems a train picture may share.
         areas = _areas(category, split, root)
         for each in labelled_pictures(folder, areas, localised=split == "test" or bool(areas)):

@@ -2,7 +2,20 @@
 
 from stackclip.metrics.choose import EXACT_UP_TO, FORMS, Form, PixelAccumulator, choose_form, pixel_metrics
 from stackclip.metrics.exact import PixelMetrics, image_metrics
-from stackclip.metrics.names import ALIASES, FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
+from stackclip.metrics.kinds import PixelMetricsByKind
+from stackclip.metrics.names import (
+    ALIASES,
+    FPR_LIMIT,
+    IMAGE_METRICS,
+    KINDS,
+    ON_REQUEST,
+    PIXEL_METRICS,
+    SPRO_LIMITS,
+    Measured,
+    named_for_kind,
+    spro_name,
+)
+from stackclip.metrics.saturated import SaturatedOverlap
 from stackclip.metrics.streamed import TOLERANCE, StreamedPixelMetrics
 
 __all__ = [
@@ -11,14 +24,21 @@ __all__ = [
     "FORMS",
     "FPR_LIMIT",
     "IMAGE_METRICS",
+    "KINDS",
+    "ON_REQUEST",
     "PIXEL_METRICS",
+    "SPRO_LIMITS",
     "TOLERANCE",
     "Form",
     "Measured",
     "PixelAccumulator",
     "PixelMetrics",
+    "PixelMetricsByKind",
+    "SaturatedOverlap",
     "StreamedPixelMetrics",
     "choose_form",
     "image_metrics",
+    "named_for_kind",
     "pixel_metrics",
+    "spro_name",
 ]

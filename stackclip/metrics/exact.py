@@ -20,7 +20,7 @@ from stackclip.metrics.pictures import Regions, as_scores, flat_map, non_finite,
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["PixelMetrics", "image_metrics"]
+__all__ = ["PixelMetrics", "Steps", "image_metrics", "overlap_area"]
 
 
 def image_metrics(scores: Any, labels: Any) -> Measured:
@@ -41,7 +41,7 @@ def image_metrics(scores: Any, labels: Any) -> Measured:
     for count, kind in ((anomalous.size, "anomalous"), (normal.size, "normal")):
         if not count:
             return Measured({}, dict.fromkeys(IMAGE_METRICS, f"no {kind} picture"))
-    steps = _Steps.count(normal, anomalous)
+    steps = Steps.count(normal, anomalous)
     return Measured(
         dict(zip(IMAGE_METRICS, (_auroc(steps), _average_precision(steps), _f1_max(steps)), strict=True)), {}
     )
@@ -109,8 +109,9 @@ class PixelMetrics:
         anomalous, regions, areas = _gather(self._anomalous), _gather(self._regions), _gather(self._areas)
         order = np.argsort(anomalous)
         anomalous, regions = anomalous[order], regions[order]
-        steps = _Steps.count(normal, anomalous)
-        exact = (_auroc(steps), _average_precision(steps), _f1_max(steps), _aupro(steps, regions, areas))
+        steps = Steps.count(normal, anomalous)
+        shares = (1 / (areas * areas.size))[regions[::-1]]
+        exact = (_auroc(steps), _average_precision(steps), _f1_max(steps), overlap_area(steps, shares, FPR_LIMIT))
         values, undefined = dict(zip(PIXEL_METRICS, exact, strict=False)), {}
         cflow = _aupro_cflow(normal, anomalous, regions, areas)
         if isinstance(cflow, str):
@@ -121,7 +122,7 @@ class PixelMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Steps:
+class Steps:
     """What the thresholds at the D distinct anomalous scores count, from the highest score down.
 
     `hits` and `alarms` (D,) are the anomalous and the normal elements at or above each score, `alarms_above` the
@@ -135,7 +136,7 @@ class _Steps:
     normal: int
 
     @classmethod
-    def count(cls, normal: NDArray[Any], anomalous: NDArray[Any]) -> _Steps:
+    def count(cls, normal: NDArray[Any], anomalous: NDArray[Any]) -> Steps:
         """Count for scores that are sorted upwards and not empty."""
         first = np.flatnonzero(np.append(True, anomalous[1:] != anomalous[:-1]))
         distinct = anomalous[first]
@@ -152,44 +153,45 @@ class _Steps:
         )
 
 
-def _auroc(steps: _Steps) -> float:
+def _auroc(steps: Steps) -> float:
     """The chance that an anomalous element scores above a normal one, ties counting half, in whole numbers."""
     new_hits = np.diff(steps.hits, prepend=0)
     twice_lost = int((new_hits * (steps.alarms + steps.alarms_above)).sum())
     return 1 - twice_lost / (2 * steps.anomalous * steps.normal)
 
 
-def _average_precision(steps: _Steps) -> float:
+def _average_precision(steps: Steps) -> float:
     """The step integral of precision over recall (not the trapezoid)."""
     new_hits = np.diff(steps.hits, prepend=0)
     return float((new_hits * (steps.hits / (steps.hits + steps.alarms))).sum() / steps.anomalous)
 
 
-def _f1_max(steps: _Steps) -> float:
+def _f1_max(steps: Steps) -> float:
     """The best F1 over all thresholds; the best one is always at an anomalous score."""
     return float((2 * steps.hits / (steps.hits + steps.alarms + steps.anomalous)).max())
 
 
-def _aupro(steps: _Steps, regions: NDArray[np.int32], areas: NDArray[np.int64]) -> float:
-    """The area under region overlap against false-positive rate up to the limit, over the limit.
+def overlap_area(steps: Steps, shares: NDArray[np.float64], limit: float) -> float:
+    """The area under region overlap against false-positive rate up to a limit, over the limit.
 
-    `regions` (M,) are those of the anomalous pixels, by rising score; `areas` (G,) their pixels.
+    `shares` (M,) are what the anomalous pixels add to the overlap, by falling score.
     """
-    shares = (1 / (areas * areas.size))[regions[::-1]]  # of the mean overlap, by falling score
     overlap = np.cumsum(shares)[steps.hits - 1]
     # Falling from one distinct anomalous score to the next, first the normal pixels between them turn positive (the
     # overlap stays), then all pixels of the next score at once (a straight line): two corners for each score.
     rates = np.stack([steps.alarms_above, steps.alarms], axis=1).reshape(-1) / steps.normal
     rates = np.concatenate([rates, [1.0]])
     heights = np.concatenate([[0.0], np.repeat(overlap, 2)])
-    inside = int(np.searchsorted(rates, FPR_LIMIT, side="right"))
+    inside = int(np.searchsorted(rates, limit, side="right"))
     if not inside:
         return 0.0  # no defect is touched before the limit
+    if inside == rates.size:
+        return trapezoid(rates, heights) / limit
     x, x_next = rates[inside - 1], rates[inside]
     y, y_next = heights[inside - 1], heights[inside]
-    at_limit = y + (y_next - y) * (FPR_LIMIT - x) / (x_next - x)
-    area = trapezoid(np.append(rates[:inside], FPR_LIMIT), np.append(heights[:inside], at_limit))
-    return area / FPR_LIMIT
+    at_limit = y + (y_next - y) * (limit - x) / (x_next - x)
+    area = trapezoid(np.append(rates[:inside], limit), np.append(heights[:inside], at_limit))
+    return area / limit
 
 
 def _aupro_cflow(

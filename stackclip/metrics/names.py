@@ -8,7 +8,18 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
-__all__ = ["ALIASES", "FPR_LIMIT", "IMAGE_METRICS", "PIXEL_METRICS", "Measured"]
+__all__ = [
+    "ALIASES",
+    "FPR_LIMIT",
+    "IMAGE_METRICS",
+    "KINDS",
+    "ON_REQUEST",
+    "PIXEL_METRICS",
+    "SPRO_LIMITS",
+    "Measured",
+    "named_for_kind",
+    "spro_name",
+]
 
 IMAGE_METRICS = ("image_AUROC", "image_AP", "image_F1max")
 PIXEL_METRICS = ("pixel_AUROC", "pixel_AP", "pixel_F1max", "pixel_AUPRO", "pixel_AUPRO_cflow200")
@@ -39,6 +50,30 @@ ALIASES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Other projects' names of the same numbers, and ours."""
+
+KINDS = ("structural", "logical")
+"""The kinds of anomalies that MVTec-LOCO tells apart, as metrics of one of them are called."""
+
+SPRO_LIMITS = (0.01, 0.05, 0.1, 0.3, 1.0)  # of MVTec-LOCO's evaluation; the one in the article's tables is 0.05
+
+
+def spro_name(limit: float) -> str:
+    """What the area below the saturated overlap up to a false-positive rate is called: `pixel_AUsPRO@0.05`."""
+    return f"pixel_AUsPRO@{limit:g}"
+
+
+def named_for_kind(name: str, kind: str) -> str:
+    """What a metric of the anomalies of one kind, and of all good pictures, is called: `image_AUROC_logical`."""
+    return f"{name}_{kind}"
+
+
+_SPRO = tuple(spro_name(limit) for limit in SPRO_LIMITS)
+ON_REQUEST = (
+    *(named_for_kind("image_AUROC", kind) for kind in KINDS),
+    *_SPRO,
+    *(named_for_kind(name, kind) for name in _SPRO for kind in KINDS),
+)
+"""What rows of data sets of logical and structural anomalies have besides, and tables show where it is asked for."""
 
 FPR_LIMIT = 0.3  # AUPRO is integrated up to here and divided by it (MVTec AD, Bergmann et al. 2021)
 

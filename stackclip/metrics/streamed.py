@@ -19,7 +19,7 @@ from stackclip.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured
 from stackclip.metrics.pictures import Regions, flat_map
 from stackclip.ops.regions import Runs
 
-__all__ = ["TOLERANCE", "StreamedPixelMetrics"]
+__all__ = ["TOLERANCE", "StreamedPixelMetrics", "areas_of_bins"]
 
 TOLERANCE = 1e-5  # a larger bound asks for the exact form
 _ROUNDING = 1e-12  # of the sums themselves, in every bound
@@ -238,12 +238,20 @@ class _Step:
     def area(self, normal: int) -> Numbers:
         """The area below the overlap up to the limit, times the regions: at least, evenly mixed, at most (3,)."""
         start, stop = (self.alarms - self.new_alarms) / normal, self.alarms / normal
-        x, x_next = np.minimum(start, FPR_LIMIT), np.minimum(stop, FPR_LIMIT)
-        width, beyond = x_next - x, FPR_LIMIT - x_next
-        # A share that comes somewhere inside the bin counts from there on up to the limit.
-        even = width * (width / np.where(width > 0, stop - start, 1)) / 2
-        low, high = np.where(self.tied, even, 0), np.where(self.tied, even, width)
-        return np.array([self.shares @ (beyond + extra) for extra in (low, even, high)])
+        return areas_of_bins(start, stop, self.shares, self.tied, FPR_LIMIT)
+
+
+def areas_of_bins(start: Numbers, stop: Numbers, shares: Numbers, tied: NDArray[np.bool_], limit: float) -> Numbers:
+    """The area below the overlap up to a limit of the false-positive rate: at least, evenly mixed, at most (3,).
+
+    Each of the bins (B,) takes the rate from `start` to `stop` and adds its share; `tied` are those of one score.
+    """
+    x, x_next = np.minimum(start, limit), np.minimum(stop, limit)
+    width, beyond = x_next - x, limit - x_next
+    # A share that comes somewhere inside the bin counts from there on up to the limit.
+    even = width * (width / np.where(width > 0, stop - start, 1)) / 2
+    low, high = np.where(tied, even, 0), np.where(tied, even, width)
+    return np.array([shares @ (beyond + extra) for extra in (low, even, high)])
 
 
 def _from(counts: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:

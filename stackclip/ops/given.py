@@ -140,6 +140,7 @@ def prediction_of(prediction: object, count: int, side: int | None) -> Predictio
     for reason in (prediction.why_no_scores, prediction.why_no_maps):
         if not isinstance(reason, str):
             raise BrokenPlugin(f"its predict() gave {_short(reason)} as a reason; wanted text")
+    _check_components(prediction.components, count)
     _check_real("its predict() gave scores", prediction.scores)
     _check_real("its predict() gave maps", prediction.maps)
     scores, maps = prediction.scores, prediction.maps
@@ -149,6 +150,19 @@ def prediction_of(prediction: object, count: int, side: int | None) -> Predictio
         wanted = f"{side}, {side}" if side else "H, W"  # the runs of a mask say nothing of its size
         raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, {wanted})")
     return prediction
+
+
+def _check_components(components: object, count: int) -> None:
+    """Raise BrokenPlugin for what is not one real and finite score (count,) a picture by the name of a component."""
+    if not isinstance(components, Mapping) or not all(isinstance(name, str) and name for name in components):
+        raise BrokenPlugin(f"its predict() gave {_short(components)} as components; wanted scores by name")
+    for name, component in components.items():
+        scores = _check_real(f"its predict() gave the component {name}", component)
+        if scores is None or tuple(scores.shape) != (count,):
+            found = "None" if scores is None else f"the shape {tuple(scores.shape)}"
+            raise BrokenPlugin(f"its component {name} has {found} for {count} pictures; wanted ({count},)")
+        if not scores.isfinite().all():
+            raise BrokenPlugin(f"its component {name} has NaN or infinity")
 
 
 def final_scores(settled: object, before: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from functools import cached_property
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
+from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
@@ -47,9 +48,9 @@ class Document:
     """Rows as people read them: tables, the notes under them, charts of training, and sheets of single cells.
 
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
-    `per_category` gives each category a line, `published` puts printed numbers beside measured ones, `ci` adds
-    intervals, and differences from the first method. With `over_shots` there is a table of each metric instead, over
-    the normal pictures shown.
+    `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
+    numbers beside measured ones, `ci` adds intervals, and differences from the first method. With `over_shots` there is
+    a table of each metric instead, over the normal pictures shown.
     """
 
     rows: Sequence[Row]
@@ -57,17 +58,25 @@ class Document:
     metrics: Sequence[str] = ()
     published: Lookup | None = None
     ci: bool = False
+    per_defect: bool = False
     over_shots: bool = False
 
     @cached_property
     def tables(self) -> tuple[Summary, ...]:
-        """A table for each pair of training and test sets, and for what was asked otherwise."""
+        """A table for each pair of training and test sets, and for what was asked otherwise; behind it that by kind."""
         if self.over_shots:
             return tuple(table for curves in self.shot_curves for table in curves.tables)
         made = summarise(
             self.rows, per_category=self.per_category, metrics=self.metrics, published=self.published, ci=self.ci
         )
-        return tuple(made)
+        if not self.per_defect:
+            return tuple(made)
+        groups = (group for alike in rows_of_tables(self.rows) for group in alike)
+        both = (
+            (table, kinds_table(table, group, per_category=self.per_category))
+            for table, group in zip(made, groups, strict=True)
+        )
+        return tuple(table for pair in both for table in pair if table is not None)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stackclip.benchmarks.facts import EmptyMasks, facts_of
 from stackclip.benchmarks.overlap import overlap_notes
+from stackclip.metrics import ON_REQUEST
 from stackclip.ops.words import counted, few_of
 from stackclip.papers.positions import position_notes
 from stackclip.papers.published import Lookup
@@ -15,6 +16,7 @@ from stackclip.types import Row
 
 __all__ = ["notes"]
 
+_SPRO = tuple(name for name in ON_REQUEST if name.startswith("pixel"))
 NAMED = 12  # pictures left out that a note names; rows name all
 
 
@@ -26,7 +28,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
     said = dict.fromkeys(note for row in rows if (note := facts_of(row).note))
     said |= dict.fromkeys(remarks(published, rows) if published else ())
     said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
-    about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows))
+    about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows), _on_request(rows, metrics))
     about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
     return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
 
@@ -50,7 +52,7 @@ def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
         for metric, reason in row.undefined.items():
             if metrics and metric not in metrics:
                 continue
-            about = "pixel metrics" if metric.startswith("pixel") else "image metrics"
+            about = "sPRO" if metric in _SPRO else "pixel metrics" if metric.startswith("pixel") else "image metrics"
             reasons.setdefault((row.method, f"{about} n/a: {reason}"), {})[_place(row)] = None
         if row.error:
             reasons.setdefault((row.method, f"failed: {row.error}"), {})[_place(row)] = None
@@ -77,6 +79,15 @@ def _binned(rows: Iterable[Row]) -> Iterator[str]:
     if refused:
         cells = counted(len(refused), "cell")
         yield f"pixel metrics of {cells} are exact, as bins could not bound their error well enough"
+
+
+def _on_request(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
+    """How far sPRO that is shown may be off, and what was asked for and no row has."""
+    if bounds := [facts_of(row).saturation.bounds.get(name, 0.0) for row in rows for name in metrics if name in _SPRO]:
+        yield from [f"sPRO is binned: the exact one differs by at most {max(bounds):.0e}"] if max(bounds) else []
+    held = {name for row in rows for name in (*row.metrics, *row.undefined)}
+    if lacking := [name for name in metrics if name in ON_REQUEST and name not in held]:
+        yield f"no row has {', '.join(lacking)}: only data sets of logical and structural anomalies have"
 
 
 def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:

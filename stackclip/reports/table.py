@@ -10,14 +10,12 @@ from typing import Literal
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.intervals import compared, pooled_interval
 from stackclip.benchmarks.sets import Titles, standing
-from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
+from stackclip.reports.columns import METRICS
 from stackclip.types import Row
 
-__all__ = ["METRICS", "Figure", "Summary", "TableLine", "ranked", "rows_of_tables", "summarise"]
-
-METRICS = (*IMAGE_METRICS, *PIXEL_METRICS)
+__all__ = ["METRICS", "Figure", "Summary", "TableLine", "figure_of", "ranked", "rows_of_tables", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,8 @@ class Summary:
 
     `protocol` says in words what was asked in place of the methods' own, and where other tables of the same places were
     asked otherwise, all that was asked. `compared` are the differences from the first method on the same pictures, a
-    line a method. With `over_shots` it is of that metric alone, and its columns are numbers of normal pictures shown.
+    line a method. `by_defect` says that the lines are of kinds of defects, in place of categories. With `over_shots` it
+    is of that metric alone, and its columns are numbers of normal pictures shown.
     """
 
     train_on: str
@@ -83,6 +82,7 @@ class Summary:
     lines: tuple[TableLine, ...]
     protocol: str = ""
     compared: tuple[str, ...] = ()
+    by_defect: bool = False
     over_shots: str = ""
 
     @property
@@ -96,7 +96,13 @@ class Summary:
             counted(len(self.seeds), "seed"),
         ]
         parts += [counted(self.shots, "shot")] if self.shots else []
+        parts += ["by kind of defect, each with all good pictures"] if self.by_defect else []
         return ", ".join([*parts, *([self.protocol] if self.protocol else [])])
+
+    @property
+    def part(self) -> str:
+        """What its lines are of, beside a method."""
+        return "defect" if self.by_defect else "category"
 
     def ranks(self, column: int, category: str) -> dict[str, int]:
         """Method -> 1 for the best and 2 for the second best value of a column among the lines of a category."""
@@ -234,7 +240,7 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
             chosen = [row for row in own if category in (MEAN, row.category)]
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
             of = len(seeds) * (len(categories) if category == MEAN else 1)
-            cells = tuple(_cell(chosen, name, seeds, of, ci) for name in metrics)
+            cells = tuple(figure_of(chosen, name, seeds, of, ci) for name in metrics)
             lines.append(TableLine(method, category, cells, "; ".join(errors)))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])
@@ -244,7 +250,8 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
     return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, differences)
 
 
-def _cell(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool) -> Figure:
+def figure_of(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool = False) -> Figure:
+    """The mean of a metric over the rows of each seed, then over the seeds; `of` is how many it could be of."""
     by_seed = [[row.metrics[metric] for row in rows if row.seed == seed and metric in row.metrics] for seed in seeds]
     means = [fmean(values) for values in by_seed if values]
     if not means:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
 from stackclip.benchmarks.intervals import has_draws
@@ -110,4 +111,4 @@ def _finished(workbench: Workbench, lineup: Lineup) -> int:
         return 0
     with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
         rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
-        return sum(not plan.ci or has_draws(row) for row in rows)
+        return sum((not plan.ci or has_draws(row)) and (not plan.per_defect or has_kinds(row)) for row in rows)

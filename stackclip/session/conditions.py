@@ -27,8 +27,9 @@ class Conditions(TypedDict, total=False):
     (each method's own), `train_shots` (pictures of each training category, half of them normal; all that there are),
     `train_list` (a JSON-lines file that names them instead),
     `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact or streamed),
-    `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `executor` (what runs the seeds),
-    `allow_overlap` (not zero-shot then), `fail_fast` (raise the first failure; else it is a row).
+    `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `per_defect` (figures of each kind of
+    defect), `executor` (what runs the seeds), `allow_overlap` (not zero-shot then), `fail_fast` (raise the first
+    failure; else it is a row).
     """
 
     seeds: Sequence[int]
@@ -41,6 +42,7 @@ class Conditions(TypedDict, total=False):
     metrics: str
     eval_every: EvalEvery | None
     ci: bool
+    per_defect: bool
     executor: str
     allow_overlap: bool
     fail_fast: bool

@@ -13,6 +13,7 @@ from stackclip.defaults import INSPECTION_METHODS, PROMPT_METHODS, TESTED, TRAIN
 from stackclip.ops.progress import Listener, silent
 from stackclip.papers.published import Lookup
 from stackclip.registry import stay_with
+from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
 from stackclip.session.conditions import Conditions, Names, checked, names_of
@@ -120,14 +121,19 @@ class Session(Steps):
         test_on: Names = (),
         seeds: Sequence[int] | None = None,
         per_category: bool = False,
+        per_defect: bool = False,
+        columns: Sequence[str] = (),
         published: bool = False,
         ci: bool = False,
     ) -> Document:
         """The rows that earlier benches kept, or some of them, as tables with notes; nothing is computed.
 
-        `per_category` gives each category a line, `published` puts printed numbers beside measured ones, `ci` adds
-        intervals and differences. Raises StackclipError where no row fits.
+        `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `columns` are the only
+        metrics that tables show, `published` puts printed numbers beside measured ones, `ci` adds intervals and
+        differences. Raises StackclipError where no row fits, UsageError for what is no metric.
         """
+        metrics = columns_named(columns)
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
         rows = selection.of(RowFolder(self.workspace.rows))
-        return Document(rows, per_category=per_category, published=Lookup() if published else None, ci=ci)
+        look = {"per_category": per_category, "per_defect": per_defect, "ci": ci}
+        return Document(rows, metrics=metrics, published=Lookup() if published else None, **look)

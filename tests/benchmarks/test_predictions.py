@@ -58,7 +58,7 @@ class Ramp(Detector):
         assert MASK not in features.parts
         levels = torch.tensor([self.levels[sample.dataset] for sample in features.samples])
         maps = levels[:, None, None] + torch.arange(float(SIDE * SIDE)).reshape(SIDE, SIDE)
-        return Prediction(features[CLS][:, 0], maps)
+        return Prediction(features[CLS][:, 0], maps, components={"first": features[CLS][:, 1]})
 
 
 @pytest.fixture
@@ -99,6 +99,16 @@ def test_a_scale_is_from_training_pictures_or_from_those_predicted_where_nothing
     assert (untrained.cold, untrained.hot) == pytest.approx(tuple(np.percentile(ramp, (90, 99.8))))
     assert trained.hot == pytest.approx(untrained.hot + 200)
     assert 100 < trained.cold < 100 + SIDE * SIDE  # of normal pixels, so it depends on the masks
+
+
+def test_what_scores_are_made_of_stands_beside_them(ramps: Bench, tmp_path: Path) -> None:
+    of = written(ramps, tmp_path)["untrained"]
+    by_picture = {line["picture"]: float(line["score_first"]) for line in table(of.place)}
+    assert by_picture == pytest.approx(
+        {sample.id: float(each) for sample, each in zip(of.samples, of.components["first"], strict=True)}
+    )
+    assert len(set(by_picture.values())) > 1
+    assert list(table(tmp_path / "clip")[0]) == ["picture", "score", "map_maximum", "heat_map"]
 
 
 def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Bench, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 from stackclip.data import open_dataset
 from stackclip.data.census import published_counts
 from stackclip.errors import DataError
-from stackclip.layouts.mvtec import Btad, Mvtec, MvtecLoco
+from stackclip.layouts.loco import MvtecLoco
+from stackclip.layouts.mvtec import Btad, Mvtec
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
@@ -80,7 +81,8 @@ def test_the_mask_folders_of_loco_are_taken_whole(plant: Plant, tmp_path: Path) 
         "a/ground_truth/logical_anomalies/000/000.png",
         "a/validation/good/1.png",
     )
-    (sample,) = datasets.create("mvtec-loco").read(plant(tmp_path, *names), "loco")
+    validation, sample = datasets.create("mvtec-loco").read(plant(tmp_path, *names), "loco")
+    assert (validation.split, validation.label, validation.mask) == ("validation", NORMAL, None)
     assert sample.mask == tmp_path / "a/ground_truth/logical_anomalies/000"
 
 

@@ -32,15 +32,15 @@ class Latex:
 
     def write(self, document: Document) -> str:
         """The tables and the notes below them."""
-        out = [line for table in document.tables for line in _table(table, document.per_category)]
+        out = [line for table in document.tables for line in _table(table, document.per_category or table.by_defect)]
         notes = (f"% {legible(note)}" for note in document.notes)
         return "\n".join(["% needs \\usepackage{booktabs}", *out, *notes]) + "\n"
 
 
-def _table(table: Summary, per_category: bool) -> Iterator[str]:
-    head = ["method", *(["category"] if per_category else []), *table.metrics]
+def _table(table: Summary, by_part: bool) -> Iterator[str]:
+    head = ["method", *([table.part] if by_part else []), *table.metrics]
     yield f"% {legible(table.title)}"
-    yield f"\\begin{{tabular}}{{{'l' * (2 if per_category else 1)}{'r' * len(table.metrics)}}}"
+    yield f"\\begin{{tabular}}{{{'l' * (2 if by_part else 1)}{'r' * len(table.metrics)}}}"
     yield from ("\\toprule", " & ".join(map(_tex, head)) + r" \\", "\\midrule")
     previous = table.lines[0].category if table.lines else ""
     for line in table.lines:
@@ -49,7 +49,7 @@ def _table(table: Summary, per_category: bool) -> Iterator[str]:
             previous = line.category
         cells = [_RANKS[min(rank, 3)].format(_tex(text)) for text, rank in ranked(table, line)]
         name = (r"\quad " if line.beside else "") + _tex(line.method)
-        yield " & ".join([name, *([_tex(line.category)] if per_category else []), *cells]) + r" \\"
+        yield " & ".join([name, *([_tex(line.category)] if by_part else []), *cells]) + r" \\"
     yield from ("\\bottomrule", "\\end{tabular}", *(f"% {legible(line)}" for line in table.compared), "")
 
 

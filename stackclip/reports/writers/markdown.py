@@ -24,17 +24,17 @@ class Markdown:
 
     def write(self, document: Document) -> str:
         """The tables and the notes below them."""
-        out = [line for table in document.tables for line in _table(table, document.per_category)]
+        out = [line for table in document.tables for line in _table(table, document.per_category or table.by_defect)]
         return "\n".join([*out, *(f"- {_marked(note)}" for note in document.notes)]) + "\n"
 
 
-def _table(table: Summary, per_category: bool) -> Iterator[str]:
-    head = ["method", *(["category"] if per_category else []), *table.metrics]
+def _table(table: Summary, by_part: bool) -> Iterator[str]:
+    head = ["method", *([table.part] if by_part else []), *table.metrics]
     yield from (f"**{_marked(table.title)}**", "", _pipes(head), _pipes(["---"] * len(head)))
     for line in table.lines:
         cells = [_RANKS[min(rank, 3)].format(_marked(text)) for text, rank in ranked(table, line)]
         name = ("&nbsp;&nbsp;" if line.beside else "") + _marked(line.method)  # spaces would vanish
-        yield _pipes([name, *([_marked(line.category)] if per_category else []), *cells])
+        yield _pipes([name, *([_marked(line.category)] if by_part else []), *cells])
     yield from ("", *(f"- {_marked(line)}" for line in table.compared), *([""] if table.compared else []))
 
 

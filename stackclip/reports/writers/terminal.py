@@ -74,9 +74,9 @@ def _rich_table(summary: Summary) -> RichTable:
     table = Table(header_style="dim", box=box.SIMPLE_HEAD)
     table.collapse_padding, table.pad_edge = True, False
     table.add_column("method", no_wrap=True)
-    many = len({line.category for line in summary.lines}) > 1
+    many = summary.by_defect or len({line.category for line in summary.lines}) > 1
     if many:
-        table.add_column("category", no_wrap=True)
+        table.add_column(summary.part, no_wrap=True)
     for name in summary.metrics:
         # An interval has a line of its own, and where the terminal is narrow a cell wraps before its spread;
         # nothing is cut off.
