@@ -264,13 +264,14 @@ class Features:
 class Prediction:
     """What a method says of a batch: scores (B,) and maps (B, H, W). Higher is more anomalous; no range is promised.
 
-    Either may be None, with the reason in `why_no_scores` or `why_no_maps`.
+    Either may be None, with the reason in `why_no_scores` or `why_no_maps`. `components` are part scores (B,) by name.
     """
 
     scores: Tensor | None
     maps: Tensor | None
     why_no_scores: str = ""
     why_no_maps: str = ""
+    components: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
