@@ -104,9 +104,11 @@ class ClipLadDetector(Detector):
     """CLIP-LAD at work."""
 
     least_shots = 1
+    seed: Tensor
 
     def __init__(self, method: ClipLad, task: Task) -> None:
         super().__init__()
+        self.register_buffer("seed", torch.tensor(task.seed))  # what its clusters begin from
         self.method, self.task, self.lists = method, task, read_parts(method.parts)
         self.names = CategoryNames(task.class_names or method.class_names)
         self.facts = {
@@ -140,7 +142,7 @@ class ClipLadDetector(Detector):
             shots,
             shallow=shallow_of(task.tower),
             dense=dense_of(task.tower),
-            seed=task.seed,
+            seed=int(self.seed),
         )
         return Logical(segmenter, torch.cat([segmenter.histograms(each) for each in shots]), self.method, listed)
 
