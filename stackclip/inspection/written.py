@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -25,6 +26,7 @@ __all__ = ["Written", "check_folders", "keep_scores", "name_earlier"]
 logger = logging.getLogger(__name__)
 
 SCORES = "scores.csv"
+_DRAWN = ("heat_map", "parts")  # columns that name files
 _LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about 1e8
 
 
@@ -32,7 +34,8 @@ _LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about
 class Written:
     """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
 
-    `names` are the file names of the heat maps, without extension, by the ids of the pictures.
+    `names` are the file names of the heat maps, without extension, by the ids of the pictures. With `has_parts` the
+    parts that the method found in each picture are drawn too.
     """
 
     method: str
@@ -42,6 +45,7 @@ class Written:
     scores: Tensor | None = None
     peaks: Tensor | None = None
     scale: Scale | None = None
+    has_parts: bool = False
     missing: set[str] = field(default_factory=set)
     error: str = ""
 
@@ -54,10 +58,18 @@ class Written:
         """The file name of a picture's heat map."""
         return f"{self.names[sample.id]}.png"
 
+    def parts_of(self, sample: Sample) -> str:
+        """The file name of the parts of a picture; no heat map is called so."""
+        return f"{self.names[sample.id]}.parts.png"
+
     def __str__(self) -> str:
         if not self.samples:
             return f"{self.method}: {self.error}"
-        given = " and ".join(["scores"] * (self.scores is not None) + ["heat maps"] * (self.peaks is not None))
+        given = " and ".join(
+            ["scores"] * (self.scores is not None)
+            + ["heat maps"] * (self.peaks is not None)
+            + ["parts"] * self.has_parts
+        )
         scaled = f", on the scale of {self.scale.of}" if self.scale else ""
         lost = f"; {counted(len(self.missing), 'picture')} failed"
         return (
@@ -89,24 +101,21 @@ def keep_scores(written: Written, *, again: bool = False) -> None:
         write_atomically(written.place / SCORES, _table(written).encode())
     except OSError as error:
         written.error = f"not kept: {error}"
-        written.samples, written.scale = (), None
+        written.samples, written.scale, written.has_parts = (), None, False
 
 
 def _table(written: Written) -> str:
     """Pictures by score, or by the maximum of the map where a method gives no scores; the highest first."""
 
-    def rows() -> Iterator[tuple[str, float | None, float | None, str]]:
+    def rows() -> Iterator[tuple[Any, ...]]:
         for row, sample in enumerate(written.samples):
-            drawn = written.peaks is not None and sample.id not in written.missing
-            yield (
-                sample.id,
-                _of(written.scores, row),
-                _of(written.peaks, row),
-                written.heat_map_of(sample) if drawn else "",
-            )
+            there = sample.id not in written.missing
+            heat_map = written.heat_map_of(sample) if there and written.peaks is not None else ""
+            parts = [written.parts_of(sample) if there else ""] if written.has_parts else []
+            yield sample.id, _of(written.scores, row), _of(written.peaks, row), heat_map, *parts
 
     ranked = sorted(rows(), key=lambda row: -next((number for number in row[1:3] if number is not None), 0.0))
-    return csv_text(["picture", "score", "map_maximum", "heat_map"], ranked)
+    return csv_text(["picture", "score", "map_maximum", *_DRAWN[: 1 + written.has_parts]], ranked)
 
 
 def _of(numbers: Tensor | None, row: int) -> float | None:
@@ -126,10 +135,10 @@ def _clear(place: Path) -> None:
 
 
 def _listed(scores: Path) -> set[str]:
-    """The heat maps that the table of an earlier run names; none where there is no such table."""
+    """The pictures that the table of an earlier run names; none where there is no such table."""
     try:
         text = read_regular(scores, largest=_LARGEST).decode("utf-8-sig", "replace")
-        return {row.get("heat_map") or "" for row in csv.DictReader(io.StringIO(text))} - {""}
+        return {row.get(drawn) or "" for row in csv.DictReader(io.StringIO(text)) for drawn in _DRAWN} - {""}
     except (DamagedFile, csv.Error):
         return set()
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -47,6 +47,8 @@ class ClipLad(Method):
     normal pictures of each tested category are shown (`all`: all that there are; `auto`: as many as the bench says);
     `draw` says whether one may be drawn twice.
     """
+
+    least_shots: ClassVar[int] = 1
 
     scores: Literal["both", "logical", "structural"] = "both"
     parts: Path | None = None
@@ -103,7 +105,7 @@ def levels_of(tower: TowerSpec) -> tuple[Part, ...]:
 class ClipLadDetector(Detector):
     """CLIP-LAD at work."""
 
-    least_shots = 1
+    least_shots = ClipLad.least_shots
     seed: Tensor
 
     def __init__(self, method: ClipLad, task: Task) -> None:
@@ -164,6 +166,10 @@ class Logical:
         ]
         return torch.stack(found)
 
+    def masks(self, features: Features) -> list[PartMask]:
+        """The parts of each picture, beside the histograms of the shots."""
+        return [replace(mask, normal=self.histograms) for mask in self.segmenter.masks(features)]
+
     def without(self, shot: int) -> Logical:
         """The same for what is compared with all shots but one."""
         rest = torch.cat([self.histograms[:shot], self.histograms[shot + 1 :]])
@@ -196,10 +202,14 @@ class Structural:
 
 
 class ClipLadInspector(Inspector):
-    """CLIP-LAD for one category, by what is counted, what is compared, or both together."""
+    """CLIP-LAD for one category, by what is counted, what is compared, or both together.
+
+    `part_masks(features)` are the parts of each picture, for who wants to look at them; None where nothing is counted.
+    """
 
     def __init__(self, method: ClipLad, logical: Logical | None, structural: Structural | None) -> None:
         self.method, self.logical, self.structural = method, logical, structural
+        self.part_masks = None if logical is None else logical.masks
         self.normality: Normality | None = None
         self.calibrated = {} if logical is None else logical.facts
 
@@ -225,10 +235,6 @@ class ClipLadInspector(Inspector):
             return Prediction(found["logical"], None, why_no_maps=_NO_MAPS, components=found)
         maps = pixels(patches, self.structural.tower.image_size)
         return Prediction(self._as_one(found), maps, components=found)
-
-    def part_masks(self, features: Features) -> list[PartMask] | None:
-        """The parts of each picture, which a person may look at; None where nothing is counted."""
-        return None if self.logical is None else self.logical.segmenter.masks(features)
 
     def _as_one(self, found: Mapping[str, Tensor]) -> Tensor:
         """The scores (B,) of a batch by its components.

@@ -29,15 +29,18 @@ _CLUSTERED = 8  # shots whose patches are clustered, at most: 32768 of them at V
 class PartMask:
     """The parts of a picture: the class of each place (q, q), and what the stages before it found.
 
-    Classes are numbered as `names` are; the number behind the last is the background. `regions` (q, q) are clusters,
-    `region_classes` (k,) the coarse class of each, `foreground` (q, q) where parts are looked for.
+    Classes are numbered as `names` are, coarse ones as `coarse` are; the number behind the last is the background.
+    `regions` (q, q) are clusters, `region_classes` (k,) the coarse class of each, `foreground` (q, q) where parts are
+    looked for. `normal` are the histograms (s, n) of pictures that it may be compared with, if any.
     """
 
     names: tuple[str, ...]
+    coarse: tuple[str, ...]
     classes: Tensor
     regions: Tensor
     region_classes: Tensor
     foreground: Tensor
+    normal: Tensor | None = None
 
     @property
     def histogram(self) -> Tensor:
@@ -126,7 +129,8 @@ class Segmenter:
         if self.parts.fine_by == "region":
             tokens = unit(means)[regions]
         fine = segments.classes_of_places(tokens, self.anchors.fine, foreground.flatten(), len(self.parts.fine))
-        return PartMask(tuple(self.parts.fine), on_grid(fine), on_grid(regions), coarse, foreground)
+        names = tuple(self.parts.fine), tuple(self.parts.coarse)
+        return PartMask(*names, on_grid(fine), on_grid(regions), coarse, foreground)
 
 
 def cluster_tokens(taps: Sequence[Tensor]) -> Tensor:
