@@ -28,6 +28,7 @@ from stackclip.types import Features, Part, Prediction, TowerSpec
 __all__ = ["ClipLad", "ClipLadDetector", "ClipLadInspector"]
 
 _NO_MAPS = "it counts the parts of a picture and does not say where one is missing"
+SPREAD = 5  # of near/N, in patches
 _LEFT_OUT = 16  # shots, at most, that are compared with the others where there is nothing else to calibrate by
 
 
@@ -43,9 +44,10 @@ class ClipLad(Method):
     that is added to each variance.
 
     `parts` is a JSON file with the parts of each category, in place of the package's own; `clusters` are the regions,
-    for all categories. `class_names` says what a category is called whose parts are listed as those of any. `shots`
-    normal pictures of each tested category are shown (`all`: all that there are; `auto`: as many as the bench says);
-    `draw` says whether one may be drawn twice.
+    for all categories; `spread` is how far patches attend to each other in the last block, in patches. `class_names`
+    says what a category is called whose parts are listed as those of any. `shots` normal pictures of each tested
+    category are shown (`all`: all that there are; `auto`: as many as the bench says); `draw` says whether one may be
+    drawn twice.
     """
 
     least_shots: ClassVar[int] = 1
@@ -53,6 +55,7 @@ class ClipLad(Method):
     scores: Literal["both", "logical", "structural"] = "both"
     parts: Path | None = None
     clusters: int | None = None
+    spread: int = SPREAD
     ratio: Ratio = "relative"
     eps: float = 1.0
     covariance: Literal["inverse", "printed"] = "inverse"
@@ -68,6 +71,8 @@ class ClipLad(Method):
         read_parts(self.parts)
         if self.clusters is not None and self.clusters < 2:
             raise BadOption(f"clusters={self.clusters}; wanted 2 or more")
+        if self.spread < 1:
+            raise BadOption(f"spread={self.spread}; wanted 1 patch or more")
         if not 0 < self.eps < math.inf:
             raise BadOption(f"eps={self.eps}; wanted a number of places above 0")
         if not 0 <= self.ridge < math.inf:
@@ -77,8 +82,8 @@ class ClipLad(Method):
         """The same of shots and tested pictures, and of those that it calibrates by where both scores are one."""
         if phase == "train" or (phase == "calibrate" and self.scores != "both"):
             return frozenset()
-        logical = (*shallow_of(tower), dense_of(tower)) if self.scores != "structural" else ()
-        return frozenset({*logical, *(levels_of(tower) if self.scores != "logical" else ())})
+        logical = (*shallow_of(tower), dense_of(tower, self.spread)) if self.scores != "structural" else ()
+        return frozenset({*logical, *(levels_of(tower, self.spread) if self.scores != "logical" else ())})
 
     def begin(self, task: Task) -> ClipLadDetector:
         """Nothing is learned."""
@@ -92,14 +97,15 @@ def shallow_of(tower: TowerSpec) -> tuple[Part, Part]:
     return tower.taps[0], tower.taps[1]
 
 
-def dense_of(tower: TowerSpec) -> Part:
+def dense_of(tower: TowerSpec, spread: int) -> Part:
     """The patches that are compared with text: neighbour attention of the last block, projected."""
-    return Part("near-joint", tower.depth)
+    return Part("near-joint" if spread == SPREAD else f"near-joint-std{spread}", tower.depth)
 
 
-def levels_of(tower: TowerSpec) -> tuple[Part, ...]:
+def levels_of(tower: TowerSpec, spread: int) -> tuple[Part, ...]:
     """The patches that are compared with those of the shots: the taps, and neighbour attention in place of the last."""
-    return (*(tap for tap in tower.taps if tap.index < tower.depth), Part("near", tower.depth))
+    last = Part("near" if spread == SPREAD else f"near-std{spread}", tower.depth)
+    return (*(tap for tap in tower.taps if tap.index < tower.depth), last)
 
 
 class ClipLadDetector(Detector):
@@ -128,7 +134,7 @@ class ClipLadDetector(Detector):
         inspector = ClipLadInspector(
             self.method,
             self._logical(category, pictures) if self.method.scores != "structural" else None,
-            Structural(self.task.tower, pictures) if self.method.scores != "logical" else None,
+            Structural(self.task.tower, pictures, self.method.spread) if self.method.scores != "logical" else None,
         )
         if self.method.scores == "both":
             inspector.calibrate(pictures, normals)
@@ -143,7 +149,7 @@ class ClipLadDetector(Detector):
             PartAnchors.of(parts, task.encode, task.device),
             shots,
             shallow=shallow_of(task.tower),
-            dense=dense_of(task.tower),
+            dense=dense_of(task.tower, self.method.spread),
             seed=int(self.seed),
         )
         return Logical(segmenter, torch.cat([segmenter.histograms(each) for each in shots]), self.method, listed)
@@ -189,8 +195,9 @@ class Logical:
 class Structural:
     """How far the patches of a picture are from those of the shots: the mean over levels of 1 - cos."""
 
-    def __init__(self, tower: TowerSpec, shots: Sequence[Features]) -> None:
-        self.tower, self.shots, self._memory = tower, shots, PatchMemory(tower, shots, levels_of(tower))
+    def __init__(self, tower: TowerSpec, shots: Sequence[Features], spread: int) -> None:
+        self.tower, self.shots, self.spread = tower, shots, spread
+        self._memory = PatchMemory(tower, shots, levels_of(tower, spread))
 
     def __call__(self, features: Features) -> Tensor:
         """The distance of each patch: (B, P)."""
@@ -198,7 +205,7 @@ class Structural:
 
     def without(self, shot: int) -> Structural:
         """The same for what is compared with all shots but one."""
-        return Structural(self.tower, [*self.shots[:shot], *self.shots[shot + 1 :]])
+        return Structural(self.tower, [*self.shots[:shot], *self.shots[shot + 1 :]], self.spread)
 
 
 class ClipLadInspector(Inspector):

@@ -143,8 +143,8 @@ def test_structural_distances_are_those_of_the_case_level_by_level(worked: Worke
     close(euclidean, worked.stored["structural_l2_by_level"], atol=1e-3)
     close(cosine.amax(-1).mean(0), worked.stored["structural_max_then_mean"])
     close(euclidean.amax(-1).mean(0), worked.stored["structural_l2_max_then_mean"], atol=1e-3)
-    assert levels_of(worked.tower.spec) == LEVELS
-    patches = Structural(worked.tower.spec, worked.shots)(worked.features(0, 3))
+    assert levels_of(worked.tower.spec, 5) == LEVELS
+    patches = Structural(worked.tower.spec, worked.shots, 5)(worked.features(0, 3))
     torch.testing.assert_close(patches, cosine.mean(0), rtol=0, atol=1e-5)
     close(patches.amax(1), worked.stored["structural_mean_then_max"])
 
@@ -152,7 +152,7 @@ def test_structural_distances_are_those_of_the_case_level_by_level(worked: Worke
 def test_the_distance_of_both_scores_from_normal_ones_is_that_of_the_case(worked: Worked) -> None:
     validation = torch.from_numpy(worked.stored["validation_scores"])
     features = worked.features(0, 3)
-    structural = Structural(worked.tower.spec, worked.shots)(features).amax(1)
+    structural = Structural(worked.tower.spec, worked.shots, 5)(features).amax(1)
     scores = torch.stack([worked.logical()(features), structural], dim=1)
     inverse, printed = (Normality.of(validation, ridge=0, printed=printed) for printed in (False, True))
     close(inverse.mean, worked.stored["mu"], atol=1e-9)
@@ -313,6 +313,12 @@ def test_it_needs_the_same_of_shots_and_tested_pictures_and_to_calibrate_where_b
         assert {phase: set(method.needs(TOWER, phase)) for phase in PHASES if phase in expected} == expected
 
 
+def test_another_spread_reads_other_parts() -> None:
+    parts = resolve("clip-lad[spread=3]").needs(TOWER, "test")
+    assert {Part("near-std3", 4), Part("near-joint-std3", 4)} <= parts
+    assert not {Part("near", 4), Part("near-joint", 4)} & parts
+
+
 def test_a_tower_with_one_tap_is_refused() -> None:
     with pytest.raises(NotApplicable, match="clusters two taps, but drawn taps 1"):
         resolve("clip-lad").needs(replace(TOWER, layers=(4,)), "test")
@@ -321,7 +327,13 @@ def test_a_tower_with_one_tap_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("option", "said"),
-    [("clusters=1", "2 or more"), ("eps=0", "above 0"), ("ridge=-1", "0 or more"), ("shots=-1", "0")],
+    [
+        ("clusters=1", "2 or more"),
+        ("eps=0", "above 0"),
+        ("ridge=-1", "0 or more"),
+        ("spread=0", "1 patch"),
+        ("shots=-1", "0"),
+    ],
 )
 def test_numbers_that_cannot_be_are_refused(option: str, said: str) -> None:
     with pytest.raises(BadOption, match=said):
