@@ -60,4 +60,4 @@ def nearness(grid: tuple[int, int], spread: float) -> Tensor:
     """
     rows, columns = ((torch.arange(side)[:, None] - torch.arange(side)) ** 2 for side in grid)
     apart = (rows[:, None, :, None] + columns[None, :, None, :]).reshape(2 * (grid[0] * grid[1],))
-    return torch.block_diag(torch.zeros(1, 1), torch.exp(-apart / (2 * spread**2)))
+    return F.pad(torch.exp(-apart / (2 * spread**2)), (1, 0, 1, 0))
