@@ -65,10 +65,9 @@ class Written:
     def __str__(self) -> str:
         if not self.samples:
             return f"{self.method}: {self.error}"
-        given = " and ".join(
-            ["scores"] * (self.scores is not None)
-            + ["heat maps"] * (self.peaks is not None)
-            + ["parts"] * self.has_parts
+        kinds = {"scores": self.scores is not None, "heat maps": self.peaks is not None, "parts": self.has_parts}
+        given = " and ".join(kind for kind, there in kinds.items() if there).replace(
+            " and ", ", ", sum(kinds.values()) - 2
         )
         scaled = f", on the scale of {self.scale.of}" if self.scale else ""
         lost = f"; {counted(len(self.missing), 'picture')} failed"

@@ -171,7 +171,7 @@ def test_the_scores_of_all_methods_are_there_before_the_first_heat_map(
     def killed(*_: object) -> None:
         raise Stopped(130)
 
-    monkeypatch.setattr("stackclip.inspection.predictions.heat_map", killed)
+    monkeypatch.setattr("stackclip.inspection.drawing.heat_map", killed)
     with pytest.raises(Stopped):
         predict([ramps], tmp_path)
     count = len(ramps.plan.test_on[0].select(split="test"))
