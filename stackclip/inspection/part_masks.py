@@ -27,7 +27,7 @@ COLOURS = np.array(
     np.uint8,
 )
 _TILE, _LEGEND = 320, 380  # pixels: the longer side of a picture, and the width of the legend
-_PAINT = 0.65  # of the colour over the picture
+_PAINT, _FAINT = 0.65, 0.25  # of the colour over the picture, where parts are and where they are not
 
 
 def part_masks_of(inspector: Inspector) -> PartMasks | None:
@@ -39,7 +39,7 @@ def part_masks_of(inspector: Inspector) -> PartMasks | None:
 def draw_parts(picture: Image.Image, mask: PartMask) -> Image.Image:
     """A picture, its regions, its parts in their colours, and the legend: how much each part takes, in how many pieces.
 
-    Regions that count as background are not painted. A share is of the picture; beside it are those of the shots.
+    Regions that count as background are faint. A share is of the picture; below it are those of the shots.
     """
     share = _TILE / max(picture.size)
     size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
@@ -48,8 +48,8 @@ def draw_parts(picture: Image.Image, mask: PartMask) -> Image.Image:
     in_front = (mask.region_classes != len(mask.coarse)).cpu().numpy()[regions]
     tiles = {
         "picture": picture,
-        "regions in front": _painted(picture, regions, in_front),
-        "parts": _painted(picture, classes, classes < len(mask.names)),
+        "regions": _painted(picture, regions, np.where(in_front, _PAINT, _FAINT)),
+        "parts": _painted(picture, classes, np.where(classes < len(mask.names), _PAINT, 0)),
     }
     lines = list(_legend(mask))
     height = LINE + MARGIN + max(size[1], LINE * len(lines)) + MARGIN
@@ -81,17 +81,18 @@ def _legend(mask: PartMask) -> Iterator[tuple[tuple[int, ...] | None, str]]:
     yield None, f"background: {100 - 100 * sum(counts) / places:.1f} %"
     for region, coarse in enumerate(mask.region_classes.tolist()):
         name = "not here" if coarse < 0 else (*mask.coarse, "background")[coarse]
-        yield (_colour(region) if 0 <= coarse < len(mask.coarse) else None), f"region {region + 1}: {name}"
+        yield (_colour(region) if coarse >= 0 else None), f"region {region + 1}: {name}"
 
 
 def _colour(number: int) -> tuple[int, ...]:
     return tuple(COLOURS[number % len(COLOURS)].tolist())
 
 
-def _painted(picture: Image.Image, numbers: np.ndarray, where: np.ndarray) -> Image.Image:
-    """A picture, greyed, with the colours of numbers (q, q) over it where (q, q) says."""
+def _painted(picture: Image.Image, numbers: np.ndarray, paint: np.ndarray) -> Image.Image:
+    """A picture, greyed, with the colours of numbers (q, q) over it, each place with as much `paint` as (q, q) says."""
     grey = np.asarray(picture.convert("L").convert("RGB"), np.float64)
-    colours = Image.fromarray(COLOURS[numbers % len(COLOURS)]).resize(picture.size, Image.Resampling.NEAREST)
-    painted = Image.fromarray(where.astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
-    paint = _PAINT * np.asarray(painted)[..., None]
-    return Image.fromarray(((1 - paint) * grey + paint * np.asarray(colours)).round().astype(np.uint8))
+    rows, columns = ((np.arange(side) * len(numbers)) // side for side in grey.shape[:2])
+    share = paint[rows][:, columns, None]
+    return Image.fromarray(
+        ((1 - share) * grey + share * COLOURS[numbers[rows][:, columns] % len(COLOURS)]).round().astype(np.uint8)
+    )

@@ -32,6 +32,7 @@ def test_each_part_has_its_colour_and_the_background_none() -> None:
     grey = at(drawn, 2, 300, 20)
     assert len(set(grey)) == 1  # the picture, greyed
     np.testing.assert_array_equal(at(drawn, 0, 20, 20), (200, 0, 0))
+    np.testing.assert_allclose(at(drawn, 1, 300, 20), 0.75 * grey + 0.25 * COLOURS[2], atol=1)  # a region that is none
     for tile in (1, 2):
         for part, place in ((0, 20), (1, 300)):
             expected = 0.35 * grey + 0.65 * COLOURS[part]
