@@ -59,15 +59,19 @@ def _habits(run: OneSeed, entrant: Entrant) -> Habits:
 
 
 def _say(run: OneSeed, detector: Detector, entrant: Entrant, sample: Sample) -> Prediction:
-    """What a detector says of noise as one picture of a category, shown the same noise where it wants shots."""
+    """What a detector says of noise as one picture of a category, shown other noise where it wants shots."""
     draws = torch.Generator().manual_seed(0)
-    parts = {
-        part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.bench.tower.device)
-        for part in sorted(entrant.parts - {MASK})
-    }
-    features = Features((sample,), parts)
-    shots = iter([features] if entrant.shots.count else [])
-    return detector.on(sample.category, shots, iter([features])).predict(features)
+
+    def noise() -> Features:
+        parts = {
+            part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.bench.tower.device)
+            for part in sorted(entrant.parts - {MASK})
+        }
+        return Features((sample,), parts)
+
+    tested, shown = noise(), noise()
+    shots = iter([shown] if entrant.shots.count else [])
+    return detector.on(sample.category, shots, iter([tested])).predict(tested)
 
 
 def _same(one: Prediction, other: Prediction) -> bool:

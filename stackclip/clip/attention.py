@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stackclip.errors import NotApplicable
 
-__all__ = ["attend", "attend_by_value", "projected"]
+__all__ = ["attend", "attend_by_value", "attend_near", "nearness", "projected"]
 
 
 def projected(block: Any, normed: Tensor, names: Literal["q", "k", "v", "kv", "qkv"]) -> tuple[Tensor, ...]:
@@ -41,3 +42,22 @@ def attend_by_value(block: Any, tokens: Tensor) -> Tensor:
     """What a block's attention gives when its values are queries and keys as well: (B, N, C)."""
     (values,) = projected(block, block.ln_1(tokens), "v")
     return attend(block, values, values, values)
+
+
+def attend_near(block: Any, tokens: Tensor, grid: tuple[int, int], spread: float) -> Tensor:
+    """What a block's attention gives (B, N, C) when a patch attends to keys like its own that lie near it (NACLIP).
+
+    `tokens` (B, 1 + P, C) are those before the block, the patches row by row on a grid of (rows, columns).
+    """
+    keys, values = projected(block, block.ln_1(tokens), "kv")
+    return attend(block, keys, keys, values, nearness(grid, spread).to(keys))
+
+
+def nearness(grid: tuple[int, int], spread: float) -> Tensor:
+    """A Gaussian of the distance of each two of P patches, of height 1 and a standard deviation of `spread` patches.
+
+    (1 + P, 1 + P): the class token in front is near nothing, so its row and column are 0.
+    """
+    rows, columns = ((torch.arange(side)[:, None] - torch.arange(side)) ** 2 for side in grid)
+    apart = (rows[:, None, :, None] + columns[None, :, None, :]).reshape(2 * (grid[0] * grid[1],))
+    return F.pad(torch.exp(-apart / (2 * spread**2)), (1, 0, 1, 0))

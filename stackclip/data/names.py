@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackclip.errors import DamagedFile, DataError, UsageError
+from stackclip.errors import DataError, UsageError
 from stackclip.ops.files import expanded
-from stackclip.ops.seals import read_regular
+from stackclip.ops.objects import read_object
 from stackclip.registry import did_you_mean
 
 __all__ = ["NATURAL_NAMES", "STYLES", "CategoryNames", "category_name"]
 
 STYLES = ("raw", "spaced", "natural")
-_LARGEST = 1 << 20  # bytes of a file of names
 
 # Only where the natural name is not the folder's name with spaces. Keys in lower case.
 NATURAL_NAMES: Mapping[str, str] = {
@@ -105,26 +103,8 @@ def _spaced(category: str) -> str:
 
 
 def _read_names(path: Path) -> dict[str, str]:
-    try:
-        text = read_regular(path, largest=_LARGEST).decode("utf-8-sig")
-        table = json.loads(text, object_pairs_hook=lambda pairs: _once(path, pairs))
-    except DamagedFile as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise DataError(f"{path}: cannot be read ({reason}); wanted a JSON file {{category: name}}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); wanted one object {{category: name}}") from None
-    if not isinstance(table, dict):
-        raise DataError(f"{path}: holds a {type(table).__name__}; wanted one object {{category: name}}")
+    table = read_object(path, wanted="{category: name}")
     for category, name in table.items():
         if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise DataError(f"{path}: {category!r} is called {name!r}; wanted a word or a few, in quotes, on one line")
     return {category: " ".join(name.split()) for category, name in table.items()}
-
-
-def _once(path: Path, pairs: list[tuple[str, object]]) -> dict[str, object]:
-    table: dict[str, object] = {}
-    for category, name in pairs:
-        if category in table:
-            raise DataError(f"{path}: names {category!r} twice")
-        table[category] = name
-    return table

@@ -5,25 +5,24 @@ Every map is made twice, once for the scores and the scale and once to be drawn,
 
 from __future__ import annotations
 
-import io
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from stackclip.benchmarks.entrant import stored
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import Bench, OneSeed
 from stackclip.data import read_picture
-from stackclip.errors import PictureError
-from stackclip.inspection.sheet import Scale, ScaleSample, heat_map, sheet
+from stackclip.inspection.drawing import Drawing, png
+from stackclip.inspection.part_masks import part_masks_of
+from stackclip.inspection.sheet import Scale, ScaleSample, sheet
 from stackclip.inspection.written import Written, keep_scores, name_earlier
 from stackclip.methods import Inspector
 from stackclip.ops.files import write_atomically
@@ -100,6 +99,7 @@ class _Pass:
                 continue
             written.samples, written.scores = self.cell.samples, evaluation.settled
             written.components = evaluation.breakdown.components
+            written.has_parts = part_masks_of(self.inspectors[spec]) is not None
             written.missing |= broken
             if evaluation.peaks:
                 written.peaks = torch.cat(evaluation.peaks)
@@ -113,12 +113,15 @@ class _Pass:
         """
         picture_range = self.run.bench.tower.picture_range
         drawings = {
-            spec: _Drawing(written, broken, picture_range) for spec, written in self.written.items() if written.scale
+            spec: Drawing(written, broken, picture_range)
+            for spec, written in self.written.items()
+            if written.scale or written.has_parts
         }
+        inspectors = {spec: drawing.watching(self.inspectors[spec]) for spec, drawing in drawings.items()}
         left, evaluations = self.cell.samples, dict[str, Evaluation]()
         while drawings:
             evaluations = {spec: self._empty("", drawing) for spec, drawing in drawings.items()}
-            self._scan(left, self.inspectors, evaluations, "draw")
+            self._scan(left, inspectors, evaluations, "draw")
             gone = self._gone(left, evaluations, broken)
             if not gone:
                 break
@@ -207,37 +210,6 @@ def _cell_of_all(run: OneSeed) -> Cell:
     return Cell(cells[0].dataset, cells[0].category, tuple(s for s in cells[0].samples if s in common), ())
 
 
-@dataclass
-class _Drawing:
-    """Writes the heat maps of one method as they come; a picture that can no longer be read is named once for all."""
-
-    written: Written
-    broken: set[str]
-    picture_range: str
-    refused: set[int | None] = field(default_factory=set)
-    done: set[str] = field(default_factory=set)
-
-    def __call__(self, sample: Sample, scores: np.ndarray, runs: np.ndarray) -> None:
-        """Draw a picture beside its heat map."""
-        assert self.written.scale is not None
-        self.done.add(sample.id)
-        try:
-            content = _png(
-                _beside(read_picture(sample.image, self.picture_range), heat_map(scores, self.written.scale))
-            )
-            write_atomically(self.written.place / self.written.heat_map_of(sample), content)
-        except PictureError as error:
-            self.written.missing.add(sample.id)
-            if sample.id not in self.broken:
-                logger.error("failed: %s (its scores are from before)", error)
-            self.broken.add(sample.id)
-        except OSError as error:
-            self.written.missing.add(sample.id)
-            if error.errno not in self.refused:  # a full disk refuses all that follow
-                logger.error("%s: a heat map cannot be written: %s", self.written.method, error)
-            self.refused.add(error.errno)
-
-
 def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:
     """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them."""
     run, side = bench.of_seed(seed), bench.tower.spec.image_size
@@ -261,7 +233,7 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
         names=[f"{sample.category}, {sample.defect}" for sample in chosen],
         note=bench.tower.spec.note,
     )
-    write_atomically(path, _png(image))
+    write_atomically(path, png(image))
 
 
 def _varied(samples: Sequence[Sample], count: int) -> list[Sample]:
@@ -274,17 +246,3 @@ def _varied(samples: Sequence[Sample], count: int) -> list[Sample]:
         chosen.append(min(rest, key=lambda sample: seen[sample.category] + seen[sample.defect]))
         rest.remove(chosen[-1])
     return normal + chosen
-
-
-def _png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _beside(picture: Image.Image, heat: Image.Image) -> Image.Image:
-    """A picture and its heat map, at the picture's size."""
-    canvas = Image.new("RGB", (2 * picture.width, picture.height))
-    canvas.paste(picture, (0, 0))
-    canvas.paste(heat.resize(picture.size, Image.Resampling.BILINEAR), (picture.width, 0))
-    return canvas

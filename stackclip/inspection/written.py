@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -25,6 +26,7 @@ __all__ = ["Written", "check_folders", "keep_scores", "name_earlier"]
 logger = logging.getLogger(__name__)
 
 SCORES = "scores.csv"
+_DRAWN = ("heat_map", "parts")  # columns that name files
 _LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about 1e8
 
 
@@ -33,7 +35,7 @@ class Written:
     """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
 
     `names` are the file names of the heat maps, without extension, by the ids of the pictures. `components` are what
-    the scores are made of, by name.
+    the scores are made of, by name. With `has_parts` the parts that the method found in each picture are drawn too.
     """
 
     method: str
@@ -44,6 +46,7 @@ class Written:
     peaks: Tensor | None = None
     components: Mapping[str, Tensor] = field(default_factory=dict)
     scale: Scale | None = None
+    has_parts: bool = False
     missing: set[str] = field(default_factory=set)
     error: str = ""
 
@@ -56,10 +59,17 @@ class Written:
         """The file name of a picture's heat map."""
         return f"{self.names[sample.id]}.png"
 
+    def parts_of(self, sample: Sample) -> str:
+        """The file name of the parts of a picture; no heat map is called so."""
+        return f"{self.names[sample.id]}.parts.png"
+
     def __str__(self) -> str:
         if not self.samples:
             return f"{self.method}: {self.error}"
-        given = " and ".join(["scores"] * (self.scores is not None) + ["heat maps"] * (self.peaks is not None))
+        kinds = {"scores": self.scores is not None, "heat maps": self.peaks is not None, "parts": self.has_parts}
+        given = " and ".join(kind for kind, there in kinds.items() if there).replace(
+            " and ", ", ", sum(kinds.values()) - 2
+        )
         scaled = f", on the scale of {self.scale.of}" if self.scale else ""
         lost = f"; {counted(len(self.missing), 'picture')} failed"
         return (
@@ -91,29 +101,26 @@ def keep_scores(written: Written, *, again: bool = False) -> None:
         write_atomically(written.place / SCORES, _table(written).encode())
     except OSError as error:
         written.error = f"not kept: {error}"
-        written.samples, written.scale = (), None
+        written.samples, written.scale, written.has_parts = (), None, False
 
 
 def _table(written: Written) -> str:
     """Pictures by score, or by the maximum of the map where a method gives no scores; the highest first.
 
-    What scores are made of stands behind the heat map, `score_NAME`.
+    What scores are made of stands behind what was drawn, `score_NAME`.
     """
 
-    def rows() -> Iterator[tuple[str, float | None, float | None, str, *tuple[float, ...]]]:
+    def rows() -> Iterator[tuple[Any, ...]]:
         for row, sample in enumerate(written.samples):
-            drawn = written.peaks is not None and sample.id not in written.missing
-            yield (
-                sample.id,
-                _of(written.scores, row),
-                _of(written.peaks, row),
-                written.heat_map_of(sample) if drawn else "",
-                *(float(component[row]) for component in written.components.values()),
-            )
+            there = sample.id not in written.missing
+            heat_map = written.heat_map_of(sample) if there and written.peaks is not None else ""
+            parts = [written.parts_of(sample) if there else ""] if written.has_parts else []
+            components = (float(component[row]) for component in written.components.values())
+            yield sample.id, _of(written.scores, row), _of(written.peaks, row), heat_map, *parts, *components
 
     ranked = sorted(rows(), key=lambda row: -next((number for number in row[1:3] if number is not None), 0.0))
-    parts = (f"score_{name}" for name in written.components)
-    return csv_text(["picture", "score", "map_maximum", "heat_map", *parts], ranked)
+    names = (f"score_{name}" for name in written.components)
+    return csv_text(["picture", "score", "map_maximum", *_DRAWN[: 1 + written.has_parts], *names], ranked)
 
 
 def _of(numbers: Tensor | None, row: int) -> float | None:
@@ -133,10 +140,10 @@ def _clear(place: Path) -> None:
 
 
 def _listed(scores: Path) -> set[str]:
-    """The heat maps that the table of an earlier run names; none where there is no such table."""
+    """The pictures that the table of an earlier run names; none where there is no such table."""
     try:
         text = read_regular(scores, largest=_LARGEST).decode("utf-8-sig", "replace")
-        return {row.get("heat_map") or "" for row in csv.DictReader(io.StringIO(text))} - {""}
+        return {row.get(drawn) or "" for row in csv.DictReader(io.StringIO(text)) for drawn in _DRAWN} - {""}
     except (DamagedFile, csv.Error):
         return set()
 

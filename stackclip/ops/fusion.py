@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from torch import Tensor
 
+from stackclip.ops.clusters import k_means
 from stackclip.ops.maps import unit
 
 __all__ = ["semantic_fusion"]
@@ -26,18 +25,8 @@ def semantic_fusion(tokens: Tensor, logits: Tensor, *, clusters: int, seed: int)
     clusters = max(1, min(clusters, len(logits) // _A_CLUSTER))
     chosen = logits.topk(min(_A_CLUSTER * clusters, len(logits))).indices
     kept = tokens[:, chosen]  # (K, n, D)
-    labels = _k_means(kept.detach().transpose(0, 1).flatten(1).cpu().numpy(), clusters, seed)
+    points = kept.detach().transpose(0, 1).flatten(1).cpu().numpy()
+    labels = k_means(points, clusters, starts=_STARTS, seed=seed).labels
     members = [torch.from_numpy(np.flatnonzero(labels == label)).to(kept.device) for label in np.unique(labels)]
     centres = [kept[:, own].mean((0, 1)) for own in members]  # each (D,)
     return unit(torch.stack(centres).mean(0))
-
-
-def _k_means(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """The cluster of each point: (n, F) -> (n,)."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # patches of one colour can be equal: fewer clusters
-        labels: np.ndarray = KMeans(clusters, n_init=_STARTS, random_state=seed).fit_predict(points)
-    return labels

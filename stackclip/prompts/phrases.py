@@ -13,6 +13,7 @@ __all__ = [
     "CLIP_AD",
     "CLIP_AD_MEDICAL",
     "ENSEMBLES",
+    "PARTS_TEMPLATES",
     "PROMPTAD",
     "PROMPTAD_DEFECTS",
     "WINCLIP",
@@ -135,5 +136,51 @@ PROMPTAD_DEFECTS: Mapping[str, tuple[str, ...]] = {
     "pipe_fryum": _BAKED,
 }
 """What can be wrong with each category of MVTec-AD and VisA, 2 to 6 ways; it stands behind "with" (PromptAD)."""
+
+_VIEWS = (
+    "a photo of {} {{}}.",
+    "a good photo of {} {{}}.",
+    "a bad photo of {} {{}}.",
+    "a close-up photo of {} {{}}.",
+    "a cropped photo of {} {{}}.",
+    "a bright photo of {} {{}}.",
+    "a dark photo of {} {{}}.",
+    "a blurry photo of {} {{}}.",
+    "a sharp photo of {} {{}}.",
+    "a grainy photo of {} {{}}.",
+    "a low resolution photo of {} {{}}.",
+    "a pixelated photo of {} {{}}.",
+    "a jpeg picture of {} {{}}.",
+    "a black and white photo of {} {{}}.",
+    "a colour photo of {} {{}}.",
+    "a photo of {} clean {{}}.",
+    "a photo of {} dirty {{}}.",
+    "a photo of {} small {{}}.",
+    "a photo of {} large {{}}.",
+    "a photo of {} odd {{}}.",
+    "a photo of {} nice {{}}.",
+    "a photo of {} {{}} from above.",
+    "a photo of {} {{}} from the side.",
+    "a photo of {} {{}} for inspection.",
+    "a photo of {} {{}} on a table.",
+    "a photo of {} {{}} in a box.",
+    "a photo of {} hidden {{}}.",
+    "a photo showing {} {{}}.",
+    "a picture of {} {{}}.",
+    "an image of {} {{}}.",
+    "a drawing of {} {{}}.",
+    "a painting of {} {{}}.",
+    "a sketch of {} {{}}.",
+    "a rendering of {} {{}}.",
+    "a model of {} {{}}.",
+    "many photos of {} {{}}.",
+    "a part of a picture with {} {{}}.",
+    "there is {} {{}} in the picture.",
+    "this is {} {{}} in the picture.",
+    "{} {{}} on the production line.",
+)
+
+PARTS_TEMPLATES = tuple(view.format(article) for view in _VIEWS for article in ("a", "the"))
+"""80 templates for the parts of a product, as many as CLIP has for ImageNet (NACLIP, CLIP-LAD)."""
 
 ENSEMBLES: dict[EnsembleName, Ensemble] = {"cpe": CPE, "winclip": WINCLIP, "clip-ad": CLIP_AD}

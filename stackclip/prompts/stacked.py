@@ -7,7 +7,6 @@ the class slot (equation 3). What the paper leaves open is an option; docs/decis
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["JOINERS", "Stacked", "TestPrompt"]
 
 JOINERS = {"space": " ", "comma": ", ", "and": " and "}
+_STARTS = 50  # runs of k-means; the best counts
 TestPrompt = Literal["object", "cluster", "object+cluster", "object+cluster+object"]
 
 
@@ -80,13 +80,15 @@ class Stacked:
 
     def cluster(self, categories: tuple[str, ...], encode: Encode) -> Clustering:
         """Split the categories by k-means for every k and keep the best-scored split. FuzzyCLIP, equation 4."""
+        from stackclip.ops.clusters import k_means
+
         count = len(categories)
         if self.clusters is not None and not 1 <= self.clusters <= count:
             raise BadOption(f"stacked: clusters={self.clusters} of {count} categories; wanted 1 to {count}")
         price = scorers.create(self._scorer_spec())
         points = self._points(categories, encode)
         wanted = range(1, min(count, max(self.max_clusters, self.clusters or 1)) + 1)
-        splits = {k: _split(points, k, self.seed) for k in wanted}
+        splits = {k: k_means(points, k, starts=_STARTS, seed=self.seed).labels for k in wanted}
         scores = {k: float(price(points, labels)) for k, labels in splits.items()}
         if wrong := {k: score for k, score in scores.items() if not math.isfinite(score)}:
             k, score = next(iter(wrong.items()))
@@ -112,15 +114,3 @@ class Stacked:
             ensembles = [encode(CPE.phrases(category, NORMAL)) for category in categories]
             vectors = torch.stack([F.normalize(features, dim=-1).mean(0) for features in ensembles])
         return F.normalize(vectors, dim=-1).double().cpu().numpy()
-
-
-def _split(points: np.ndarray, clusters: int, seed: int) -> np.ndarray:
-    """Labels (n,) of the best of 50 k-means runs."""
-    from sklearn.cluster import KMeans
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        # Fewer distinct names than clusters: some stay empty, and the penalty prices them out.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        labels: np.ndarray = KMeans(clusters, n_init=50, random_state=seed).fit_predict(points)
-    return labels

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from math import nan
@@ -12,13 +12,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, overload
 
-from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.plan import Plan, resolved
 from stackclip.data import Dataset
 from stackclip.data.own import own_pictures, without_folders
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.inspection.written import Written, check_folders
+from stackclip.methods import Method
 from stackclip.ops.given import why_no_name
 from stackclip.ops.words import agreed, counted
+from stackclip.registry import Spec
 from stackclip.session.frames import frame_of
 from stackclip.session.opening import open_datasets
 from stackclip.workspace import Workspace
@@ -26,7 +28,16 @@ from stackclip.workspace import Workspace
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Inspection", "PictureScore", "check_normal", "object_words", "output_folder", "own_set", "scores_of"]
+__all__ = [
+    "Inspection",
+    "PictureScore",
+    "check_normal",
+    "object_words",
+    "output_folder",
+    "own_set",
+    "scores_of",
+    "showing_all",
+]
 
 logger = logging.getLogger("stackclip")
 
@@ -36,7 +47,7 @@ class PictureScore:
     """What a method says of a picture: higher is more anomalous, no range is promised.
 
     `score` or `map_maximum`, the hottest pixel of its map, is NaN where the method gives none. `heat_map` is the file
-    that was drawn, if one was.
+    that was drawn, if one was, and `parts` that of the parts that the method found.
     """
 
     method: str
@@ -44,6 +55,7 @@ class PictureScore:
     score: float
     map_maximum: float
     heat_map: Path | None = None
+    parts: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -98,15 +110,16 @@ class Inspection(Sequence[PictureScore]):
 
 
 def scores_of(written: Written, *, drawn: bool) -> Iterator[PictureScore]:
-    """What a method said of each picture; with `drawn` where its heat map is."""
+    """What a method said of each picture; with `drawn` where its heat map is, and its parts."""
     for place, sample in enumerate(written.samples):
-        has_map = drawn and written.peaks is not None and sample.id not in written.missing
+        there = drawn and sample.id not in written.missing
         yield PictureScore(
             written.method,
             sample.image,
             nan if written.scores is None else float(written.scores[place]),
             nan if written.peaks is None else float(written.peaks[place]),
-            written.place / written.heat_map_of(sample) if has_map else None,
+            written.place / written.heat_map_of(sample) if there and written.peaks is not None else None,
+            written.place / written.parts_of(sample) if there and written.has_parts else None,
         )
 
 
@@ -157,6 +170,16 @@ def _opened(workspace: Workspace, folder: Path) -> Dataset:
     text = os.path.abspath(folder)  # noqa: PTH100 - keeps the links' names
     [found] = open_datasets([text], generated=workspace.generated, data_root=None).values()
     return found
+
+
+def showing_all(known: Mapping[str, Method]) -> dict[str, Method]:
+    """Methods by their specs; one that cannot do without shots and does not say how many is shown all."""
+
+    def named(spec: str, method: Method) -> str:
+        unsaid = getattr(method, "least_shots", 0) and getattr(method, "shots", None) is None
+        return str(Spec.parse(spec).with_options(shots="all")) if unsaid else spec
+
+    return resolved([named(spec, method) for spec, method in known.items()], known)
 
 
 def check_normal(plan: Plan, good: Path | None) -> None:

@@ -17,7 +17,7 @@ from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
 from stackclip.session.conditions import Conditions, Names, checked, names_of
-from stackclip.session.pictures import Inspection, check_normal, object_words, output_folder, own_set
+from stackclip.session.pictures import Inspection, check_normal, object_words, output_folder, own_set, showing_all
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import path_of
 from stackclip.session.steps import Steps
@@ -94,19 +94,22 @@ class Session(Steps):
     ) -> Inspection:
         """Score the pictures in a folder, with `object` for what they show; they need no labels, and none is read.
 
-        Methods train on `train_on`; those that are shown normal pictures are shown some of the folder `good`. In the
-        folder `output`, if given, each method has its scores in a file, and heat maps on one scale.
+        Methods train on `train_on`; those that are shown normal pictures are shown some of the folder `good`, or all of
+        them where they cannot do without and do not say how many. In the folder `output`, if given, each method has its
+        scores in a file, and heat maps on one scale.
         Raises UsageError, DataError, WeightsError, StoreError, and StackclipError where nothing could be scored.
         """
         from stackclip.session.inspecting import Examination
 
         stay_with(self.workspace.registry)
         given = checked(conditions)
-        known = resolved(names_of(methods))
         normal = path_of(good)
+        known = resolved(names_of(methods))
+        if normal is not None and not given.get("shots"):
+            known = showing_all(known)
         own = own_set(self.workspace, Path(pictures), object_words(object), normal)
         training = tuple(self.opened(train_on).values())
-        plan = Plan(methods=names_of(methods), train_on=training, test_on=(own,), resolved=known, **given)
+        plan = Plan(methods=tuple(known), train_on=training, test_on=(own,), resolved=known, **given)
         check_normal(plan, normal)
         with output_folder(path_of(output), plan.resolved) as place:
             workbench = self.workbench()

@@ -137,7 +137,7 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     assert pixels[-1, -1].tolist() == [252, 255, 164]  # and the hottest where it ends
 
 
-SHOWN = {"promptad": "promptad[epochs=2,shots=2]"}
+SHOWN = {"clip-lad": "clip-lad[shots=2]", "promptad": "promptad[epochs=2,shots=2]"}
 EVERY = ["winclip[shots=2]", "april-gan[shots=2]", "stacked[source=image]", "fuzzy[head=none]"]
 
 
@@ -181,7 +181,7 @@ def test_the_scores_of_all_methods_are_there_before_the_first_heat_map(
     def killed(*_: object) -> None:
         raise Stopped(130)
 
-    monkeypatch.setattr("stackclip.inspection.predictions.heat_map", killed)
+    monkeypatch.setattr("stackclip.inspection.drawing.heat_map", killed)
     with pytest.raises(Stopped):
         predict([ramps], tmp_path)
     count = len(ramps.plan.test_on[0].select(split="test"))

@@ -89,6 +89,40 @@ def test_shots_are_those_that_were_given_or_are_refused(stackclip: Run, tmp_path
     assert set(scores(with_shots)) == {"1.png", "2.png"}
 
 
+PEN_BOX = '{"metal plate": {"fine": {"pen": ["pen"], "eraser": ["eraser"]}, "background": ["box"]}}'
+
+
+def test_good_pictures_and_a_list_of_parts_are_all_that_clip_lad_wants(stackclip: Run, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pics", "1.png", "2.png")
+    good = pictures(tmp_path / "ok", *(f"{n}.png" for n in range(4)), seed=1)
+    (tmp_path / "my.json").write_text(PEN_BOX)
+    words = ("predict", str(folder), *WORDS, "--good", str(good), "-o", str(tmp_path / "out"), "--methods")
+    for scores in ("both", "logical"):
+        for _ in range(2):  # the second run replaces what the first one drew
+            done = stackclip(tmp_path / "w", *words, f"clip-lad[parts={tmp_path / 'my.json'},scores={scores}]")
+            assert done.exit_code == 0, done.output
+        assert "shots=all" in done.stdout
+        assert "does not use the words" not in done.stderr
+    logical, both = sorted((tmp_path / "out").glob("clip-lad_*"), key=lambda place: len(list(place.glob("*.png"))))
+    for place, heat_maps in ((both, ["1.png", "2.png"]), (logical, [])):
+        rows = list(csv.DictReader((place / "scores.csv").read_text().splitlines()))
+        assert sorted(row["parts"] for row in rows) == ["1.parts.png", "2.parts.png"]
+        assert sorted(row["heat_map"] for row in rows if row["heat_map"]) == heat_maps
+        assert sorted(path.name for path in place.glob("*.png")) == sorted([*heat_maps, "1.parts.png", "2.parts.png"])
+    with Image.open(logical / "1.parts.png") as drawn:
+        assert drawn.width > 3 * 320
+
+
+def test_a_list_of_parts_that_is_none_is_one_line(stackclip: Run, tmp_path: Path) -> None:
+    folder, good = pictures(tmp_path / "pics", "1.png"), pictures(tmp_path / "ok", "1.png", seed=1)
+    (tmp_path / "my.json").write_text('{"metal plate": {"fine": {}}}')
+    method = f"clip-lad[parts={tmp_path / 'my.json'}]"
+    result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS, "--good", str(good), "--methods", method)
+    assert result.exit_code != 0
+    assert "'metal plate', fine is {}; wanted {part: [synonym, ...]}, one part at least" in result.stderr
+    assert "Traceback" not in result.output
+
+
 @pytest.mark.parametrize("words", ["", " ", "\n", "\u200b", "--"])
 def test_an_object_without_words_is_refused(stackclip: Run, tmp_path: Path, words: str) -> None:
     folder = pictures(tmp_path / "pics", "1.png")

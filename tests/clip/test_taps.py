@@ -9,9 +9,11 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.clip import random_tower
+from stackclip.clip.attention import attend, attend_near, nearness, projected
 from stackclip.clip.sight import Route
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.ops.windows import window_patches
@@ -24,7 +26,17 @@ EVERY = tuple(
     for text in (
         *("cls", "patch/3", "cls/3", "patch/8", "cls/8", "vv-stage/2", "vv-stage/8", "vv-last6/8", "vv-from6/7"),
         *("joint/5", "joint/8", "cls-bare", "cls-released/4", "patch-released/4", "window/2", "window/3", "crop/10"),
-        *("hidden/0", "hidden/1", "hidden/8", "near/8", "near-joint/7", "surgery/6", "surgery/8"),
+        *(
+            "hidden/0",
+            "hidden/1",
+            "hidden/8",
+            "near/8",
+            "near-joint/7",
+            "near-std2/8",
+            "near-joint-std2/8",
+            "surgery/6",
+            "surgery/8",
+        ),
         *("vv-from1/8", "vv-from2/8", "vv-from2/5", "vv-from8/8"),
     )
 )
@@ -105,12 +117,69 @@ def test_the_raw_path_from_block_two_is_that_of_mrad(golden: Case, case: str) ->
     np.testing.assert_allclose(tower.image.project(found[part]), released.stored["vv24_proj"], atol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["naclip_t12s_112", "naclip_t12m_160"])
+NACLIP = pytest.mark.parametrize("case", ["naclip_t12s_112", "naclip_t12m_160"])
+
+
+@NACLIP
 def test_neighbour_attention_is_that_of_naclip(golden: Case, case: str) -> None:
     released = golden(case)
-    tower, part = released.tower("scale-factor"), Part("near-joint", 12)
-    stored = released.stored["reduced_naclip_lnpost_proj"]
-    np.testing.assert_allclose(tower.encode(released.images, [part])[part], stored[:, 1:], atol=1e-4)
+    tower, spreads = released.tower("scale-factor"), {1: "near-joint-std1", 3: "near-joint-std3", 5: "near-joint"}
+    plain = [Part("hidden", 11), Part("hidden", 12), CLS, Part("near-std3", 12), Part("near-joint-std5", 12)]
+    found = tower.encode(released.images, [*(Part(kind, 12) for kind in spreads.values()), *plain])
+    for spread, kind in spreads.items():
+        stored = released.stored[
+            "reduced_naclip_lnpost_proj" if spread == 5 else f"reduced_naclip_std{spread}_lnpost_proj"
+        ]
+        agree(found[Part(kind, 12)], stored[:, 1:])
+    agree(found[Part("hidden", 11)], released.stored["tap11"])
+    agree(tower.image.project(found[Part("hidden", 12)]), released.stored["plain_all_lnpost_proj"])
+    agree(found[CLS], released.stored["cls"])
+    torch.testing.assert_close(found[Part("near-joint-std5", 12)], found[Part("near-joint", 12)])
+    torch.testing.assert_close(tower.image.project(found[Part("near-std3", 12)]), found[Part("near-joint-std3", 12)])
+    if "pos_embed_interpolated" in released.stored:
+        agree(tower.model.visual.positional_embedding, released.stored["pos_embed_interpolated"])
+
+
+@NACLIP
+def test_attention_taken_apart_gives_the_other_architectures_of_naclip(golden: Case, case: str) -> None:
+    released = golden(case)
+    stored, tower = released.stored, released.tower("scale-factor")
+    before = tower.encode(released.images, [Part("hidden", 11)])[Part("hidden", 11)]
+    block, grid = tower.model.visual.transformer.resblocks[11], (tower.spec.grid, tower.spec.grid)
+    queries, keys, values = projected(block, block.ln_1(before), "qkv")
+    agree(nearness(grid, 5), stored["gaussian_addition"])
+    agree(tower.image.project(attend(block, keys, keys, values)), stored["reduced_kk_lnpost_proj"])
+    near, twice = attend_near(block, before, grid, 5), both(block, queries, keys, values)
+    for attended, name in ((near, "vanilla_naclip"), (twice, "vanilla_csa")):
+        kept = before + attended
+        agree(tower.image.project(kept + block.mlp(block.ln_2(kept))), stored[f"{name}_lnpost_proj"])
+
+
+def both(block: Any, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """Attention of queries to themselves plus that of keys: two softmaxes, whose sum meets the values (SCLIP)."""
+    projection = block.attn.out_proj
+    return attend(block, queries, queries, values) + attend(block, keys, keys, values) - projection.bias
+
+
+@NACLIP
+def test_neighbour_attention_of_a_picture_that_is_no_square_is_that_of_naclip(golden: Case, case: str) -> None:
+    released = golden(case)
+    visual = released.tower("scale-factor").model.visual
+    pictures = torch.from_numpy(np.load(released.weights.parent / "inputs.npz")["images_160"]).float()[:, :, :112]
+    own = torch.from_numpy(np.load(released.weights)["visual.positional_embedding"]).float()
+    old = own[1:].T.reshape(1, -1, 7, 7)
+    positions = F.interpolate(old, scale_factor=(7.1 / 7, 10.1 / 7), mode="bicubic").flatten(2)[0].T  # (70, C)
+    patches = visual.conv1(pictures).flatten(2).mT + positions
+    tokens = visual.ln_pre(torch.cat([(visual.class_embedding + own[0]).expand(3, 1, -1), patches], dim=1))
+    for block in visual.transformer.resblocks[:-1]:
+        tokens = block(tokens)
+    found = attend_near(visual.transformer.resblocks[-1], tokens, (7, 10), 5)
+    agree(visual.ln_post(found) @ visual.proj, released.stored["rect_112x160_reduced_naclip_lnpost_proj"])
+
+
+def agree(found: Tensor, stored: Any) -> None:
+    """Agreement to 1e-4, and never coarser than 1 % of the largest."""
+    np.testing.assert_allclose(found.detach(), stored, rtol=0, atol=min(1e-4, float(np.abs(stored).max()) / 100))
 
 
 @pytest.mark.parametrize("case", ["cliplad_t24s_112", "cliplad_t24m_160"])
@@ -302,7 +371,7 @@ def test_blocks_behind_the_last_place_that_is_looked_at_are_not_run(asked: tuple
 
 def test_every_way_says_whose_it_is_and_is_found_by_its_own_name() -> None:
     assert {component.name for component in map(taps.find, taps.names())} >= {part.kind for part in EVERY} - {
-        *("vv-from1", "vv-from2", "vv-from8"),
+        *("vv-from1", "vv-from2", "vv-from8", "near-std2", "near-joint-std2"),
     }
     for name in taps.names():
         assert taps.create(name).source, name

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from stackclip.clip.sight import Sight
     from stackclip.types import Part, TowerSpec
 
-__all__ = ["JointNear", "Near"]
+__all__ = ["JointNear", "Near", "SpreadJointNear", "SpreadNear"]
 
-_SPREAD = 5.0  # standard deviation of the Gaussian, in patches; NACLIP
+_SPREAD = 5  # standard deviation of the Gaussian, in patches; NACLIP
 
 
 @taps.register("near")
@@ -23,16 +23,24 @@ class Near(Tap):
     """`near/N`: the patches of proj(softmax(K K^T / sqrt(d) + G) V) of block N, without residual and FFN, raw, (P, C).
 
     G is a Gaussian of the distance of two patches on the grid, of standard deviation 5 and height 1; the class token
-    has none, but to itself.
+    has none.
     """
 
     source = "NACLIP, reduced architecture; CLIP-LAD takes near/24 for its fourth tap"
 
+    def spread(self, part: Part) -> int:
+        """The standard deviation of G, in patches."""
+        return self.number(part) or 0 if self.numbered else _SPREAD
+
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.width) if 1 <= part.index <= tower.depth else None
+        there = 1 <= part.index <= tower.depth and self.spread(part)
+        return (tower.grid**2, tower.width) if there else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
-        return _attend_near(sight)
+        from stackclip.clip.attention import attend_near
+
+        grid = round((sight.before.shape[1] - 1) ** 0.5)
+        return attend_near(sight.block, sight.before, (grid, grid), self.spread(part))[:, 1:]
 
 
 @taps.register("near-joint")
@@ -40,28 +48,21 @@ class JointNear(Near):
     """`near-joint/N`: `near/N` through ln_post and the projection, as the class token is read, (P, D)."""
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.joint) if 1 <= part.index <= tower.depth else None
+        return (tower.grid**2, tower.joint) if super().shape(tower, part) else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
-        return sight.project(_attend_near(sight))
+        return sight.project(super().read(sight, part, carried))
 
 
-def _attend_near(sight: Sight) -> Tensor:
-    """The patches (B, P, C)."""
-    from stackclip.clip.attention import attend, projected
+@taps.register("near-std")
+class SpreadNear(Near):
+    """`near-stdS/N`: `near/N` with a Gaussian of standard deviation S."""
 
-    keys, values = projected(sight.block, sight.block.ln_1(sight.before), "kv")
-    return attend(sight.block, keys, keys, values, _nearness(keys))[:, 1:]
+    numbered = True
 
 
-def _nearness(keys: Tensor) -> Tensor:
-    """The Gaussian of the distance of each two tokens, (1 + P, 1 + P), of as many as there are keys (B, 1 + P, C)."""
-    import torch
+@taps.register("near-joint-std")
+class SpreadJointNear(JointNear):
+    """`near-joint-stdS/N`: `near-joint/N` with a Gaussian of standard deviation S."""
 
-    grid = round((keys.shape[1] - 1) ** 0.5)
-    line = torch.arange(grid, device=keys.device)
-    squares = (line[:, None] - line) ** 2  # (grid, grid)
-    apart = (squares[:, None, :, None] + squares[None, :, None, :]).reshape(grid**2, grid**2)
-    near = torch.eye(1 + grid**2, device=keys.device)
-    near[1:, 1:] = torch.exp(-apart / (2 * _SPREAD**2))
-    return near.to(keys.dtype)
+    numbered = True

@@ -1,0 +1,138 @@
+"""Pictures of one category cut into named parts, by clusters of its shots and words for its parts (CLIP-LAD)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stackclip.ops import segments
+from stackclip.ops.clusters import k_means
+from stackclip.ops.maps import on_grid, unit
+from stackclip.ops.spread import evenly
+from stackclip.prompts import Encode
+from stackclip.prompts.parts import PartsList
+from stackclip.prompts.phrases import PARTS_TEMPLATES
+from stackclip.selectors import MeanOfUnit
+from stackclip.types import Features, Part
+
+__all__ = ["PartAnchors", "PartMask", "Segmenter"]
+
+_STARTS = 10  # runs of k-means; the best counts
+_CLUSTERED = 8  # shots whose patches are clustered, at most: 32768 of them at ViT-L/14@448
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartMask:
+    """The parts of a picture: the class of each place (q, q), and what the stages before it found.
+
+    Classes are numbered as `names` are, coarse ones as `coarse` are; the number behind the last is the background.
+    `regions` (q, q) are clusters, `region_classes` (k,) the coarse class of each, `foreground` (q, q) where parts are
+    looked for. `normal` are the histograms (s, n) of pictures that it may be compared with, if any.
+    """
+
+    names: tuple[str, ...]
+    coarse: tuple[str, ...]
+    classes: Tensor
+    regions: Tensor
+    region_classes: Tensor
+    foreground: Tensor
+    normal: Tensor | None = None
+
+    @property
+    def histogram(self) -> Tensor:
+        """How many places are of each class, without the background: (n,)."""
+        return segments.histogram(self.classes.flatten(), len(self.names))
+
+    @property
+    def pieces(self) -> Sequence[int]:
+        """In how many pieces each class lies."""
+        return segments.pieces(self.classes, len(self.names))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartAnchors:
+    """Unit text anchors of a parts list: parts first, then the classes of the background, (n + b, D) each."""
+
+    coarse: Tensor
+    fine: Tensor
+    thresholds: Tensor
+
+    @classmethod
+    def of(cls, parts: PartsList, encode: Encode, device: torch.device) -> PartAnchors:
+        """Each synonym of a class in 80 templates, unit, mean, unit."""
+        background = _encoded(parts.background, encode)
+        coarse, fine = _encoded(parts.coarse, encode), _encoded(parts.fine, encode)
+        thresholds = torch.tensor([parts.thresholds.get(name, -torch.inf) for name in parts.coarse])
+        whole = (torch.cat([coarse, background]), torch.cat([fine, background]), thresholds)
+        return cls(*(each.to(device) for each in whole))
+
+
+def _encoded(words: Mapping[str, tuple[str, ...]], encode: Encode) -> Tensor:
+    select, found = MeanOfUnit(), []
+    for synonyms in words.values():
+        found.append(select(encode([template.format(each) for each in synonyms for template in PARTS_TEMPLATES])))
+    return torch.stack(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter:
+    """Cuts pictures into parts: `shallow` taps are clustered around `centres` (k, F), `dense` tokens meet text."""
+
+    parts: PartsList
+    anchors: PartAnchors
+    shallow: Sequence[Part]
+    dense: Part
+    centres: Tensor
+
+    @classmethod
+    def fitted(
+        cls,
+        parts: PartsList,
+        anchors: PartAnchors,
+        shots: Iterable[Features],
+        *,
+        shallow: Sequence[Part],
+        dense: Part,
+        seed: int,
+    ) -> Segmenter:
+        """With the centres of the patches of a category's shots; of more than eight, of some evenly spread."""
+        tokens = [[features[part] for part in shallow] for features in shots]
+        pictures = [[each[row] for each in batch] for batch in tokens for row in range(len(batch[0]))]
+        points = torch.cat([cluster_tokens(each) for each in evenly(pictures, _CLUSTERED)])
+        distinct = (
+            len(np.unique(points.cpu().numpy(), axis=0)) if len(points) < _STARTS * parts.clusters else len(points)
+        )
+        count = min(parts.clusters, distinct)
+        centres = k_means(points.cpu().numpy(), count, starts=_STARTS, seed=seed).centres
+        return cls(parts, anchors, shallow, dense, torch.from_numpy(centres).to(points))
+
+    def masks(self, features: Features) -> list[PartMask]:
+        """The parts of each picture."""
+        return [self._mask(features, row) for row in range(len(features))]
+
+    def histograms(self, features: Features) -> Tensor:
+        """How many places of each picture are of each part: (B, n)."""
+        return torch.stack([mask.histogram for mask in self.masks(features)])
+
+    def _mask(self, features: Features, row: int) -> PartMask:
+        points = cluster_tokens([features[part][row] for part in self.shallow])
+        tokens = segments.doubled(features[self.dense][row])
+        regions = segments.nearest(points, self.centres)
+        means = segments.mean_of_regions(tokens, regions, len(self.centres))
+        coarse = segments.classes_of_regions(means, self.anchors.coarse, self.anchors.thresholds)
+        last = len(self.parts.coarse)
+        foreground = segments.foreground_of(on_grid(coarse[regions]), last)
+        if self.parts.fine_by == "region":
+            tokens = unit(means)[regions]
+        fine = segments.classes_of_places(tokens, self.anchors.fine, foreground.flatten(), len(self.parts.fine))
+        names = tuple(self.parts.fine), tuple(self.parts.coarse)
+        return PartMask(*names, on_grid(fine), on_grid(regions), coarse, foreground)
+
+
+def cluster_tokens(taps: Sequence[Tensor]) -> Tensor:
+    """What is clustered: raw taps (P, C) side by side, on a grid of twice the side, of length 1: (4P, F)."""
+    return segments.doubled(torch.cat(list(taps), dim=-1))
