@@ -13,6 +13,7 @@ from numpy.random import Generator
 from stackclip.synthetic.body import Body
 from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import Field, Point, between, direction, length, lerp, pick, ramp
+from stackclip.synthetic.product import brightness
 
 __all__ = ["Damage", "Defect", "Spot", "away_from", "on_body", "painted", "unlike"]
 
@@ -43,7 +44,7 @@ class Spot:
     @property
     def brightness(self) -> float:
         """How bright the first colour is, 0 to 1."""
-        return _brightness(self.base)
+        return brightness(self.base)
 
     def inside(self, depth: float) -> Point:
         """A point of the product at least `depth` below its outline, where there is one."""
@@ -111,12 +112,9 @@ def unlike(site: Spot, colours: tuple[Colour, ...]) -> Colour:
 
     def difference(colour: Colour) -> float:
         return min(
-            abs(_brightness(colour) - _brightness(there)) + 0.3 * max(abs(colour[i] - there[i]) for i in range(3))
+            abs(brightness(colour) - brightness(there)) + 0.3 * max(abs(colour[i] - there[i]) for i in range(3))
             for there in (site.base, site.second)
         )
 
     return sorted(colours, key=difference)[-1 - pick(site.rng, 2)]
 
-
-def _brightness(colour: Colour) -> float:
-    return 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2]
