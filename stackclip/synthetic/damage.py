@@ -117,4 +117,3 @@ def unlike(site: Spot, colours: tuple[Colour, ...]) -> Colour:
         )
 
     return sorted(colours, key=difference)[-1 - pick(site.rng, 2)]
-

@@ -136,7 +136,7 @@ def _scene(pattern: str, shape: str, colour: str | None, seed: int) -> _Scene:
     choices = PATTERNS[pattern].colours
     chosen = choices[pick(rng, len(choices))]
     colour = colour or chosen
-    second = mate(PATTERNS[pattern], colour)
+    second = mate(PATTERNS[pattern], COLOURS[colour])
     bright = brightness(COLOURS[colour])
     whole = shape == "surface"
     turn = between(rng, -1.0, 1.0) * SHAPES[shape].turn
