@@ -9,7 +9,7 @@ import numpy as np
 from stackclip.errors import BadOption
 from stackclip.layouts.drawn import check_ranges, seed_of, write_picture, written_once
 from stackclip.registry import datasets
-from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
+from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread, subtlety_of
 from stackclip.synthetic.scene import Pair, draw_pair
 from stackclip.types import GOOD, Sample
 
@@ -112,4 +112,4 @@ ROOT/                               made by the generator
 
     def _pair(self, category: str, kind: str, role: str, index: int) -> Pair:
         seed = seed_of(self.seed, category, role, index)
-        return draw_pair(category, kind, seed=seed, size=self.size)
+        return draw_pair(category, kind, seed=seed, size=self.size, subtlety=subtlety_of(self.part, seed))

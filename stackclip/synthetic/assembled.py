@@ -184,6 +184,7 @@ class _Patch:
                 product.first,
                 product.second,
                 False,
+                1.0,
                 product.outline,
                 product.form,
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stackclip.synthetic.dress import Colour, Shape
 from stackclip.synthetic.fields import Point
-from stackclip.synthetic.goods import ERASER, FUSE, PEN, PLUG, SHARPENER, TERMINAL, WASHER
+from stackclip.synthetic.goods import GOODS
 from stackclip.synthetic.shapes import SHAPES
 from stackclip.synthetic.trays import BOX, COLUMNS, PLATE, ROWS, TRAY, Tray
 
@@ -76,7 +76,7 @@ def _fasteners() -> Assembly:
             "screw": Part(SHAPES["screw"], "brushed", 0.34),
             "nut": Part(SHAPES["nut"], "brushed", 0.25),
             "bracket": Part(SHAPES["bracket"], "brushed", 0.36),
-            "washer": Part(WASHER, "brushed", 0.21),
+            "washer": Part(GOODS["washer"], "brushed", 0.21),
             "gear": Part(SHAPES["gear"], "brushed", 0.31),
             "bushing": Part(SHAPES["tube"], "brushed", 0.22),
         },
@@ -102,9 +102,9 @@ def _pencil_box() -> Assembly:
         "pencil_box",
         BOX,
         {
-            "pen": Part(PEN, "plain", 0.86),
-            "eraser": Part(ERASER, "plain", 0.40),
-            "sharpener": Part(SHARPENER, "brushed", 0.33),
+            "pen": Part(GOODS["pen"], "plain", 0.86),
+            "eraser": Part(GOODS["eraser"], "plain", 0.40),
+            "sharpener": Part(GOODS["sharpener"], "brushed", 0.33),
         },
         (
             Place("pen", (-0.64, 0.0), (-0.46, 0.02), (_BLUE,), wrong, 0.0, 0.035),
@@ -127,9 +127,9 @@ def _connectors() -> Assembly:
         "connector_plate",
         PLATE,
         {
-            "terminal": Part(TERMINAL, "plain", 0.42),
-            "plug": Part(PLUG, "plain", 0.40),
-            "fuse": Part(FUSE, "plain", 0.32),
+            "terminal": Part(GOODS["terminal"], "plain", 0.42),
+            "plug": Part(GOODS["plug"], "plain", 0.40),
+            "fuse": Part(GOODS["fuse"], "plain", 0.32),
         },
         (
             *terminals,

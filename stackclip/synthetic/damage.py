@@ -24,6 +24,7 @@ class Spot:
 
     `outline(x, y)` is the product's signed distance at frame coordinates; `form(x, y)` is the whole product as drawn at
     those coordinates. `base` and `second` are its pattern's colours; `whole` is true of a surface that fills the frame.
+    `scale` is how large a defect is, 1 for one that is hard to miss.
     """
 
     rng: Generator
@@ -33,6 +34,7 @@ class Spot:
     base: Colour
     second: Colour
     whole: bool
+    scale: float
     outline: Callable[[Field, Field], Field]
     form: Callable[[Field, Field], Body]
 
@@ -45,6 +47,10 @@ class Spot:
     def brightness(self) -> float:
         """How bright the first colour is, 0 to 1."""
         return brightness(self.base)
+
+    def extent(self, low: float, high: float) -> float:
+        """A length between two, drawn evenly, of a defect at its scale."""
+        return between(self.rng, low, high) * self.scale
 
     def inside(self, depth: float) -> Point:
         """A point of the product at least `depth` below its outline, where there is one."""

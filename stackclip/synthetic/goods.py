@@ -9,7 +9,7 @@ import numpy as np
 from stackclip.synthetic.dress import HOLLOW, SILVER, Colour, Dress, Paint, Quirks, Shape
 from stackclip.synthetic.fields import Field, both, box, bump, dome, either, inside, length, ramp, soft, wave
 
-__all__ = ["ERASER", "FUSE", "PEN", "PLUG", "SHARPENER", "TERMINAL", "WASHER"]
+__all__ = ["GOODS"]
 
 _GOLD: Colour = (0.86, 0.70, 0.36)
 _STEEL: Colour = (0.62, 0.64, 0.67)
@@ -168,10 +168,16 @@ def _dress_fuse(u: Field, v: Field, quirks: Quirks, distance: Field, edge: float
     )
 
 
-PEN = Shape("pen", 0.0, _pen, _dress_pen)
-ERASER = Shape("eraser", 0.0, _eraser, _dress_eraser)
-SHARPENER = Shape("sharpener", 0.0, _sharpener, _dress_sharpener)
-WASHER = Shape("washer", math.pi, _washer, _dress_washer)
-TERMINAL = Shape("terminal", 0.0, _terminal, _dress_terminal)
-PLUG = Shape("plug", 0.0, _plug, _dress_plug)
-FUSE = Shape("fuse", 0.0, _fuse, _dress_fuse)
+GOODS: dict[str, Shape] = {
+    shape.name: shape
+    for shape in (
+        Shape("pen", math.pi, _pen, _dress_pen),
+        Shape("eraser", math.pi, _eraser, _dress_eraser),
+        Shape("sharpener", math.pi, _sharpener, _dress_sharpener),
+        Shape("washer", math.pi, _washer, _dress_washer),
+        Shape("terminal", math.pi, _terminal, _dress_terminal),
+        Shape("plug", math.pi, _plug, _dress_plug),
+        Shape("fuse", math.pi, _fuse, _dress_fuse),
+    )
+}
+"""Every one of them by its name; training never shows any."""

@@ -14,21 +14,37 @@ from stackclip.synthetic.camera import change, changed, developed, sensor
 from stackclip.synthetic.damage import Spot
 from stackclip.synthetic.defects import DEFECTS
 from stackclip.synthetic.dress import Colour
-from stackclip.synthetic.fields import Field, between, direction, pick, seeded
+from stackclip.synthetic.fields import Field, between, direction, lerp, pick, seeded
+from stackclip.synthetic.goods import GOODS
 from stackclip.synthetic.patterns import COLOURS, PATTERNS, mate
 from stackclip.synthetic.product import DARK_PART, PALE_PART, Product, brightness
 from stackclip.synthetic.shapes import SHAPES
 
-__all__ = ["CONTRAST", "MIN_AREA", "Pair", "draw", "draw_pair"]
+__all__ = ["CONTRAST", "MIN_AREA", "PLAIN", "Pair", "Subtlety", "draw", "draw_pair"]
 
 CONTRAST = 36.0
 """A defect is redrawn until the pictures differ by this many levels of 255, on average over its mask."""
 MIN_AREA = 0.004
 """A defect is redrawn until its mask covers this much of the frame."""
+_SHAPES = SHAPES | GOODS
 _REFERENCE = 112
 _TRIES = 16
 _PLAIN = 20
 """A difference of good and defective in levels that the eye cannot miss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subtlety:
+    """How hard a defect is to see: its size and its contrast, as shares of those of one that is hard to miss.
+
+    What moved or took away something (deformation, missing-part) has no less contrast.
+    """
+
+    scale: float = 1.0
+    strength: float = 1.0
+
+
+PLAIN = Subtlety()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +77,8 @@ def draw(pattern: str, shape: str, *, colour: str | None = None, seed: int, size
     return developed(photograph(scene.product.form(*grid(size)), scene.lamp), sensor(scene.seed, size))
 
 
-def draw_pair(category: str, kind: str, *, colour: str | None = None, seed: int, size: int = 112) -> Pair:
-    """A product of category `pattern-shape`, good and with a defect of `kind`; the good one does not depend on `kind`.
+def draw_pair(category: str, kind: str, *, colour: str | None = None, seed: int, size: int = 112, subtlety: Subtlety = PLAIN) -> Pair:
+    """A product of category `pattern-shape`, good and with a defect of `kind`; the good one depends on neither.
 
     Raises UsageError for a name that does not exist.
     """
@@ -70,7 +86,7 @@ def draw_pair(category: str, kind: str, *, colour: str | None = None, seed: int,
     scene = _scene(pattern, shape, colour, seed)
     if kind not in DEFECTS:
         raise UsageError(f"no defect is named {kind!r}; there are {', '.join(DEFECTS)}")
-    shots = _first_visible(scene, kind, size)
+    shots = _first_visible(scene, kind, size, subtlety)
     noise = sensor(scene.seed, size)
     good, defective = (developed(picture, noise) for picture in (shots.good, shots.defective))
     return Pair(good, defective, shots.mask, pattern, shape, scene.colour, kind)
@@ -84,13 +100,13 @@ class _Shots:
     merit: float
 
 
-def _first_visible(scene: _Scene, kind: str, size: int) -> _Shots:
+def _first_visible(scene: _Scene, kind: str, size: int, subtlety: Subtlety) -> _Shots:
     """The first attempt that shows at the reference size, drawn at `size`; so every size shows the same defect."""
     best: tuple[float, int, _Shots] | None = None
     body = scene.product.form(*grid(_REFERENCE))
     good = photograph(body, scene.lamp)
     for attempt in range(_TRIES):
-        shots = _shoot(scene, kind, attempt, body, good)
+        shots = _shoot(scene, kind, attempt, body, good, subtlety)
         if best is None or shots.merit > best[0]:
             best = shots.merit, attempt, shots
         if shots.merit >= 1.0:
@@ -100,10 +116,10 @@ def _first_visible(scene: _Scene, kind: str, size: int) -> _Shots:
     if size == _REFERENCE:
         return shots
     body = scene.product.form(*grid(size))
-    return _shoot(scene, kind, attempt, body, photograph(body, scene.lamp))
+    return _shoot(scene, kind, attempt, body, photograph(body, scene.lamp), subtlety)
 
 
-def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field) -> _Shots:
+def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field, subtlety: Subtlety) -> _Shots:
     size = good.shape[1]
     x, y = grid(size)
     rng = seeded(scene.seed, "defect", kind, scene.product.pattern.name, scene.product.shape.name, attempt)
@@ -115,21 +131,26 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field) -> _
         scene.product.first,
         scene.product.second,
         scene.product.shape.name == "surface",
+        subtlety.scale,
         scene.product.outline,
         scene.product.form,
     )
     damage = DEFECTS[kind](body, site)
     defective = photograph(damage.body, scene.lamp)
+    if damage.region is not None:
+        defective = lerp(good, defective, subtlety.strength)
     difference = change(defective, good)
     mask = changed(difference, damage.region)
     area = int(mask.sum())
     contrast = int(difference[mask].sum()) / max(area, 1)
-    visible = int((difference[mask] > _PLAIN).sum()) / max(area, 1)
-    return _Shots(good, defective, mask, min(contrast / CONTRAST, area / (MIN_AREA * size * size), 2.0 * visible))
+    visible = int((difference[mask] > _PLAIN * subtlety.strength).sum()) / max(area, 1)
+    least = MIN_AREA * subtlety.scale * subtlety.scale
+    merit = min(contrast / (CONTRAST * subtlety.strength), area / (least * size * size), 2.0 * visible)
+    return _Shots(good, defective, mask, merit)
 
 
 def _scene(pattern: str, shape: str, colour: str | None, seed: int) -> _Scene:
-    for name, known, what in ((pattern, PATTERNS, "pattern"), (shape, SHAPES, "shape"), (colour, COLOURS, "colour")):
+    for name, known, what in ((pattern, PATTERNS, "pattern"), (shape, _SHAPES, "shape"), (colour, COLOURS, "colour")):
         if name is not None and name not in known:
             raise UsageError(f"no {what} is named {name!r}; there are {', '.join(known)}")
     rng = seeded(seed, "scene", pattern, shape)
@@ -139,7 +160,7 @@ def _scene(pattern: str, shape: str, colour: str | None, seed: int) -> _Scene:
     second = mate(PATTERNS[pattern], COLOURS[colour])
     bright = brightness(COLOURS[colour])
     whole = shape == "surface"
-    turn = between(rng, -1.0, 1.0) * SHAPES[shape].turn
+    turn = between(rng, -1.0, 1.0) * _SHAPES[shape].turn
     azimuth = math.pi * 1.30 + between(rng, -0.45, 0.45)
     across, down = direction(azimuth)
     backdrops = _DARK if bright > 0.62 else _PALE
@@ -151,7 +172,7 @@ def _scene(pattern: str, shape: str, colour: str | None, seed: int) -> _Scene:
     )
     product = Product(
         PATTERNS[pattern],
-        SHAPES[shape],
+        _SHAPES[shape],
         COLOURS[colour],
         second,
         PALE_PART if bright < 0.5 else DARK_PART,
