@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +20,17 @@ __all__ = ["VERSION", "SyntheticLogical"]
 VERSION = 1
 """Rises with every change of what is drawn, so that older folders are not taken for newer ones."""
 _FIRST_VALUE = 255
-_FOLDERS = {"logical_anomalies": LOGICAL, "structural_anomalies": STRUCTURAL}
+_FOLDERS: dict[str, Iterable[str]] = {"logical_anomalies": LOGICAL, "structural_anomalies": STRUCTURAL}
 
 
 @datasets.register("synthetic-logical")
 class SyntheticLogical:
     """Drawn assemblies of parts, where one is missing, surplus, swapped, of a wrong colour, or damaged; no download.
 
-    `categories` of them (fastener_tray, pencil_box, connector_plate) come with `train_good` good pictures to train with,
-    `validation_good` more, `test_good` to test with, and `per_kind` of each kind of anomaly: missing, surplus, swapped,
-    wrong_colour (logical), scratch, stain, break (structural). The kind is in a picture's name. All are `size` pixels
-    high and wide.
+    `categories` of them (fastener_tray, pencil_box, connector_plate) come with `train_good` good pictures to train
+    with, `validation_good` more, `test_good` to test with, and `per_kind` of each kind of anomaly: missing, surplus,
+    swapped, wrong_colour (logical), scratch, stain, break (structural). The kind is in a picture's name. All are `size`
+    pixels high and wide.
 
     Raises BadOption for numbers out of range.
     """
@@ -50,7 +50,7 @@ ROOT/                                         made by the generator
     def __init__(
         self,
         *,
-        size: int = 192,
+        size: int = 160,
         categories: int = 3,
         train_good: int = 24,
         validation_good: int = 8,

@@ -1,4 +1,4 @@
-"""How the parts of an assembly lie, and what is wrong with that: one is missing, surplus, swapped or of a wrong colour."""
+"""How the parts of an assembly lie, and what is wrong with that: one missing, surplus, swapped, of a wrong colour."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.random import Generator
 from stackclip.synthetic.assemblies import Assembly, Place
 from stackclip.synthetic.dress import Colour
 from stackclip.synthetic.fields import Point, between, direction, pick
+from stackclip.synthetic.patch import Patch, patch_of
 from stackclip.synthetic.patterns import PATTERNS, mate
 from stackclip.synthetic.product import DARK_PART, PALE_PART, Product, brightness
 
@@ -43,18 +44,18 @@ class Lying:
     size: float
     drift: float
 
+    def patch(self, size: int) -> Patch:
+        """The part's square of a picture (size, size)."""
+        return patch_of(self.product, self.at, self.size, size)
+
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A defect of an arrangement: its name, the parts that are seen to be wrong, and those that are not there.
-
-    `allowed` is how many of the parts may be left out of what is found: one of two that should be one.
-    """
+    """A defect of an arrangement: its name, which of its parts are wrong, and those that are not there."""
 
     name: str
     wrong: tuple[int, ...] = ()
     absent: tuple[Lying, ...] = ()
-    one_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def surplus(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -
     [number] = _some(rng, range(len(good.lying)), 1)
     place = assembly.places[number]
     second = _laid(assembly, replace(place, at=place.spare), pose, rng)
-    flaw = Flaw(f"surplus_{place.part}", wrong=(number, len(good.lying)), one_of=place.part)
+    flaw = Flaw(f"surplus_{place.part}", wrong=(number, len(good.lying)))
     return Arrangement((*good.lying, second), (flaw,))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -12,20 +12,17 @@ from numpy.typing import NDArray
 from stackclip.errors import UsageError
 from stackclip.synthetic.arrangement import LOGICAL, Arrangement, Flaw, Lying, Pose, lie
 from stackclip.synthetic.assemblies import ASSEMBLIES, Assembly
-from stackclip.synthetic.body import Body, Lamp, grid, laid, lit, shadow
-from stackclip.synthetic.camera import change, changed, developed, sensor
-from stackclip.synthetic.damage import Spot
-from stackclip.synthetic.defects import DEFECTS
+from stackclip.synthetic.body import Lamp, grid, lit
+from stackclip.synthetic.camera import developed, sensor
 from stackclip.synthetic.fields import Field, between, direction, pick, ramp, seeded, soft
-from stackclip.synthetic.product import Product
 from stackclip.types import GOOD
 
 __all__ = ["STRUCTURAL", "Defect", "Photo", "draw_assembly", "flaws_of"]
 
 STRUCTURAL = {"scratch": "scratch", "stain": "stain", "break": "missing-part"}
 """The structural anomalies of an assembly by name, and the defect of one of its parts that each is."""
-_TRIES = 8
-_PLAIN = 20.0
+_STURDY = 0.5
+"""Parts whose frames are larger are long and thin: a piece broken off would leave two of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def flaws_of(name: str, size: int) -> dict[str, int | None]:
     return counted | dict.fromkeys((*others, *STRUCTURAL))
 
 
-def draw_assembly(name: str, kind: str = GOOD, *, seed: int, size: int = 224) -> Photo:
+def draw_assembly(name: str, kind: str = GOOD, *, seed: int, size: int = 160) -> Photo:
     """An assembly of this name, good or with an anomaly of `kind` (one of LOGICAL or STRUCTURAL).
 
     The good assembly of a seed does not depend on `kind`. Raises UsageError for a name that does not exist.
@@ -78,15 +75,22 @@ def draw_assembly(name: str, kind: str = GOOD, *, seed: int, size: int = 224) ->
     if kind in LOGICAL:
         arrangement = LOGICAL[kind](assembly, arrangement, pose, own)
     picture = _ground(assembly, pose, lamp, seed, size)
-    hurt = pick(own, len(arrangement.lying)) if kind in STRUCTURAL else None
-    scars: list[Defect] = []
-    for number, lying in enumerate(arrangement.lying):
-        patch = _Patch(lying, size)
-        scar = patch.lay(picture, lamp, STRUCTURAL[kind] if number == hurt else None)
-        if scar is not None:
-            scars.append(Defect(kind, scar))
+    hurt = _hurt(arrangement, kind, own) if kind in STRUCTURAL else None
+    defects = [_defect(flaw, arrangement, size) for flaw in arrangement.flaws]
+    for lying in arrangement.lying:
+        patch = lying.patch(size)
+        if lying is hurt:
+            defects.append(Defect(kind, patch.lay_damaged(picture, lamp, STRUCTURAL[kind])))
+        else:
+            patch.lay(picture, lamp)
     pixels = developed(picture * lamp.falling(*grid(size)) * tint, sensor(seed, size))
-    return Photo(pixels, (*scars, *(_defect(flaw, arrangement, size) for flaw in arrangement.flaws)))
+    return Photo(pixels, tuple(defects))
+
+
+def _hurt(arrangement: Arrangement, kind: str, rng: Generator) -> Lying:
+    """The part that is damaged."""
+    free = [lying for lying in arrangement.lying if kind != "break" or lying.size <= _STURDY]
+    return free[pick(rng, len(free))]
 
 
 def _lamp(rng: Generator, seed: int) -> Lamp:
@@ -118,112 +122,16 @@ def _ground(assembly: Assembly, pose: Pose, lamp: Lamp, seed: int, size: int) ->
     return picture
 
 
-class _Patch:
-    """The square of a picture (S, S) in which a part is drawn, in the part's own frame."""
-
-    def __init__(self, lying: Lying, size: int) -> None:
-        self.side = max(8, round(lying.size * size))
-        self.size = size
-        corner = [(at + 1.0) / 2.0 * size - self.side / 2.0 for at in lying.at]
-        self.left, self.top = (round(each) for each in corner)
-        shift = tuple(
-            2.0 * (exact - whole) / self.side for exact, whole in zip(corner, (self.left, self.top), strict=True)
-        )
-        self.product = _moved(lying.product, shift[0], shift[1])
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """The rows and columns of the picture that the patch covers."""
-        return (
-            slice(max(self.top, 0), max(0, min(self.top + self.side, self.size))),
-            slice(max(self.left, 0), max(0, min(self.left + self.side, self.size))),
-        )
-
-    @property
-    def within(self) -> tuple[slice, slice]:
-        """The rows and columns of the patch that the picture shows."""
-        rows, columns = self.window
-        return slice(rows.start - self.top, rows.stop - self.top), slice(
-            columns.start - self.left, columns.stop - self.left
-        )
-
-    def distance(self) -> Field:
-        """The signed distance to the part's outline (side, side), in units of its own frame."""
-        return self.product.outline(*grid(self.side))
-
-    def spread(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask of the patch as one of the picture."""
-        whole = np.zeros((self.size, self.size), np.bool_)
-        whole[self.window] = mask[self.within]
-        return whole
-
-    def lay(self, picture: Field, lamp: Lamp, defect: str | None) -> NDArray[np.bool_] | None:
-        """Draw the part over a picture (3, S, S); with a defect also return where that is (S, S)."""
-        body = self.product.form(*grid(self.side))
-        ground = np.zeros((3, self.side, self.side), picture.dtype)
-        ground[:, *self.within] = picture[:, *self.window]
-        good = laid(ground * shadow(body, lamp), body, lamp)
-        mask = None
-        if defect is not None:
-            good, mask = self._damaged(ground, body, good, lamp, defect)
-        picture[:, *self.window] = good[:, *self.within]
-        return None if mask is None else self.spread(mask)
-
-    def _damaged(
-        self, ground: Field, body: Body, good: Field, lamp: Lamp, defect: str
-    ) -> tuple[Field, NDArray[np.bool_]]:
-        """The most visible of some attempts, or the first that is plain."""
-        best: tuple[float, Field, NDArray[np.bool_]] | None = None
-        for attempt in range(_TRIES):
-            rng = seeded(self.product.seed, "defect", defect, attempt)
-            product = self.product
-            site = Spot(
-                rng,
-                *grid(self.side),
-                2.0 / self.side,
-                product.first,
-                product.second,
-                False,
-                1.0,
-                product.outline,
-                product.form,
-            )
-            damage = DEFECTS[defect](body, site)
-            picture = laid(ground * shadow(damage.body, lamp), damage.body, lamp)
-            difference = change(picture, good)
-            mask = changed(difference, damage.region)
-            merit = float(difference[mask].sum()) / max(int(mask.sum()), 1) * (int(mask.sum()) >= 12)
-            if best is None or merit > best[0]:
-                best = merit, picture, mask
-            if merit >= _PLAIN:
-                break
-        assert best is not None
-        return best[1], best[2]
-
-
-def _moved(product: Product, right: float, down: float) -> Product:
-    return replace(product, shift=(right, down))
-
-
 def _defect(flaw: Flaw, arrangement: Arrangement, size: int) -> Defect:
-    """Where a logical defect is: on the parts that are wrong, or where one that is absent has room."""
+    """Where a logical defect is: on the parts that are wrong, or where those that are absent have room."""
     mask = np.zeros((size, size), np.bool_)
-    for number in flaw.wrong:
-        patch = _Patch(arrangement.lying[number], size)
-        part = patch.spread(patch.distance() < 0.0)
-        for above in arrangement.lying[number + 1 :]:
-            if not flaw.one_of:
-                part &= ~_covered(above, size)
-        mask |= part
+    for number, lying in enumerate(arrangement.lying):
+        # The parts are drawn one over the other, the last on top.
+        covered = lying.patch(size).covered()
+        mask = mask | covered if number in flaw.wrong else mask & ~covered
     for lying in flaw.absent:
-        patch = _Patch(lying, size)
-        mask |= patch.spread(patch.distance() < lying.drift / lying.size)
+        mask |= lying.patch(size).covered(lying.drift / lying.size)
     return Defect(flaw.name, mask)
-
-
-def _covered(lying: Lying, size: int) -> NDArray[np.bool_]:
-    patch = _Patch(lying, size)
-    return patch.spread(patch.distance() < 0.0)
 
 
 def _area(assembly: Assembly, part: str, size: int) -> int:

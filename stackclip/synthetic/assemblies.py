@@ -14,8 +14,8 @@ from stackclip.synthetic.trays import BOX, COLUMNS, PLATE, ROWS, TRAY, Tray
 
 __all__ = ["ASSEMBLIES", "Assembly", "Part", "Place"]
 
-_STEEL: Colour = (0.60, 0.61, 0.63)
-_BRASS: Colour = (0.80, 0.62, 0.27)
+_STEEL: Colour = (0.53, 0.54, 0.56)
+_BRASS: Colour = (0.72, 0.54, 0.22)
 _COPPER: Colour = (0.74, 0.41, 0.25)
 _BLACK: Colour = (0.14, 0.14, 0.15)
 _WHITE: Colour = (0.90, 0.90, 0.88)
@@ -42,7 +42,7 @@ class Part:
 class Place:
     """Where a part lies: of which kind, in one of which colours, and never in which.
 
-    It lies within `drift` of `at`, turned by `turn` and at most `sway` more (radians); a second one would lie at `spare`.
+    It lies within `drift` of `at`, turned by `turn` and at most `sway` more (radians); a second one lies at `spare`.
     """
 
     part: str
@@ -68,7 +68,7 @@ class Assembly:
 def _fasteners() -> Assembly:
     (left, middle, right), (top, bottom) = COLUMNS, ROWS
     metals, wrong = (_STEEL,), (_COPPER, _BLUE, _BLACK)
-    loose = {"sway": math.pi, "drift": 0.022}
+    loose = math.pi
     return Assembly(
         "fastener_tray",
         TRAY,
@@ -81,14 +81,14 @@ def _fasteners() -> Assembly:
             "bushing": Part(SHAPES["tube"], "brushed", 0.22),
         },
         (
-            Place("screw", (left - 0.12, top), (left, top), metals, wrong, sway=0.14),
-            Place("screw", (left + 0.12, top), (left, top), metals, wrong, math.pi, 0.14),
-            Place("nut", (middle, top - 0.20), (middle + 0.06, top), metals, wrong, **loose),
-            Place("nut", (middle, top + 0.20), (middle - 0.06, top), metals, wrong, **loose),
+            Place("screw", (left - 0.105, top), (left, top), metals, wrong, sway=0.14),
+            Place("screw", (left + 0.115, top), (left, top), metals, wrong, math.pi, 0.14),
+            Place("nut", (middle, top - 0.20), (middle + 0.06, top), metals, wrong, 0.0, loose),
+            Place("nut", (middle, top + 0.20), (middle - 0.06, top), metals, wrong, 0.0, loose),
             Place("bracket", (right, top), (right + 0.02, top + 0.13), metals, wrong, 0.0, 0.25, 0.03),
-            Place("washer", (left, bottom - 0.25), (left + 0.09, bottom - 0.12), metals, wrong, **loose),
-            Place("washer", (left - 0.04, bottom), (left + 0.08, bottom + 0.12), metals, wrong, **loose),
-            Place("washer", (left + 0.02, bottom + 0.25), (left - 0.08, bottom + 0.13), metals, wrong, **loose),
+            Place("washer", (left, bottom - 0.25), (left + 0.09, bottom - 0.12), metals, wrong, 0.0, loose),
+            Place("washer", (left - 0.04, bottom), (left + 0.08, bottom + 0.12), metals, wrong, 0.0, loose),
+            Place("washer", (left + 0.02, bottom + 0.25), (left - 0.08, bottom + 0.13), metals, wrong, 0.0, loose),
             Place("gear", (middle, bottom - 0.05), (middle, bottom + 0.22), (_BRASS,), wrong, 0.0, math.pi, 0.03),
             Place("bushing", (right, bottom - 0.19), (right, bottom), (_BRASS,), (_STEEL, *wrong), 0.0, 0.35),
             Place("bushing", (right, bottom + 0.19), (right, bottom), (_BRASS,), (_STEEL, *wrong), 0.0, 0.35),

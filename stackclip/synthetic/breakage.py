@@ -61,7 +61,15 @@ def crack(body: Body, site: Spot) -> Damage:
     for turn in (-1.0, 1.0, -0.8):
         x, y, width = trunk[1 + pick(site.rng, 4)]
         lines.append(
-            _walk(site.rng, (x, y), heading + turn * between(site.rng, 0.7, 1.2), 4, 0.065 * site.scale, 0.75 * width, 0.005)
+            _walk(
+                site.rng,
+                (x, y),
+                heading + turn * between(site.rng, 0.7, 1.2),
+                4,
+                0.065 * site.scale,
+                0.75 * width,
+                0.005,
+            )
         )
     away = strokes(site.size, lines, reach=0.08)
     gap = on_body(body, ramp(away, 0.5 * site.edge, -0.5 * site.edge), site.edge)

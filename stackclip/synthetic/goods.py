@@ -18,7 +18,8 @@ _GRIP: Colour = (0.13, 0.13, 0.15)
 
 
 def _pen(u: Field, v: Field, quirks: Quirks) -> Field:
-    return (np.maximum(np.abs(u) - _pen_width(v), np.abs(v) - 0.84) * 0.9).astype(np.float32)
+    barrel: Field = np.abs(u) - _pen_width(v)
+    return both(barrel, np.abs(v) - 0.84) * 0.9
 
 
 def _pen_width(v: Field) -> Field:
@@ -63,7 +64,7 @@ def _dress_eraser(u: Field, v: Field, quirks: Quirks, distance: Field, edge: flo
 
 def _sharpener(u: Field, v: Field, quirks: Quirks) -> Field:
     waist = 0.44 - 0.07 * bump(v * v / 0.09)
-    return (np.maximum(np.abs(u) - waist, np.abs(v) - 0.58) * 0.95).astype(np.float32)
+    return both(np.abs(u) - waist, np.abs(v) - 0.58) * 0.95
 
 
 def _dress_sharpener(u: Field, v: Field, quirks: Quirks, distance: Field, edge: float, contrast: Colour) -> Dress:
@@ -154,7 +155,7 @@ def _dress_plug(u: Field, v: Field, quirks: Quirks, distance: Field, edge: float
 
 
 def _fuse(u: Field, v: Field, quirks: Quirks) -> Field:
-    return box(u, v, np.where(np.abs(v) > 0.44, 0.225, 0.205).astype(np.float32), 0.76, 0.03)
+    return either(box(u, v, 0.205, 0.74, 0.03), box(u, np.abs(v) - 0.60, 0.225, 0.16, 0.03))
 
 
 def _dress_fuse(u: Field, v: Field, quirks: Quirks, distance: Field, edge: float, contrast: Colour) -> Dress:

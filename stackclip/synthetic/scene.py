@@ -14,7 +14,7 @@ from stackclip.synthetic.camera import change, changed, developed, sensor
 from stackclip.synthetic.damage import Spot
 from stackclip.synthetic.defects import DEFECTS
 from stackclip.synthetic.dress import Colour
-from stackclip.synthetic.fields import Field, between, direction, lerp, pick, seeded
+from stackclip.synthetic.fields import Field, between, direction, pick, seeded
 from stackclip.synthetic.goods import GOODS
 from stackclip.synthetic.patterns import COLOURS, PATTERNS, mate
 from stackclip.synthetic.product import DARK_PART, PALE_PART, Product, brightness
@@ -77,7 +77,9 @@ def draw(pattern: str, shape: str, *, colour: str | None = None, seed: int, size
     return developed(photograph(scene.product.form(*grid(size)), scene.lamp), sensor(scene.seed, size))
 
 
-def draw_pair(category: str, kind: str, *, colour: str | None = None, seed: int, size: int = 112, subtlety: Subtlety = PLAIN) -> Pair:
+def draw_pair(
+    category: str, kind: str, *, colour: str | None = None, seed: int, size: int = 112, subtlety: Subtlety = PLAIN
+) -> Pair:
     """A product of category `pattern-shape`, good and with a defect of `kind`; the good one depends on neither.
 
     Raises UsageError for a name that does not exist.
@@ -137,8 +139,8 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field, subt
     )
     damage = DEFECTS[kind](body, site)
     defective = photograph(damage.body, scene.lamp)
-    if damage.region is not None:
-        defective = lerp(good, defective, subtlety.strength)
+    if damage.region is not None and subtlety.strength < 1.0:
+        defective = good + (defective - good) * subtlety.strength
     difference = change(defective, good)
     mask = changed(difference, damage.region)
     area = int(mask.sum())

@@ -128,7 +128,9 @@ def discoloration(body: Body, site: Spot) -> Damage:
 
 def _blot(site: Spot, centre: Point, radius: float) -> Field:
     """The signed distance to an uneven blot."""
-    rough = noise(site.rng, site.x, site.y, 0.24 * site.scale) + 0.45 * noise(site.rng, site.x, site.y, 0.10 * site.scale)
+    rough = noise(site.rng, site.x, site.y, 0.24 * site.scale) + 0.45 * noise(
+        site.rng, site.x, site.y, 0.10 * site.scale
+    )
     stretch = direction(between(site.rng, -math.pi, math.pi))
     x, y = site.x - centre[0], site.y - centre[1]
     across = x * stretch[1] - y * stretch[0]
