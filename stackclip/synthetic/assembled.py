@@ -69,7 +69,8 @@ def draw_assembly(name: str, kind: str = GOOD, *, seed: int, size: int = 160) ->
         between(rng, 0.985, 1.01),
         (between(rng, -0.018, 0.018), between(rng, -0.018, 0.018)),
     )
-    lamp, tint = _lamp(rng, seed), _tint(rng)
+    lamp = _lamp(rng, seed)
+    gain = lamp.falling(*grid(size)) * _tint(rng)
     arrangement = lie(assembly, pose, rng)
     own = seeded(seed, "anomaly", name, kind)
     if kind in LOGICAL:
@@ -80,10 +81,10 @@ def draw_assembly(name: str, kind: str = GOOD, *, seed: int, size: int = 160) ->
     for lying in arrangement.lying:
         patch = lying.patch(size)
         if lying is hurt:
-            defects.append(Defect(kind, patch.lay_damaged(picture, lamp, STRUCTURAL[kind])))
+            defects.append(Defect(kind, patch.lay_damaged(picture, lamp, STRUCTURAL[kind], gain)))
         else:
             patch.lay(picture, lamp)
-    pixels = developed(picture * lamp.falling(*grid(size)) * tint, sensor(seed, size))
+    pixels = developed(picture * gain, sensor(seed, size))
     return Photo(pixels, tuple(defects))
 
 

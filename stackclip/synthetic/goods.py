@@ -25,7 +25,7 @@ def _pen(u: Field, v: Field, quirks: Quirks) -> Field:
 def _pen_width(v: Field) -> Field:
     tip = 0.018 + 0.067 * ramp(v, 0.84, 0.60)
     button = 0.045 + 0.040 * ramp(v, -0.765, -0.755)
-    return np.minimum(tip, button)
+    return either(tip, button)
 
 
 def _dress_pen(u: Field, v: Field, quirks: Quirks, distance: Field, edge: float, contrast: Colour) -> Dress:

@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 from stackclip.synthetic.defects import DEFECTS
 from stackclip.synthetic.fields import between, seeded
-from stackclip.synthetic.goods import GOODS
 from stackclip.synthetic.patterns import PATTERNS
 from stackclip.synthetic.scene import PLAIN, Subtlety
 from stackclip.synthetic.shapes import SHAPES
@@ -45,11 +44,11 @@ def categories_of(part: PartName) -> tuple[str, ...]:
 
     `training`: known patterns on known shapes, 156. `combinations`: 40 pairs of a known pattern and a known shape that
     never meet in training. `shapes`: all patterns on gears and cables, which training never shows. `defects`: the
-    categories of `combinations`, with kinds of defects that training never shows. `novel`: all patterns on gears,
-    cables and goods, such as plugs, with every kind of defect, small and faint.
+    categories of `combinations`, with kinds of defects that training never shows. `novel`: the categories of
+    `combinations` and `shapes`, with every kind of defect, often small and faint.
     """
     if part == "novel":
-        return tuple(f"{pattern}-{shape}" for shape in (*_NOVEL_SHAPES, *GOODS) for pattern in PATTERNS)
+        return categories_of("shapes") + categories_of("combinations")
     if part == "shapes":
         return tuple(f"{pattern}-{shape}" for shape in _NOVEL_SHAPES for pattern in PATTERNS)
     held = _held_combinations()
@@ -71,7 +70,7 @@ def subtlety_of(part: PartName, seed: int) -> Subtlety:
     if part != "novel":
         return PLAIN
     rng = seeded(seed, "subtlety")
-    return Subtlety(between(rng, 0.4, 1.0), between(rng, 0.3, 1.0))
+    return Subtlety(between(rng, 0.6, 1.0), between(rng, 0.5, 1.0))
 
 
 def spread(part: PartName, count: int) -> tuple[str, ...]:

@@ -55,15 +55,18 @@ class Patch:
         body = self.product.form(*grid(self.side))
         self.put(picture, _lit_on(self.on(picture), body, lamp))
 
-    def lay_damaged(self, picture: Field, lamp: Lamp, defect: str) -> NDArray[np.bool_]:
-        """Draw the product with a defect, the first attempt that is plain to see or else the plainest; return where."""
-        body, ground = self.product.form(*grid(self.side)), self.on(picture)
+    def lay_damaged(self, picture: Field, lamp: Lamp, defect: str, gain: Field) -> NDArray[np.bool_]:
+        """Draw the product with a defect, the first attempt that is plain to see or else the plainest; return where.
+
+        What is seen is the picture times `gain` (3, S, S): highlights may lie above white before, and below after.
+        """
+        body, ground, gain = self.product.form(*grid(self.side)), self.on(picture), self.on(gain)
         good = _lit_on(ground, body, lamp)
         best: tuple[float, Field, NDArray[np.bool_]] | None = None
         for attempt in range(_TRIES):
             damage = DEFECTS[defect](body, self._site(defect, attempt))
             pixels = _lit_on(ground, damage.body, lamp)
-            difference = change(pixels, good)
+            difference = change(pixels * gain, good * gain)
             mask = changed(difference, damage.region)
             area = int(mask.sum())
             merit = int(difference[mask].sum()) / area if area >= _FEWEST else 0.0
