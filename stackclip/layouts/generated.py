@@ -24,9 +24,9 @@ class Synthetic:
     """Drawn products (14 patterns on 16 shapes) with 12 kinds of painted defects; needs no download.
 
     `part` says which: `training`, or what training never shows: `combinations` of pattern and shape, `shapes` (gear,
-    cable), kinds of `defects` (hole, cut; on the categories of `combinations`), or `novel`, all of these with every kind of
-    defect, often small and faint. `categories` of them are taken, spread
-    over patterns and shapes, with `train_good` good pictures each to train with and `per_category` to test with, half
+    cable), kinds of `defects` (hole, cut; on the categories of `combinations`), or `novel`: the categories of
+    `combinations` and `shapes`, with every kind of defect, often small and faint. `categories` are taken, spread over
+    patterns and shapes, with `train_good` good pictures each to train with and `per_category` to test with, half
     of them good. With `paired` every defective picture shows one of the good products, otherwise one of its own. All
     are `size` pixels high and wide.
 

@@ -1,4 +1,4 @@
-"""The data set `synthetic-logical`: MVTec-LOCO's layout, a file for each defect, its value and saturation configured."""
+"""`synthetic-logical`: MVTec-LOCO's layout, a file for each defect, its value and saturation configured."""
 
 from __future__ import annotations
 
