@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo_verb"]
 
-# Heads alone change maps, not the score of the text: one method's score has its map in it, so that it shows.
-_MAPPED = "precise[image_score=text+map]"
-DEMO_METHODS = (_MAPPED, "fuzzy", "stacked", "stackclip", "stackclip[clusters=3]", "april-gan", "sdp", "clip")
+DEMO_METHODS = ("precise", "fuzzy", "stacked", "stackclip", "stackclip[clusters=3]", "april-gan", "sdp", "clip")
 
 
 @cli.command("demo")
