@@ -3,6 +3,6 @@
 __all__ = ["BACKBONE", "INSPECTION_METHODS", "PROMPT_METHODS", "TESTED", "TRAINING"]
 
 BACKBONE = "stackclip-tiny"
-TRAINING, TESTED = "synthetic[part=training]", "synthetic[part=combinations]"
+TRAINING, TESTED = "synthetic[part=training]", "synthetic[part=novel]"
 PROMPT_METHODS = ("stacked", "fuzzy", "precise", "april-gan")
 INSPECTION_METHODS = ("stackclip",)

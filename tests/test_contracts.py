@@ -39,7 +39,10 @@ from stackclip.registry import (
 )
 from stackclip.types import Part, Prediction
 
-SMALLER = {"synthetic": "synthetic[categories=2,per_category=2,train_good=1]"}
+SMALLER = {
+    "synthetic": "synthetic[categories=2,per_category=2,train_good=1]",
+    "synthetic-logical": "synthetic-logical[size=64,categories=1,train_good=1,test_good=1,per_kind=1]",
+}
 pytestmark = pytest.mark.usefixtures("registry_as_it_was")
 EVERY = [(shelf.kind, name) for shelf in SHELVES for name in shelf.names()]
 

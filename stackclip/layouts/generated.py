@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from blake3 import blake3
-from numpy.typing import NDArray
-from PIL import Image
 
 from stackclip.errors import BadOption
-from stackclip.ops.files import naming, sync_folder, sync_tree
+from stackclip.layouts.drawn import check_ranges, seed_of, write_picture, written_once
 from stackclip.registry import datasets
-from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
+from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread, subtlety_of
 from stackclip.synthetic.scene import Pair, draw_pair
 from stackclip.types import GOOD, Sample
 
@@ -29,8 +24,9 @@ class Synthetic:
     """Drawn products (14 patterns on 16 shapes) with 12 kinds of painted defects; needs no download.
 
     `part` says which: `training`, or what training never shows: `combinations` of pattern and shape, `shapes` (gear,
-    cable), kinds of `defects` (hole, cut; on the categories of `combinations`). `categories` of them are taken, spread
-    over patterns and shapes, with `train_good` good pictures each to train with and `per_category` to test with, half
+    cable), kinds of `defects` (hole, cut; on the categories of `combinations`), or `novel`: the categories of
+    `combinations` and `shapes`, with every kind of defect, often small and faint. `categories` are taken, spread over
+    patterns and shapes, with `train_good` good pictures each to train with and `per_category` to test with, half
     of them good. With `paired` every defective picture shows one of the good products, otherwise one of its own. All
     are `size` pixels high and wide.
 
@@ -60,15 +56,14 @@ ROOT/                               made by the generator
     ) -> None:
         if part not in PARTS:
             raise BadOption(f"synthetic: part={part!r} is none of {', '.join(PARTS)}")
-        for name, value, low, high in (
-            ("size", size, 32, 2048),
-            ("categories", categories, 1, len(categories_of(part))),
-            ("per_category", per_category, 2, 1000),
-            ("train_good", train_good, 0, 1000),
-            ("seed", seed, 0, 2**63 - 1),
-        ):
-            if not low <= value <= high:
-                raise BadOption(f"synthetic[part={part}]: {name}={value} is not in {low} to {high}")
+        check_ranges(
+            f"synthetic[part={part}]",
+            size=(size, 32, 2048),
+            categories=(categories, 1, len(categories_of(part))),
+            per_category=(per_category, 2, 1000),
+            train_good=(train_good, 0, 1000),
+            seed=(seed, 0, 2**63 - 1),
+        )
         self.name = f"synthetic-{part}"
         self.part = part
         self.size = size
@@ -86,59 +81,36 @@ ROOT/                               made by the generator
         return f"synthetic-{self.part}-{self.size}px-{counts}{twins}-seed{self.seed}-v{VERSION}"
 
     def generate(self, folder: Path) -> Path:
-        """Write the data set below `folder`, unless it is there; return its root.
-
-        It is drawn into a hidden folder that is then renamed, so what has the name is whole, and of two processes that
-        draw at once one finds the other's work done.
-        """
-        root = folder / self.folder_name
-        if root.is_dir():
-            return root
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{self.folder_name}.", dir=folder))
-        try:
-            draft.chmod(0o755)
-            for number, category in enumerate(self.categories):
-                self._write_category(draft / category, category, number)
-            sync_tree(draft)
-            try:
-                draft.rename(root)
-            except OSError:
-                if not root.is_dir():
-                    raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        sync_folder(folder)
-        return root
+        """Write the data set below `folder`, unless it is there; return its root."""
+        return written_once(folder / self.folder_name, self._write)
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
         """The samples of a generated folder, in the order of the MVTec layout."""
         samples: tuple[Sample, ...] = datasets.create("mvtec").read(root, name)
         return samples
 
+    def _write(self, draft: Path) -> None:
+        for number, category in enumerate(self.categories):
+            self._write_category(draft / category, category, number)
+
     def _write_category(self, folder: Path, category: str, number: int) -> None:
         kinds = kinds_of(self.part)
         defective = self.per_category - self.per_category // 2
         for index in range(self.train_good):
-            _write(folder / "train" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], "train", index).good)
+            write_picture(
+                folder / "train" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], "train", index).good
+            )
         for index in range(self.per_category // 2):
-            _write(folder / "test" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], GOOD, index).good)
+            write_picture(folder / "test" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], GOOD, index).good)
         for turn in range(defective):
             # Categories begin at different kinds, so that few pictures still show all kinds.
             kind, index = kinds[(turn + number * defective) % len(kinds)], turn // len(kinds)
             role, instance = (GOOD, turn % max(1, self.per_category // 2)) if self.paired else ("defective", turn)
             pair = self._pair(category, kind, role, instance)
-            _write(folder / "test" / kind, f"{index:03}.png", pair.defective)
+            write_picture(folder / "test" / kind, f"{index:03}.png", pair.defective)
             mask = pair.mask.astype(np.uint8) * np.uint8(255)
-            _write(folder / "ground_truth" / kind, f"{index:03}_mask.png", mask)
+            write_picture(folder / "ground_truth" / kind, f"{index:03}_mask.png", mask)
 
     def _pair(self, category: str, kind: str, role: str, index: int) -> Pair:
-        words = f"{self.seed}/{category}/{role}/{index}".encode()
-        seed = int.from_bytes(blake3(words).digest(7), "little")
-        return draw_pair(category, kind, seed=seed, size=self.size)
-
-
-def _write(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with naming(folder / name):
-        Image.fromarray(pixels).save(folder / name, "PNG", compress_level=1)
+        seed = seed_of(self.seed, category, role, index)
+        return draw_pair(category, kind, seed=seed, size=self.size, subtlety=subtlety_of(self.part, seed))

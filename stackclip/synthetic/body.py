@@ -10,7 +10,7 @@ import numpy as np
 from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import Field, lerp, noise, ramp, seeded, soft
 
-__all__ = ["Body", "Lamp", "grid", "photograph"]
+__all__ = ["Body", "Lamp", "grid", "laid", "lit", "photograph", "shadow"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,10 @@ class Lamp:
     fall: tuple[float, float]
     seed: int
 
+    def falling(self, x: Field, y: Field) -> Field:
+        """How bright the frame is at its coordinates: unevenly, and less towards its corners."""
+        return 1.0 + self.fall[0] * x + self.fall[1] * y - 0.07 * (x * x + y * y)
+
 
 def grid(size: int) -> tuple[Field, Field]:
     """The pixels' centres in frame units: x to the right, y down, each (S, S) in (-1, 1)."""
@@ -44,20 +48,24 @@ def grid(size: int) -> tuple[Field, Field]:
 def photograph(body: Body, lamp: Lamp) -> Field:
     """The picture (3, S, S) of a body before sensor noise; 0 is black, 1 is white."""
     size = body.distance.shape[0]
-    edge = 2.0 / size
     x, y = grid(size)
-    fall = 1.0 + lamp.fall[0] * x + lamp.fall[1] * y - 0.07 * (x * x + y * y)
-    ground = _backdrop(body, lamp, x, y)
-    shade, shine = _lit(body, lamp, edge)
-    product = body.colour * shade + shine
-    cover = ramp(body.distance, edge / 2.0, -edge / 2.0)
-    picture = lerp(ground, product, cover)
+    cloth = 1.0 + 0.015 * noise(seeded(lamp.seed, "backdrop"), x, y, 0.35)
+    ground = np.array(lamp.backdrop, np.float32)[:, None, None] * (shadow(body, lamp) * cloth)
+    return laid(ground, body, lamp) * lamp.falling(x, y)
+
+
+def laid(ground: Field, body: Body, lamp: Lamp) -> Field:
+    """The light (3, S, S) of a body that lies on a ground whose light, in the body's shadow, is given."""
+    edge = 2.0 / body.distance.shape[0]
+    shade, shine = lit(body, lamp, edge)
+    picture = lerp(ground, body.colour * shade + shine, ramp(body.distance, edge / 2.0, -edge / 2.0))
     for paint in body.litter:
         picture = lerp(picture, np.array(paint.colour, np.float32)[:, None, None], paint.cover)
-    return picture * fall
+    return picture
 
 
-def _lit(body: Body, lamp: Lamp, edge: float) -> tuple[Field, Field]:
+def lit(body: Body, lamp: Lamp, edge: float) -> tuple[Field, Field]:
+    """How light a body's surface is (S, S), and what it mirrors of the lamp."""
     height = body.height / (2.0 * edge)
     slope_x, slope_y = np.zeros_like(height), np.zeros_like(height)
     slope_x[:, 1:-1] = height[:, 2:] - height[:, :-2]
@@ -74,18 +82,15 @@ def _lit(body: Body, lamp: Lamp, edge: float) -> tuple[Field, Field]:
     return shade, 0.55 * body.gloss * mirror * mirror
 
 
-def _backdrop(body: Body, lamp: Lamp, x: Field, y: Field) -> Field:
+def shadow(body: Body, lamp: Lamp) -> Field:
+    """What of the light (S, S) a body leaves to the ground on which it lies."""
     size = body.distance.shape[0]
     right, down, _ = lamp.light
     away = _shifted(body.distance, -0.13 * right * size / 2.0, -0.13 * down * size / 2.0)
-    shadow = 0.50 * soft(away, 0.10, -0.10)
+    cast = 0.50 * soft(away, 0.10, -0.10)
     contact = 0.30 * soft(body.distance, 0.10, -0.02)
-    light = (1.0 - shadow) * (1.0 - contact)
-    if body.pit is not None:
-        light = light * (1.0 - body.pit)
-    cloth = 1.0 + 0.015 * noise(seeded(lamp.seed, "backdrop"), x, y, 0.35)
-    ground: Field = np.array(lamp.backdrop, np.float32)[:, None, None] * (light * cloth)
-    return ground
+    light: Field = (1.0 - cast) * (1.0 - contact)
+    return light if body.pit is None else light * (1.0 - body.pit)
 
 
 def _shifted(field: Field, right: float, down: float) -> Field:

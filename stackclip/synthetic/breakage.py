@@ -33,7 +33,7 @@ __all__ = ["crack", "cut", "deformation", "dent", "hole", "missing_part", "scrat
 def scratch(body: Body, site: Spot) -> Damage:
     """Two or three bowed lines side by side, bright with dark burrs."""
     centre, angle = site.inside(0.12), between(site.rng, -math.pi, math.pi)
-    bend, reach = between(site.rng, -0.22, 0.22), between(site.rng, 0.34, 0.52)
+    bend, reach = between(site.rng, -0.22, 0.22), site.extent(0.34, 0.52)
     (cosine, sine), lines, shift = direction(angle), [], 0.0
     for number in range(2 + pick(site.rng, 2)):
         begin, end = (between(site.rng, 0.6, 1.0) * reach * (1.0 - 0.25 * number) * sign for sign in (-1.0, 1.0))
@@ -56,12 +56,20 @@ def scratch(body: Body, site: Spot) -> Damage:
 def crack(body: Body, site: Spot) -> Damage:
     """A dark line to both sides of a point, with branches."""
     centre, heading = site.inside(0.20), between(site.rng, -math.pi, math.pi)
-    trunk = _walk(site.rng, centre, heading, 7, 0.075, 0.026, 0.006)
-    lines = [trunk, _walk(site.rng, centre, heading + math.pi, 5, 0.075, 0.026, 0.006)]
+    trunk = _walk(site.rng, centre, heading, 7, 0.075 * site.scale, 0.026 * site.scale, 0.006)
+    lines = [trunk, _walk(site.rng, centre, heading + math.pi, 5, 0.075 * site.scale, 0.026 * site.scale, 0.006)]
     for turn in (-1.0, 1.0, -0.8):
         x, y, width = trunk[1 + pick(site.rng, 4)]
         lines.append(
-            _walk(site.rng, (x, y), heading + turn * between(site.rng, 0.7, 1.2), 4, 0.065, 0.75 * width, 0.005)
+            _walk(
+                site.rng,
+                (x, y),
+                heading + turn * between(site.rng, 0.7, 1.2),
+                4,
+                0.065 * site.scale,
+                0.75 * width,
+                0.005,
+            )
         )
     away = strokes(site.size, lines, reach=0.08)
     gap = on_body(body, ramp(away, 0.5 * site.edge, -0.5 * site.edge), site.edge)
@@ -73,7 +81,7 @@ def crack(body: Body, site: Spot) -> Damage:
 
 def dent(body: Body, site: Spot) -> Damage:
     """A bowl in the surface."""
-    centre, radius = site.inside(0.14), between(site.rng, 0.22, 0.30)
+    centre, radius = site.inside(0.14), site.extent(0.22, 0.30)
     x, y = (site.x - centre[0]) / radius, (site.y - centre[1]) / radius
     tilt = between(site.rng, -0.3, 0.3)
     bowl = bump(x * x + y * y + tilt * x * y)
@@ -88,10 +96,10 @@ def dent(body: Body, site: Spot) -> Damage:
 
 def missing_part(body: Body, site: Spot) -> Damage:
     """A piece broken off at the outline."""
-    centre, radius = site.border(), between(site.rng, 0.27, 0.36)
+    centre, radius = site.border(), site.extent(0.27, 0.36)
     rough = noise(site.rng, site.x, site.y, 0.15) + 0.4 * noise(site.rng, site.x, site.y, 0.06)
     away = away_from(site, centre)
-    bite = radius + 0.055 * rough - away
+    bite = radius + 0.055 * site.scale * rough - away
     distance = np.maximum(body.distance, bite)
     # The fresh break is a dark, rough strip along the new edge.
     fracture = ramp(bite, -0.06, -0.045)
@@ -104,8 +112,8 @@ def missing_part(body: Body, site: Spot) -> Damage:
 
 def deformation(body: Body, site: Spot) -> Damage:
     """A part pushed in or out."""
-    centre, radius = site.border(), between(site.rng, 0.46, 0.58)
-    push = between(site.rng, 0.17, 0.23) * (1.0 if site.rng.random() < 0.5 else -1.0)
+    centre, radius = site.border(), site.extent(0.46, 0.58)
+    push = site.extent(0.17, 0.23) * (1.0 if site.rng.random() < 0.5 else -1.0)
     outward = direction(between(site.rng, -math.pi, math.pi)) if site.whole else site.outward(centre)
     x, y = site.x - centre[0], site.y - centre[1]
     bell = bump((x * x + y * y) / (radius * radius))
@@ -119,7 +127,7 @@ def deformation(body: Body, site: Spot) -> Damage:
 
 def hole(body: Body, site: Spot) -> Damage:
     """A bore through the product."""
-    centre, radius = site.inside(0.13), between(site.rng, 0.11, 0.16)
+    centre, radius = site.inside(0.13), site.extent(0.11, 0.16)
     rough = 0.012 * noise(site.rng, site.x, site.y, 0.08)
     bore = radius + rough - away_from(site, centre)
     return _opened(body, bore, site, lip=0.05)
@@ -132,7 +140,7 @@ def cut(body: Body, site: Spot) -> Damage:
     turn = between(site.rng, -0.6, 0.6)
     cosine, sine = direction(turn)
     inward = (-(outward[0] * cosine - outward[1] * sine), -(outward[0] * sine + outward[1] * cosine))
-    reach, wide = between(site.rng, 0.42, 0.66), between(site.rng, 0.034, 0.046)
+    reach, wide = site.extent(0.42, 0.66), site.extent(0.034, 0.046)
     mouth = 0.005 if site.whole else wide
     behind = 0.0 if site.whole else 0.10
     line = [

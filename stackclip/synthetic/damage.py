@@ -13,6 +13,7 @@ from numpy.random import Generator
 from stackclip.synthetic.body import Body
 from stackclip.synthetic.dress import Colour, Paint
 from stackclip.synthetic.fields import Field, Point, between, direction, length, lerp, pick, ramp
+from stackclip.synthetic.product import brightness
 
 __all__ = ["Damage", "Defect", "Spot", "away_from", "on_body", "painted", "unlike"]
 
@@ -23,6 +24,7 @@ class Spot:
 
     `outline(x, y)` is the product's signed distance at frame coordinates; `form(x, y)` is the whole product as drawn at
     those coordinates. `base` and `second` are its pattern's colours; `whole` is true of a surface that fills the frame.
+    `scale` is how large a defect is, 1 for one that is hard to miss.
     """
 
     rng: Generator
@@ -32,6 +34,7 @@ class Spot:
     base: Colour
     second: Colour
     whole: bool
+    scale: float
     outline: Callable[[Field, Field], Field]
     form: Callable[[Field, Field], Body]
 
@@ -43,7 +46,11 @@ class Spot:
     @property
     def brightness(self) -> float:
         """How bright the first colour is, 0 to 1."""
-        return _brightness(self.base)
+        return brightness(self.base)
+
+    def extent(self, low: float, high: float) -> float:
+        """A length between two, drawn evenly, of a defect at its scale."""
+        return between(self.rng, low, high) * self.scale
 
     def inside(self, depth: float) -> Point:
         """A point of the product at least `depth` below its outline, where there is one."""
@@ -111,12 +118,8 @@ def unlike(site: Spot, colours: tuple[Colour, ...]) -> Colour:
 
     def difference(colour: Colour) -> float:
         return min(
-            abs(_brightness(colour) - _brightness(there)) + 0.3 * max(abs(colour[i] - there[i]) for i in range(3))
+            abs(brightness(colour) - brightness(there)) + 0.3 * max(abs(colour[i] - there[i]) for i in range(3))
             for there in (site.base, site.second)
         )
 
     return sorted(colours, key=difference)[-1 - pick(site.rng, 2)]
-
-
-def _brightness(colour: Colour) -> float:
-    return 0.3 * colour[0] + 0.6 * colour[1] + 0.1 * colour[2]

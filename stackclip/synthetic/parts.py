@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from stackclip.synthetic.defects import DEFECTS
+from stackclip.synthetic.fields import between, seeded
 from stackclip.synthetic.patterns import PATTERNS
+from stackclip.synthetic.scene import PLAIN, Subtlety
 from stackclip.synthetic.shapes import SHAPES
 
-__all__ = ["PARTS", "PartName", "categories_of", "kinds_of", "spread"]
+__all__ = ["PARTS", "PartName", "categories_of", "kinds_of", "spread", "subtlety_of"]
 
-PartName: TypeAlias = Literal["training", "combinations", "shapes", "defects"]
-PARTS: tuple[PartName, ...] = ("training", "combinations", "shapes", "defects")
+PartName: TypeAlias = Literal["training", "combinations", "shapes", "defects", "novel"]
+PARTS: tuple[PartName, ...] = ("training", "combinations", "shapes", "defects", "novel")
 
 _NOVEL_SHAPES = ("gear", "cable")
 _NOVEL_KINDS = ("hole", "cut")
@@ -42,8 +44,11 @@ def categories_of(part: PartName) -> tuple[str, ...]:
 
     `training`: known patterns on known shapes, 156. `combinations`: 40 pairs of a known pattern and a known shape that
     never meet in training. `shapes`: all patterns on gears and cables, which training never shows. `defects`: the
-    categories of `combinations`, with kinds of defects that training never shows.
+    categories of `combinations`, with kinds of defects that training never shows. `novel`: the categories of
+    `combinations` and `shapes`, with every kind of defect, often small and faint.
     """
+    if part == "novel":
+        return categories_of("shapes") + categories_of("combinations")
     if part == "shapes":
         return tuple(f"{pattern}-{shape}" for shape in _NOVEL_SHAPES for pattern in PATTERNS)
     held = _held_combinations()
@@ -54,8 +59,18 @@ def categories_of(part: PartName) -> tuple[str, ...]:
 
 
 def kinds_of(part: PartName) -> tuple[str, ...]:
-    """The kinds of defects of a part: hole and cut for `defects`, all others otherwise."""
+    """The kinds of defects of a part: hole and cut for `defects`, all for `novel`, all others otherwise."""
+    if part == "novel":
+        return tuple(DEFECTS)
     return tuple(kind for kind in DEFECTS if (kind in _NOVEL_KINDS) == (part == "defects"))
+
+
+def subtlety_of(part: PartName, seed: int) -> Subtlety:
+    """How hard the defect of a picture is to see: somewhat, and differently, in `novel`."""
+    if part != "novel":
+        return PLAIN
+    rng = seeded(seed, "subtlety")
+    return Subtlety(between(rng, 0.6, 1.0), between(rng, 0.5, 1.0))
 
 
 def spread(part: PartName, count: int) -> tuple[str, ...]:

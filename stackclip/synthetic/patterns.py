@@ -62,9 +62,9 @@ class Pattern:
     weave: Callable[[Generator, Field, Field, float], Texture]
 
 
-def mate(pattern: Pattern, colour: str) -> Colour:
+def mate(pattern: Pattern, colour: Colour) -> Colour:
     """The second colour of a pattern whose first is `colour`."""
-    red, green, blue = COLOURS[colour]
+    red, green, blue = colour
     brightness = 0.3 * red + 0.6 * green + 0.1 * blue
     if pattern.second == "contrast":
         return _INK if brightness > 0.6 else _CREAM

@@ -39,12 +39,12 @@ _TINTS: tuple[Colour, ...] = ((0.85, 0.42, 0.12), (0.97, 0.95, 0.84), (0.30, 0.6
 
 def stain(body: Body, site: Spot) -> Damage:
     """A dried spill with a rim and drops around it."""
-    centre, radius = site.inside(0.16), between(site.rng, 0.20, 0.28)
+    centre, radius = site.inside(0.16), site.extent(0.20, 0.28)
     drops: list[Line] = []
     for _ in range(3 + pick(site.rng, 3)):
         cosine, sine = direction(between(site.rng, -math.pi, math.pi))
         far = radius * between(site.rng, 1.1, 1.6)
-        drops.append([(centre[0] + far * cosine, centre[1] + far * sine, between(site.rng, 0.025, 0.055))])
+        drops.append([(centre[0] + far * cosine, centre[1] + far * sine, site.extent(0.025, 0.055))])
     away = np.minimum(_blot(site, centre, radius), strokes(site.size, drops, reach=0.08))
     wet = on_body(body, soft(away, 0.022, -0.022), site.edge)
     tide = soft(np.abs(away + 0.02), 0.045, 0.0) * wet
@@ -55,7 +55,7 @@ def stain(body: Body, site: Spot) -> Damage:
 
 def contamination(body: Body, site: Spot) -> Damage:
     """Grains of dirt."""
-    centre, spread = site.inside(0.12), between(site.rng, 0.16, 0.24)
+    centre, spread = site.inside(0.12), site.extent(0.16, 0.24)
     grains: list[Line] = []
     for _ in range(12 + pick(site.rng, 10)):
         x = centre[0] + spread * (between(site.rng, -1.0, 1.0) + between(site.rng, -1.0, 1.0)) * 0.7
@@ -73,7 +73,7 @@ def contamination(body: Body, site: Spot) -> Damage:
 
 def misprint(body: Body, site: Spot) -> Damage:
     """Letters printed twice, a little apart."""
-    count, tall = 3 + pick(site.rng, 2), between(site.rng, 0.25, 0.31)
+    count, tall = 3 + pick(site.rng, 2), site.extent(0.25, 0.31)
     text = [list(_GLYPHS.values())[pick(site.rng, len(_GLYPHS))] for _ in range(count)]
     page = np.zeros((9, 6 * count + 1), np.float32)
     for number, glyph in enumerate(text):
@@ -102,7 +102,7 @@ def fiber(body: Body, site: Spot) -> Damage:
         curl = max(-0.27, min(0.27, curl))
         heading += curl
         cosine, sine = direction(heading)
-        x, y = x + 0.036 * cosine, y + 0.036 * sine
+        x, y = x + 0.036 * site.scale * cosine, y + 0.036 * site.scale * sine
     # The thread's middle lies on the product, whatever way it went.
     middle, centre = line[steps // 2], site.inside(0.12)
     line = [(px - middle[0] + centre[0], py - middle[1] + centre[1], width) for px, py, width in line]
@@ -117,7 +117,7 @@ def fiber(body: Body, site: Spot) -> Damage:
 def discoloration(body: Body, site: Spot) -> Damage:
     """A tint without an edge."""
     centre = site.inside(0.12)
-    away = _blot(site, centre, between(site.rng, 0.32, 0.44))
+    away = _blot(site, centre, site.extent(0.32, 0.44))
     cover = on_body(body, soft(away, 0.09, -0.09), site.edge)
     tint = np.array(unlike(site, _TINTS), np.float32)[:, None, None]
     light = 0.3 * body.colour[0] + 0.6 * body.colour[1] + 0.1 * body.colour[2]
@@ -128,7 +128,9 @@ def discoloration(body: Body, site: Spot) -> Damage:
 
 def _blot(site: Spot, centre: Point, radius: float) -> Field:
     """The signed distance to an uneven blot."""
-    rough = noise(site.rng, site.x, site.y, 0.24) + 0.45 * noise(site.rng, site.x, site.y, 0.10)
+    rough = noise(site.rng, site.x, site.y, 0.24 * site.scale) + 0.45 * noise(
+        site.rng, site.x, site.y, 0.10 * site.scale
+    )
     stretch = direction(between(site.rng, -math.pi, math.pi))
     x, y = site.x - centre[0], site.y - centre[1]
     across = x * stretch[1] - y * stretch[0]

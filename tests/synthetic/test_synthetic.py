@@ -26,6 +26,7 @@ from stackclip.synthetic import (
     SHAPES,
     Pair,
     PartName,
+    Subtlety,
     categories_of,
     contact_sheet,
     draw,
@@ -33,6 +34,9 @@ from stackclip.synthetic import (
     kinds_of,
     spread,
 )
+from stackclip.synthetic.parts import subtlety_of
+from stackclip.synthetic.scene import PLAIN
+from stackclip.synthetic.sheet import SHEETS, SheetName
 from stackclip.types import ANOMALOUS, NORMAL
 
 PATTERN_NAMES, SHAPE_NAMES, KINDS = tuple(PATTERNS), tuple(SHAPES), tuple(DEFECTS)
@@ -168,6 +172,28 @@ def test_training_shows_nothing_of_what_the_other_parts_hold_back() -> None:
     assert not set(kinds_of("training")) & set(kinds_of("defects"))
 
 
+def test_a_subtle_defect_is_smaller_and_fainter_where_the_good_product_is_the_same() -> None:
+    faint = Subtlety(strength=0.4)
+    for number, kind in enumerate(KINDS):
+        category = f"{PATTERN_NAMES[number]}-disc"
+        whole, small, pale = (
+            draw_pair(category, kind, seed=number, subtlety=subtlety)
+            for subtlety in (PLAIN, Subtlety(scale=0.6), faint)
+        )
+        assert whole.good.tobytes() == small.good.tobytes() == pale.good.tobytes()
+        assert small.mask.any()
+        if kind not in ("missing-part", "deformation"):
+            assert change(pale)[pale.mask].mean() < change(whole)[whole.mask].mean()
+    sizes = [draw_pair("plain-disc", "stain", seed=seed, subtlety=Subtlety(0.5)).mask.sum() for seed in range(8)]
+    assert np.mean(sizes) < 0.5 * np.mean([draw_pair("plain-disc", "stain", seed=seed).mask.sum() for seed in range(8)])
+
+
+def test_only_what_is_novel_is_subtle_and_each_picture_differently() -> None:
+    assert all(subtlety_of(part, 3) is PLAIN for part in PARTS if part != "novel")
+    assert len({subtlety_of("novel", seed) for seed in range(20)}) == 20
+    assert kinds_of("novel") == KINDS
+
+
 def test_each_known_pattern_and_shape_is_held_out_about_as_often() -> None:
     patterns, shapes = (
         Counter(category.split("-")[side] for category in categories_of("combinations")) for side in (0, 1)
@@ -285,8 +311,8 @@ def test_the_data_set_stands_on_its_shelf_with_typed_options() -> None:
         datasets.create("synthetic[part=other]")
 
 
-@pytest.mark.parametrize("what", ["patterns", "shapes", "defects"])
-def test_a_sheet_shows_something_for_every_name(what: str) -> None:
-    picture = contact_sheet(what, size=32)  # type: ignore[arg-type]  # the three names of the signature
+@pytest.mark.parametrize("what", SHEETS)
+def test_a_sheet_shows_something_for_every_name(what: SheetName) -> None:
+    picture = contact_sheet(what, size=32)
     assert picture.mode == "RGB"
     assert len(picture.getcolors(1 << 24) or ()) > 1000
