@@ -33,6 +33,10 @@ if TYPE_CHECKING:  # tests of what is light load no torch
     from stackclip.methods import Detector, Moment
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads: no spinning threads on a busy machine
+if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and print as if nobody watched
+    _cores, _workers = os.cpu_count() or 1, int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, _cores // _workers)))
+    os.environ.pop("COLUMNS", None)
 for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
     if _name not in (
         "STACKCLIP_FAULTS",
