@@ -59,15 +59,22 @@ def _habits(run: OneSeed, entrant: Entrant) -> Habits:
 
 
 def _say(run: OneSeed, detector: Detector, entrant: Entrant, sample: Sample) -> Prediction:
-    """What a detector says of noise as one picture of a category, shown the same noise where it wants shots."""
+    """What a detector says of noise as pictures of a category, shown the same noise where it wants shots.
+
+    It is one picture, or two for a method that scores tested pictures by each other.
+    """
     draws = torch.Generator().manual_seed(0)
+    samples = (sample, replace(sample, id=f"{sample.id} {OTHER}"))[: 2 if entrant.reads("survey") else 1]
     parts = {
-        part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.bench.tower.device)
+        part: torch.randn(len(samples), *run.bench.tower.spec.shape(part), generator=draws).to(run.bench.tower.device)
         for part in sorted(entrant.parts - {MASK})
     }
-    features = Features((sample,), parts)
+    features = Features(samples, parts)
     shots = iter([features] if entrant.shots.count else [])
-    return detector.on(sample.category, shots, iter([features])).predict(features)
+    inspector = detector.on(sample.category, shots, iter([features]))
+    if entrant.reads("survey"):
+        inspector.survey(lambda: iter((features,)))
+    return inspector.predict(features)
 
 
 def _same(one: Prediction, other: Prediction) -> bool:

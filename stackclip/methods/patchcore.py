@@ -87,10 +87,12 @@ class PatchCoreDetector(Detector):
     """PatchCore on one task; each category has a bank of its own."""
 
     least_shots = 1
+    seed: Tensor
 
     def __init__(self, method: PatchCore, task: Task) -> None:
         super().__init__()
-        self.method, self.tower, self.seed, self.parts = method, task.tower, task.seed, method.parts(task.tower)
+        self.method, self.tower, self.parts = method, task.tower, method.parts(task.tower)
+        self.register_buffer("seed", torch.tensor(task.seed))  # what all draws begin from
         self.facts = {
             "epochs": 0,
             "sigma": method.sigma,
@@ -102,11 +104,11 @@ class PatchCoreDetector(Detector):
 
     def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
         """The distances to the coreset of the category's shots."""
-        draws = torch.Generator().manual_seed(self.seed)
+        draws = torch.Generator().manual_seed(int(self.seed))
         pictures, seen = self._drawn(shots, draws)
         if len(pictures) < seen:
             logger.warning(
-                "patchcore-clip, %s: the patches of %d of %d normal pictures fit into room=%g GB, and were drawn by the "
+                "patchcore-clip, %s: the patches of %d of %d normal pictures fit into room=%g GB and were drawn by the "
                 "seed; the others are not remembered",
                 category,
                 len(pictures),
@@ -168,7 +170,7 @@ def described(layers: list[Tensor], *, merged: bool) -> Tensor:
 
 
 def coreset(patches: Tensor, share: float, *, sampler: Sampler, draws: torch.Generator) -> Tensor:
-    """The places (n,) of a `share` of patches (N, C), at least one, that lie near all others. PatchCore, algorithm 1."""
+    """The places (n,) of a `share` of patches (N, C), at least one, near all others. PatchCore, algorithm 1."""
     count = max(1, int(len(patches) * share))
     if sampler == "exact":
         return farthest_first(patches, count, row_norms(patches))

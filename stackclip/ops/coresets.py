@@ -16,9 +16,9 @@ def farthest_first(points: Tensor, count: int, start: Tensor) -> Tensor:
     """The places (count,) of points (N, D), each the farthest from those before it, which is chosen once at most.
 
     `start` (N,) is how far each is before any is chosen; the Euclidean distance to a chosen one lowers it. Only
-    candidates, those that were the farthest of all, are compared with one new point at a time. When the others might be
-    farther they are brought up to date by all new ones at once: the same choice in a fraction of the time (Minoux 1978).
-    Raises ValueError for more than there are.
+    candidates, those that were the farthest of all, are compared with one new point at a time. When others might be
+    farther, all are brought up to date by all new points at once: the same choice in a fraction of the time, for
+    distances only fall (Minoux 1978). Raises ValueError for more than there are.
     """
     if count > len(points):
         raise ValueError(f"{count} of {len(points)} points; wanted at most all")
