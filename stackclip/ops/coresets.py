@@ -7,8 +7,7 @@ from torch import Tensor
 
 __all__ = ["farthest_first", "mean_distances", "row_norms"]
 
-_POOL = 1 << 12  # candidates at least
-_SHARE = 16  # of all points one in so many is a candidate
+_POOL = 1 << 11  # candidates
 _PAIRS = 1 << 24  # distances at once: 64 MB
 
 
@@ -23,27 +22,26 @@ def farthest_first(points: Tensor, count: int, start: Tensor) -> Tensor:
     if count > len(points):
         raise ValueError(f"{count} of {len(points)} points; wanted at most all")
     far, squares, chosen = start.clone(), points.square().sum(1), torch.empty(0, dtype=torch.long)
-    size = min(len(points), max(_POOL, len(points) // _SHARE))
     while len(chosen) < count:
-        fresh = _from_candidates(points, squares, far, size, count - len(chosen))
+        fresh = _from_candidates(points, squares, far, count - len(chosen))
         chosen = torch.cat([chosen, fresh.cpu()])
         if len(chosen) < count:
             _lower(far, points, squares, fresh)
     return chosen
 
 
-def _from_candidates(points: Tensor, squares: Tensor, far: Tensor, size: int, count: int) -> Tensor:
-    """At most `count` points, chosen for as long as the farthest of the `size` farthest is farther than all others."""
-    found = far.topk(min(size + 1, len(far)))
-    candidates = found.indices[:size].sort().values
-    others = found.values[size].item() if len(far) > size else -1.0
-    own, level, fresh = points[candidates], far[candidates], list[int]()
+def _from_candidates(points: Tensor, squares: Tensor, far: Tensor, count: int) -> Tensor:
+    """At most `count` points, chosen for as long as the farthest of the candidates is farther than all others."""
+    found = far.topk(min(_POOL + 1, len(far)))
+    candidates = found.indices[:_POOL].sort().values
+    others = found.values[_POOL].item() if len(far) > _POOL else -1.0
+    own, lengths, level, fresh = points[candidates], squares[candidates], far[candidates], list[int]()
     while len(fresh) < count:
         top = int(level.argmax())
         if fresh and level[top] <= others:
             break
         fresh.append(top)
-        level = torch.minimum(level, _distances(own, squares[candidates], own[top : top + 1])[:, 0])
+        level = torch.minimum(level, _nearest(own, lengths, own[top : top + 1]))
         level[fresh] = -1.0
     return candidates[fresh]
 
@@ -53,13 +51,18 @@ def _lower(far: Tensor, points: Tensor, squares: Tensor, chosen: Tensor) -> None
     some = max(1, _PAIRS // len(chosen))
     for start in range(0, len(points), some):
         rows = slice(start, start + some)
-        far[rows] = torch.minimum(far[rows], _distances(points[rows], squares[rows], points[chosen]).amin(1))
+        far[rows] = torch.minimum(far[rows], _nearest(points[rows], squares[rows], points[chosen]))
     far[chosen] = -1.0
 
 
-def _distances(points: Tensor, squares: Tensor, others: Tensor) -> Tensor:
-    """Euclidean distances of points (n, D) of known squared lengths to others (m, D): (n, m)."""
-    return (squares[:, None] + others.square().sum(1) - 2 * points @ others.mT).clamp_(min=0).sqrt_()
+def _nearest(points: Tensor, squares: Tensor, others: Tensor) -> Tensor:
+    """Euclidean distances of points (n, D) of known squared lengths to the nearest of others (m, D): (n,)."""
+    return (squares + _without_squares(points, others).amin(1)).clamp_(min=0).sqrt_()
+
+
+def _without_squares(points: Tensor, others: Tensor) -> Tensor:
+    """|p - o|^2 - |p|^2 = |o|^2 - 2 p o: (n, m)."""
+    return torch.addmm(others.square().sum(1), points, others.mT, alpha=-2)
 
 
 def row_norms(points: Tensor) -> Tensor:
@@ -74,4 +77,5 @@ def row_norms(points: Tensor) -> Tensor:
 
 def mean_distances(points: Tensor, others: Tensor) -> Tensor:
     """The mean Euclidean distance of each point (N, D) to others (n, D): (N,)."""
-    return _distances(points, points.square().sum(1), others).mean(1)
+    squares = points.square().sum(1)[:, None]
+    return (squares + _without_squares(points, others)).clamp_(min=0).sqrt_().mean(1)

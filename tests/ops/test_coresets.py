@@ -28,7 +28,6 @@ def test_the_choice_is_that_of_a_loop_however_few_the_candidates(
     pool: int, pairs: int, scattered: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(coresets, "_POOL", pool)
-    monkeypatch.setattr(coresets, "_SHARE", 1 << 20)
     monkeypatch.setattr(coresets, "_PAIRS", pairs)
     points = draw(300, 0) if scattered else draw(6, 1)[torch.arange(300) % 6] * 5 + draw(300, 2) / 10
     start = row_norms(points)
