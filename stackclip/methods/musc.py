@@ -12,12 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.errors import BadOption, NotApplicable
+from stackclip.methods.memory import Surveyed, survey_of
 from stackclip.methods.method import Detector, Method, Phase, Task
 from stackclip.ops.maps import local_means, min_max, pixels, unit
 from stackclip.ops.mutual import lowest_means, mutual_distances, neighbour_means
 from stackclip.ops.words import size
 from stackclip.registry import methods
-from stackclip.types import CLS, Features, Part, Prediction, Sample, TowerSpec
+from stackclip.types import CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["MuSc", "MuScDetector", "described", "rescored"]
 
@@ -76,7 +77,7 @@ class MuScDetector(Detector):
         super().__init__()
         self.method, self.taps = method, task.tower.taps
         self.side, self.grid = task.tower.image_size, task.tower.grid
-        self._found: dict[Sample, tuple[Tensor, Tensor]] = {}
+        self._found = Surveyed(())
         self.facts = {
             "epochs": 0,
             "paths": [str(part) for part in (*self.taps, CLS)],
@@ -90,15 +91,12 @@ class MuScDetector(Detector):
     @torch.inference_mode()
     def survey(self, tested: Callable[[], Iterator[Features]]) -> None:
         """Score all tested pictures of a category by each other. Raises NotApplicable for too few or too many."""
-        samples, cls = list[Sample](), list[Tensor]()
-        for features in tested():
-            samples += features.samples
-            cls.append(unit(features[CLS]))
+        samples, cls = survey_of(tested, CLS)
         self._check(len(samples))
         patches = self.levels(tested, len(samples)).mean(0)  # (N, P)
         peaks = torch.stack([pixels(each, self.side).amax() for each in patches])
-        scores = rescored(peaks, torch.cat(cls), self._neighbours(len(samples)))
-        self._found = dict(zip(samples, zip(patches, scores, strict=True), strict=True))
+        scores = rescored(peaks, unit(cls), self._neighbours(len(samples)))
+        self._found = Surveyed(samples, patches, scores)
 
     def levels(self, tested: Callable[[], Iterator[Features]], count: int) -> Tensor:
         """The scores of the patches of all `count` pictures by each layer and then each side: (K R, N, P)."""
@@ -115,13 +113,8 @@ class MuScDetector(Detector):
         return torch.stack(found)
 
     def _check(self, count: int) -> None:
-        """Raise NotApplicable for pictures that cannot score each other."""
+        """Raise NotApplicable for more pictures than there is room for, or fewer than `k`."""
         method = self.method
-        if count < 2:
-            raise NotApplicable(
-                f"it scores the tested pictures of a category by each other, and there is {count or 'none'}: "
-                "give it at least 2"
-            )
         if method.k is not None and max(method.k) > count:
             raise NotApplicable(f"k={_typed(method.k)} of {count} pictures; wanted at most as many as are tested")
         needed = 4 * count**2 * self.grid**2
@@ -137,10 +130,7 @@ class MuScDetector(Detector):
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
         """Maps and scores of pictures that were surveyed. Raises NotApplicable for others."""
-        if other := next((each for each in features.samples if each not in self._found), None):
-            raise NotApplicable(f"musc scores pictures by each other, and {other.key} was not among those it surveyed")
-        found = [self._found[each] for each in features.samples]
-        patches, scores = (torch.stack(each) for each in zip(*found, strict=True))
+        patches, scores = self._found.of(features.samples)  # (B, P), (B,)
         return Prediction(scores, pixels(patches, self.side))
 
 

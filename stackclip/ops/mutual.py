@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-__all__ = ["lowest_means", "mutual_distances", "neighbour_means"]
+__all__ = ["lowest_means", "lowest_pooled", "mutual_distances", "neighbour_means"]
 
 _PAIRS = 1 << 24  # patches compared at once: 64 MB of cosines
 _ALIKE = 0.995  # a larger cosine is too near 1 for its distance: that is computed from the difference of the two
@@ -51,7 +51,7 @@ def _tiles(pictures: int, patches: int) -> Iterator[slice]:
 
 
 def _nearest(tokens: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances of tokens (P, C) of a picture to the nearest of n others (n, P, C), and of theirs to its: (n, P) each."""
+    """Distances of tokens (P, C) to the nearest of n other pictures (n, P, C), and of theirs to them: (n, P) each."""
     cosines = (others.flatten(0, 1) @ tokens.mT).reshape(*others.shape[:2], -1)  # (n, P of others, P)
     largest, of_others = cosines.amax(1), cosines.amax(2)
     ahead, back = (_apart(each) for each in (largest, of_others))
@@ -84,6 +84,27 @@ def lowest_means(distances: Tensor, low: float, high: float) -> Tensor:
     last = max(1, int(high * others))
     first = min(int(low * others), last - 1)
     return torch.stack([each.topk(last, dim=0, largest=False).values[first:].mean(0) for each in distances])
+
+
+def lowest_pooled(pictures: Tensor, share: float) -> Tensor:
+    """1 - cos of each patch to the most similar ones of all other pictures together, in the mean: (N, P, C) -> (N, P).
+
+    Of the M patches of the others those count that are nearer than the int(share M)-th, and at least one. AnomalyDINO,
+    batched zero-shot. Tokens are unit vectors.
+    """
+    count = max(1, int(share * (len(pictures) - 1) * pictures.shape[1]))
+    return torch.stack([_pooled(pictures, index, count) for index in range(len(pictures))])
+
+
+def _pooled(pictures: Tensor, index: int, count: int) -> Tensor:
+    tokens = pictures[index]
+    best = tokens.new_full((len(tokens), count), -torch.inf)  # (P, n), the largest cosines so far
+    for part in (pictures[:index], pictures[index + 1 :]):
+        for some in _tiles(len(part), len(tokens)):
+            best = torch.cat([best, tokens @ part[some].flatten(0, 1).mT], 1).topk(count, dim=1).values
+    counted = best > best[:, -1:]
+    counted[:, 0] = True
+    return ((1 - best) * counted).sum(1) / counted.sum(1)
 
 
 def neighbour_means(scores: Tensor, tokens: Tensor, neighbours: int) -> Tensor:

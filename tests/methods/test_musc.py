@@ -13,12 +13,11 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import Tower
-from stackclip.contracts.trial import features_of, task_of, trial_tower
-from stackclip.errors import BadOption, NotApplicable
+from stackclip.contracts.trial import task_of
 from stackclip.methods import resolve
 from stackclip.methods.musc import described, rescored
 from stackclip.metrics import PixelMetrics, image_metrics
-from stackclip.ops.maps import pixels, unit
+from stackclip.ops.maps import unit
 from stackclip.ops.regions import label_regions
 from stackclip.types import CLS, Features, Sample
 
