@@ -29,8 +29,13 @@ class Entrant:
     why_not: StackclipError | None = None
 
     def reads(self, phase: Phase) -> frozenset[Part]:
-        """The parts of a phase; the mask is among those of training and tested pictures."""
-        return self.needs.get(phase, frozenset()) | (frozenset() if phase in ("shots", "calibrate") else {MASK})
+        """The parts of a phase; the mask is among those of training and tested pictures, but of no survey."""
+        return self.needs.get(phase, frozenset()) | ({MASK} if phase in ("train", "test") else frozenset())
+
+    @property
+    def of_tested(self) -> frozenset[Part]:
+        """The parts of a tested picture that must be there, the mask among them."""
+        return self.reads("test") | self.reads("survey")
 
     @property
     def parts(self) -> frozenset[Part]:

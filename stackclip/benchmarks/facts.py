@@ -257,6 +257,7 @@ class Facts:
         _object(TrainedOn),
     )
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
+    transductive = _Fact[str | None](or_none(is_text), None)
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())
     why_left_out = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)
     why_without_mask = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)

@@ -59,19 +59,27 @@ def _habits(run: OneSeed, entrant: Entrant) -> Habits:
 
 
 def _say(run: OneSeed, detector: Detector, entrant: Entrant, sample: Sample) -> Prediction:
-    """What a detector says of noise as one picture of a category, shown other noise where it wants shots."""
+    """What a detector says of noise as pictures of a category, shown other noise where it wants shots.
+
+    It is one picture, or two for a method that scores tested pictures by each other.
+    """
     draws = torch.Generator().manual_seed(0)
+    samples = (sample, replace(sample, id=f"{sample.id} {OTHER}"))[: 2 if entrant.reads("survey") else 1]
 
     def noise() -> Features:
+        tower = run.bench.tower
         parts = {
-            part: torch.randn(1, *run.bench.tower.spec.shape(part), generator=draws).to(run.bench.tower.device)
+            part: torch.randn(len(samples), *tower.spec.shape(part), generator=draws).to(tower.device)
             for part in sorted(entrant.parts - {MASK})
         }
-        return Features((sample,), parts)
+        return Features(samples, parts)
 
     tested, shown = noise(), noise()
     shots = iter([shown] if entrant.shots.count else [])
-    return detector.on(sample.category, shots, iter([tested])).predict(tested)
+    inspector = detector.on(sample.category, shots, iter([tested]))
+    if entrant.reads("survey"):
+        inspector.survey(lambda: iter((tested,)))
+    return inspector.predict(tested)
 
 
 def _same(one: Prediction, other: Prediction) -> bool:

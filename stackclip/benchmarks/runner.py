@@ -26,7 +26,7 @@ from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.errors import NotApplicable
-from stackclip.methods import Detector, Phase, Task, refuse_shots, require_shots
+from stackclip.methods import Detector, Task, refuse_shots, require_shots
 from stackclip.ops.given import check_detector, least_shots_of, stages_of
 from stackclip.ops.progress import Listener, silent
 from stackclip.registry import Spec, executors
@@ -111,12 +111,13 @@ class Bench:
     def reader(self) -> FeatureReader:
         """What reads for all seeds; it keeps the training pictures, and those that are tested where that is repeated.
 
-        They are tested more than once with several seeds, and with training curves.
+        They are read more than once with several seeds, with training curves, and where methods survey them.
 
         Raises UsageError where `resident` names a place that does not exist or is too small.
         """
         every, parts = needed(self.plan, self.entrants)
-        again = every if len(self.plan.seeds) > 1 or self.plan.eval_every else self.plan.training
+        surveyed = any(entrant.reads("survey") for entrant in self.entrants)
+        again = every if len(self.plan.seeds) > 1 or self.plan.eval_every or surveyed else self.plan.training
         kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
         live = LiveSource(self.tower)
         return FeatureReader(self.store, self.tower.device, kept, live, all_live=self.source == "live")
@@ -133,13 +134,13 @@ class OneSeed:
         self.bench, self.plan, self.seed, self.reader = bench, bench.plan, seed, reader
         self.entrants = {entrant.spec: entrant for entrant in bench.entrants}
         self.failures = Failures(self.plan.fail_fast)
-        needs = {spec: _must_hold(bench, entrant, "train") for spec, entrant in self.entrants.items()}
+        needs = {spec: _must_hold(bench, entrant.reads("train")) for spec, entrant in self.entrants.items()}
         usable = usable_by(needs.values(), self.plan.training_of(seed), bench.store, localised=True)
         self.training = {spec: usable[parts] for spec, parts in needs.items()}
         pictures = {spec: usable.samples for spec, usable in self.training.items()}
         facts = (self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source, bench.live.precision)
         self.identities = Identities(*facts)
-        tested = {spec: _must_hold(bench, entrant, "test") for spec, entrant in self.entrants.items()}
+        tested = {spec: _must_hold(bench, entrant.of_tested) for spec, entrant in self.entrants.items()}
         self.cells = cells_by(tested, self.plan, bench.store)
         self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
 
@@ -276,6 +277,6 @@ class OneSeed:
         return Recorder(self.plan, self.seed, bench.tower, bench.store, *of_seed)
 
 
-def _must_hold(bench: Bench, entrant: Entrant, phase: Phase) -> frozenset[Part]:
+def _must_hold(bench: Bench, parts: frozenset[Part]) -> frozenset[Part]:
     """What a store must hold of a picture: what is read of it, or where the tower is live, that it was encoded."""
-    return entrant.reads(phase) if bench.source == "stored" else frozenset({PICTURE, MASK})
+    return parts if bench.source == "stored" else frozenset({PICTURE, MASK})

@@ -1,9 +1,10 @@
-"""Methods are shown normal pictures of a category: its shots, and what they may calibrate by."""
+"""Methods are shown normal pictures of a category, its shots and what they calibrate by, and survey its tested ones."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from stackclip.benchmarks.entrant import Entrant
@@ -50,7 +51,10 @@ class Showing:
         evaluations: Mapping[str, Evaluation],
         shots: Mapping[str, Sequence[Sample]],
     ) -> dict[str, Inspector]:
-        """What each method is for a category, once it has seen its shots; those without an error alone."""
+        """What each method is for a category, once it has seen its shots and has surveyed what is tested, if it does.
+
+        Those without an error alone.
+        """
         found: dict[str, Inspector] = {}
         for asked in dict.fromkeys(self.entrants[t.spec].shots for t in trainees):
             alike = [t for t in trainees if self.entrants[t.spec].shots == asked and not evaluations[t.spec].error]
@@ -61,7 +65,17 @@ class Showing:
                         inspector = self.failures.attempt(evaluations[trainee.spec], _inspector, *arguments)
                     if inspector is not None:
                         found[trainee.spec] = inspector
+        for spec, inspector in found.items():
+            if parts := self.entrants[spec].reads("survey"):
+                self.failures.attempt(evaluations[spec], self._survey, cell, inspector, parts, evaluations[spec])
         return found
+
+    def _survey(self, cell: Cell, inspector: Inspector, parts: frozenset[Part], evaluation: Evaluation) -> None:
+        """Let a transductive method see all tested pictures as often as it asks; the time counts."""
+        started = time.perf_counter()
+        with ExitStack() as opened:
+            inspector.survey(lambda: opened.enter_context(closing(self._stream(cell.samples, parts))))
+        evaluation.seconds += time.perf_counter() - started
 
     def _shown(
         self,

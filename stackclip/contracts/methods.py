@@ -45,7 +45,7 @@ _DETECTOR = (
     "training_state",
     "load_training_state",
 )
-_INSPECTOR = ("predict", "settle", "calibrated")
+_INSPECTOR = ("survey", "predict", "settle", "calibrated")
 _FEW_EPOCHS = 2
 
 
@@ -76,15 +76,23 @@ def needs_in_all(method: Method) -> frozenset[Part]:
     return frozenset[Part]().union(*(method.needs(trial_tower().spec, phase) for phase in PHASES))
 
 
-def inspector(detector: Detector, category: str, *shots: Features, spare: Features) -> Inspector:
-    """What a detector is for a category that is shown some pictures, or `spare` where it cannot do without."""
-    return detector.on(category, iter(shots or (spare,) if least_shots_of(detector) else shots), iter(()))
+def inspector(
+    detector: Detector, category: str, *shots: Features, spare: Features, tested: Features | None = None
+) -> Inspector:
+    """What a detector is for a category that is shown some pictures, or `spare` where it cannot do without.
+
+    It surveys the pictures that are `tested`, if there are any.
+    """
+    made = detector.on(category, iter(shots or (spare,) if least_shots_of(detector) else shots), iter(()))
+    if tested is not None:
+        made.survey(lambda: iter((tested,)))
+    return made
 
 
 def predicted(detector: Detector, features: Features) -> Prediction:
     """What a detector predicts of a batch of several categories, each by an inspector of its own."""
     found = [
-        inspector(detector, category, spare=features).predict(picture_of(features, row))
+        inspector(detector, category, spare=features, tested=features).predict(picture_of(features, row))
         for row, category in enumerate(features.categories)
     ]
     return as_one(found)
@@ -144,7 +152,7 @@ def predicts(subject: Subject) -> None:
     _learned(detector, features, steps=2)
     _require_prediction(predicted(detector, features), len(features))
     unseen = features_of(needs_in_all(method), UNSEEN[:1], seed=1)
-    made = inspector(detector, UNSEEN[0], spare=features)
+    made = inspector(detector, UNSEEN[0], spare=features, tested=unseen)
     prediction = made.predict(unseen)
     _require_prediction(prediction, len(unseen))
     json.dumps(dict(made.calibrated), allow_nan=False)
@@ -179,7 +187,7 @@ def _batch_independent(subject: Subject) -> None:
     detector, features = begun(method), batch_of(method)
     for start in range(0, len(features), 2):
         category, pair = features.categories[start], features.rows(start, start + 2)
-        made = inspector(detector, category, spare=features)
+        made = inspector(detector, category, spare=features, tested=features)
         together = made.predict(pair)
         alone = as_one([made.predict(picture_of(pair, row)) for row in range(len(pair))])
         _same_prediction(alone, together, "a picture alone and in its batch", 1e-3)
@@ -256,7 +264,8 @@ def _final(detector: Detector, features: Features, shots: Features) -> Predictio
     """A prediction of one category with its final scores, behind two batches of shots."""
     if not detector.takes_shots:
         refuse_shots(2)
-    made = inspector(detector, features.categories[0], picture_of(shots, 0), picture_of(shots, 1), spare=shots)
+    shown = picture_of(shots, 0), picture_of(shots, 1)
+    made = inspector(detector, features.categories[0], *shown, spare=shots, tested=features)
     found = made.predict(features)
     if found.scores is None:
         return found

@@ -200,7 +200,7 @@ class _Pass:
 
 def _parts_of_all(run: OneSeed) -> frozenset[Part]:
     """What a store must hold of a picture that all methods can predict."""
-    return stored(frozenset[Part]().union(*(entrant.reads("test") for entrant in run.entrants.values())))
+    return stored(frozenset[Part]().union(*(entrant.of_tested for entrant in run.entrants.values())))
 
 
 def _cell_of_all(run: OneSeed) -> Cell:

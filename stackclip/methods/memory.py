@@ -1,17 +1,18 @@
-"""A memory of normal patch tokens, and how far a picture's patches are from it."""
+"""What is remembered: normal patch tokens and how far others are from them, and what a survey found of pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from stackclip.errors import NotApplicable
 from stackclip.ops.maps import pixels, unit
 from stackclip.ops.neighbours import Bank
-from stackclip.types import Features, Part, TowerSpec
+from stackclip.types import Features, Part, Sample, TowerSpec
 
-__all__ = ["PatchMemory"]
+__all__ = ["PatchMemory", "Surveyed", "survey_of"]
 
 
 class PatchMemory:
@@ -39,3 +40,31 @@ class PatchMemory:
 
     def _map(self, features: Features, row: int) -> Tensor:
         return torch.stack([pixels(each, self.side) for each in self.distances(features, row)]).sum(0)
+
+
+class Surveyed:
+    """What a transductive method found of each tested picture of a category, for when it is asked of some of them."""
+
+    def __init__(self, samples: Sequence[Sample], *found: Tensor) -> None:
+        """Keep the rows of each of `found` (N, ...)."""
+        self._found = dict(zip(samples, zip(*found, strict=True), strict=True))
+
+    def of(self, samples: Sequence[Sample]) -> list[Tensor]:
+        """The rows of some of the pictures, of each that was found: (B, ...). Raises NotApplicable for others."""
+        if other := next((each for each in samples if each not in self._found), None):
+            raise NotApplicable(f"it scores pictures by each other, and {other.key} was not among those it surveyed")
+        return [torch.stack(each) for each in zip(*(self._found[each] for each in samples), strict=True)]
+
+
+def survey_of(tested: Callable[[], Iterator[Features]], part: Part) -> tuple[list[Sample], Tensor]:
+    """All tested pictures and a part of each (N, ...). Raises NotApplicable for fewer than two: they have no others."""
+    samples, found = list[Sample](), list[Tensor]()
+    for features in tested():
+        samples += features.samples
+        found.append(features[part].clone())
+    if len(samples) < 2:
+        raise NotApplicable(
+            "it scores the tested pictures of a category by each other, and there is "
+            f"{len(samples) or 'none'}: give it at least 2"
+        )
+    return samples, torch.cat(found)

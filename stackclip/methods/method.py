@@ -7,7 +7,7 @@ says only what it does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -38,10 +38,11 @@ __all__ = [
     "require_shots",
 ]
 
-Phase = Literal["train", "shots", "calibrate", "test"]
-"""When a method reads parts: of training pictures, of shots, of further normal pictures, of tested pictures."""
+Phase = Literal["train", "shots", "calibrate", "test", "survey"]
+"""When a method reads parts: of training pictures, of shots, of further normal pictures, of tested pictures one batch
+at a time, and of all tested pictures of a category before it predicts the first (a transductive method)."""
 
-PHASES: tuple[Phase, ...] = ("train", "shots", "calibrate", "test")
+PHASES: tuple[Phase, ...] = ("train", "shots", "calibrate", "test", "survey")
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
@@ -130,6 +131,13 @@ class Inspector:
     """
 
     calibrated: Mapping[str, Any] = MappingProxyType({})
+
+    def survey(self, tested: Callable[[], Iterator[Features]]) -> None:
+        """Look at all tested pictures of the category, unlabelled, before any is predicted; here nothing is done.
+
+        It is called once, of methods that need parts for the phase `survey`. Each `tested()` streams these parts of
+        the pictures anew, in order; a batch holds until the next one comes.
+        """
 
     def predict(self, features: Features) -> Prediction:
         """Scores (B,) and maps (B, H, W) of a batch."""

@@ -22,6 +22,7 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "local_means",
     "min_max",
     "on_grid",
     "pixels",
@@ -155,6 +156,15 @@ def smooth_in_window(maps: Tensor, sigma: float, window: int) -> Tensor:
     """
     matrix = window_matrix(maps.shape[-1], sigma, window).to(maps)
     return matrix @ maps @ matrix.mT
+
+
+def local_means(tokens: Tensor, side: int) -> Tensor:
+    """Each patch as the mean of the `side` x `side` patches around it, an odd number: (B, P, C) -> (B, P, C).
+
+    Places outside the grid are zeros that count.
+    """
+    maps = on_grid(tokens.mT)  # (B, C, g, g)
+    return F.avg_pool2d(maps, side, stride=1, padding=side // 2).flatten(2).mT if side > 1 else tokens
 
 
 def min_max(values: Tensor) -> Tensor:

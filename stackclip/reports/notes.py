@@ -12,6 +12,7 @@ from stackclip.papers.positions import position_notes
 from stackclip.papers.published import Lookup
 from stackclip.papers.remarks import remarks
 from stackclip.papers.schedules import schedule_notes
+from stackclip.reports.table import TRANSDUCTIVE
 from stackclip.types import Row
 
 __all__ = ["notes"]
@@ -28,7 +29,8 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
     said = dict.fromkeys(note for row in rows if (note := facts_of(row).note))
     said |= dict.fromkeys(remarks(published, rows) if published else ())
     said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
-    about_figures = (schedule_notes(rows), position_notes(rows), _binned(rows), _on_request(rows, metrics))
+    figures = (schedule_notes(rows), position_notes(rows), _binned(rows), _on_request(rows, metrics))
+    about_figures = (_transductive(rows), *figures)
     about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
     return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
 
@@ -66,6 +68,16 @@ def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
 
 def _place(row: Row) -> str:
     return f"{row.test_on} {row.category}"
+
+
+def _transductive(rows: Iterable[Row]) -> Iterator[str]:
+    """Of which methods what depends on all tested pictures together."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if what := facts_of(row).transductive:
+            found.setdefault(what, {})[row.method] = None
+    for what, who in found.items():
+        yield f"{TRANSDUCTIVE} {few_of(who)}: transductive, its {what} depend on all tested pictures of a category"
 
 
 def _binned(rows: Iterable[Row]) -> Iterator[str]:

@@ -15,7 +15,20 @@ from stackclip.papers.published import Lookup, Reference
 from stackclip.reports.columns import METRICS
 from stackclip.types import Row
 
-__all__ = ["METRICS", "Figure", "Summary", "TableLine", "figure_of", "ranked", "rows_of_tables", "summarise"]
+__all__ = [
+    "METRICS",
+    "TRANSDUCTIVE",
+    "Figure",
+    "Summary",
+    "TableLine",
+    "figure_of",
+    "ranked",
+    "rows_of_tables",
+    "summarise",
+]
+
+TRANSDUCTIVE = "†"
+"""What tables mark methods with whose figures depend on all tested pictures of a category together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +67,7 @@ class TableLine:
     """One line of a table: a method on a category, or on the mean over categories.
 
     `beside` is one that was not measured: what a paper prints of the method above, or the difference to that.
+    `marked` are methods whose figures depend on all tested pictures together.
     """
 
     method: str
@@ -61,6 +75,12 @@ class TableLine:
     cells: tuple[Figure, ...]
     error: str = ""
     beside: bool = False
+    marked: bool = False
+
+    @property
+    def label(self) -> str:
+        """The method as a table names it, with its mark."""
+        return f"{self.method} {TRANSDUCTIVE}" if self.marked else self.method
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +261,8 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
             of = len(seeds) * (len(categories) if category == MEAN else 1)
             cells = tuple(figure_of(chosen, name, seeds, of, ci) for name in metrics)
-            lines.append(TableLine(method, category, cells, "; ".join(errors)))
+            marked = any(facts_of(row).transductive for row in own)
+            lines.append(TableLine(method, category, cells, "; ".join(errors), marked=marked))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])
     first = rows[0]

@@ -22,6 +22,7 @@ _SIGNS = str.maketrans(
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
         "±": r"$\pm$",
+        "†": r"$^\dagger$",
     }
 )
 
@@ -48,7 +49,7 @@ def _table(table: Summary, by_part: bool) -> Iterator[str]:
             yield "\\midrule"
             previous = line.category
         cells = [_RANKS[min(rank, 3)].format(_tex(text)) for text, rank in ranked(table, line)]
-        name = (r"\quad " if line.beside else "") + _tex(line.method)
+        name = (r"\quad " if line.beside else "") + _tex(line.label)
         yield " & ".join([name, *([_tex(line.category)] if by_part else []), *cells]) + r" \\"
     yield from ("\\bottomrule", "\\end{tabular}", *(f"% {legible(line)}" for line in table.compared), "")
 

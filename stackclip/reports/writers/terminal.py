@@ -87,6 +87,6 @@ def _rich_table(summary: Summary) -> RichTable:
             table.add_section()
             previous = line.category
         cells = [Text(text.replace(" [", "\n["), _STYLES.get(rank, "")) for text, rank in ranked(summary, line)]
-        name, style = (f"  {line.method}", "dim") if line.beside else (line.method, "")
+        name, style = (f"  {line.label}", "dim") if line.beside else (line.label, "")
         table.add_row(Text(legible(name)), *([Text(legible(line.category))] if many else []), *cells, style=style)
     return table
