@@ -64,7 +64,9 @@ class ShotCurves:
     def _table(self, metric: str) -> Summary:
         seeds = tuple(dict.fromkeys(row.seed for row in self.rows))
         categories = tuple(dict.fromkeys(row.category for row in self.rows))
-        lines = tuple(TableLine(method, "mean", cells) for method, cells in self.figures(metric).items())
+        marked = {row.method for row in self.rows if facts_of(row).transductive}
+        found = self.figures(metric).items()
+        lines = tuple(TableLine(method, "mean", cells, marked=method in marked) for method, cells in found)
         names = tuple(_name(amount) for amount in self.amounts)
         return Summary(self.trained, self.tested, 0, seeds, categories, names, lines, over_shots=metric)
 
