@@ -22,6 +22,7 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "largest_mean",
     "min_max",
     "on_grid",
     "pixels",
@@ -155,6 +156,11 @@ def smooth_in_window(maps: Tensor, sigma: float, window: int) -> Tensor:
     """
     matrix = window_matrix(maps.shape[-1], sigma, window).to(maps)
     return matrix @ maps @ matrix.mT
+
+
+def largest_mean(maps: Tensor, count: int) -> Tensor:
+    """The mean of the `count` largest pixels of each map: (B, H, W) -> (B,)."""
+    return maps.flatten(1).topk(count, dim=1).values.mean(1)
 
 
 def min_max(values: Tensor) -> Tensor:
