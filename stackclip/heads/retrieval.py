@@ -57,7 +57,7 @@ class Retrieval(nn.Module):
         cosines do not count for it: a training picture would find itself.
         """
         count = int(self.held)
-        keys, labels, flat = self.keys[:count], self.labels[:count], unit(queries).flatten(0, -2)
+        keys, labels, flat = self.keys[:count], self.labels[:count], unit(queries).reshape(-1, queries.shape[-1])
         products = self._product_keys(keys)
         some = max(1, _PAIRS // max(1, count))
         found = [self._votes(part, keys, products, hidden) @ labels for part in torch.split(flat, some)]
