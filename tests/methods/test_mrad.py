@@ -70,7 +70,9 @@ class Released:
         """The method, which has remembered all eight pictures, with the stored weights."""
         text = CompactText(self.tower, torch.from_numpy(self.stored.given("clip_token_ids")).long())
         towers: Any = {"tower": self.tower.spec, "image": self.tower.image, "text": text}
-        detector: Any = resolve(f"mrad[{options}]").begin(replace(task_of(("bottle",)), pictures=8, batch_size=3, **towers))
+        detector: Any = resolve(f"mrad[{options}]").begin(
+            replace(task_of(("bottle",)), pictures=8, batch_size=3, **towers)
+        )
         for start in range(0, 8, 3):
             assert detector.step(self.auxiliary.rows(start, start + 3), Moment(detector.stages[0], 0, 0, False)) == {}
         return detector
