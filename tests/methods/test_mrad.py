@@ -35,7 +35,8 @@ IDLE = [name for name in VOTES if name.endswith("key.bias")]  # alike for all ke
 BUSY = [name for name in VOTES if name not in IDLE]
 PROMPTS = {
     **{f"shifts.{side}.{kind}": f"AnomalyMLP.mlp{side + 1}.{kind}" for side in (NORMAL, ANOMALOUS) for kind in KINDS},
-    **{"objects.context.0": "PromptLearner.ctx_pos", "objects.context.1": "PromptLearner.ctx_neg"},
+    "objects.context.0": "PromptLearner.ctx_pos",
+    "objects.context.1": "PromptLearner.ctx_neg",
     **{f"objects.deep.{layer}": f"PromptLearner.compound_prompts_text.{layer}" for layer in range(8)},
 }
 UNSEEN = "shifts.1.weight"  # no patch is above the threshold, so the anomalous region is 0 and its layer has no slope
