@@ -206,14 +206,25 @@ class ObjectPrompts(nn.Module):
         for name in ("start", "words", "ends"):
             self.register_buffer(name, getattr(endings, name), persistent=False)
 
-    def embedded(self) -> Tensor:
-        """The prompts as the text tower reads them, without positions: (2, L, W)."""
-        return torch.cat([self.start, torch.stack(tuple(self.context)), self.words], dim=1)
+    def embedded(self, shift: Tensor | None = None) -> Tensor:
+        """The prompts as the text tower reads them, without positions: (2, L, W).
 
-    def forward(self) -> Tensor:
-        """Raw text features of the two prompts: (2, D), indices NORMAL and ANOMALOUS."""
+        With a `shift` (B, 2, W) those of B pictures, each of whose context vectors it moves: (B, 2, L, W).
+        """
+        context = torch.stack(tuple(self.context))
+        if shift is not None:
+            context = context + shift[:, :, None]
+        start, words = (each.expand(*context.shape[:-2], -1, -1) for each in (self.start, self.words))
+        return torch.cat([start, context, words], dim=-2)
+
+    def forward(self, shift: Tensor | None = None) -> Tensor:
+        """Raw text features of the two prompts: (2, D), indices NORMAL and ANOMALOUS; (B, 2, D) with a `shift`."""
         deep = {
             layer: tokens.half().to(tokens) if self.half_deep else tokens
             for layer, tokens in zip(self.layers, self.deep, strict=True)
         }
-        return self.text.encode_embedded(self.embedded(), self.ends, deep=deep, placing="replace")
+        embedded = self.embedded(shift)
+        *pictures, sides, _, _ = embedded.shape
+        flat, ends = embedded.flatten(0, -3), self.ends.repeat(math.prod(pictures))
+        features = self.text.encode_embedded(flat, ends, deep=deep, placing="replace")
+        return features.reshape(*pictures, sides, -1)

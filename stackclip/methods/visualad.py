@@ -19,7 +19,7 @@ from stackclip.methods.method import Detector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import BILINEAR_POSITIONS, check_schedule, check_sigma, descend_by, schedules_of
 from stackclip.methods.tokens import FrontTokens
 from stackclip.ops.losses import dice_loss, focal_loss
-from stackclip.ops.maps import pixels, smooth, unit
+from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
@@ -172,5 +172,4 @@ class VisualAdDetector(Detector):
 
 def top_mean(maps: Tensor) -> Tensor:
     """The mean of the largest pixels of each map: (B, H, W) -> (B,)."""
-    values = maps.flatten(1)
-    return values.topk(math.ceil(_TOP * values.shape[1]), dim=1).values.mean(1)
+    return largest_mean(maps, math.ceil(_TOP * maps[0].numel()))

@@ -22,6 +22,7 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "largest_mean",
     "local_means",
     "min_max",
     "on_grid",
@@ -165,6 +166,11 @@ def local_means(tokens: Tensor, side: int) -> Tensor:
     """
     maps = on_grid(tokens.mT)  # (B, C, g, g)
     return F.avg_pool2d(maps, side, stride=1, padding=side // 2).flatten(2).mT if side > 1 else tokens
+
+
+def largest_mean(maps: Tensor, count: int) -> Tensor:
+    """The mean of the `count` largest pixels of each map: (B, H, W) -> (B,)."""
+    return maps.flatten(1).topk(count, dim=1).values.mean(1)
 
 
 def min_max(values: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["harmonic_map", "window_patches"]
+__all__ = ["harmonic_map", "neighbour_means", "weighed_windows", "window_patches"]
 
 
 def window_patches(grid: int, side: int) -> Tensor:
@@ -26,3 +29,24 @@ def harmonic_map(values: Tensor, *, grid: int, side: int) -> Tensor:
     held = F.conv_transpose2d(torch.ones_like(inverse[:1]), kernel)
     together: Tensor = (held / F.conv_transpose2d(inverse, kernel))[:, 0]
     return together
+
+
+def weighed_windows(patches: Tensor, kernel: Tensor) -> Tensor:
+    """Sums of the patches (B, P, C) of the window around each, weighed by a `kernel` (r, r) of odd side: (B, P, C).
+
+    Beyond the grid there is nothing, which counts as 0.
+    """
+    grid = math.isqrt(patches.shape[1])
+    channels = patches.mT.reshape(-1, 1, grid, grid)
+    summed = F.conv2d(channels, kernel.to(patches)[None, None], padding=kernel.shape[0] // 2)
+    return summed.reshape(patches.mT.shape).mT
+
+
+def neighbour_means(patches: Tensor, sides: Sequence[int] = (1, 3, 5)) -> Tensor:
+    """The mean over odd `sides` of the means of patches (B, P, C) in windows of that side, zeros beyond the grid."""
+    most = max(sides)
+    kernel = torch.zeros(most, most)
+    for side in sides:
+        edge = (most - side) // 2
+        kernel[edge : most - edge, edge : most - edge] += 1 / (side**2 * len(sides))
+    return weighed_windows(patches, kernel)
