@@ -15,14 +15,14 @@ from stackclip.methods.memory import Surveyed, survey_of
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots, check_sigma
 from stackclip.ops.foreground import Reach, foreground
-from stackclip.ops.maps import pixels, smooth, unit
+from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.mutual import lowest_pooled
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.words import size
 from stackclip.registry import methods
 from stackclip.types import Features, Part, Prediction, TowerSpec, in_view, patch
 
-__all__ = ["AnomalyDino", "AnomalyDinoDetector", "top_mean"]
+__all__ = ["AnomalyDino", "AnomalyDinoDetector", "tail_mean"]
 
 _POOLED = 0.001  # of the patches of all other tested pictures, that a patch is compared with; as released
 _TOP = 0.01  # of the patches, whose mean distance is the image score; as released
@@ -133,7 +133,7 @@ class AnomalyDinoDetector(Detector):
     def said(self, distances: Tensor) -> Prediction:
         """Scores and maps from the distances of patches (B, P)."""
         maps = pixels(distances, self.side, align_corners=False)
-        return Prediction(top_mean(distances), smooth(maps, self.method.sigma))
+        return Prediction(tail_mean(distances), smooth(maps, self.method.sigma))
 
 
 class BesideShots(Inspector):
@@ -189,6 +189,6 @@ class BesideOthers(Inspector):
         return self.detector.said(distances)
 
 
-def top_mean(distances: Tensor) -> Tensor:
+def tail_mean(distances: Tensor) -> Tensor:
     """The mean of the largest hundredth of the patches (B, P), of fewer than a hundred the largest: (B,)."""
-    return distances.topk(max(1, int(_TOP * distances.shape[1])), dim=1).values.mean(1)
+    return largest_mean(distances, max(1, int(_TOP * distances.shape[1])))

@@ -20,7 +20,7 @@ from stackclip.methods.schedule import BETAS, BILINEAR_POSITIONS, check_schedule
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
-from stackclip.ops.windows import neighbour_means
+from stackclip.ops.windows import window_means
 from stackclip.registry import methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
@@ -161,7 +161,7 @@ class MradDetector(Detector):
 
     def queries(self, features: Features) -> Tensor:
         """The patches (B, P, C) that ask and are remembered: behind ln_post, means of their neighbourhoods."""
-        return neighbour_means(self.image.norm(features[dense(self.tower)]))
+        return window_means(self.image.norm(features[dense(self.tower)]))
 
     def loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of the votes on a training batch and its terms, with gradients."""
@@ -207,7 +207,7 @@ class MradDetector(Detector):
         """Logits of ANOMALOUS against NORMAL of each patch by the prompts of its picture: (B, P)."""
         if self.prompts is None:
             raise NotApplicable(f"mrad[mode={self.method.mode}] has no prompts")
-        patches = unit(neighbour_means(self.image.project(features[dense(self.tower)])))  # (B, P, D)
+        patches = unit(window_means(self.image.project(features[dense(self.tower)])))  # (B, P, D)
         anchors = unit(self.prompts(region_means(patches, votes > self.method.region)))  # (B, 2, D)
         return torch.einsum("bpd,bd->bp", patches, anchors[:, ANOMALOUS] - anchors[:, NORMAL]) / _TEMPERATURE
 

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["harmonic_map", "neighbour_means", "weighed_windows", "window_patches"]
+from stackclip.ops.maps import local_means
+
+__all__ = ["harmonic_map", "weighed_windows", "window_means", "window_patches"]
 
 
 def window_patches(grid: int, side: int) -> Tensor:
@@ -42,11 +44,6 @@ def weighed_windows(patches: Tensor, kernel: Tensor) -> Tensor:
     return summed.reshape(patches.mT.shape).mT
 
 
-def neighbour_means(patches: Tensor, sides: Sequence[int] = (1, 3, 5)) -> Tensor:
+def window_means(patches: Tensor, sides: Sequence[int] = (1, 3, 5)) -> Tensor:
     """The mean over odd `sides` of the means of patches (B, P, C) in windows of that side, zeros beyond the grid."""
-    most = max(sides)
-    kernel = torch.zeros(most, most)
-    for side in sides:
-        edge = (most - side) // 2
-        kernel[edge : most - edge, edge : most - edge] += 1 / (side**2 * len(sides))
-    return weighed_windows(patches, kernel)
+    return torch.stack([local_means(patches, side) for side in sides]).mean(0)

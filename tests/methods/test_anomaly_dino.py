@@ -13,7 +13,7 @@ from torch import Tensor
 from stackclip.contracts.trial import features_of, task_of, trial_tower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods import PHASES, resolve
-from stackclip.methods.anomaly_dino import top_mean
+from stackclip.methods.anomaly_dino import tail_mean
 from stackclip.ops.foreground import foreground
 from stackclip.ops.maps import gaussian_matrix, interpolation_matrix, unit
 from stackclip.ops.mutual import lowest_pooled
@@ -64,7 +64,7 @@ def test_distances_maps_and_scores_are_the_released_ones(stored: Any, name: str)
         found = found * torch.stack([mask_of(each) for each in tested])
     atol = 3e-4 if metric == "squared" else 1e-6  # of 65
     close(found.unflatten(1, GRID), stored[f"{name}_dists"], atol=atol)
-    close(top_mean(found), stored[f"{name}_scores"], atol=atol)
+    close(tail_mean(found), stored[f"{name}_scores"], atol=atol)
     maps = found.unflatten(1, GRID).double()
     for axis, (grid, side) in enumerate(zip(GRID, PICTURE, strict=True)):
         matrix = gaussian_matrix(side, 4.0) @ interpolation_matrix(grid, side, align_corners=False)
@@ -74,7 +74,7 @@ def test_distances_maps_and_scores_are_the_released_ones(stored: Any, name: str)
 
 def test_scores_of_few_patches_are_the_released_ones(stored: Any) -> None:
     first = torch.from_numpy(stored.given("batched_dists"))[0]
-    found = torch.cat([top_mean(first[None, :count]) for count in (99, 100, 199, 250)])
+    found = torch.cat([tail_mean(first[None, :count]) for count in (99, 100, 199, 250)])
     close(found, stored["top1p_short"], atol=1e-6)
 
 
@@ -82,9 +82,9 @@ def test_pictures_beside_each_other_score_as_released(stored: Any) -> None:
     tested, shots = tokens(stored, "test"), tokens(stored, "ref")
     found = lowest_pooled(unit(torch.cat([tested, shots[[0, 4, 8, 12]]])), 0.001)
     close(found, stored["batched_dists"], atol=5e-5)
-    close(top_mean(found), stored["batched_scores"], atol=5e-5)
+    close(tail_mean(found), stored["batched_scores"], atol=5e-5)
     masked = found[:4] * torch.stack([mask_of(each) for each in tested])
-    close(top_mean(masked), stored["batched_scores_masked_tests"], atol=5e-5)
+    close(tail_mean(masked), stored["batched_scores_masked_tests"], atol=5e-5)
 
 
 def pictures(spec: str, seed: int = 0) -> Features:

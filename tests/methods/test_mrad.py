@@ -17,7 +17,7 @@ from stackclip.contracts.trial import task_of
 from stackclip.methods import Moment, resolve
 from stackclip.methods.regions import region_means
 from stackclip.ops.maps import unit
-from stackclip.ops.windows import neighbour_means
+from stackclip.ops.windows import window_means
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
 from tests.methods.conftest import StoredText
 
@@ -175,7 +175,7 @@ def test_as_many_keys_as_released_are_hidden_in_training(released: Released, hid
 def test_region_means_are_the_released_ones(released: Released) -> None:
     detector = released.begin("mode=tf")
     votes = detector.patches(detector.queries(released.tested))
-    patches = unit(neighbour_means(released.tower.image.project(released.tested[DENSE])))
+    patches = unit(window_means(released.tower.image.project(released.tested[DENSE])))
     threshold = float(released.stored["region_threshold"])
     close(region_means(patches, votes > threshold), released.stored["region_tokens"], atol=1e-5)
     close(region_means(patches, votes > 0.5), released.stored["region_tokens_at_half"], atol=1e-5)
