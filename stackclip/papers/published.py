@@ -40,6 +40,8 @@ SOURCES: Mapping[str, Publication] = MappingProxyType(
         "accurate-winclip": Publication("Accurate-WinCLIP", "README of Accurate-WinCLIP-pytorch, commit eef4f8c"),
         "anomalib": Publication("anomalib", "README of anomalib's PatchCore, commit b723368"),
         "patchcore-release": Publication("PatchCore's README", "README of patchcore-inspection, commit fcaa92f"),
+        "musc": Publication("MuSc", "MuSc (Li et al., ICLR 2024)"),
+        "anomaly-dino": Publication("AnomalyDINO", "AnomalyDINO (Damm et al., WACV 2025)"),
         "visualad-release": Publication("VisualAD's README", "README of VisualAD, commit 02767eb"),
     }
 )

@@ -137,7 +137,9 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     assert pixels[-1, -1].tolist() == [252, 255, 164]  # and the hottest where it ends
 
 
-SHOWN = {"clip-lad": "clip-lad[shots=2]", "promptad": "promptad[epochs=2,shots=2]"}
+SHOWN = {"promptad": "promptad[epochs=2,shots=2]"} | {
+    name: f"{name}[shots=2]" for name in ("anomaly-dino", "clip-lad", "patchcore-clip")
+}
 EVERY = ["winclip[shots=2]", "april-gan[shots=2]", "stacked[source=image]", "fuzzy[head=none]"]
 
 

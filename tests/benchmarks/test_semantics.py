@@ -29,7 +29,9 @@ WITH_OPTIONS = (
     *(f"winclip[select={name}]" for name in ("kde", "mean-of-unit", "mean-shift")),
     *(f"stacked[scorer={name}]" for name in ("bic", "silhouette")),
 )
-SHOWN = {"clip-lad": "clip-lad[shots=2]", "promptad": "promptad[shots=2]"}  # what cannot do without shots
+SHOWN = {
+    name: f"{name}[shots=2]" for name in ("anomaly-dino", "clip-lad", "patchcore-clip", "promptad")
+}  # what cannot do without shots
 TOLERANCE = {"image": 0.06, "pixel": 0.002, "loss": 0.0005}
 """How far a figure may be off on another machine: two pairs of pictures in another order, some pixels, rounding (a loss
 relative to itself). Weights that are 3e-7 off move none of these by a tenth of it."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 from weakref import WeakSet
 
 import pytest
@@ -159,3 +159,47 @@ def test_what_is_learned_from_shots_is_the_same_where_a_bench_stopped(small, ben
     assert [row.metrics for row in again] == [row.metrics for row in whole]
     assert [row.facts["calibrated"] for row in again] == [row.facts["calibrated"] for row in whole]
     assert not [row.error for row in whole if row.error]
+
+
+class Looking(Detector):
+    """It surveys what is tested, and says how often it saw each picture."""
+
+    facts: ClassVar[dict[str, str]] = {"transductive": "scores"}
+
+    def needs(self, tower: object, phase: str) -> frozenset[Part]:
+        return frozenset({"survey": {patch(2)}, "test": {CLS}}.get(phase, ()))
+
+    def check(self, tower: object) -> None: ...
+
+    def begin(self, task: Task) -> Looking:
+        return type(self)()
+
+    def survey(self, tested: Callable[[], Iterator[Features]]) -> None:
+        next(tested())  # left where it is
+        seen = [features for _ in range(2) for features in tested()]
+        assert all(set(features.parts) == {patch(2)} for features in seen)
+        self.calibrated = {"seen": [sample.id for features in seen for sample in features.samples]}
+
+    def predict(self, features: Features) -> Prediction:
+        assert set(features.parts) == {CLS}
+        return Prediction(features[CLS][:, 0], None, why_no_maps="none")
+
+
+def test_who_surveys_sees_all_tested_pictures_of_the_category_as_often_as_it_asks(small, bench) -> None:
+    methods.register("looking")(type("L", (Looking,), {"__doc__": "Looks."}))
+    alone = bench(small.plan("april-gan", epochs=0), "alone").run().rows
+    rows = bench(small.plan("looking", "april-gan", epochs=0)).run().rows
+    for row in [row for row in rows if row.method == "looking"]:
+        samples = small.tested.select("test", [row.category]).samples
+        assert row.error == ""
+        assert row.facts["calibrated"]["seen"] == 2 * [sample.id for sample in samples]
+        assert row.facts["transductive"] == "scores"
+    others = [row for row in rows if row.method == "april-gan"]
+    assert [row.metrics for row in others] == [row.metrics for row in alone]
+    assert not any("transductive" in row.facts for row in others)
+
+
+def test_a_survey_that_fails_is_that_methods_row_alone(small, bench) -> None:
+    rows = bench(small.plan("musc[k=100]", "april-gan", epochs=0)).run().rows
+    assert {row.error.partition(";")[0] for row in rows if row.method.startswith("musc")} == {"k=100 of 4 pictures"}
+    assert not [row.error for row in rows if row.method == "april-gan" and row.error]

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from stackclip.clip import Tower
-from stackclip.contracts.trial import task_of
-from stackclip.methods import resolve
+from stackclip.contracts.trial import features_of, task_of, trial_tower
+from stackclip.errors import BadOption, NotApplicable
+from stackclip.methods import PHASES, resolve
 from stackclip.methods.musc import described, rescored
 from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import unit
@@ -98,14 +99,12 @@ def test_patches_score_as_released_however_few_are_held_at_a_time(released: Rele
 
 
 def test_other_intervals_are_the_released_ones(released: Released) -> None:
-    last = released.tower.spec.layers[-1]
     for interval, name in (("0.1+0.6", "10_60"), ("0.0+1.0", "all")):
         found = released.detector(f"[sides=3,interval={interval}]").levels(released.tested(), 12)
         close(found[-1], released.stored[f"scores_r3_last_{name}"])
     close(released.detector("[sides=3]").levels(released.tested(5), 5)[-1], released.stored["scores_first5_r3_last"])
     assert released.stored.given("scores_first4_r3_last").tolist() == [[-1] * len(found[-1][0])] * 4, "NaN as released"
     assert released.detector().levels(released.tested(4), 4).isfinite().all()
-    del last
 
 
 def test_maps_and_image_scores_are_the_released_ones(released: Released) -> None:
@@ -128,3 +127,74 @@ def test_its_metrics_are_the_released_ones(released: Released, options: str, nam
         measured.add(scores.numpy(), label_regions(mask.numpy()))
     values = {**image_metrics(prediction.scores.numpy(), released.features.labels).values, **measured.compute().values}
     np.testing.assert_allclose([values[each] for each in MEASURED], released.stored[f"metrics_{name}"], atol=2e-3)
+
+
+def pictures(count: int = 6, seed: int = 0) -> Features:
+    """Pictures of one category with all that it reads of them."""
+    parts = resolve("musc").needs(trial_tower().spec, "survey")
+    return features_of(parts, ("bottle",) * (count // 2), seed=seed)
+
+
+def surveyed(features: Features, spec: str = "musc", size: int = 2) -> Any:
+    detector = resolve(spec).begin(task_of())
+    starts = range(0, len(features), size)
+    detector.survey(lambda: (features.rows(start, start + size) for start in starts))
+    return detector
+
+
+def test_of_nothing_but_a_survey_it_reads_anything() -> None:
+    method, spec = resolve("musc"), trial_tower().spec
+    assert {phase: method.needs(spec, phase) for phase in PHASES} == {
+        **dict.fromkeys(PHASES, frozenset()),
+        "survey": frozenset({*spec.taps, CLS}),
+    }
+
+
+@pytest.mark.parametrize("match", ["any", "same-place"])
+def test_patches_score_as_in_a_loop_over_pictures(match: str) -> None:
+    features = pictures()
+    detector = resolve(f"musc[sides=3,interval=0.0+0.5,match={match}]").begin(task_of())
+    found = detector.levels(lambda: iter((features,)), len(features))
+    for tap, scores in zip(trial_tower().spec.taps, found, strict=True):
+        tokens = described(features[tap], 3)
+        for index, own in enumerate(tokens):
+            apart = []
+            for other in [each for place, each in enumerate(tokens) if place != index]:
+                every = torch.cdist(own, other)
+                apart.append(every.amin(1) if match == "any" else every.diagonal())
+            wanted = torch.stack(apart).sort(0).values[:2].mean(0)  # int(.5 * 5) of five
+            torch.testing.assert_close(scores[index], wanted, atol=1e-4, rtol=0)
+
+
+def test_what_it_predicts_depends_on_who_else_is_tested_and_on_no_order_of_batches() -> None:
+    features = pictures()
+    one, other = (surveyed(features, size=size).predict(features) for size in (1, 6))
+    torch.testing.assert_close(one.scores, other.scores)
+    torch.testing.assert_close(one.maps, other.maps)
+    fewer = surveyed(features.rows(0, 4)).predict(features.rows(0, 4))
+    assert not torch.allclose(fewer.maps, other.maps[:4])
+
+
+def test_equal_pictures_are_at_no_distance() -> None:
+    one = pictures(2)
+    twin = tuple(replace(sample, id=f"twin-{sample.id}") for sample in one.samples)
+    both = Features((*one.samples, *twin), {part: torch.cat([each, each]) for part, each in one.parts.items()})
+    assert surveyed(both).predict(both).maps.abs().max() < 1e-6
+
+
+def test_too_few_too_many_and_unknown_pictures_are_named() -> None:
+    features = pictures()
+    with pytest.raises(NotApplicable, match="by each other, and there is 1: give it at least 2"):
+        surveyed(features.rows(0, 1))
+    with pytest.raises(NotApplicable, match="k=7 of 6 pictures"):
+        surveyed(features, "musc[k=7]")
+    with pytest.raises(NotApplicable, match="more than room=1e-07 GB"):
+        surveyed(features, "musc[room=1e-7]")
+    with pytest.raises(NotApplicable, match="was not among those it surveyed"):
+        surveyed(features.rows(0, 4)).predict(features)
+
+
+@pytest.mark.parametrize("options", ["sides=2", "interval=0.5+0.1", "interval=0.3", "k=0+1", "room=0.0"])
+def test_numbers_that_cannot_be_are_refused(options: str) -> None:
+    with pytest.raises(BadOption, match=options.partition("=")[0]):
+        resolve(f"musc[{options}]")
