@@ -38,10 +38,10 @@ def written_into(page: str) -> str:
 
 
 def schedule_table() -> str:
-    """A line for each part that a method of a suite learns; methods of one suite that train alike share it."""
+    """A line for each part that a method of a paper's suite learns; methods of one suite that train alike share it."""
     lines: dict[tuple[str, ...], dict[str, None]] = {}
     tower = random_tower(image_size=32)
-    for suite in suites().values():
+    for suite in (suite for suite in suites().values() if suite.source):
         for run in (run for run in suite.runs if run.train_on):
             for method in run.methods:
                 for part, here, paper, release in _parts(method, run, tower):
