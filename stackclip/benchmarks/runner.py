@@ -110,13 +110,12 @@ class Bench:
     def reader(self) -> FeatureReader:
         """What reads for all seeds; it keeps the training pictures, and those that are tested where that is repeated.
 
-        They are read more than once with several seeds, with training curves, and where methods survey them.
+        They are tested more than once with several seeds, and with training curves.
 
         Raises UsageError where `resident` names a place that does not exist or is too small.
         """
         every, parts = needed(self.plan, self.entrants)
-        surveyed = any(entrant.reads("survey") for entrant in self.entrants)
-        again = every if len(self.plan.seeds) > 1 or self.plan.eval_every or surveyed else self.plan.training
+        again = every if len(self.plan.seeds) > 1 or self.plan.eval_every else self.plan.training
         kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
         live = LiveSource(self.tower)
         return FeatureReader(self.store, self.tower.device, kept, live, all_live=self.source == "live")
