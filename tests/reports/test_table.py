@@ -53,6 +53,17 @@ def test_methods_that_trained_for_longer_than_others_are_named() -> None:
     assert notes(rows[1:]) == []
 
 
+def test_methods_that_see_all_tested_pictures_are_marked_in_every_table_and_in_a_note() -> None:
+    rows = [row("musc", 0.5, transductive="scores and maps"), row("winclip", 0.25)]
+    for suffix, mark in (("txt", "musc †"), ("md", "musc †"), ("tex", r"musc $^\dagger$")):
+        lines = [line for line in text_of(suffix, rows).splitlines() if "50.0" in line]
+        assert len(lines) == 1
+        assert mark in lines[0]
+        assert not [line for line in text_of(suffix, rows[1:]).splitlines() if "†" in line or "dagger" in line]
+    [said] = notes(rows)
+    assert said == "† musc: transductive, its scores and maps depend on all tested pictures of a category"
+
+
 def first_cells(rows: list[Row], *, per_category: bool = False) -> dict[tuple[str, str], str]:
     """The text of the first column of numbers, by method and category."""
     [summary] = summarise(rows, per_category=per_category)
