@@ -16,7 +16,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots
-from stackclip.methods.segmenter import PartAnchors, PartMask, Segmenter
+from stackclip.methods.segmenter import PartAnchors, PartMask, Regions, Segmenter, centres_of
 from stackclip.ops.histograms import LEAST_NORMAL, Normality, Ratio, apart
 from stackclip.ops.maps import pixels
 from stackclip.ops.neighbours import engine_here
@@ -44,7 +44,8 @@ class ClipLad(Method):
     that is added to each variance.
 
     `parts` is a JSON file with the parts of each category, in place of the package's own; `clusters` are the regions,
-    for all categories; `spread` is how far patches attend to each other in the last block, in patches. `class_names`
+    for all categories; `classes=clusters` counts the regions themselves, without any words, for towers whose patches
+    do not know them; `spread` is how far patches attend to each other in the last block, in patches. `class_names`
     says what a category is called whose parts are listed as those of any. `shots` normal pictures of each tested
     category are shown (`all`: all that there are; `auto`: as many as the bench says); `draw` says whether one may be
     drawn twice.
@@ -53,6 +54,7 @@ class ClipLad(Method):
     least_shots: ClassVar[int] = 1
 
     scores: Literal["both", "logical", "structural"] = "both"
+    classes: Literal["text", "clusters"] = "text"
     parts: Path | None = None
     clusters: int | None = None
     spread: int = SPREAD
@@ -82,7 +84,8 @@ class ClipLad(Method):
         """The same of shots and tested pictures, and of those that it calibrates by where both scores are one."""
         if phase == "train" or (phase == "calibrate" and self.scores != "both"):
             return frozenset()
-        logical = (*shallow_of(tower), dense_of(tower, self.spread)) if self.scores != "structural" else ()
+        dense = (dense_of(tower, self.spread),) if self.classes == "text" else ()
+        logical = (*shallow_of(tower), *dense) if self.scores != "structural" else ()
         return frozenset({*logical, *(levels_of(tower, self.spread) if self.scores != "logical" else ())})
 
     def begin(self, task: Task) -> ClipLadDetector:
@@ -142,16 +145,15 @@ class ClipLadDetector(Detector):
 
     def _logical(self, category: str, shots: Sequence[Features]) -> Logical:
         task, (listed, parts) = self.task, parts_for(self.lists, category)
-        parts = parts.called(self.names(category))
         parts = parts if self.method.clusters is None else replace(parts, clusters=self.method.clusters)
-        segmenter = Segmenter.fitted(
-            parts,
-            PartAnchors.of(parts, task.encode, task.device),
-            shots,
-            shallow=shallow_of(task.tower),
-            dense=dense_of(task.tower, self.method.spread),
-            seed=int(self.seed),
-        )
+        shallow, seed = shallow_of(task.tower), int(self.seed)
+        segmenter: Regions
+        if self.method.classes == "clusters":
+            segmenter = Regions(shallow, centres_of(shots, shallow, parts.clusters, seed=seed))
+        else:
+            parts, dense = parts.called(self.names(category)), dense_of(task.tower, self.method.spread)
+            anchors = PartAnchors.of(parts, task.encode, task.device)
+            segmenter = Segmenter.fitted(parts, anchors, shots, shallow=shallow, dense=dense, seed=seed)
         return Logical(segmenter, torch.cat([segmenter.histograms(each) for each in shots]), self.method, listed)
 
 
@@ -159,7 +161,7 @@ class ClipLadDetector(Detector):
 class Logical:
     """How far the counts of a picture's parts are from those of the shots, `histograms` (k, n); `listed` is whose."""
 
-    segmenter: Segmenter
+    segmenter: Regions
     histograms: Tensor
     method: ClipLad
     listed: str
@@ -186,7 +188,7 @@ class Logical:
         """What rows say of it."""
         return {
             "parts": self.listed,
-            "classes": list(self.segmenter.parts.fine),
+            "classes": list(self.segmenter.names),
             "clusters": len(self.segmenter.centres),
             "histograms": self.histograms.long().tolist(),
         }

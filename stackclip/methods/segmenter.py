@@ -19,7 +19,7 @@ from stackclip.prompts.phrases import PARTS_TEMPLATES
 from stackclip.selectors import MeanOfUnit
 from stackclip.types import Features, Part
 
-__all__ = ["PartAnchors", "PartMask", "Segmenter"]
+__all__ = ["PartAnchors", "PartMask", "Regions", "Segmenter", "centres_of"]
 
 _STARTS = 10  # runs of k-means; the best counts
 _CLUSTERED = 8  # shots whose patches are clustered, at most: 32768 of them at ViT-L/14@448
@@ -78,15 +78,56 @@ def _encoded(words: Mapping[str, tuple[str, ...]], encode: Encode) -> Tensor:
     return torch.stack(found)
 
 
+def centres_of(shots: Iterable[Features], shallow: Sequence[Part], count: int, *, seed: int) -> Tensor:
+    """The centres (k, F) of the patches of a category's shots; of more than eight, of some evenly spread.
+
+    They are `count`, or as many as there are different patches.
+    """
+    tokens = [[features[part] for part in shallow] for features in shots]
+    pictures = [[each[row] for each in batch] for batch in tokens for row in range(len(batch[0]))]
+    points = torch.cat([cluster_tokens(each) for each in evenly(pictures, _CLUSTERED)])
+    distinct = len(np.unique(points.cpu().numpy(), axis=0)) if len(points) < _STARTS * count else len(points)
+    centres = k_means(points.cpu().numpy(), min(count, distinct), starts=_STARTS, seed=seed).centres
+    return torch.from_numpy(centres).to(points)
+
+
 @dataclass(frozen=True, eq=False)
-class Segmenter:
-    """Cuts pictures into parts: `shallow` taps are clustered around `centres` (k, F), `dense` tokens meet text."""
+class Regions:
+    """Cuts pictures into regions: `shallow` taps are clustered around `centres` (k, F), and no word is asked."""
+
+    shallow: Sequence[Part]
+    centres: Tensor
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is counted: here the regions, which have but numbers."""
+        return tuple(f"region {number + 1}" for number in range(len(self.centres)))
+
+    def masks(self, features: Features) -> list[PartMask]:
+        """The parts of each picture."""
+        return [self._mask(features, row) for row in range(len(features))]
+
+    def histograms(self, features: Features) -> Tensor:
+        """How many places of each picture are of each part: (B, n)."""
+        return torch.stack([mask.histogram for mask in self.masks(features)])
+
+    def _mask(self, features: Features, row: int) -> PartMask:
+        regions = on_grid(self._regions(features, row))
+        counted = regions.new_zeros(len(self.centres))
+        return PartMask(self.names, ("counted",), regions, regions, counted, torch.ones_like(regions, dtype=torch.bool))
+
+    def _regions(self, features: Features, row: int) -> Tensor:
+        """The region of each place of a picture: (Q,)."""
+        return segments.nearest(cluster_tokens([features[part][row] for part in self.shallow]), self.centres)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenter(Regions):
+    """Cuts pictures into named parts: the `dense` tokens of regions meet text."""
 
     parts: PartsList
     anchors: PartAnchors
-    shallow: Sequence[Part]
     dense: Part
-    centres: Tensor
 
     @classmethod
     def fitted(
@@ -99,29 +140,16 @@ class Segmenter:
         dense: Part,
         seed: int,
     ) -> Segmenter:
-        """With the centres of the patches of a category's shots; of more than eight, of some evenly spread."""
-        tokens = [[features[part] for part in shallow] for features in shots]
-        pictures = [[each[row] for each in batch] for batch in tokens for row in range(len(batch[0]))]
-        points = torch.cat([cluster_tokens(each) for each in evenly(pictures, _CLUSTERED)])
-        distinct = (
-            len(np.unique(points.cpu().numpy(), axis=0)) if len(points) < _STARTS * parts.clusters else len(points)
-        )
-        count = min(parts.clusters, distinct)
-        centres = k_means(points.cpu().numpy(), count, starts=_STARTS, seed=seed).centres
-        return cls(parts, anchors, shallow, dense, torch.from_numpy(centres).to(points))
+        """With the centres of a category's shots."""
+        return cls(shallow, centres_of(shots, shallow, parts.clusters, seed=seed), parts, anchors, dense)
 
-    def masks(self, features: Features) -> list[PartMask]:
-        """The parts of each picture."""
-        return [self._mask(features, row) for row in range(len(features))]
-
-    def histograms(self, features: Features) -> Tensor:
-        """How many places of each picture are of each part: (B, n)."""
-        return torch.stack([mask.histogram for mask in self.masks(features)])
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is counted: the fine parts."""
+        return tuple(self.parts.fine)
 
     def _mask(self, features: Features, row: int) -> PartMask:
-        points = cluster_tokens([features[part][row] for part in self.shallow])
-        tokens = segments.doubled(features[self.dense][row])
-        regions = segments.nearest(points, self.centres)
+        tokens, regions = segments.doubled(features[self.dense][row]), self._regions(features, row)
         means = segments.mean_of_regions(tokens, regions, len(self.centres))
         coarse = segments.classes_of_regions(means, self.anchors.coarse, self.anchors.thresholds)
         last = len(self.parts.coarse)
@@ -129,8 +157,7 @@ class Segmenter:
         if self.parts.fine_by == "region":
             tokens = unit(means)[regions]
         fine = segments.classes_of_places(tokens, self.anchors.fine, foreground.flatten(), len(self.parts.fine))
-        names = tuple(self.parts.fine), tuple(self.parts.coarse)
-        return PartMask(*names, on_grid(fine), on_grid(regions), coarse, foreground)
+        return PartMask(self.names, tuple(self.parts.coarse), on_grid(fine), on_grid(regions), coarse, foreground)
 
 
 def cluster_tokens(taps: Sequence[Tensor]) -> Tensor:

@@ -20,7 +20,7 @@ ANY = "*"
 """The list of a category that has none of its own; `{}` in its words is what the category is called."""
 
 SHIPPED = Path(str(resources.files("stackclip.prompts") / "parts.json"))
-"""Lists in our own words for the categories of MVTec-LOCO, and one for any other."""
+"""Lists in our own words for the categories of MVTec-LOCO and of synthetic-logical, and one for any other."""
 
 _WANTED = '{"pen box": {"fine": {"pen": ["pen", "ball pen"], "eraser": ["eraser"]}, "background": ["box"]}}'
 _CLUSTERS, _LARGEST_COUNT = 8, 256

@@ -165,6 +165,27 @@ def test_a_region_may_have_one_fine_class(parts_file: Path) -> None:
     assert len(mask.classes[:8].unique()) == 1
 
 
+def test_without_words_the_regions_themselves_are_counted() -> None:
+    inspector = shown("clip-lad[classes=clusters,clusters=2,scores=logical]", SCENE)
+    [mask] = inspector.part_masks(drawn(SCENE))
+    rows = mask.regions.float()  # taps tell the upper from the lower half; the doubled rows between go to either
+    assert torch.equal(mask.classes, mask.regions)
+    assert {float(rows[:7].mean()), float(rows[9:].mean())} == {0, 1}
+    assert sorted(mask.histogram.tolist()) == sorted(torch.bincount(mask.regions.flatten()).tolist())
+    assert inspector.calibrated["classes"] == ["region 1", "region 2"]
+    turned = drawn(SCENE)
+    turned.parts[patch(1)][:, 32:40], turned.parts[patch(2)][:, 32:40] = (turned.parts[patch(n)][:, :8] for n in (1, 2))
+    tested = inspector.part_masks(turned)[0].histogram
+    expected = ((tested - mask.histogram).abs() / (mask.histogram + 1)).sum()
+    assert float(expected) > 0.1
+    assert inspector.predict(turned).scores.tolist() == pytest.approx([float(expected)])
+
+
+def test_without_words_no_patches_that_meet_text_are_needed() -> None:
+    method = resolve("clip-lad[classes=clusters,scores=logical]")
+    assert method.needs(TOWER, "test") == method.needs(TOWER, "shots") == {patch(1), patch(2)}
+
+
 def test_it_needs_the_same_of_shots_and_tested_pictures_and_to_calibrate_where_both_scores_are_one() -> None:
     logical = {patch(1), patch(2), Part("near-joint", 4)}
     structural = {patch(1), patch(2), patch(3), Part("near", 4)}
