@@ -61,7 +61,8 @@ class AttentionAdapter(nn.Module):
         """Tokens of the same shape."""
         normed = self.norm(tokens)
         split = [
-            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2) for layer in (self.query, self.key, self.value)
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
         ]
         moved: Tensor = self.out(F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2))
         return moved

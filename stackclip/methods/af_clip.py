@@ -215,9 +215,17 @@ def alignment_loss(tokens: Tensor, target: Tensor) -> Tensor:
 
 
 def _focal(logits: Tensor, target: Tensor, *, overwritten: bool = False) -> Tensor:
-    """Focal loss of the mean cross-entropy e, (1 - exp(-e))^4 e; `overwritten` has the gradient of -1 for targets 0."""
+    """Focal loss of the mean cross-entropy e, (1 - p)^4 e, p that of the target; for `overwritten` see `AfClip`.
+
+    The release writes -1 over targets of 0 between forward and backward, so the gradients of e and p are those of -1.
+    """
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    chance = torch.sigmoid(logits)
+    right = chance * target + (1 - chance) * (1 - target)
     if overwritten:
-        slope = F.logsigmoid(logits) - 2 * F.logsigmoid(-logits)  # what e is for a target of -1
+        slope = F.logsigmoid(logits) - 2 * F.logsigmoid(-logits)  # e of a target of -1
         entropy = torch.where(target == 0, entropy.detach() + slope - slope.detach(), entropy)
-    return ((1 - torch.exp(-entropy)) ** _GAMMA * entropy).mean()
+        right = torch.where(
+            target == 0, right - chance + chance.detach(), right
+        )  # only its first target is overwritten
+    return ((1 - right) ** _GAMMA * entropy).mean()

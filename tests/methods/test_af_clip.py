@@ -150,3 +150,35 @@ def test_a_tower_that_is_not_there_is_told_so() -> None:
     for missing in ({"image": None}, {"text": None}):
         with pytest.raises(NotApplicable, match="tower is not there"):
             resolve("af-clip").begin(replace(task_of(), **missing))
+
+
+def sampled(found: Tensor, stored: Any) -> tuple[Tensor, Tensor]:
+    """What was found in the rows that are stored: all, or every eighth of a large matrix."""
+    expected = torch.from_numpy(stored)
+    return (found if found.numel() == expected.numel() else found[::8]).reshape(expected.shape), expected
+
+
+def same_slopes(detector: Any, released: Released, array: str, names: Sequence[str]) -> None:
+    detector.loss(released.rows(released.stored.given("batches")[0].tolist()))["loss"].backward()
+    slopes = {name: each.grad for name, each in detector.named_parameters()}
+    for name in names:
+        found, expected = sampled(slopes[name], released.stored[f"{array}.{NAMES[name]}"])
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_slopes_are_the_released_ones_for_both_targets(released: Released) -> None:
+    same_slopes(released.begin("targets=overwritten"), released, "step1_grad", list(NAMES))
+    same_slopes(released.begin(), released, "step1_grad_targets_kept", ["context", "adapter.norm.weight"])
+
+
+def test_each_step_has_the_released_terms_and_weights(released: Released) -> None:
+    detector, terms = released.begin("targets=overwritten"), []
+    for step, batch in enumerate(released.stored.given("batches").tolist(), 1):
+        found = detector.step(released.rows(batch), Moment(detector.stages[0], 0, step - 1, step == STEPS))
+        terms.append([found[name] for name in ("score", "focal", "l1", "alignment")])
+        if step in (1, STEPS):
+            for ours, theirs in NAMES.items():
+                now, expected = sampled(detector.state_dict()[ours].clone(), released.stored[f"after{step}.{theirs}"])
+                assert ((now - expected).abs() > 1e-6 + 1e-3 * 1e-4 * step).float().mean() <= 0.005
+    for at in range(4):
+        close(np.array(terms)[:, at], released.stored["terms"][:, at], atol=2e-5)
