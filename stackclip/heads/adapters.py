@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stackclip.heads.projections import draw_linear, empty_linear
 from stackclip.ops.maps import unit
 
-__all__ = ["ResidualAdapter", "ResidualAdapters", "xavier_linear"]
+__all__ = ["AttentionAdapter", "ResidualAdapter", "ResidualAdapters", "xavier_linear"]
 
 SHARE = 0.1  # of the adapter in what leaves it, as released
 SLOPE = 0.01  # of the leaky ReLU below 0
@@ -41,6 +42,30 @@ class ResidualAdapters(nn.ModuleDict):
     def behind(self, first: int = 1) -> dict[int, nn.Module]:
         """The adapters by their blocks, from block `first` on."""
         return {int(layer): adapter for layer, adapter in self.items() if int(layer) >= first}
+
+
+class AttentionAdapter(nn.Module):
+    """Tokens (B, N, C) behind LayerNorm and self-attention, without a residual; AF-CLIP, its adaptor.
+
+    `query`, `key` and `value` have no bias; all are drawn as nn.Linear draws them.
+    """
+
+    def __init__(self, width: int, *, heads: int = 8, each: int = 64, draws: torch.Generator) -> None:
+        super().__init__()
+        self.heads, self.norm = heads, nn.LayerNorm(width)
+        self.query, self.key, self.value = (empty_linear(width, heads * each, bias=False) for _ in range(3))
+        self.out = empty_linear(heads * each, width)
+        draw_linear(self, draws)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Tokens of the same shape."""
+        normed = self.norm(tokens)
+        split = [
+            layer(normed).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        ]
+        moved: Tensor = self.out(F.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2))
+        return moved
 
 
 def xavier_linear(inputs: int, outputs: int, *, bias: bool = False, draws: torch.Generator) -> nn.Linear:

@@ -161,9 +161,9 @@ class Projections(nn.Module):
         return zip(self.taps, cast(Sequence[nn.Linear], self.fc[index]), strict=True)
 
 
-def empty_linear(inputs: int, outputs: int) -> nn.Linear:
+def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
     """A linear layer without values: nn.Linear's own would be drawn from torch's global state."""
-    return nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+    return nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")
 
 
 def draw_linear(layers: nn.Module, generator: torch.Generator) -> None:
@@ -172,5 +172,5 @@ def draw_linear(layers: nn.Module, generator: torch.Generator) -> None:
         for layer in layers.modules():
             if isinstance(layer, nn.Linear):
                 bound = layer.in_features**-0.5
-                for parameter in (layer.weight, layer.bias):
+                for parameter in layer.parameters(recurse=False):
                     parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
