@@ -43,7 +43,7 @@ _GAMMA = 4  # of the focal loss
 @methods.register("af-clip")
 @dataclass(frozen=True, kw_only=True)
 class AfClip(Method):
-    """AF-CLIP: self-attention shared by all tapped layers and neighbourhoods makes tokens that text can be compared with.
+    """AF-CLIP: self-attention shared by all tapped layers and neighbourhoods makes tokens to compare with text.
 
     Patches are Gaussian means of 1, 3 and 5 patches a side; with the class token they go through the adaptor, ln_post
     and the projection. Text is "without defect." and "with defect." behind twelve learned vectors. The softmax of the
