@@ -20,7 +20,7 @@ from torch import Tensor
 
 from stackclip.contracts.trial import task_of
 from stackclip.methods import resolve
-from stackclip.methods.musc import described
+from stackclip.methods.musc import normed_patches
 from stackclip.ops.maps import unit
 from stackclip.ops.mutual import mutual_distances
 from stackclip.types import CLS, NORMAL, Features, Sample, TowerSpec
@@ -92,7 +92,7 @@ def test_mutual_scores_against_their_matrix_products(race: Any, figure: Any) -> 
     method = resolve("musc")
     batches = list(random_features(SCORED, method.needs(LARGE, "survey")))
     detector: Any = method.begin(task_of(tower=LARGE))
-    pictures: Tensor = torch.cat([described(features[LARGE.taps[0]], 3) for features in batches])
+    pictures: Tensor = torch.cat([normed_patches(features[LARGE.taps[0]], 3) for features in batches])
 
     def products() -> None:
         for _ in range(len(LARGE.taps) * 3):

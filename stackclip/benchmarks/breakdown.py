@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stackclip.benchmarks.saturation import Saturation, kinds_of
+from stackclip.benchmarks.saturation import Saturation, anomaly_kinds
 from stackclip.errors import BrokenPlugin
 from stackclip.metrics import (
     IMAGE_METRICS,
@@ -109,7 +109,7 @@ def image_aurocs(samples: Sequence[Sample], scores: Scores | None, why_not: str 
     """
     values: dict[str, float] = {}
     undefined: dict[str, str] = {}
-    for kind in kinds_of(samples):
+    for kind in anomaly_kinds(samples):
         found, name = _of_kind(f"{kind}_anomalies", samples, scores, why_not), named_for_kind(_AUROC, kind)
         values |= {name: found.values[_AUROC]} if _AUROC in found.values else {}
         undefined |= {name: found.undefined[_AUROC]} if _AUROC in found.undefined else {}

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from stackclip.data import picture_size
-from stackclip.data.defects import Defect, read_defects
+from stackclip.data.defects import DefectRegion, read_defects
 from stackclip.errors import DataError
 from stackclip.metrics import KINDS, SPRO_LIMITS, Measured, named_for_kind, spro_name
 from stackclip.metrics.saturated import KEPT, SaturatedOverlap
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
-__all__ = ["Native", "Saturation", "kinds_of", "read_native"]
+__all__ = ["Native", "Saturation", "anomaly_kinds", "read_native"]
 
 _SPRO = tuple(map(spro_name, SPRO_LIMITS))
 _KEPT = {"exact": 2**62, "auto": KEPT, "streamed": 0}
@@ -31,7 +31,7 @@ class Native(NamedTuple):
     """The (height, width) of a picture as it is, and its defects."""
 
     size: tuple[int, int]
-    defects: Sequence[Defect]
+    defects: Sequence[DefectRegion]
 
 
 def read_native(sample: Sample) -> Native:
@@ -39,7 +39,7 @@ def read_native(sample: Sample) -> Native:
     return Native(picture_size(sample.image), read_defects(sample))
 
 
-def kinds_of(samples: Iterable[Sample]) -> tuple[str, ...]:
+def anomaly_kinds(samples: Iterable[Sample]) -> tuple[str, ...]:
     """The kinds of anomalies that a category tells apart as MVTec-LOCO does; none where its defects are called else."""
     found = {sample.defect for sample in samples if sample.label == ANOMALOUS}
     of_loco = {f"{kind}_anomalies": kind for kind in KINDS}
@@ -55,7 +55,7 @@ class Saturation:
 
     def __init__(self, samples: Sequence[Sample], read: Callable[[Sample], Native], metrics: str = "auto") -> None:
         self._read = read
-        self._kinds = kinds_of(samples)
+        self._kinds = anomaly_kinds(samples)
         self._of = {kind: SaturatedOverlap(_KEPT[metrics]) for kind in self._kinds or ("",)}
         without = sum(sample.label == ANOMALOUS and sample.mask is None for sample in samples)
         self._why = f"{counted(without, 'defective picture')} {agreed('have', without)} no mask" if without else ""

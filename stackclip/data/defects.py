@@ -22,7 +22,7 @@ from stackclip.errors import DamagedFile, DataError, PictureError
 from stackclip.ops.seals import read_regular
 from stackclip.types import Sample
 
-__all__ = ["DEFECTS_CONFIG", "Defect", "DefectKind", "read_defects", "read_kinds"]
+__all__ = ["DEFECTS_CONFIG", "DefectKind", "DefectRegion", "read_defects", "read_kinds"]
 
 DEFECTS_CONFIG = "defects_config.json"
 _FIELDS = ("defect_name", "pixel_value", "saturation_threshold", "relative_saturation")
@@ -43,7 +43,7 @@ class DefectKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Defect:
+class DefectRegion:
     """One defect of a picture: its pixels (M,), rising, of the picture row by row, and how many have to be found."""
 
     pixels: NDArray[np.int64]
@@ -91,7 +91,7 @@ def _kind(entry: Any) -> tuple[int, DefectKind]:
     return value, DefectKind(name, float(threshold), relative)
 
 
-def read_defects(sample: Sample) -> tuple[Defect, ...]:
+def read_defects(sample: Sample) -> tuple[DefectRegion, ...]:
     """The defects of a picture at its own size, one a mask file; none of a picture that is good.
 
     Raises PictureError for a mask that lacks, has another size than its picture or no value of its category's file,
@@ -111,7 +111,7 @@ def _kinds(path: Path, changed: int) -> dict[int, DefectKind]:
     return read_kinds(path)
 
 
-def _defect(path: Path, kinds: Mapping[int, DefectKind], size: Sequence[int], named: str) -> Defect:
+def _defect(path: Path, kinds: Mapping[int, DefectKind], size: Sequence[int], named: str) -> DefectRegion:
     with open_picture(path) as picture:
         values = np.asarray(turned(picture))
     if values.ndim != 2 or values.dtype != np.uint8:
@@ -130,4 +130,4 @@ def _defect(path: Path, kinds: Mapping[int, DefectKind], size: Sequence[int], na
     if value not in kinds:
         divided = "; was it divided by 255?" if value == 1 else ""
         raise PictureError(path, f"mask with the value {value}, which is not in {named}; it has {known}{divided}")
-    return Defect(pixels, kinds[value].saturation(pixels.size))
+    return DefectRegion(pixels, kinds[value].saturation(pixels.size))

@@ -19,7 +19,7 @@ PartMasks = Callable[[Features], Sequence[PartMask]]
 """The parts of each picture of a batch."""
 
 # Blue, orange, green ...: told apart by those who see no red or no green (Okabe and Ito), then paler ones.
-COLOURS = np.array(
+PART_COLOURS = np.array(
     [
         *((0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167), (213, 94, 0), (86, 180, 233)),
         *((240, 228, 66), (136, 34, 85), (68, 170, 153), (170, 68, 153), (153, 153, 51), (102, 17, 0)),
@@ -85,7 +85,7 @@ def _legend(mask: PartMask) -> Iterator[tuple[tuple[int, ...] | None, str]]:
 
 
 def _colour(number: int) -> tuple[int, ...]:
-    return tuple(COLOURS[number % len(COLOURS)].tolist())
+    return tuple(PART_COLOURS[number % len(PART_COLOURS)].tolist())
 
 
 def _painted(picture: Image.Image, numbers: np.ndarray, paint: np.ndarray) -> Image.Image:
@@ -94,5 +94,7 @@ def _painted(picture: Image.Image, numbers: np.ndarray, paint: np.ndarray) -> Im
     rows, columns = ((np.arange(side) * len(numbers)) // side for side in grey.shape[:2])
     share = paint[rows][:, columns, None]
     return Image.fromarray(
-        ((1 - share) * grey + share * COLOURS[numbers[rows][:, columns] % len(COLOURS)]).round().astype(np.uint8)
+        ((1 - share) * grey + share * PART_COLOURS[numbers[rows][:, columns] % len(PART_COLOURS)])
+        .round()
+        .astype(np.uint8)
     )

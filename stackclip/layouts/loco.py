@@ -10,7 +10,7 @@ from typing import Literal
 
 from stackclip.data.defects import DEFECTS_CONFIG
 from stackclip.errors import DataError
-from stackclip.layouts.mvtec import Published, read_splits, with_validation
+from stackclip.layouts.mvtec import PublishedLayout, read_splits, with_validation
 from stackclip.ops.files import expanded
 from stackclip.registry import datasets
 from stackclip.types import GOOD, Sample
@@ -22,7 +22,7 @@ _COLUMNS = ["image", "subtype"]
 
 
 @datasets.register("mvtec-loco")
-class MvtecLoco(Published):
+class MvtecLoco(PublishedLayout):
     """MVTec-LOCO: 5 categories, test 575 normal, 432 structural and 561 logical anomalies (Bergmann et al., IJCV 2022).
 
     A mask is the union of the files in `ground_truth/DEFECT/STEM/`, of which each is one defect for sPRO; the pictures

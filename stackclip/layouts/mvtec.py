@@ -16,7 +16,7 @@ from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample, Split
 
-__all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "Published", "VisaPrepared", "read_splits", "with_validation"]
+__all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "PublishedLayout", "VisaPrepared", "read_splits", "with_validation"]
 
 _SPLITS: tuple[tuple[Split, tuple[str, ...]], ...] = (
     ("train", ("train", "training")),
@@ -88,7 +88,7 @@ ROOT/
         return [folder for folder in folders_in(root) if _splits(folder) and _is_category(folder)]
 
 
-class Published(Mvtec):
+class PublishedLayout(Mvtec):
     """A published data set of that layout: a folder is recognised by its categories, so that no other passes for it."""
 
     published: str
@@ -100,7 +100,7 @@ class Published(Mvtec):
 
 
 @datasets.register("mpdd")
-class Mpdd(Published):
+class Mpdd(PublishedLayout):
     """MPDD: 6 categories of painted metal parts, test 176 normal and 282 anomalous (Jezek et al., ICUMT 2021)."""
 
     published = "mpdd"
@@ -110,7 +110,7 @@ class Mpdd(Published):
 
 
 @datasets.register("dtd-synthetic")
-class DtdSynthetic(Published):
+class DtdSynthetic(PublishedLayout):
     """DTD-Synthetic: 12 textures with painted defects, test 357 normal and 947 anomalous (Aota et al., WACV 2023)."""
 
     published = "dtd-synthetic"
@@ -120,7 +120,7 @@ class DtdSynthetic(Published):
 
 
 @datasets.register("btad")
-class Btad(Published):
+class Btad(PublishedLayout):
     """BTAD: 3 products, test 451 normal (`ok`) and 290 anomalous (`ko`) (Mishra et al., ISIE 2021)."""
 
     published = "btad"
@@ -137,7 +137,7 @@ ROOT/
 
 
 @datasets.register("visa-prepared")
-class VisaPrepared(Published):
+class VisaPrepared(PublishedLayout):
     """VisA as its authors' script rearranges it into the MVTec-AD layout: 12 categories, `test/bad` the anomalous ones.
 
     The folder `1cls` may lie around the categories, as the script leaves it. The raw layout is `visa`.

@@ -16,7 +16,7 @@ from stackclip.clip.image import ImageTower
 from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.released import Release, check_there, load_released
-from stackclip.methods.aa_clip_maps import AaClipInspector, differences
+from stackclip.methods.aa_clip_maps import AaClipInspector, logit_differences
 from stackclip.methods.adapted import AdaptedImage, AdaptedText
 from stackclip.methods.anchors import two_sides
 from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Stage, Task
@@ -241,7 +241,7 @@ class AaClipDetector(Detector):
         mask = features[MASK].to(anchors)
         focal, dice = anchors.new_zeros(()), anchors.new_zeros(())
         for level in levels:
-            logits = pixels(differences(level, anchors), self.side)  # (B, H, W)
+            logits = pixels(logit_differences(level, anchors), self.side)  # (B, H, W)
             focal = focal + focal_loss(logits, mask)
             dice = dice + dice_loss(torch.sigmoid(logits), mask) + dice_loss(torch.sigmoid(-logits), 1 - mask)
         return {"focal": focal, "dice": dice}

@@ -14,7 +14,7 @@ from stackclip.types import ANOMALOUS, NORMAL, Features, Prediction
 if TYPE_CHECKING:
     from stackclip.methods.aa_clip import AaClipDetector
 
-__all__ = ["AaClipInspector", "differences"]
+__all__ = ["AaClipInspector", "logit_differences"]
 
 _BLUR = {"industrial": (1.0, 7), "medical": (1.5, 9)}  # sigma and window of the Gaussian on the patch grid
 
@@ -33,7 +33,7 @@ class AaClipInspector(Inspector):
     def predict(self, features: Features) -> Prediction:
         """Maps, summed over the taps; scores: the largest of the map, or (1 + the cosine with ANOMALOUS) / 2."""
         levels, tokens = self.detector.see(features, self.anchors)
-        grid = on_grid(((1 + differences(levels, self.anchors)) / 2).sum(0))  # (B, g, g)
+        grid = on_grid(((1 + logit_differences(levels, self.anchors)) / 2).sum(0))  # (B, g, g)
         maps = upsample(smooth_in_window(grid, *self.blur), self.detector.side)
         self.lowest = min(self.lowest, float(maps.min()))
         scores = maps.amax((1, 2)) if self.scored == "map" else (tokens @ self.anchors[ANOMALOUS] + 1) / 2
@@ -47,6 +47,6 @@ class AaClipInspector(Inspector):
         return (min_max(scores) + (peaks - lowest) / max(float(peaks.max()) - lowest, 1e-12)) / 2
 
 
-def differences(patches: Tensor, anchors: Tensor) -> Tensor:
+def logit_differences(patches: Tensor, anchors: Tensor) -> Tensor:
     """100 (cos with ANOMALOUS - cos with NORMAL) of unit patches (..., P, D), anchors (2, D) or (B, 2, D): (..., P)."""
     return LOGIT_SCALE * (patches @ (anchors[..., ANOMALOUS, :] - anchors[..., NORMAL, :])[..., None])[..., 0]

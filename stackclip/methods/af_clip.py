@@ -73,7 +73,7 @@ class AfClip(Method):
 
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """What leaves the tapped blocks."""
-        return frozenset(taps(tower) if phase in ("train", "shots", "test") else ())
+        return frozenset(aggregated_taps(tower) if phase in ("train", "shots", "test") else ())
 
     def begin(self, task: Task) -> AfClipDetector:
         """Make the adaptor and the context."""
@@ -180,14 +180,14 @@ class AfClipInspector(Inspector):
         return torch.stack(near).mean(0) / 2
 
 
-def taps(tower: TowerSpec) -> list[Part]:
+def aggregated_taps(tower: TowerSpec) -> list[Part]:
     """The class token and patches behind each tapped block."""
     return [Part("hidden", layer) for layer in tower.layers]
 
 
 def neighbourhoods(features: Features, tower: TowerSpec) -> Iterator[Tensor]:
     """Tokens (B, 1 + P, C) of each tap, their patches as Gaussian means of each window; class tokens as they are."""
-    for part in taps(tower):
+    for part in aggregated_taps(tower):
         for side in _SIDES:
             away = torch.arange(side) - side // 2
             line = torch.exp(-(away**2) / (2 * _REACH**2))

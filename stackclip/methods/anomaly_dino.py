@@ -14,7 +14,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.memory import Surveyed, survey_of
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots, check_sigma
-from stackclip.ops.foreground import Reach, foreground
+from stackclip.ops.foreground import MaskReach, foreground
 from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.mutual import lowest_pooled
 from stackclip.ops.neighbours import Bank, engine_here
@@ -50,7 +50,7 @@ class AnomalyDino(Method):
     mask: Literal["tested", "all", "none"] = "tested"
     threshold: float = 0.5
     scale: Literal["spread", "raw"] = "spread"
-    closing: Reach = "grid"
+    closing: MaskReach = "grid"
     neighbours: int = 1
     metric: Literal["cosine", "l2"] = "cosine"
     sigma: float = 4.0

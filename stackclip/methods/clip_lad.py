@@ -16,8 +16,8 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots
-from stackclip.methods.segmenter import PartAnchors, PartMask, Regions, Segmenter, centres_of
-from stackclip.ops.histograms import LEAST_NORMAL, Normality, Ratio, apart
+from stackclip.methods.segmenter import PartAnchors, PartMask, RegionSegmenter, Segmenter, centres_of
+from stackclip.ops.histograms import LEAST_NORMAL, Normality, Ratio, histogram_distance
 from stackclip.ops.maps import pixels
 from stackclip.ops.neighbours import engine_here
 from stackclip.ops.spread import evenly
@@ -28,7 +28,7 @@ from stackclip.types import Features, Part, Prediction, TowerSpec
 __all__ = ["ClipLad", "ClipLadDetector", "ClipLadInspector"]
 
 _NO_MAPS = "it counts the parts of a picture and does not say where one is missing"
-SPREAD = 5  # of near/N, in patches
+_SPREAD = 5  # of near/N, in patches
 _LEFT_OUT = 16  # shots, at most, that are compared with the others where there is nothing else to calibrate by
 
 
@@ -57,7 +57,7 @@ class ClipLad(Method):
     classes: Literal["text", "clusters"] = "text"
     parts: Path | None = None
     clusters: int | None = None
-    spread: int = SPREAD
+    spread: int = _SPREAD
     ratio: Ratio = "relative"
     eps: float = 1.0
     covariance: Literal["inverse", "printed"] = "inverse"
@@ -86,7 +86,7 @@ class ClipLad(Method):
             return frozenset()
         dense = (dense_of(tower, self.spread),) if self.classes == "text" else ()
         logical = (*shallow_of(tower), *dense) if self.scores != "structural" else ()
-        return frozenset({*logical, *(levels_of(tower, self.spread) if self.scores != "logical" else ())})
+        return frozenset({*logical, *(structural_levels(tower, self.spread) if self.scores != "logical" else ())})
 
     def begin(self, task: Task) -> ClipLadDetector:
         """Nothing is learned."""
@@ -102,12 +102,12 @@ def shallow_of(tower: TowerSpec) -> tuple[Part, Part]:
 
 def dense_of(tower: TowerSpec, spread: int) -> Part:
     """The patches that are compared with text: neighbour attention of the last block, projected."""
-    return Part("near-joint" if spread == SPREAD else f"near-joint-std{spread}", tower.depth)
+    return Part("near-joint" if spread == _SPREAD else f"near-joint-std{spread}", tower.depth)
 
 
-def levels_of(tower: TowerSpec, spread: int) -> tuple[Part, ...]:
+def structural_levels(tower: TowerSpec, spread: int) -> tuple[Part, ...]:
     """The patches that are compared with those of the shots: the taps, and neighbour attention in place of the last."""
-    last = Part("near" if spread == SPREAD else f"near-std{spread}", tower.depth)
+    last = Part("near" if spread == _SPREAD else f"near-std{spread}", tower.depth)
     return (*(tap for tap in tower.taps if tap.index < tower.depth), last)
 
 
@@ -137,31 +137,33 @@ class ClipLadDetector(Detector):
         inspector = ClipLadInspector(
             self.method,
             self._logical(category, pictures) if self.method.scores != "structural" else None,
-            Structural(self.task.tower, pictures, self.method.spread) if self.method.scores != "logical" else None,
+            StructuralScorer(self.task.tower, pictures, self.method.spread)
+            if self.method.scores != "logical"
+            else None,
         )
         if self.method.scores == "both":
             inspector.calibrate(pictures, normals)
         return inspector
 
-    def _logical(self, category: str, shots: Sequence[Features]) -> Logical:
+    def _logical(self, category: str, shots: Sequence[Features]) -> LogicalScorer:
         task, (listed, parts) = self.task, parts_for(self.lists, category)
         parts = parts if self.method.clusters is None else replace(parts, clusters=self.method.clusters)
         shallow, seed = shallow_of(task.tower), int(self.seed)
-        segmenter: Regions
+        segmenter: RegionSegmenter
         if self.method.classes == "clusters":
-            segmenter = Regions(shallow, centres_of(shots, shallow, parts.clusters, seed=seed))
+            segmenter = RegionSegmenter(shallow, centres_of(shots, shallow, parts.clusters, seed=seed))
         else:
             parts, dense = parts.called(self.names(category)), dense_of(task.tower, self.method.spread)
             anchors = PartAnchors.of(parts, task.encode, task.device)
             segmenter = Segmenter.fitted(parts, anchors, shots, shallow=shallow, dense=dense, seed=seed)
-        return Logical(segmenter, torch.cat([segmenter.histograms(each) for each in shots]), self.method, listed)
+        return LogicalScorer(segmenter, torch.cat([segmenter.histograms(each) for each in shots]), self.method, listed)
 
 
 @dataclass(frozen=True, eq=False)
-class Logical:
+class LogicalScorer:
     """How far the counts of a picture's parts are from those of the shots, `histograms` (k, n); `listed` is whose."""
 
-    segmenter: Regions
+    segmenter: RegionSegmenter
     histograms: Tensor
     method: ClipLad
     listed: str
@@ -169,7 +171,7 @@ class Logical:
     def __call__(self, features: Features) -> Tensor:
         """The logical scores (B,)."""
         found = [
-            apart(own, self.histograms, self.method.ratio, eps=self.method.eps)
+            histogram_distance(own, self.histograms, self.method.ratio, eps=self.method.eps)
             for own in self.segmenter.histograms(features)
         ]
         return torch.stack(found)
@@ -178,7 +180,7 @@ class Logical:
         """The parts of each picture, beside the histograms of the shots."""
         return [replace(mask, normal=self.histograms) for mask in self.segmenter.masks(features)]
 
-    def without(self, shot: int) -> Logical:
+    def without(self, shot: int) -> LogicalScorer:
         """The same for what is compared with all shots but one."""
         rest = torch.cat([self.histograms[:shot], self.histograms[shot + 1 :]])
         return replace(self, histograms=rest)
@@ -194,20 +196,20 @@ class Logical:
         }
 
 
-class Structural:
+class StructuralScorer:
     """How far the patches of a picture are from those of the shots: the mean over levels of 1 - cos."""
 
     def __init__(self, tower: TowerSpec, shots: Sequence[Features], spread: int) -> None:
         self.tower, self.shots, self.spread = tower, shots, spread
-        self._memory = PatchMemory(tower, shots, levels_of(tower, spread))
+        self._memory = PatchMemory(tower, shots, structural_levels(tower, spread))
 
     def __call__(self, features: Features) -> Tensor:
         """The distance of each patch: (B, P)."""
         return torch.stack([self._memory.distances(features, row).mean(0) for row in range(len(features))])
 
-    def without(self, shot: int) -> Structural:
+    def without(self, shot: int) -> StructuralScorer:
         """The same for what is compared with all shots but one."""
-        return Structural(self.tower, [*self.shots[:shot], *self.shots[shot + 1 :]], self.spread)
+        return StructuralScorer(self.tower, [*self.shots[:shot], *self.shots[shot + 1 :]], self.spread)
 
 
 class ClipLadInspector(Inspector):
@@ -216,7 +218,7 @@ class ClipLadInspector(Inspector):
     `part_masks(features)` are the parts of each picture, for who wants to look at them; None where nothing is counted.
     """
 
-    def __init__(self, method: ClipLad, logical: Logical | None, structural: Structural | None) -> None:
+    def __init__(self, method: ClipLad, logical: LogicalScorer | None, structural: StructuralScorer | None) -> None:
         self.method, self.logical, self.structural = method, logical, structural
         self.part_masks = None if logical is None else logical.masks
         self.normality: Normality | None = None
@@ -271,7 +273,7 @@ class ClipLadInspector(Inspector):
 
 
 def _components(
-    logical: Logical | None, structural: Structural | None, features: Features
+    logical: LogicalScorer | None, structural: StructuralScorer | None, features: Features
 ) -> tuple[dict[str, Tensor], Tensor | None]:
     """The scores (B,) by name, and the distance of each patch, (B, P), where patches are compared."""
     found: dict[str, Tensor] = {}

@@ -20,7 +20,7 @@ from stackclip.ops.words import size
 from stackclip.registry import methods
 from stackclip.types import CLS, Features, Part, Prediction, TowerSpec
 
-__all__ = ["MuSc", "MuScDetector", "described", "rescored"]
+__all__ = ["MuSc", "MuScDetector", "normed_patches", "rescored"]
 
 _NEIGHBOURS = (1, 2, 3)  # as released for MVTec-AD and BTAD; for VisA, chosen by its test set, 1, 8 and 9
 _POSITIONS = "bicubic"  # the released code resizes position embeddings without antialiasing
@@ -105,7 +105,7 @@ class MuScDetector(Detector):
             for side in method.sides:
 
                 def pictures(tap: Part = tap, side: int = side) -> Iterator[Tensor]:
-                    return (each for features in tested() for each in described(features[tap], side))
+                    return (each for features in tested() for each in normed_patches(features[tap], side))
 
                 room, in_place = int(method.room * 2**30), method.match == "same-place"
                 distances = mutual_distances(pictures, count, room=room, same_place=in_place)
@@ -134,7 +134,7 @@ class MuScDetector(Detector):
         return Prediction(scores, pixels(patches, self.side))
 
 
-def described(tokens: Tensor, side: int) -> Tensor:
+def normed_patches(tokens: Tensor, side: int) -> Tensor:
     """Unit patches (B, P, C), standardised over each picture, as means of the `side` x `side` around them.
 
     MuSc's LNAMD: its layer norm, without weights, runs over all P C numbers of a picture.

@@ -21,7 +21,7 @@ from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.registry import methods
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
-__all__ = ["PatchCore", "PatchCoreDetector", "PatchCoreInspector", "coreset", "described"]
+__all__ = ["PatchCore", "PatchCoreDetector", "PatchCoreInspector", "coreset", "joined_patches"]
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class PatchCoreDetector(Detector):
 
     def described(self, features: Features) -> Tensor:
         """The patches of pictures as they are remembered and compared: (B, P, C)."""
-        return described([features[part] for part in self.parts], merged=self.method.join == "merged")
+        return joined_patches([features[part] for part in self.parts], merged=self.method.join == "merged")
 
     def _drawn(self, shots: Iterator[Features], draws: torch.Generator) -> tuple[list[Tensor], int]:
         """The patches (P, C) of as many pictures as there is room for, each as likely as any; and how many came.
@@ -160,7 +160,7 @@ class PatchCoreInspector(Inspector):
         return torch.stack([self.bank.distances(each, self.detector.method.neighbours) for each in patches])
 
 
-def described(layers: list[Tensor], *, merged: bool) -> Tensor:
+def joined_patches(layers: list[Tensor], *, merged: bool) -> Tensor:
     """Patches by the means of the 3 x 3 around them in some layers, each (B, P, C), side by side.
 
     `merged`: averaged over neighbouring channels to C again (the released code's adaptive pooling).

@@ -19,7 +19,7 @@ from stackclip.prompts.phrases import PARTS_TEMPLATES
 from stackclip.selectors import MeanOfUnit
 from stackclip.types import Features, Part
 
-__all__ = ["PartAnchors", "PartMask", "Regions", "Segmenter", "centres_of"]
+__all__ = ["PartAnchors", "PartMask", "RegionSegmenter", "Segmenter", "centres_of"]
 
 _STARTS = 10  # runs of k-means; the best counts
 _CLUSTERED = 8  # shots whose patches are clustered, at most: 32768 of them at ViT-L/14@448
@@ -92,7 +92,7 @@ def centres_of(shots: Iterable[Features], shallow: Sequence[Part], count: int, *
 
 
 @dataclass(frozen=True, eq=False)
-class Regions:
+class RegionSegmenter:
     """Cuts pictures into regions: `shallow` taps are clustered around `centres` (k, F), and no word is asked."""
 
     shallow: Sequence[Part]
@@ -122,7 +122,7 @@ class Regions:
 
 
 @dataclass(frozen=True, eq=False)
-class Segmenter(Regions):
+class Segmenter(RegionSegmenter):
     """Cuts pictures into named parts: the `dense` tokens of regions meet text."""
 
     parts: PartsList

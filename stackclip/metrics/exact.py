@@ -20,7 +20,7 @@ from stackclip.metrics.pictures import Regions, as_scores, flat_map, non_finite,
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS, NORMAL
 
-__all__ = ["PixelMetrics", "Steps", "image_metrics", "overlap_area"]
+__all__ = ["PixelMetrics", "ThresholdSteps", "image_metrics", "overlap_area"]
 
 
 def image_metrics(scores: Any, labels: Any) -> Measured:
@@ -41,7 +41,7 @@ def image_metrics(scores: Any, labels: Any) -> Measured:
     for count, kind in ((anomalous.size, "anomalous"), (normal.size, "normal")):
         if not count:
             return Measured({}, dict.fromkeys(IMAGE_METRICS, f"no {kind} picture"))
-    steps = Steps.count(normal, anomalous)
+    steps = ThresholdSteps.count(normal, anomalous)
     return Measured(
         dict(zip(IMAGE_METRICS, (_auroc(steps), _average_precision(steps), _f1_max(steps)), strict=True)), {}
     )
@@ -109,7 +109,7 @@ class PixelMetrics:
         anomalous, regions, areas = _gather(self._anomalous), _gather(self._regions), _gather(self._areas)
         order = np.argsort(anomalous)
         anomalous, regions = anomalous[order], regions[order]
-        steps = Steps.count(normal, anomalous)
+        steps = ThresholdSteps.count(normal, anomalous)
         shares = (1 / (areas * areas.size))[regions[::-1]]
         exact = (_auroc(steps), _average_precision(steps), _f1_max(steps), overlap_area(steps, shares, FPR_LIMIT))
         values, undefined = dict(zip(PIXEL_METRICS, exact, strict=False)), {}
@@ -122,7 +122,7 @@ class PixelMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class ThresholdSteps:
     """What the thresholds at the D distinct anomalous scores count, from the highest score down.
 
     `hits` and `alarms` (D,) are the anomalous and the normal elements at or above each score, `alarms_above` the
@@ -136,7 +136,7 @@ class Steps:
     normal: int
 
     @classmethod
-    def count(cls, normal: NDArray[Any], anomalous: NDArray[Any]) -> Steps:
+    def count(cls, normal: NDArray[Any], anomalous: NDArray[Any]) -> ThresholdSteps:
         """Count for scores that are sorted upwards and not empty."""
         first = np.flatnonzero(np.append(True, anomalous[1:] != anomalous[:-1]))
         distinct = anomalous[first]
@@ -153,25 +153,25 @@ class Steps:
         )
 
 
-def _auroc(steps: Steps) -> float:
+def _auroc(steps: ThresholdSteps) -> float:
     """The chance that an anomalous element scores above a normal one, ties counting half, in whole numbers."""
     new_hits = np.diff(steps.hits, prepend=0)
     twice_lost = int((new_hits * (steps.alarms + steps.alarms_above)).sum())
     return 1 - twice_lost / (2 * steps.anomalous * steps.normal)
 
 
-def _average_precision(steps: Steps) -> float:
+def _average_precision(steps: ThresholdSteps) -> float:
     """The step integral of precision over recall (not the trapezoid)."""
     new_hits = np.diff(steps.hits, prepend=0)
     return float((new_hits * (steps.hits / (steps.hits + steps.alarms))).sum() / steps.anomalous)
 
 
-def _f1_max(steps: Steps) -> float:
+def _f1_max(steps: ThresholdSteps) -> float:
     """The best F1 over all thresholds; the best one is always at an anomalous score."""
     return float((2 * steps.hits / (steps.hits + steps.alarms + steps.anomalous)).max())
 
 
-def overlap_area(steps: Steps, shares: NDArray[np.float64], limit: float) -> float:
+def overlap_area(steps: ThresholdSteps, shares: NDArray[np.float64], limit: float) -> float:
     """The area under region overlap against false-positive rate up to a limit, over the limit.
 
     `shares` (M,) are what the anomalous pixels add to the overlap, by falling score.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.metrics.bins import BUDGET, ScoreBins
-from stackclip.metrics.exact import Steps, overlap_area
+from stackclip.metrics.exact import ThresholdSteps, overlap_area
 from stackclip.metrics.names import SPRO_LIMITS, Measured, spro_name
 from stackclip.metrics.pictures import flat_map
 from stackclip.metrics.streamed import areas_of_bins
@@ -111,7 +111,7 @@ class SaturatedOverlap:
         anomalous = np.concatenate([each.scores[each.anomalous] for each in self._maps])
         shares = np.concatenate([each.shares for each in self._maps])
         order = np.argsort(anomalous)
-        steps, shares = Steps.count(normal, anomalous[order]), shares[order[::-1]] / self._defects
+        steps, shares = ThresholdSteps.count(normal, anomalous[order]), shares[order[::-1]] / self._defects
         return Measured({spro_name(limit): overlap_area(steps, shares, limit) for limit in SPRO_LIMITS}, {})
 
     def _binned(self) -> Measured | None:

@@ -8,15 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Reach", "foreground"]
+__all__ = ["MaskReach", "foreground"]
 
-Reach = Literal["grid", "row"]
+MaskReach = Literal["grid", "row"]
 """Where a mask is widened and closed: over the square of patches, or along them as one row."""
 
 _CENTRE, _LEAST = (0.2, 0.8), 0.35  # the middle of a picture, and the share of it that the object covers
 
 
-def foreground(tokens: Tensor, grid: tuple[int, int], threshold: float, *, spread: bool, reach: Reach) -> Tensor:
+def foreground(tokens: Tensor, grid: tuple[int, int], threshold: float, *, spread: bool, reach: MaskReach) -> Tensor:
     """The patches (P,) whose first principal component is above a threshold: tokens (P, C), P = h w of the `grid`.
 
     The threshold is in units of the component, or of its standard deviation over the picture (`spread`). Where these

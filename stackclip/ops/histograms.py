@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["Normality", "Ratio", "apart"]
+__all__ = ["Normality", "Ratio", "histogram_distance"]
 
 Ratio = Literal["relative", "literal", "symmetric", "l1", "cosine"]
 """How two histograms are compared: readings of equation 2."""
@@ -17,7 +17,7 @@ LEAST_NORMAL = 3  # scores of two kinds that a covariance needs
 _LEAST_SPREAD = 1e-3  # of a score that all normal pictures share, so that it may differ at all
 
 
-def apart(tested: Tensor, normal: Tensor, ratio: Ratio, *, eps: float) -> Tensor:
+def histogram_distance(tested: Tensor, normal: Tensor, ratio: Ratio, *, eps: float) -> Tensor:
     """The distance of a histogram h' (n,) from the nearest of the normal ones h (k, n): a number.
 
     `relative` is sum |h' - h| / (h + eps), `symmetric` the same over (h' + h + eps), `l1` over 1; `literal` is the sum

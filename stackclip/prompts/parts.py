@@ -14,9 +14,9 @@ from stackclip.ops.given import why_no_name
 from stackclip.ops.objects import read_object
 from stackclip.registry import did_you_mean
 
-__all__ = ["ANY", "SHIPPED", "PartsList", "parts_for", "read_parts"]
+__all__ = ["ANY_CATEGORY", "SHIPPED", "PartsList", "parts_for", "read_parts"]
 
-ANY = "*"
+ANY_CATEGORY = "*"
 """The list of a category that has none of its own; `{}` in its words is what the category is called."""
 
 SHIPPED = Path(str(resources.files("stackclip.prompts") / "parts.json"))
@@ -70,11 +70,13 @@ def parts_for(lists: Mapping[str, PartsList], category: str) -> tuple[str, Parts
     The sub-type `juice_bottle/cherry` without a list of its own has that of `juice_bottle`. Raises DataError for a
     category without a list where there is none for any.
     """
-    for name in (category, category.partition("/")[0], ANY):
+    for name in (category, category.partition("/")[0], ANY_CATEGORY):
         if name in lists:
             return name, lists[name]
     near = did_you_mean(category, lists)
-    raise DataError(f"no parts of {category!r} are listed{near}; add them to the file, or those of any as {ANY!r}")
+    raise DataError(
+        f"no parts of {category!r} are listed{near}; add them to the file, or those of any as {ANY_CATEGORY!r}"
+    )
 
 
 def read_parts(path: Path | None) -> Mapping[str, PartsList]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from numpy.random import Generator
 
-from stackclip.synthetic.assemblies import Assembly, Place
+from stackclip.synthetic.assemblies import AssemblyPlan, Slot
 from stackclip.synthetic.dress import Colour
 from stackclip.synthetic.fields import Point, between, direction, pick
 from stackclip.synthetic.patch import Patch, patch_of
@@ -66,12 +66,12 @@ class Arrangement:
     flaws: tuple[Flaw, ...] = ()
 
 
-def lie(assembly: Assembly, pose: Pose, rng: Generator) -> Arrangement:
+def lie(assembly: AssemblyPlan, pose: Pose, rng: Generator) -> Arrangement:
     """A good arrangement: every part at its place, as freely as it may lie."""
     return Arrangement(tuple(_laid(assembly, place, pose, rng) for place in assembly.places))
 
 
-def _laid(assembly: Assembly, place: Place, pose: Pose, rng: Generator, colour: Colour | None = None) -> Lying:
+def _laid(assembly: AssemblyPlan, place: Slot, pose: Pose, rng: Generator, colour: Colour | None = None) -> Lying:
     part = assembly.parts[place.part]
     pattern = PATTERNS[part.pattern]
     first = colour or place.colours[pick(rng, len(place.colours))]
@@ -93,7 +93,7 @@ def _laid(assembly: Assembly, place: Place, pose: Pose, rng: Generator, colour: 
     return Lying(place.part, product, at, part.size, place.drift)
 
 
-def missing(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
+def missing(assembly: AssemblyPlan, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
     """One part is not there, of each fourth arrangement two."""
     count = 2 if rng.random() < 0.25 else 1
     gone = _some(rng, range(len(good.lying)), count)
@@ -102,7 +102,7 @@ def missing(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -
     return Arrangement(kept, tuple(flaws))
 
 
-def surplus(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
+def surplus(assembly: AssemblyPlan, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
     """One part is there twice; which of both is too many cannot be told."""
     [number] = _some(rng, range(len(good.lying)), 1)
     place = assembly.places[number]
@@ -111,7 +111,7 @@ def surplus(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -
     return Arrangement((*good.lying, second), (flaw,))
 
 
-def swapped(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
+def swapped(assembly: AssemblyPlan, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
     """A part lies where another kind belongs; in half of the arrangements the two have changed places."""
     places = assembly.places
     pairs = [
@@ -130,7 +130,7 @@ def swapped(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -
     return Arrangement(tuple(lying), tuple(Flaw(f"swapped_{places[at].part}", wrong=(at,)) for at, _ in changed))
 
 
-def wrong_colour(assembly: Assembly, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
+def wrong_colour(assembly: AssemblyPlan, good: Arrangement, pose: Pose, rng: Generator) -> Arrangement:
     """A part has a colour in which it never comes."""
     [number] = _some(rng, range(len(good.lying)), 1)
     place, lying = assembly.places[number], list(good.lying)
@@ -148,7 +148,7 @@ def _some(rng: Generator, among: Sequence[int], count: int) -> list[int]:
     return sorted(left.pop(pick(rng, len(left))) for _ in range(count))
 
 
-Logical: TypeAlias = Callable[[Assembly, Arrangement, Pose, Generator], Arrangement]
+Logical: TypeAlias = Callable[[AssemblyPlan, Arrangement, Pose, Generator], Arrangement]
 
 LOGICAL: dict[str, Logical] = {
     "missing": missing,

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from stackclip.errors import UsageError
 from stackclip.synthetic.arrangement import LOGICAL, Arrangement, Flaw, Lying, Pose, lie
-from stackclip.synthetic.assemblies import ASSEMBLIES, Assembly
+from stackclip.synthetic.assemblies import ASSEMBLIES, AssemblyPlan
 from stackclip.synthetic.body import Lamp, grid, lit
 from stackclip.synthetic.camera import developed, sensor
 from stackclip.synthetic.fields import Field, between, direction, pick, ramp, seeded, soft
 from stackclip.types import GOOD
 
-__all__ = ["STRUCTURAL", "Defect", "Photo", "draw_assembly", "flaws_of"]
+__all__ = ["STRUCTURAL", "DrawnDefect", "Photo", "draw_assembly", "flaws_of"]
 
 STRUCTURAL = {"scratch": "scratch", "stain": "stain", "break": "missing-part"}
 """The structural anomalies of an assembly by name, and the defect of one of its parts that each is."""
@@ -26,7 +26,7 @@ _STURDY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Defect:
+class DrawnDefect:
     """One defect of a photo: its name and where it is, (S, S) bool."""
 
     name: str
@@ -38,7 +38,7 @@ class Photo:
     """An assembly as it was photographed: pixels (S, S, 3) uint8, and its defects (none, if it is good)."""
 
     pixels: NDArray[np.uint8]
-    defects: tuple[Defect, ...] = ()
+    defects: tuple[DrawnDefect, ...] = ()
 
 
 def flaws_of(name: str, size: int) -> dict[str, int | None]:
@@ -81,7 +81,7 @@ def draw_assembly(name: str, kind: str = GOOD, *, seed: int, size: int = 160) ->
     for lying in arrangement.lying:
         patch = lying.patch(size)
         if lying is hurt:
-            defects.append(Defect(kind, patch.lay_damaged(picture, lamp, STRUCTURAL[kind], gain)))
+            defects.append(DrawnDefect(kind, patch.lay_damaged(picture, lamp, STRUCTURAL[kind], gain)))
         else:
             patch.lay(picture, lamp)
     pixels = developed(picture * gain, sensor(seed, size))
@@ -106,7 +106,7 @@ def _tint(rng: Generator) -> Field:
     return np.array([exposure * between(rng, 0.975, 1.025) for _ in range(3)], np.float32)[:, None, None]
 
 
-def _ground(assembly: Assembly, pose: Pose, lamp: Lamp, seed: int, size: int) -> Field:
+def _ground(assembly: AssemblyPlan, pose: Pose, lamp: Lamp, seed: int, size: int) -> Field:
     """The light (3, S, S) of the empty tray."""
     x, y = grid(size)
     cosine, sine = direction(pose.turn)
@@ -123,7 +123,7 @@ def _ground(assembly: Assembly, pose: Pose, lamp: Lamp, seed: int, size: int) ->
     return picture
 
 
-def _defect(flaw: Flaw, arrangement: Arrangement, size: int) -> Defect:
+def _defect(flaw: Flaw, arrangement: Arrangement, size: int) -> DrawnDefect:
     """Where a logical defect is: on the parts that are wrong, or where those that are absent have room."""
     mask = np.zeros((size, size), np.bool_)
     for number, lying in enumerate(arrangement.lying):
@@ -132,10 +132,10 @@ def _defect(flaw: Flaw, arrangement: Arrangement, size: int) -> Defect:
         mask = mask | covered if number in flaw.wrong else mask & ~covered
     for lying in flaw.absent:
         mask |= lying.patch(size).covered(lying.drift / lying.size)
-    return Defect(flaw.name, mask)
+    return DrawnDefect(flaw.name, mask)
 
 
-def _area(assembly: Assembly, part: str, size: int) -> int:
+def _area(assembly: AssemblyPlan, part: str, size: int) -> int:
     """The pixels of a part that lies as it is meant."""
     kind = assembly.parts[part]
     side = max(8, round(kind.size * size))

@@ -12,7 +12,7 @@ from stackclip.synthetic.goods import GOODS
 from stackclip.synthetic.shapes import SHAPES
 from stackclip.synthetic.trays import BOX, COLUMNS, PLATE, ROWS, TRAY, Tray
 
-__all__ = ["ASSEMBLIES", "Assembly", "Part", "Place"]
+__all__ = ["ASSEMBLIES", "AssemblyPlan", "Piece", "Slot"]
 
 _STEEL: Colour = (0.53, 0.54, 0.56)
 _BRASS: Colour = (0.72, 0.54, 0.22)
@@ -30,7 +30,7 @@ _PINK: Colour = (0.87, 0.52, 0.60)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Piece:
     """A kind of part: its shape, material, and `size`, half the side of its own frame in units of the picture's."""
 
     shape: Shape
@@ -39,7 +39,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """Where a part lies: of which kind, in one of which colours, and never in which.
 
     It lies within `drift` of `at`, turned by `turn` and at most `sway` more (radians); a second one lies at `spare`.
@@ -56,89 +56,89 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Assembly:
+class AssemblyPlan:
     """A product that is made of parts: its tray, its kinds of parts by name, and its places."""
 
     name: str
     tray: Tray
-    parts: Mapping[str, Part]
-    places: tuple[Place, ...]
+    parts: Mapping[str, Piece]
+    places: tuple[Slot, ...]
 
 
-def _fasteners() -> Assembly:
+def _fasteners() -> AssemblyPlan:
     (left, middle, right), (top, bottom) = COLUMNS, ROWS
     metals, wrong = (_STEEL,), (_COPPER, _BLUE, _BLACK)
     loose = math.pi
-    return Assembly(
+    return AssemblyPlan(
         "fastener_tray",
         TRAY,
         {
-            "screw": Part(SHAPES["screw"], "brushed", 0.34),
-            "nut": Part(SHAPES["nut"], "brushed", 0.25),
-            "bracket": Part(SHAPES["bracket"], "brushed", 0.36),
-            "washer": Part(GOODS["washer"], "brushed", 0.21),
-            "gear": Part(SHAPES["gear"], "brushed", 0.31),
-            "bushing": Part(SHAPES["tube"], "brushed", 0.22),
+            "screw": Piece(SHAPES["screw"], "brushed", 0.34),
+            "nut": Piece(SHAPES["nut"], "brushed", 0.25),
+            "bracket": Piece(SHAPES["bracket"], "brushed", 0.36),
+            "washer": Piece(GOODS["washer"], "brushed", 0.21),
+            "gear": Piece(SHAPES["gear"], "brushed", 0.31),
+            "bushing": Piece(SHAPES["tube"], "brushed", 0.22),
         },
         (
-            Place("screw", (left - 0.105, top), (left, top), metals, wrong, sway=0.14),
-            Place("screw", (left + 0.115, top), (left, top), metals, wrong, math.pi, 0.14),
-            Place("nut", (middle, top - 0.20), (middle + 0.06, top), metals, wrong, 0.0, loose),
-            Place("nut", (middle, top + 0.20), (middle - 0.06, top), metals, wrong, 0.0, loose),
-            Place("bracket", (right, top), (right + 0.02, top + 0.13), metals, wrong, 0.0, 0.25, 0.03),
-            Place("washer", (left, bottom - 0.25), (left + 0.09, bottom - 0.12), metals, wrong, 0.0, loose),
-            Place("washer", (left - 0.04, bottom), (left + 0.08, bottom + 0.12), metals, wrong, 0.0, loose),
-            Place("washer", (left + 0.02, bottom + 0.25), (left - 0.08, bottom + 0.13), metals, wrong, 0.0, loose),
-            Place("gear", (middle, bottom - 0.05), (middle, bottom + 0.22), (_BRASS,), wrong, 0.0, math.pi, 0.03),
-            Place("bushing", (right, bottom - 0.19), (right, bottom), (_BRASS,), (_STEEL, *wrong), 0.0, 0.35),
-            Place("bushing", (right, bottom + 0.19), (right, bottom), (_BRASS,), (_STEEL, *wrong), 0.0, 0.35),
+            Slot("screw", (left - 0.105, top), (left, top), metals, wrong, sway=0.14),
+            Slot("screw", (left + 0.115, top), (left, top), metals, wrong, math.pi, 0.14),
+            Slot("nut", (middle, top - 0.20), (middle + 0.06, top), metals, wrong, 0.0, loose),
+            Slot("nut", (middle, top + 0.20), (middle - 0.06, top), metals, wrong, 0.0, loose),
+            Slot("bracket", (right, top), (right + 0.02, top + 0.13), metals, wrong, 0.0, 0.25, 0.03),
+            Slot("washer", (left, bottom - 0.25), (left + 0.09, bottom - 0.12), metals, wrong, 0.0, loose),
+            Slot("washer", (left - 0.04, bottom), (left + 0.08, bottom + 0.12), metals, wrong, 0.0, loose),
+            Slot("washer", (left + 0.02, bottom + 0.25), (left - 0.08, bottom + 0.13), metals, wrong, 0.0, loose),
+            Slot("gear", (middle, bottom - 0.05), (middle, bottom + 0.22), (_BRASS,), wrong, 0.0, math.pi, 0.03),
+            Slot("bushing", (right, bottom - 0.19), (right, bottom), (_BRASS,), (_STEEL, *wrong), 0.0, 0.35),
+            Slot("bushing", (right, bottom + 0.19), (right, bottom), (_BRASS,), (_STEEL, *wrong), 0.0, 0.35),
         ),
     )
 
 
-def _pencil_box() -> Assembly:
+def _pencil_box() -> AssemblyPlan:
     wrong = (_ORANGE, _PURPLE, _YELLOW)
-    return Assembly(
+    return AssemblyPlan(
         "pencil_box",
         BOX,
         {
-            "pen": Part(GOODS["pen"], "plain", 0.86),
-            "eraser": Part(GOODS["eraser"], "plain", 0.40),
-            "sharpener": Part(GOODS["sharpener"], "brushed", 0.33),
+            "pen": Piece(GOODS["pen"], "plain", 0.86),
+            "eraser": Piece(GOODS["eraser"], "plain", 0.40),
+            "sharpener": Piece(GOODS["sharpener"], "brushed", 0.33),
         },
         (
-            Place("pen", (-0.64, 0.0), (-0.46, 0.02), (_BLUE,), wrong, 0.0, 0.035),
-            Place("pen", (-0.28, 0.0), (-0.46, 0.02), (_RED,), wrong, 0.0, 0.035),
-            Place("pen", (0.08, 0.0), (-0.10, 0.02), (_BLACK,), wrong, 0.0, 0.035),
-            Place("eraser", (0.61, -0.38), (0.58, 0.03), (_WHITE, _PINK), (_GREEN, _BLUE), 0.0, 0.16, 0.03),
-            Place("sharpener", (0.61, 0.46), (0.63, 0.08), (_STEEL,), (_BRASS, _COPPER, _BLUE), 0.0, 0.5, 0.04),
+            Slot("pen", (-0.64, 0.0), (-0.46, 0.02), (_BLUE,), wrong, 0.0, 0.035),
+            Slot("pen", (-0.28, 0.0), (-0.46, 0.02), (_RED,), wrong, 0.0, 0.035),
+            Slot("pen", (0.08, 0.0), (-0.10, 0.02), (_BLACK,), wrong, 0.0, 0.035),
+            Slot("eraser", (0.61, -0.38), (0.58, 0.03), (_WHITE, _PINK), (_GREEN, _BLUE), 0.0, 0.16, 0.03),
+            Slot("sharpener", (0.61, 0.46), (0.63, 0.08), (_STEEL,), (_BRASS, _COPPER, _BLUE), 0.0, 0.5, 0.04),
         ),
     )
 
 
-def _connectors() -> Assembly:
+def _connectors() -> AssemblyPlan:
     row, wrong = -0.36, (_RED, _PURPLE, _YELLOW)
     colours = (_GREY, _GREY, _BLUE, _ORANGE, _GREEN)
     terminals = tuple(
-        Place("terminal", (-0.60 + 0.27 * number, row), (-0.60 + 0.27 * 5, row), (colour,), wrong, 0.0, 0.015, 0.008)
+        Slot("terminal", (-0.60 + 0.27 * number, row), (-0.60 + 0.27 * 5, row), (colour,), wrong, 0.0, 0.015, 0.008)
         for number, colour in enumerate(colours)
     )
-    return Assembly(
+    return AssemblyPlan(
         "connector_plate",
         PLATE,
         {
-            "terminal": Part(GOODS["terminal"], "plain", 0.42),
-            "plug": Part(GOODS["plug"], "plain", 0.40),
-            "fuse": Part(GOODS["fuse"], "plain", 0.32),
+            "terminal": Piece(GOODS["terminal"], "plain", 0.42),
+            "plug": Piece(GOODS["plug"], "plain", 0.40),
+            "fuse": Piece(GOODS["fuse"], "plain", 0.32),
         },
         (
             *terminals,
-            Place("plug", (-0.50, 0.47), (-0.06, 0.50), (_WHITE,), (_GREEN, _BLUE, _BLACK), 0.0, 0.12, 0.03),
-            Place("fuse", (0.30, 0.47), (0.48, 0.47), (_YELLOW,), (_GREEN, _RED, _BLUE), 0.0, 0.20, 0.02),
-            Place("fuse", (0.66, 0.47), (0.48, 0.47), (_YELLOW,), (_GREEN, _RED, _BLUE), 0.0, 0.20, 0.02),
+            Slot("plug", (-0.50, 0.47), (-0.06, 0.50), (_WHITE,), (_GREEN, _BLUE, _BLACK), 0.0, 0.12, 0.03),
+            Slot("fuse", (0.30, 0.47), (0.48, 0.47), (_YELLOW,), (_GREEN, _RED, _BLUE), 0.0, 0.20, 0.02),
+            Slot("fuse", (0.66, 0.47), (0.48, 0.47), (_YELLOW,), (_GREEN, _RED, _BLUE), 0.0, 0.20, 0.02),
         ),
     )
 
 
-ASSEMBLIES: dict[str, Assembly] = {each.name: each for each in (_fasteners(), _pencil_box(), _connectors())}
+ASSEMBLIES: dict[str, AssemblyPlan] = {each.name: each for each in (_fasteners(), _pencil_box(), _connectors())}
 """Every assembly by its name."""

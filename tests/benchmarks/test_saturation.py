@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 
 from stackclip.benchmarks.breakdown import image_aurocs
-from stackclip.benchmarks.saturation import Native, Saturation, kinds_of
-from stackclip.data.defects import DEFECTS_CONFIG, Defect
+from stackclip.benchmarks.saturation import Native, Saturation, anomaly_kinds
+from stackclip.data.defects import DEFECTS_CONFIG, DefectRegion
 from stackclip.errors import PictureError
 from stackclip.metrics import KINDS, SPRO_LIMITS, SaturatedOverlap, named_for_kind, spro_name
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -33,7 +33,7 @@ def sample(number: int, defect: str, *, mask: bool = True) -> Sample:
 def read(sample: Sample) -> Native:
     """A defect at a place of each picture's own."""
     first = 40 * int(sample.image.stem)
-    return Native(SIZE, [] if sample.label == NORMAL else [Defect(np.arange(first, first + 30), 12)])
+    return Native(SIZE, [] if sample.label == NORMAL else [DefectRegion(np.arange(first, first + 30), 12)])
 
 
 def maps(count: int) -> list[Any]:
@@ -78,7 +78,7 @@ def test_defects_of_other_names_are_measured_together() -> None:
     samples = [sample(number, defect) for number, defect in enumerate((GOOD, "missing", "loose"))]
     found = measured(samples)
     assert found.values == alone(samples, GOOD, "missing", "loose")
-    assert kinds_of(samples) == ()
+    assert anomaly_kinds(samples) == ()
 
 
 def test_one_kind_alone_is_its_own_mean() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from stackclip.inspection.part_masks import COLOURS, draw_parts, part_masks_of
+from stackclip.inspection.part_masks import PART_COLOURS, draw_parts, part_masks_of
 from stackclip.inspection.sheet import LINE, MARGIN
 from stackclip.methods import Inspector
 from stackclip.methods.segmenter import PartMask
@@ -32,10 +32,12 @@ def test_each_part_has_its_colour_and_the_background_none() -> None:
     grey = at(drawn, 2, 300, 20)
     assert len(set(grey)) == 1  # the picture, greyed
     np.testing.assert_array_equal(at(drawn, 0, 20, 20), (200, 0, 0))
-    np.testing.assert_allclose(at(drawn, 1, 300, 20), 0.75 * grey + 0.25 * COLOURS[2], atol=1)  # a region that is none
+    np.testing.assert_allclose(
+        at(drawn, 1, 300, 20), 0.75 * grey + 0.25 * PART_COLOURS[2], atol=1
+    )  # a region that is none
     for tile in (1, 2):
         for part, place in ((0, 20), (1, 300)):
-            expected = 0.35 * grey + 0.65 * COLOURS[part]
+            expected = 0.35 * grey + 0.65 * PART_COLOURS[part]
             np.testing.assert_allclose(at(drawn, tile, place, place), expected, atol=1)
 
 

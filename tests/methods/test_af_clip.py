@@ -16,7 +16,7 @@ from stackclip.clip import Tower
 from stackclip.contracts.trial import features_of, task_of, trial_tower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods import Moment, resolve
-from stackclip.methods.af_clip import neighbourhoods, taps
+from stackclip.methods.af_clip import aggregated_taps, neighbourhoods
 from stackclip.types import MASK, Features, Sample
 from tests.methods.conftest import StoredText
 
@@ -85,7 +85,7 @@ def released(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Re
         Sample(f"{row}.png", "golden", "bottle", "test", Path("x.png"), None, int(mask.any()), "hole")
         for row, mask in enumerate(masks)
     )
-    parts = tower.encode(torch.cat([case.images, case.shots]), taps(tower.spec))
+    parts = tower.encode(torch.cat([case.images, case.shots]), aggregated_taps(tower.spec))
     return Released(case.stored, tower, Features(samples, {**parts, MASK: masks}))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from stackclip.clip import Tower
 from stackclip.methods import resolve
-from stackclip.methods.clip_lad import Logical, Structural, levels_of
+from stackclip.methods.clip_lad import LogicalScorer, StructuralScorer, structural_levels
 from stackclip.methods.segmenter import PartAnchors, Segmenter, cluster_tokens
 from stackclip.ops.histograms import Normality
 from stackclip.ops.maps import unit
@@ -60,10 +60,10 @@ class Worked:
     def shots(self) -> list[Features]:
         return [self.features(row, row + 1) for row in (3, 4)]
 
-    def logical(self, ratio: str = "relative") -> Logical:
+    def logical(self, ratio: str = "relative") -> LogicalScorer:
         method: Any = resolve(f"clip-lad[ratio={ratio}]")
         histograms = torch.cat([self.segmenter.histograms(each) for each in self.shots])
-        return Logical(self.segmenter, histograms, method, "thing")
+        return LogicalScorer(self.segmenter, histograms, method, "thing")
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -141,8 +141,8 @@ def test_structural_distances_are_those_of_the_case_level_by_level(worked: Worke
     close(euclidean, worked.stored["structural_l2_by_level"], atol=1e-3)
     close(cosine.amax(-1).mean(0), worked.stored["structural_max_then_mean"])
     close(euclidean.amax(-1).mean(0), worked.stored["structural_l2_max_then_mean"], atol=1e-3)
-    assert levels_of(worked.tower.spec, 5) == LEVELS
-    patches = Structural(worked.tower.spec, worked.shots, 5)(worked.features(0, 3))
+    assert structural_levels(worked.tower.spec, 5) == LEVELS
+    patches = StructuralScorer(worked.tower.spec, worked.shots, 5)(worked.features(0, 3))
     torch.testing.assert_close(patches, cosine.mean(0), rtol=0, atol=1e-5)
     close(patches.amax(1), worked.stored["structural_mean_then_max"])
 
@@ -150,7 +150,7 @@ def test_structural_distances_are_those_of_the_case_level_by_level(worked: Worke
 def test_the_distance_of_both_scores_from_normal_ones_is_that_of_the_case(worked: Worked) -> None:
     validation = torch.from_numpy(worked.stored["validation_scores"])
     features = worked.features(0, 3)
-    structural = Structural(worked.tower.spec, worked.shots, 5)(features).amax(1)
+    structural = StructuralScorer(worked.tower.spec, worked.shots, 5)(features).amax(1)
     scores = torch.stack([worked.logical()(features), structural], dim=1)
     inverse, printed = (Normality.of(validation, ridge=0, printed=printed) for printed in (False, True))
     close(inverse.mean, worked.stored["mu"], atol=1e-9)

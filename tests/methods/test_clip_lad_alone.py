@@ -16,7 +16,7 @@ from stackclip.contracts.trial import features_of, task_of, trial_tower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods import PHASES, resolve
 from stackclip.methods.segmenter import cluster_tokens
-from stackclip.ops.histograms import apart
+from stackclip.ops.histograms import histogram_distance
 from stackclip.types import Features, Part, Sample, TowerSpec, patch
 
 TOWER = TowerSpec("drawn", image_size=64, grid=8, depth=4, width=6, joint=6, layers=(1, 2, 3, 4))
@@ -242,5 +242,9 @@ def test_a_category_without_words_of_its_own_is_called_by_its_name() -> None:
 
 def test_literal_and_relative_readings_differ_in_what_a_missing_part_is_worth() -> None:
     normal = torch.tensor([[48.0, 16.0]])
-    assert apart(torch.tensor([48.0, 0.0]), normal, "literal", eps=1) < apart(normal[0], normal, "literal", eps=1)
-    assert apart(torch.tensor([48.0, 0.0]), normal, "relative", eps=1) > apart(normal[0], normal, "relative", eps=1)
+    assert histogram_distance(torch.tensor([48.0, 0.0]), normal, "literal", eps=1) < histogram_distance(
+        normal[0], normal, "literal", eps=1
+    )
+    assert histogram_distance(torch.tensor([48.0, 0.0]), normal, "relative", eps=1) > histogram_distance(
+        normal[0], normal, "relative", eps=1
+    )

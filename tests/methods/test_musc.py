@@ -16,7 +16,7 @@ from stackclip.clip import Tower
 from stackclip.contracts.trial import features_of, task_of, trial_tower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods import PHASES, resolve
-from stackclip.methods.musc import described, rescored
+from stackclip.methods.musc import normed_patches, rescored
 from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import unit
 from stackclip.ops.regions import label_regions
@@ -84,7 +84,7 @@ def test_patches_and_class_tokens_are_described_as_released(released: Released) 
     layers = released.tower.spec.layers
     for side in SIDES:
         for tap in (layers[0], layers[-1]):
-            found = described(released.features[released.tower.spec.taps[layers.index(tap)]][:2], side)
+            found = normed_patches(released.features[released.tower.spec.taps[layers.index(tap)]][:2], side)
             close(found, released.stored[f"features_r{side}_tap{tap}_first2"])
     close(unit(released.features[CLS]), released.stored["cls_unit"])
 
@@ -156,7 +156,7 @@ def test_patches_score_as_in_a_loop_over_pictures(match: str) -> None:
     detector = resolve(f"musc[sides=3,interval=0.0+0.5,match={match}]").begin(task_of())
     found = detector.levels(lambda: iter((features,)), len(features))
     for tap, scores in zip(trial_tower().spec.taps, found, strict=True):
-        tokens = described(features[tap], 3)
+        tokens = normed_patches(features[tap], 3)
         for index, own in enumerate(tokens):
             apart = []
             for other in [each for place, each in enumerate(tokens) if place != index]:

@@ -12,7 +12,7 @@ import torch
 from stackclip.contracts.trial import features_of, task_of, trial_tower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods import resolve
-from stackclip.methods.patchcore import coreset, described
+from stackclip.methods.patchcore import coreset, joined_patches
 from stackclip.ops.coresets import farthest_first, mean_distances, row_norms
 from stackclip.ops.maps import local_means, pixels, smooth
 from stackclip.ops.neighbours import Bank
@@ -41,7 +41,7 @@ def test_patches_are_described_as_released(case: tuple[str, Any, Any]) -> None:
     for prefix, name in (("", "embed"), ("shot_", "shot_embed")):
         layers = [given(taps, f"{prefix}tap{layer}")[:, 1:] for layer in (6, 12)]
         for join in ("concat", "merged"):
-            close(described(layers, merged=join == "merged").flatten(0, 1), stored[f"{join}_{name}"], atol=1e-5)
+            close(joined_patches(layers, merged=join == "merged").flatten(0, 1), stored[f"{join}_{name}"], atol=1e-5)
     pooled = [local_means(given(taps, f"{prefix}tap6")[:, 1:], 3).flatten(0, 1) for prefix in ("", "shot_")]
     close(torch.cat(pooled), stored["meanpool_reference_tap6"], atol=1e-5)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cosine, mahalanobis
 
-from stackclip.ops.histograms import Normality, apart
+from stackclip.ops.histograms import Normality, histogram_distance
 
 TESTED, NORMAL = torch.tensor([4.0, 0.0, 6.0]), torch.tensor([[4.0, 2.0, 6.0], [40.0, 0.0, 6.0]])
 
@@ -23,11 +23,11 @@ TESTED, NORMAL = torch.tensor([4.0, 0.0, 6.0]), torch.tensor([[4.0, 2.0, 6.0], [
     ],
 )
 def test_the_nearest_normal_histogram_counts(ratio, expected: float) -> None:
-    assert float(apart(TESTED.double(), NORMAL.double(), ratio, eps=0.5)) == pytest.approx(expected)
+    assert float(histogram_distance(TESTED.double(), NORMAL.double(), ratio, eps=0.5)) == pytest.approx(expected)
 
 
 def test_nothing_found_is_far_by_the_cosine_too() -> None:
-    assert float(apart(torch.zeros(3), NORMAL, "cosine", eps=1)) == 1
+    assert float(histogram_distance(torch.zeros(3), NORMAL, "cosine", eps=1)) == 1
 
 
 def test_distances_are_those_of_mahalanobis() -> None:

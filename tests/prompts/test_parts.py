@@ -10,7 +10,7 @@ import pytest
 
 from stackclip.errors import DataError
 from stackclip.methods import resolve
-from stackclip.prompts.parts import ANY, PartsList, parts_for, read_parts
+from stackclip.prompts.parts import ANY_CATEGORY, PartsList, parts_for, read_parts
 from stackclip.prompts.phrases import PARTS_TEMPLATES
 
 PEN_BOX = {"fine": {"pen": ["pen", "ball pen"], "eraser": ["eraser"]}, "background": ["box"]}
@@ -62,7 +62,7 @@ def test_a_sub_type_has_the_list_of_what_it_is_of_and_any_other_that_of_any() ->
     lists = read_parts(None)
     assert parts_for(lists, "juice_bottle/cherry")[0] == "juice_bottle"
     name, parts = parts_for(lists, "metal_nut")
-    assert name == ANY
+    assert name == ANY_CATEGORY
     assert parts.called("metal nut").fine == {"metal nut": ("metal nut", "whole metal nut", "part of a metal nut")}
 
 
