@@ -116,6 +116,10 @@ class PictureError(DataError):
 class DamagedFile(StackclipError):
     """A file that is not as it was written; the path comes first in the message."""
 
+    def why(self, path: Path) -> str:
+        """The message without the path of the file."""
+        return str(self).removeprefix(f"{path}: ")
+
 
 class StoreError(StackclipError):
     """The feature store cannot be used."""

@@ -81,7 +81,7 @@ def _lines(path: Path) -> Iterator[_Line]:
     try:
         text = read_regular(path, largest=_LARGEST).decode("utf-8-sig")
     except DamagedFile as error:
-        raise DataError(f"{path}: cannot be read ({str(error).removeprefix(f'{path}: ')}); {_WANTED}") from None
+        raise DataError(f"{path}: cannot be read ({error.why(path)}); {_WANTED}") from None
     except ValueError as error:
         raise DataError(f"{path}: is no text ({error}); {_WANTED}") from None
     for number, line in enumerate(text.split("\n"), 1):

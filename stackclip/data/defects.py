@@ -56,7 +56,7 @@ def read_kinds(path: Path) -> dict[int, DefectKind]:
     try:
         entries = json.loads(read_regular(path, largest=_LARGEST).decode("utf-8-sig"))
     except DamagedFile as error:
-        raise DataError(f"{path}: cannot be read ({str(error).removeprefix(f'{path}: ')}); {wanted}") from None
+        raise DataError(f"{path}: cannot be read ({error.why(path)}); {wanted}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); {wanted}") from None
     if not isinstance(entries, list) or not entries:

@@ -23,8 +23,7 @@ def read_object(path: Path, *, wanted: str) -> dict[str, Any]:
         text = read_regular(path, largest=_LARGEST).decode("utf-8-sig")
         found = json.loads(text, object_pairs_hook=lambda pairs: _once(path, pairs))
     except DamagedFile as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise DataError(f"{path}: cannot be read ({reason}); wanted a JSON file {wanted}") from None
+        raise DataError(f"{path}: cannot be read ({error.why(path)}); wanted a JSON file {wanted}") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); wanted one object {wanted}") from None
     if not isinstance(found, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from importlib import resources
@@ -49,9 +49,9 @@ class PaperTower:
 class Run:
     """One bench of a suite: `methods` trained on one place and tested on others, by the names of data sets.
 
-    No `train_on` is for methods that are not trained. `train_categories` and `train_without` take some categories of
-    the training sets only. `epochs` is for all methods; without it each has its paper's. `eval_every` asks for training
-    curves.
+    In a file `shots` may list several numbers, each of which is a run. No `train_on` is for methods that are not
+    trained. `train_categories` and `train_without` take some categories of the training sets only. `epochs` is for all
+    methods; without it each has its paper's. `eval_every` asks for training curves.
     """
 
     methods: tuple[str, ...]
@@ -126,8 +126,10 @@ def read_suite(path: Path) -> Suite:
     """The suite in a TOML file of one's own. Raises UsageError where it is none."""
     try:
         text = read_regular(path, largest=_LARGEST).decode()
-    except (DamagedFile, ValueError) as error:
-        raise UsageError(f"{path}: cannot be read ({str(error).removeprefix(f'{path}: ')})") from None
+    except DamagedFile as error:
+        raise UsageError(f"{path}: cannot be read ({error.why(path)})") from None
+    except ValueError as error:
+        raise UsageError(f"{path}: cannot be read ({error})") from None
     return _suite(path.stem, text, where=str(path))
 
 
@@ -167,9 +169,16 @@ def _suite(name: str, text: str, *, where: str = "") -> Suite:
         raise UsageError(f"{where}: has no [[runs]], and a suite is at least one")
     if not all(isinstance(each, dict) for each in given):
         raise UsageError(f"{where}: runs are {given!r}; wanted tables, [[runs]]")
-    runs = tuple(_run({**shared, **each}, where) for each in given)
+    runs = tuple(_run(each, where) for facts_of_run in given for each in _by_shots({**shared, **facts_of_run}))
     made: Suite = _made(Suite, {"source": "", "name": name, "title": name, **facts, "runs": runs}, where)
     return made
+
+
+def _by_shots(facts: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The facts of a run, or where it lists numbers of `shots`, those of one for each of them."""
+    shots = facts.get("shots", 0)
+    for each in shots if isinstance(shots, list) and shots else [shots]:
+        yield {**facts, "shots": each}
 
 
 def _run(facts: Mapping[str, Any], where: str) -> Run:

@@ -45,11 +45,20 @@ class ShotCurves:
 
     def figures(self, metric: str) -> Mapping[str, tuple[Figure, ...]]:
         """Of each method the metric at every amount; one that was not measured, or failed there, is undefined."""
-        at: dict[tuple[str, Amount], Figure] = {}
-        for amount in self.amounts:
-            [table] = summarise((row for row in self.rows if row.shots == amount), metrics=(metric,))
-            at |= {(line.method, amount): line.cells[0] for line in table.lines if line.cells}
+        at = {
+            (line.method, amount): line.cells[table.metrics.index(metric)]
+            for amount, table in self._summaries.items()
+            for line in (table.lines if metric in table.metrics else ())
+        }
         return {method: tuple(at.get((method, each), _NONE) for each in self.amounts) for method in self.methods}
+
+    @cached_property
+    def _summaries(self) -> Mapping[Amount, Summary]:
+        """The table of each amount."""
+        found = {}
+        for amount in self.amounts:
+            [found[amount]] = summarise((row for row in self.rows if row.shots == amount), metrics=self.measured)
+        return found
 
     @cached_property
     def tables(self) -> tuple[Summary, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -34,6 +34,17 @@ class StoredText:
 
     def encode_embedded(self, embedded: Tensor, ends: Tensor, **words: Any) -> Tensor:
         return self.tower.text.encode_embedded(embedded, ends, **words)
+
+
+@dataclass(frozen=True)
+class BehindTwelve(StoredText):
+    """A text tower whose words are the token ids of the stored prompts, behind twelve that are learned."""
+
+    ids: Tensor  # (2, 77)
+
+    def tokenize(self, phrases: Sequence[str]) -> Tensor:
+        assert list(phrases) == ["object.", "damaged object."]
+        return torch.cat([self.ids[:, :1], self.ids[:, 13:17]], dim=1)
 
 
 def trained(trainee: Trainee, features: Features, epochs: int, *, size: int) -> Trainee:

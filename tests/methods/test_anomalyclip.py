@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from stackclip.clip import Tower, random_tower
 from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.methods import Moment, Task, refuse_shots, resolve
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
-from tests.methods.conftest import StoredText
+from tests.methods.conftest import BehindTwelve
 
 At = Callable[..., Moment]
 CASES = ("t24s_112", "t24m_112", "t24s_160")
@@ -25,17 +25,6 @@ NAMES = {
     "context.1": "ctx_neg",
     **{f"deep.{layer}": f"compound_prompts_text.{layer}" for layer in range(8)},
 }
-
-
-@dataclass(frozen=True)
-class CompactText(StoredText):
-    """A text tower whose words are the token ids of the stored prompts, behind twelve that are learned."""
-
-    ids: Tensor  # (2, 77)
-
-    def tokenize(self, phrases: Sequence[str]) -> Tensor:
-        assert list(phrases) == ["object.", "damaged object."]
-        return torch.cat([self.ids[:, :1], self.ids[:, 13:17]], dim=1)
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class Released:
         return resolve(spec).begin(self.task())
 
     def task(self) -> Task:
-        text: Any = CompactText(self.tower, torch.from_numpy(self.stored.given("prompt_token_ids_compact")).long())
+        text: Any = BehindTwelve(self.tower, torch.from_numpy(self.stored.given("prompt_token_ids_compact")).long())
         encode: Any = None
         return Task(
             tower=self.tower.spec,

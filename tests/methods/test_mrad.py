@@ -19,7 +19,7 @@ from stackclip.methods.regions import region_means
 from stackclip.ops.maps import unit
 from stackclip.ops.windows import window_means
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Sample
-from tests.methods.conftest import StoredText
+from tests.methods.conftest import BehindTwelve
 
 DENSE, BARE = Part("vv-from2", 24), Part("cls-bare")
 KINDS = ("weight", "bias")
@@ -44,17 +44,6 @@ STEPS = 3
 
 
 @dataclass(frozen=True)
-class CompactText(StoredText):
-    """A text tower whose words are the token ids of the stored prompts, behind twelve that are learned."""
-
-    ids: Tensor  # (2, 77)
-
-    def tokenize(self, phrases: Sequence[str]) -> Tensor:
-        assert list(phrases) == ["object.", "damaged object."]
-        return torch.cat([self.ids[:, :1], self.ids[:, 13:17]], dim=1)
-
-
-@dataclass(frozen=True)
 class Released:
     """One case of the released code, our tower with its weights, and the eight pictures that are remembered."""
 
@@ -69,7 +58,7 @@ class Released:
 
     def begin(self, options: str) -> Any:
         """The method, which has remembered all eight pictures, with the stored weights."""
-        text = CompactText(self.tower, torch.from_numpy(self.stored.given("clip_token_ids")).long())
+        text = BehindTwelve(self.tower, torch.from_numpy(self.stored.given("clip_token_ids")).long())
         towers: Any = {"tower": self.tower.spec, "image": self.tower.image, "text": text}
         detector: Any = resolve(f"mrad[{options}]").begin(
             replace(task_of(("bottle",)), pictures=8, batch_size=3, **towers)

@@ -186,6 +186,8 @@ def test_a_file_of_ones_own_is_a_suite(tmp_path: Path) -> None:
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\neval_every = 0\n', "eval_every is 0; wanted"),
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nshots = "many"\n', "shots is 'many'; wanted a number of"),
         ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nshots = -1\n', "shots is -1; wanted a number of"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nshots = []\n', "shots is []; wanted a number of"),
+        ('[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\nshots = [1, -1]\n', "shots is -1; wanted a number of"),
         ("runs = [1]\n", "runs are [1]; wanted tables"),
     ],
 )
