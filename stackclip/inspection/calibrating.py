@@ -64,8 +64,8 @@ class Judgement:
     def __str__(self) -> str:
         limit = "" if self.threshold is None else f"; the threshold is {self.threshold:.6g}"
         return (
-            f"{int(self.anomalous.sum())} of {counted(len(self.anomalous), 'picture')} anomalous, at a false-alarm rate "
-            f"of {self.rate:.3g} by {counted(self.good, 'good picture')} {self.how}{limit}"
+            f"{int(self.anomalous.sum())} of {counted(len(self.anomalous), 'picture')} anomalous, at a false-alarm "
+            f"rate of {self.rate:.3g} by {counted(self.good, 'good picture')} {self.how}{limit}"
         )
 
 

@@ -1,8 +1,8 @@
 """What scores of good pictures say of another one: p-values, verdicts that hold, and whether a batch has drifted.
 
 A verdict is a conformal test (Vovk et al., Algorithmic Learning in a Random World, 2005): if a picture is as good as
-the n good ones, exchangeable with them, its p-value (1 + #{good scores >= its score}) / (n + 1) is at most `rate` with a
-probability of at most `rate`, whatever the method and however few they are.
+the n good ones, exchangeable with them, its p-value (1 + #{good scores >= its score}) / (n + 1) is at most `rate` with
+a probability of at most `rate`, whatever the method and however few they are.
 """
 
 from __future__ import annotations

@@ -41,7 +41,8 @@ logger = logging.getLogger("stackclip")
 class Wanted:
     """What is wanted beside scores.
 
-    In the folder `good`, if there is one, are the pictures by which verdicts are made, as `policy` says. `bad` are pictures of `bad_folder`, which are known to be bad, and `maps` says how maps are kept.
+    In the folder `good`, if there is one, are the pictures by which verdicts are made, as `policy` says. `bad` are
+    pictures of `bad_folder`, which are known to be bad, and `maps` says how maps are kept.
     """
 
     good: Path | None = None
