@@ -109,7 +109,9 @@ def test_good_pictures_and_a_list_of_parts_are_all_that_clip_lad_wants(stackclip
         rows = list(csv.DictReader((place / "scores.csv").read_text().splitlines()))
         assert sorted(row["parts"] for row in rows) == ["1.parts.png", "2.parts.png"]
         assert sorted(row["heat_map"] for row in rows if row["heat_map"]) == heat_maps
-        assert sorted(path.name for path in place.glob("*.png")) == sorted([*heat_maps, *sheet, "1.parts.png", "2.parts.png"])
+        assert sorted(path.name for path in place.glob("*.png")) == sorted(
+            [*heat_maps, *sheet, "1.parts.png", "2.parts.png"]
+        )
     with Image.open(logical / "1.parts.png") as drawn:
         assert drawn.width > 3 * 320
 
