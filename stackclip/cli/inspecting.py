@@ -14,6 +14,7 @@ from stackclip.cli.options import (
     data_root_option,
     encode_options,
     live_options,
+    options,
     pass_session,
 )
 from stackclip.cli.parsing import places, several, specs
@@ -24,12 +25,39 @@ from stackclip.types import LARGEST_SEED
 if TYPE_CHECKING:
     from stackclip.session import Session
 
-__all__ = ["inspect_verb"]
+__all__ = ["fit_verb", "inspect_verb"]
+
+
+_own = options(
+    click.option(
+        "--false-alarms",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        metavar="SHARE",
+        help="Of good pictures at most so many are called anomalous; .05, or what the good pictures allow.",
+    ),
+    click.option(
+        "--calibrate",
+        type=click.Choice(["auto", "split", "cross"]),
+        default="auto",
+        show_default=True,
+        help="Good pictures that a method takes are split in two, or each fifth is held back in turn.",
+    ),
+    several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits."),
+    click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True),
+    click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's."),
+    data_root_option,
+)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @cli.command("inspect")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
+@click.argument("folder", type=_FOLDER)
+@click.option("--object", default="", help="What the pictures show, in words: 'metal plate'.")
+@click.option(
+    "--detector",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of `fit`, which brings the object, the method and what it learned.",
+)
 @several(
     "--methods",
     "--method",
@@ -38,32 +66,16 @@ __all__ = ["inspect_verb"]
 )
 @click.option(
     "--good",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=_FOLDER,
     help="Folder of good pictures of the same object: for verdicts, and for methods that are shown some.",
 )
 @click.option(
     "--bad",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=_FOLDER,
     help="Folder of pictures that are known to be bad: tells how many of them the threshold finds.",
 )
-@click.option(
-    "--false-alarms",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="SHARE",
-    help="Of good pictures at most so many are called anomalous; .05, or what the good pictures allow.",
-)
-@click.option(
-    "--calibrate",
-    type=click.Choice(["auto", "split", "cross"]),
-    default="auto",
-    show_default=True,
-    help="Good pictures that a method takes are split in two, or each fifth is held back in turn.",
-)
 @click.option("--maps", type=click.Choice(["npy", "tiff"]), help="Keep the maps as they are, too.")
-@several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
-@click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
-@data_root_option
+@_own
 @click.option(
     "-o",
     "--output",
@@ -95,3 +107,26 @@ def inspect_verb(session: Session, /, folder: Path, seed: int, maps: str | None,
 
 
 cli.add_command(inspect_verb, "predict")  # as it was called
+
+
+@cli.command("fit")
+@click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
+@click.option("--good", type=_FOLDER, required=True, help="Folder of good pictures of the object.")
+@click.option("--method", default=GOOD_METHODS[0], show_default=True)
+@_own
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="plate.stackclip")
+@tower_options
+@encode_options
+@live_options
+@pass_session
+def fit_verb(session: Session, /, output: Path, seed: int, **words: Any) -> None:
+    """Save a detector in one file: a method that is ready for an object, with the threshold that good pictures set.
+
+    `inspect FOLDER --detector FILE` then gives the same verdicts on any machine, without the good and the training
+    pictures. The weights of the tower are not in it; which they are is.
+    """
+    from stackclip.terminal import Bars
+
+    with Bars.shown() as bars:
+        fitted = session.fit(output, seeds=(seed,), progress=bars, **words)
+    echo(fitted)

@@ -32,7 +32,7 @@ from stackclip.ops.words import counted
 from stackclip.training.trainee import Trainee
 from stackclip.types import Sample
 
-__all__ = ["Calibration", "Calibrator", "Judgement", "Policy"]
+__all__ = ["Calibration", "Calibrator", "Judgement", "Policy", "surveys"]
 
 GOOD = "good pictures"  # as a scale says of which pictures it is
 
@@ -144,7 +144,7 @@ def _settles(inspector: Inspector) -> bool:
     return getattr(type(inspector), "settle", None) is not Inspector.settle
 
 
-def _surveys(inspector: Inspector) -> bool:
+def surveys(inspector: Inspector) -> bool:
     """Whether an inspector looks at all tested pictures before it scores the first."""
     return getattr(type(inspector), "survey", Inspector.survey) is not Inspector.survey
 
@@ -203,7 +203,7 @@ class Calibrator:
         for trainee in trainees:
             if trainee.spec not in ready:
                 continue
-            if _surveys(ready[trainee.spec]):
+            if surveys(ready[trainee.spec]):
                 why = "its scores depend on all pictures that are scored together, so good ones say nothing of others"
                 yield trainee.spec, StackclipError(why)
                 continue
@@ -243,6 +243,11 @@ class Calibrator:
     def _shown(self, trainee: Trainee, fold: Fold, said: Evaluation) -> Inspector | None:
         return self.inspectors([trainee], {trainee.spec: said}, lambda _: fold.shown).get(trainee.spec)
 
+    def with_good(self, good: Sequence[Sample]) -> Cell:
+        """The cell with these good pictures alone."""
+        tested = self.cell.dataset.select(split="test").samples
+        return replace(self.cell, dataset=replace(self.cell.dataset, samples=(*tested, *good)))
+
     def _by_shown(
         self, trainees: Sequence[Trainee], shown: Callable[[str], Sequence[Sample]]
     ) -> Iterator[tuple[Cell, list[Trainee]]]:
@@ -250,6 +255,4 @@ class Calibrator:
         groups: dict[tuple[Sample, ...], list[Trainee]] = {}
         for trainee in trainees:
             groups.setdefault(tuple(shown(trainee.spec)), []).append(trainee)
-        tested = self.cell.dataset.select(split="test").samples
-        for good, alike in groups.items():
-            yield replace(self.cell, dataset=replace(self.cell.dataset, samples=(*tested, *good))), alike
+        yield from ((self.with_good(good), alike) for good, alike in groups.items())

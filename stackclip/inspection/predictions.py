@@ -20,7 +20,9 @@ from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import Bench, OneSeed
 from stackclip.errors import StackclipError, UsageError
+from stackclip.inspection.bundle import Bundle
 from stackclip.inspection.calibrating import Calibration, Calibrator, Policy
+from stackclip.inspection.crews import Bundled, Crew, Learning
 from stackclip.inspection.drawing import Drawing
 from stackclip.inspection.known_bad import tell_bad
 from stackclip.inspection.part_masks import part_masks_of
@@ -29,9 +31,10 @@ from stackclip.inspection.written import MapFormat, Written, keep_scores, name_e
 from stackclip.methods import Inspector
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
+from stackclip.ops.words import counted
 from stackclip.types import Part, Sample
 
-__all__ = ["Wishes", "predict"]
+__all__ = ["Wishes", "cell_of_all", "crew_of", "predict"]
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +50,23 @@ Watch = Callable[[Sample, np.ndarray, np.ndarray], None]
 class Wishes:
     """What is wanted beside scores and heat maps.
 
-    With a `policy` good pictures calibrate verdicts. `bad` are pictures that are known to be bad, which verdicts are
-    tried on. `maps` keeps maps as they are, and `record` says how all was made.
+    With a `policy` good pictures calibrate verdicts; a `bundle` brings a detector in place of those that learn here.
+    `bad` are pictures that are known to be bad, which verdicts are tried on. `maps` keeps maps as they are, and
+    `record` says how all was made.
     """
 
     policy: Policy | None = None
+    bundle: Bundle | None = None
     bad: tuple[Sample, ...] = ()
     maps: MapFormat = ""
     record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def crew_of(run: OneSeed, cell: Cell, wishes: Wishes) -> Crew:
+    """Who looks at the pictures. Raises UsageError where verdicts are wanted and there are too few good pictures."""
+    if wishes.bundle is not None:
+        return Bundled(run, wishes.bundle)
+    return Learning(run, Calibrator(run, cell, wishes.policy or Policy()), judging=wishes.policy is not None)
 
 
 def predict(benches: Sequence[Bench], output: Path, *, seed: int = 0, wishes: Wishes | None = None) -> list[Written]:
@@ -80,14 +92,13 @@ class _Pass:
 
     def __init__(self, run: OneSeed, output: Path, wishes: Wishes) -> None:
         self.run, self.side, self.wishes = run, run.bench.tower.spec.image_size, wishes
-        self.cell = _cell_of_all(run)
-        self.calibrator = Calibrator(run, self.cell, wishes.policy or Policy())
-        self.divisions = self.calibrator.divisions() if wishes.policy else {}
-        self.trainees = run.trained()
+        self.cell = cell_of_all(run)
+        self.crew: Crew = crew_of(run, self.cell, wishes)
         self.inspectors: Mapping[str, Inspector] = {}
         names = unique_names(sample.id for sample in self.cell.samples)
         self.written = {
-            t.spec: Written(t.spec, output / folder_name(t.spec), names, maps=wishes.maps) for t in self.trainees
+            spec: Written(spec, output / folder_name(spec), names, maps=wishes.maps, error=error)
+            for spec, error in self.crew.errors.items()
         }
 
     def score(self, broken: set[str]) -> None:
@@ -96,43 +107,39 @@ class _Pass:
         Without a picture that vanished meanwhile all is done once more, as a bench without it would.
         """
         while True:
-            samples = {t.spec: ScaleSample(len(self.cell.samples) * self.side**2) for t in self.trainees}
-            evaluations = {t.spec: self._empty(t.error, self._sampler(samples[t.spec])) for t in self.trainees}
-            self.inspectors = self.calibrator.inspectors(self.trainees, evaluations, self._shown)
+            samples = {spec: ScaleSample(len(self.cell.samples) * self.side**2) for spec in self.written}
+            evaluations = {
+                spec: self._empty(written.error, self._sampler(samples[spec])) for spec, written in self.written.items()
+            }
+            self.inspectors = self.crew.inspectors(self.cell, evaluations)
             self._scan(self.cell.samples, self.inspectors, evaluations, "predict")
             gone = self._gone(self.cell.samples, evaluations, broken)
             if not gone:
                 break
             left = tuple(each for each in self.cell.samples if each not in gone)
             self.cell = Cell(self.cell.dataset, self.cell.category, left, ())
-            self.calibrator = replace(self.calibrator, cell=self.cell)
         for spec, inspector in self.inspectors.items():
             self.run.failures.attempt(evaluations[spec], evaluations[spec].settle, inspector)
-        ready = self.inspectors if self.divisions else {}
-        judged = dict(self.calibrator.calibrations(self.trainees, self.divisions, ready))
+        judged = dict(self.crew.calibrations(self.inspectors))
         for spec, written in self.written.items():
-            evaluation = evaluations[spec]
-            written.error = evaluation.error
-            if written.error:
-                continue
-            written.samples, written.scores = self.cell.samples, evaluation.settled
-            written.components = evaluation.breakdown.components
-            written.has_parts = part_masks_of(self.inspectors[spec]) is not None
-            written.missing |= broken
-            if evaluation.peaks:
-                written.peaks = torch.cat(evaluation.peaks)
-                written.scale = samples[spec].scale()
-                written.scale = written.scale and replace(written.scale, of=THESE)
-            written.why_no_verdict = "" if self.divisions else WITHOUT_GOOD
-            if spec in judged:
-                self._judge(written, evaluation, judged[spec])
-            written.record = self._record(spec, written)
-            keep_scores(written)
+            written.error = evaluations[spec].error
+            if not written.error:
+                written.missing |= broken
+                self._fill(written, evaluations[spec], samples[spec])
+                if spec in judged:
+                    self._judge(written, evaluations[spec], judged[spec])
+                written.record = self._record(written)
+                keep_scores(written)
 
-    def _shown(self, spec: str) -> Sequence[Sample]:
-        """The good pictures that a method may be shown: without verdicts all that there are."""
-        good = self.cell.dataset.select(split="train").samples
-        return self.divisions[spec].shown if spec in self.divisions else good
+    def _fill(self, written: Written, evaluation: Evaluation, sample: ScaleSample) -> None:
+        """Put down what a method predicted."""
+        written.samples, written.scores = self.cell.samples, evaluation.settled
+        written.components = evaluation.breakdown.components
+        written.has_parts = part_masks_of(self.inspectors[written.method]) is not None
+        written.why_no_verdict = WITHOUT_GOOD
+        if evaluation.peaks:
+            written.peaks, scale = torch.cat(evaluation.peaks), sample.scale()
+            written.scale = scale and replace(scale, of=THESE)
 
     def _judge(self, written: Written, evaluation: Evaluation, found: Calibration | StackclipError) -> None:
         """Add what the good pictures say, or why they say nothing. Raises UsageError for a rate that cannot be kept."""
@@ -152,23 +159,19 @@ class _Pass:
             self._scan(self.wishes.bad, {written.method: inspector}, {written.method: said}, "predict bad")
             written.bad = tell_bad(found, inspector, said, self.wishes.bad)
 
-    def _record(self, spec: str, written: Written) -> dict[str, Any]:
+    def _record(self, written: Written) -> dict[str, Any]:
         """How the scores were made, as JSON."""
-        trainee = next(each for each in self.trainees if each.spec == spec)
-        judged = written.judgement
-        division = self.divisions.get(spec)
+        judged, scale = written.judgement, written.scale
         return {
-            "method": spec,
+            "method": written.method,
             **self.wishes.record,
-            "facts": dict(trainee.working.facts),
+            "facts": dict(self.crew.facts(written.method)),
+            "shots": self.crew.shown(written.method),
             "false_alarm_rate": judged and judged.rate,
             "threshold": judged and judged.threshold,
-            "pixel_threshold": written.scale and written.scale.threshold,
-            "calibrated_by": judged and f"{judged.good} good pictures {judged.how}",
-            "shown": division and len(division.shown)
-            if self.run.entrants[spec].shots.count == "all"
-            else self.run.entrants[spec].shots.count,
-            "why_no_verdict": written.why_no_verdict,
+            "pixel_threshold": scale and scale.threshold,
+            "calibrated_by": judged and f"{counted(judged.good, 'good picture')} {judged.how}",
+            "why_no_verdict": "" if judged else written.why_no_verdict,
         }
 
     def draw(self, broken: set[str]) -> None:
@@ -238,7 +241,7 @@ def _parts_of_all(run: OneSeed) -> frozenset[Part]:
     return stored(frozenset[Part]().union(*(entrant.of_tested for entrant in run.entrants.values())))
 
 
-def _cell_of_all(run: OneSeed) -> Cell:
+def cell_of_all(run: OneSeed) -> Cell:
     """The one category that is tested, with the pictures that all methods can use."""
     cells = [cell for [cell] in run.cells.values()]
     common = set.intersection(*(set(cell.samples) for cell in cells))

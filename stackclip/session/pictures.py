@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +35,7 @@ __all__ = [
     "PictureScore",
     "bad_set",
     "check_normal",
+    "good_set",
     "object_words",
     "output_folder",
     "own_set",
@@ -179,6 +180,13 @@ def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None, b
     if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
     return own_pictures(kept, words, *normal)
+
+
+def good_set(workspace: Workspace, good: Path, words: str) -> Dataset:
+    """The pictures in a folder, all of which are good, as one category of which none is tested."""
+    found = _opened(workspace, good)
+    made = own_pictures(found, words, found)
+    return replace(made, samples=made.select(split="train").samples)
 
 
 def bad_set(workspace: Workspace, folder: Path | None, own: Dataset) -> tuple[Sample, ...]:
