@@ -28,7 +28,7 @@ __all__ = ["predict_verb"]
 
 
 @cli.command("predict")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder")
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
 @several("--methods", callback=specs, default=INSPECTION_METHODS[0], show_default=True)
 @click.option(
@@ -52,10 +52,11 @@ __all__ = ["predict_verb"]
 @encode_options
 @live_options
 @pass_session
-def predict_verb(session: Session, /, folder: Path, seed: int, **words: Any) -> None:
+def predict_verb(session: Session, /, folder: str, seed: int, **words: Any) -> None:
     """Find defects in your own pictures: a score for each, and heat maps on one common scale.
 
-    FOLDER needs no masks and no labels; where it has some they are not looked at. Nothing is learned from FOLDER:
+    FOLDER, or a picture, or a pattern of pictures ('shots/*.png', in quotes), needs no masks and no labels; where it has
+    some they are not looked at. Nothing is learned from FOLDER:
     methods train on other data sets, and a method that is shown normal pictures is shown some of --good. The
     scale of the heat maps is that of training pictures; of methods that do not train, or are shown pictures, that of
     the pictures in FOLDER.

@@ -9,9 +9,18 @@ from typing import Any, Protocol
 
 from stackclip.data.account import account_for
 from stackclip.data.census import difference, is_published, part_of, published_categories
-from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
+from stackclip.data.detection import LAYOUTS, check_folder, layout_with, unknown_layout
 from stackclip.data.listing import folders_in
-from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
+from stackclip.data.naming import (
+    absolute,
+    given_name,
+    place_name,
+    places_of,
+    registered_name,
+    registered_spec,
+    without_options,
+)
+from stackclip.data.picked import Picked, picked_files, unlabelled_samples
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
@@ -113,15 +122,19 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
     generated is written below `generated`. The layout of any other folder is detected, and its name is the
     folder's, in lower case with hyphens for spaces. `visa/`, `./visa`, `~/visa` and `/data/visa` are folders, whatever
     is registered. `NAME=` before any of these gives the data set another name; a folder whose whole name has `=` in it
-    is a folder. Nothing is downloaded.
+    is a folder. Options may stand behind a place, `shots[good=fine]`: those of the layout that is detected, else of
+    `folder`. A picture, or a pattern of pictures (`shots/*.png`), is unlabelled. Nothing is downloaded.
     Raises DataError where nothing is found, UnknownLayout, with the trees expected, where it is laid out otherwise, and
     UsageError for a name that cannot be given.
     """
     given, place = given_name(text, data_root)
     spec = registered_spec(place)
     if spec is None:
-        root = _folder(place, data_root)
-        spec = Spec(detect_layout(root))
+        if (picked := picked_files(place, data_root)) is not None:
+            return _read_picked(picked, place, given)
+        folder, options = without_options(place, data_root)
+        root = _folder(folder, data_root)
+        spec = layout_with(root, options)
         return _read(spec, datasets.create(spec), root, given)
     reader = datasets.create(spec)
     with datasets.find(spec.name).guard_foreign("cannot be opened"):
@@ -152,6 +165,15 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = 
     remark = difference(name, published or registered, getattr(reader, "protocol", ""), samples)
     warnings = tuple(f"{name}: {line}" for line in account.warnings)
     return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings)
+
+
+def _read_picked(picked: Picked, text: str, given: str) -> Dataset:
+    """Pictures that were named by themselves or by a pattern."""
+    name = given or place_name(picked.root)
+    name = f"own-{name}" if is_published(name) else name
+    samples = unlabelled_samples(picked, name)
+    finding = ", ".join((f"{name}: {Path(text).name}", _counts(samples), *picked.left_out))
+    return Dataset(name, picked.root, _GENERAL[-1], samples, finding)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:
