@@ -55,11 +55,10 @@ __all__ = ["predict_verb"]
 def predict_verb(session: Session, /, folder: str, seed: int, **words: Any) -> None:
     """Find defects in your own pictures: a score for each, and heat maps on one common scale.
 
-    FOLDER, or a picture, or a pattern of pictures ('shots/*.png', in quotes), needs no masks and no labels; where it has
-    some they are not looked at. Nothing is learned from FOLDER:
-    methods train on other data sets, and a method that is shown normal pictures is shown some of --good. The
-    scale of the heat maps is that of training pictures; of methods that do not train, or are shown pictures, that of
-    the pictures in FOLDER.
+    FOLDER may be a picture too, or a pattern of pictures in quotes ('shots/*.png'). It needs no masks and no labels;
+    where it has some they are not looked at. Nothing is learned from FOLDER: methods train on other data sets, and a
+    method that is shown normal pictures is shown some of --good. The scale of the heat maps is that of training
+    pictures; of methods that do not train, or are shown pictures, that of the pictures in FOLDER.
     """
     from stackclip.terminal import Bars
 

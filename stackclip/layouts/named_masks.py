@@ -21,7 +21,10 @@ _SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "test", "test
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A picture, its id, the folder that is its label, and what the folders say of it; `mask` is one beside it, or may lack."""
+    """A picture, its id, the folder that is its label, and what the folders say of it.
+
+    `mask` is at first one beside it that is told, and may lie where nothing is: one that lacks.
+    """
 
     image: Path
     id: str
