@@ -56,7 +56,8 @@ def data_verb(
         try:
             dataset = _opened(workspace, text, data_root, category)
         except DataError as error:
-            logger.error("%s", error.line if isinstance(error, UnknownLayout) else error)
+            what = error.line.partition("; wanted")[0] if isinstance(error, UnknownLayout) else error
+            logger.error("Error: %s", what)
             blocks: Iterator[object] = page_of_unread(text, data_root)
             failed += 1
         else:

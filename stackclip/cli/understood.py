@@ -67,11 +67,20 @@ def page_of_unread(text: str, data_root: Path | None) -> Iterator[RenderableType
 
 
 def _counts(found: Understood) -> Table:
-    table = Table("category", "split", "good", "defective", "unlabelled", "defects")
+    any_labels = any(tally.good or tally.defects for tally in found.tallies)
+    any_unlabelled = any(tally.unlabelled for tally in found.tallies)
+    table = Table("category", "split")
+    for name in (
+        *(("good", "defective", "defects") if any_labels else ()),
+        *(("unlabelled",) if any_unlabelled else ()),
+    ):
+        table.add_column(name, justify="left" if name == "defects" else "right")
     for tally in found.tallies:
         kinds = few_of((f"{name} {count}" for name, count in tally.defects.items()), _DEFECTS)
-        numbers = (tally.good, sum(tally.defects.values()), tally.unlabelled)
-        table.add_row(line(tally.category), tally.split, *(str(number or "") for number in numbers), line(kinds))
+        labels = (str(tally.good or ""), str(sum(tally.defects.values()) or ""), line(kinds)) if any_labels else ()
+        table.add_row(
+            line(tally.category), tally.split, *labels, *([str(tally.unlabelled or "")] if any_unlabelled else [])
+        )
     return table
 
 

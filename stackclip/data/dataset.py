@@ -21,7 +21,7 @@ from stackclip.data.naming import (
     registered_spec,
     without_options,
 )
-from stackclip.data.picked import Picked, picked_files, unlabelled_samples
+from stackclip.data.picked import PICKED, Picked, picked_files, unlabelled_samples
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import Sample, Split
@@ -174,7 +174,7 @@ def _read_picked(picked: Picked, text: str, given: str) -> Dataset:
     name = f"own-{name}" if is_published(name) else name
     samples = unlabelled_samples(picked, name)
     finding = ", ".join((f"{name}: {Path(text).name}", counts_of(samples), *picked.left_out))
-    return Dataset(name, picked.root, _GENERAL[-1], samples, finding, left_out=picked.left_out)
+    return Dataset(name, picked.root, PICKED, samples, finding, left_out=picked.left_out)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -17,12 +18,15 @@ from stackclip.data.labels import (
     without_ending,
 )
 from stackclip.data.listing import files_below, is_picture
+from stackclip.data.look import majority
 from stackclip.registry import Spec
 from stackclip.types import ANOMALOUS, Sample
 
 __all__ = ["label_words", "mask_words", "picture_folders"]
 
 _NAMED = 3
+_WORD = re.compile(r"[-_. 0-9]+")
+_BAD = frozenset(("ng", "nok", "bad", "ko", "defect", "defects", "defective", "faulty", "fail", "failed", "anomaly"))
 
 
 def picture_folders(root: Path) -> dict[Path, list[Path]]:
@@ -32,23 +36,64 @@ def picture_folders(root: Path) -> dict[Path, list[Path]]:
 
 
 def label_words(root: Path) -> str:
-    """What could be typed for a folder whose pictures have no labels: `shots[good=fine,bad=dent+scratch]`.
+    """What could be typed for a folder whose pictures have no labels: `shots[good=fine,bad=dent,masks=drawn]`.
 
-    What is called as good pictures may be comes first, else the name of the most pictures. Without folders it is said
-    where pictures belong.
+    What is called as good pictures may be comes first, else the name of the most pictures; folders of what looks like
+    masks are taken for masks. Without folders it is said where pictures belong.
     """
+    held = {place: files for place, files in picture_folders(root).items() if _may_count(place, root)}
+    painted = [place for place, files in held.items() if _says_masks(place.name) or majority(files) == "mask"]
     counts: Counter[str] = Counter()
-    for place, files in picture_folders(root).items():
-        inner = place.relative_to(root).parts
-        aside = any(holds_masks(part) or without_ending(part) or holds_drawings(part) for part in inner)
-        if inner and not aside:
-            counts["/".join(inner[-2:]) if says_nothing(inner[-1]) else inner[-1]] += len(files)
+    for place in held:
+        if place not in painted:
+            counts[_label(place, root)] += len(held[place])
+    stems = {composed(path.stem) for place, files in held.items() if place not in painted for path in files}
+    masks = Counter(_top(place, root, counts) for place in painted)
     if not counts:
         return f"{root}/{GOOD_FOLDERS[0]}/ for good pictures and {root}/DEFECT/ for each defect"
-    good = max(counts, key=lambda name: (is_good(name), may_be_good(name), counts[name]))
+    good = max(counts, key=lambda name: (*_goodness(name), counts[name]))
     others = [name for name in counts if name != good]
-    bad = [f"bad={'+'.join(others[:_NAMED])}"] if others else []
-    return _typed(root, [f"good={good}", *bad]) + (" ..." if len(others) > _NAMED else "")
+    words = [f"good={good}", *([f"bad={'+'.join(others[:_NAMED])}"] if others else [])]
+    if masks and others:
+        words.append(f"masks={'+'.join([*masks][:_NAMED])}")
+        endings = Counter(_ending(path, stems) for place in painted for path in held[place])
+        ending = endings.most_common(1)[0][0]
+        words += [f"mask_suffix={ending}"] if ending else []
+    return _typed(root, words) + (" ..." if len(others) > _NAMED else "")
+
+
+def _may_count(place: Path, root: Path) -> bool:
+    """Whether a folder is one below the root, and holds nothing that was drawn of pictures."""
+    return place != root and not any(holds_drawings(part) for part in place.relative_to(root).parts)
+
+
+def _says_masks(name: str) -> bool:
+    return holds_masks(name) or without_ending(name) is not None
+
+
+def _label(place: Path, root: Path) -> str:
+    """What a folder of pictures is called, with what it lies in where its own name says nothing."""
+    parts = place.relative_to(root).parts
+    return "/".join(parts[-2:]) if says_nothing(parts[-1]) else parts[-1]
+
+
+def _goodness(name: str) -> tuple[bool, int]:
+    """Whether a name is that of good pictures, and how much in it speaks for that or against it."""
+    words = set(_WORD.split(composed(name).casefold()))
+    speaks = len(words & {*GOOD_FOLDERS}) - len(words & _BAD)
+    return is_good(name), speaks + may_be_good(name)
+
+
+def _top(place: Path, root: Path, labels: Collection[str]) -> str:
+    """The folder of masks around one that is called as a label is, else its own name."""
+    parts = place.relative_to(root).parts
+    return parts[-2] if len(parts) > 1 and (parts[-1] in labels or holds_masks(parts[-2])) else parts[-1]
+
+
+def _ending(path: Path, stems: Collection[str]) -> str:
+    """What stands behind the longest stem of a picture in a file's name; nothing where no picture has a part of it."""
+    stem = composed(path.stem)
+    return next((stem[length:] for length in range(len(stem), 0, -1) if stem[:length] in stems), "")
 
 
 def mask_words(root: Path, layout: str, samples: Sequence[Sample]) -> str:

@@ -14,7 +14,11 @@ from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
 from stackclip.types import NORMAL, UNLABELLED, Sample
 
-__all__ = ["Picked", "picked_files", "unlabelled_samples"]
+__all__ = ["PICKED", "Picked", "picked_files", "unlabelled_samples"]
+
+
+PICKED = "pictures"
+"""The layout of pictures that were named themselves; no reader has it."""
 
 
 class Picked(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from stackclip.data.dataset import Dataset
 from stackclip.data.hints import label_words, mask_words
 from stackclip.data.images import open_picture, picture_size
 from stackclip.data.masks import whole_mask
+from stackclip.data.picked import PICKED
 from stackclip.errors import PictureError
 from stackclip.ops.spread import evenly
 from stackclip.registry import Spec, datasets
@@ -126,13 +128,15 @@ def _masks(samples: Sequence[Sample]) -> MaskFacts:
 def _words(dataset: Dataset, text: str) -> Iterator[tuple[str, str]]:
     """What could be typed, and what it would do."""
     samples = dataset.samples
+    yield shlex.quote(f"NAME={text}"), f"calls it otherwise than {dataset.name}"
+    if dataset.layout == PICKED:
+        return
     if any(each.defect == UNLABELLED for each in samples):
-        yield label_words(dataset.root), "says which pictures are good; for predict they need no labels"
+        yield label_words(dataset.root), "says which pictures are good; to find defects they need no labels"
     elif not any(each.defect == GOOD for each in samples):
         yield label_words(dataset.root), "says which pictures are good: none is now"
-    if masks := mask_words(dataset.root, dataset.layout, samples):
+    elif masks := mask_words(dataset.root, dataset.layout, samples):
         yield masks, "pairs masks that were left out"
-    yield f"NAME={text}", f"calls it otherwise than {dataset.name}"
     spec = Spec.parse(dataset.layout)
     if options := [option.label for option in datasets.find(spec.name).options]:
         place = spec.name if dataset.registered else text.partition("[")[0]
