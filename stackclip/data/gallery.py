@@ -81,8 +81,10 @@ def _tile(samples: Sequence[Sample]) -> tuple[int, int]:
 
 def outlined(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     """A picture with a line around the anomalous pixels of a mask (H, W), which is scaled to it; none is hidden."""
-    scaled = Image.fromarray(mask.astype(np.uint8) * 255).resize(picture.size, Image.Resampling.BOX)
-    inside = np.asarray(scaled) > 0  # every anomalous pixel counts, however small it becomes
+    scaled = Image.fromarray(mask.astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
+    inside = np.array(scaled) > 0
+    rows, columns = np.nonzero(mask)  # every anomalous pixel counts, however small it becomes
+    inside[rows * inside.shape[0] // mask.shape[0], columns * inside.shape[1] // mask.shape[1]] = True
     pixels = np.array(picture.convert("RGB"))
     if inside.any():
         line = ndimage.binary_dilation(inside, np.ones((3, 3), bool))
@@ -119,7 +121,7 @@ def _beside(sample: Sample, fitted: Image.Image) -> Image.Image | str:
 def _caption(sample: Sample, fits: Callable[[str], bool]) -> str:
     """Category, defect and where the file lies, as much of them as fits."""
     word = sample.defect if sample.label == ANOMALOUS else sample.split
-    place = "/".join(PurePosixPath(sample.id).parts[-2:])
+    place = "/".join(PurePosixPath(sample.id).parts[-2:]).removeprefix(f"{sample.defect}/")
     texts = (f"{sample.category}, {word}: {place}", f"{word}: {place}", f"{word}: {sample.image.name}")
     text = next((legible(each) for each in texts if fits(legible(each))), legible(sample.image.name))
     while len(text) > 1 and not fits(text):

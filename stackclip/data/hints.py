@@ -42,7 +42,7 @@ def label_words(root: Path) -> str:
     masks are taken for masks. Without folders it is said where pictures belong.
     """
     held = {place: files for place, files in picture_folders(root).items() if _may_count(place, root)}
-    painted = [place for place, files in held.items() if _says_masks(place.name) or majority(files) == "mask"]
+    painted = [place for place, files in held.items() if _says_masks(place, root) or majority(files) == "mask"]
     counts: Counter[str] = Counter()
     for place in held:
         if place not in painted:
@@ -67,8 +67,8 @@ def _may_count(place: Path, root: Path) -> bool:
     return place != root and not any(holds_drawings(part) for part in place.relative_to(root).parts)
 
 
-def _says_masks(name: str) -> bool:
-    return holds_masks(name) or without_ending(name) is not None
+def _says_masks(place: Path, root: Path) -> bool:
+    return any(holds_masks(part) or without_ending(part) for part in place.relative_to(root).parts)
 
 
 def _label(place: Path, root: Path) -> str:

@@ -71,16 +71,16 @@ def named_pictures(root: Path, names: FolderNames) -> list[Placed]:
     for folder in _tops(root, labels):
         for place, inside, _ in files_below(folder):
             found = [place / name for name in inside if is_picture(name)]
-            if any(holds_drawings(part) for part in place.relative_to(folder).parts):
-                continue
             if area := _nearest(place, labels.masks, folder):
                 masks.update(dict.fromkeys(found, area))
             elif label := _nearest(place, labels.good | labels.bad, folder):
+                if any(holds_drawings(part) for part in place.relative_to(label).parts):
+                    continue
                 pictures, beside, suffixed = _parted(found, names)
                 masks.update({} if names.masks else dict.fromkeys(suffixed, place))
                 files += [_placed(path, label, labels, root, beside.get(path)) for path in pictures]
     unique = sorted(dict.fromkeys(files), key=lambda each: each.order)
-    _check_ids(unique)
+    _check_ids(unique, root)
     return paired(root, _in_categories(unique), masks, names.suffixes, strict=bool(names.masks or names.mask_suffix))
 
 
@@ -188,7 +188,7 @@ def _in_categories(files: Sequence[Placed]) -> list[Placed]:
     return [replace(each, category="") for each in files] if alone else list(files)
 
 
-def _check_ids(files: Sequence[Placed]) -> None:
+def _check_ids(files: Sequence[Placed], root: Path) -> None:
     """Raise DataError where folders elsewhere make two pictures one by their names, and where there is no picture."""
     seen: dict[str, Path] = {}
     for each in files:
@@ -196,7 +196,7 @@ def _check_ids(files: Sequence[Placed]) -> None:
             raise DataError(f"{each.image}: {each.id} is {seen[each.id]} too; call one of the folders otherwise")
         seen[each.id] = each.image
     if not files:
-        raise DataError("no picture in the folders that were named good and bad")
+        raise DataError(f"{root}: no picture in the folders that hold good and bad ones")
 
 
 def _split(part: str) -> str:
