@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 
-from stackclip.conversions.files import Placing, folder_names, places
+from stackclip.conversions.files import Placing, folder_names, picture_places
 from stackclip.data import Dataset
 from stackclip.types import GOOD, Sample
 
-__all__ = ["write"]
+__all__ = ["write_anomalib"]
 
 
-def write(dataset: Dataset, placing: Placing) -> list[str]:
+def write_anomalib(dataset: Dataset, placing: Placing) -> list[str]:
     """`CAT/{normal,normal_test}/`, `CAT/abnormal/DEFECT/STEM.png` and `CAT/mask/DEFECT/STEM.png`.
 
     It pairs masks by sorted position, so that names are those of the pictures and every abnormal one has to have one;
@@ -29,7 +29,7 @@ def write(dataset: Dataset, placing: Placing) -> list[str]:
 
     without: Counter[str] = Counter()
     held: set[str] = set()
-    for sample, place in places(dataset, folder_of).items():
+    for sample, place in picture_places(dataset, folder_of).items():
         if not placing.picture(sample, place):
             continue
         held.add(place.split("/")[1])

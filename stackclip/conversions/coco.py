@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.conversions.files import Placing, folder_names, in_folders, places
+from stackclip.conversions.files import Placing, folder_names, in_folders, picture_places
 from stackclip.data import Dataset, picture_size
 from stackclip.ops.regions import label_regions, paint_regions
 from stackclip.ops.words import counted
 from stackclip.types import ANOMALOUS, GOOD, Sample
 
-__all__ = ["column_runs", "write"]
+__all__ = ["column_counts", "write_coco"]
 
 
-def write(dataset: Dataset, placing: Placing) -> list[str]:
+def write_coco(dataset: Dataset, placing: Placing) -> list[str]:
     """`images/` and `annotations_SPLIT.json`, whose categories are the kinds of defects.
 
     Images say `label`, `defect`, `category` and `split` too, which COCO has no place for: a defective picture without a
@@ -34,7 +34,7 @@ def write(dataset: Dataset, placing: Placing) -> list[str]:
         return f"images/{in_folders(sample, names)}"
 
     documents: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for sample, place in places(dataset, folder_of).items():
+    for sample, place in picture_places(dataset, folder_of).items():
         if not placing.picture(sample, place):
             continue
         document = documents.setdefault(sample.split, {"images": [], "annotations": [], "categories": categories})
@@ -51,7 +51,7 @@ def write(dataset: Dataset, placing: Placing) -> list[str]:
     return [f"{counted(bare, 'defective picture')} without an annotation, as good ones are"] if bare else []
 
 
-def column_runs(mask: NDArray[np.bool_]) -> list[int]:
+def column_counts(mask: NDArray[np.bool_]) -> list[int]:
     """The lengths of runs of a mask (H, W) down its columns, zeros and ones in turn, the first of zeros."""
     pixels = mask.reshape(-1, order="F")
     edges = np.flatnonzero(np.diff(pixels)) + 1
@@ -79,5 +79,5 @@ def _regions(pixels: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
         rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
         top, left = int(rows[0]), int(columns[0])
         box = [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
-        segmentation = {"size": [height, width], "counts": column_runs(region)}
+        segmentation = {"size": [height, width], "counts": column_counts(region)}
         yield {"segmentation": segmentation, "area": int(region.sum()), "bbox": box, "iscrowd": 0}

@@ -32,11 +32,11 @@ class Form(Protocol):
 
 FORMS: MappingProxyType[str, Form] = MappingProxyType(
     {
-        "mvtec": mvtec.write,
+        "mvtec": mvtec.write_mvtec,
         "csv": manifest.write_csv,
         "jsonl": manifest.write_lines,
-        "coco": coco.write,
-        "anomalib": anomalib.write,
+        "coco": coco.write_coco,
+        "anomalib": anomalib.write_anomalib,
     }
 )
 """The forms by name."""

@@ -22,7 +22,7 @@ from stackclip.ops.outputs import unique_name
 from stackclip.ops.words import counted
 from stackclip.types import NORMAL, Sample
 
-__all__ = ["Placing", "folder_names", "in_folders", "places"]
+__all__ = ["Placing", "folder_names", "in_folders", "picture_places"]
 
 _FORBIDDEN = '<>:"/\\|?*'  # on some systems
 
@@ -102,7 +102,7 @@ class Placing:
         return path
 
 
-def places(samples: Iterable[Sample], folder_of: Callable[[Sample], str]) -> dict[Sample, str]:
+def picture_places(samples: Iterable[Sample], folder_of: Callable[[Sample], str]) -> dict[Sample, str]:
     """A place for each picture in the folder that is given for it: its file's name, or a unique one where two have it.
 
     Names that differ in their extension or case alone are no names of their own: masks go by the stem.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from stackclip.conversions.files import Placing, folder_names, in_folders, places
+from stackclip.conversions.files import Placing, folder_names, in_folders, picture_places
 from stackclip.data import Dataset
 from stackclip.ops.spreadsheet import csv_text
 from stackclip.types import UNLABELLED, Sample
@@ -35,7 +35,7 @@ def _rows(dataset: Dataset, placing: Placing) -> Iterator[tuple[str | int | None
     def folder_of(sample: Sample) -> str:
         return f"images/{in_folders(sample, categories)}"
 
-    for sample, place in places(dataset, folder_of).items():
+    for sample, place in picture_places(dataset, folder_of).items():
         if placing.picture(sample, place):
             mask = PurePosixPath("masks", *PurePosixPath(place).parts[1:]).with_suffix(".png").as_posix()
             known = sample.defect != UNLABELLED

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 
-from stackclip.conversions.files import Placing, folder_names, places
+from stackclip.conversions.files import Placing, folder_names, picture_places
 from stackclip.data import Dataset
 from stackclip.data.defects import DEFECTS_CONFIG
 from stackclip.data.labels import (
@@ -20,10 +20,10 @@ from stackclip.data.masks import mask_files
 from stackclip.ops.words import counted
 from stackclip.types import GOOD, Sample
 
-__all__ = ["write"]
+__all__ = ["write_mvtec"]
 
 
-def write(dataset: Dataset, placing: Placing) -> list[str]:
+def write_mvtec(dataset: Dataset, placing: Placing) -> list[str]:
     """`CAT/{train,test}/{good,DEFECT}` and `CAT/ground_truth/DEFECT/STEM_mask.png`.
 
     Masks stand below `ground_truth/{train,test}/` where training pictures have some. Where each defect has a mask of
@@ -36,7 +36,7 @@ def write(dataset: Dataset, placing: Placing) -> list[str]:
     def folder_of(sample: Sample) -> str:
         return f"{categories[sample.category]}/{sample.split}/{defects[sample.defect]}"
 
-    for sample, place in places(dataset, folder_of).items():
+    for sample, place in picture_places(dataset, folder_of).items():
         if placing.picture(sample, place):
             area = f"{categories[sample.category]}/ground_truth/{f'{sample.split}/' if divided else ''}"
             _write_mask(sample, f"{area}{defects[sample.defect]}/{PurePosixPath(place).stem}", placing)

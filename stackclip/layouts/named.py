@@ -19,10 +19,10 @@ from stackclip.data.listing import files_below, folders_in, is_picture, pictures
 from stackclip.data.naming import absolute
 from stackclip.data.pairing import apart
 from stackclip.errors import DataError
-from stackclip.layouts.named_masks import Placed, paired, split_named, without_suffix
+from stackclip.layouts.named_masks import Placed, paired, without_suffix
 from stackclip.ops.files import expanded
 from stackclip.ops.words import few_of
-from stackclip.types import GOOD
+from stackclip.types import GOOD, Split
 
 __all__ = ["FolderNames", "named_pictures"]
 
@@ -166,10 +166,10 @@ def _placed(path: Path, label: Path, labels: _Labels, root: Path, mask: Path | N
     parts = label.relative_to(root).parts[:-1] if inner else ()
     within = path.parent.relative_to(label).parts
     id = (path.relative_to(root) if inner else Path(label.name) / path.relative_to(label)).as_posix()
-    split = next((split for part in (*parts, *within) if (split := _split(part))), "test")
+    split = next((split for part in (*parts, *within) if (split := _split(part))), _TEST)
     category = "/".join(part for part in parts if not _split(part) and not says_nothing(part))
     beside = None if label in labels.good else mask
-    return Placed(path, id, label, category, split_named(split), beside, _defect(label, within, labels))
+    return Placed(path, id, label, category, split, beside, _defect(label, within, labels))
 
 
 def _defect(label: Path, within: Sequence[str], labels: _Labels) -> str:
@@ -199,15 +199,18 @@ def _check_ids(files: Sequence[Placed], root: Path) -> None:
         raise DataError(f"{root}: no picture in the folders that hold good and bad ones")
 
 
-def _split(part: str) -> str:
-    """The split that a folder's name means, or nothing."""
-    return _SPLITS.get(_alike(part), "")
+def _split(part: str) -> Split | None:
+    """The split that a folder's name means, if any."""
+    return _SPLITS.get(_alike(part))
 
 
+_TRAIN: Split = "train"
+_VALIDATION: Split = "validation"
+_TEST: Split = "test"
 _SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("validation", "valid", "val"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
+    **dict.fromkeys(("train", "training"), _TRAIN),
+    **dict.fromkeys(("validation", "valid", "val"), _VALIDATION),
+    **dict.fromkeys(("test", "testing"), _TEST),
 }
 
 

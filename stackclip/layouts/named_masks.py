@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from stackclip.data.labels import composed, holds_masks, says_nothing, without_ending
 from stackclip.data.pairing import check_masks
@@ -14,7 +13,7 @@ from stackclip.errors import DataError
 from stackclip.ops.words import counted
 from stackclip.types import GOOD, Split
 
-__all__ = ["Placed", "paired", "split_named", "without_suffix"]
+__all__ = ["Placed", "paired", "without_suffix"]
 
 _SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "test", "testing")
 
@@ -38,11 +37,6 @@ class Placed:
     def order(self) -> tuple[str, int, str, str]:
         """By category, then train, validation, test, then defect, then id."""
         return self.category, ("train", "validation", "test").index(self.split), self.defect, self.id
-
-
-def split_named(name: str) -> Split:
-    """The split of that name."""
-    return cast("Split", name)
 
 
 def without_suffix(path: Path, suffixes: Sequence[str]) -> Iterator[str]:

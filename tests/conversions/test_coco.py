@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from stackclip.conversions import convert
-from stackclip.conversions.coco import column_runs
+from stackclip.conversions.coco import column_counts
 from stackclip.data import open_dataset
 
 
@@ -30,10 +30,10 @@ def decoded(segmentation: dict[str, list[int]]) -> np.ndarray:
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_runs_are_those_of_the_definition(share: float) -> None:
     mask = np.random.default_rng(0).random((7, 5)) < share
-    counts = column_runs(mask)
+    counts = column_counts(mask)
     assert np.array_equal(decoded({"size": [7, 5], "counts": counts}), mask)
     assert min(counts[1:], default=1) > 0
-    assert column_runs(np.array([[True, False], [True, True]])) == [0, 2, 1, 1]
+    assert column_counts(np.array([[True, False], [True, True]])) == [0, 2, 1, 1]
 
 
 def test_every_region_is_an_annotation_with_its_area_and_box(tmp_path: Path) -> None:

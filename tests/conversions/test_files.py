@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from stackclip.conversions.files import folder_names, places
+from stackclip.conversions.files import folder_names, picture_places
 from stackclip.types import NORMAL, Sample
 
 
@@ -14,7 +14,7 @@ def sample(id: str) -> Sample:
 
 def test_a_file_keeps_its_name_unless_another_has_its_stem() -> None:
     ids = ["x/1.png", "x/2.png", "y/2.jpg", "x/a.png", "x/A.png", "y/3.png"]
-    found = places(map(sample, ids), lambda each: "out")
+    found = picture_places(map(sample, ids), lambda each: "out")
     by_id = {each.id: place for each, place in found.items()}
     assert {id for id, place in by_id.items() if place == f"out/{Path(id).name}"} == {"x/1.png", "y/3.png"}
     assert len({place.casefold().rpartition(".")[0] for place in by_id.values()}) == len(ids)
