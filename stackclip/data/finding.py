@@ -6,7 +6,7 @@ from stackclip.types import ANOMALOUS, UNLABELLED, Sample
 
 __all__ = ["counts_of", "few_names"]
 
-_NAMES_SHOWN = 20
+_NAMES_SHOWN = 30
 
 
 def counts_of(samples: tuple[Sample, ...]) -> str:
