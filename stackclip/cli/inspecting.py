@@ -47,11 +47,10 @@ _own = options(
     click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's."),
     data_root_option,
 )
-_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @cli.command("inspect")
-@click.argument("folder", type=_FOLDER)
+@click.argument("folder")
 @click.option("--object", default="", help="What the pictures show, in words: 'metal plate'.")
 @click.option(
     "--detector",
@@ -66,12 +65,12 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 )
 @click.option(
     "--good",
-    type=_FOLDER,
+    type=click.Path(path_type=Path),
     help="Folder of good pictures of the same object: for verdicts, and for methods that are shown some.",
 )
 @click.option(
     "--bad",
-    type=_FOLDER,
+    type=click.Path(path_type=Path),
     help="Folder of pictures that are known to be bad: tells how many of them the threshold finds.",
 )
 @click.option("--maps", type=click.Choice(["npy", "tiff"]), help="Keep the maps as they are, too.")
@@ -88,13 +87,13 @@ _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @encode_options
 @live_options
 @pass_session
-def inspect_verb(session: Session, /, folder: Path, seed: int, maps: str | None, **words: Any) -> None:
+def inspect_verb(session: Session, /, folder: str, seed: int, maps: str | None, **words: Any) -> None:
     """Find defects in your own pictures: a verdict and a score for each, where they are, and heat maps.
 
-    FOLDER needs no masks and no labels; where it has some they are not looked at. Nothing is learned from FOLDER:
-    methods train on other data sets, and a method that is shown normal pictures is shown some of --good. Those that it
-    was not shown say from which score on a picture is anomalous. Without --good there are no verdicts, and heat
-    maps are on the scale of the pictures in FOLDER.
+    FOLDER may be a picture too, or a pattern of pictures in quotes ('shots/*.png'). It needs no masks and no labels;
+    where it has some they are not looked at. Nothing is learned from FOLDER: methods train on other data sets, and a
+    method that is shown normal pictures is shown some of --good. Those that it was not shown say from which score on a
+    picture is anomalous. Without --good there are no verdicts, and heat maps are on the scale of the pictures in FOLDER.
     """
     from stackclip.terminal import Bars
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.errors import DataError, UnknownLayout
 from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
-from stackclip.registry import datasets
+from stackclip.registry import Spec, datasets
 
-__all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
+__all__ = ["LAYOUTS", "check_folder", "detect_layout", "layout_with", "unknown_layout"]
 
 LAYOUTS = (
     *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
@@ -32,6 +33,16 @@ def detect_layout(root: Path) -> str:
     if datasets.create(LAYOUTS[-1]).recognises(root):
         return LAYOUTS[-1]
     raise unknown_layout(root, LAYOUTS)
+
+
+def layout_with(root: Path, options: Sequence[tuple[str, str]]) -> Spec:
+    """The reader for `root` with options: the one that is detected if it has them, else the last of LAYOUTS.
+
+    Raises what `detect_layout` raises.
+    """
+    layout = detect_layout(root)
+    known = {option.label for option in datasets.find(layout).options}
+    return Spec(layout if all(key in known for key, _ in options) else LAYOUTS[-1], tuple(options))
 
 
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:

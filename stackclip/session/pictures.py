@@ -169,15 +169,15 @@ def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None, b
     Raises StackclipError where none is left to score.
     """
     [found, *normal] = [_opened(workspace, place) for place in (folder, good) if place]
-    others = (good, bad, workspace.cache)
-    left_out = [place for place in others if place and not folder.resolve().is_relative_to(place.resolve())]
+    root, others = found.root.resolve(), (good, bad, workspace.cache)
+    left_out = [place for place in others if place and not root.is_relative_to(place.resolve())]
     kept = without_folders(found, left_out)
     if missing := len(found) - len(kept):
         places = " and ".join(str(place) for place in left_out)
         logger.info("%s in %s %s not scored", counted(missing, "picture"), places, agreed("are", missing))
     if not len(kept) and not good:
         raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
-    if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
+    if not len(kept) or (good and root.is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
     return own_pictures(kept, words, *normal)
 
