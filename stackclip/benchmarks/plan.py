@@ -234,7 +234,7 @@ def _check_labels(plan: Plan) -> None:
             raise DataError(
                 f"{dataset.root}: {counted(unlabelled, 'picture')} {agreed('have', unlabelled)} no labels, so nothing "
                 f"can be trained or measured on them; to say which are good: {label_words(dataset.root)}; "
-                f"to find defects in them: stackclip predict {dataset.root} --object NAME"
+                f"to find defects in them: stackclip inspect {dataset.root} --object NAME"
             )
 
 

@@ -92,8 +92,8 @@ def inspect_verb(session: Session, /, folder: str, seed: int, maps: str | None, 
 
     FOLDER may be a picture too, or a pattern of pictures in quotes ('shots/*.png'). It needs no masks and no labels;
     where it has some they are not looked at. Nothing is learned from FOLDER: methods train on other data sets, and a
-    method that is shown normal pictures is shown some of --good. Those that it was not shown say from which score on a
-    picture is anomalous. Without --good there are no verdicts, and heat maps are on the scale of the pictures in FOLDER.
+    method that is shown normal pictures is shown some of --good. Those that it was not shown say from which score on
+    a picture is anomalous. Without --good there are no verdicts, and heat maps are on the scale of these pictures.
     """
     from stackclip.terminal import Bars
 
@@ -110,7 +110,7 @@ cli.add_command(inspect_verb, "predict")  # as it was called
 
 @cli.command("fit")
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
-@click.option("--good", type=_FOLDER, required=True, help="Folder of good pictures of the object.")
+@click.option("--good", type=click.Path(path_type=Path), required=True, help="Folder of good pictures of the object.")
 @click.option("--method", default=GOOD_METHODS[0], show_default=True)
 @_own
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="plate.stackclip")

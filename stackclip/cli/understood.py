@@ -40,7 +40,7 @@ def page(found: Understood, text: str, words: str) -> Iterator[RenderableType]:
         yield line(f"  not read: {left}", "yellow")
     yield from _typed(found.words)
     if any(tally.unlabelled for tally in found.tallies):
-        yield line(f"  next: stackclip predict {shlex.quote(text)} --object {shlex.quote(words)}", "dim")
+        yield line(f"  next: stackclip inspect {shlex.quote(text)} --object {shlex.quote(words)}", "dim")
 
 
 def page_of_unread(text: str, data_root: Path | None) -> Iterator[RenderableType]:

@@ -49,7 +49,7 @@ def test_data_of_a_folder_without_labels_names_the_words_that_work(stackclip: Ru
     root = pictures(tmp_path / "nut", "fine/1.png", "dent/2.png")
     result = stackclip(tmp_path, "data", str(root), "--object", "hazel nut")
     assert f"'{root}[good=fine,bad=dent]'" in result.stdout
-    assert f"stackclip predict {root} --object 'hazel nut'" in result.stdout
+    assert f"stackclip inspect {root} --object 'hazel nut'" in result.stdout
     again = stackclip(tmp_path, "data", f"{root}[good=fine,bad=dent]")
     assert "dent 1" in again.stdout
     assert "unlabelled" not in again.stdout
