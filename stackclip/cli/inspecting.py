@@ -74,6 +74,8 @@ _own = options(
     help="Folder of pictures that are known to be bad: tells how many of them the threshold finds.",
 )
 @click.option("--maps", type=click.Choice(["npy", "tiff"]), help="Keep the maps as they are, too.")
+@click.option("--watch", is_flag=True, help="Score pictures as they arrive in FOLDER, until Ctrl-C; wants --detector.")
+@click.option("--every", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds between looks.")
 @_own
 @click.option(
     "-o",
@@ -87,7 +89,9 @@ _own = options(
 @encode_options
 @live_options
 @pass_session
-def inspect_verb(session: Session, /, folder: str, seed: int, maps: str | None, **words: Any) -> None:
+def inspect_verb(
+    session: Session, /, folder: str, seed: int, maps: str | None, watch: bool, every: float, **words: Any
+) -> None:
     """Find defects in your own pictures: a verdict and a score for each, where they are, and heat maps.
 
     FOLDER may be a picture too, or a pattern of pictures in quotes ('shots/*.png'). It needs no masks and no labels;
@@ -97,12 +101,27 @@ def inspect_verb(session: Session, /, folder: str, seed: int, maps: str | None, 
     """
     from stackclip.terminal import Bars
 
+    if watch:
+        _watch(session, folder, maps or "", every, **words)
+        return
     with Bars.shown() as bars:
         inspection = session.inspect(folder, seeds=(seed,), progress=bars, maps=maps or "", **words)
     for summary in inspection.summaries:
         echo(summary)
     if not inspection.whole:
         sys.exit(FAILED_SOME)
+
+
+def _watch(session: Session, folder: str, maps: str, every: float, **words: Any) -> None:
+    """Print a line for each picture that arrives."""
+    from stackclip.errors import UsageError
+
+    if said := [name for name in ("object", "methods", "good", "bad") if words[name]]:
+        raise UsageError(f"--watch goes by --detector FILE alone: leave out --{', --'.join(said)}")
+    for scores in session.watch(folder, words["detector"], words["output"], maps=maps, every=every):
+        for each in scores:
+            verdict = "anomalous" if each.anomalous else "good"
+            echo(f"{each.picture}: {verdict}, score {each.score:.6g}, p {each.p_value:.3g}, {each.heat_map}")
 
 
 cli.add_command(inspect_verb, "predict")  # as it was called

@@ -7,7 +7,7 @@ that it was not shown, and which tower this belongs to, by its fingerprint; the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from stackclip.errors import DamagedFile, WeightsError
 from stackclip.inspection.calibrating import Calibration
+from stackclip.methods import Inspector
 from stackclip.ops.files import write_atomically
 from stackclip.ops.seals import read_regular
 from stackclip.ops.tensor_files import packed, unpacked
@@ -35,7 +36,8 @@ class Bundle:
 
     `learned` is its `state_dict`, `means` are the mean class tokens of training categories by these, `shown` the
     batches that it was shown, of shots and of further normal pictures. `recipe` are the fields of the recipe of its
-    tower, whose `fingerprint` tells it, `task` those of its task, `record` how it was made.
+    tower, whose `fingerprint` tells it, `task` those of its task, `record` how it was made. `ready` is what it became
+    in this process, by the device.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Bundle:
     normals: Sequence[Features]
     calibration: Calibration
     record: Mapping[str, Any]
+    ready: dict[str, Inspector] = field(default_factory=dict, compare=False)
 
 
 def save_bundle(path: Path, bundle: Bundle) -> None:
@@ -102,7 +105,8 @@ def load_bundle(path: Path) -> Bundle:
         task=facts["task"],
         learned={name.removeprefix("learned/"): each for name, each in _below(tensors, "learned/")},
         means={name: tensors[f"mean/{place}"] for place, name in enumerate(facts["means"])},
-        **streams,
+        shots=streams["shots"],
+        normals=streams["normals"],
         calibration=Calibration(scores, peaks, **facts["calibration"]),
         record=facts["record"],
     )

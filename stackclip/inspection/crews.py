@@ -162,15 +162,20 @@ class Bundled:
         return self._detector.facts
 
     def inspectors(self, cell: Cell, evaluations: Mapping[str, Evaluation]) -> dict[str, Inspector]:
-        """What it was when it was saved."""
+        """What it was when it was saved; it is made once for all batches of pictures."""
+        device, [(spec, evaluation)] = self.run.bench.tower.device, evaluations.items()
+        if str(device) not in self.bundle.ready:
+            inspector = self.run.failures.attempt(evaluation, self._inspector, device)
+            if inspector is None:
+                return {}
+            self.bundle.ready[str(device)] = inspector
+        return {spec: self.bundle.ready[str(device)]}
+
+    def _inspector(self, device: torch.device) -> Inspector:
         shots, normals = (
-            (_on(features, self.run.bench.tower.device) for features in stream)
-            for stream in (self.bundle.shots, self.bundle.normals)
+            (_on(features, device) for features in stream) for stream in (self.bundle.shots, self.bundle.normals)
         )
-        [(spec, evaluation)] = evaluations.items()
-        words = (self.bundle.object, shots, normals)
-        inspector = self.run.failures.attempt(evaluation, self._detector.on, *words)
-        return {} if inspector is None else {spec: inspector}
+        return self._detector.on(self.bundle.object, shots, normals)
 
     def calibrations(self, ready: Mapping[str, Inspector]) -> Iterator[tuple[str, Calibration | StackclipError]]:
         """What it said of good pictures."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,12 @@ from typing import Any
 from stackclip.benchmarks.plan import Plan, resolved
 from stackclip.cache.fingerprint import fingerprint_digest
 from stackclip.data import Dataset
+from stackclip.data.naming import place_name
+from stackclip.data.picked import PICKED
 from stackclip.defaults import GOOD_METHODS, INSPECTION_METHODS
 from stackclip.errors import FingerprintMismatch, UsageError
 from stackclip.inspection.bundle import Bundle
+from stackclip.inspection.written import check_folders
 from stackclip.ops.progress import Listener
 from stackclip.registry import stay_with
 from stackclip.session.conditions import InspectionWords, Names, checked, names_of
@@ -20,6 +23,7 @@ from stackclip.session.fitting import Fitted, Fitting
 from stackclip.session.inspecting import Examination
 from stackclip.session.pictures import (
     Inspection,
+    PictureScore,
     bad_set,
     check_normal,
     good_set,
@@ -30,9 +34,10 @@ from stackclip.session.pictures import (
 )
 from stackclip.session.site import Site
 from stackclip.session.wanted import Wanted, wanted_of
+from stackclip.session.watching import Watching
 from stackclip.session.workbench import Workbench
 
-__all__ = ["Asked", "fit", "inspect"]
+__all__ = ["Asked", "fit", "inspect", "watch"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ def inspect(site: Site, pictures: Path, output: Path | None, asked: Asked) -> In
     given = checked(asked.words, InspectionWords)
     wanted = replace(wanted_of(given, asked.good), train_on=names_of(asked.train_on))
     if wanted.bundle is not None:
-        plan, wanted, workbench = _with_detector(site, pictures, asked, wanted)
+        own = own_set(site.workspace, pictures, wanted.bundle.object, None, wanted.bad_folder)
+        plan, wanted, workbench = _with_detector(site, own, asked, wanted)
     else:
         default = INSPECTION_METHODS if asked.good is None else GOOD_METHODS
         own = own_set(site.workspace, pictures, object_words(asked.object), asked.good, wanted.bad_folder)
@@ -63,6 +69,21 @@ def inspect(site: Site, pictures: Path, output: Path | None, asked: Asked) -> In
         workbench = workbench or site.workbench()
         examination = Examination(workbench, workbench.store(), plan, asked.progress, pictures, wanted)
         return examination.run(place, kept=output is not None)
+
+
+def watch(site: Site, pictures: Path, output: Path, asked: Asked, every: float) -> Iterator[tuple[PictureScore, ...]]:
+    """Score pictures as they arrive. Raises as `Session.watch` does, before the first look."""
+    stay_with(site.workspace.registry)
+    wanted = wanted_of(checked(asked.words, InspectionWords), None)
+    if wanted.bundle is None:
+        raise UsageError("a watch wants a detector, as stackclip fit makes it: --detector FILE")
+    if not pictures.is_dir():
+        raise UsageError(f"{pictures}: no folder to watch; make it, or name another one")
+    empty = Dataset(place_name(pictures), pictures, PICKED, (), "")
+    plan, wanted, workbench = _with_detector(site, empty, asked, wanted)
+    check_folders(plan.methods, output)
+    watching = Watching(workbench, workbench.store(), plan, asked.progress, pictures.absolute(), wanted, every)
+    return watching.run(output.absolute())
 
 
 def fit(site: Site, output: Path, asked: Asked) -> Fitted:
@@ -92,13 +113,12 @@ def _plan(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, give
     return plan
 
 
-def _with_detector(site: Site, pictures: Path, asked: Asked, wanted: Wanted) -> tuple[Plan, Wanted, Workbench]:
+def _with_detector(site: Site, own: Dataset, asked: Asked, wanted: Wanted) -> tuple[Plan, Wanted, Workbench]:
     """The plan of a detector that was fitted, and its tower. Raises UsageError for words that it brings itself."""
     bundle = wanted.bundle
     assert bundle is not None
     if said := [name for name in ("object", "methods", "good") if getattr(asked, name)]:
         raise UsageError(f"{wanted.detector} brings its own {' and '.join(said)}: leave them out, or fit another one")
-    own = own_set(site.workspace, pictures, bundle.object, None, wanted.bad_folder)
     wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own), train_on=())
     recipe = {name: tuple(each) if isinstance(each, list) else each for name, each in bundle.recipe.items()}
     workbench = site.workbench(recipe)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
@@ -26,6 +26,7 @@ from stackclip.session.work import Encoded
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
     from stackclip.session.fitting import Fitted
+    from stackclip.session.pictures import Inspection, PictureScore
 
 __all__ = ["Session"]
 
@@ -127,6 +128,27 @@ class Session(Steps):
 
         asked = Asked(object, (method,), path_of(good), train_on, words, progress)
         return fit(self, Path(output), asked)
+
+    def watch(
+        self,
+        pictures: PathLike[str] | str,
+        detector: PathLike[str] | str,
+        output: PathLike[str] | str,
+        *,
+        maps: str = "",
+        every: float = 2.0,
+        progress: Listener = silent,
+    ) -> Iterator[tuple[PictureScore, ...]]:
+        """What a detector says of pictures as they arrive in a folder, batch by batch; it never ends by itself.
+
+        The folder is looked at `every` so many seconds. Scores, heat maps and regions are added to the tables in
+        `output` before they are given; what has a line there is not scored again, also by another run.
+        Raises UsageError, WeightsError, FingerprintMismatch, DataError, StoreError and OSError.
+        """
+        from stackclip.session.own import Asked, watch
+
+        asked = Asked("", (), None, (), {"detector": detector, "maps": maps}, progress)
+        return watch(self, Path(pictures), Path(output), asked, every)
 
     def report(
         self,

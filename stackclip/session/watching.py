@@ -1,0 +1,115 @@
+"""Pictures that arrive in a folder, scored by a detector as they come."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stackclip.benchmarks.entrant import entrants_of, needed
+from stackclip.data import Dataset
+from stackclip.data.listing import pictures_below
+from stackclip.data.own import own_pictures
+from stackclip.data.picked import PICKED, Picked, unlabelled_samples
+from stackclip.inspection.arrivals import Arrivals, Seen
+from stackclip.inspection.predictions import Wishes, predict
+from stackclip.ops.outputs import folder_name
+from stackclip.session.making import Making
+from stackclip.session.pictures import PictureScore, scores_of
+from stackclip.session.wanted import Wanted
+
+__all__ = ["Watching"]
+
+logger = logging.getLogger("stackclip")
+
+AT_ONCE = 64  # pictures of a batch; what waits behind them comes next
+
+
+@dataclass(frozen=True)
+class Watching(Making):
+    """A plan whose one method is a detector, at a workbench, and the folder where pictures arrive."""
+
+    folder: Path
+    wanted: Wanted
+    every: float
+    _refused: dict[str, Seen] = field(default_factory=dict)
+
+    def run(self, output: Path) -> Iterator[tuple[PictureScore, ...]]:
+        """What is said of each batch of pictures, once that is on the disk; it never ends by itself.
+
+        A picture is taken when it is as large and as old as at the look before. One that cannot be read is named once,
+        and again when it has changed. Raises DataError, StoreError and OSError.
+        """
+        [spec] = self.plan.methods
+        place = output / folder_name(spec)
+        arrivals = Arrivals(place)
+        done, before = arrivals.seen(), dict[str, Seen]()
+        if done:
+            logger.info("%s: %d pictures were scored before", place, len(done))
+        while True:
+            now = self._there(output)
+            fresh = [name for name, seen in now.items() if done.get(name) != seen and self._refused.get(name) != seen]
+            settled = {name: now[name] for name in fresh if before.get(name) == now[name]}
+            for batch in _batches(settled):
+                if scores := self._score(batch, arrivals, output):
+                    yield scores
+                done |= batch
+            before = now
+            if len(settled) < len(fresh) or not fresh:
+                time.sleep(self.every)
+
+    def _there(self, output: Path) -> dict[str, Seen]:
+        """The pictures below the folder as they are now; those that vanish meanwhile are not there."""
+        found: dict[str, Seen] = {}
+        for path in pictures_below(self.folder):
+            try:
+                state = path.stat()
+            except OSError:
+                logger.debug("%s vanished", path)
+                continue
+            if not path.is_relative_to(output):
+                found[path.relative_to(self.folder).as_posix()] = (state.st_size, state.st_mtime_ns)
+        return found
+
+    def _score(self, batch: dict[str, Seen], arrivals: Arrivals, output: Path) -> tuple[PictureScore, ...]:
+        """Score some pictures, draw them, and add their lines."""
+        plan = replace(self.plan, test_on=(self._set_of(batch),))
+        making = replace(self, plan=plan)
+        entrants = entrants_of(plan, self.workbench.tower.spec)
+        failed = making.encode(*needed(plan, entrants))
+        lost = {error.path for error in failed}
+        left = {name: seen for name, seen in batch.items() if self.folder / name not in lost}
+        self._refused.update({name: seen for name, seen in batch.items() if name not in left})
+        if not left:
+            return ()
+        plan = replace(plan, test_on=(self._set_of(left),))
+        with TemporaryDirectory(dir=arrivals.place, prefix=".batch-") as draft:
+            with replace(self, plan=plan).bench(entrants) as bench:
+                wishes = Wishes(bundle=self.wanted.bundle, maps=self.wanted.maps)
+                [written] = predict([bench], Path(draft), seed=plan.seeds[0], wishes=wishes)
+            if written.error:
+                logger.error("%s", written)
+                return ()
+            drawn = arrivals.add(written, left)
+        said = zip(written.samples, scores_of(written, drawn=False), strict=True)
+        return tuple(replace(score, heat_map=drawn.get(sample.id)) for sample, score in said)
+
+    @property
+    def _object(self) -> str:
+        assert self.wanted.bundle is not None
+        return self.wanted.bundle.object
+
+    def _set_of(self, batch: dict[str, Seen]) -> Dataset:
+        [own] = self.plan.test_on
+        files = tuple(self.folder / name for name in sorted(batch))
+        samples = unlabelled_samples(Picked(self.folder, files), own.name)
+        return own_pictures(Dataset(own.name, self.folder, PICKED, samples, ""), self._object)
+
+
+def _batches(settled: dict[str, Seen]) -> Iterator[dict[str, Seen]]:
+    names = list(settled)
+    for start in range(0, len(names), AT_ONCE):
+        yield {name: settled[name] for name in names[start : start + AT_ONCE]}

@@ -1,0 +1,143 @@
+"""Pictures that arrive while a detector watches: each is scored once, whatever happens to the watch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from stackclip import Session
+from stackclip.clip.recipe import TowerRecipe
+from stackclip.errors import DataError, UsageError
+from stackclip.session import PictureScore
+
+Run = Callable[..., Result]
+
+
+def picture(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(seed).integers(90, 120, (56, 56, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Session, Path]:
+    """A session, and a detector that it fitted."""
+    place = tmp_path_factory.mktemp("fitted")
+    for number in range(20):
+        picture(place / "good" / f"{number}.png", number)
+    session = Session(place / "w", TowerRecipe("random-vit-8", image_size=56))
+    session.fit(place / "plate.stackclip", object="plate", good=place / "good", train_on="synthetic[categories=1]")
+    return session, place / "plate.stackclip"
+
+
+def watch(fitted: tuple[Session, Path], folder: Path, out: Path) -> Iterator[tuple[PictureScore, ...]]:
+    session, detector = fitted
+    return session.watch(folder, detector, out, every=0.0)
+
+
+def lines(out: Path) -> list[dict[str, object]]:
+    [place] = out.iterdir()
+    records = [json.loads(line) for line in (place / "scores.jsonl").read_text().splitlines()]
+    table = list(csv.DictReader((place / "scores.csv").read_text().splitlines()))
+    assert [row["picture"] for row in table] == [record["picture"] for record in records]
+    assert all((place / str(record["heat_map"])).is_file() for record in records)
+    return records
+
+
+def test_what_arrives_is_scored_once_also_after_a_restart(fitted: tuple[Session, Path], tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    picture(folder / "a.png", 100)
+    watching = watch(fitted, folder, out)
+    [first] = next(watching)
+    assert first.picture == folder / "a.png"
+    assert first.anomalous is not None
+    picture(folder / "line2" / "a.png", 101)  # the same stem
+    (folder / "broken.png").write_bytes(b"\x89PNG no picture")
+    [second] = next(watching)
+    assert second.picture == folder / "line2" / "a.png"
+    assert [line["picture"] for line in lines(out)] == ["a.png", "line2/a.png"]
+    watching.close()
+    picture(folder / "b.png", 102)
+    picture(folder / "a.png", 103)  # another picture of the same name
+    again = sorted(score.picture.name for score in next(watch(fitted, folder, out)))
+    assert again == ["a.png", "b.png"]
+    assert len(lines(out)) == 4
+    one = fitted[0].inspect(folder / "b.png", detector=fitted[1])
+    assert one[0].score == next(line for line in lines(out) if line["picture"] == "b.png")["score"]
+
+
+@pytest.mark.parametrize("left", [0, 1, 40])
+def test_a_torn_line_is_dropped_and_its_picture_scored_again(
+    fitted: tuple[Session, Path], tmp_path: Path, left: int
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a", "b"):
+        picture(folder / f"{name}.png", ord(name))
+    assert len(next(watch(fitted, folder, out))) == 2
+    [place] = out.iterdir()
+    names = [line["picture"] for line in lines(out)]
+    whole = (place / "scores.jsonl").read_bytes()
+    (place / "scores.jsonl").write_bytes(whole[: whole.rindex(b"\n", 0, -1) + 1 + left])
+    [score] = next(watch(fitted, folder, out))
+    assert score.picture.name == names[-1]
+    assert [line["picture"] for line in lines(out)] == names
+
+
+def test_a_picture_that_still_grows_waits(fitted: tuple[Session, Path], tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    whole = picture(tmp_path / "whole.png", 1).read_bytes()
+    folder.mkdir()
+    looks = iter(range(1, 5))
+
+    def grow(_: float) -> None:
+        step = next(looks, 4)
+        (folder / "a.png").write_bytes(whole[: len(whole) * step // 4])
+        os.utime(folder / "a.png", ns=(step, step))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("stackclip.session.watching.time.sleep", grow)
+        [found] = next(watch(fitted, folder, out))
+    assert found.picture.read_bytes() == whole
+    assert len(lines(out)) == 1
+
+
+def test_tables_of_others_and_folders_that_are_not_there_are_refused(
+    fitted: tuple[Session, Path], tmp_path: Path, stackclip: Run
+) -> None:
+    folder, out = picture(tmp_path / "in" / "a.png", 1).parent, tmp_path / "out"
+    next(watch(fitted, folder, out))
+    [place] = out.iterdir()
+    (place / "scores.jsonl").write_text("mine\nmine\n")
+    with pytest.raises(DataError, match="line 1 was not written by a watch"):
+        next(watch(fitted, folder, out))
+    with pytest.raises(UsageError, match="no folder to watch"):
+        watch(fitted, tmp_path / "none", out)
+    shutil.rmtree(out)
+    result = stackclip(tmp_path / "w", "inspect", str(folder), "--watch", "--object", "plate")
+    assert result.exit_code == 2
+    assert "--watch goes by --detector FILE alone: leave out --object" in result.stderr
+    result = stackclip(tmp_path / "w", "inspect", str(folder), "--watch")
+    assert result.exit_code == 2
+    assert "a watch wants a detector" in result.stderr
+
+
+def test_many_pictures_come_in_batches(
+    fitted: tuple[Session, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stackclip.session.watching.AT_ONCE", 2)
+    folder, out = tmp_path / "in", tmp_path / "out"
+    for number in range(5):
+        picture(folder / f"{number}.png", number)
+    assert [len(each) for each in islice(watch(fitted, folder, out), 3)] == [2, 2, 1]
+    assert len(lines(out)) == 5
