@@ -31,7 +31,6 @@ from stackclip.inspection.written import MapFormat, Written, keep_scores, name_e
 from stackclip.methods import Inspector
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
-from stackclip.ops.words import counted
 from stackclip.types import Part, Sample
 
 __all__ = ["Wishes", "cell_of_all", "crew_of", "predict"]
@@ -170,7 +169,7 @@ class _Pass:
             "false_alarm_rate": judged and judged.rate,
             "threshold": judged and judged.threshold,
             "pixel_threshold": scale and scale.threshold,
-            "calibrated_by": judged and f"{counted(judged.good, 'good picture')} {judged.how}",
+            "calibrated_by": judged and {"pictures": judged.good, "how": judged.how},
             "why_no_verdict": "" if judged else written.why_no_verdict,
         }
 
