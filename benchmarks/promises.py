@@ -4,14 +4,13 @@
 
 Each split draws 60 % of the good pictures of a folder as `--good` and inspects the others. The table has, for each
 folder and method, the alarms of all splits, their share, the promise (the largest share that the conformal test allows
-with so many good pictures), and the interval in which 99 of 100 such counts lie. Pictures are inspected in several splits,
+with so many good pictures), and the interval in which 99 of 100 such counts lie. Pictures occur in several splits,
 so the counts are less independent than the interval takes them for.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,7 +54,7 @@ def _alarms(
         for part, chosen in (("good", order[:cut]), ("tested", order[cut:])):
             (place / part).mkdir()
             for number in chosen:
-                os.link(pictures[number], place / part / f"{number}{pictures[number].suffix}")
+                (place / part / f"{number}{pictures[number].suffix}").symlink_to(pictures[number].resolve())
         words = {"object": name, "methods": method, "seeds": (seed,), "false_alarms": rate}
         found = session.inspect(place / "tested", good=place / "good", output=place / "found", **words)
         [record] = [json.loads(path.read_text()) for path in (place / "found").glob("*/run.json")]

@@ -12,6 +12,7 @@ from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.errors import UsageError
 from stackclip.inspection.verdicts import needed_for
+from stackclip.ops.words import counted
 from stackclip.types import Sample
 
 __all__ = ["Calibrate", "Division", "Fold", "divide"]
@@ -54,7 +55,8 @@ def divide(plan: Plan, cell: Cell, entrant: Entrant, *, rate: float, calibrate: 
     One that is shown none scores all. One that draws a number of shots, as in a bench, scores the others, where the
     rate can be promised by so many. Of one that takes all it is given, the pictures are split in two where there are
     plenty (`calibrate=auto`), else each fifth is scored by the method that was shown the other four.
-    Raises UsageError for fewer than two pictures of which some are to be shown.
+    Raises UsageError for fewer than two pictures of which some are to be shown, and for fewer than it is shown where
+    others are held back.
     """
     seed = plan.seeds[0]
     good = cell.dataset.select(split="train", categories=(cell.category,)).samples
@@ -67,12 +69,23 @@ def divide(plan: Plan, cell: Cell, entrant: Entrant, *, rate: float, calibrate: 
     if len(good) < 2:
         raise UsageError("one good picture cannot be both shown and scored: add some to --good")
     order = np.random.default_rng([seed, len(good)]).permutation(len(good))
+    _check_left(entrant, len(good), calibrate)
     if calibrate == "split" or (calibrate == "auto" and len(good) // 2 >= AMPLE * needed_for(rate)):
         half = _at(good, order[: (len(good) + 1) // 2])
         return Division(half, (Fold(half, _without(good, half)),), "of the half that it was not shown")
     held = [_at(good, order[start::FOLDS]) for start in range(min(FOLDS, len(good)))]
     folds = tuple(Fold(_without(good, each), each) for each in held)
     return Division(good, folds, "each scored by the method that was shown others")
+
+
+def _check_left(entrant: Entrant, good: int, calibrate: Calibrate) -> None:
+    """Raise UsageError where a half or four fifths of the pictures are fewer than the method is shown."""
+    left = (good + 1) // 2 if calibrate == "split" else good - -(-good // min(FOLDS, good))
+    if not entrant.shots.repeated and entrant.shots.count != "all" and left < entrant.shots.count:
+        raise UsageError(
+            f"{entrant.spec}: {counted(good, 'good picture')} are too few to show {entrant.shots.count} and hold others "
+            "back for the threshold: add some to --good, or show it fewer"
+        )
 
 
 def _at(samples: Sequence[Sample], places: Sequence[int] | np.ndarray) -> tuple[Sample, ...]:
