@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan, Shots
+from stackclip.benchmarks.tiles import TiledInspector, in_tiles, pictures_at_once
 from stackclip.errors import BrokenPlugin, NotApplicable
 from stackclip.methods import Inspector, Phase
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
 from stackclip.training.trainee import Trainee
-from stackclip.types import Features, Part, Sample
+from stackclip.types import Features, Part, Sample, TowerSpec
 
 __all__ = ["BATCH", "Showing", "parts_of"]
 
@@ -25,10 +26,14 @@ FEW = 32  # shots that are read at once for all methods; more are streamed to ea
 
 @dataclass(frozen=True)
 class Showing:
-    """Makes inspectors of methods that have learned, for one seed of a plan."""
+    """Makes inspectors of methods that have learned, for one seed of a plan.
+
+    Where the plan has tiles each tile of a shot is a shot, and of a surveyed picture a picture.
+    """
 
     plan: Plan
     seed: int
+    tower: TowerSpec
     reader: FeatureReader
     entrants: Mapping[str, Entrant]
     failures: Failures
@@ -68,7 +73,8 @@ class Showing:
         for spec, inspector in found.items():
             if parts := self.entrants[spec].reads("survey"):
                 self.failures.attempt(evaluations[spec], self._survey, cell, inspector, parts, evaluations[spec])
-        return found
+        tiling = self.plan.tiling
+        return {spec: TiledInspector(each, tiling, self.tower) for spec, each in found.items()} if tiling else found
 
     def _survey(self, cell: Cell, inspector: Inspector, parts: frozenset[Part], evaluation: Evaluation) -> None:
         """Let a transductive method see all tested pictures as often as it asks; the time counts."""
@@ -88,7 +94,7 @@ class Showing:
         drawn = shots[trainees[0].spec] if trainees else ()
         if not drawn:
             yield from ((_given(), trainee) for trainee in trainees)
-        elif len(drawn) <= FEW:
+        elif len(drawn) <= FEW and self.plan.tiling is None:
             parts = parts_of(self.entrants, [t.spec for t in trainees], "shots")
             owners = [evaluations[t.spec] for t in trainees]
             reading = self.failures.reading(owners, lambda: self.reader.batches(drawn, parts, size=len(drawn)))
@@ -109,7 +115,9 @@ class Showing:
         return self._stream(normals, parts)
 
     def _stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Generator[Features]:
-        return self.reader.batches(samples, parts, size=self.plan.batch_size or BATCH)
+        tiling, size = self.plan.tiling, self.plan.batch_size or BATCH
+        stream = self.reader.batches(samples, parts, size=pictures_at_once(size, tiling))
+        return in_tiles(stream, tiling) if tiling else stream
 
 
 def parts_of(entrants: Mapping[str, Entrant], specs: Iterable[str], phase: Phase) -> frozenset[Part]:

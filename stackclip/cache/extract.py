@@ -213,9 +213,7 @@ class _Run:
             except PictureError as error:
                 self.failed.append(error)
 
-    def _given(
-        self, pictures: Sequence[NDArray[np.float32]], parts: Sequence[Part]
-    ) -> dict[Part, NDArray[np.float16]]:
+    def _given(self, pictures: Sequence[NDArray[np.float32]], parts: Sequence[Part]) -> dict[Part, NDArray[np.float16]]:
         """Parts of prepared pictures (B, ...)."""
         import torch
 

@@ -15,6 +15,7 @@ from stackclip.cli.options import (
     encode_options,
     live_options,
     pass_session,
+    tiles_option,
 )
 from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.tower import tower_options
@@ -39,6 +40,7 @@ __all__ = ["predict_verb"]
 @several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
 @click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True)
 @click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's.")
+@tiles_option
 @data_root_option
 @click.option(
     "-o",

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 TRAINED = "training pictures"  # as a scale says of which pictures it is
 UNTRAINED = "these, as it does not train: the brightest may be normal"
 SHOWN = "these, as it was shown normal ones: the brightest may be normal"
+IN_TILES = "these, as it was not trained on tiles: the brightest may be normal"
 ON_SCALE = 48  # training pictures that a scale is taken from
 
 Watch = Callable[[Sample, np.ndarray, np.ndarray], None]
@@ -65,7 +66,7 @@ class _Pass:
     """The methods of one bench over the pictures: once for the scores, once for the heat maps."""
 
     def __init__(self, run: OneSeed, output: Path) -> None:
-        self.run, self.side, self.failures = run, run.bench.tower.spec.image_size, run.failures
+        self.run, self.side, self.failures = run, run.plan.map_side(run.bench.tower.spec), run.failures
         self.cell = _cell_of_all(run)
         self.trainees = run.trained()
         self.inspectors: Mapping[str, Inspector] = {}
@@ -164,8 +165,11 @@ class _Pass:
     def _training_scales(self) -> dict[str, Scale]:
         """The scales of methods that trained: of training pictures, so that no predicted picture moves them.
 
-        A method that was shown normal pictures knows the tested category alone, and has none.
+        A method that was shown normal pictures knows the tested category alone, and has none; nor has one that sees
+        tiles, as training pictures are not cut.
         """
+        if self.run.plan.tiling is not None:
+            return {}
         trained = [t for t in self.trainees if t.epochs and not t.error and not self._shots(t.spec)]
         usable = [set(self.run.training[t.spec].samples) for t in trained]
         chosen = _varied([s for s in self.run.plan.training if all(s in each for each in usable)], ON_SCALE)
@@ -188,7 +192,8 @@ class _Pass:
         its maps as a whole lie higher or lower (SDP's by more than a defect stands out).
         """
         scale = sample.scale()
-        return scale and replace(scale, of=SHOWN if self._shots(spec) else UNTRAINED)
+        trained = next(t.epochs for t in self.trainees if t.spec == spec)
+        return scale and replace(scale, of=SHOWN if self._shots(spec) else IN_TILES if trained else UNTRAINED)
 
     def _shots(self, spec: str) -> int | str:
         return self.run.entrants[spec].shots.count
@@ -217,7 +222,8 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
     chosen = _varied([sample for cell in cells for sample in cell.samples if sample not in cell.without_mask], rows)
     trainees = run.trained()
     maps: dict[str, dict[Sample, np.ndarray]] = {t.spec: {} for t in trainees}
-    evaluations = {t.spec: Evaluation(side=side, pixels=None, error=t.error) for t in trainees}
+    map_side = run.plan.map_side(bench.tower.spec)
+    evaluations = {t.spec: Evaluation(side=map_side, pixels=None, error=t.error) for t in trainees}
     for spec, evaluation in evaluations.items():
         evaluation.watch = partial(lambda found, sample, scores, runs: found.update({sample: scores}), maps[spec])
     of_place = {(cell.dataset.name, cell.category): cell for cell in cells}

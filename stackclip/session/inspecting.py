@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
+from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.habits import habits_of
 from stackclip.benchmarks.overlap import trained_on
 from stackclip.benchmarks.plan import Plan
@@ -19,7 +19,6 @@ from stackclip.inspection.written import Written
 from stackclip.ops.progress import Listener
 from stackclip.session.pictures import Inspection, scores_of
 from stackclip.session.workbench import Workbench
-from stackclip.types import Part, Sample
 
 __all__ = ["Examination"]
 
@@ -43,12 +42,12 @@ class Examination:
         none of the pictures can be read, or nothing is scored.
         """
         entrants = entrants_of(self.plan, self.workbench.tower.spec)
-        samples, parts = needed(replace(self.plan, train_on=()), entrants)  # weights that do not fit are said first
+        own = errands_of(replace(self.plan, train_on=()), entrants)  # weights that do not fit are said first
         trained, untrained = self._by_training(entrants)
-        unencoded = self._encode(samples, parts)
-        self._check_left(unencoded, parts)
+        unencoded = self._encode(own)
+        self._check_left(unencoded, own)
         if trained:
-            unencoded += self._encode(*needed(replace(self._part(trained), test_on=()), trained))
+            unencoded += self._encode(errands_of(replace(self._part(trained), test_on=()), trained))
         written, unkept = self._predict(trained, untrained, output)
         failures = tuple(str(each) for each in written if each.error)
         for failure in failures:
@@ -65,15 +64,15 @@ class Examination:
             unkept=unkept,
         )
 
-    def _check_left(self, unencoded: tuple[PictureError, ...], parts: frozenset[Part]) -> None:
+    def _check_left(self, unencoded: tuple[PictureError, ...], errands: Sequence[Errand]) -> None:
         """Raise StackclipError where no picture is left to score."""
         [dataset] = self.plan.test_on
         tested = dataset.select(split="test").samples
-        if unencoded and len(self.store.lacking(tested, parts)) == len(tested):
+        if unencoded and len(self.store.lacking(tested, errands[0].parts)) == len(tested):
             raise StackclipError(f"{self.folder}: none of its pictures can be read, so there is nothing to score")
 
-    def _encode(self, samples: Sequence[Sample], parts: frozenset[Part]) -> tuple[PictureError, ...]:
-        return self.workbench.encode(self.store, samples, parts, progress=self.progress).failed
+    def _encode(self, errands: Sequence[Errand]) -> tuple[PictureError, ...]:
+        return self.workbench.encode(self.store, errands, progress=self.progress).failed if errands else ()
 
     def _part(self, entrants: Sequence[Entrant]) -> Plan:
         """The plan with some of its methods."""

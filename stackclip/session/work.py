@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from stackclip.cache import Extracted, Planned
 from stackclip.errors import PictureError
 from stackclip.ops.words import agreed, counted, duration, size
 
-__all__ = ["Encoded", "Forecast"]
+__all__ = ["Encoded", "Forecast", "together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,18 @@ class Encoded:
             + (f"; {len(done.failed)} failed" if done.failed else "")
             + f"; the store holds {counted(self.pictures, 'picture')}, {size(self.bytes)}, in {done.folder}"
         )
+
+
+def together(done: Sequence[Extracted]) -> Extracted:
+    """What extractions into one store did, of which there is one at least."""
+    return Extracted(
+        sum(each.encoded for each in done),
+        sum(each.already_there for each in done),
+        tuple(failure for each in done for failure in each.failed),
+        sum(each.bytes for each in done),
+        sum(each.seconds for each in done),
+        done[0].folder,
+    )
 
 
 @dataclass(frozen=True, slots=True)
