@@ -75,8 +75,7 @@ def entrants_of(plan: Plan, tower: TowerSpec) -> tuple[Entrant, ...]:
         try:
             needs = {phase: _needs_in(phase, method, tower, spec) for phase in _phases(shots)}
             check_method(method, tower, name=spec)
-            if plan.tiling is not None:
-                _check_tiles(method, "it")
+            _check_tiles(method, plan.tiling, "it")
         except StackclipError as error:
             if plan.fail_fast:
                 raise
@@ -91,8 +90,7 @@ def readers_of(methods: Mapping[str, Method], tower: TowerSpec, tiling: Tiling |
     for spec, method in methods.items():
         needs: dict[Phase, frozenset[Part]] = {phase: _needs_in(phase, method, tower, spec) for phase in PHASES}
         check_method(method, tower, name=spec)
-        if tiling is not None:
-            _check_tiles(method, spec)
+        _check_tiles(method, tiling, spec)
         found.append(Entrant(spec, method, Shots(0), needs, tiling=tiling))
     return tuple(found)
 
@@ -142,9 +140,10 @@ def check_method(method: Method, tower: TowerSpec, *, name: str = "it") -> None:
         method.check(tower)
 
 
-def _check_tiles(method: Method, name: str) -> None:
-    """Raise NotApplicable for a method that has to see whole pictures, and says why."""
-    if why := getattr(method, "why_no_tiles", ""):
+def _check_tiles(method: Method, tiling: Tiling | None, name: str) -> None:
+    """Raise NotApplicable for a method that has to see whole pictures, and says why, where there are several tiles."""
+    why = getattr(method, "why_no_tiles", "")
+    if why and tiling is not None and len(tiling.views) > 1:
         raise NotApplicable(f"{name} {why}, which tiles do not show: leave --tiles out")
 
 
@@ -181,10 +180,8 @@ def errands_in_tiles(samples: Iterable[Sample], entrants: Collection[Entrant]) -
     every = tuple(samples)
     tested = tuple(sample for sample in every if sample.split == "test")
     shown = tuple(sample for sample in every if sample.split != "test")
-    found = (
-        Errand(tested, _stored_of(entrants, ("test", "survey"))),
-        Errand(shown, _stored_of(entrants, ("shots", "calibrate"))),
-    )
+    found = [Errand(tested, _stored_of(entrants, ("test", "survey")))]
+    found += [Errand(shown, _stored_of(entrants, ("shots", "calibrate")))]
     return tuple(errand for errand in found if errand.samples)
 
 
