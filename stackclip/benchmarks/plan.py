@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from stackclip.registry import Spec
 from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved", "tiling_for"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -269,7 +272,10 @@ def tiling_for(text: str, datasets: Iterable[Dataset]) -> Tiling:
     Raises BadOption and UsageError for what is no tiling.
     """
     tested = (sample.image for dataset in datasets for sample in dataset.select(split="test").samples)
-    return tiling_of(text, lambda: largest_size(tested))
+    tiling = tiling_of(text, lambda: largest_size(tested))
+    if "x" not in text.partition("[")[0]:
+        logger.info("tiles %s are %s of each picture, by the largest that is tested", text, tiling.grid)
+    return tiling
 
 
 def _normal(dataset: Dataset, split: Split, category: str) -> tuple[Sample, ...]:

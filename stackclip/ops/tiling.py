@@ -12,13 +12,15 @@ from stackclip.errors import BadOption, UsageError
 from stackclip.registry import Spec, bind, options_of
 from stackclip.types import Part
 
-__all__ = ["TILE_SCORES", "Tiling", "spans_of", "tiling_of"]
+__all__ = ["TILE_SCORES", "Tiling", "by_tiles", "parts_in_words", "spans_of", "tiling_of"]
 
 TileScore = Literal["max", "mean", "whole"]
 TILE_SCORES: tuple[TileScore, ...] = ("max", "mean", "whole")
 
 _MOST = 99  # tiles along a side
 _NAMED = re.compile(r"([0-9]{1,6})(?:x([0-9]{1,6}))?")
+_TILE = re.compile(r"(@tile[0-9xo]+-)[0-9]+")
+_OF_TILE = re.compile(r"tile([0-9]+)x([0-9]+)(?:o([0-9]+))?-[0-9]+")
 _GRID = "wanted ROWSxCOLUMNS, such as 2x2, or the side of a tile in pixels of the picture, such as 518"
 
 
@@ -93,6 +95,26 @@ class Tiling:
         changed = {each.name for each in fields(self)[2:] if given[each.name] != each.default}
         said = {"whole": "yes"} if self.whole else {}
         return str(Spec(self.grid, tuple((name, str({**given, **said}[name])) for name in changed)))
+
+
+def parts_in_words(parts: Iterable[Part]) -> str:
+    """The names of parts in order, those of the tiles of a picture as one: `cls, patch/6@tile4x4o25-*`."""
+    return ", ".join(dict.fromkeys(_TILE.sub(r"\1*", str(part)) for part in sorted(parts)))
+
+
+def by_tiles(parts: Iterable[Part]) -> dict[str, frozenset[Part]]:
+    """Parts as they are called without tiles, by what is typed for the tiles that they are of; "" for none."""
+    found: dict[str, set[Part]] = {}
+    for part in parts:
+        tile, _, turned = part.view.partition("+")
+        named = _OF_TILE.fullmatch(tile)
+        if named is None:
+            found.setdefault("", set()).add(part)
+        else:
+            overlap = int(named[3] or 0)
+            text = str(Tiling(rows=int(named[1]), columns=int(named[2]), overlap=overlap))
+            found.setdefault(text, set()).add(replace(part, view=turned))
+    return {text: frozenset(found[text]) for text in sorted(found)}
 
 
 def seen_in(part: Part, view: str) -> Part:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stackclip.cache import Extracted, Planned
 from stackclip.errors import PictureError
+from stackclip.ops.tiling import parts_in_words
 from stackclip.ops.words import agreed, counted, duration, size
 
 __all__ = ["Encoded", "Forecast", "together"]
@@ -72,7 +73,7 @@ class Forecast:
     def encoding(self) -> str:
         """What would be encoded, in a sentence."""
         planned, there = self.planned, self.pictures - self.planned.pictures
-        parts = ", ".join(map(str, planned.parts))
+        parts = parts_in_words(planned.parts)
         would = f"{parts} of {counted(planned.pictures, 'picture')}, {size(planned.bytes)} in {self.folder}"
         held = f"{counted(there, 'picture')} {agreed('are', there)} there already"
         return f"would encode {would if parts else 'nothing'} ({held})"

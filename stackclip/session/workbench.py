@@ -22,6 +22,7 @@ from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
 from stackclip.data.darkness import unused_range
 from stackclip.errors import MissingParts
 from stackclip.ops.progress import Listener, silent
+from stackclip.ops.tiling import parts_in_words
 from stackclip.ops.typed import typed_again
 from stackclip.ops.words import agreed, counted
 from stackclip.session.recipe import words_of
@@ -131,8 +132,7 @@ class Workbench:
         words += words_of(self.recipe)
         dtype = self.workspace.feature_dtype
         words += ["--feature-dtype", dtype] if dtype != "float16" else []
-        parts = ", ".join(map(str, sorted(missing)))
-        found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {parts}"
+        found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {parts_in_words(missing)}"
         return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
 
     def say_note(self) -> None:
