@@ -12,10 +12,9 @@ from stackclip.errors import BadOption, UsageError
 from stackclip.registry import Spec, bind, options_of
 from stackclip.types import Part
 
-__all__ = ["TILE_SCORES", "Tiling", "by_tiles", "parts_in_words", "spans_of", "tiling_of"]
+__all__ = ["Tiling", "by_tiles", "parts_in_words", "spans_of", "tiling_of"]
 
 TileScore = Literal["max", "mean", "whole"]
-TILE_SCORES: tuple[TileScore, ...] = ("max", "mean", "whole")
 
 _MOST = 99  # tiles along a side
 _NAMED = re.compile(r"([0-9]{1,6})(?:x([0-9]{1,6}))?")

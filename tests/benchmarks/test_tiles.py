@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,12 +17,14 @@ from stackclip.benchmarks.entrant import entrants_of, errands_of
 from stackclip.benchmarks.tiles import AT_ONCE, TiledInspector, in_tiles, pictures_at_once, tile_batches
 from stackclip.benchmarks.truth import runs_of
 from stackclip.cache import extract
+from stackclip.data import largest_size
 from stackclip.errors import BrokenPlugin, MissingParts, UsageError
 from stackclip.methods import Inspector
 from stackclip.ops.blending import Blend
 from stackclip.ops.regions import paint_mask
 from stackclip.ops.tiling import Tiling
 from stackclip.session import Session
+from stackclip.session.commands import how_to_encode_again
 from stackclip.types import CLS, MASK, Features, Part, Prediction
 
 TILING = Tiling(rows=3, columns=4)
@@ -257,6 +260,25 @@ def test_what_is_lacking_is_named_with_the_command_that_encodes_it(plates) -> No
     encoded = session.encode(asked["test_on"], methods=asked["methods"], split=None, tiles="3x3[overlap=20]")
     assert encoded.done.encoded == 15
     assert session.bench(**asked, tiles="3x3[overlap=20]", cached_only=True)[0].error == ""
+
+
+def test_lost_tiles_are_encoded_again_by_the_command_that_is_said(small) -> None:
+    lost = Tiling(rows=2, columns=2, overlap=10).parts({patch(2), patch(4)}) | {CLS}
+    problem = SimpleNamespace(parts=lost, records=())
+    workspace = SimpleNamespace(command=lambda verb: ["stackclip", verb])
+    store = SimpleNamespace(parts=small.store.parts, spec=small.tower.spec)
+    said = how_to_encode_again(workspace, store, [problem])  # type: ignore[arg-type, list-item]
+    assert said.startswith("lost: cls, patch/2@tile2x2o10-*, patch/4@tile2x2o10-*")
+    assert re.search(r"cache-features --methods \S+ and stackclip cache-features --tiles '2x2\[overlap=10\]'", said)
+    assert "--methods patchcore-clip," in said
+
+
+def test_a_picture_that_cannot_be_read_has_no_say_in_the_grid(tmp_path: Path) -> None:
+    for number, size in enumerate(((40, 30), (20, 50))):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    assert largest_size([*tmp_path.iterdir(), tmp_path / "gone.png"]) == (50, 40)
+    assert largest_size([]) == (1, 1)
 
 
 def test_methods_work_in_tiles_or_say_why_not(plates) -> None:
