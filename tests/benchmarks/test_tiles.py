@@ -25,7 +25,7 @@ from stackclip.ops.regions import paint_mask
 from stackclip.ops.tiling import Tiling
 from stackclip.session import Session
 from stackclip.session.commands import how_to_encode_again
-from stackclip.types import CLS, MASK, Features, Part, Prediction
+from stackclip.types import CLS, MASK, Features, Part, Prediction, patch
 
 TILING = Tiling(rows=3, columns=4)
 SIDE = 8
