@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import signature
 
 from stackclip.benchmarks.plan import Plan, Shots
-from stackclip.errors import BrokenPlugin, StackclipError, WeightsError
+from stackclip.errors import BrokenPlugin, NotApplicable, StackclipError, WeightsError
 from stackclip.methods import PHASES, Method, Phase, Stage
+from stackclip.ops.tiling import Tiling
 from stackclip.registry import guarded
 from stackclip.types import CLS, MASK, Part, Sample, TowerSpec, exact, is_live
 
-__all__ = ["Entrant", "check_method", "check_stages", "entrants_of", "needed", "needs_of", "stored"]
+__all__ = [
+    "Entrant",
+    "Errand",
+    "check_method",
+    "check_stages",
+    "entrants_of",
+    "errands_in_tiles",
+    "errands_of",
+    "needed",
+    "needs_of",
+    "readers_of",
+    "stored",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
     """A method that takes part: its spec, the shots that it is shown, and the parts that it reads in each phase.
 
-    One that cannot work on the tower has the reason in `why_not`, and reads the mask alone.
+    One that cannot work on the tower has the reason in `why_not`, and reads the mask alone. With a `tiling` it reads
+    all pictures in tiles but those that are trained on.
     """
 
     spec: str
@@ -27,10 +41,19 @@ class Entrant:
     shots: Shots
     needs: Mapping[Phase, frozenset[Part]] = field(default_factory=dict)
     why_not: StackclipError | None = None
+    tiling: Tiling | None = None
 
     def reads(self, phase: Phase) -> frozenset[Part]:
         """The parts of a phase; the mask is among those of training and tested pictures, but of no survey."""
-        return self.needs.get(phase, frozenset()) | ({MASK} if phase in ("train", "test") else frozenset())
+        parts = self.needs.get(phase, frozenset())
+        if self.tiling is not None and phase != "train":
+            parts = self.tiling.parts(parts)
+        return parts | ({MASK} if phase in ("train", "test") else frozenset())
+
+    @property
+    def untiled(self) -> Entrant:
+        """The same method beside pictures as they are."""
+        return replace(self, tiling=None)
 
     @property
     def of_tested(self) -> frozenset[Part]:
@@ -52,11 +75,23 @@ def entrants_of(plan: Plan, tower: TowerSpec) -> tuple[Entrant, ...]:
         try:
             needs = {phase: _needs_in(phase, method, tower, spec) for phase in _phases(shots)}
             check_method(method, tower, name=spec)
+            _check_tiles(method, plan.tiling, "it")
         except StackclipError as error:
             if plan.fail_fast:
                 raise
             why_not = error
-        found.append(Entrant(spec, method, shots, {} if why_not else needs, why_not))
+        found.append(Entrant(spec, method, shots, {} if why_not else needs, why_not, plan.tiling))
+    return tuple(found)
+
+
+def readers_of(methods: Mapping[str, Method], tower: TowerSpec, tiling: Tiling | None) -> tuple[Entrant, ...]:
+    """Methods by their specs as what they read in all phases. Raises why one of them cannot work on the tower."""
+    found = []
+    for spec, method in methods.items():
+        needs: dict[Phase, frozenset[Part]] = {phase: _needs_in(phase, method, tower, spec) for phase in PHASES}
+        check_method(method, tower, name=spec)
+        _check_tiles(method, tiling, spec)
+        found.append(Entrant(spec, method, Shots(0), needs, tiling=tiling))
     return tuple(found)
 
 
@@ -105,6 +140,13 @@ def check_method(method: Method, tower: TowerSpec, *, name: str = "it") -> None:
         method.check(tower)
 
 
+def _check_tiles(method: Method, tiling: Tiling | None, name: str) -> None:
+    """Raise NotApplicable for a method that has to see whole pictures, and says why, where there are several tiles."""
+    why = getattr(method, "why_no_tiles", "")
+    if why and tiling is not None and len(tiling.views) > 1:
+        raise NotApplicable(f"{name} {why}, which tiles do not show: leave --tiles out")
+
+
 def stored(parts: Iterable[Part]) -> frozenset[Part]:
     """What a store must hold for parts to be read: of a picture itself, that it could be encoded."""
     wanted = frozenset(parts)
@@ -112,8 +154,45 @@ def stored(parts: Iterable[Part]) -> frozenset[Part]:
     return (wanted - live) | ({CLS} if live else frozenset())
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Pictures, and the parts that a store must hold of each."""
+
+    samples: tuple[Sample, ...]
+    parts: frozenset[Part]
+
+
+def errands_of(plan: Plan, entrants: Collection[Entrant]) -> tuple[Errand, ...]:
+    """What a bench reads from the store. In tiles, only of the pictures and in the phases that are read so.
+
+    Raises WeightsError where a method was given weights that do not fit the tower.
+    """
+    samples, parts = needed(plan, entrants)
+    if plan.tiling is None:
+        return (Errand(samples, parts),)
+    others = needed(replace(plan, train_on=(), train_list=None, train_shots=None), entrants)[0]
+    training = Errand(plan.training, _stored_of(entrants, ("train",)))
+    return (*((training,) if plan.training else ()), *errands_in_tiles(others, entrants))
+
+
+def errands_in_tiles(samples: Iterable[Sample], entrants: Collection[Entrant]) -> tuple[Errand, ...]:
+    """What methods that see tiles read of pictures that they are not trained on: of tested ones, and of the others."""
+    every = tuple(samples)
+    tested = tuple(sample for sample in every if sample.split == "test")
+    shown = tuple(sample for sample in every if sample.split != "test")
+    found = [Errand(tested, _stored_of(entrants, ("test", "survey")))]
+    found += [Errand(shown, _stored_of(entrants, ("shots", "calibrate")))]
+    return tuple(errand for errand in found if errand.samples)
+
+
+def _stored_of(entrants: Iterable[Entrant], phases: Iterable[Phase]) -> frozenset[Part]:
+    """What a store must hold of a picture that methods read in some phases."""
+    every = tuple(phases)
+    return stored(frozenset({MASK}).union(*(each.reads(phase) for each in entrants for phase in every)))
+
+
 def needed(plan: Plan, entrants: Collection[Entrant]) -> tuple[tuple[Sample, ...], frozenset[Part]]:
-    """The pictures and parts that a bench reads from the store: what is trained on, tested, and drawn as shots.
+    """The pictures that a bench reads from the store, what is trained on, tested, and drawn as shots, and all parts.
 
     Raises WeightsError where a method was given weights that do not fit the tower.
     """

@@ -1,7 +1,6 @@
 """What rows say beside their numbers, by name and type: the one place that knows the names.
 
-A row keeps its facts as JSON does. `facts_of(row)` reads them; one that a row lacks, as older rows do, has the default
-that stands here.
+A row keeps its facts as JSON does. `facts_of(row)` reads them, with the defaults below for what older rows lack.
 """
 
 from __future__ import annotations
@@ -222,6 +221,7 @@ class Facts:
     layers = _Fact[Sequence[int]](list_of(is_whole), ())
     learned = _Fact[Mapping[str, Any]](or_none(object_of(is_any)), _NONE)
     losses = _Fact[Sequence[Mapping[str, float]]](list_of(object_of(is_number)), ())
+    map_side = _Fact[int | None](is_natural, None)
     note = _Fact[str](is_text, "")
     overlap = _Fact[Mapping[str, int]](object_of(is_natural), _NONE)
     pixel_metrics = _Fact[PixelForm](
@@ -248,6 +248,7 @@ class Facts:
     tested_left_out = _Fact[Sequence[str]](list_of(is_text), ())
     tested_pictures = _Fact[int](is_natural, 0)
     tested_without_mask = _Fact[Sequence[str]](list_of(is_text), ())
+    tiles = _Fact[str](is_text, "")
     tower = _Fact[str](is_text, "")
     trained = _Fact[TrainedOn](
         object_with(

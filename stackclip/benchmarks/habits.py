@@ -38,7 +38,7 @@ class Habits:
 def habits_of(run: OneSeed) -> Mapping[str, Habits]:
     """The habits of each method of a plan that tests one category."""
     with same_draws_after(run.bench.tower.device):
-        return {entrant.spec: _habits(run, entrant) for entrant in run.entrants.values()}
+        return {entrant.spec: _habits(run, entrant.untiled) for entrant in run.entrants.values()}
 
 
 def _habits(run: OneSeed, entrant: Entrant) -> Habits:

@@ -58,7 +58,7 @@ class Identities:
         shots = entrant.shots
         with suppress(NotApplicable):
             shown = self.plan.shots_of(cell.dataset, cell.category, self.seed, shots=shots)
-        tested = {
+        tested: dict[str, Any] = {
             "test_on": cell.dataset.name,
             "layout": cell.dataset.layout,
             "family": cell.dataset.family,  # which may choose the words of a method
@@ -76,6 +76,8 @@ class Identities:
             tested["defects"] = sorted(self._file_hash(path) if path.is_file() else "" for path in configs)
         if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
             tested["pixel_metrics"] = form
+        if self.plan.tiling is not None:
+            tested["tiles"] = self.plan.tiling.facts
         return cell_id({**self.of_training(spec), **tested})
 
     def pictures(self, cell: Cell) -> str:
@@ -127,7 +129,8 @@ class Identities:
         """The same for rows that may stand in one table: everything that is asked of all methods alike."""
         unasked = ("semantics", "seed")
         asked = {name: value for name, value in self._shared.items() if name not in unasked}
-        return content_hash(canonical_json({**asked, "class_names": self.plan.class_names}))[:12]
+        tiles = {"tiles": self.plan.tiling.facts} if self.plan.tiling else {}
+        return content_hash(canonical_json({**asked, **tiles, "class_names": self.plan.class_names}))[:12]
 
     @cached_property
     def _shared(self) -> dict[str, Any]:

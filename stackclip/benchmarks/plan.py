@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,18 +15,21 @@ from typing import Literal
 import numpy as np
 
 from stackclip.benchmarks.curves import EvalEvery, interval
-from stackclip.data import UNLABELLED, Dataset
+from stackclip.data import UNLABELLED, Dataset, largest_size
 from stackclip.data.chosen import listed_samples
 from stackclip.data.hints import label_words
 from stackclip.errors import CategoryOverlap, DataError, NotApplicable, UsageError
 from stackclip.methods import Method, resolve
 from stackclip.metrics import FORMS, Form, choose_form
 from stackclip.ops.files import canonical_json, content_hash
+from stackclip.ops.tiling import Tiling, tiling_of
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
 from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
 
-__all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved"]
+__all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved", "tiling_for"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +73,8 @@ class Plan:
     names them (`stackclip.data.chosen`); without either all are trained on.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken, with `per_defect` what they are worth on each kind
-    of defect; no figure depends on any of these.
+    of defect; no figure depends on any of these. With `tiles` tested pictures, shots and what is calibrated by are seen
+    in tiles (`stackclip.ops.tiling`), those that are trained on as they are.
     """
 
     methods: tuple[str, ...]
@@ -89,6 +94,7 @@ class Plan:
     eval_every: EvalEvery | None = None
     ci: bool = False
     per_defect: bool = False
+    tiles: str | None = None
     resolved: Mapping[str, Method] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -104,6 +110,17 @@ class Plan:
         if self.metrics not in FORMS:
             raise UsageError(f"there are no {self.metrics} pixel metrics: choose {', '.join(FORMS)}")
         object.__setattr__(self, "resolved", resolved(self.methods, self.resolved))
+        if self.tiles:
+            object.__setattr__(self, "tiles", str(tiling_for(self.tiles, self.test_on)))
+
+    @cached_property
+    def tiling(self) -> Tiling | None:
+        """In which tiles pictures are seen that are not trained on; None where as they are."""
+        return tiling_of(self.tiles, lambda: (1, 1)) if self.tiles else None
+
+    def map_side(self, tower: TowerSpec) -> int:
+        """The side in pixels of the maps and masks that are compared."""
+        return self.tiling.map_side(tower.image_size) if self.tiling else tower.image_size
 
     def all_shots(self) -> tuple[Sample, ...]:
         """All shots that are drawn, for any method, seed and tested category."""
@@ -154,7 +171,7 @@ class Plan:
 
     def pixel_form(self, cell: Cell, tower: TowerSpec) -> Form:
         """How the pixel metrics of a cell are computed: as asked, or by its size."""
-        return choose_form(self.metrics, len(cell.samples) * tower.image_size**2)
+        return choose_form(self.metrics, len(cell.samples) * self.map_side(tower) ** 2)
 
     def shots_for(self, method: Method) -> Shots:
         """What a method is shown: its own options `shots` and `draw`, where it has and gives them, else the plan's."""
@@ -248,6 +265,19 @@ def _check_names(train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> Non
                 f"two data sets are named {first.name}, {first.root} and {second.root}, and rows could not tell them "
                 f"apart: give one a name, other={second.root}"
             )
+
+
+def tiling_for(text: str, datasets: Iterable[Dataset]) -> Tiling:
+    """The tiling that was typed, for the tested pictures of data sets; a SIZE is a grid by the largest of them.
+
+    Raises BadOption and UsageError for what is no tiling.
+    """
+    every = [sample for dataset in datasets for sample in dataset.samples]
+    tested = [sample for sample in every if sample.split == "test"] or every
+    tiling = tiling_of(text, lambda: largest_size(sample.image for sample in tested))
+    if "x" not in text.partition("[")[0]:
+        logger.info("tiles %s are %s of each picture, by the largest that is tested", text, tiling.grid)
+    return tiling
 
 
 def _normal(dataset: Dataset, split: Split, category: str) -> tuple[Sample, ...]:

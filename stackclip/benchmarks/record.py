@@ -17,6 +17,7 @@ from stackclip.benchmarks.overlap import contents, overlap_facts
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.shapes import check_facts
 from stackclip.benchmarks.testing import Tested
+from stackclip.benchmarks.truth import runs_of
 from stackclip.benchmarks.usability import UNUSABLE, Usable
 from stackclip.cache import Store
 from stackclip.clip import Tower
@@ -99,6 +100,7 @@ class Recorder:
             "mask_rule": "bilinear > 0.5",
             "aupro": "exact: 8-connected regions, FPR limit 0.3; cflow200 beside it",
             "batch_size": self.plan.batch_size,
+            **({"tiles": self.plan.tiles, "map_side": self.plan.map_side(tower.spec)} if self.plan.tiles else {}),
             **({"train_list": self.plan.listed} if self.plan.listed else {}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
             **({} if self.identities.live_precision == "fp32" else {"live_precision": self.identities.live_precision}),
@@ -142,7 +144,7 @@ class Recorder:
             unusable = {sample.id for sample in cell.without_mask}
             masked = [s for s in cell.samples if s.label == ANOMALOUS and s.mask and s.id not in unusable]
             try:
-                empty = [sample for sample in masked if not len(self.store.runs(sample))]
+                empty = [sample for sample in masked if not len(runs_of(self.plan, self.store, sample))]
                 black = sum(is_black(sample) for sample in empty)
             except StackclipError:  # whoever needs the mask names it
                 empty, black = [], 0

@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from stackclip.benchmarks.entrant import Entrant, check_stages, entrants_of, needed
+from stackclip.benchmarks.entrant import Entrant, check_stages, entrants_of, needed, stored
 from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.overlap import check_content
@@ -36,7 +36,7 @@ from stackclip.training.scan import Training
 from stackclip.training.sources import FeatureReader, LiveSource
 from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
-from stackclip.types import MASK, PICTURE, Part, Row
+from stackclip.types import CLS, MASK, PICTURE, Part, Row
 
 __all__ = ["Bench", "OneSeed", "Outcome", "Overwrite"]
 
@@ -116,7 +116,10 @@ class Bench:
         Raises UsageError where `resident` names a place that does not exist or is too small.
         """
         every, parts = needed(self.plan, self.entrants)
-        again = every if len(self.plan.seeds) > 1 or self.plan.eval_every else self.plan.training
+        repeated = len(self.plan.seeds) > 1 or self.plan.eval_every
+        again = every if repeated else self.plan.training
+        if self.plan.tiling is not None and not repeated:  # no tile of what is trained on is read
+            parts = stored({CLS, *(part for entrant in self.entrants for part in entrant.reads("train"))})
         kept = Kept(self.store, again, parts, device=self.tower.device, resident=self.resident)
         live = LiveSource(self.tower)
         return FeatureReader(self.store, self.tower.device, kept, live, all_live=self.source == "live")

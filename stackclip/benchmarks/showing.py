@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan, Shots
+from stackclip.benchmarks.tiles import TiledInspector, in_tiles, pictures_at_once
 from stackclip.errors import BrokenPlugin, NotApplicable
 from stackclip.methods import Inspector, Phase
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
 from stackclip.training.trainee import Trainee
-from stackclip.types import Features, Part, Sample
+from stackclip.types import Features, Part, Sample, TowerSpec
 
 __all__ = ["BATCH", "Showing", "parts_of"]
 
@@ -25,10 +26,14 @@ FEW = 32  # shots that are read at once for all methods; more are streamed to ea
 
 @dataclass(frozen=True)
 class Showing:
-    """Makes inspectors of methods that have learned, for one seed of a plan."""
+    """Makes inspectors of methods that have learned, for one seed of a plan.
+
+    Where the plan has tiles each tile of a shot is a shot, and of a surveyed picture a picture.
+    """
 
     plan: Plan
     seed: int
+    tower: TowerSpec
     reader: FeatureReader
     entrants: Mapping[str, Entrant]
     failures: Failures
@@ -68,13 +73,14 @@ class Showing:
         for spec, inspector in found.items():
             if parts := self.entrants[spec].reads("survey"):
                 self.failures.attempt(evaluations[spec], self._survey, cell, inspector, parts, evaluations[spec])
-        return found
+        tiling = self.plan.tiling
+        return {spec: TiledInspector(each, tiling, self.tower) for spec, each in found.items()} if tiling else found
 
     def _survey(self, cell: Cell, inspector: Inspector, parts: frozenset[Part], evaluation: Evaluation) -> None:
         """Let a transductive method see all tested pictures as often as it asks; the time counts."""
         started = time.perf_counter()
         with ExitStack() as opened:
-            inspector.survey(lambda: opened.enter_context(closing(self._stream(cell.samples, parts))))
+            inspector.survey(lambda: opened.enter_context(closing(self.stream(cell.samples, parts))))
         evaluation.seconds += time.perf_counter() - started
 
     def _shown(
@@ -88,7 +94,7 @@ class Showing:
         drawn = shots[trainees[0].spec] if trainees else ()
         if not drawn:
             yield from ((_given(), trainee) for trainee in trainees)
-        elif len(drawn) <= FEW:
+        elif len(drawn) <= FEW and self.plan.tiling is None:
             parts = parts_of(self.entrants, [t.spec for t in trainees], "shots")
             owners = [evaluations[t.spec] for t in trainees]
             reading = self.failures.reading(owners, lambda: self.reader.batches(drawn, parts, size=len(drawn)))
@@ -98,7 +104,7 @@ class Showing:
                         yield _given(features.only(self.entrants[trainee.spec].reads("shots"))), trainee
         else:
             for trainee in trainees:
-                yield self._stream(drawn, self.entrants[trainee.spec].reads("shots")), trainee
+                yield self.stream(drawn, self.entrants[trainee.spec].reads("shots")), trainee
 
     def _normals(self, cell: Cell, trainee: Trainee, shots: Sequence[Sample]) -> Generator[Features]:
         """The stream of further normal pictures, for who reads any."""
@@ -106,10 +112,12 @@ class Showing:
         if not parts:
             return _given()
         normals = self.plan.normals_of(cell.dataset, cell.category, shots)
-        return self._stream(normals, parts)
+        return self.stream(normals, parts)
 
-    def _stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Generator[Features]:
-        return self.reader.batches(samples, parts, size=self.plan.batch_size or BATCH)
+    def stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Generator[Features]:
+        tiling, size = self.plan.tiling, self.plan.batch_size or BATCH
+        stream = self.reader.batches(samples, parts, size=pictures_at_once(size, tiling))
+        return in_tiles(stream, tiling) if tiling else stream
 
 
 def parts_of(entrants: Mapping[str, Entrant], specs: Iterable[str], phase: Phase) -> frozenset[Part]:

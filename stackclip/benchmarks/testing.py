@@ -17,6 +17,8 @@ from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.saturation import Native, Saturation, read_native
 from stackclip.benchmarks.showing import BATCH, Showing
+from stackclip.benchmarks.tiles import pictures_at_once
+from stackclip.benchmarks.truth import runs_of
 from stackclip.cache import Store
 from stackclip.errors import StackclipError
 from stackclip.methods import Inspector
@@ -86,7 +88,7 @@ class Testing:
     @property
     def showing(self) -> Showing:
         """What shows the methods their shots."""
-        return Showing(self.plan, self.seed, self.reader, self.entrants, self.failures)
+        return Showing(self.plan, self.seed, self.tower, self.reader, self.entrants, self.failures)
 
     def scan(
         self,
@@ -139,7 +141,7 @@ class Testing:
             kinds = PixelMetricsByKind(form, defects_of(cell.samples)) if plan.per_defect else None
             breakdown = Breakdown(kinds, Saturation.of(cell.samples, read, plan.metrics))
         return Evaluation(
-            side=self.tower.image_size,
+            side=self.plan.map_side(self.tower),
             pixels=pixel_metrics(form),
             counter=PixelCounter() if plan.ci and aloud else None,
             breakdown=breakdown,
@@ -158,11 +160,14 @@ class Testing:
         without = frozenset(without_mask)
         if not samples:
             return
-        size = self.plan.batch_size or BATCH
+        size = pictures_at_once(self.plan.batch_size or BATCH, self.plan.tiling)
         with closing(self.failures.reading(owners, lambda: self.reader.batches(samples, parts, size=size))) as stream:
             for features in stream:
                 try:
-                    runs = [None if sample in without else self.store.runs(sample) for sample in features.samples]
+                    runs = [
+                        None if sample in without else runs_of(self.plan, self.store, sample)
+                        for sample in features.samples
+                    ]
                 except StackclipError as error:
                     self.failures.blame(owners, error)
                     return

@@ -2,7 +2,7 @@
 
 from stackclip.cache.buffers import Buffers
 from stackclip.cache.check import Problem, SourceCheck
-from stackclip.cache.extract import Extracted, Planned, extract, plan
+from stackclip.cache.extract import Extracted, ExtractOptions, Planned, extract, plan
 from stackclip.cache.fingerprint import differences, fingerprint_digest, store_name
 from stackclip.cache.prefetch import in_batches, prefetch
 from stackclip.cache.preparation import Encoder
@@ -17,6 +17,7 @@ __all__ = [
     "MASK_NEAREST",
     "Buffers",
     "Encoder",
+    "ExtractOptions",
     "Extracted",
     "Planned",
     "Problem",

@@ -83,7 +83,8 @@ class ExtractOptions(TypedDict, total=False):
 class Manner:
     """How an extraction goes about it, whatever it encodes.
 
-    Pictures are read and prepared in `workers` threads ahead of the tower, which is given `batch_size` of them at once.
+    Pictures are read and prepared in `workers` threads ahead of the tower, which is given `batch_size` of them at once;
+    each view of a picture counts as one.
     `progress` is told how many samples are done. With `strict` the first picture that cannot be used ends it. Another
     writer is waited for as many seconds as `patience` says.
     """
@@ -180,7 +181,7 @@ class _Run:
         prepared = replace(prepared, runs={part: prepared.runs[part] for part in masks})
         if missing:
             self._waiting.setdefault(missing, []).append(prepared)
-            if len(self._waiting[missing]) == self._batch_size:
+            if len(self._waiting[missing]) * len(prepared.pictures) >= self._batch_size:
                 self._encode(missing)
         elif masks:
             self._keep(prepared)
@@ -196,19 +197,28 @@ class _Run:
             self._encode(missing)
 
     def _encode(self, parts: frozenset[Part]) -> None:
-        import torch
-
         batch = self._waiting.pop(parts)
-        halves = dict[Part, NDArray[np.float16]]()
-        for view, asked in by_view(parts).items():
-            pictures = np.stack([prepared.pictures[view] for prepared in batch])
-            given = self.tower.encode(torch.from_numpy(pictures), sorted(asked))
-            halves |= {asked[part]: each.to(torch.float16).cpu().numpy() for part, each in given.items()}
-        for row, prepared in enumerate(batch):
+        halves: list[dict[Part, NDArray[np.float16]]] = [{} for _ in batch]
+        for asked, views in _views_alike(parts).items():
+            pairs = [(row, view) for row in range(len(batch)) for view in views]
+            for start in range(0, len(pairs), self._batch_size):
+                some = pairs[start : start + self._batch_size]
+                given = self._given([batch[row].pictures[view] for row, view in some], asked)
+                for plain, each in given.items():
+                    for (row, view), half in zip(some, each, strict=True):
+                        halves[row][replace(plain, view=view)] = half
+        for prepared, own in zip(batch, halves, strict=True):
             try:
-                self._keep(prepared, {part: half[row] for part, half in halves.items()})
+                self._keep(prepared, own)
             except PictureError as error:
                 self.failed.append(error)
+
+    def _given(self, pictures: Sequence[NDArray[np.float32]], parts: Sequence[Part]) -> dict[Part, NDArray[np.float16]]:
+        """Parts of prepared pictures (B, ...)."""
+        import torch
+
+        given = self.tower.encode(torch.from_numpy(np.stack(pictures)), parts)
+        return {part: each.to(torch.float16).cpu().numpy() for part, each in given.items()}
 
     def _keep(self, prepared: Prepared, features: Mapping[Part, NDArray[np.float16]] | None = None) -> None:
         if prepared.source is not None and features:
@@ -220,6 +230,14 @@ class _Run:
     def _claim(self, source: Source | None, parts: Iterable[Part]) -> frozenset[Part]:
         """Those of the parts that no sample with the same content brought before."""
         return frozenset() if source is None else self._claims.take(source.digest, parts)
+
+
+def _views_alike(parts: Iterable[Part]) -> dict[tuple[Part, ...], list[str]]:
+    """The views in which the same is asked of the tower, by what that is: they go through it together."""
+    found: dict[tuple[Part, ...], list[str]] = {}
+    for view, asked in by_view(parts).items():
+        found.setdefault(tuple(sorted(asked)), []).append(view)
+    return found
 
 
 def _require_readable(store: Store) -> None:

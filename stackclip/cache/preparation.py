@@ -64,13 +64,14 @@ class Prepared:
 def prepared_ahead(
     store: Store, tower: Encoder, lacks: Sequence[tuple[Sample, frozenset[Part]]], *, workers: int, ahead: int
 ) -> Generator[Prepared | PictureError]:
-    """Prepare the samples in threads, in order, a bounded number of them ahead."""
+    """Prepare the samples in threads, in order, a bounded number of them ahead: fewer where each has many views."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="stackclip-prepare") as pool:
         waiting: deque[Future[Prepared]] = deque()
         try:
             for sample, missing in lacks:
                 waiting.append(pool.submit(_prepare, store, tower, sample, missing))
-                if len(waiting) > ahead + 2 * workers:
+                views = len({part.view for part in missing})
+                if len(waiting) > max(workers, (ahead + 2 * workers) // views):
                     yield _outcome(waiting.popleft())
             while waiting:
                 yield _outcome(waiting.popleft())

@@ -11,7 +11,7 @@ import click
 
 from stackclip.cli.answers import say_forecast
 from stackclip.cli.group import cli, echo
-from stackclip.cli.options import COMMAS, FAILED_SOME, data_options, encode_options, pass_session
+from stackclip.cli.options import COMMAS, FAILED_SOME, data_options, encode_options, pass_session, tiles_option
 from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.tower import tower_options
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
@@ -37,6 +37,7 @@ __all__ = ["cache_features_verb", "export_verb"]
 @data_options
 @tower_options
 @encode_options
+@tiles_option
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
 @click.option("--only-missing", is_flag=True, expose_value=False, help="Only what the store lacks; it is always so.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how large it would be.")
@@ -60,14 +61,17 @@ def cache_features_verb(
     strict: bool,
     wait: float,
     methods: tuple[str, ...],
+    tiles: str | None,
 ) -> None:
     """Encode every picture once and keep its parts in the feature store.
 
-    Only what the methods need and the store lacks is encoded. Interrupted, it goes on where it was.
+    Only what the methods need and the store lacks is encoded. Interrupted, it goes on where it was. With --tiles it is
+    what they need of pictures that they test, or are shown, in tiles; pictures to train on are encoded without.
     """
     from stackclip.terminal import Bars
 
-    wanted: dict[str, Any] = {"methods": methods, "categories": category, "split": None if split == "all" else split}
+    wanted: dict[str, Any] = {"methods": methods, "categories": category, "tiles": tiles}
+    wanted["split"] = None if split == "all" else split
     if dry_run:
         say_forecast(session.forecast_encoding(dataset, **wanted))
         return

@@ -16,6 +16,7 @@ from stackclip.cli.options import (
     live_options,
     options,
     pass_session,
+    tiles_option,
 )
 from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.tower import tower_options
@@ -45,6 +46,7 @@ _own = options(
     several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits."),
     click.option("--seed", type=click.IntRange(0, LARGEST_SEED), default=0, show_default=True),
     click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's."),
+    tiles_option,
     data_root_option,
 )
 

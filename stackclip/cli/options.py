@@ -28,6 +28,7 @@ __all__ = [
     "logger",
     "options",
     "pass_session",
+    "tiles_option",
 ]
 
 FAILED_SOME = 3
@@ -70,6 +71,12 @@ _OF_SESSION = {
 _OF_LIVE = {"recompute": "recompute", "micro_batch": "micro_batch", "precision_of_training": "precision"}
 
 
+tiles_option = click.option(
+    "--tiles",
+    metavar="RxC|SIZE",
+    help="See large pictures in overlapping tiles, 4x4 or of at most SIZE pixels a side: '518[overlap=25,whole=yes]'.",
+)
+
 condition_options = options(
     click.option(
         "--shots", type=ShotsType(), default=0, show_default=True, help="Normal pictures a category; all there are."
@@ -99,6 +106,7 @@ condition_options = options(
         callback=curve_interval,
         help="Training curves: test after every N optimiser steps too; nothing is selected by it.",
     ),
+    tiles_option,
     click.option("--executor", default="serial", show_default=True, help="What runs the seeds."),
     click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot)."),
 )

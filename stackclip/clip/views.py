@@ -14,6 +14,7 @@ from scipy.ndimage import affine_transform
 
 from stackclip.clip.augmentation import Augmentation
 from stackclip.errors import UsageError
+from stackclip.ops.tiling import spans_of
 from stackclip.types import Part, read_view
 
 __all__ = ["by_view", "moved", "prepared", "seen", "seen_pixels"]
@@ -61,7 +62,13 @@ def _augmentation(view: str, digest: str, side: int) -> Augmentation | None:
 
 def seen(picture: Image.Image, view: str) -> Image.Image:
     """An RGB picture in a view, or as it is where the view is empty; raises what `seen_pixels` does."""
-    return Image.fromarray(seen_pixels(np.asarray(picture), view)) if view else picture
+    if not view:
+        return picture
+    first, _, then = view.partition("+")
+    if _kind(view) == "tile":  # cut out before it becomes an array: the whole may be large
+        down, across = _place(first, picture.height, picture.width)
+        return seen(picture.crop((across.start, down.start, across.stop, down.stop)), then)
+    return Image.fromarray(_turned(np.asarray(picture), _angle(view)))
 
 
 def seen_pixels(pixels: NDArray[Any], view: str) -> NDArray[Any]:
@@ -69,19 +76,36 @@ def seen_pixels(pixels: NDArray[Any], view: str) -> NDArray[Any]:
 
     `rotN` turns them counter-clockwise by N degrees about (W / 2, H / 2) on the same canvas, bilinear, with the picture
     mirrored beyond its edges: the views of AnomalyDINO's references. `tileRxC-K` is the K-th, counted in rows from 1,
-    of R x C tiles that cover the picture without overlap.
+    of R x C tiles that cover the picture without overlap, `tileRxCoP-K` of tiles that overlap by P percent of a side
+    (`stackclip.ops.tiling`); `tileRxC-K+rotN` is turned.
 
     Raises UsageError for what is no view.
     """
+    if _kind(view) == "rot":
+        return _turned(pixels, _angle(view))
+    first, _, then = view.partition("+")
+    tile = pixels[_place(first, *pixels.shape[:2])]
+    return seen_pixels(tile, then) if then else tile
+
+
+def _kind(view: str) -> str:
     named = read_view(view)
     if named is None or named.kind not in ("rot", "tile"):
         raise UsageError(f"{view!r} is no view of a picture, wanted one such as rot45 or tile2x3-4")
-    if named.kind == "rot":
-        return _turned(pixels, math.radians(named.numbers[0]))
-    rows, columns, number = named.numbers
+    return named.kind
+
+
+def _angle(view: str) -> float:
+    return math.radians(int(view.removeprefix("rot")))
+
+
+def _place(view: str, height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of the pixels of a tile."""
+    named = read_view(view)
+    assert named is not None
+    rows, columns, *overlap, number = named.numbers
     row, column = divmod(number - 1, columns)
-    down, across = _span(pixels.shape[0], row, rows), _span(pixels.shape[1], column, columns)
-    return pixels[down, across]
+    return spans_of(height, rows, *overlap)[row], spans_of(width, columns, *overlap)[column]
 
 
 def _turned(pixels: NDArray[Any], angle: float) -> NDArray[Any]:
@@ -95,9 +119,3 @@ def _turned(pixels: NDArray[Any], angle: float) -> NDArray[Any]:
         turned = affine_transform(values, back, offset, order=1, mode="mirror")
         found[..., channel] = np.rint(turned) if found.dtype.kind in "iu" else turned
     return found
-
-
-def _span(length: int, place: int, count: int) -> slice:
-    """The pixels of one of `count` equal spans; of a picture that is too small at least one."""
-    start = length * place // count
-    return slice(start, max(start + 1, length * (place + 1) // count))

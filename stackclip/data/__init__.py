@@ -2,7 +2,7 @@
 
 from stackclip.data.dataset import Dataset, Reader, open_dataset
 from stackclip.data.detection import detect_layout
-from stackclip.data.images import picture_size, read_picture
+from stackclip.data.images import largest_size, picture_size, read_picture
 from stackclip.data.masks import read_mask
 from stackclip.data.names import CategoryNames, category_name
 from stackclip.types import UNLABELLED
@@ -14,6 +14,7 @@ __all__ = [
     "Reader",
     "category_name",
     "detect_layout",
+    "largest_size",
     "open_dataset",
     "picture_size",
     "read_mask",

@@ -7,8 +7,8 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +22,16 @@ from stackclip.ops.files import kind_of_file
 from stackclip.ops.levels import eight_bit, parse_range
 from stackclip.ops.words import one_line
 
-__all__ = ["EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "open_picture", "picture_size", "read_picture", "turned"]
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "PIXEL_LIMIT",
+    "largest_size",
+    "open_picture",
+    "picture_size",
+    "read_picture",
+    "turned",
+]
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # no others: some of Pillow's readers start programs
@@ -70,6 +79,16 @@ def picture_size(path: Path) -> tuple[int, int]:
     with open_picture(path) as picture:
         width, height = picture.size
         return (width, height) if _orientation(picture) > 4 else (height, width)
+
+
+def largest_size(paths: Iterable[Path]) -> tuple[int, int]:
+    """The largest height and the largest width of pictures, without decoding; (1, 1) where none can be read."""
+    height = width = 1
+    for path in paths:
+        with suppress(PictureError):  # it is told when it is encoded
+            size = picture_size(path)
+            height, width = max(height, size[0]), max(width, size[1])
+    return height, width
 
 
 @contextmanager

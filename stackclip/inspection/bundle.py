@@ -27,7 +27,7 @@ __all__ = ["BUNDLE_FORMAT", "Bundle", "load_bundle", "save_bundle"]
 
 BUNDLE_FORMAT = "stackclip-detector/1"
 LARGEST = 1 << 36  # bytes of a bundle that are read at all
-_NEEDED = ("method", "object", "recipe", "fingerprint", "task", "means", "shown", "calibration", "record")
+_NEEDED = ("method", "object", "recipe", "fingerprint", "task", "means", "shown", "calibration", "tiles", "record")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class Bundle:
 
     `learned` is its `state_dict`, `means` are the mean class tokens of training categories by these, `shown` the
     batches that it was shown, of shots and of further normal pictures. `recipe` are the fields of the recipe of its
-    tower, whose `fingerprint` tells it, `task` those of its task, `record` how it was made. `ready` is what it became
+    tower, whose `fingerprint` tells it, `task` those of its task, `tiles` the views of pictures, `record` how it was
+    made. `ready` is what it became
     in this process, by the device.
     """
 
@@ -50,6 +51,7 @@ class Bundle:
     shots: Sequence[Features]
     normals: Sequence[Features]
     calibration: Calibration
+    tiles: str | None
     record: Mapping[str, Any]
     ready: dict[str, Inspector] = field(default_factory=dict, compare=False)
 
@@ -73,6 +75,7 @@ def save_bundle(path: Path, bundle: Bundle) -> None:
         "means": list(bundle.means),
         "shown": {stream: len(getattr(bundle, stream)) for stream in ("shots", "normals")},
         "calibration": {"ground": known.ground, "how": known.how, "exact": known.exact, "rate": known.rate},
+        "tiles": bundle.tiles,
         "record": dict(bundle.record),
     }
     write_atomically(path, packed(tensors, facts, form=BUNDLE_FORMAT, name="detector"))
@@ -108,6 +111,7 @@ def load_bundle(path: Path) -> Bundle:
         shots=streams["shots"],
         normals=streams["normals"],
         calibration=Calibration(scores, peaks, **facts["calibration"]),
+        tiles=facts["tiles"],
         record=facts["record"],
     )
 

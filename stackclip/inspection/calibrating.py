@@ -14,6 +14,7 @@ from torch import Tensor
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import OneSeed
+from stackclip.benchmarks.tiles import TiledInspector
 from stackclip.errors import StackclipError
 from stackclip.inspection.good import Calibrate, Division, Fold, divide
 from stackclip.inspection.sheet import Scale, ScaleSample
@@ -141,12 +142,17 @@ class Calibration:
 
 def _settles(inspector: Inspector) -> bool:
     """Whether an inspector's final scores may depend on the pictures beside them."""
-    return getattr(type(inspector), "settle", None) is not Inspector.settle
+    return getattr(type(_alone(inspector)), "settle", None) is not Inspector.settle
 
 
 def surveys(inspector: Inspector) -> bool:
     """Whether an inspector looks at all tested pictures before it scores the first."""
-    return getattr(type(inspector), "survey", Inspector.survey) is not Inspector.survey
+    return getattr(type(_alone(inspector)), "survey", Inspector.survey) is not Inspector.survey
+
+
+def _alone(inspector: Inspector) -> Inspector:
+    """The inspector itself, where another one hands it tiles."""
+    return inspector.inspector if isinstance(inspector, TiledInspector) else inspector
 
 
 @dataclass
@@ -213,7 +219,7 @@ class Calibrator:
                 yield trainee.spec, error
 
     def _calibration(self, trainee: Trainee, division: Division, ready: Inspector) -> Calibration:
-        side = self.run.bench.tower.spec.image_size
+        side = self.run.plan.map_side(self.run.bench.tower.spec)
         held = sum(len(fold.held) for fold in division.folds)
         sample, scores, peaks = ScaleSample(held * side**2), list[Tensor](), list[Tensor]()
         for number, fold in enumerate(division.folds):

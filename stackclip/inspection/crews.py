@@ -15,6 +15,7 @@ from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import OneSeed
 from stackclip.benchmarks.showing import BATCH, FEW
+from stackclip.benchmarks.tiles import TiledInspector
 from stackclip.errors import StackclipError, WeightsError
 from stackclip.inspection.bundle import Bundle
 from stackclip.inspection.calibrating import Calibration, Calibrator, surveys
@@ -107,6 +108,7 @@ class Learning:
             object=cell.category,
             fingerprint=self.run.bench.tower.fingerprint,
             task={name: getattr(task, name) for name in kept},
+            tiles=self.run.plan.tiles,
             learned=self.trainee(spec).working.state_dict(),
             means=means.found,
             shots=self._read(shots, entrant.reads("shots"), len(shots) if len(shots) <= FEW else BATCH),
@@ -126,7 +128,11 @@ class Learning:
         """The batches that a method is shown, in memory of their own."""
         if not samples or not parts:
             return []
-        with closing(self.run.reader.batches(samples, parts, size=self.run.plan.batch_size or size)) as stream:
+        showing, plan = self.run.testing.showing, self.run.plan
+        whole = plan.tiling is None and size != BATCH
+        with closing(
+            self.run.reader.batches(samples, parts, size=size) if whole else showing.stream(samples, parts)
+        ) as stream:
             return [
                 Features(each.samples, {part: t.cpu().clone() for part, t in each.parts.items()}) for each in stream
             ]
@@ -175,7 +181,8 @@ class Bundled:
         shots, normals = (
             (_on(features, device) for features in stream) for stream in (self.bundle.shots, self.bundle.normals)
         )
-        return self._detector.on(self.bundle.object, shots, normals)
+        inspector, tiling = self._detector.on(self.bundle.object, shots, normals), self.run.plan.tiling
+        return TiledInspector(inspector, tiling, self.run.bench.tower.spec) if tiling else inspector
 
     def calibrations(self, ready: Mapping[str, Inspector]) -> Iterator[tuple[str, Calibration | StackclipError]]:
         """What it said of good pictures."""

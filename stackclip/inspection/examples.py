@@ -28,7 +28,8 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
     chosen = varied([sample for cell in cells for sample in cell.samples if sample not in cell.without_mask], rows)
     trainees = run.trained()
     maps: dict[str, dict[Sample, np.ndarray]] = {t.spec: {} for t in trainees}
-    evaluations = {t.spec: Evaluation(side=side, pixels=None, error=t.error) for t in trainees}
+    map_side = run.plan.map_side(bench.tower.spec)
+    evaluations = {t.spec: Evaluation(side=map_side, pixels=None, error=t.error) for t in trainees}
     for spec, evaluation in evaluations.items():
         evaluation.watch = partial(lambda found, sample, scores, runs: found.update({sample: scores}), maps[spec])
     of_place = {(cell.dataset.name, cell.category): cell for cell in cells}

@@ -83,8 +83,8 @@ def _check_left(entrant: Entrant, good: int, calibrate: Calibrate) -> None:
     left = (good + 1) // 2 if calibrate == "split" else good - -(-good // min(FOLDS, good))
     if not entrant.shots.repeated and entrant.shots.count != "all" and left < entrant.shots.count:
         raise UsageError(
-            f"{entrant.spec}: {counted(good, 'good picture')} are too few to show {entrant.shots.count} and hold others "
-            "back for the threshold: add some to --good, or show it fewer"
+            f"{entrant.spec}: {counted(good, 'good picture')} are too few to show {entrant.shots.count} and hold others"
+            " back for the threshold: add some to --good, or show it fewer"
         )
 
 

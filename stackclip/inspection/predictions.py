@@ -90,7 +90,7 @@ class _Pass:
     """The methods of one bench over the pictures: once for the scores, once for the heat maps."""
 
     def __init__(self, run: OneSeed, output: Path, wishes: Wishes) -> None:
-        self.run, self.side, self.wishes = run, run.bench.tower.spec.image_size, wishes
+        self.run, self.side, self.wishes = run, run.plan.map_side(run.bench.tower.spec), wishes
         self.cell = cell_of_all(run)
         self.crew: Crew = crew_of(run, self.cell, wishes)
         self.inspectors: Mapping[str, Inspector] = {}

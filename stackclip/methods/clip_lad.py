@@ -80,6 +80,11 @@ class ClipLad(Method):
         if not 0 <= self.ridge < math.inf:
             raise BadOption(f"ridge={self.ridge}; wanted a share of the variance, 0 or more")
 
+    @property
+    def why_no_tiles(self) -> str:
+        """Its logical score counts."""
+        return "" if self.scores == "structural" else "counts the parts of a product"
+
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The same of shots and tested pictures, and of those that it calibrates by where both scores are one."""
         if phase == "train" or (phase == "calibrate" and self.scores != "both"):

@@ -210,8 +210,13 @@ class Method(Protocol):
     """What stands on the shelf `methods`, and what a prompt strategy becomes. Subclass it for the defaults.
 
     A method that is shown normal pictures may have the options `shots`, how many of each tested category (None: as many
-    as the bench says), and `draw`.
+    as the bench says), and `draw`. One that has to see whole pictures says in `why_no_tiles` what tiles do not show.
     """
+
+    @property
+    def why_no_tiles(self) -> str:
+        """What it does that wants whole pictures, `counts the parts of a product`; empty where tiles will do."""
+        return ""
 
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The parts that it reads in a phase; it reads no files. Masks come with training pictures unasked.

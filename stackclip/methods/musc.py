@@ -61,6 +61,11 @@ class MuSc(Method):
         if not 0 < self.room < math.inf:
             raise BadOption(f"room={self.room}; wanted a number of GB above 0")
 
+    @property
+    def why_no_tiles(self) -> str:
+        """Tiles of other places have other things at a place."""
+        return "compares what lies alike in all pictures" if self.match == "same-place" else ""
+
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """All that it reads it reads when it surveys the tested pictures: the taps and the class token."""
         return frozenset({*tower.taps, CLS} if phase == "survey" else ())

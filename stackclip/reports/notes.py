@@ -104,10 +104,11 @@ def _on_request(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
 
 def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
     """How many defective pictures have no anomalous pixel: their masks are black, or it was lost in scaling."""
-    cells = {_place(row): (facts.image_size, empty) for row in rows if (empty := (facts := facts_of(row)).empty_masks)}
     by_size: dict[int | None, dict[str, EmptyMasks]] = {}
-    for place, (size, empty) in cells.items():
-        by_size.setdefault(size, {})[place] = empty
+    for row in rows:
+        facts = facts_of(row)
+        if facts.empty_masks:
+            by_size.setdefault(facts.map_side or facts.image_size, {})[_place(row)] = facts.empty_masks
     for size, counts in by_size.items():
         masks = sum(each.masks for each in counts.values())
         black, lost = sum(each.black for each in counts.values()), sum(each.lost for each in counts.values())

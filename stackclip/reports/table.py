@@ -234,6 +234,8 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
 def _changed(row: Row) -> Iterator[str]:
     """What was asked of all methods alike that they or the features would have otherwise."""
     facts = facts_of(row)
+    if facts.tiles:
+        yield f"in tiles {facts.tiles}, compared at {facts.map_side} pixels"
     if facts.feature_dtype == "int8":
         yield "features kept as int8"
     if facts.live_precision != "fp32":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
-from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
+from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.runner import Outcome
@@ -23,7 +23,6 @@ from stackclip.papers.jobs import Job, fitting, say_lacking
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
-from stackclip.types import Part, Sample
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -35,12 +34,11 @@ logger = logging.getLogger("stackclip")
 
 @dataclass(frozen=True)
 class Lineup:
-    """A plan on a tower: who takes part there, and the pictures and parts that they read."""
+    """A plan on a tower: who takes part there, and which parts of which pictures they read."""
 
     plan: Plan
     entrants: tuple[Entrant, ...]
-    samples: tuple[Sample, ...]
-    parts: frozenset[Part]
+    errands: tuple[Errand, ...]
 
     @classmethod
     def of(cls, job: Job, workbench: Workbench) -> Lineup:
@@ -51,7 +49,7 @@ class Lineup:
         plan, entrants = job.plan, entrants_of(job.plan, workbench.tower.spec)
         if job.suite is not None:
             plan, entrants = fitting(plan, entrants, job.suite.name)
-        return cls(plan, entrants, *needed(plan, entrants))
+        return cls(plan, entrants, errands_of(plan, entrants))
 
 
 @contextmanager
@@ -99,8 +97,9 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     plan = lineup.plan
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
     there = 0 if again else _finished(workbench, lineup)
-    planned, folder = workbench.planned(lineup.samples, lineup.parts), workbench.workspace.features
-    return Forecast(planned, len(lineup.samples), folder, workbench.tower.spec.note, cells=count, missing=count - there)
+    planned, folder = workbench.planned(lineup.errands), workbench.workspace.features
+    pictures = sum(len(each.samples) for each in lineup.errands)
+    return Forecast(planned, pictures, folder, workbench.tower.spec.note, cells=count, missing=count - there)
 
 
 def _finished(workbench: Workbench, lineup: Lineup) -> int:

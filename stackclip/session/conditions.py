@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 from stackclip.benchmarks.curves import EvalEvery
 from stackclip.data.names import CategoryNames
 from stackclip.errors import UsageError
+from stackclip.ops.tiling import tiling_of
 from stackclip.registry import did_you_mean, executors
 from stackclip.types import LARGEST_SEED
 
@@ -28,8 +29,8 @@ class Conditions(TypedDict, total=False):
     `train_list` (a JSON-lines file that names them instead),
     `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact or streamed),
     `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `per_defect` (figures of each kind of
-    defect), `executor` (what runs the seeds), `allow_overlap` (not zero-shot then), `fail_fast` (raise the first
-    failure; else it is a row).
+    defect), `tiles` (large pictures in tiles: 2x2, or the side of a tile in pixels), `executor` (what runs the seeds),
+    `allow_overlap` (not zero-shot then), `fail_fast` (raise the first failure; else it is a row).
     """
 
     seeds: Sequence[int]
@@ -43,6 +44,7 @@ class Conditions(TypedDict, total=False):
     eval_every: EvalEvery | None
     ci: bool
     per_defect: bool
+    tiles: str | None
     executor: str
     allow_overlap: bool
     fail_fast: bool
@@ -73,7 +75,8 @@ class InspectionWords(Conditions, total=False):
 
 
 _LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2}
-_TEXTS = {"executor", "class_names", "metrics"}
+_TEXTS = {"executor", "class_names", "metrics", "tiles"}
+_NONE_TOO = {"class_names", "tiles"}
 _NAMES = {"methods", "train_on", "test_on"}
 
 
@@ -91,10 +94,12 @@ def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any
         if name in _LOWEST and value is not None and (name, value) != ("shots", "all"):
             given[name] = whole(name, value, _LOWEST[name])
     for name in _TEXTS & given.keys():
-        if not isinstance(given[name], str) and (name, given[name]) != ("class_names", None):
+        if not isinstance(given[name], str) and not (name in _NONE_TOO and given[name] is None):
             raise UsageError(f"{name}={given[name]!r}; wanted text")
     if "executor" in given:
         executors.create(given["executor"])
+    if given.get("tiles") is not None:
+        tiling_of(given["tiles"], lambda: (1, 1))
     if given.get("class_names") is not None:
         CategoryNames(given["class_names"])
     if given.get("train_list") is not None:

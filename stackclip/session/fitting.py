@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stackclip.benchmarks.entrant import entrants_of, needed
+from stackclip.benchmarks.entrant import Errand, entrants_of, stored
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.errors import StackclipError
 from stackclip.inspection.bundle import save_bundle
@@ -57,10 +57,9 @@ class Fitting(Making):
         [entrant] = entrants = entrants_of(self.plan, self.workbench.tower.spec)
         if entrant.why_not:
             raise entrant.why_not
-        _, parts = needed(self.plan, entrants)
+        good = Errand(self.plan.all_normals(), stored(entrant.parts))
         trained, _ = self.by_training(entrants)
-        good = self.plan.all_normals()
-        failed = self.encode(good, parts) + self.encode_training(trained)
+        failed = self.encode([good]) + self.encode_training(trained)
         if failed:
             raise StackclipError(
                 f"{counted(len(failed), 'picture')} failed, named above: nothing is fitted without them"
@@ -68,7 +67,9 @@ class Fitting(Making):
         with self.bench(entrants) as bench:
             run = bench.of_seed(self.plan.seeds[0])
             crew = Learning(run, Calibrator(run, cell_of_all(run), self.policy), judging=True)
-            evaluation = Evaluation(side=bench.tower.spec.image_size, pixels=None, error=crew.errors[entrant.spec])
+            evaluation = Evaluation(
+                side=self.plan.map_side(bench.tower.spec), pixels=None, error=crew.errors[entrant.spec]
+            )
             ready = crew.inspectors(cell_of_all(run), {entrant.spec: evaluation})
             if evaluation.error:
                 raise StackclipError(f"{entrant.spec}: {evaluation.error}")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import shlex
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stackclip.benchmarks.entrant import Entrant, entrants_of, needed
+from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.overlap import trained_on
 from stackclip.errors import PictureError, StackclipError
 from stackclip.inspection.calibrating import Policy
@@ -43,11 +44,12 @@ class Examination(Making):
         none of the pictures can be read, or nothing is scored.
         """
         entrants = entrants_of(self.plan, self.workbench.tower.spec)
-        samples, parts = needed(replace(self.plan, train_on=()), entrants)  # weights that do not fit are said first
+        own = errands_of(replace(self.plan, train_on=()), entrants)  # weights that do not fit are said first
         trained, untrained = ((), entrants) if self.wanted.bundle else self.by_training(entrants)
-        own = self.plan.all_normals() if self.wanted.policy else ()
-        unencoded = self.encode(tuple(dict.fromkeys((*samples, *own, *self.wanted.bad))), parts)
-        self._check_left(unencoded, parts)
+        parts = frozenset[Part]().union(*(errand.parts for errand in own))
+        others = (*(self.plan.all_normals() if self.wanted.policy else ()), *self.wanted.bad)
+        unencoded = self.encode((*own, Errand(others, parts)))
+        self._check_left(unencoded, own)
         unencoded += self.encode_training(trained)
         readable = self._readable(parts) if unencoded else self
         written, unkept = readable._predict(trained, untrained, output)
@@ -66,11 +68,11 @@ class Examination(Making):
             unkept=unkept,
         )
 
-    def _check_left(self, unencoded: tuple[PictureError, ...], parts: frozenset[Part]) -> None:
+    def _check_left(self, unencoded: tuple[PictureError, ...], errands: Sequence[Errand]) -> None:
         """Raise StackclipError where no picture is left to score."""
         [dataset] = self.plan.test_on
         tested = dataset.select(split="test").samples
-        if unencoded and len(self.store.lacking(tested, parts)) == len(tested):
+        if unencoded and len(self.store.lacking(tested, errands[0].parts)) == len(tested):
             raise StackclipError(f"{self.folder}: none of its pictures can be read, so there is nothing to score")
 
     def _readable(self, parts: frozenset[Part]) -> Examination:
@@ -132,6 +134,7 @@ class Examination(Making):
             "--train-on": typed_again(wanted.train_on) or None,
             "--seed": None if wanted.detector else plan.seeds[0] or None,
             "--epochs": plan.epochs,
+            "--tiles": None if wanted.detector else plan.tiles,
         }
         words = [*self.workbench.workspace.command("inspect"), str(self.folder)]
         words += [word for name, value in said.items() if value is not None for word in (name, str(value))]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from stackclip.benchmarks.entrant import Entrant, needed
+from stackclip.benchmarks.entrant import Entrant, Errand, errands_of
 from stackclip.benchmarks.habits import habits_of
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.runner import Bench
@@ -16,7 +16,7 @@ from stackclip.errors import PictureError
 from stackclip.ops.files import canonical_json, content_hash, file_hash
 from stackclip.ops.progress import Listener
 from stackclip.session.workbench import Workbench
-from stackclip.types import Part, Sample
+from stackclip.types import Sample
 
 __all__ = ["Making", "content_of"]
 
@@ -32,13 +32,14 @@ class Making:
     plan: Plan
     progress: Listener
 
-    def encode(self, samples: Sequence[Sample], parts: frozenset[Part]) -> tuple[PictureError, ...]:
+    def encode(self, errands: Sequence[Errand]) -> tuple[PictureError, ...]:
         """Encode what the store lacks; the pictures that could not be."""
-        return self.workbench.encode(self.store, samples, parts, progress=self.progress).failed
+        wanted = [errand for errand in errands if errand.samples]
+        return self.workbench.encode(self.store, wanted, progress=self.progress).failed if wanted else ()
 
     def encode_training(self, trained: Sequence[Entrant]) -> tuple[PictureError, ...]:
         """Encode the training pictures for those methods that train."""
-        return self.encode(*needed(replace(self.part(trained), test_on=()), trained)) if trained else ()
+        return self.encode(errands_of(replace(self.part(trained), test_on=()), trained)) if trained else ()
 
     def part(self, entrants: Sequence[Entrant]) -> Plan:
         """The plan with some of its methods."""

@@ -124,7 +124,7 @@ def _with_detector(site: Site, own: Dataset, asked: Asked, wanted: Wanted) -> tu
     workbench = site.workbench(recipe)
     _check_tower(workbench, bundle, wanted.detector)
     task = bundle.task
-    words = {"epochs": task["epochs"], "batch_size": task["batch_size"], "class_names": task["class_names"]}
+    words = {name: task[name] for name in ("epochs", "batch_size", "class_names")} | {"tiles": bundle.tiles}
     return (
         Plan(methods=(bundle.method,), train_on=(), test_on=(own,), seeds=(task["seed"],), **words),
         wanted,

@@ -69,18 +69,20 @@ class Session(Steps):
         methods: Names = PROMPT_METHODS,
         split: Literal["train", "test"] | None = "test",
         categories: Sequence[str] = (),
+        tiles: str | None = None,
         strict: bool = False,
         wait: float = 0.0,
         progress: Listener = silent,
     ) -> Encoded:
         """Encode what methods read of a split of data sets (None: of all) and the store lacks.
 
+        With `tiles` it is what they read of tested pictures, and of shots, in tiles: as in `bench`.
         A picture that cannot be used is among `failed` and the rest goes on; with `strict` it is raised as
         PictureError. Another process that writes to the store is waited for as many seconds as `wait` says, after which
         StoreLocked is raised. Raises UsageError, DataError, WeightsError, StoreError too.
         """
-        workbench, samples, parts = self.wanted(datasets, methods, split, categories)
-        return workbench.encode(workbench.store(), samples, parts, strict=strict, patience=wait, progress=progress)
+        workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
+        return workbench.encode(workbench.store(), errands, strict=strict, patience=wait, progress=progress)
 
     def inspect(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from stackclip.benchmarks.entrant import check_method, needs_of, stored
-from stackclip.benchmarks.plan import Plan, check_plan, resolved
+from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
+from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError
 from stackclip.ops.progress import Listener, silent
@@ -20,7 +20,7 @@ from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
 from stackclip.session.work import Forecast
-from stackclip.types import MASK, Part, Sample
+from stackclip.types import MASK
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -91,11 +91,11 @@ class Steps(Site):
         if lineup is None:
             return BenchRows()
         store = workbench.store()
-        lacking = () if overwrite == "never" else store.lacking(lineup.samples, lineup.parts)
-        store.keep_readings()
-        if lacking and cached_only:
-            raise workbench.missing_parts(lineup.entrants, lacking, job.texts, self.data_root)
-        failed = workbench.encode(store, lineup.samples, lineup.parts, progress=progress).failed if lacking else ()
+        errands = [] if overwrite == "never" else workbench.lacking(store, lineup.errands)
+        if errands and cached_only:
+            lacking = [found for each in errands for found in store.lacking(each.samples, each.parts)]
+            raise workbench.missing_parts(lineup.entrants, lacking, job.texts, self.data_root, job.plan.tiles)
+        failed = workbench.encode(store, errands, progress=progress).failed if errands else ()
         rows = rows_of(job, workbench, lineup, store, overwrite=overwrite, progress=progress)
         return BenchRows(unencoded=failed) + rows
 
@@ -116,11 +116,13 @@ class Steps(Site):
         methods: Names = PROMPT_METHODS,
         split: Literal["train", "test"] | None = "test",
         categories: Sequence[str] = (),
+        tiles: str | None = None,
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        workbench, samples, parts = self.wanted(datasets, methods, split, categories)
-        planned = workbench.planned(samples, parts)
-        return Forecast(planned, len(samples), self.workspace.features, workbench.tower.spec.note)
+        workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
+        planned = workbench.planned(errands)
+        pictures = sum(len(each.samples) for each in errands)
+        return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
 
     def sheet(self, job: Job, path: Path, *, progress: Listener = silent) -> None:
         """Draw what the methods of a bench that was run see in some of its pictures into a file. Raises OSError too."""
@@ -134,16 +136,21 @@ class Steps(Site):
             draw_sheet(bench, path)
 
     def wanted(
-        self, datasets: Names, methods: Names, split: Literal["train", "test"] | None, categories: Sequence[str]
-    ) -> tuple[Workbench, list[Sample], frozenset[Part]]:
+        self,
+        datasets: Names,
+        methods: Names,
+        split: Literal["train", "test"] | None,
+        categories: Sequence[str],
+        tiles: str | None,
+    ) -> tuple[Workbench, tuple[Errand, ...]]:
         """The tower at work, the pictures of the data sets, and the parts that the methods read of them."""
         stay_with(self.workspace.registry)
         known = resolved(names_of(methods))
         opened = self.opened(datasets, categories)
         workbench = self.workbench()
-        samples = [sample for dataset in opened.values() for sample in dataset.select(split=split).samples]
-        parts = frozenset({MASK})
-        for name, method in known.items():
-            parts |= needs_of(method, workbench.tower.spec, name=name)
-            check_method(method, workbench.tower.spec, name=name)
-        return workbench, samples, stored(parts)
+        tiling = tiling_for(tiles, opened.values()) if tiles else None
+        samples = tuple(sample for dataset in opened.values() for sample in dataset.select(split=split).samples)
+        readers = readers_of(known, workbench.tower.spec, tiling)
+        if tiling is not None:
+            return workbench, errands_in_tiles(samples, readers)
+        return workbench, (Errand(samples, stored(frozenset({MASK}).union(*(each.parts for each in readers)))),)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stackclip.benchmarks.entrant import entrants_of, needed
+from stackclip.benchmarks.entrant import entrants_of, errands_of
 from stackclip.data import Dataset
 from stackclip.data.listing import pictures_below
 from stackclip.data.own import own_pictures
@@ -79,7 +79,7 @@ class Watching(Making):
         plan = replace(self.plan, test_on=(self._set_of(batch),))
         making = replace(self, plan=plan)
         entrants = entrants_of(plan, self.workbench.tower.spec)
-        failed = making.encode(*needed(plan, entrants))
+        failed = making.encode(errands_of(plan, entrants))
         lost = {error.path for error in failed}
         left = {name: seen for name, seen in batch.items() if self.folder / name not in lost}
         self._refused.update({name: seen for name, seen in batch.items() if name not in left})

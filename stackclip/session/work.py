@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stackclip.cache import Extracted, Planned
 from stackclip.errors import PictureError
+from stackclip.ops.tiling import parts_in_words
 from stackclip.ops.words import agreed, counted, duration, size
 
-__all__ = ["Encoded", "Forecast"]
+__all__ = ["Encoded", "Forecast", "together"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,18 @@ class Encoded:
         )
 
 
+def together(done: Sequence[Extracted]) -> Extracted:
+    """What extractions into one store did, of which there is one at least."""
+    return Extracted(
+        sum(each.encoded for each in done),
+        sum(each.already_there for each in done),
+        tuple(failure for each in done for failure in each.failed),
+        sum(each.bytes for each in done),
+        sum(each.seconds for each in done),
+        done[0].folder,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What would be done: `planned` of `pictures` encoded into `folder`, and `missing` of `cells` computed.
@@ -59,7 +73,7 @@ class Forecast:
     def encoding(self) -> str:
         """What would be encoded, in a sentence."""
         planned, there = self.planned, self.pictures - self.planned.pictures
-        parts = ", ".join(map(str, planned.parts))
+        parts = parts_in_words(planned.parts)
         would = f"{parts} of {counted(planned.pictures, 'picture')}, {size(planned.bytes)} in {self.folder}"
         held = f"{counted(there, 'picture')} {agreed('are', there)} there already"
         return f"would encode {would if parts else 'nothing'} ({held})"

@@ -11,21 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.entrant import Entrant, Errand
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
-from stackclip.cache import Planned, Store, TextCache, extract, find_store, plan
+from stackclip.cache import ExtractOptions, Planned, Store, TextCache, extract, find_store, plan
 from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.known import KnownTower
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
 from stackclip.data.darkness import unused_range
 from stackclip.errors import MissingParts
 from stackclip.ops.progress import Listener, silent
+from stackclip.ops.tiling import parts_in_words
 from stackclip.ops.typed import typed_again
 from stackclip.ops.words import agreed, counted
 from stackclip.session.recipe import words_of
-from stackclip.session.work import Encoded
+from stackclip.session.work import Encoded, together
 from stackclip.training.residency import Resident
 from stackclip.types import Part, Sample
 from stackclip.workspace import Workspace
@@ -69,15 +70,23 @@ class Workbench:
         """The store of the tower's features, if there is one; nothing is written."""
         return find_store(self.workspace.features, self.tower.fingerprint, dtype=self.workspace.feature_dtype)
 
-    def planned(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Planned:
+    def planned(self, errands: Sequence[Errand]) -> Planned:
         """What would be encoded; nothing is written."""
-        return plan(self.found(), samples, parts, self.tower.spec, dtype=self.workspace.feature_dtype)
+        store, spec, dtype = self.found(), self.tower.spec, self.workspace.feature_dtype
+        every = [plan(store, each.samples, each.parts, spec, dtype=dtype) for each in errands]
+        parts = frozenset(part for each in every for part in each.parts)
+        return Planned(sum(each.pictures for each in every), tuple(sorted(parts)), sum(each.bytes for each in every))
+
+    def lacking(self, store: Store, errands: Sequence[Errand]) -> list[Errand]:
+        """Those of the errands of whose pictures the store lacks parts."""
+        lacking = [each for each in errands if store.lacking(each.samples, each.parts)]
+        store.keep_readings()
+        return lacking
 
     def encode(
         self,
         store: Store,
-        samples: Sequence[Sample],
-        parts: frozenset[Part],
+        errands: Sequence[Errand],
         *,
         strict: bool = False,
         patience: float = 0.0,
@@ -87,19 +96,13 @@ class Workbench:
 
         Raises what `extract` raises, PictureError for the first picture that cannot be used only if `strict`.
         """
-        if self.tower.picture_range == "auto" and (dark := unused_range(samples)):
+        if self.tower.picture_range == "auto" and (
+            dark := unused_range([sample for each in errands for sample in each.samples])
+        ):
             logger.warning("%s", dark)
-        done = extract(
-            store,
-            self.tower,
-            samples,
-            parts,
-            batch_size=self.batch_size,
-            workers=self.workers,
-            strict=strict,
-            progress=partial(progress, "encode"),
-            patience=patience,
-        )
+        how: ExtractOptions = {"batch_size": self.batch_size, "workers": self.workers, "strict": strict}
+        how |= {"progress": partial(progress, "encode"), "patience": patience}
+        done = together([extract(store, self.tower, each.samples, each.parts, **how) for each in errands])
         store.refresh()
         for failure in done.failed:
             logger.error("failed: %s", failure)
@@ -114,6 +117,7 @@ class Workbench:
         lacking: Sequence[tuple[Sample, frozenset[Part]]],
         texts: Mapping[str, str],
         data_root: Path | None,
+        tiles: str | None = None,
     ) -> MissingParts:
         """The error of a bench that may not encode, with the command that does; `texts` are the data sets as typed."""
         missing = frozenset[Part]().union(*(parts for _, parts in lacking))
@@ -123,12 +127,12 @@ class Workbench:
         words += [word for name in datasets for word in ("--dataset", typed_again([texts[name]]))]
         words += [] if {sample.split for sample, _ in lacking} == {"test"} else ["--split", "all"]
         words += ["--methods", ",".join(reading)] if reading else []
+        words += ["--tiles", tiles] if tiles else []
         words += ["--data-root", str(data_root)] if data_root else []
         words += words_of(self.recipe)
         dtype = self.workspace.feature_dtype
         words += ["--feature-dtype", dtype] if dtype != "float16" else []
-        parts = ", ".join(map(str, sorted(missing)))
-        found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {parts}"
+        found = f"{counted(len(lacking), 'picture')} {agreed('lack', len(lacking))} {parts_in_words(missing)}"
         return MissingParts(f"{', '.join(datasets)}: {found}. Run: {shlex.join(words)}")
 
     def say_note(self) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import closing
 from dataclasses import fields, replace
+from time import sleep
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from stackclip.cache import Store, extract, plan
+from stackclip.cache import Store, extract, plan, preparation
 from stackclip.cache.extract import ExtractOptions, Manner
-from stackclip.clip.views import seen_pixels
+from stackclip.clip.views import seen, seen_pixels
 from stackclip.errors import PictureError, StoreError
+from stackclip.ops.tiling import Tiling
 from stackclip.types import CLS, MASK, Part, patch
 
 
@@ -252,6 +255,41 @@ def test_only_the_views_that_are_lacking_are_prepared(store, samples, tower, mon
     monkeypatch.setattr(type(tower), "prepare", lambda self, image: prepared.append(1) or np.zeros((3, 16, 16), "f4"))
     extract(store, tower, samples, {CLS, Part("cls", view="rot45"), Part("cls", view="rot315")})
     assert len(prepared) == 12
+
+
+def test_a_picture_is_decoded_once_for_all_its_tiles_and_they_go_through_the_tower_together(
+    store, samples, tower, monkeypatch
+) -> None:
+    decoded, batches, encode = [], [], type(tower).encode
+    read = preparation.read_picture
+    monkeypatch.setattr(preparation, "read_picture", lambda path, *rest: decoded.append(path) or read(path, *rest))
+    monkeypatch.setattr(type(tower), "encode", lambda self, p, parts: batches.append(len(p)) or encode(self, p, parts))
+    tiling = Tiling(rows=3, columns=3)
+    extract(store, tower, samples, tiling.parts({CLS, patch(1)}), batch_size=4)
+    assert sorted(decoded) == sorted(sample.image for sample in samples)
+    assert batches == [4, 4, 1] * len(samples)
+    for sample in samples:
+        pixels = Image.open(sample.image).convert("RGB")
+        for view in tiling.views:
+            wanted = encode(tower, torch.from_numpy(tower.prepare(seen(pixels, view)))[None], [CLS])[CLS][0]
+            np.testing.assert_allclose(store.read([sample], Part("cls", view=view))[0], wanted, atol=2e-3)
+
+
+@pytest.mark.parametrize(("views", "most"), [(1, 13), (6, 2), (40, 2)])
+def test_fewer_pictures_are_prepared_ahead_where_each_has_many_views(store, samples, tower, views, most) -> None:
+    waiting = [0]
+
+    class Counted(type(tower)):
+        def prepare(self, image):
+            waiting[0] += 1
+            return super().prepare(image)
+
+    many = [(sample, Tiling(rows=views, columns=1).parts({CLS})) for sample in samples * 4]
+    with closing(preparation.prepared_ahead(store, Counted(), many, workers=2, ahead=8)) as prepared:
+        next(prepared)
+        sleep(0.2)
+        assert waiting[0] <= views * (most + 1)
+        assert waiting[0] >= views
 
 
 def test_keyword_arguments_are_the_fields_of_the_manner() -> None:

@@ -159,3 +159,18 @@ def test_pictures_that_were_trained_on_are_named_once_and_only_by_methods_that_t
     words = ("--methods", methods, "--epochs", "1", "--train-on", f"{trained}/", "-o", str(tmp_path / "out"))
     result = stackclip(tmp_path / "w", "predict", str(folder), *WORDS[:2], *WORDS[4:], *words)
     assert result.stderr.count("trained on, byte for byte") == (methods != "winclip"), result.stderr
+
+
+def test_pictures_are_scored_in_tiles_with_good_ones_or_without(stackclip: Run, tmp_path: Path) -> None:
+    folder, good = pictures(tmp_path / "pics", "1.png", "2.png"), pictures(tmp_path / "ok", "1.png", "2.png", seed=1)
+    words = ("predict", str(folder), *WORDS, "--epochs", "1", "--tiles", "2x2[whole=yes]", "-o", str(tmp_path / "out"))
+    done = stackclip(tmp_path / "w", *words, "--methods", "precise,sdp,patchcore-clip[shots=2]", "--good", str(good))
+    assert done.exit_code == 0, done.output
+    for said in ("not trained on tiles", "as it does not train", "as it was shown normal ones"):
+        assert said in done.stdout
+    for method in ("precise", "sdp"):
+        assert set(scores(tmp_path / "out" / method)) == {"1.png", "2.png"}
+        with Image.open(tmp_path / "out" / method / "1.png") as heat:
+            assert heat.size == (112, 56)
+    refused = stackclip(tmp_path / "w", *words[:-4], "--tiles", "2by2", "--methods", "sdp")
+    assert (refused.exit_code, "--tiles 2by2: wanted ROWSxCOLUMNS" in refused.stderr) == (2, True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from stackclip.clip.views import by_view, moved, seen, seen_pixels
 from stackclip.errors import UsageError
+from stackclip.ops.tiling import spans_of
 from stackclip.types import CLS, Part, is_live, patch, read_view
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (31, 45, 3), np.uint8)
@@ -33,6 +36,23 @@ def test_tiles_make_up_the_picture() -> None:
     assert max(tile.shape[0] for tile in tiles) - min(tile.shape[0] for tile in tiles) <= 1
 
 
+def test_tiles_that_overlap_agree_where_they_do() -> None:
+    found = np.full_like(PIXELS, 255)
+    for number, (down, across) in enumerate(((d, a) for d in spans_of(31, 3, 25) for a in spans_of(45, 4, 25)), 1):
+        tile = seen_pixels(PIXELS, f"tile3x4o25-{number}")
+        np.testing.assert_array_equal(tile, PIXELS[down, across])
+        np.testing.assert_array_equal(np.asarray(seen(Image.fromarray(PIXELS), f"tile3x4o25-{number}")), tile)
+        found[down, across] = tile
+    np.testing.assert_array_equal(found, PIXELS)
+
+
+def test_a_tile_may_be_turned() -> None:
+    tile = seen_pixels(PIXELS, "tile2x2o10-3")
+    np.testing.assert_array_equal(seen_pixels(PIXELS, "tile2x2o10-3+rot45"), seen_pixels(tile, "rot45"))
+    turned = seen(Image.fromarray(PIXELS), "tile2x2o10-3+rot45")
+    np.testing.assert_array_equal(np.asarray(turned), seen_pixels(tile, "rot45"))
+
+
 def test_a_tile_of_a_picture_that_is_too_small_is_a_pixel() -> None:
     assert [seen_pixels(PIXELS[:2], f"tile5x1-{number}").shape[0] for number in range(1, 6)] == [1] * 5
 
@@ -50,17 +70,22 @@ def test_a_picture_without_a_view_is_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "view",
-    ["rot0", "rot360", "rot045", "move-0", "live-rot90", "tile2x2-0", "tile2x2-5", "tile0x2-1", "flip", "rot90 "],
+    [
+        *("rot0", "rot360", "rot045", "move-0", "live-rot90", "tile2x2-0", "tile2x2-5", "tile0x2-1", "flip", "rot90 "),
+        *("tile2x2o0-1", "tile2x2o100-1", "tile2x2o25-5", "tile2x2-1+rot0", "tile2x2-1+move-1"),
+        *("rot45+tile2x2-1", "+rot45"),
+    ],
 )
 def test_what_is_no_view_is_named(view: str) -> None:
     assert read_view(view) is None
-    with pytest.raises(UsageError, match=f"'{view}' is no view of a picture"):
+    with pytest.raises(UsageError, match=re.escape(f"'{view}' is no view of a picture")):
         seen_pixels(PIXELS, view)
 
 
 def test_views_say_what_they_are() -> None:
     assert read_view("rot45") == ("rot", (45,))
     assert read_view("tile2x3-4") == ("tile", (2, 3, 4))
+    assert read_view("tile2x3o25-4") == read_view("tile2x3o25-4+rot315") == ("tile", (2, 3, 25, 4))
     assert read_view("move-7") == read_view("live-move-7") == ("move", (7,))
     assert read_view("jitter-12") == ("jitter", (12,))
     assert [is_live(Part("cls", view=view)) for view in ("", "jitter-1", "live-jitter-1")] == [False, False, True]
