@@ -53,12 +53,16 @@ class _Rest(NamedTuple):
     empty: list[Path]
 
 
-def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = None) -> Account:
+def account_for(
+    root: Path, samples: Sequence[Sample], spare: Spare | None = None, read: frozenset[Path] = frozenset()
+) -> Account:
     """Account for all files below `root` but hidden ones; `spare` tells those that the layout has and no sample.
+
+    Those that were `read` too, whatever they are, are used.
 
     Masks are opened, a bounded number of them; pictures are not, but where one may be tested and trained on.
     """
-    rest = _rest(root, samples, spare)
+    rest = _rest(root, samples, spare, read)
     unpaired, of_good, of_unknown = _parted(rest.masks, samples)
     left_out = (
         *_named("other picture", "left out", rest.pictures, root),
@@ -79,8 +83,8 @@ def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = Non
     return Account(left_out, warnings)
 
 
-def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
-    used = {os.fspath(path) for sample in samples for path in (sample.image, sample.mask) if path is not None}
+def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None, read: frozenset[Path]) -> _Rest:
+    used = {os.fspath(path) for path in read} | {os.fspath(path) for sample in samples for path in (sample.image, sample.mask) if path is not None}
     in_order = sorted(used)
     rest = _Rest([], [], [], [], [], [])
     for folder, names, closed in files_below(root):

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from stackclip.data.account import account_for
 from stackclip.data.census import difference, is_published, part_of, published_categories
-from stackclip.data.detection import LAYOUTS, check_folder, detect_layout, unknown_layout
+from stackclip.data.detection import ANNOTATED, LAYOUTS, check_folder, detect_layout, unknown_layout
 from stackclip.data.listing import folders_in
 from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
+from stackclip.data.reading import Reading
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
@@ -19,7 +20,8 @@ from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
 _NAMES_SHOWN = 20
-_GENERAL = ("mvtec", "folder")  # read anyone's folders: two of these have nothing but their layout in common
+# These read anyone's folders: two of them have nothing but their layout in common.
+_GENERAL = ("mvtec", *ANNOTATED, "folder")
 
 
 class Reader(Protocol):
@@ -31,7 +33,8 @@ class Reader(Protocol):
     `protocol` (which split or selection of it, empty for the usual one). `generate(folder)` writes the pictures unless
     they are there and returns their root; `prepare(root, folder)` does so for what must first be made of the pictures
     in `root`, and returns `root` where that is nothing. `spare(path, root)` tells files that are no sample's and yet
-    the layout's: its lists, the masks of good pictures.
+    the layout's: its lists, the masks of good pictures. `understand(root, name, folder)` gives a `Reading`, which says
+    more than samples; what it draws it writes below `folder`.
     """
 
     tree: str
@@ -122,20 +125,23 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
     if spec is None:
         root = _folder(place, data_root)
         spec = Spec(detect_layout(root))
-        return _read(spec, datasets.create(spec), root, given)
+        return _read(spec, datasets.create(spec), root, given, generated=generated)
     reader = datasets.create(spec)
     with datasets.find(spec.name).guard_foreign("cannot be opened"):
         root = _root_of(spec, reader, data_root, generated)
         if hasattr(reader, "prepare"):
             root = Path(reader.prepare(root, generated))
-        return _read(spec, reader, root, given, registered=spec.name)
+        return _read(spec, reader, root, given, generated=generated, registered=spec.name)
 
 
-def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = "") -> Dataset:
+def _read(
+    spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, registered: str = ""
+) -> Dataset:
     """What a reader finds, under the name `given` or its own; `registered` is the name that was typed, if one was."""
     by_folder = not registered or getattr(reader, "named_by_folder", False)
     name = given or (place_name(root) if by_folder else registered_name(spec, reader))
-    samples = reader.read(root, name)
+    reading = _reading(reader, root, name, generated)
+    samples, root = reading.samples, reading.root
     if not samples:
         raise unknown_layout(root, (spec.name,))
     published = _published(spec, reader, root, samples, registered)
@@ -146,12 +152,19 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = 
         raise UsageError(f"{given}={root}: {given} is the name of another data set, and this is not it: choose another")
     if published:
         samples = tuple(replace(sample, published=published) for sample in samples)
-    title = getattr(reader, "title", f"{spec.name} layout")
-    account = account_for(root, samples, getattr(reader, "spare", None))
+    title = getattr(reader, "title", f"{spec.name} layout") + reading.how
+    account = account_for(root, samples, getattr(reader, "spare", None), reading.files)
     finding = ", ".join((f"{name}: {title}", _counts(samples), *account.left_out))
     remark = difference(name, published or registered, getattr(reader, "protocol", ""), samples)
-    warnings = tuple(f"{name}: {line}" for line in account.warnings)
+    warnings = tuple(f"{name}: {line}" for line in (*reading.notes, *account.warnings))
     return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings)
+
+
+def _reading(reader: Any, root: Path, name: str, generated: Path) -> Reading:
+    if hasattr(reader, "understand"):
+        understood: Reading = reader.understand(root, name, generated)
+        return understood
+    return Reading(reader.read(root, name), root)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:

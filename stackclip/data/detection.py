@@ -10,10 +10,12 @@ from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
 from stackclip.registry import datasets
 
-__all__ = ["LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
+__all__ = ["ANNOTATED", "LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
 
+ANNOTATED = ("coco", "labelme", "yolo", "cvat", "label-studio", "voc")
 LAYOUTS = (
     *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
+    *ANNOTATED,
     *("mvtec", "folder"),
 )  # in this order; the last takes any
 

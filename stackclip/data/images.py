@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,17 @@ from stackclip.ops.files import kind_of_file
 from stackclip.ops.levels import eight_bit, parse_range
 from stackclip.ops.words import one_line
 
-__all__ = ["EXTENSIONS", "FORMATS", "PIXEL_LIMIT", "open_picture", "picture_size", "read_picture", "turned"]
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "PIXEL_LIMIT",
+    "Frame",
+    "open_picture",
+    "picture_frame",
+    "picture_size",
+    "read_picture",
+    "turned",
+]
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")  # no others: some of Pillow's readers start programs
@@ -70,6 +80,23 @@ def picture_size(path: Path) -> tuple[int, int]:
     with open_picture(path) as picture:
         width, height = picture.size
         return (width, height) if _orientation(picture) > 4 else (height, width)
+
+
+class Frame(NamedTuple):
+    """How a picture lies: (height, width) `upright`, as it is read, and `stored` in its file, and the turn between."""
+
+    upright: tuple[int, int]
+    stored: tuple[int, int]
+    turn: Image.Transpose | None
+
+
+def picture_frame(path: Path) -> Frame:
+    """How the picture at `path` lies, without decoding; raises PictureError."""
+    with open_picture(path) as picture:
+        width, height = picture.size
+        orientation = _orientation(picture)
+        upright = (width, height) if orientation > 4 else (height, width)
+        return Frame(upright, (height, width), _TURN.get(orientation))
 
 
 @contextmanager
