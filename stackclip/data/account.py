@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from stackclip.data.annotations import ANNOTATIONS, annotation_format
+from stackclip.data.annotations import ANNOTATED, ANNOTATIONS, annotation_format
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
@@ -84,7 +84,8 @@ def account_for(
 
 
 def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None, read: frozenset[Path]) -> _Rest:
-    used = {os.fspath(path) for path in read} | {os.fspath(path) for sample in samples for path in (sample.image, sample.mask) if path is not None}
+    of_samples = (path for sample in samples for path in (sample.image, sample.mask) if path is not None)
+    used = {os.fspath(path) for path in (*read, *of_samples)}
     in_order = sorted(used)
     rest = _Rest([], [], [], [], [], [])
     for folder, names, closed in files_below(root):
@@ -172,7 +173,8 @@ def _annotations(others: Sequence[Path]) -> Iterator[str]:
             if name := annotation_format(path):
                 found.setdefault(name, []).append(path)
     for name, paths in found.items():
-        yield f"annotations in the format of {name} are not read, only masks are ({paths[0].name}, ...)"
+        how = f"; the data set {ANNOTATED[name]} reads them, with --data-root" if name in ANNOTATED else ""
+        yield f"annotations in the format of {name} are not read here ({paths[0].name}, ...){how}"
 
 
 def _masks_of_good(masks: Sequence[Path]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Names the annotation formats that lie beside pictures and are not read."""
+"""Tells the formats of annotations that lie beside pictures."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ import re
 import stat
 from pathlib import Path
 
-__all__ = ["ANNOTATIONS", "annotation_format", "head_of"]
+__all__ = ["ANNOTATED", "ANNOTATIONS", "annotation_format", "head_of"]
 
 ANNOTATIONS = (".json", ".xml", ".txt", ".yaml", ".yml")
+
+ANNOTATED = {
+    "COCO": "coco",
+    "LabelMe": "labelme",
+    "YOLO": "yolo",
+    "CVAT": "cvat",
+    "Label Studio": "label-studio",
+    "Pascal VOC": "voc",
+}
+"""The data sets that read a format, by its name."""
 
 _HEAD = 1 << 16
 _YOLO = re.compile(r"\s*\d+(\s+-?\d*\.?\d+(e-?\d+)?){4,}\s*", re.IGNORECASE)

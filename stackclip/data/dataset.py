@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stackclip.data.account import account_for
+from stackclip.data.annotations import ANNOTATED
 from stackclip.data.census import difference, is_published, part_of, published_categories
-from stackclip.data.detection import ANNOTATED, LAYOUTS, check_folder, detect_layout, unknown_layout
+from stackclip.data.detection import LAYOUTS, check_folder, detect_file, detect_layout, unknown_layout
 from stackclip.data.listing import folders_in
 from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
 from stackclip.data.reading import Reading
@@ -21,7 +22,7 @@ __all__ = ["Dataset", "Reader", "open_dataset"]
 
 _NAMES_SHOWN = 20
 # These read anyone's folders: two of them have nothing but their layout in common.
-_GENERAL = ("mvtec", *ANNOTATED, "folder")
+_GENERAL = ("mvtec", *ANNOTATED.values(), "table", "folder")
 
 
 class Reader(Protocol):
@@ -123,9 +124,12 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
     given, place = given_name(text, data_root)
     spec = registered_spec(place)
     if spec is None:
-        root = _folder(place, data_root)
-        spec = Spec(detect_layout(root))
-        return _read(spec, datasets.create(spec), root, given, generated=generated)
+        there = _folder(place, data_root)
+        if there.is_file():
+            root, spec = detect_file(there)
+            return _read(spec, datasets.create(spec), root, given or place_name(there), generated=generated)
+        spec = Spec(detect_layout(there))
+        return _read(spec, datasets.create(spec), there, given, generated=generated)
     reader = datasets.create(spec)
     with datasets.find(spec.name).guard_foreign("cannot be opened"):
         root = _root_of(spec, reader, data_root, generated)
@@ -134,9 +138,7 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         return _read(spec, reader, root, given, generated=generated, registered=spec.name)
 
 
-def _read(
-    spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, registered: str = ""
-) -> Dataset:
+def _read(spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, registered: str = "") -> Dataset:
     """What a reader finds, under the name `given` or its own; `registered` is the name that was typed, if one was."""
     by_folder = not registered or getattr(reader, "named_by_folder", False)
     name = given or (place_name(root) if by_folder else registered_name(spec, reader))
@@ -234,10 +236,10 @@ def _other_layout(name: str, reader: Any, root: Path) -> DataError:
 
 
 def _folder(text: str, data_root: Path | None) -> Path:
-    """The folder that `text` names, below `data_root` or as a path."""
+    """The folder, or the file, that `text` names, below `data_root` or as a path."""
     places = places_of(text, data_root)
     for place in places:
-        if place.is_dir():
+        if place.is_dir() or place.is_file():
             return place
     path = places[-1]
     if path.exists():

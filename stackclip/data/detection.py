@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from stackclip.data.annotations import ANNOTATED, annotation_format
 from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.manifests import MANIFESTS
 from stackclip.errors import DataError, UnknownLayout
 from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
-from stackclip.registry import datasets
+from stackclip.registry import Spec, datasets
 
-__all__ = ["ANNOTATED", "LAYOUTS", "check_folder", "detect_layout", "unknown_layout"]
+__all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "unknown_layout"]
 
-ANNOTATED = ("coco", "labelme", "yolo", "cvat", "label-studio", "voc")
 LAYOUTS = (
     *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
-    *ANNOTATED,
-    *("mvtec", "folder"),
+    *ANNOTATED.values(),
+    *("mvtec", "table", "folder"),
 )  # in this order; the last takes any
 
 
@@ -34,6 +35,21 @@ def detect_layout(root: Path) -> str:
     if datasets.create(LAYOUTS[-1]).recognises(root):
         return LAYOUTS[-1]
     raise unknown_layout(root, LAYOUTS)
+
+
+def detect_file(path: Path) -> tuple[Path, Spec]:
+    """The root and the reader for one file: a table, or annotations of many pictures, in their folder or beside them.
+
+    Raises DataError for any other.
+    """
+    if path.suffix.lower() in MANIFESTS:
+        return path.parent, Spec("table", (("file", path.name),))
+    layout = ANNOTATED.get(annotation_format(path), "")
+    if not layout or "file" not in {option.label for option in datasets.find(layout).options}:
+        check_folder(path)
+    near = (path.parent, path.parent.parent)
+    root = next((place for place in near if next(pictures_below(place), None) is not None), path.parent)
+    return root, Spec(layout, (("file", path.relative_to(root).as_posix()),))
 
 
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:

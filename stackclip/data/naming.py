@@ -69,8 +69,9 @@ def registered_name(spec: Spec, reader: Any) -> str:
 
 
 def place_name(root: Path) -> str:
-    """The name that a folder gives: its own in lower case, with hyphens for spaces."""
-    return "-".join(root.name.lower().split()) or "root"
+    """The name that a folder or a file gives: its own in lower case, with hyphens for spaces."""
+    name = root.stem if root.is_file() else root.name
+    return "-".join(name.lower().split()) or "root"
 
 
 def places_of(text: str, data_root: Path | None) -> list[Path]:

@@ -147,7 +147,7 @@ def _fill(ring: NDArray[np.float64], canvas: Canvas) -> bool:
     (x, y), (next_x, next_y) = ring.T, np.roll(ring, -1, axis=0).T
     height, width = canvas.shape
     first, last = ceil(y.min() - 0.5), ceil(y.max() - 0.5)
-    filled = first < 0 or last > height
+    filled = bool(first < 0 or last > height)
     for row in range(max(0, first), min(height, last)):
         centre = row + 0.5
         crossed = (y <= centre) != (next_y <= centre)
@@ -156,7 +156,7 @@ def _fill(ring: NDArray[np.float64], canvas: Canvas) -> bool:
         bounds = np.ceil(np.clip(edges, -1, width + 1) - 0.5).astype(np.int64)
         for left, right in zip(bounds[::2], bounds[1::2], strict=True):
             canvas[row, max(0, left) : max(0, right)] = True
-            filled |= bool(left < right)
+            filled = filled or bool(left < right)
     return filled
 
 

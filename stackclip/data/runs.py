@@ -32,9 +32,9 @@ def column_runs(counts: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool
 
 
 def packed_counts(text: str) -> list[int]:
-    """The runs that COCO writes as text: five bits a letter, the lowest first; from the fourth on, what is more than the last but one.
+    """The runs that COCO writes as text: five bits a letter, the lowest first.
 
-    Raises ValueError for another text.
+    From the fourth on each is what it has more than the last but one. Raises ValueError for another text.
     """
     counts: list[int] = []
     value = shift = 0

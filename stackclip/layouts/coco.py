@@ -12,7 +12,7 @@ from stackclip.data.lookup import Pictures
 from stackclip.data.outlines import Bitmap, Outline, Shape, box
 from stackclip.data.runs import column_runs, packed_counts
 from stackclip.errors import DataError
-from stackclip.layouts.annotated import Annotations
+from stackclip.layouts.annotated import AnnotationsInOne
 from stackclip.layouts.drawings import Drawing
 from stackclip.registry import datasets
 
@@ -22,7 +22,7 @@ _WANTED = '{"images": [...], "annotations": [...], "categories": [...]} of COCO'
 
 
 @datasets.register("coco")
-class Coco(Annotations):
+class Coco(AnnotationsInOne):
     """COCO: polygons (their union counts), run-length codes, plain or packed, and boxes where there is no more.
 
     Also what Roboflow, CVAT and Label Studio export as COCO. Numbers of categories may have gaps; an annotation with
@@ -53,7 +53,9 @@ def _listed(path: Path, pictures: Pictures) -> Iterator[Drawing]:
     if len(images) < len(document["images"]):
         raise DataError(f"{path}: two images have one id; wanted {_WANTED}")
     for each in annotations:
-        with parsing(f"{path}: annotation {_id(each)}", "an image_id and a category_id of the file, and a segmentation"):
+        with parsing(
+            f"{path}: annotation {_id(each)}", "an image_id and a category_id of the file, and a segmentation"
+        ):
             shapes[each["image_id"]] += _shapes(each, words[each["category_id"]], images[each["image_id"]])
     for key, image in images.items():
         with parsing(f"{path}: image {key}", "an id and a file_name"):

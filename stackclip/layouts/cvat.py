@@ -12,7 +12,7 @@ from stackclip.data.lookup import Pictures
 from stackclip.data.outlines import Bitmap, Outline, Oval, Shape, Stroke, turned_box
 from stackclip.data.runs import row_runs
 from stackclip.errors import DataError
-from stackclip.layouts.annotated import Annotations
+from stackclip.layouts.annotated import AnnotationsInOne
 from stackclip.layouts.drawings import Drawing
 from stackclip.layouts.splits import split_of_word
 from stackclip.registry import datasets
@@ -24,7 +24,7 @@ _WANTED = "<image name width height> with shapes of CVAT for images 1.1"
 
 
 @datasets.register("cvat")
-class Cvat(Annotations):
+class Cvat(AnnotationsInOne):
     """CVAT for images 1.1: polygons, masks, ellipses, boxes, and tags of whole pictures.
 
     The code of a mask runs along the rows of its own box, unlike COCO's. A picture's `subset` is its split.

@@ -13,7 +13,7 @@ from stackclip.data.images import PIXEL_LIMIT
 from stackclip.data.lookup import Pictures
 from stackclip.data.outlines import Bitmap, Outline, Oval, Shape, Stroke, turned_box
 from stackclip.data.runs import brush_pixels
-from stackclip.layouts.annotated import Annotations
+from stackclip.layouts.annotated import AnnotationsInOne
 from stackclip.layouts.drawings import Drawing
 from stackclip.registry import datasets
 
@@ -25,7 +25,7 @@ _PICTURE = re.compile(r"\.(png|jpe?g|bmp|tiff?|webp)\b", re.IGNORECASE)
 
 
 @datasets.register("label-studio")
-class LabelStudio(Annotations):
+class LabelStudio(AnnotationsInOne):
     """Label Studio (JSON): polygons, brushes, ellipses, rectangles, and choices of whole pictures.
 
     What several annotators drew of a picture counts together; what was cancelled or skipped, and predictions, do not.

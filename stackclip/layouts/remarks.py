@@ -34,14 +34,10 @@ class Remarks:
         return (*self._lines(), *dict.fromkeys(self.others))
 
     def _lines(self) -> Iterator[str]:
-        yield from _line(
-            [each.said for each in self.absent],
-            "annotated {} not there ({}): left out",
-            "are",
-        )
+        yield from _line([each.said for each in self.absent], "of the annotations {} not there ({}): left out", "are")
         for paths, words, verb in (
-            (self.unannotated, "{} no annotation ({}): unlabelled; unannotated=good says that they are good", "have"),
-            (self.boxes, "{} boxes, which hold more than the defects ({}): not localised; boxes=mask takes them", "have"),
+            (self.unannotated, "{} no annotation ({}): unlabelled; unannotated=good takes them for good", "have"),
+            (self.boxes, "{} boxes, no outlines ({}): not localised; boxes=mask takes them for masks", "have"),
             (self.strokes, "{} lines or points, which have no area ({}): not localised", "have"),
             (self.in_good, "{} in a folder of good ones and annotated with a defect ({}): defective", "are"),
             (self.other_size, "{} not of the size that their annotation says ({}): refused with a mask", "are"),

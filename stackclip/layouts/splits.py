@@ -32,15 +32,15 @@ def split_named(names: Sequence[str]) -> Split | None:
     return None
 
 
-def tested(samples: Sequence[Sample]) -> tuple[list[Sample], str]:
-    """The samples, of which some are tested, and a line where no split is called so.
+def tested(samples: Sequence[Sample]) -> tuple[list[Sample], tuple[str, ...]]:
+    """The samples, of which some are tested, and a line, if there is one, where no split is called so.
 
     Annotated data often have train and val alone: then val is tested. One split alone parts nothing: all are tested.
     """
     splits = {sample.split for sample in samples}
     if "test" in splits or not splits:
-        return list(samples), ""
+        return list(samples), ()
     chosen: Split = "validation" if "validation" in splits else "train"
-    said = "all pictures are called" if len(splits) == 1 else "no pictures are called test, so these are tested:"
     moved = [replace(sample, split="test") if sample.split == chosen else sample for sample in samples]
-    return moved, f"{said} {chosen}" + (": they are tested" if len(splits) == 1 else "")
+    said = f"all pictures are called {chosen}" if len(splits) == 1 else f"no picture is called test, some {chosen}"
+    return moved, (f"{said}: these are tested",)

@@ -10,12 +10,13 @@ from xml.etree.ElementTree import Element
 
 from stackclip.data.annotations import head_of
 from stackclip.data.documents import number, parsing, read_tree
+from stackclip.data.labels import GOOD_FOLDERS
 from stackclip.data.lookup import Pictures
 from stackclip.data.outlines import Shape, box
-from stackclip.layouts.annotated import Annotations, Boxes, Splits, Unannotated
-from stackclip.data.labels import GOOD_FOLDERS
+from stackclip.layouts.annotated import Annotations
 from stackclip.layouts.drawings import Drawing
 from stackclip.layouts.painted import Exif
+from stackclip.layouts.rules import Boxes, Splits, Unannotated
 from stackclip.registry import datasets
 
 __all__ = ["Voc"]
@@ -50,12 +51,9 @@ ROOT/
         boxes: Boxes = "label",
         split: Splits = "folders",
         exif: Exif = "auto",
-        file: str | None = None,
         first: Literal["auto", "0", "1"] = "auto",
     ) -> None:
-        super().__init__(
-            category=category, good=good, unannotated=unannotated, boxes=boxes, split=split, exif=exif, file=file
-        )
+        super().__init__(category=category, good=good, unannotated=unannotated, boxes=boxes, split=split, exif=exif)
         self.first = first
 
     def is_own(self, path: Path) -> bool:
@@ -69,7 +67,7 @@ ROOT/
         corners = {path: [*_boxes(path, tree)] for path, tree in read.items()}
         starts = [at for boxes in corners.values() for _, *both in boxes for at in both[:2]]
         first = int(self.first) if self.first != "auto" else 0 if min(starts, default=1) < 1 else 1
-        note = f"boxes are read from {first} on (first={first})" if self.boxes == "mask" and starts else ""
+        note = f"boxes are read from {first} on (first={first})" if self.rules.boxes == "mask" and starts else ""
         for path, tree in read.items():
             shapes: tuple[Shape, ...] = tuple(
                 box(word, left - first, top - first, right - first + 1, bottom - first + 1)

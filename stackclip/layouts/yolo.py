@@ -15,8 +15,9 @@ from stackclip.data.labels import GOOD_FOLDERS
 from stackclip.data.lookup import Pictures
 from stackclip.data.outlines import Outline, Shape, box
 from stackclip.errors import PictureError
-from stackclip.layouts.annotated import Annotations, Boxes, Splits, Unannotated
+from stackclip.layouts.annotated import Annotations
 from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.rules import Boxes, Splits, Unannotated
 from stackclip.registry import datasets
 
 __all__ = ["Yolo"]
@@ -64,7 +65,7 @@ ROOT/
 
     def recognises(self, root: Path) -> bool:
         """Whether a file near `root` has such lines; empty ones tell nothing."""
-        return super().recognises(root) and any(super(Yolo, self).is_own(path) for path in self._files(root))
+        return super().recognises(root) and any(super(Yolo, self).is_own(path) for path in self.files(root))
 
     def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
         """What each file says of its picture; raises DataError."""
@@ -126,8 +127,8 @@ def _shape(line: Sequence[float], names: Mapping[int, str], size: tuple[int, int
     height, width = size
     word = names.get(int(line[0]), f"class {int(line[0])}")
     if len(line) in (_BOX, _SURE_BOX):
-        x, y, wide, high = line[1:5]
-        return box(word, (x - wide / 2) * width, (y - high / 2) * height, (x + wide / 2) * width, (y + high / 2) * height)
+        x, y, half_width, half_height = line[1] * width, line[2] * height, line[3] * width / 2, line[4] * height / 2
+        return box(word, x - half_width, y - half_height, x + half_width, y + half_height)
     corners = tuple((x * width, y * height) for x, y in pairs(line[1:]))
     return Outline(word, corners, is_box=as_box and len(line) == _CORNERS)
 
