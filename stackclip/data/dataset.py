@@ -20,7 +20,7 @@ from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
 
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
-_NAMES_SHOWN = 20
+_NAMES_SHOWN = 30
 # These read anyone's folders: two of them have nothing but their layout in common.
 _GENERAL = ("mvtec", *ANNOTATED.values(), "table", "folder")
 
@@ -30,12 +30,13 @@ class Reader(Protocol):
 
     It may also have `name` (of the data set; else its registered one and the protocol), `title` (the layout, for the
     finding), `source` (licence and origin), `folders` (other names that its folder usually has), `recognises(root)`,
-    `named_by_folder` (the folder's name is the data set's), `published` (the one published data set that it reads) and
-    `protocol` (which split or selection of it, empty for the usual one). `generate(folder)` writes the pictures unless
-    they are there and returns their root; `prepare(root, folder)` does so for what must first be made of the pictures
-    in `root`, and returns `root` where that is nothing. `spare(path, root)` tells files that are no sample's and yet
-    the layout's: its lists, the masks of good pictures. `understand(root, name, folder)` gives a `Reading`, which says
-    more than samples; what it draws it writes below `folder`.
+    `detects(root)` (where nobody named the layout, and more has to be sure), `named_by_folder` (the folder's name is
+    the data set's), `published` (the one published data set that it reads) and `protocol` (which split or selection of
+    it, empty for the usual one). `generate(folder)` writes the pictures unless they are there and returns their root;
+    `prepare(root, folder)` does so for what must first be made of the pictures in `root`, and returns `root` where that
+    is nothing. `spare(path, root)` tells files that are no sample's and yet the layout's: its lists, the masks of good
+    pictures. `understand(root, name, folder)` gives a `Reading`, which says more than samples; what it draws it writes
+    below `folder`.
     """
 
     tree: str
@@ -204,10 +205,9 @@ def _root_of(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -
         if place.is_dir():
             raise _other_layout(spec.name, reader, place)
     looked = " and ".join(str(place) for place in places)
-    source = f" ({reader.source})" if hasattr(reader, "source") else ""
+    source = f"get it from its authors ({reader.source}) and " if hasattr(reader, "source") else ""
     raise DataError(
-        f"{spec.name}: not found at {looked}; nothing is downloaded: get it from its authors{source}"
-        " and name its folder with --data-root"
+        f"{spec.name}: not found at {looked}; nothing is downloaded: {source}name its folder with --data-root"
     )
 
 

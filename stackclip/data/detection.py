@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from stackclip.data.annotations import ANNOTATED, annotation_format
 from stackclip.data.listing import folders_in, pictures_below
@@ -28,11 +29,11 @@ def detect_layout(root: Path) -> str:
     """
     check_folder(root)
     for layout in LAYOUTS[:-1]:
-        if datasets.create(layout).recognises(root):
+        if _detects(datasets.create(layout), root):
             return layout
     if held := [folder.name for folder in folders_in(root) if _is_published(folder)]:
         raise UnknownLayout(f"{root}: holds data sets ({_some(held)}) and is none itself: name one of them")
-    if datasets.create(LAYOUTS[-1]).recognises(root):
+    if _detects(datasets.create(LAYOUTS[-1]), root):
         return LAYOUTS[-1]
     raise unknown_layout(root, LAYOUTS)
 
@@ -68,8 +69,14 @@ def check_folder(root: Path) -> None:
     raise DataError(f"{root}: {reason}")
 
 
+def _detects(reader: Any, root: Path) -> bool:
+    """Whether a reader takes a root that was not opened by its name: some want to know more then."""
+    return bool(reader.detects(root) if hasattr(reader, "detects") else reader.recognises(root))
+
+
 def _is_published(folder: Path) -> bool:
-    return any(datasets.create(layout).recognises(folder) for layout in LAYOUTS[:-1])
+    own = (*ANNOTATED.values(), "table", "folder")
+    return any(datasets.create(layout).recognises(folder) for layout in LAYOUTS if layout not in own)
 
 
 def _contents(root: Path) -> str:

@@ -59,8 +59,12 @@ class Annotations(ABC):
         return f"{self.format} annotations{', boxes as masks' if self.rules.boxes == 'mask' else ''}"
 
     def recognises(self, root: Path) -> bool:
-        """Whether a file near `root` is of the format and names a picture, and no folder says more: masks, test/good."""
-        if not any(self.is_own(path) for path in files_near(root, self.suffixes)) or is_laid_out(root):
+        """Whether a file near `root` is of the format."""
+        return any(self.is_own(path) for path in files_near(root, self.suffixes))
+
+    def detects(self, root: Path) -> bool:
+        """Whether one is that names a picture, and no folders say more: masks, good pictures of a split."""
+        if not self.recognises(root) or is_laid_out(root):
             return False
         try:
             return any(each.image for each in self.drawings(self.files(root), root, Pictures(photographs(root))))
@@ -139,6 +143,10 @@ class AnnotationsInOne(Annotations):
     ) -> None:
         super().__init__(category=category, good=good, unannotated=unannotated, boxes=boxes, split=split, exif=exif)
         self.file = file
+
+    def recognises(self, root: Path) -> bool:
+        """Whether a file near `root` is of the format, or the one that was named is there."""
+        return (root / self.file).is_file() if self.file is not None else super().recognises(root)
 
     def files(self, root: Path) -> list[Path]:
         """The files of the format below the root, or the one that was named; raises DataError."""

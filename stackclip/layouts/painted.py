@@ -14,6 +14,7 @@ from stackclip.data.images import PIXEL_LIMIT, Frame
 from stackclip.data.outlines import Shape
 from stackclip.errors import DataError
 from stackclip.ops.files import content_hash, write_atomically
+from stackclip.ops.outputs import mark_output
 
 __all__ = ["MASKS", "Exif", "fits", "paint_mask"]
 
@@ -40,6 +41,7 @@ def paint_mask(
     facts = repr((_EDITION, size, turn and int(turn), tuple(shapes)))
     path = folder / MASKS / f"{content_hash(facts.encode('utf-8', 'backslashreplace'))[:32]}.png"
     if not path.is_file():
+        mark_output(path.parent)
         canvas = np.zeros(size, dtype=np.bool_)
         for shape in shapes:
             shape.paint(canvas)

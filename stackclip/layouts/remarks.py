@@ -40,7 +40,7 @@ class Remarks:
             (self.boxes, "{} boxes, no outlines ({}): not localised; boxes=mask takes them for masks", "have"),
             (self.strokes, "{} lines or points, which have no area ({}): not localised", "have"),
             (self.in_good, "{} in a folder of good ones and annotated with a defect ({}): defective", "are"),
-            (self.other_size, "{} not of the size that their annotation says ({}): refused with a mask", "are"),
+            (self.other_size, "{} annotated at another size ({}): refused where masks are read", "are"),
         ):
             yield from _line([path.relative_to(self.root).as_posix() for path in paths], words, verb)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stackclip.data.labels import holds_drawings, holds_masks, is_good
-from stackclip.data.listing import files_below, folders_in, pictures_below, pictures_in
+from stackclip.data.listing import files_below, folders_in, pictures_below
 from stackclip.data.look import majority
 from stackclip.data.pairing import apart
 from stackclip.layouts.splits import split_named
@@ -36,7 +36,7 @@ def files_near(root: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 def is_laid_out(root: Path) -> bool:
     """Whether there are masks in a folder of their own, or good pictures in one of a split, as MVTec-AD has them."""
     return any(
-        (holds_masks(folder.name) and pictures_in(folder))
+        (holds_masks(folder.name) and next(pictures_below(folder), None))
         or (is_good(folder.name) and folder.parent != root.parent and split_named((folder.parent.name,)))
         for folder in _near(root)[1:]
     )

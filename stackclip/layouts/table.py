@@ -59,6 +59,10 @@ ROOT/
         self.file = file
 
     def recognises(self, root: Path) -> bool:
+        """Whether a table in `root` has a column of pictures, or the one that was named is there."""
+        return (root / self.file).is_file() if self.file is not None else bool(self._tables(root))
+
+    def detects(self, root: Path) -> bool:
         """Whether a table in `root` has columns of pictures and of labels, masks or splits, and names what is there."""
         return any(self._names_pictures(path) for path in self._tables(root))
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import yaml
 
-from stackclip.data.annotations import head_of
+from stackclip.data.annotations import annotation_format, head_of
 from stackclip.data.documents import number, pairs, parsing, read_document
 from stackclip.data.images import EXTENSIONS, picture_size
 from stackclip.data.labels import GOOD_FOLDERS
@@ -65,7 +65,7 @@ ROOT/
 
     def recognises(self, root: Path) -> bool:
         """Whether a file near `root` has such lines; empty ones tell nothing."""
-        return super().recognises(root) and any(super(Yolo, self).is_own(path) for path in self.files(root))
+        return super().recognises(root) and any(annotation_format(path) == self.format for path in self.files(root))
 
     def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
         """What each file says of its picture; raises DataError."""
