@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from stackclip.data.labels import GOOD_FOLDERS, is_good, may_be_good
-from stackclip.data.listing import pictures_below
 from stackclip.data.lookup import Pictures, parts_of
 from stackclip.data.manifests import Line
 from stackclip.errors import DataError
@@ -74,10 +73,13 @@ class Entry:
 
 
 class Places:
-    """Where the files lie that a table names: as it says, from its own folder, or below that by their last parts."""
+    """Where the files lie that a table names: as it says, from its own folder, or else some of `files` by their ends.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Masks often have the names of their pictures, so each is looked for among its own kind.
+    """
+
+    def __init__(self, files: Callable[[], Iterable[Path]]) -> None:
+        self._files = files
 
     def find(self, text: str, entry: Entry) -> Path | None:
         """The file that an entry calls `text`, or None; raises DataError where it could be several."""
@@ -91,7 +93,7 @@ class Places:
 
     @cached_property
     def _below(self) -> Pictures:
-        return Pictures(pictures_below(self.folder))
+        return Pictures(self._files())
 
 
 def found_pictures(entries: Sequence[Entry], places: Places) -> list[Path]:

@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stackclip.data.labels import GOOD_FOLDERS
+from stackclip.data.listing import pictures_below
 from stackclip.data.manifests import MANIFESTS, columns_of, lines_of
 from stackclip.data.reading import Reading
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
 from stackclip.layouts.entries import Entry, Places, found_pictures
 from stackclip.layouts.splits import split_named, tested
+from stackclip.layouts.surroundings import photographs
 from stackclip.ops.words import agreed, counted, one_line
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
@@ -79,13 +81,13 @@ ROOT/
             names = ", ".join(path.name for path in files)
             raise DataError(f"{root}: several tables ({names}): type the path of one, or table[file={files[0].name}]")
         entries = [entry for path in files for entry in self._entries(path)]
-        places = Places(root)
-        pictures = found_pictures(entries, places)
+        pictures = found_pictures(entries, Places(lambda: photographs(root)))
+        masks = Places(lambda: {*pictures_below(root)}.difference(pictures))
         top = _top(root, pictures)
-        read = [self._sample(entry, image, places, top, name) for entry, image in zip(entries, pictures, strict=True)]
+        read = [self._sample(entry, image, masks, top, name) for entry, image in zip(entries, pictures, strict=True)]
         samples, note = tested(read)
-        masks = (places.find(entry.cell("mask"), entry) for entry in entries if entry.cell("mask"))
-        used = frozenset((*files, *(path for path in masks if path)))
+        found = (masks.find(entry.cell("mask"), entry) for entry in entries if entry.cell("mask"))
+        used = frozenset((*files, *(path for path in found if path)))
         return Reading(tuple(samples), top, used, f" ({entries[0].columns})", (*_notes(entries, samples), *note))
 
     def _entries(self, path: Path) -> list[Entry]:
@@ -122,11 +124,14 @@ ROOT/
         try:
             first = next(lines_of(path), None)
             entry = Entry(first, found, path) if first else None
-            return entry is not None and Places(path.parent).find(entry.cell("image"), entry) is not None
+            return (
+                entry is not None
+                and Places(lambda: photographs(path.parent)).find(entry.cell("image"), entry) is not None
+            )
         except DataError:
             return False
 
-    def _sample(self, entry: Entry, image: Path, places: Places, root: Path, name: str) -> Sample:
+    def _sample(self, entry: Entry, image: Path, masks: Places, root: Path, name: str) -> Sample:
         defect = entry.defect(self.good)
         anomalous = defect not in (GOOD, UNLABELLED)
         mask = entry.cell("mask") if anomalous else ""
@@ -136,7 +141,7 @@ ROOT/
             category=one_line(entry.cell("category")) or root.name,
             split=entry.split(),
             image=image,
-            mask=(places.find(mask, entry) or entry.file.parent / mask) if mask else None,
+            mask=(masks.find(mask, entry) or entry.file.parent / mask) if mask else None,
             label=ANOMALOUS if anomalous else NORMAL,
             defect=defect,
         )
