@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,20 +25,28 @@ from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 __all__ = ["Annotations", "AnnotationsInOne"]
 
 
+_OPTIONS = """\
+All pictures below the root are read, as one `category` (default: the folder's name). A picture with a shape or a class
+that is not called as one of `good` is defective, its defect the classes, joined by `+`. One without any is unlabelled,
+unless its folder is called good or `unannotated=good` says that it is. Boxes hold more than a defect: they make a
+picture defective and no mask, unless `boxes=mask` says that all in them counts. Folders and files called train, val and
+test are splits (`split=test`: all is tested). `exif` says whether pictures were turned upright before they were
+annotated, where their size does not tell."""
+
+
 class Annotations(ABC):
     """A reader of one format of annotations; a format says which files are its own and what is drawn in them.
 
-    All pictures below the root are read. `category` is what is seen in them (default: the folder's name). A picture
-    with a shape or a class that is not called as one of `good` is defective, its defect the classes, joined by `+`. One
-    without any is unlabelled, unless its folder is called good or `unannotated=good` says that it is. Boxes hold more
-    than a defect: they make a picture defective and no mask, unless `boxes=mask` says that all in them counts. Folders
-    and files called train, val and test are splits (`split=test`: all is tested). `exif` says whether pictures were
-    turned upright before they were annotated, where their size does not tell.
+    Its docstring is followed by what the options of all formats mean.
     """
 
     format: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     named_by_folder = True
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{_OPTIONS}"
 
     def __init__(
         self,
@@ -128,7 +137,11 @@ class Annotations(ABC):
 
 
 class AnnotationsInOne(Annotations):
-    """A format of which one file is about many pictures; `file` is the one to read, if not all."""
+    """A format of which one file is about many pictures."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__doc__ = f"{cls.__doc__} `file` is the one file to read, if not all."
 
     def __init__(
         self,
