@@ -53,7 +53,10 @@ ROOT/
 def _picture(data: Mapping[str, Any]) -> str:
     """The value of a task that names its picture: `image`, or the first that ends as one."""
     texts = [value for key, value in sorted(data.items(), key=lambda item: item[0] != "image")]
-    return str(next(text for text in texts if isinstance(text, str) and _PICTURE.search(text)))
+    named = [text for text in texts if isinstance(text, str) and _PICTURE.search(text)]
+    if not named:
+        raise ValueError("a task whose data name no picture")
+    return named[0]
 
 
 def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -60,8 +60,14 @@ ROOT/
         self.corners = corners
 
     def is_own(self, path: Path) -> bool:
-        """Whether a text file lies where that of a picture does, and holds lines of numbers or nothing."""
-        return _picture_of(path) is not None and (super().is_own(path) or not head_of(path).strip())
+        """Whether a text file lies where that of a picture does, and is in `labels/`, begins with a number or is empty.
+
+        So a line that is wrong is named, and does not make its picture one without annotations.
+        """
+        if _picture_of(path) is None:
+            return False
+        words = head_of(path).split(maxsplit=1)
+        return _LABELS in path.parts or not words or words[0].replace(".", "", 1).isdecimal()
 
     def recognises(self, root: Path) -> bool:
         """Whether a file near `root` has such lines; empty ones tell nothing."""

@@ -130,6 +130,7 @@ def test_the_picture_is_found_by_its_address(
     ("content", "words"),
     [
         ([{"image": "a.png", "label": []}], "no 'data'; wanted"),
+        ([{"data": {"text": "words"}, "annotations": []}], "a task whose data name no picture; wanted"),
         ([task(result("polygonlabels", {}, "dent"))], "0a1b2c3d-a.png: no 'points'"),
         ([task(result("brushlabels", {"format": "rle", "rle": [0] * 20}, "dent"))], "a brush of 0 values for 12 x 16"),
         ([task(result("brushlabels", {"format": "rle", "rle": [300]}, "dent"))], "0a1b2c3d-a.png: "),

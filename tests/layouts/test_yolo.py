@@ -134,14 +134,26 @@ def test_shares_are_of_the_picture_as_it_is_read(
         ("0 120 80 40 40", r"a\.txt:2: no class, or places beyond the picture"),
         ("0.5 0.1 0.2 0.3 0.4", r"a\.txt:2: no class, or"),
         ("dent 0.1 0.2 0.3 0.4", r"a\.txt:2: could not convert string"),
+        ("a photograph of a plate", r"a\.txt:2: could not convert string"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(root: Path, document: Make, opened: Make, content: str, words: str) -> None:
     document(root / "labels/val/b.txt", line(0, *TRIANGLE))
     document(root / "labels/val/a.txt", "\n" + content)
-    document(root / "labels/train/a.txt", "0 0.5 0.5 0.1 0.1\n" * 8 + "\n" + content)
-    with pytest.raises(DataError, match=words.replace(":2:", ":(2|10):")):
+    with pytest.raises(DataError, match=words):
         opened(root)
+
+
+def test_a_text_beside_a_picture_that_is_no_annotation_is_left_out(
+    photo: Make, document: Make, opened: Make, tmp_path: Path
+) -> None:
+    for name in "ab":
+        photo(tmp_path / "parts" / f"{name}.png")
+    document(tmp_path / "parts/a.txt", line(1, *TRIANGLE))
+    document(tmp_path / "parts/b.txt", "a photograph of a plate")
+    found = opened(tmp_path / "parts")
+    assert [each.defect for each in found] == ["class 1", UNLABELLED]
+    assert "1 other file left out: 1 .txt" in found.finding
 
 
 def test_a_file_of_names_that_is_wrong_is_named(root: Path, document: Make, opened: Make) -> None:
