@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -48,27 +49,38 @@ def _listed(path: Path, pictures: Pictures) -> Iterator[Drawing]:
     with parsing(path, _WANTED):
         words = {each["id"]: str(each["name"]) for each in document.get("categories", ())}
         images = {each["id"]: each for each in document["images"]}
-        shapes: dict[Any, list[Shape]] = {each: [] for each in images}
+        drawn: dict[Any, list[Any]] = {each: [] for each in images}
         annotations = list(document.get("annotations", ()))
     if len(images) < len(document["images"]):
         raise DataError(f"{path}: two images have one id; wanted {_WANTED}")
     for each in annotations:
-        with parsing(
-            f"{path}: annotation {_id(each)}", "an image_id and a category_id of the file, and a segmentation"
-        ):
-            shapes[each["image_id"]] += _shapes(each, words[each["category_id"]], images[each["image_id"]])
+        with _annotation(each, path):
+            drawn[each["image_id"]].append(each)
     for key, image in images.items():
         with parsing(f"{path}: image {key}", "an id and a file_name"):
             said = str(image["file_name"])
             size = (int(image["height"]), int(image["width"])) if image.get("height") and image.get("width") else None
-        yield Drawing(pictures.find(said, path), said, path, tuple(shapes[key]), size)
+        yield Drawing(pictures.find(said, path), said, path, tuple(_drawn(drawn[key], words, path)), size)
+
+
+def _drawn(annotations: Sequence[Any], words: Mapping[Any, str], path: Path) -> Iterator[Shape]:
+    """The shapes of all annotations of a picture; raises DataError."""
+    for each in annotations:
+        with _annotation(each, path):
+            shapes = tuple(_shapes(each, words[each["category_id"]]))
+        yield from shapes
+
+
+def _annotation(annotation: Any, path: Path) -> AbstractContextManager[None]:
+    wanted = "an image_id and a category_id of the file, and a segmentation"
+    return parsing(f"{path}: annotation {_id(annotation)}", wanted)
 
 
 def _id(annotation: Any) -> Any:
     return annotation.get("id", "without id") if isinstance(annotation, Mapping) else annotation
 
 
-def _shapes(annotation: Mapping[str, Any], word: str, image: Mapping[str, Any]) -> Iterator[Shape]:
+def _shapes(annotation: Mapping[str, Any], word: str) -> Iterator[Shape]:
     """The polygons, the code or else the box of an annotation."""
     outline = annotation.get("segmentation")
     if isinstance(outline, Mapping):
