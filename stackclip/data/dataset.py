@@ -13,7 +13,7 @@ from stackclip.data.census import difference, is_published, part_of, published_c
 from stackclip.data.detection import LAYOUTS, check_folder, detect_file, detect_layout, unknown_layout
 from stackclip.data.listing import folders_in
 from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
-from stackclip.data.reading import Reading
+from stackclip.data.understood import Understood
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
 from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
@@ -35,7 +35,7 @@ class Reader(Protocol):
     it, empty for the usual one). `generate(folder)` writes the pictures unless they are there and returns their root;
     `prepare(root, folder)` does so for what must first be made of the pictures in `root`, and returns `root` where that
     is nothing. `spare(path, root)` tells files that are no sample's and yet the layout's: its lists, the masks of good
-    pictures. `understand(root, name, folder)` gives a `Reading`, which says more than samples; what it draws it writes
+    pictures. `understand(root, name, folder)` gives `Understood`, which says more than samples; what it draws it writes
     below `folder`.
     """
 
@@ -163,11 +163,11 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, r
     return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings)
 
 
-def _reading(reader: Any, root: Path, name: str, generated: Path) -> Reading:
+def _reading(reader: Any, root: Path, name: str, generated: Path) -> Understood:
     if hasattr(reader, "understand"):
-        understood: Reading = reader.understand(root, name, generated)
+        understood: Understood = reader.understand(root, name, generated)
         return understood
-    return Reading(reader.read(root, name), root)
+    return Understood(reader.read(root, name), root)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from stackclip.data.labels import composed
 from stackclip.errors import DataError
 
-__all__ = ["Pictures", "parts_of"]
+__all__ = ["PictureFinder", "path_parts"]
 
 
-class Pictures:
+class PictureFinder:
     """The pictures below a root, by the names that files of others give them.
 
     A name is a path from another machine as often as one from the root: the picture with the longest end of it in
@@ -27,7 +27,7 @@ class Pictures:
 
     def find(self, text: str, where: Path) -> Path | None:
         """The picture that the file `where` calls `text`, or None; raises DataError where it could be several."""
-        parts = parts_of(text)
+        parts = path_parts(text)
         if not parts:
             return None
         ranked = [(_common(path, parts), path) for path in self._by_name.get(parts[-1], ())]
@@ -39,7 +39,7 @@ class Pictures:
         return _nearest(self._by_stem.get(composed(stem), []), where, stem)
 
 
-def parts_of(text: str) -> tuple[str, ...]:
+def path_parts(text: str) -> tuple[str, ...]:
     """The folders and the name in a path of any system, composed, without its beginning and without steps up."""
     path = PureWindowsPath(text) if "\\" in text else PurePosixPath(text)
     return tuple(composed(part) for part in path.parts if part not in (path.anchor, "..", "."))

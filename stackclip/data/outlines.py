@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bitmap", "Canvas", "Outline", "Oval", "Point", "Shape", "Stroke", "box", "turned_box"]
+__all__ = ["Bitmap", "Canvas", "Marking", "Outline", "Oval", "Point", "Stroke", "boxed", "turned_box"]
 
 Canvas: TypeAlias = NDArray[np.bool_]
 """The pixels (H, W) of a picture; True where a shape covers them."""
@@ -18,7 +18,7 @@ Point: TypeAlias = tuple[float, float]
 """(x, y) in pixels: the first pixel of a picture goes from (0, 0) to (1, 1), its centre is (0.5, 0.5)."""
 
 
-class Shape(Protocol):
+class Marking(Protocol):
     """What was drawn, `word` is its class. What `is_box` covers more than the defect; without an area no `is_area`."""
 
     @property
@@ -126,7 +126,7 @@ class Stroke:
         """Leave the pixels as they are."""
 
 
-def box(word: str, left: float, top: float, right: float, bottom: float) -> Outline:
+def boxed(word: str, left: float, top: float, right: float, bottom: float) -> Outline:
     """The upright box between two corners, in any order."""
     return Outline(word, ((left, top), (right, top), (right, bottom), (left, bottom)), is_box=True)
 

@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from stackclip.data.annotations import annotation_format
 from stackclip.data.labels import GOOD_FOLDERS
-from stackclip.data.lookup import Pictures
-from stackclip.data.reading import Reading
+from stackclip.data.lookup import PictureFinder
+from stackclip.data.understood import Understood
 from stackclip.errors import DataError
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.layouts.painted import Exif
 from stackclip.layouts.remarks import Remarks
 from stackclip.layouts.rules import Boxes, Rules, Splits, Unannotated
@@ -76,7 +76,7 @@ class Annotations(ABC):
         if not self.recognises(root) or is_laid_out(root):
             return False
         try:
-            return any(each.image for each in self.drawings(self.files(root), root, Pictures(photographs(root))))
+            return any(each.image for each in self.drawings(self.files(root), root, PictureFinder(photographs(root))))
         except DataError:  # what is wrong is said where the layout is read
             return True
 
@@ -84,13 +84,13 @@ class Annotations(ABC):
         """All samples by path, without masks; raises DataError."""
         return self.understand(root, name, None).samples
 
-    def understand(self, root: Path, name: str, folder: Path | None) -> Reading:
+    def understand(self, root: Path, name: str, folder: Path | None) -> Understood:
         """All samples by path, with the masks of what was drawn written below `folder`; raises DataError, OSError."""
         files = self.files(root)
         if not files:
-            return Reading((), root)
+            return Understood((), root)
         pictures, remarks = photographs(root), Remarks(root)
-        drawn = _by_picture(self.drawings(files, root, Pictures(pictures)), remarks)
+        drawn = _by_picture(self.drawings(files, root, PictureFinder(pictures)), remarks)
         if not drawn:
             raise DataError(f"{files[0]}: names no picture below {root} ({remarks.first_absent()})")
         samples = [
@@ -99,10 +99,10 @@ class Annotations(ABC):
         if self.split == "test":
             samples = [replace(each, split="test") for each in samples]
         samples, note = tested(samples)
-        return Reading(tuple(samples), root, self.used(files, root), notes=(*remarks.lines(), *note))
+        return Understood(tuple(samples), root, self.used(files, root), notes=(*remarks.lines(), *note))
 
     @abstractmethod
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What the files say of each picture that they name; raises DataError."""
 
     def is_own(self, path: Path) -> bool:
@@ -118,7 +118,7 @@ class Annotations(ABC):
         return frozenset(files)
 
     def _sample(
-        self, image: Path, drawing: Drawing | None, root: Path, name: str, folder: Path | None, remarks: Remarks
+        self, image: Path, drawing: DrawnPicture | None, root: Path, name: str, folder: Path | None, remarks: Remarks
     ) -> Sample:
         folders = image.relative_to(root).parts[:-1]
         defect = self.rules.defect(image, drawing, folders, remarks)
@@ -170,9 +170,9 @@ class AnnotationsInOne(Annotations):
         return [root / self.file]
 
 
-def _by_picture(drawings: Iterator[Drawing], remarks: Remarks) -> dict[Path, Drawing]:
+def _by_picture(drawings: Iterator[DrawnPicture], remarks: Remarks) -> dict[Path, DrawnPicture]:
     """What is drawn on each picture; raises DataError for one that is annotated twice."""
-    drawn: dict[Path, Drawing] = {}
+    drawn: dict[Path, DrawnPicture] = {}
     for each in drawings:
         remarks.others += [each.note] if each.note else []
         if each.image is None:

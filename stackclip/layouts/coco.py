@@ -9,12 +9,12 @@ from typing import Any
 
 from stackclip.data.documents import number, pairs, parsing, read_json
 from stackclip.data.images import PIXEL_LIMIT
-from stackclip.data.lookup import Pictures
-from stackclip.data.outlines import Bitmap, Outline, Shape, box
+from stackclip.data.lookup import PictureFinder
+from stackclip.data.outlines import Bitmap, Marking, Outline, boxed
 from stackclip.data.runs import column_runs, packed_counts
 from stackclip.errors import DataError
 from stackclip.layouts.annotated import AnnotationsInOne
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.registry import datasets
 
 __all__ = ["Coco"]
@@ -38,13 +38,13 @@ ROOT/
   *.jpg                                   (anywhere below)
 """
 
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What the files say of each picture that they list; raises DataError."""
         for path in files:
             yield from _listed(path, pictures)
 
 
-def _listed(path: Path, pictures: Pictures) -> Iterator[Drawing]:
+def _listed(path: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
     document = read_json(path)
     with parsing(path, _WANTED):
         words = {each["id"]: str(each["name"]) for each in document.get("categories", ())}
@@ -60,10 +60,10 @@ def _listed(path: Path, pictures: Pictures) -> Iterator[Drawing]:
         with parsing(f"{path}: image {key}", "an id and a file_name"):
             said = str(image["file_name"])
             size = (int(image["height"]), int(image["width"])) if image.get("height") and image.get("width") else None
-        yield Drawing(pictures.find(said, path), said, path, tuple(_drawn(drawn[key], words, path)), size)
+        yield DrawnPicture(pictures.find(said, path), said, path, tuple(_drawn(drawn[key], words, path)), size)
 
 
-def _drawn(annotations: Sequence[Any], words: Mapping[Any, str], path: Path) -> Iterator[Shape]:
+def _drawn(annotations: Sequence[Any], words: Mapping[Any, str], path: Path) -> Iterator[Marking]:
     """The shapes of all annotations of a picture; raises DataError."""
     for each in annotations:
         with _annotation(each, path):
@@ -80,7 +80,7 @@ def _id(annotation: Any) -> Any:
     return annotation.get("id", "without id") if isinstance(annotation, Mapping) else annotation
 
 
-def _shapes(annotation: Mapping[str, Any], word: str) -> Iterator[Shape]:
+def _shapes(annotation: Mapping[str, Any], word: str) -> Iterator[Marking]:
     """The polygons, the code or else the box of an annotation."""
     outline = annotation.get("segmentation")
     if isinstance(outline, Mapping):
@@ -91,7 +91,7 @@ def _shapes(annotation: Mapping[str, Any], word: str) -> Iterator[Shape]:
         yield from (Outline(word, pairs(ring)) for ring in outline)
     elif annotation.get("bbox"):
         left, top, width, height = map(number, annotation["bbox"])
-        yield box(word, left, top, left + width, top + height)
+        yield boxed(word, left, top, left + width, top + height)
     else:
         raise ValueError("neither segmentation nor bbox")
 

@@ -8,12 +8,12 @@ from xml.etree.ElementTree import Element
 
 from stackclip.data.documents import number, pairs, parsing, read_tree
 from stackclip.data.images import PIXEL_LIMIT
-from stackclip.data.lookup import Pictures
-from stackclip.data.outlines import Bitmap, Outline, Oval, Shape, Stroke, turned_box
+from stackclip.data.lookup import PictureFinder
+from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Stroke, turned_box
 from stackclip.data.runs import row_runs
 from stackclip.errors import DataError
 from stackclip.layouts.annotated import AnnotationsInOne
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.layouts.splits import split_of_word
 from stackclip.registry import datasets
 
@@ -38,7 +38,7 @@ ROOT/
   images/*.jpg                            (anywhere below)
 """
 
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What each file says of its pictures; raises DataError."""
         for path in files:
             tree = read_tree(path)
@@ -48,7 +48,7 @@ ROOT/
                 yield _drawn(image, path, pictures)
 
 
-def _drawn(image: Element, path: Path, pictures: Pictures) -> Drawing:
+def _drawn(image: Element, path: Path, pictures: PictureFinder) -> DrawnPicture:
     with parsing(path, _WANTED):
         said, size = image.attrib["name"], (int(image.attrib["height"]), int(image.attrib["width"]))
     shapes = []
@@ -57,10 +57,10 @@ def _drawn(image: Element, path: Path, pictures: Pictures) -> Drawing:
             shapes.append(_shape(each))
     words = tuple(tag.get("label", "") for tag in image.iter("tag"))
     split = split_of_word(image.get("subset", ""))
-    return Drawing(pictures.find(said, path), said, path, tuple(shapes), size, words, split)
+    return DrawnPicture(pictures.find(said, path), said, path, tuple(shapes), size, words, split)
 
 
-def _shape(shape: Element) -> Shape:
+def _shape(shape: Element) -> Marking:
     facts = shape.attrib
     word, angle = facts["label"], number(facts.get("rotation", 0))
     if shape.tag == "polygon":

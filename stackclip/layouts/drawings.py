@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from stackclip.data.outlines import Shape
+from stackclip.data.outlines import Marking
 from stackclip.types import Split
 
-__all__ = ["Drawing"]
+__all__ = ["DrawnPicture"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class DrawnPicture:
     """The picture, None where it is not there, and what is drawn on it.
 
     `said` is what the file `source` calls the picture. `shapes` lie on a picture of `size` (height, width), None where
@@ -22,7 +22,7 @@ class Drawing:
     image: Path | None
     said: str
     source: Path
-    shapes: tuple[Shape, ...]
+    shapes: tuple[Marking, ...]
     size: tuple[int, int] | None = None
     words: tuple[str, ...] = ()
     split: Split | None = None

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stackclip.data.labels import GOOD_FOLDERS, is_good, may_be_good
-from stackclip.data.lookup import Pictures, parts_of
+from stackclip.data.lookup import PictureFinder, path_parts
 from stackclip.data.manifests import Line
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
@@ -17,7 +17,7 @@ from stackclip.layouts.rules import defect_name
 from stackclip.layouts.splits import split_named
 from stackclip.types import GOOD, UNLABELLED, Split
 
-__all__ = ["Entry", "Places", "found_pictures"]
+__all__ = ["Places", "TableRow", "found_pictures"]
 
 _NO = ("false", "no", "f", "n")
 _YES = ("true", "yes", "t", "y")
@@ -26,7 +26,7 @@ _UNNAMED = "defect"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TableRow:
     """A row, the columns of its table, and the table."""
 
     line: Line
@@ -81,7 +81,7 @@ class Places:
     def __init__(self, files: Callable[[], Iterable[Path]]) -> None:
         self._files = files
 
-    def find(self, text: str, entry: Entry) -> Path | None:
+    def find(self, text: str, entry: TableRow) -> Path | None:
         """The file that an entry calls `text`, or None; raises DataError where it could be several."""
         path = entry.file.parent / text.replace("\\", os.sep)
         try:
@@ -89,14 +89,14 @@ class Places:
                 return Path(os.path.abspath(path))  # noqa: PTH100 - without `..`, but with the names of links
         except (OSError, ValueError):
             return None
-        return self._below.find(text, entry.file) if parts_of(text) else None
+        return self._below.find(text, entry.file) if path_parts(text) else None
 
     @cached_property
-    def _below(self) -> Pictures:
-        return Pictures(self._files())
+    def _below(self) -> PictureFinder:
+        return PictureFinder(self._files())
 
 
-def found_pictures(entries: Sequence[Entry], places: Places) -> list[Path]:
+def found_pictures(entries: Sequence[TableRow], places: Places) -> list[Path]:
     """The picture of each entry; raises DataError for one that is not there, or has two entries."""
     seen: dict[Path, str] = {}
     for entry in entries:

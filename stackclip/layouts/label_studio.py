@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from stackclip.data.documents import number, parsing, read_json
 from stackclip.data.images import PIXEL_LIMIT
-from stackclip.data.lookup import Pictures
-from stackclip.data.outlines import Bitmap, Outline, Oval, Shape, Stroke, turned_box
+from stackclip.data.lookup import PictureFinder
+from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Stroke, turned_box
 from stackclip.data.runs import brush_pixels
 from stackclip.layouts.annotated import AnnotationsInOne
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.registry import datasets
 
 __all__ = ["LabelStudio"]
@@ -39,7 +39,7 @@ ROOT/
   *.jpg                                   (anywhere below)
 """
 
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What each file says of the picture of each of its tasks; raises DataError."""
         for path in files:
             document = read_json(path)
@@ -64,7 +64,7 @@ def _results(task: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [result for each in kept for result in each["result"]]
 
 
-def _drawn(said: str, results: Sequence[Mapping[str, Any]], path: Path, pictures: Pictures) -> Drawing:
+def _drawn(said: str, results: Sequence[Mapping[str, Any]], path: Path, pictures: PictureFinder) -> DrawnPicture:
     shapes, words, sizes = [], list[str](), set[tuple[int, int]]()
     for each in results:
         kind, value = str(each["type"]), each["value"]
@@ -79,10 +79,10 @@ def _drawn(said: str, results: Sequence[Mapping[str, Any]], path: Path, pictures
             shapes += [_READERS[kind.removesuffix("labels")](word, value, size) for word in labels or ["unnamed"]]
     if len(sizes) > 1:
         raise ValueError(f"a picture of {len(sizes)} sizes")
-    return Drawing(_found(said, path, pictures), said, path, tuple(shapes), next(iter(sizes), None), tuple(words))
+    return DrawnPicture(_found(said, path, pictures), said, path, tuple(shapes), next(iter(sizes), None), tuple(words))
 
 
-def _found(said: str, path: Path, pictures: Pictures) -> Path | None:
+def _found(said: str, path: Path, pictures: PictureFinder) -> Path | None:
     """The picture of a task, by its address, by the path in it (`?d=`), and without what an upload put before it."""
     address = urlsplit(said) if "\\" not in said else None
     held = (parse_qs(address.query).get("d") or [unquote(address.path)])[0] if address else said
@@ -92,32 +92,32 @@ def _found(said: str, path: Path, pictures: Pictures) -> Path | None:
     return pictures.find(name["name"], path) if name else None
 
 
-def _polygon(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+def _polygon(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Marking:
     height, width = size
     return Outline(word, tuple((number(x) * width / 100, number(y) * height / 100) for x, y in value["points"]))
 
 
-def _rectangle(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+def _rectangle(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Marking:
     height, width = size
     corner = (number(value["x"]) * width / 100, number(value["y"]) * height / 100)
     sides = (number(value["width"]) * width / 100, number(value["height"]) * height / 100)
     return turned_box(word, corner, sides, number(value.get("rotation") or 0), corner)
 
 
-def _ellipse(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+def _ellipse(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Marking:
     height, width = size
     x, half_width = (number(value[name]) * width / 100 for name in ("x", "radiusX"))
     y, half_height = (number(value[name]) * height / 100 for name in ("y", "radiusY"))
     return Oval(word, x, y, half_width, half_height, number(value.get("rotation") or 0))
 
 
-def _brush(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+def _brush(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Marking:
     if value.get("format") != "rle":
         raise ValueError(f"a brush in the format {value.get('format')!r}")
     return Bitmap.of(word, brush_pixels(value["rle"], size))
 
 
-def _point(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Shape:
+def _point(word: str, value: Mapping[str, Any], size: tuple[int, int]) -> Marking:
     return Stroke(word)
 
 

@@ -15,10 +15,10 @@ from PIL import Image
 
 from stackclip.data.documents import number, parsing, read_json
 from stackclip.data.images import PIXEL_LIMIT
-from stackclip.data.lookup import Pictures, parts_of
-from stackclip.data.outlines import Bitmap, Outline, Oval, Point, Shape, Stroke, box
+from stackclip.data.lookup import PictureFinder, path_parts
+from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Point, Stroke, boxed
 from stackclip.layouts.annotated import Annotations
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.registry import datasets
 
 __all__ = ["LabelMe"]
@@ -42,13 +42,13 @@ ROOT/                                     (and folders below it)
   STEM.json                               (LabelMe's)
 """
 
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What each file says of its picture; raises DataError."""
         for path in files:
             yield _drawn(path, pictures)
 
 
-def _drawn(path: Path, pictures: Pictures) -> Drawing:
+def _drawn(path: Path, pictures: PictureFinder) -> DrawnPicture:
     document = read_json(path)
     with parsing(path, _WANTED):
         said = str(document.get("imagePath") or "")
@@ -61,11 +61,11 @@ def _drawn(path: Path, pictures: Pictures) -> Drawing:
     for place, each in enumerate(every):
         with parsing(f"{path}: shape {place + 1}", "label, points and a shape_type of LabelMe"):
             shapes.append(_shape(each))
-    image = pictures.find(said, path) if parts_of(said) else None
-    return Drawing(image or pictures.beside(path, path.stem), said or path.name, path, tuple(shapes), size, words)
+    image = pictures.find(said, path) if path_parts(said) else None
+    return DrawnPicture(image or pictures.beside(path, path.stem), said or path.name, path, tuple(shapes), size, words)
 
 
-def _shape(shape: Mapping[str, Any]) -> Shape:
+def _shape(shape: Mapping[str, Any]) -> Marking:
     word, kind = str(shape["label"]), shape.get("shape_type") or "polygon"
     points: list[Point] = [(number(x), number(y)) for x, y in shape["points"]]
     if kind in _STROKES:
@@ -75,7 +75,7 @@ def _shape(shape: Mapping[str, Any]) -> Shape:
         return Bitmap.of(word, _patch(shape["mask"]), round(left), round(top))
     if kind == "rectangle" and len(points) == 2:
         (left, top), (right, bottom) = points
-        return box(word, left, top, right, bottom)
+        return boxed(word, left, top, right, bottom)
     if kind == "circle":
         centre, rim = points
         return Oval(word, *centre, dist(centre, rim), dist(centre, rim))

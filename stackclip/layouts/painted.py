@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from stackclip.data.images import PIXEL_LIMIT, Frame
-from stackclip.data.outlines import Shape
+from stackclip.data.outlines import Marking
 from stackclip.errors import DataError
 from stackclip.ops.files import content_hash, write_atomically
 from stackclip.ops.outputs import mark_output
 
-__all__ = ["MASKS", "Exif", "fits", "paint_mask"]
+__all__ = ["MASKS", "Exif", "fits", "painted_mask"]
 
 MASKS = "masks-of-annotations"
 """The folder below that of generated pictures in which they lie."""
@@ -27,8 +27,8 @@ Exif = Literal["auto", "applied", "ignored"]
 _EDITION = 1  # rises with every change of which pixels a shape covers
 
 
-def paint_mask(
-    shapes: Sequence[Shape], size: tuple[int, int], frame: Frame, folder: Path, *, exif: Exif = "auto"
+def painted_mask(
+    shapes: Sequence[Marking], size: tuple[int, int], frame: Frame, folder: Path, *, exif: Exif = "auto"
 ) -> Path:
     """The mask of shapes that were drawn on (height, width) pixels, as the picture is read: upright.
 

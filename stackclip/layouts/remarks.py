@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.ops.words import agreed, counted, few_of
 
 __all__ = ["Remarks"]
@@ -17,7 +17,7 @@ class Remarks:
     """The pictures of which something is to be said, by what it is."""
 
     root: Path
-    absent: list[Drawing] = field(default_factory=list)
+    absent: list[DrawnPicture] = field(default_factory=list)
     boxes: list[Path] = field(default_factory=list)
     strokes: list[Path] = field(default_factory=list)
     in_good: list[Path] = field(default_factory=list)

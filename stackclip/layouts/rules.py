@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from stackclip.data.images import picture_frame
 from stackclip.data.labels import is_good
 from stackclip.errors import PictureError
-from stackclip.layouts.drawings import Drawing
-from stackclip.layouts.painted import Exif, fits, paint_mask
+from stackclip.layouts.drawings import DrawnPicture
+from stackclip.layouts.painted import Exif, fits, painted_mask
 from stackclip.layouts.remarks import Remarks
 from stackclip.ops.words import one_line
 from stackclip.types import GOOD, UNLABELLED
@@ -32,7 +32,7 @@ class Rules:
     boxes: Boxes
     exif: Exif
 
-    def defect(self, image: Path, drawing: Drawing | None, folders: Sequence[str], remarks: Remarks) -> str:
+    def defect(self, image: Path, drawing: DrawnPicture | None, folders: Sequence[str], remarks: Remarks) -> str:
         """The classes that are drawn in a picture and are not good; GOOD or UNLABELLED where there are none.
 
         `folders` are the names of those that it lies in, below the root.
@@ -48,7 +48,7 @@ class Rules:
         remarks.unannotated.append(image)
         return UNLABELLED
 
-    def mask(self, drawing: Drawing, folder: Path | None, remarks: Remarks) -> Path | None:
+    def mask(self, drawing: DrawnPicture, folder: Path | None, remarks: Remarks) -> Path | None:
         """The mask of the defects in a picture; None where not all of it was drawn as an area, or none was."""
         shapes = [shape for shape in drawing.shapes if not is_good(shape.word, self.good)]
         if not shapes or drawing.image is None:
@@ -65,7 +65,7 @@ class Rules:
             return None
         size = drawing.size or frame.upright
         remarks.other_size += [] if fits(size, frame, self.exif) else [drawing.image]
-        return paint_mask(shapes, size, frame, folder, exif=self.exif) if folder else None
+        return painted_mask(shapes, size, frame, folder, exif=self.exif) if folder else None
 
 
 def defect_name(word: str) -> str:

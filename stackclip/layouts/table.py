@@ -9,10 +9,10 @@ from pathlib import Path
 from stackclip.data.labels import GOOD_FOLDERS
 from stackclip.data.listing import pictures_below
 from stackclip.data.manifests import MANIFESTS, columns_of, lines_of
-from stackclip.data.reading import Reading
+from stackclip.data.understood import Understood
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
-from stackclip.layouts.entries import Entry, Places, found_pictures
+from stackclip.layouts.entries import Places, TableRow, found_pictures
 from stackclip.layouts.splits import split_named, tested
 from stackclip.layouts.surroundings import photographs
 from stackclip.ops.words import agreed, counted, one_line
@@ -72,11 +72,11 @@ ROOT/
         """All samples in the order of the table; raises DataError."""
         return self.understand(root, name).samples
 
-    def understand(self, root: Path, name: str, folder: Path | None = None) -> Reading:
+    def understand(self, root: Path, name: str, folder: Path | None = None) -> Understood:
         """All samples in the order of the table; nothing is written. Raises DataError, BadOption for a column."""
         files = self._tables(root)
         if not files:
-            return Reading((), root)
+            return Understood((), root)
         if len(files) > 1 and not all(split_named((path.stem,)) for path in files):
             names = ", ".join(path.name for path in files)
             raise DataError(f"{root}: several tables ({names}): type the path of one, or table[file={files[0].name}]")
@@ -88,15 +88,15 @@ ROOT/
         samples, note = tested(read)
         found = (masks.find(entry.cell("mask"), entry) for entry in entries if entry.cell("mask"))
         used = frozenset((*files, *(path for path in found if path)))
-        return Reading(tuple(samples), top, used, f" ({entries[0].columns})", (*_notes(entries, samples), *note))
+        return Understood(tuple(samples), top, used, f" ({entries[0].columns})", (*_notes(entries, samples), *note))
 
-    def _entries(self, path: Path) -> list[Entry]:
+    def _entries(self, path: Path) -> list[TableRow]:
         """The rows of a table; raises DataError for one without any, or without a column of pictures."""
         names = columns_of(path)
         columns = Columns.of(names, self.asked, path)
         if not columns.image:
             raise DataError(f"{path}: no column of pictures among {', '.join(names)}; name it: table[image=COLUMN]")
-        entries = [Entry(line, columns, path) for line in lines_of(path)]
+        entries = [TableRow(line, columns, path) for line in lines_of(path)]
         if not entries:
             raise DataError(f"{path}: holds no row")
         return entries
@@ -123,7 +123,7 @@ ROOT/
             return False
         try:
             first = next(lines_of(path), None)
-            entry = Entry(first, found, path) if first else None
+            entry = TableRow(first, found, path) if first else None
             return (
                 entry is not None
                 and Places(lambda: photographs(path.parent)).find(entry.cell("image"), entry) is not None
@@ -131,7 +131,7 @@ ROOT/
         except DataError:
             return False
 
-    def _sample(self, entry: Entry, image: Path, masks: Places, root: Path, name: str) -> Sample:
+    def _sample(self, entry: TableRow, image: Path, masks: Places, root: Path, name: str) -> Sample:
         defect = entry.defect(self.good)
         anomalous = defect not in (GOOD, UNLABELLED)
         mask = entry.cell("mask") if anomalous else ""
@@ -157,7 +157,7 @@ def _top(folder: Path, pictures: Sequence[Path]) -> Path:
     return top
 
 
-def _notes(entries: Sequence[Entry], samples: Sequence[Sample]) -> Iterator[str]:
+def _notes(entries: Sequence[TableRow], samples: Sequence[Sample]) -> Iterator[str]:
     """What a person should know: rows of which nothing is known, and masks of good pictures."""
     unlabelled = sum(sample.defect == UNLABELLED for sample in samples)
     if unlabelled:

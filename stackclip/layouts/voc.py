@@ -11,10 +11,10 @@ from xml.etree.ElementTree import Element
 from stackclip.data.annotations import head_of
 from stackclip.data.documents import number, parsing, read_tree
 from stackclip.data.labels import GOOD_FOLDERS
-from stackclip.data.lookup import Pictures
-from stackclip.data.outlines import Shape, box
+from stackclip.data.lookup import PictureFinder
+from stackclip.data.outlines import Marking, boxed
 from stackclip.layouts.annotated import Annotations
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.layouts.painted import Exif
 from stackclip.layouts.rules import Boxes, Splits, Unannotated
 from stackclip.registry import datasets
@@ -61,7 +61,7 @@ ROOT/
         head = head_of(path)
         return bool(_ROOT.search(head)) and ("<object" in head or "<filename>" in head)
 
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What each file says of its picture; raises DataError."""
         read = {path: read_tree(path) for path in files}
         corners = {path: [*_boxes(path, tree)] for path, tree in read.items()}
@@ -69,13 +69,13 @@ ROOT/
         first = int(self.first) if self.first != "auto" else 0 if min(starts, default=1) < 1 else 1
         note = f"boxes are read from {first} on (first={first})" if self.rules.boxes == "mask" and starts else ""
         for path, tree in read.items():
-            shapes: tuple[Shape, ...] = tuple(
-                box(word, left - first, top - first, right - first + 1, bottom - first + 1)
+            shapes: tuple[Marking, ...] = tuple(
+                boxed(word, left - first, top - first, right - first + 1, bottom - first + 1)
                 for word, left, top, right, bottom in corners[path]
             )
             said = (tree.findtext("filename") or "").strip() or path.stem
             image = pictures.find(said, path) or pictures.beside(path, path.stem)
-            yield Drawing(image, said, path, shapes, _size(path, tree), note=note)
+            yield DrawnPicture(image, said, path, shapes, _size(path, tree), note=note)
 
 
 def _boxes(path: Path, tree: Element) -> Iterator[tuple[str, float, float, float, float]]:

@@ -12,11 +12,11 @@ from stackclip.data.annotations import annotation_format, head_of
 from stackclip.data.documents import number, pairs, parsing, read_document
 from stackclip.data.images import EXTENSIONS, picture_size
 from stackclip.data.labels import GOOD_FOLDERS
-from stackclip.data.lookup import Pictures
-from stackclip.data.outlines import Outline, Shape, box
+from stackclip.data.lookup import PictureFinder
+from stackclip.data.outlines import Marking, Outline, boxed
 from stackclip.errors import PictureError
 from stackclip.layouts.annotated import Annotations
-from stackclip.layouts.drawings import Drawing
+from stackclip.layouts.drawings import DrawnPicture
 from stackclip.layouts.rules import Boxes, Splits, Unannotated
 from stackclip.registry import datasets
 
@@ -73,7 +73,7 @@ ROOT/
         """Whether a file near `root` has such lines; empty ones tell nothing."""
         return super().recognises(root) and any(annotation_format(path) == self.format for path in self.files(root))
 
-    def drawings(self, files: Sequence[Path], root: Path, pictures: Pictures) -> Iterator[Drawing]:
+    def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What each file says of its picture; raises DataError."""
         lines = {path: _lines(path) for path in files}
         lengths = {len(line) for each in lines.values() for line in each} - {_BOX, _SURE_BOX}
@@ -87,7 +87,7 @@ ROOT/
             size = _size(image)
             shapes = [_shape(line, names, size or (1, 1), as_box=as_box) for line in each]
             words = () if size else tuple(shape.word for shape in shapes)
-            yield Drawing(image, path.name, path, tuple(shapes) if size else (), size, words, note=note)
+            yield DrawnPicture(image, path.name, path, tuple(shapes) if size else (), size, words, note=note)
 
     def used(self, files: Sequence[Path], root: Path) -> frozenset[Path]:
         """The files that were read, and those of the names of classes."""
@@ -129,12 +129,12 @@ def _lines(path: Path) -> list[list[float]]:
     return found
 
 
-def _shape(line: Sequence[float], names: Mapping[int, str], size: tuple[int, int], *, as_box: bool) -> Shape:
+def _shape(line: Sequence[float], names: Mapping[int, str], size: tuple[int, int], *, as_box: bool) -> Marking:
     height, width = size
     word = names.get(int(line[0]), f"class {int(line[0])}")
     if len(line) in (_BOX, _SURE_BOX):
         x, y, half_width, half_height = line[1] * width, line[2] * height, line[3] * width / 2, line[4] * height / 2
-        return box(word, x - half_width, y - half_height, x + half_width, y + half_height)
+        return boxed(word, x - half_width, y - half_height, x + half_width, y + half_height)
     corners = tuple((x * width, y * height) for x, y in pairs(line[1:]))
     return Outline(word, corners, is_box=as_box and len(line) == _CORNERS)
 

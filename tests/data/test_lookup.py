@@ -1,4 +1,4 @@
-"""Pictures are found by the names that files of others give them."""
+"""PictureFinder are found by the names that files of others give them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.data.lookup import Pictures, parts_of
+from stackclip.data.lookup import PictureFinder, path_parts
 from stackclip.errors import DataError
 
 ROOT = Path("/data/parts")
 NAMES = ("train/a.png", "val/a.png", "val/deep/b.png", "c d.png", "ü.png", "x.jpg", "other/x.png")
-PICTURES = Pictures(ROOT / unicodedata.normalize("NFD", name) for name in NAMES)
+PICTURES = PictureFinder(ROOT / unicodedata.normalize("NFD", name) for name in NAMES)
 WHERE = ROOT / "list.csv"
 
 
@@ -49,5 +49,5 @@ def test_of_several_the_nearest_is_meant_and_none_of_two_as_near() -> None:
 
 
 def test_parts_are_those_of_any_system() -> None:
-    assert parts_of("C:\\a\\..\\b.png") == ("a", "b.png")
-    assert parts_of("/a/b.png") == parts_of("./a/b.png") == ("a", "b.png")
+    assert path_parts("C:\\a\\..\\b.png") == ("a", "b.png")
+    assert path_parts("/a/b.png") == path_parts("./a/b.png") == ("a", "b.png")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stackclip.data.outlines import Bitmap, Outline, Oval, Point, Shape, Stroke, box, turned_box
+from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Point, Stroke, boxed, turned_box
 
 
-def painted(shape: Shape, height: int = 8, width: int = 10) -> NDArray[np.bool_]:
+def painted(shape: Marking, height: int = 8, width: int = 10) -> NDArray[np.bool_]:
     canvas = np.zeros((height, width), dtype=np.bool_)
     shape.paint(canvas)
     return canvas
@@ -87,7 +87,7 @@ def test_an_oval_covers_the_pixels_whose_centres_lie_in_it(angle: float) -> None
 def test_a_box_may_have_its_corners_in_any_order_and_is_known_for_one() -> None:
     expected = filled(8, 10, slice(1, 4), slice(2, 7))
     for corners in ((2, 1, 7, 4), (7, 4, 2, 1), (2, 4, 7, 1)):
-        found = box("dent", *corners)
+        found = boxed("dent", *corners)
         assert found.is_box
         np.testing.assert_array_equal(painted(found), expected)
 
@@ -112,7 +112,7 @@ def test_a_bitmap_lies_where_its_corner_is_and_is_cut_off_at_the_rim(left: int, 
 def test_shapes_add_up_and_a_stroke_has_no_area() -> None:
     canvas = np.zeros((8, 10), dtype=np.bool_)
     stroke = Stroke("scratch")
-    for shape in (box("a", 0, 0, 2, 2), stroke, box("b", 1, 1, 3, 3)):
+    for shape in (boxed("a", 0, 0, 2, 2), stroke, boxed("b", 1, 1, 3, 3)):
         shape.paint(canvas)
     assert canvas.sum() == 4 + 4 - 1
     assert not stroke.is_area

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from stackclip.types import Sample
 
-__all__ = ["Reading"]
+__all__ = ["Understood"]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Understood:
     """Samples, and where they were read from.
 
     `root` is the folder below which the pictures lie, `files` are those that were read and are no picture's nor mask's.
