@@ -1,8 +1,8 @@
 """What is taken where nobody says otherwise: a tower, data sets and methods that need no download."""
 
-__all__ = ["BACKBONE", "INSPECTION_METHODS", "PROMPT_METHODS", "TESTED", "TRAINING"]
+__all__ = ["BACKBONE", "GOOD_METHODS", "INSPECTION_METHODS", "PROMPT_METHODS", "TESTED", "TRAINING"]
 
 BACKBONE = "stackclip-tiny"
 TRAINING, TESTED = "synthetic[part=training]", "synthetic[part=novel]"
 PROMPT_METHODS = ("stacked", "fuzzy", "precise", "april-gan")
-INSPECTION_METHODS = ("stackclip",)
+INSPECTION_METHODS, GOOD_METHODS = ("stackclip",), ("patchcore-clip",)  # without good pictures, and with some

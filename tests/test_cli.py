@@ -216,7 +216,7 @@ def test_pictures_without_labels_are_neither_trained_on_nor_tested(stackclip: Ru
         assert result.exit_code == 1
         assert "encoded" not in result.stderr
         assert "1 picture has no labels" in result.stderr
-        assert "stackclip predict" in result.stderr
+        assert "stackclip inspect" in result.stderr
 
 
 def test_a_bench_with_shots_says_what_it_drew_and_who_cannot_use_them(stackclip: Run, own: Path) -> None:

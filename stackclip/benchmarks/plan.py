@@ -16,6 +16,7 @@ import numpy as np
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.data import UNLABELLED, Dataset
 from stackclip.data.chosen import listed_samples
+from stackclip.data.hints import label_words
 from stackclip.errors import CategoryOverlap, DataError, NotApplicable, UsageError
 from stackclip.methods import Method, resolve
 from stackclip.metrics import FORMS, Form, choose_form
@@ -230,10 +231,11 @@ def _check_labels(plan: Plan) -> None:
     for dataset in (*plan.train_on, *plan.test_on):
         unlabelled = sum(sample.defect == UNLABELLED for sample in dataset.samples)
         if unlabelled:
+            words = label_words(dataset.root, dataset.layout)
             raise DataError(
                 f"{dataset.root}: {counted(unlabelled, 'picture')} {agreed('have', unlabelled)} no labels, so nothing "
-                "can be trained or measured on them; "
-                f"to find defects in them: stackclip predict {dataset.root} --object NAME"
+                f"can be trained or measured on them; to say which are good: {words}; "
+                f"to find defects in them: stackclip inspect {dataset.root} --object NAME"
             )
 
 

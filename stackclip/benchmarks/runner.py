@@ -36,7 +36,7 @@ from stackclip.training.scan import Training
 from stackclip.training.sources import FeatureReader, LiveSource
 from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
-from stackclip.types import MASK, PICTURE, Part, Row, Sample
+from stackclip.types import MASK, PICTURE, Part, Row
 
 __all__ = ["Bench", "OneSeed", "Outcome", "Overwrite"]
 
@@ -185,7 +185,7 @@ class OneSeed:
         plan, tower, training = self.plan, self.bench.tower, self.training[entrant.spec].samples
         return Task(
             tower=tower.spec,
-            encode=TaskEncode(self.bench.encode, partial(self._class_mean, training)),
+            encode=TaskEncode(self.bench.encode, self.mean_of(entrant.spec)),
             categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
             train_on=tuple(dataset.family for dataset in plan.train_on),
             seed=self.seed,
@@ -200,9 +200,10 @@ class OneSeed:
             micro_batch=self.bench.live.micro_batch,
         )
 
-    def _class_mean(self, training: Sequence[Sample], category: str) -> Tensor:
-        """The mean unit class token of a training category: (D,)."""
-        return self.reader.class_mean([sample for sample in training if sample.category == category])
+    def mean_of(self, spec: str) -> Callable[[str], Tensor]:
+        """What gives the mean unit class token (D,) of a training category, of the pictures that a method can use."""
+        training = self.training[spec].samples
+        return lambda category: self.reader.class_mean([each for each in training if each.category == category])
 
     def _rows_of(self, spec: str) -> MethodRows:
         return self._resume.rows_of(spec, self.cells[spec], lambda cell: self.tested[cell.dataset.name])

@@ -8,10 +8,11 @@ from pathlib import Path
 from stackclip.cli import (  # importing a verb's module adds it to the group
     bench,  # noqa: F401
     components,  # noqa: F401
+    data,  # noqa: F401
     demo,  # noqa: F401
     features,  # noqa: F401
+    inspecting,  # noqa: F401
     own,  # noqa: F401
-    predict,  # noqa: F401
     report,  # noqa: F401
     stores,  # noqa: F401
 )

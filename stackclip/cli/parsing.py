@@ -79,13 +79,13 @@ def specs(context: click.Context, parameter: click.Parameter, value: Sequence[st
 
 
 def places(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    """Data sets separated by commas; a text that as a whole is the path of a folder is one, whatever is in it."""
+    """Data sets separated by commas; a text that as a whole is the path of something is one, whatever is in it."""
     if not value:
         return ()  # --help brings no data
-    from stackclip.data.naming import is_folder
+    from stackclip.data.naming import is_there
 
     root = context.params.get("data_root")
-    return tuple(name for text in value for name in ([text] if is_folder(text, root) else split_typed(text)))
+    return tuple(name for text in value for name in ([text] if is_there(text, root) else split_typed(text)))
 
 
 def whole_numbers(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[int, ...] | None:

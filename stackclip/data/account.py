@@ -173,7 +173,7 @@ def _annotations(others: Sequence[Path]) -> Iterator[str]:
             if name := annotation_format(path):
                 found.setdefault(name, []).append(path)
     for name, paths in found.items():
-        how = f"; the data set {ANNOTATED[name]} reads them, with --data-root" if name in ANNOTATED else ""
+        how = f"; {ANNOTATED[name]} reads them, by that name with --data-root" if name in ANNOTATED else ""
         yield f"annotations in the format of {name} are not read here ({paths[0].name}, ...){how}"
 
 

@@ -10,17 +10,26 @@ from typing import Any, Protocol
 from stackclip.data.account import account_for
 from stackclip.data.annotations import ANNOTATED
 from stackclip.data.census import difference, is_published, part_of, published_categories
-from stackclip.data.detection import LAYOUTS, check_folder, detect_file, detect_layout, unknown_layout
+from stackclip.data.detection import LAYOUTS, check_folder, detect_file, layout_with, unknown_layout
+from stackclip.data.finding import counts_of, few_names
+from stackclip.data.interpretation import Interpretation
 from stackclip.data.listing import folders_in
-from stackclip.data.naming import absolute, given_name, place_name, places_of, registered_name, registered_spec
-from stackclip.data.understood import Understood
+from stackclip.data.naming import (
+    absolute,
+    given_name,
+    place_name,
+    places_of,
+    registered_name,
+    registered_spec,
+    without_options,
+)
+from stackclip.data.picked import PICKED, Picked, picked_files, unlabelled_samples
 from stackclip.errors import DataError, UsageError
 from stackclip.registry import Spec, datasets, did_you_mean
-from stackclip.types import ANOMALOUS, UNLABELLED, Sample, Split
+from stackclip.types import Sample, Split
 
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
-_NAMES_SHOWN = 30
 # These read anyone's folders: two of them have nothing but their layout in common.
 _GENERAL = ("mvtec", *ANNOTATED.values(), "table", "folder")
 
@@ -35,8 +44,8 @@ class Reader(Protocol):
     it, empty for the usual one). `generate(folder)` writes the pictures unless they are there and returns their root;
     `prepare(root, folder)` does so for what must first be made of the pictures in `root`, and returns `root` where that
     is nothing. `spare(path, root)` tells files that are no sample's and yet the layout's: its lists, the masks of good
-    pictures. `understand(root, name, folder)` gives `Understood`, which says more than samples; what it draws it writes
-    below `folder`.
+    pictures. `understand(root, name, folder)` gives an `Interpretation`, which says more than samples; what it draws it
+    writes below `folder`.
     """
 
     tree: str
@@ -54,7 +63,7 @@ class Dataset:
     line for a person: what was found below `root`. `published` is the published data set that this is (a part of),
     empty for any other (decision 0022), and `registered` the name by which it was opened, empty for a place; `remark`
     is one line on how the numbers differ from the published ones, empty where they do not. `warnings` are lines on what
-    is odd about masks, splits and other files.
+    is odd about masks, splits and other files, and `left_out` says what below `root` was not read, by kind.
     """
 
     name: str
@@ -66,6 +75,7 @@ class Dataset:
     remark: str = ""
     registered: str = ""
     warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -106,7 +116,7 @@ class Dataset:
         for category in wanted:
             if category not in known:
                 near = did_you_mean(category, known)
-                raise UsageError(f"{self.name} has no category {category!r}{near}; it has {_names(known)}")
+                raise UsageError(f"{self.name} has no category {category!r}{near}; it has {few_names(known)}")
         kept = (sample for sample in self.samples if sample.category in wanted and split in (None, sample.split))
         return replace(self, samples=tuple(kept))
 
@@ -118,18 +128,22 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
     generated is written below `generated`. The layout of any other folder is detected, and its name is the
     folder's, in lower case with hyphens for spaces. `visa/`, `./visa`, `~/visa` and `/data/visa` are folders, whatever
     is registered. `NAME=` before any of these gives the data set another name; a folder whose whole name has `=` in it
-    is a folder. Nothing is downloaded.
+    is a folder. Options may stand behind a place, `shots[good=fine]`: those of the layout that is detected, else of
+    `folder`. A picture, or a pattern of pictures (`shots/*.png`), is unlabelled. Nothing is downloaded.
     Raises DataError where nothing is found, UnknownLayout, with the trees expected, where it is laid out otherwise, and
     UsageError for a name that cannot be given.
     """
     given, place = given_name(text, data_root)
     spec = registered_spec(place)
     if spec is None:
-        there = _folder(place, data_root)
+        if (picked := picked_files(place, data_root)) is not None:
+            return _read_picked(picked, place, given)
+        folder, options = without_options(place, data_root)
+        there = _folder(folder, data_root)
         if there.is_file():
-            root, spec = detect_file(there)
+            root, spec = detect_file(there, options)
             return _read(spec, datasets.create(spec), root, given or place_name(there), generated=generated)
-        spec = Spec(detect_layout(there))
+        spec = layout_with(there, options)
         return _read(spec, datasets.create(spec), there, given, generated=generated)
     reader = datasets.create(spec)
     with datasets.find(spec.name).guard_foreign("cannot be opened"):
@@ -157,17 +171,26 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, r
         samples = tuple(replace(sample, published=published) for sample in samples)
     title = getattr(reader, "title", f"{spec.name} layout") + reading.how
     account = account_for(root, samples, getattr(reader, "spare", None), reading.files)
-    finding = ", ".join((f"{name}: {title}", _counts(samples), *account.left_out))
+    finding = ", ".join((f"{name}: {title}", counts_of(samples), *account.left_out))
     remark = difference(name, published or registered, getattr(reader, "protocol", ""), samples)
     warnings = tuple(f"{name}: {line}" for line in (*reading.notes, *account.warnings))
-    return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings)
+    return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings, account.left_out)
 
 
-def _reading(reader: Any, root: Path, name: str, generated: Path) -> Understood:
+def _read_picked(picked: Picked, text: str, given: str) -> Dataset:
+    """Pictures that were named by themselves or by a pattern."""
+    name = given or place_name(picked.root)
+    name = f"own-{name}" if is_published(name) else name
+    samples = unlabelled_samples(picked, name)
+    finding = ", ".join((f"{name}: {Path(text).name}", counts_of(samples), *picked.left_out))
+    return Dataset(name, picked.root, PICKED, samples, finding, left_out=picked.left_out)
+
+
+def _reading(reader: Any, root: Path, name: str, generated: Path) -> Interpretation:
     if hasattr(reader, "understand"):
-        understood: Understood = reader.understand(root, name, generated)
+        understood: Interpretation = reader.understand(root, name, generated)
         return understood
-    return Understood(reader.read(root, name), root)
+    return Interpretation(reader.read(root, name), root)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:
@@ -228,8 +251,8 @@ def _other_layout(name: str, reader: Any, root: Path) -> DataError:
     for layout in LAYOUTS[:-1]:
         if layout != name and _recognised(datasets.create(layout), root):
             if isinstance(reader, type(datasets.create(layout))):
-                held = _names(tuple(folder.name for folder in folders_in(root)))
-                wanted = _names(published_categories(reader.published))
+                held = few_names(tuple(folder.name for folder in folders_in(root)))
+                wanted = few_names(published_categories(reader.published))
                 return DataError(f"{root}: holds {held}, no category of {name} ({wanted}): open it by its path")
             return DataError(f"{root}: this is the layout of {layout}, not of {name}: open it by its path")
     return unknown_layout(root, (name,))
@@ -247,38 +270,7 @@ def _folder(text: str, data_root: Path | None) -> Path:
     looked = " or ".join(str(place) for place in dict.fromkeys(places))
     known = datasets.names()
     near = did_you_mean(text.partition("[")[0].strip(), known)
-    raise DataError(f"no data set {text!r}{near}: no folder {looked}, and none of the registered: {_names(known)}")
-
-
-def _counts(samples: tuple[Sample, ...]) -> str:
-    categories = tuple(dict.fromkeys(sample.category for sample in samples))
-    noun = "category" if len(categories) == 1 else "categories"
-    parts = [f"{len(categories)} {noun} ({_names(categories)})"]
-    for split in ("train", "validation", "test"):
-        of_split = [sample for sample in samples if sample.split == split]
-        unlabelled = sum(sample.defect == UNLABELLED for sample in of_split)
-        defective = sum(sample.label == ANOMALOUS for sample in of_split)
-        numbers = ((len(of_split) - unlabelled - defective, "good"), (defective, "defective"), (unlabelled, UNLABELLED))
-        if said := " + ".join(f"{number} {what}" for number, what in numbers if number):
-            parts.append(f"{split} {said}")
-    return ", ".join([*parts, *_mask_counts(samples)])
-
-
-def _mask_counts(samples: tuple[Sample, ...]) -> list[str]:
-    defective = [sample for sample in samples if sample.label == ANOMALOUS]
-    masks = [sample.mask for sample in defective if sample.mask is not None]
-    lacking = sum(not mask.exists() for mask in masks)
-    if not masks:
-        return ["no masks"] if defective else []
-    return [
-        f"{len(masks) - lacking} masks",
-        *([f"{lacking} masks missing"] if lacking else []),
-        *([f"{len(defective) - len(masks)} not localised"] if len(defective) > len(masks) else []),
-    ]
-
-
-def _names(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    raise DataError(f"no data set {text!r}{near}: no folder {looked}, and none of the registered: {few_names(known)}")
 
 
 def _file_name(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
 from stackclip.registry import Spec, datasets
 
-__all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "unknown_layout"]
+__all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "layout_with", "unknown_layout"]
 
 LAYOUTS = (
     *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
@@ -38,19 +39,29 @@ def detect_layout(root: Path) -> str:
     raise unknown_layout(root, LAYOUTS)
 
 
-def detect_file(path: Path) -> tuple[Path, Spec]:
-    """The root and the reader for one file: a table, or annotations of many pictures, in their folder or beside them.
+def detect_file(path: Path, options: Sequence[tuple[str, str]] = ()) -> tuple[Path, Spec]:
+    """The root and the reader, with options, for one file: a table, or annotations of pictures in or beside its folder.
 
     Raises DataError for any other.
     """
     if path.suffix.lower() in MANIFESTS:
-        return path.parent, Spec("table", (("file", path.name),))
+        return path.parent, Spec("table", (("file", path.name), *options))
     layout = ANNOTATED.get(annotation_format(path), "")
     if not layout or "file" not in {option.label for option in datasets.find(layout).options}:
         check_folder(path)
     near = (path.parent, path.parent.parent)
     root = next((place for place in near if next(pictures_below(place), None) is not None), path.parent)
-    return root, Spec(layout, (("file", path.relative_to(root).as_posix()),))
+    return root, Spec(layout, (("file", path.relative_to(root).as_posix()), *options))
+
+
+def layout_with(root: Path, options: Sequence[tuple[str, str]]) -> Spec:
+    """The reader for `root` with options: the one that is detected if it has them, else the last of LAYOUTS.
+
+    Raises what `detect_layout` raises.
+    """
+    layout = detect_layout(root)
+    known = {option.label for option in datasets.find(layout).options}
+    return Spec(layout if all(key in known for key, _ in options) else LAYOUTS[-1], tuple(options))
 
 
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:

@@ -15,7 +15,7 @@ from stackclip.data.paint import anomalous_pixels
 from stackclip.errors import PictureError
 from stackclip.types import NORMAL, Sample
 
-__all__ = ["anomalous_pixels", "is_black", "mask_files", "read_mask"]
+__all__ = ["anomalous_pixels", "is_black", "mask_files", "read_mask", "whole_mask"]
 
 _RULES = {"bilinear": (Image.Resampling.BILINEAR, 127), "nearest": (Image.Resampling.NEAREST, 0)}  # of 255
 
@@ -31,17 +31,26 @@ def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"]
     """
     if sample.label == NORMAL or sample.mask is None:
         return np.zeros((side, side), dtype=np.bool_)
+    anomalous = whole_mask(sample)
+    if not anomalous.any():
+        return np.zeros((side, side), dtype=np.bool_)
+    return _scaled(anomalous, side, rule)
+
+
+def whole_mask(sample: Sample) -> NDArray[np.bool_]:
+    """The anomalous pixels of a sample at its picture's own size, (H, W); none where nothing is localised.
+
+    Raises PictureError where the mask is missing, unreadable or of another size than its picture.
+    """
     size = picture_size(sample.image)
     anomalous = np.zeros(size, dtype=np.bool_)
-    for path in mask_files(sample, sample.mask):
+    for path in () if sample.mask is None else mask_files(sample, sample.mask):
         pixels = anomalous_pixels(path)
         if pixels.shape != size:
             found, wanted = (f"{width} x {height}" for height, width in (pixels.shape, size))
             raise PictureError(path, f"mask of {found} pixels for a picture of {wanted} ({sample.image.name})")
         anomalous |= pixels
-    if not anomalous.any():
-        return np.zeros((side, side), dtype=np.bool_)
-    return _scaled(anomalous, side, rule)
+    return anomalous
 
 
 def is_black(sample: Sample) -> bool:

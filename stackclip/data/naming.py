@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 from typing import Any
 
+from stackclip.data.listing import is_picture
 from stackclip.errors import UsageError
 from stackclip.ops.files import expanded
 from stackclip.registry import Spec, datasets
@@ -13,12 +15,13 @@ from stackclip.registry import Spec, datasets
 __all__ = [
     "absolute",
     "given_name",
-    "is_folder",
+    "is_there",
     "name_of",
     "place_name",
     "places_of",
     "registered_name",
     "registered_spec",
+    "without_options",
 ]
 
 
@@ -27,22 +30,33 @@ def name_of(text: str, *, data_root: Path | None = None) -> str:
     given, place = given_name(text, data_root)
     spec = registered_spec(place)
     if given or spec is None:
-        return given or place_name(absolute(expanded(place)))
+        return given or place_name(_named_place(place, data_root))
     return registered_name(spec, datasets.create(spec))
 
 
-def is_folder(text: str, data_root: Path | None = None) -> bool:
-    """Whether the whole text is the path of a folder, or one with a name before it, below `data_root` too."""
-    if any(place.is_dir() for place in places_of(text, data_root)):
+def is_there(text: str, data_root: Path | None = None) -> bool:
+    """Whether the whole text is the path of a folder or file, or one with a name before it, below `data_root` too."""
+    if any(place.exists() for place in places_of(text, data_root)):
         return True
     name, equals, place = text.partition("=")
-    return bool(equals) and _is_name(name) and any(found.is_dir() for found in places_of(place, data_root))
+    return bool(equals) and _is_name(name) and any(found.exists() for found in places_of(place, data_root))
+
+
+def without_options(text: str, data_root: Path | None) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """The path in `PATH[option=value,...]` and the options, none where a folder or file has the whole text's name.
+
+    Raises UsageError for brackets that hold no options.
+    """
+    start = _opening(text)
+    if start <= 0 or "=" not in text[start:] or any(place.exists() for place in places_of(text, data_root)):
+        return text, ()
+    return text[:start], Spec.parse(f"folder{text[start:]}").options
 
 
 def given_name(text: str, data_root: Path | None) -> tuple[str, str]:
     """The name that stands before `=`, empty if none does, and the rest. Raises UsageError for what names nothing."""
     name, equals, place = text.partition("=")
-    if not equals or "[" in name or _is_place(name) or any(found.is_dir() for found in places_of(text, data_root)):
+    if not equals or "[" in name or _is_place(name) or any(found.exists() for found in places_of(text, data_root)):
         return "", text
     if not _is_name(name) or not place.strip():
         raise UsageError(
@@ -84,6 +98,26 @@ def places_of(text: str, data_root: Path | None) -> list[Path]:
 def absolute(path: Path) -> Path:
     """The path without `.` and `..`, but with its links, whose names are the user's."""
     return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() follows links, absolute() keeps `..`
+
+
+def _named_place(text: str, data_root: Path | None) -> Path:
+    """The folder that gives a place its name: without options, what lies in it, or a pattern of that."""
+    place = absolute(expanded(without_options(text, data_root)[0]))
+    if any(each.is_dir() for each in places_of(text, data_root)):
+        return absolute(expanded(text))
+    if place.is_file():
+        return place.parent if is_picture(place.name) else place
+    return next(each for each in (place, *place.parents) if not glob.has_magic(each.as_posix()))
+
+
+def _opening(text: str) -> int:
+    """Where the bracket opens that the last letter closes; -1 where it closes none."""
+    depth = 0
+    for position in range(len(text) - 1, -1, -1) if text.endswith("]") else ():
+        depth += (text[position] == "]") - (text[position] == "[")
+        if not depth:
+            return position
+    return -1
 
 
 def _is_name(text: str) -> bool:

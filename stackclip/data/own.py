@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from stackclip.data.dataset import Dataset
@@ -11,7 +12,7 @@ from stackclip.errors import DataError
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 
-__all__ = ["own_pictures", "without_folders"]
+__all__ = ["bad_pictures", "own_pictures", "without_folders"]
 
 
 def own_pictures(dataset: Dataset, name: str, good: Dataset | None = None) -> Dataset:
@@ -26,6 +27,12 @@ def own_pictures(dataset: Dataset, name: str, good: Dataset | None = None) -> Da
     ]
     normal = [] if good is None else _normal(good, name, of=dataset)
     return replace(dataset, samples=(*tested, *normal))
+
+
+def bad_pictures(bad: Dataset, name: str, of: Dataset) -> tuple[Sample, ...]:
+    """All pictures of a data set as pictures of the category that are known to be bad; masks are forgotten."""
+    own = partial(replace, dataset=f"{of.name}, bad", category=name, split="test", mask=None, label=ANOMALOUS)
+    return tuple(own(sample, defect=UNLABELLED) for sample in bad.samples)
 
 
 def without_folders(dataset: Dataset, folders: Sequence[Path]) -> Dataset:

@@ -6,11 +6,11 @@ Every map is made twice, once for the scores and the scale and once to be drawn,
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,38 +19,64 @@ from stackclip.benchmarks.entrant import stored
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import Bench, OneSeed
-from stackclip.data import read_picture
-from stackclip.inspection.drawing import Drawing, png
+from stackclip.errors import StackclipError, UsageError
+from stackclip.inspection.bundle import Bundle
+from stackclip.inspection.calibrating import Calibration, Calibrator, Policy
+from stackclip.inspection.crews import Bundled, Crew, Learning
+from stackclip.inspection.drawing import Drawing
+from stackclip.inspection.known_bad import tell_bad
 from stackclip.inspection.part_masks import part_masks_of
-from stackclip.inspection.sheet import Scale, ScaleSample, sheet
-from stackclip.inspection.written import Written, keep_scores, name_earlier
+from stackclip.inspection.sheet import ScaleSample
+from stackclip.inspection.written import MapFormat, Written, keep_scores, name_earlier
 from stackclip.methods import Inspector
-from stackclip.ops.files import write_atomically
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
-from stackclip.training.trainee import Trainee
-from stackclip.types import ANOMALOUS, NORMAL, Part, Sample
+from stackclip.ops.words import counted
+from stackclip.types import Part, Sample
 
-__all__ = ["draw_sheet", "predict"]
+__all__ = ["Wishes", "cell_of_all", "crew_of", "predict"]
 
 logger = logging.getLogger(__name__)
 
-TRAINED = "training pictures"  # as a scale says of which pictures it is
-UNTRAINED = "these, as it does not train: the brightest may be normal"
-SHOWN = "these, as it was shown normal ones: the brightest may be normal"
-ON_SCALE = 48  # training pictures that a scale is taken from
+THESE = "these pictures: the brightest may be good"  # as a scale says of which pictures it is
+WITHOUT_GOOD = (
+    "no verdicts: without good pictures scores only rank these, and have no scale of their own (--good FOLDER)"
+)
 
 Watch = Callable[[Sample, np.ndarray, np.ndarray], None]
 
 
-def predict(benches: Sequence[Bench], output: Path, *, seed: int = 0) -> list[Written]:
+@dataclass(frozen=True)
+class Wishes:
+    """What is wanted beside scores and heat maps.
+
+    With a `policy` good pictures calibrate verdicts; a `bundle` brings a detector in place of those that learn here.
+    `bad` are pictures that are known to be bad, which verdicts are tried on. `maps` keeps maps as they are, and
+    `record` says how all was made.
+    """
+
+    policy: Policy | None = None
+    bundle: Bundle | None = None
+    bad: tuple[Sample, ...] = ()
+    maps: MapFormat = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def crew_of(run: OneSeed, cell: Cell, wishes: Wishes) -> Crew:
+    """Who looks at the pictures. Raises UsageError where verdicts are wanted and there are too few good pictures."""
+    if wishes.bundle is not None:
+        return Bundled(run, wishes.bundle)
+    return Learning(run, Calibrator(run, cell, wishes.policy or Policy()), judging=wishes.policy is not None)
+
+
+def predict(benches: Sequence[Bench], output: Path, *, seed: int = 0, wishes: Wishes | None = None) -> list[Written]:
     """Score the pictures of the one category that the benches test, and write what each method says into `output`.
 
     Each method has a folder: `scores.csv` with the most anomalous first, and a file for each picture with its heat map
     beside it, all on one scale. The scores of all methods are there before the first heat map. What an earlier run
     wrote there is replaced. A method, a file or a picture that fails is named, and the others go on.
     """
-    passes = [_Pass(bench.of_seed(seed), output) for bench in benches]
+    passes = [_Pass(bench.of_seed(seed), output, wishes or Wishes()) for bench in benches]
     broken: set[str] = set()
     for one in passes:
         one.score(broken)
@@ -64,25 +90,28 @@ def predict(benches: Sequence[Bench], output: Path, *, seed: int = 0) -> list[Wr
 class _Pass:
     """The methods of one bench over the pictures: once for the scores, once for the heat maps."""
 
-    def __init__(self, run: OneSeed, output: Path) -> None:
-        self.run, self.side, self.failures = run, run.bench.tower.spec.image_size, run.failures
-        self.cell = _cell_of_all(run)
-        self.trainees = run.trained()
+    def __init__(self, run: OneSeed, output: Path, wishes: Wishes) -> None:
+        self.run, self.side, self.wishes = run, run.bench.tower.spec.image_size, wishes
+        self.cell = cell_of_all(run)
+        self.crew: Crew = crew_of(run, self.cell, wishes)
         self.inspectors: Mapping[str, Inspector] = {}
         names = unique_names(sample.id for sample in self.cell.samples)
-        self.written = {t.spec: Written(t.spec, output / folder_name(t.spec), names) for t in self.trainees}
+        self.written = {
+            spec: Written(spec, output / folder_name(spec), names, maps=wishes.maps, error=error)
+            for spec, error in self.crew.errors.items()
+        }
 
     def score(self, broken: set[str]) -> None:
-        """Predict all pictures as a bench does, fix the scales, and write the scores.
+        """Predict all pictures as a bench does, ask what good ones score, fix the scales, and write the scores.
 
         Without a picture that vanished meanwhile all is done once more, as a bench without it would.
         """
-        showing = self.run.testing.showing
         while True:
-            samples = {t.spec: ScaleSample(len(self.cell.samples) * self.side**2) for t in self.trainees}
-            evaluations = {t.spec: self._empty(t.error, self._sampler(samples[t.spec])) for t in self.trainees}
-            shots = showing.shots(self.cell, evaluations)
-            self.inspectors = showing.inspectors(self.cell, self.trainees, evaluations, shots)
+            samples = {spec: ScaleSample(len(self.cell.samples) * self.side**2) for spec in self.written}
+            evaluations = {
+                spec: self._empty(written.error, self._sampler(samples[spec])) for spec, written in self.written.items()
+            }
+            self.inspectors = self.crew.inspectors(self.cell, evaluations)
             self._scan(self.cell.samples, self.inspectors, evaluations, "predict")
             gone = self._gone(self.cell.samples, evaluations, broken)
             if not gone:
@@ -90,21 +119,60 @@ class _Pass:
             left = tuple(each for each in self.cell.samples if each not in gone)
             self.cell = Cell(self.cell.dataset, self.cell.category, left, ())
         for spec, inspector in self.inspectors.items():
-            self.failures.attempt(evaluations[spec], evaluations[spec].settle, inspector)
-        of_training = self._training_scales()
+            self.run.failures.attempt(evaluations[spec], evaluations[spec].settle, inspector)
+        judged = dict(self.crew.calibrations(self.inspectors))
         for spec, written in self.written.items():
-            evaluation = evaluations[spec]
-            written.error = evaluation.error
-            if written.error:
-                continue
-            written.samples, written.scores = self.cell.samples, evaluation.settled
-            written.components = evaluation.breakdown.components
-            written.has_parts = part_masks_of(self.inspectors[spec]) is not None
-            written.missing |= broken
-            if evaluation.peaks:
-                written.peaks = torch.cat(evaluation.peaks)
-                written.scale = of_training.get(spec) or self._own_scale(spec, samples[spec])
-            keep_scores(written)
+            written.error = evaluations[spec].error
+            if not written.error:
+                written.missing |= broken
+                self._fill(written, evaluations[spec], samples[spec])
+                if spec in judged:
+                    self._judge(written, evaluations[spec], judged[spec])
+                written.record = self._record(written)
+                keep_scores(written)
+
+    def _fill(self, written: Written, evaluation: Evaluation, sample: ScaleSample) -> None:
+        """Put down what a method predicted."""
+        written.samples, written.scores = self.cell.samples, evaluation.settled
+        written.components = evaluation.breakdown.components
+        written.has_parts = part_masks_of(self.inspectors[written.method]) is not None
+        written.why_no_verdict = WITHOUT_GOOD
+        if evaluation.peaks:
+            written.peaks, scale = torch.cat(evaluation.peaks), sample.scale()
+            written.scale = scale and replace(scale, of=THESE)
+
+    def _judge(self, written: Written, evaluation: Evaluation, found: Calibration | StackclipError) -> None:
+        """Add what the good pictures say, or why they say nothing. Raises UsageError for a rate that cannot be kept."""
+        if isinstance(found, UsageError):
+            raise found
+        if isinstance(found, StackclipError):
+            written.why_no_verdict = f"no verdicts: {found}"
+            return
+        inspector, peaks = self.inspectors[written.method], written.peaks
+        scores = torch.cat(evaluation.scores) if written.scores is not None else None
+        written.judgement = found.judge(inspector, scores, peaks)
+        written.scale = found.scale or written.scale
+        if (drift := written.judgement.drift) is not None:
+            logger.warning("%s: %s", written.method, drift)
+        if self.wishes.bad:
+            said = self._empty("", lambda *_: None)
+            self._scan(self.wishes.bad, {written.method: inspector}, {written.method: said}, "predict bad")
+            written.bad = tell_bad(found, inspector, said, self.wishes.bad)
+
+    def _record(self, written: Written) -> dict[str, Any]:
+        """How the scores were made, as JSON."""
+        judged, scale = written.judgement, written.scale
+        return {
+            "method": written.method,
+            **self.wishes.record,
+            "facts": dict(self.crew.facts(written.method)),
+            "shots": self.crew.shown(written.method),
+            "false_alarm_rate": judged and judged.rate,
+            "threshold": judged and judged.threshold,
+            "pixel_threshold": scale and scale.threshold,
+            "calibrated_by": judged and f"{counted(judged.good, 'good picture')} {judged.how}",
+            "why_no_verdict": "" if judged else written.why_no_verdict,
+        }
 
     def draw(self, broken: set[str]) -> None:
         """Predict once more and write each heat map; those that cannot be drawn are left out of the scores' table.
@@ -113,7 +181,7 @@ class _Pass:
         """
         picture_range = self.run.bench.tower.picture_range
         drawings = {
-            spec: Drawing(written, broken, picture_range)
+            spec: Drawing(written, broken, picture_range, self.run.bench.tower.spec.note)
             for spec, written in self.written.items()
             if written.scale or written.has_parts
         }
@@ -133,7 +201,9 @@ class _Pass:
             written = self.written[spec]
             if evaluation.error:
                 written.error = f"not all heat maps were drawn: {evaluation.error}"
-            if written.missing:
+            if written.scale:
+                drawings[spec].contact_sheet()
+            if written.missing or written.regions:
                 keep_scores(written, again=True)
 
     def _gone(self, samples: Sequence[Sample], evaluations: Mapping[str, Evaluation], broken: set[str]) -> list[Sample]:
@@ -161,38 +231,6 @@ class _Pass:
     ) -> None:
         self.run.testing.scan(samples, inspectors, evaluations, partial(self.run.bench.progress, stage))
 
-    def _training_scales(self) -> dict[str, Scale]:
-        """The scales of methods that trained: of training pictures, so that no predicted picture moves them.
-
-        A method that was shown normal pictures knows the tested category alone, and has none.
-        """
-        trained = [t for t in self.trainees if t.epochs and not t.error and not self._shots(t.spec)]
-        usable = [set(self.run.training[t.spec].samples) for t in trained]
-        chosen = _varied([s for s in self.run.plan.training if all(s in each for each in usable)], ON_SCALE)
-        samples = {t.spec: ScaleSample(len(chosen) * self.side**2) for t in trained}
-        evaluations = {t.spec: self._empty("", self._sampler(samples[t.spec])) for t in trained}
-        for category in dict.fromkeys(sample.category for sample in chosen) if trained else ():
-            inspectors = {t.spec: self._zero_shot(t, category, evaluations[t.spec]) for t in trained}
-            working = {spec: inspector for spec, inspector in inspectors.items() if inspector}
-            self._scan([s for s in chosen if s.category == category], working, evaluations, "scale")
-        found = {spec: sample.scale() for spec, sample in samples.items() if not evaluations[spec].error}
-        return {spec: replace(scale, of=TRAINED) for spec, scale in found.items() if scale}
-
-    def _zero_shot(self, trainee: Trainee, category: str, evaluation: Evaluation) -> Inspector | None:
-        return self.failures.attempt(evaluation, trainee.working.on, category, iter(()), iter(()))
-
-    def _own_scale(self, spec: str, sample: ScaleSample) -> Scale | None:
-        """The scale of the predicted pictures.
-
-        A method that did not train has no more to do with training pictures than with any: from category to category
-        its maps as a whole lie higher or lower (SDP's by more than a defect stands out).
-        """
-        scale = sample.scale()
-        return scale and replace(scale, of=SHOWN if self._shots(spec) else UNTRAINED)
-
-    def _shots(self, spec: str) -> int | str:
-        return self.run.entrants[spec].shots.count
-
     def _sampler(self, sample: ScaleSample) -> Watch:
         side = (self.side,) * 2
         return lambda _, scores, runs: sample.add(scores, paint_mask(runs, side))
@@ -203,46 +241,8 @@ def _parts_of_all(run: OneSeed) -> frozenset[Part]:
     return stored(frozenset[Part]().union(*(entrant.of_tested for entrant in run.entrants.values())))
 
 
-def _cell_of_all(run: OneSeed) -> Cell:
+def cell_of_all(run: OneSeed) -> Cell:
     """The one category that is tested, with the pictures that all methods can use."""
     cells = [cell for [cell] in run.cells.values()]
     common = set.intersection(*(set(cell.samples) for cell in cells))
     return Cell(cells[0].dataset, cells[0].category, tuple(s for s in cells[0].samples if s in common), ())
-
-
-def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:
-    """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them."""
-    run, side = bench.of_seed(seed), bench.tower.spec.image_size
-    cells = next(iter(run.cells.values()))
-    chosen = _varied([sample for cell in cells for sample in cell.samples if sample not in cell.without_mask], rows)
-    trainees = run.trained()
-    maps: dict[str, dict[Sample, np.ndarray]] = {t.spec: {} for t in trainees}
-    evaluations = {t.spec: Evaluation(side=side, pixels=None, error=t.error) for t in trainees}
-    for spec, evaluation in evaluations.items():
-        evaluation.watch = partial(lambda found, sample, scores, runs: found.update({sample: scores}), maps[spec])
-    of_place = {(cell.dataset.name, cell.category): cell for cell in cells}
-    for place in dict.fromkeys((sample.dataset, sample.category) for sample in chosen):
-        showing, cell = run.testing.showing, of_place[place]
-        inspectors = showing.inspectors(cell, trainees, evaluations, showing.shots(cell, evaluations))
-        of_cell = [sample for sample in chosen if (sample.dataset, sample.category) == place]
-        run.testing.scan(of_cell, inspectors, evaluations, partial(bench.progress, "predict"))
-    image = sheet(
-        [read_picture(sample.image, bench.tower.picture_range) for sample in chosen],
-        [paint_mask(bench.store.runs(sample), (side, side)) for sample in chosen],
-        {spec: [found[sample] for sample in chosen] for spec, found in maps.items() if len(found) == len(chosen)},
-        names=[f"{sample.category}, {sample.defect}" for sample in chosen],
-        note=bench.tower.spec.note,
-    )
-    write_atomically(path, png(image))
-
-
-def _varied(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """One normal sample in eight, then anomalous ones: new categories and new defects first."""
-    normal = [sample for sample in samples if sample.label == NORMAL][: max(1, count // 8)]
-    rest = [sample for sample in samples if sample.label == ANOMALOUS]
-    chosen: list[Sample] = []
-    while rest and len(chosen) < count - len(normal):
-        seen = Counter(word for sample in chosen for word in (sample.category, sample.defect))
-        chosen.append(min(rest, key=lambda sample: seen[sample.category] + seen[sample.defect]))
-        rest.remove(chosen[-1])
-    return normal + chosen

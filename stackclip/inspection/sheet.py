@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stackclip.ops.words import legible
 
-__all__ = ["Scale", "ScaleSample", "heat_map", "scale_of", "sheet"]
+__all__ = ["Scale", "ScaleSample", "colours_of", "heat_map", "scale_of", "share_of", "sheet"]
 
 # Dark violet over red to pale yellow; even steps look evenly brighter.
 COLOURS = np.array(
@@ -23,11 +23,15 @@ MARGIN, LINE, FONT = 6, 20, 15  # pixels between tiles, and of a line of text
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The scores at which a heat map is coldest and hottest; one for all pictures of a method. `of` says of which."""
+    """The scores at which a heat map is coldest and hottest; one for all pictures of a method. `of` says of which.
+
+    Above the `threshold`, where there is one, a pixel is anomalous.
+    """
 
     cold: float
     hot: float
     of: str = ""
+    threshold: float | None = None
 
 
 class ScaleSample:
@@ -44,6 +48,11 @@ class ScaleSample:
         some = scores.ravel()[:: self._every].copy()
         self._scores.append(some)
         self._normal.append(some[~mask.ravel()[:: self._every]])
+
+    def ground(self) -> float | None:
+        """The score that nine in ten of the normal pixels stay below; None without maps."""
+        normal = np.concatenate(self._normal) if self._normal else np.empty(0)
+        return float(np.percentile(normal, COLD)) if normal.size else None
 
     def scale(self) -> Scale | None:
         """Nine in ten of the normal pixels are coldest, the upper end of all scores is hottest; None without maps."""
@@ -67,10 +76,19 @@ def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:
 
 def heat_map(scores: np.ndarray, scale: Scale) -> Image.Image:
     """Scores (H, W) as colours on a scale that was fixed before."""
-    share = np.clip((scores.astype(np.float64) - scale.cold) / (scale.hot - scale.cold), 0, 1) * (len(COLOURS) - 1)
-    stops = np.arange(len(COLOURS))
-    channels = [np.interp(share, stops, COLOURS[:, channel]) for channel in range(3)]
-    return Image.fromarray(np.stack(channels, -1).round().astype(np.uint8))
+    return Image.fromarray(colours_of(share_of(scores, scale)).round().astype(np.uint8))
+
+
+def share_of(scores: np.ndarray, scale: Scale) -> np.ndarray:
+    """How far up the scale scores are, from 0 (coldest) to 1 (hottest), in their shape."""
+    share: np.ndarray = np.clip((scores.astype(np.float64) - scale.cold) / (scale.hot - scale.cold), 0, 1)
+    return share
+
+
+def colours_of(share: np.ndarray) -> np.ndarray:
+    """The colours (..., 3), 0 to 255, of shares in [0, 1]."""
+    stops = np.linspace(0, 1, len(COLOURS))
+    return np.stack([np.interp(share, stops, COLOURS[:, channel]) for channel in range(3)], -1)
 
 
 def sheet(

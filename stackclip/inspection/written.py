@@ -1,32 +1,39 @@
-"""The folders of predictions: one a method, with the scores of its pictures and the names of their heat maps."""
+"""The folders of predictions: one a method, with what it says of its pictures and what was drawn of them."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from stackclip.errors import DamagedFile, StackclipError
+from stackclip.inspection.calibrating import Judgement
+from stackclip.inspection.regions import Region
 from stackclip.inspection.sheet import Scale
+from stackclip.inspection.tables import DRAWN, coco_text, lines_text, table_text
 from stackclip.ops.files import write_atomically
 from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output
 from stackclip.ops.seals import read_regular
-from stackclip.ops.spreadsheet import csv_text
 from stackclip.ops.words import agreed, counted
 from stackclip.types import Sample
 
-__all__ = ["Written", "check_folders", "keep_scores", "name_earlier"]
+__all__ = ["CONTACT", "MapFormat", "Written", "check_folders", "keep_scores", "name_earlier"]
 
 logger = logging.getLogger(__name__)
 
-SCORES = "scores.csv"
-_DRAWN = ("heat_map", "parts")  # columns that name files
+MapFormat = Literal["", "npy", "tiff"]
+"""How maps are kept as they are; not at all where it is empty."""
+
+SCORES, LINES, REGIONS, RECORD, CONTACT = "scores.csv", "scores.jsonl", "regions.json", "run.json", "worst.png"
+_OURS = frozenset({SCORES, LINES, REGIONS, RECORD, CONTACT})
+_SUFFIXES = frozenset({".png", ".npy", ".tiff"})
 _LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about 1e8
 
 
@@ -35,7 +42,10 @@ class Written:
     """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
 
     `names` are the file names of the heat maps, without extension, by the ids of the pictures. `components` are what
-    the scores are made of, by name. With `has_parts` the parts that the method found in each picture are drawn too.
+    the scores are made of, by name. With `has_parts` the parts that the method found in each picture are drawn too, and
+    its maps are kept as they are in files of the format `maps`, if that is one. The `judgement` is what good pictures
+    say, `regions` are what lies above the threshold, by the ids of pictures of these `sizes`, (width, height).
+    `record` is how all this was made, `bad` what came of pictures that are known to be bad, in words.
     """
 
     method: str
@@ -47,6 +57,13 @@ class Written:
     components: Mapping[str, Tensor] = field(default_factory=dict)
     scale: Scale | None = None
     has_parts: bool = False
+    maps: MapFormat = ""
+    judgement: Judgement | None = None
+    why_no_verdict: str = ""
+    bad: str = ""
+    regions: dict[str, list[Region]] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    record: dict[str, Any] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     error: str = ""
 
@@ -63,6 +80,17 @@ class Written:
         """The file name of the parts of a picture; no heat map is called so."""
         return f"{self.names[sample.id]}.parts.png"
 
+    def map_of(self, sample: Sample) -> str:
+        """The file name of the map of a picture as it is."""
+        return f"{self.names[sample.id]}.{self.maps}"
+
+    @property
+    def ranked(self) -> list[int]:
+        """The places of the samples, the most anomalous first: by score, or else by the maximum of the map."""
+        numbers = self.peaks if self.scores is None else self.scores
+        every = range(len(self.samples))
+        return list(every) if numbers is None else sorted(every, key=lambda row: -float(numbers[row]))
+
     def __str__(self) -> str:
         if not self.samples:
             return f"{self.method}: {self.error}"
@@ -71,12 +99,10 @@ class Written:
             " and ", ", ", sum(kinds.values()) - 2
         )
         scaled = f", on the scale of {self.scale.of}" if self.scale else ""
-        lost = f"; {counted(len(self.missing), 'picture')} failed"
-        return (
-            f"{self.method}: {given} of {counted(len(self.samples), 'picture')} in {self.place}{scaled}"
-            + (lost if self.missing else "")
-            + (f"; {self.error}" if self.error else "")
-        )
+        lost = f"{counted(len(self.missing), 'picture')} failed" if self.missing else ""
+        verdict = str(self.judgement) if self.judgement else self.why_no_verdict
+        line = f"{self.method}: {given} of {counted(len(self.samples), 'picture')} in {self.place}{scaled}"
+        return "; ".join(each for each in (line, lost, verdict, self.bad, self.error) if each)
 
 
 def check_folders(methods: Sequence[str], output: Path) -> None:
@@ -98,33 +124,18 @@ def keep_scores(written: Written, *, again: bool = False) -> None:
         mark_output(written.place)
         if not again:
             _clear(written.place)
-        write_atomically(written.place / SCORES, _table(written).encode())
+        write_atomically(written.place / SCORES, table_text(written).encode())
+        write_atomically(written.place / LINES, lines_text(written).encode())
+        if written.regions:
+            write_atomically(written.place / REGIONS, coco_text(written).encode())
+        write_atomically(written.place / RECORD, _json(written.record))
     except OSError as error:
         written.error = f"not kept: {error}"
         written.samples, written.scale, written.has_parts = (), None, False
 
 
-def _table(written: Written) -> str:
-    """Pictures by score, or by the maximum of the map where a method gives no scores; the highest first.
-
-    What scores are made of stands behind what was drawn, `score_NAME`.
-    """
-
-    def rows() -> Iterator[tuple[Any, ...]]:
-        for row, sample in enumerate(written.samples):
-            there = sample.id not in written.missing
-            heat_map = written.heat_map_of(sample) if there and written.peaks is not None else ""
-            parts = [written.parts_of(sample) if there else ""] if written.has_parts else []
-            components = (float(component[row]) for component in written.components.values())
-            yield sample.id, _of(written.scores, row), _of(written.peaks, row), heat_map, *parts, *components
-
-    ranked = sorted(rows(), key=lambda row: -next((number for number in row[1:3] if number is not None), 0.0))
-    names = (f"score_{name}" for name in written.components)
-    return csv_text(["picture", "score", "map_maximum", *_DRAWN[: 1 + written.has_parts], *names], ranked)
-
-
-def _of(numbers: Tensor | None, row: int) -> float | None:
-    return None if numbers is None else float(numbers[row])
+def _json(facts: Mapping[str, Any]) -> bytes:
+    return f"{json.dumps(facts, indent=1, ensure_ascii=False)}\n".encode()
 
 
 def _holds_anything(folder: Path) -> bool:
@@ -135,7 +146,8 @@ def _clear(place: Path) -> None:
     """Remove what an earlier run wrote into a method's folder, and nothing else. Raises OSError."""
     listed = _listed(place / SCORES)
     for path in place.iterdir():
-        if path.name == SCORES or path.name in listed or (path.suffix == ".png" and is_unique_name(path.stem)):
+        is_drawn = path.suffix in _SUFFIXES and is_unique_name(path.stem)
+        if path.name in _OURS or path.name in listed or is_drawn:
             path.unlink()
 
 
@@ -143,7 +155,7 @@ def _listed(scores: Path) -> set[str]:
     """The pictures that the table of an earlier run names; none where there is no such table."""
     try:
         text = read_regular(scores, largest=_LARGEST).decode("utf-8-sig", "replace")
-        return {row.get(drawn) or "" for row in csv.DictReader(io.StringIO(text)) for drawn in _DRAWN} - {""}
+        return {row.get(drawn) or "" for row in csv.DictReader(io.StringIO(text)) for drawn in DRAWN} - {""}
     except (DamagedFile, csv.Error):
         return set()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from stackclip.data.annotations import annotation_format
+from stackclip.data.interpretation import Interpretation
 from stackclip.data.labels import GOOD_FOLDERS
 from stackclip.data.lookup import PictureFinder
-from stackclip.data.understood import Understood
 from stackclip.errors import DataError
 from stackclip.layouts.drawings import DrawnPicture
 from stackclip.layouts.painted import Exif
@@ -84,11 +84,11 @@ class Annotations(ABC):
         """All samples by path, without masks; raises DataError."""
         return self.understand(root, name, None).samples
 
-    def understand(self, root: Path, name: str, folder: Path | None) -> Understood:
+    def understand(self, root: Path, name: str, folder: Path | None) -> Interpretation:
         """All samples by path, with the masks of what was drawn written below `folder`; raises DataError, OSError."""
         files = self.files(root)
         if not files:
-            return Understood((), root)
+            return Interpretation((), root)
         pictures, remarks = photographs(root), Remarks(root)
         drawn = _by_picture(self.drawings(files, root, PictureFinder(pictures)), remarks)
         if not drawn:
@@ -99,7 +99,7 @@ class Annotations(ABC):
         if self.split == "test":
             samples = [replace(each, split="test") for each in samples]
         samples, note = tested(samples)
-        return Understood(tuple(samples), root, self.used(files, root), notes=(*remarks.lines(), *note))
+        return Interpretation(tuple(samples), root, self.used(files, root), notes=(*remarks.lines(), *note))
 
     @abstractmethod
     def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:

@@ -19,6 +19,7 @@ from stackclip.data.look import majority
 from stackclip.data.pairing import apart
 from stackclip.errors import DataError
 from stackclip.layouts.labelled import labelled_pictures
+from stackclip.layouts.named import FolderNames, named_pictures
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 
@@ -31,7 +32,9 @@ class Folder:
 
     Without a good folder nothing is known of the pictures: they are taken from the folder and from all below it, as
     unlabelled. All are test pictures. `category` is what is seen in them (default: the folder's name);
-    `good` are the names, in any case, that a folder of good pictures may have.
+    `good` are the names, in any case, that a folder of good pictures may have; `bad` those of folders of defects, where
+    others hold none; `masks` those of folders of masks, and `mask_suffix` what stands behind a picture's stem in the
+    name of its mask. Each may be several with + between, and paths below the root or elsewhere (decision 0051).
     """
 
     title = "own pictures"
@@ -47,9 +50,18 @@ ROOT/                                     (labels by folder)
 ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
 """
 
-    def __init__(self, *, category: str | None = None, good: tuple[str, ...] = GOOD_FOLDERS) -> None:
+    def __init__(
+        self,
+        *,
+        category: str | None = None,
+        good: tuple[str, ...] = GOOD_FOLDERS,
+        bad: tuple[str, ...] = (),
+        masks: tuple[str, ...] = (),
+        mask_suffix: tuple[str, ...] = (),
+    ) -> None:
         self.category = category
         self.good = good
+        self.names = FolderNames(good, bad, masks, mask_suffix)
 
     def recognises(self, root: Path) -> bool:
         """Whether there is a picture in `root` or anywhere below it."""
@@ -57,6 +69,8 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
         """All samples, by category, then folder, then file name; raises DataError for pictures that fit no folder."""
+        if self._is_told(root):
+            return tuple(self._named(root, name))
         if self._has_good(root):
             return tuple(self._labelled(root, self.category or root.name, root, name))
         categories = [folder for folder in folders_in(root) if self._is_category(folder)]
@@ -69,6 +83,33 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
             for folder in categories
             for sample in self._labelled(folder, _category(folder, root, self.category), root, name)
         )
+
+    def _is_told(self, root: Path) -> bool:
+        """Whether the options say more than what good folders in the usual tree are called."""
+        if self.names.bad or self.names.masks or self.names.mask_suffix:
+            return True
+        if self.good is GOOD_FOLDERS:
+            return False
+        return not self._has_good(root) and not any(self._has_good(folder) for folder in folders_in(root))
+
+    def _named(self, root: Path, name: str) -> Iterator[Sample]:
+        pictures = named_pictures(root, self.names)
+        categories = sorted({each.category for each in pictures})
+        if self.category is not None and len(categories) > 1:
+            raise DataError(
+                f"{root}: several categories ({', '.join(categories)}); category={self.category} is for one"
+            )
+        for each in pictures:
+            yield Sample(
+                id=each.id,
+                dataset=name,
+                category=self.category or each.category or root.name,
+                split=each.split,
+                image=each.image,
+                mask=each.mask,
+                label=NORMAL if each.defect == GOOD else ANOMALOUS,
+                defect=each.defect,
+            )
 
     def _has_good(self, folder: Path) -> bool:
         return any(is_good(child.name, self.good) for child in folders_in(folder))
@@ -111,7 +152,8 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
             places = path.parent.relative_to(root).parts
             if deep := next((part for part in places if is_good(part, self.good)), None):
                 raise DataError(
-                    f"{path}: {deep}/ lies deeper than its tree; wanted ROOT/{deep}/ or ROOT/CATEGORY/{deep}/"
+                    f"{path}: {deep}/ lies deeper than its tree; wanted ROOT/{deep}/ or ROOT/CATEGORY/{deep}/, or the "
+                    f"folders named: '{root}[good={deep}]'"
                 )
             by_place.setdefault(path.parent, []).append(path)
         for image in _without_masks(root, by_place):

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from stackclip.data.interpretation import Interpretation
 from stackclip.data.labels import GOOD_FOLDERS
 from stackclip.data.listing import pictures_below
 from stackclip.data.manifests import MANIFESTS, columns_of, lines_of
-from stackclip.data.understood import Understood
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
 from stackclip.layouts.entries import Places, TableRow, found_pictures
@@ -72,11 +72,11 @@ ROOT/
         """All samples in the order of the table; raises DataError."""
         return self.understand(root, name).samples
 
-    def understand(self, root: Path, name: str, folder: Path | None = None) -> Understood:
+    def understand(self, root: Path, name: str, folder: Path | None = None) -> Interpretation:
         """All samples in the order of the table; nothing is written. Raises DataError, BadOption for a column."""
         files = self._tables(root)
         if not files:
-            return Understood((), root)
+            return Interpretation((), root)
         if len(files) > 1 and not all(split_named((path.stem,)) for path in files):
             names = ", ".join(path.name for path in files)
             raise DataError(f"{root}: several tables ({names}): type the path of one, or table[file={files[0].name}]")
@@ -88,7 +88,7 @@ ROOT/
         samples, note = tested(read)
         found = (masks.find(entry.cell("mask"), entry) for entry in entries if entry.cell("mask"))
         used = frozenset((*files, *(path for path in found if path)))
-        return Understood(tuple(samples), top, used, f" ({entries[0].columns})", (*_notes(entries, samples), *note))
+        return Interpretation(tuple(samples), top, used, f" ({entries[0].columns})", (*_notes(entries, samples), *note))
 
     def _entries(self, path: Path) -> list[TableRow]:
         """The rows of a table; raises DataError for one without any, or without a column of pictures."""

@@ -239,5 +239,5 @@ def require_shots(shots: int | str, least: int) -> None:
     if isinstance(shots, int) and shots < least:
         raise NotApplicable(
             f"it learns from normal pictures of the tested category, and is shown {shots or 'none'}: add --shots 2, "
-            "or [shots=2] to its name, with --good FOLDER in predict"
+            "or [shots=2] to its name, with --good FOLDER in inspect"
         )

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -48,6 +48,7 @@ class PatchCore(Method):
     coreset is chosen as many as do are drawn by the seed.
     """
 
+    least_shots: ClassVar[int] = 1
     sampler: Sampler = "approximate"
     share: float = 0.1
     join: Literal["merged", "concat"] = "merged"
@@ -86,7 +87,7 @@ class PatchCore(Method):
 class PatchCoreDetector(Detector):
     """PatchCore on one task; each category has a bank of its own."""
 
-    least_shots = 1
+    least_shots = PatchCore.least_shots
     seed: Tensor
 
     def __init__(self, method: PatchCore, task: Task) -> None:

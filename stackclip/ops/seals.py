@@ -44,11 +44,11 @@ def read_regular(path: Path, *, largest: int) -> bytes:
             if not stat.S_ISREG(found.st_mode) or found.st_size > largest:
                 raise DamagedFile(f"{path}: is no regular file of at most {largest} bytes")
             with os.fdopen(descriptor, "rb", closefd=False) as file:
-                data = file.read(largest + 1)
+                data = file.read(found.st_size + 1)
         finally:
             os.close(descriptor)
     except OSError as error:
         raise DamagedFile(f"{path}: {error.strerror or error}") from error
-    if len(data) > largest:
-        raise DamagedFile(f"{path}: grew above {largest} bytes while it was read")
+    if len(data) > found.st_size:
+        raise DamagedFile(f"{path}: grew while it was read")
     return data

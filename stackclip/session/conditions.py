@@ -14,7 +14,7 @@ from stackclip.errors import UsageError
 from stackclip.registry import did_you_mean, executors
 from stackclip.types import LARGEST_SEED
 
-__all__ = ["Conditions", "Names", "SuiteWords", "checked", "names_of", "one_of", "whole"]
+__all__ = ["Conditions", "InspectionWords", "Names", "SuiteWords", "checked", "names_of", "one_of", "whole"]
 
 Names = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One name or place, or several."""
@@ -54,6 +54,22 @@ class SuiteWords(Conditions, total=False):
     methods: Names
     train_on: Names
     test_on: Names
+
+
+class InspectionWords(Conditions, total=False):
+    """What an inspection may be told too.
+
+    `bad` is a folder of pictures that are known to be bad: how many of them a verdict finds is told. `false_alarms` is
+    the share of good pictures that may be called anomalous, and `calibrate` how good pictures that a method takes are
+    divided (auto, split, cross); both mean something with good pictures alone. `maps` keeps maps as files (npy, tiff).
+    `detector` is a file that `fit` saved.
+    """
+
+    bad: PathLike[str] | str | None
+    false_alarms: float | None
+    calibrate: str
+    maps: str
+    detector: PathLike[str] | str | None
 
 
 _LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2}

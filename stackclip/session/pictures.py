@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from stackclip.benchmarks.plan import Plan, resolved
 from stackclip.data import Dataset
-from stackclip.data.own import own_pictures, without_folders
+from stackclip.data.own import bad_pictures, own_pictures, without_folders
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
+from stackclip.inspection.regions import Region
 from stackclip.inspection.written import Written, check_folders
 from stackclip.methods import Method
 from stackclip.ops.given import why_no_name
@@ -23,6 +24,7 @@ from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec
 from stackclip.session.frames import frame_of
 from stackclip.session.opening import open_datasets
+from stackclip.types import Sample
 from stackclip.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Inspection",
     "PictureScore",
+    "bad_set",
     "check_normal",
+    "good_set",
     "object_words",
     "output_folder",
     "own_set",
@@ -46,14 +50,19 @@ logger = logging.getLogger("stackclip")
 class PictureScore:
     """What a method says of a picture: higher is more anomalous, no range is promised.
 
-    `score` or `map_maximum`, the hottest pixel of its map, is NaN where the method gives none. `heat_map` is the file
-    that was drawn, if one was, and `parts` that of the parts that the method found.
+    `score` or `map_maximum`, the hottest pixel of its map, is NaN where the method gives none. By good pictures, of
+    which `percentile` in a hundred score lower, a picture is `anomalous` or not, and `regions` are where; else these
+    are None. `heat_map` is the file that was drawn, if one was, and `parts` that of the parts that the method found.
     """
 
     method: str
     picture: Path
     score: float
     map_maximum: float
+    percentile: float | None = None
+    p_value: float | None = None
+    anomalous: bool | None = None
+    regions: tuple[Region, ...] | None = None
     heat_map: Path | None = None
     parts: Path | None = None
 
@@ -103,7 +112,12 @@ class Inspection(Sequence[PictureScore]):
                 "picture": str(each.picture),
                 "score": each.score,
                 "map_maximum": each.map_maximum,
+                "percentile": each.percentile,
+                "p_value": each.p_value,
+                "anomalous": each.anomalous,
+                "regions": None if each.regions is None else len(each.regions),
                 "heat_map": None if each.heat_map is None else str(each.heat_map),
+                "parts": None if each.parts is None else str(each.parts),
             }
             for each in self.scores
         ]
@@ -112,12 +126,16 @@ class Inspection(Sequence[PictureScore]):
 def scores_of(written: Written, *, drawn: bool) -> Iterator[PictureScore]:
     """What a method said of each picture; with `drawn` where its heat map is, and its parts."""
     for place, sample in enumerate(written.samples):
-        there = drawn and sample.id not in written.missing
+        there, judged = drawn and sample.id not in written.missing, written.judgement
         yield PictureScore(
             written.method,
             sample.image,
             nan if written.scores is None else float(written.scores[place]),
             nan if written.peaks is None else float(written.peaks[place]),
+            None if judged is None else float(judged.percentile[place]),
+            None if judged is None else float(judged.p_value[place]),
+            None if judged is None else bool(judged.anomalous[place]),
+            tuple(written.regions[sample.id]) if sample.id in written.regions else None,
             written.place / written.heat_map_of(sample) if there and written.peaks is not None else None,
             written.place / written.parts_of(sample) if there and written.has_parts else None,
         )
@@ -145,24 +163,35 @@ def object_words(text: str) -> str:
     return words
 
 
-def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None) -> Dataset:
-    """The pictures to score, and those of `good`, which are not scored themselves.
+def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None, bad: Path | None = None) -> Dataset:
+    """The pictures to score, and those of `good`, which are not scored themselves; nor are those of `bad`.
 
     Raises StackclipError where none is left to score.
     """
     [found, *normal] = [_opened(workspace, place) for place in (folder, good) if place]
-    left_out = [
-        place for place in (good, workspace.cache) if place and not folder.resolve().is_relative_to(place.resolve())
-    ]
+    root, others = found.root.resolve(), (good, bad, workspace.cache)
+    left_out = [place for place in others if place and not root.is_relative_to(place.resolve())]
     kept = without_folders(found, left_out)
     if missing := len(found) - len(kept):
         places = " and ".join(str(place) for place in left_out)
         logger.info("%s in %s %s not scored", counted(missing, "picture"), places, agreed("are", missing))
     if not len(kept) and not good:
         raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
-    if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
+    if not len(kept) or (good and root.is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
     return own_pictures(kept, words, *normal)
+
+
+def good_set(workspace: Workspace, good: Path, words: str) -> Dataset:
+    """The pictures in a folder, all of which are good, as one category of which none is tested."""
+    found = _opened(workspace, good)
+    made = own_pictures(found, words, found)
+    return replace(made, samples=made.select(split="train").samples)
+
+
+def bad_set(workspace: Workspace, folder: Path | None, own: Dataset) -> tuple[Sample, ...]:
+    """The pictures in a folder of which all are known to be bad; none without a folder."""
+    return () if folder is None else bad_pictures(_opened(workspace, folder), own.categories[0], own)
 
 
 def _opened(workspace: Workspace, folder: Path) -> Dataset:
@@ -183,18 +212,13 @@ def showing_all(known: Mapping[str, Method]) -> dict[str, Method]:
 
 
 def check_normal(plan: Plan, good: Path | None) -> None:
-    """Raise UsageError for methods that want shots where nobody gave any, and for shots that no method wants."""
+    """Raise UsageError for methods that want shots where nobody gave any, or too few."""
     wanted = {spec: plan.shots_for(method) for spec, method in plan.resolved.items()}
     asking = {spec: shots for spec, shots in wanted.items() if shots.count}
     if asking and good is None:
         raise UsageError(
             f"{', '.join(asking)}: wants normal pictures of the same object to be shown, and none were given; "
             "name a folder of them with --good, or leave shots out"
-        )
-    if good is not None and not asking:
-        raise UsageError(
-            f"--good {good}: none of {', '.join(wanted)} is shown pictures; methods that are say how many: "
-            "--methods 'winclip[shots=4]'"
         )
     [own] = plan.test_on
     for spec, shots in asking.items():

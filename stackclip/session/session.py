@@ -7,17 +7,17 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
-from stackclip.benchmarks.plan import Plan, resolved
 from stackclip.benchmarks.rows import RowFolder
-from stackclip.defaults import INSPECTION_METHODS, PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import GOOD_METHODS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
 from stackclip.papers.published import Lookup
-from stackclip.registry import stay_with
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
-from stackclip.session.conditions import Conditions, Names, checked, names_of
-from stackclip.session.pictures import Inspection, check_normal, object_words, output_folder, own_set, showing_all
+from stackclip.session.conditions import Conditions, InspectionWords, Names, names_of
+from stackclip.session.pictures import (
+    Inspection,
+)
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import path_of
 from stackclip.session.steps import Steps
@@ -25,6 +25,7 @@ from stackclip.session.work import Encoded
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.session.fitting import Fitted
 
 __all__ = ["Session"]
 
@@ -84,37 +85,48 @@ class Session(Steps):
         self,
         pictures: PathLike[str] | str,
         *,
-        object: str,  # noqa: A002 - as the verb's option is called
-        methods: Names = INSPECTION_METHODS,
+        object: str = "",  # noqa: A002 - as the verb's option is called
+        methods: Names = (),
         good: PathLike[str] | str | None = None,
         train_on: Names = TRAINING,
         output: PathLike[str] | str | None = None,
         progress: Listener = silent,
-        **conditions: Unpack[Conditions],
+        **words: Unpack[InspectionWords],
     ) -> Inspection:
         """Score the pictures in a folder, with `object` for what they show; they need no labels, and none is read.
 
         Methods train on `train_on`; those that are shown normal pictures are shown some of the folder `good`, or all of
-        them where they cannot do without and do not say how many. In the folder `output`, if given, each method has its
-        scores in a file, and heat maps on one scale.
+        them where they cannot do without and do not say how many. The good pictures that a method was not shown give
+        the threshold of its verdicts, and its heat maps their scale; without `good` there are none. With none named the
+        method is `patchcore-clip` where there are good pictures, else `stackclip`. A `detector` that `fit` saved brings
+        all of that with it. In the folder `output`, if given, each method has its scores in files, and heat maps.
         Raises UsageError, DataError, WeightsError, StoreError, and StackclipError where nothing could be scored.
         """
-        from stackclip.session.inspecting import Examination
+        from stackclip.session.own import Asked, inspect
 
-        stay_with(self.workspace.registry)
-        given = checked(conditions)
-        normal = path_of(good)
-        known = resolved(names_of(methods))
-        if normal is not None and not given.get("shots"):
-            known = showing_all(known)
-        own = own_set(self.workspace, Path(pictures), object_words(object), normal)
-        training = tuple(self.opened(train_on).values())
-        plan = Plan(methods=tuple(known), train_on=training, test_on=(own,), resolved=known, **given)
-        check_normal(plan, normal)
-        with output_folder(path_of(output), plan.resolved) as place:
-            workbench = self.workbench()
-            examination = Examination(workbench, workbench.store(), plan, Path(pictures), progress)
-            return examination.run(place, kept=output is not None)
+        asked = Asked(object, names_of(methods), path_of(good), train_on, words, progress)
+        return inspect(self, Path(pictures), path_of(output), asked)
+
+    def fit(
+        self,
+        output: PathLike[str] | str,
+        *,
+        object: str,  # noqa: A002 - as the verb's option is called
+        good: PathLike[str] | str,
+        method: str = GOOD_METHODS[0],
+        train_on: Names = TRAINING,
+        progress: Listener = silent,
+        **words: Unpack[InspectionWords],
+    ) -> Fitted:
+        """Save a method that was made ready for an `object` by the pictures in the folder `good`, with its threshold.
+
+        Raises UsageError, DataError, WeightsError, StoreError, and StackclipError for a method that needs all tested
+        pictures, and for a picture that fails.
+        """
+        from stackclip.session.own import Asked, fit
+
+        asked = Asked(object, (method,), path_of(good), train_on, words, progress)
+        return fit(self, Path(output), asked)
 
     def report(
         self,

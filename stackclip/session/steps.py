@@ -124,7 +124,7 @@ class Steps(Site):
 
     def sheet(self, job: Job, path: Path, *, progress: Listener = silent) -> None:
         """Draw what the methods of a bench that was run see in some of its pictures into a file. Raises OSError too."""
-        from stackclip.inspection.predictions import draw_sheet
+        from stackclip.inspection.examples import draw_sheet
         from stackclip.session.benches import Lineup
 
         stay_with(self.workspace.registry)

@@ -22,7 +22,7 @@ from stackclip.cache import Store, extract
 from stackclip.data.own import own_pictures
 from stackclip.errors import StackclipError
 from stackclip.inspection import written as folders
-from stackclip.inspection.predictions import predict
+from stackclip.inspection.predictions import THESE, WITHOUT_GOOD, predict
 from stackclip.inspection.sheet import scale_of
 from stackclip.inspection.written import Written, check_folders
 from stackclip.methods import Detector, Moment, Stage
@@ -87,18 +87,15 @@ def table(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((folder / "scores.csv").read_text().splitlines()))
 
 
-def test_a_scale_is_from_training_pictures_or_from_those_predicted_where_nothing_was_trained(
-    ramps: Bench, tmp_path: Path
-) -> None:
+def test_without_good_pictures_a_scale_is_that_of_the_predicted_ones(ramps: Bench, tmp_path: Path) -> None:
     of = written(ramps, tmp_path)
-    trained, untrained = of["trained"].scale, of["untrained"].scale
-    assert trained is not None
-    assert untrained is not None
     assert of["clip"].scale is None  # it has no maps
     ramp = np.tile(np.arange(SIDE * SIDE) - 100.0, len(of["untrained"].samples))
-    assert (untrained.cold, untrained.hot) == pytest.approx(tuple(np.percentile(ramp, (90, 99.8))))
-    assert trained.hot == pytest.approx(untrained.hot + 200)
-    assert 100 < trained.cold < 100 + SIDE * SIDE  # of normal pixels, so it depends on the masks
+    for name in ("trained", "untrained"):
+        scale = of[name].scale
+        assert scale is not None
+        assert (scale.cold, scale.hot) == pytest.approx(tuple(np.percentile(ramp, (90, 99.8))))
+        assert scale.threshold is None
 
 
 def test_what_scores_are_made_of_stands_beside_them(ramps: Bench, tmp_path: Path) -> None:
@@ -117,10 +114,9 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     samples = dataset.select(split="test").samples
     trained, untrained, clip = (f"{len(samples)} pictures in {tmp_path / name}" for name in of)
     assert [str(each) for each in of.values()] == [
-        f"trained: scores and heat maps of {trained}, on the scale of training pictures",
-        f"untrained: scores and heat maps of {untrained}, on the scale of these, as it does not train: "
-        "the brightest may be normal",
-        f"clip: scores of {clip}",
+        f"trained: scores and heat maps of {trained}, on the scale of {THESE}; {WITHOUT_GOOD}",
+        f"untrained: scores and heat maps of {untrained}, on the scale of {THESE}; {WITHOUT_GOOD}",
+        f"clip: scores of {clip}; {WITHOUT_GOOD}",
     ]
     rows = table(tmp_path / "untrained")
     scores = of["untrained"].scores
@@ -128,13 +124,17 @@ def test_scores_are_ranked_and_each_picture_stands_beside_its_heat_map(ramps: Be
     assert [float(row["score"]) for row in rows] == sorted(scores.tolist(), reverse=True)
     assert {row["map_maximum"] for row in rows} == {str(SIDE * SIDE - 101.0)}
     assert {row["heat_map"] for row in table(tmp_path / "clip")} == {""}
-    assert {row["heat_map"] for row in rows} == {path.name for path in (tmp_path / "untrained").glob("*.png")}
+    assert {row["heat_map"] for row in rows} == {
+        path.name for path in (tmp_path / "untrained").glob("*.png") if path.name != "worst.png"
+    }
     names = unique_names(row["picture"] for row in rows)
     assert [row["heat_map"] for row in rows] == [f"{names[row['picture']]}.png" for row in rows]
     pixels = np.asarray(Image.open(tmp_path / "untrained" / rows[0]["heat_map"]))
-    assert pixels.shape == (SIDE, 2 * SIDE, 3)
-    assert pixels[0, SIDE].tolist() == [0, 0, 4]  # the coldest colour where the ramp begins
-    assert pixels[-1, -1].tolist() == [252, 255, 164]  # and the hottest where it ends
+    side = 320  # as a small picture is shown
+    assert pixels.shape[0] == side
+    assert np.array_equal(pixels[0, :side], pixels[0, side + 6 :][:side])  # what is coldest shows the picture alone
+    plain, tinted, hottest = pixels[-1, side - 1], pixels[-1, 2 * side + 5], np.array([252, 255, 164])
+    assert np.allclose(tinted, 0.25 * plain + 0.75 * hottest, atol=1)
 
 
 SHOWN = {"promptad": "promptad[epochs=2,shots=2]"} | {
@@ -183,7 +183,7 @@ def test_the_scores_of_all_methods_are_there_before_the_first_heat_map(
     def killed(*_: object) -> None:
         raise Stopped(130)
 
-    monkeypatch.setattr("stackclip.inspection.drawing.heat_map", killed)
+    monkeypatch.setattr("stackclip.inspection.drawing.beside", killed)
     with pytest.raises(Stopped):
         predict([ramps], tmp_path)
     count = len(ramps.plan.test_on[0].select(split="test"))

@@ -132,7 +132,7 @@ def test_who_cannot_do_without_shots_is_refused_to_go_on_without_any(small, benc
     for row in bench(small.plan("promptad[epochs=2]", "promptad[epochs=2,shots=0]")).run().rows:
         assert row.error == (
             "it learns from normal pictures of the tested category, and is shown none: add --shots 2, or [shots=2] to "
-            "its name, with --good FOLDER in predict"
+            "its name, with --good FOLDER in inspect"
         )
 
 

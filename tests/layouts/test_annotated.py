@@ -143,7 +143,7 @@ def test_masks_and_labelled_folders_win_and_the_annotations_are_named(
     found = opened(tmp_path / "mvtec")
     assert found.layout == "mvtec"
     assert (
-        "annotations in the format of LabelMe are not read here (c.json, ...); the data set labelme reads them"
+        "annotations in the format of LabelMe are not read here (c.json, ...); labelme reads them, by that name"
         in str(found.warnings)
     )
     photo(tmp_path / "own/good/a.jpg")

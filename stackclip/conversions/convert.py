@@ -1,0 +1,101 @@
+"""From a data set to a folder in another form: whole, or not there."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from stackclip.conversions import anomalib, coco, manifest, mvtec
+from stackclip.conversions.files import Placing
+from stackclip.data import Dataset
+from stackclip.data.hints import label_words
+from stackclip.errors import DataError, PictureError, StackclipError, UsageError
+from stackclip.ops.words import agreed, counted
+from stackclip.types import UNLABELLED
+
+__all__ = ["FORMS", "Converted", "Form", "convert"]
+
+
+class Form(Protocol):
+    """What writes a data set through `placing`, and gives what is to be said of it, a line each."""
+
+    def __call__(self, dataset: Dataset, placing: Placing) -> list[str]:
+        """Write all samples. Raises OSError."""
+        ...
+
+
+FORMS: MappingProxyType[str, Form] = MappingProxyType(
+    {
+        "mvtec": mvtec.write_mvtec,
+        "csv": manifest.write_csv,
+        "jsonl": manifest.write_lines,
+        "coco": coco.write_coco,
+        "anomalib": anomalib.write_anomalib,
+    }
+)
+"""The forms by name."""
+
+_UNLABELLED = ("csv", "jsonl")  # can say that nothing is known
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What was written into `folder`: how many pictures and masks; `notes` are lines on what the form cannot say.
+
+    `failed` are the pictures that could not be read, which are left out, and those whose mask could not, which have
+    none.
+    """
+
+    folder: Path
+    pictures: int
+    masks: int
+    notes: tuple[str, ...]
+    failed: tuple[PictureError, ...]
+
+
+def convert(dataset: Dataset, form: str, folder: Path, *, copy: bool = False) -> Converted:
+    """Write a data set into a new folder as `mvtec`, `csv`, `jsonl`, `coco` or `anomalib`.
+
+    Pictures are linked to, or with `copy` copied; masks are written anew, 0 and 255 in PNG at their picture's size. The
+    folder appears when all of it is written.
+    Raises UsageError for another form, StackclipError for a folder that holds something, DataError for pictures without
+    labels where the form cannot say so, and OSError.
+    """
+    if form not in FORMS:
+        raise UsageError(f"--to {form}: wanted one of {', '.join(FORMS)}")
+    unlabelled = sum(sample.defect == UNLABELLED for sample in dataset)
+    if unlabelled and form not in _UNLABELLED:
+        words = label_words(dataset.root, dataset.layout)
+        raise DataError(
+            f"{dataset.root}: {counted(unlabelled, 'picture')} {agreed('have', unlabelled)} no labels, which {form} "
+            f"cannot say; say which are good: {words}, or take {' or '.join(_UNLABELLED)}"
+        )
+    with _appearing(folder) as draft:
+        placing = Placing(draft, copy=copy)
+        notes = FORMS[form](dataset, placing)
+    return Converted(folder, placing.pictures, placing.masks, (*notes, *placing.notes()), tuple(placing.failed))
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A new folder that takes the name `folder` if nothing goes wrong, and else is removed."""
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise StackclipError(
+            f"{folder}: is there and is not empty; nothing is overwritten: name another folder with -o"
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.parent / f".stackclip-convert-{secrets.token_hex(8)}"
+    draft.mkdir()
+    try:
+        yield draft
+        if folder.exists():
+            folder.rmdir()
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)

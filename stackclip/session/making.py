@@ -1,0 +1,75 @@
+"""A workbench where methods are made ready for pictures of one's own: what is encoded, and who has to train."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+from stackclip.benchmarks.entrant import Entrant, needed
+from stackclip.benchmarks.habits import habits_of
+from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.runner import Bench
+from stackclip.cache import Store
+from stackclip.errors import PictureError
+from stackclip.ops.files import canonical_json, content_hash, file_hash
+from stackclip.ops.progress import Listener
+from stackclip.session.workbench import Workbench
+from stackclip.types import Part, Sample
+
+__all__ = ["Making", "content_of"]
+
+logger = logging.getLogger("stackclip")
+
+
+@dataclass(frozen=True)
+class Making:
+    """A plan that tests one category of own pictures, at a workbench with a store of features."""
+
+    workbench: Workbench
+    store: Store
+    plan: Plan
+    progress: Listener
+
+    def encode(self, samples: Sequence[Sample], parts: frozenset[Part]) -> tuple[PictureError, ...]:
+        """Encode what the store lacks; the pictures that could not be."""
+        return self.workbench.encode(self.store, samples, parts, progress=self.progress).failed
+
+    def encode_training(self, trained: Sequence[Entrant]) -> tuple[PictureError, ...]:
+        """Encode the training pictures for those methods that train."""
+        return self.encode(*needed(replace(self.part(trained), test_on=()), trained)) if trained else ()
+
+    def part(self, entrants: Sequence[Entrant]) -> Plan:
+        """The plan with some of its methods."""
+        return replace(self.plan, methods=tuple(each.spec for each in entrants))
+
+    def bench(self, entrants: tuple[Entrant, ...]) -> AbstractContextManager[Bench]:
+        """A bench of some methods."""
+        return self.workbench.bench(self.part(entrants), entrants, self.store, progress=self.progress)
+
+    def by_training(self, entrants: tuple[Entrant, ...]) -> tuple[tuple[Entrant, ...], tuple[Entrant, ...]]:
+        """The methods that read training pictures and those that do not; say which do not heed the object's name."""
+        with self.bench(entrants) as bench:
+            found = habits_of(bench.of_seed(self.plan.seeds[0]))
+        deaf = [spec for spec, habits in found.items() if not habits.reads_name]
+        if deaf:
+            _say_deaf(deaf, self.plan.test_on[0].categories[0])
+        trained = tuple(each for each in entrants if found[each.spec].trains)
+        return trained, tuple(each for each in entrants if not found[each.spec].trains)
+
+
+def _say_deaf(methods: Sequence[str], words: str) -> None:
+    one = len(methods) == 1
+    logger.info(
+        "note: %s %s not use the words %r: %s every object alike",
+        ", ".join(methods),
+        "does" if one else "do",
+        words,
+        "it treats" if one else "they treat",
+    )
+
+
+def content_of(samples: Sequence[Sample]) -> str:
+    """A hash of the files of pictures, whatever they are called."""
+    return content_hash(canonical_json({"pictures": sorted(file_hash(sample.image) for sample in samples)}))

@@ -1,0 +1,123 @@
+"""What a session does with pictures of one's own: from the words of a call to the work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stackclip.benchmarks.plan import Plan, resolved
+from stackclip.cache.fingerprint import fingerprint_digest
+from stackclip.data import Dataset
+from stackclip.defaults import GOOD_METHODS, INSPECTION_METHODS
+from stackclip.errors import FingerprintMismatch, UsageError
+from stackclip.inspection.bundle import Bundle
+from stackclip.ops.progress import Listener
+from stackclip.registry import stay_with
+from stackclip.session.conditions import InspectionWords, Names, checked, names_of
+from stackclip.session.fitting import Fitted, Fitting
+from stackclip.session.inspecting import Examination
+from stackclip.session.pictures import (
+    Inspection,
+    bad_set,
+    check_normal,
+    good_set,
+    object_words,
+    output_folder,
+    own_set,
+    showing_all,
+)
+from stackclip.session.site import Site
+from stackclip.session.wanted import Wanted, wanted_of
+from stackclip.session.workbench import Workbench
+
+__all__ = ["Asked", "fit", "inspect"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What pictures show, which methods are to look at them and learn from what, and further words of the call."""
+
+    object: str
+    methods: tuple[str, ...]
+    good: Path | None
+    train_on: Names
+    words: Mapping[str, Any]
+    progress: Listener
+
+
+def inspect(site: Site, pictures: Path, output: Path | None, asked: Asked) -> Inspection:
+    """Score the pictures in a folder. Raises as `Session.inspect` does."""
+    stay_with(site.workspace.registry)
+    given = checked(asked.words, InspectionWords)
+    wanted = replace(wanted_of(given, asked.good), train_on=names_of(asked.train_on))
+    if wanted.bundle is not None:
+        plan, wanted, workbench = _with_detector(site, pictures, asked, wanted)
+    else:
+        default = INSPECTION_METHODS if asked.good is None else GOOD_METHODS
+        own = own_set(site.workspace, pictures, object_words(asked.object), asked.good, wanted.bad_folder)
+        wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own))
+        plan, workbench = _plan(site, asked, asked.methods or default, own, given), None
+    with output_folder(output, plan.resolved) as place:
+        workbench = workbench or site.workbench()
+        examination = Examination(workbench, workbench.store(), plan, asked.progress, pictures, wanted)
+        return examination.run(place, kept=output is not None)
+
+
+def fit(site: Site, output: Path, asked: Asked) -> Fitted:
+    """Save a method that good pictures made ready. Raises as `Session.fit` does."""
+    stay_with(site.workspace.registry)
+    given = checked(asked.words, InspectionWords)
+    policy = wanted_of(given, asked.good).policy
+    if asked.good is None or policy is None:
+        raise UsageError("a detector has a threshold, which good pictures set: name a folder of them with --good")
+    own = good_set(site.workspace, asked.good, object_words(asked.object))
+    plan = _plan(site, asked, asked.methods or GOOD_METHODS, own, given)
+    if len(plan.methods) != 1:
+        raise UsageError(f"{', '.join(plan.methods)}: a detector is one method; name one with --method")
+    workbench = site.workbench()
+    fitting = Fitting(workbench, workbench.store(), plan, asked.progress, policy, names_of(asked.train_on))
+    return fitting.run(output)
+
+
+def _plan(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, given: dict[str, Any]) -> Plan:
+    """The plan of methods that train on other data sets. Raises UsageError where shots are wanted and not given."""
+    known = resolved(methods)
+    if asked.good is not None and not given.get("shots"):
+        known = showing_all(known)
+    training = tuple(site.opened(asked.train_on).values())
+    plan = Plan(methods=tuple(known), train_on=training, test_on=(own,), resolved=known, **given)
+    check_normal(plan, asked.good)
+    return plan
+
+
+def _with_detector(site: Site, pictures: Path, asked: Asked, wanted: Wanted) -> tuple[Plan, Wanted, Workbench]:
+    """The plan of a detector that was fitted, and its tower. Raises UsageError for words that it brings itself."""
+    bundle = wanted.bundle
+    assert bundle is not None
+    if said := [name for name in ("object", "methods", "good") if getattr(asked, name)]:
+        raise UsageError(f"{wanted.detector} brings its own {' and '.join(said)}: leave them out, or fit another one")
+    own = own_set(site.workspace, pictures, bundle.object, None, wanted.bad_folder)
+    wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own), train_on=())
+    recipe = {name: tuple(each) if isinstance(each, list) else each for name, each in bundle.recipe.items()}
+    workbench = site.workbench(recipe)
+    _check_tower(workbench, bundle, wanted.detector)
+    task = bundle.task
+    words = {"epochs": task["epochs"], "batch_size": task["batch_size"], "class_names": task["class_names"]}
+    return (
+        Plan(methods=(bundle.method,), train_on=(), test_on=(own,), seeds=(task["seed"],), **words),
+        wanted,
+        workbench,
+    )
+
+
+def _check_tower(workbench: Workbench, bundle: Bundle, detector: Path | None) -> None:
+    """Raise FingerprintMismatch where the tower is not the one that the detector was fitted on."""
+    here = workbench.tower.fingerprint
+    if fingerprint_digest(here) == fingerprint_digest(bundle.fingerprint):
+        return
+    differing = ", ".join(name for name in bundle.fingerprint if here.get(name) != bundle.fingerprint[name])
+    file = bundle.record.get("weights_file")
+    hint = f"name them with --weights ({file} where it was fitted)" if file else "use the same weights and settings"
+    raise FingerprintMismatch(f"{detector}: it was fitted on another tower ({differing}): {hint}")

@@ -1,0 +1,176 @@
+"""Verdicts by good pictures, and detectors in a file, as a person meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import Result
+from PIL import Image
+from safetensors.torch import save_file
+
+Run = Callable[..., Result]
+TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
+TOWER = ("--backbone", "random-vit-8", "--image-size", "56")
+WORDS = ("--object", "metal plate", "--train-on", TRAINING, *TOWER)
+
+
+def pictures(folder: Path, count: int, seed: int, *, marked: bool = False) -> Path:
+    """Grey plates with a little noise; `marked` ones have a bright square."""
+    draws = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for number in range(count):
+        pixels = draws.integers(90, 120, (60, 90, 3), dtype=np.uint8)
+        if marked:
+            pixels[20:40, 30:60] = (255, 240, 0)
+        Image.fromarray(pixels).save(folder / f"{seed}{number}.png")
+    return folder
+
+
+@pytest.fixture
+def plates(tmp_path: Path) -> tuple[Path, Path, Path]:
+    """Pictures to be tested, of which the last two are marked, good ones, and bad ones."""
+    tested = pictures(tmp_path / "tested" / "fine", 4, 1)
+    pictures(tmp_path / "tested" / "marked", 2, 2, marked=True)
+    return tested.parent, pictures(tmp_path / "good", 24, 3), pictures(tmp_path / "bad", 3, 4, marked=True)
+
+
+def rows(place: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((place / "scores.csv").read_text().splitlines()))
+
+
+def test_good_pictures_make_verdicts_regions_and_a_record(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, bad = plates
+    out = tmp_path / "out"
+    words = ("inspect", str(tested), *WORDS, "--good", str(good), "--bad", str(bad), "--maps", "npy", "-o", str(out))
+    done = stackclip(tmp_path / "w", *words)
+    assert done.exit_code == 0, done.output
+    [place] = out.glob("patchcore-clip*")
+    found = rows(place)
+    assert [row["verdict"] for row in found[:2]] == ["anomalous"] * 2
+    assert all("marked/" in row["picture"] for row in found[:2])
+    assert "AUROC of good and bad ones 100.0; 3 of 3 bad pictures found" in done.stdout
+    record = json.loads((place / "run.json").read_text())
+    assert record["false_alarm_rate"] == 0.05
+    assert record["good"]["pictures"] == record["shots"] == 24
+    for row in found:
+        assert (row["verdict"] == "anomalous") == (float(row["score"]) > record["threshold"])
+        assert (row["verdict"] == "anomalous") == (float(row["p_value"]) <= 0.05)
+        assert float(row["p_value"]) == pytest.approx(1 - float(row["percentile"]) / 100 * 24 / 25, abs=1e-4)
+        kept = np.load(place / row["map"], allow_pickle=False)
+        assert kept.max() == np.float32(row["map_maximum"])
+        assert (int(row["regions"]) > 0) == (kept.max() > record["pixel_threshold"])
+    lines = [json.loads(line) for line in (place / "scores.jsonl").read_text().splitlines()]
+    assert [line["picture"] for line in lines] == [row["picture"] for row in found]
+    assert [len(line["regions"]) for line in lines] == [int(row["regions"]) for row in found]
+    coco = json.loads((place / "regions.json").read_text())
+    assert {(each["width"], each["height"]) for each in coco["images"]} == {(90, 60)}
+    assert len(coco["annotations"]) == sum(int(row["regions"]) for row in found)
+    [hottest, *_] = lines[0]["regions"]
+    left, top, width, height = hottest["box"]
+    assert left < 45 < left + width  # the square is at (30, 20) to (60, 40)
+    assert top < 30 < top + height
+    assert (place / "worst.png").is_file()
+
+
+@pytest.mark.parametrize("method", ["patchcore-clip", "april-gan[shots=4]", "stacked[source=image]", "sdp"])
+def test_a_detector_says_elsewhere_what_was_said_where_it_was_fitted(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path, method: str
+) -> None:
+    tested, good, _ = plates
+    here = (*WORDS, "--good", str(good), "--epochs", "1", "--method", method)
+    assert stackclip(tmp_path / "w", "inspect", str(tested), *here, "-o", str(tmp_path / "one")).exit_code == 0
+    fitted = stackclip(tmp_path / "w", "fit", *here, "-o", str(tmp_path / "plate.stackclip"))
+    assert fitted.exit_code == 0, fitted.output
+    moved = (tmp_path / "plate.stackclip").rename(tmp_path / "renamed.bin")
+    for folder in (good, tmp_path / "w"):
+        folder.rename(folder.with_name(f"{folder.name}-gone"))
+    words = ("inspect", str(tested), "--detector", str(moved), "-o", str(tmp_path / "other"))
+    done = stackclip(tmp_path / "w2", *words)
+    assert done.exit_code == 0, done.output
+    [one], [other] = ([*(tmp_path / name).glob("*/scores.csv")] for name in ("one", "other"))
+    assert one.read_text() == other.read_text()
+    assert one.parent.name == other.parent.name
+
+
+def test_a_detector_that_is_damaged_or_of_another_tower_is_one_line(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, _ = plates
+    file = tmp_path / "plate.stackclip"
+    assert stackclip(tmp_path / "w", "fit", *WORDS, "--good", str(good), "-o", str(file)).exit_code == 0
+
+    def refused(path: Path, *words: str) -> str:
+        result = stackclip(tmp_path / "w", "inspect", str(tested), "--detector", str(path), *words)
+        assert result.exit_code in (1, 2)
+        assert "Traceback" not in result.output
+        return result.stderr.splitlines()[-1]
+
+    assert "brings its own object: leave them out" in refused(file, "--object", "nut")
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    (tmp_path / "flipped").write_bytes(data)
+    assert "its bytes are not those that were saved" in refused(tmp_path / "flipped")
+    (tmp_path / "half").write_bytes(data[: len(data) // 2])
+    assert "no detector can be read from it" in refused(tmp_path / "half")
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other")
+    assert "found no format, wanted stackclip-detector/1" in refused(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--false-alarms", "0.01"), "wants 99 good pictures that the method was not shown, and there are 24"),
+        (("--false-alarms", "1.5"), "--false-alarms"),
+        (("--calibrate", "split", "--false-alarms", "0.05"), "wants 19 good pictures"),
+        (("--method", "patchcore-clip[shots=25]"), "too few pictures"),
+    ],
+)
+def test_what_good_pictures_do_not_allow_is_said(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    tested, good, _ = plates
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, "--good", str(good), *words)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_words_about_good_pictures_want_some(stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    tested, _, bad = plates
+    for words in (("--bad", str(bad)), ("--false-alarms", ".1")):
+        result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, *words, "--method", "sdp")
+        assert result.exit_code == 2
+        assert "name a folder of them with --good" in result.stderr
+
+
+def test_good_pictures_that_cannot_be_read_are_named_and_the_others_count(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, _ = plates
+    (good / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n no picture")
+    words = ("inspect", str(tested), *WORDS, "--good", str(good), "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", *words)
+    assert result.exit_code == 3
+    assert "broken.png" in result.stderr
+    assert "by 24 good pictures" in result.stdout
+
+
+def test_a_method_that_scores_all_pictures_together_gives_no_verdicts_and_says_why(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, _ = plates
+    here = (*WORDS, "--good", str(good), "--method", "musc")
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *here, "-o", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.output
+    assert "no verdicts: its scores depend on all pictures that are scored together" in result.stdout
+    refused = stackclip(tmp_path / "w", "fit", *here, "-o", str(tmp_path / "x"))
+    assert refused.exit_code == 1
+    assert "it scores the tested pictures of a category by each other" in refused.stderr
