@@ -259,6 +259,7 @@ class Facts:
     )
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
     transductive = _Fact[str | None](or_none(is_text), None)
+    tested_layout = _Fact[str](is_text, "")
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())
     why_left_out = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)
     why_without_mask = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)

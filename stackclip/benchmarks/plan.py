@@ -248,9 +248,10 @@ def _check_labels(plan: Plan) -> None:
     for dataset in (*plan.train_on, *plan.test_on):
         unlabelled = sum(sample.defect == UNLABELLED for sample in dataset.samples)
         if unlabelled:
+            words = label_words(dataset.root, dataset.layout)
             raise DataError(
                 f"{dataset.root}: {counted(unlabelled, 'picture')} {agreed('have', unlabelled)} no labels, so nothing "
-                f"can be trained or measured on them; to say which are good: {label_words(dataset.root)}; "
+                f"can be trained or measured on them; to say which are good: {words}; "
                 f"to find defects in them: stackclip inspect {dataset.root} --object NAME"
             )
 

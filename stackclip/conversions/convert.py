@@ -71,9 +71,10 @@ def convert(dataset: Dataset, form: str, folder: Path, *, copy: bool = False) ->
         raise UsageError(f"--to {form}: wanted one of {', '.join(FORMS)}")
     unlabelled = sum(sample.defect == UNLABELLED for sample in dataset)
     if unlabelled and form not in _UNLABELLED:
+        words = label_words(dataset.root, dataset.layout)
         raise DataError(
             f"{dataset.root}: {counted(unlabelled, 'picture')} {agreed('have', unlabelled)} no labels, which {form} "
-            f"cannot say; say which are good: {label_words(dataset.root)}, or take {' or '.join(_UNLABELLED)}"
+            f"cannot say; say which are good: {words}, or take {' or '.join(_UNLABELLED)}"
         )
     with _appearing(folder) as draft:
         placing = Placing(draft, copy=copy)

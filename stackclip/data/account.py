@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from stackclip.data.annotations import ANNOTATIONS, annotation_format
+from stackclip.data.annotations import ANNOTATED, ANNOTATIONS, annotation_format
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
@@ -53,12 +53,16 @@ class _Rest(NamedTuple):
     empty: list[Path]
 
 
-def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = None) -> Account:
+def account_for(
+    root: Path, samples: Sequence[Sample], spare: Spare | None = None, read: frozenset[Path] = frozenset()
+) -> Account:
     """Account for all files below `root` but hidden ones; `spare` tells those that the layout has and no sample.
+
+    Those that were `read` too, whatever they are, are used.
 
     Masks are opened, a bounded number of them; pictures are not, but where one may be tested and trained on.
     """
-    rest = _rest(root, samples, spare)
+    rest = _rest(root, samples, spare, read)
     unpaired, of_good, of_unknown = _parted(rest.masks, samples)
     left_out = (
         *_named("other picture", "left out", rest.pictures, root),
@@ -79,8 +83,9 @@ def account_for(root: Path, samples: Sequence[Sample], spare: Spare | None = Non
     return Account(left_out, warnings)
 
 
-def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None) -> _Rest:
-    used = {os.fspath(path) for sample in samples for path in (sample.image, sample.mask) if path is not None}
+def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None, read: frozenset[Path]) -> _Rest:
+    of_samples = (path for sample in samples for path in (sample.image, sample.mask) if path is not None)
+    used = {os.fspath(path) for path in (*read, *of_samples)}
     in_order = sorted(used)
     rest = _Rest([], [], [], [], [], [])
     for folder, names, closed in files_below(root):
@@ -168,7 +173,8 @@ def _annotations(others: Sequence[Path]) -> Iterator[str]:
             if name := annotation_format(path):
                 found.setdefault(name, []).append(path)
     for name, paths in found.items():
-        yield f"annotations in the format of {name} are not read, only masks are ({paths[0].name}, ...)"
+        how = f"; {ANNOTATED[name]} reads them, by that name with --data-root" if name in ANNOTATED else ""
+        yield f"annotations in the format of {name} are not read here ({paths[0].name}, ...){how}"
 
 
 def _masks_of_good(masks: Sequence[Path]) -> Iterator[str]:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stackclip.data.account import account_for
+from stackclip.data.annotations import ANNOTATED
 from stackclip.data.census import difference, is_published, part_of, published_categories
-from stackclip.data.detection import LAYOUTS, check_folder, layout_with, unknown_layout
+from stackclip.data.detection import LAYOUTS, check_folder, detect_file, layout_with, unknown_layout
 from stackclip.data.finding import counts_of, few_names
+from stackclip.data.interpretation import Interpretation
 from stackclip.data.listing import folders_in
 from stackclip.data.naming import (
     absolute,
@@ -28,7 +30,8 @@ from stackclip.types import Sample, Split
 
 __all__ = ["Dataset", "Reader", "open_dataset"]
 
-_GENERAL = ("mvtec", "folder")  # read anyone's folders: two of these have nothing but their layout in common
+# These read anyone's folders: two of them have nothing but their layout in common.
+_GENERAL = ("mvtec", *ANNOTATED.values(), "table", "folder")
 
 
 class Reader(Protocol):
@@ -36,11 +39,13 @@ class Reader(Protocol):
 
     It may also have `name` (of the data set; else its registered one and the protocol), `title` (the layout, for the
     finding), `source` (licence and origin), `folders` (other names that its folder usually has), `recognises(root)`,
-    `named_by_folder` (the folder's name is the data set's), `published` (the one published data set that it reads) and
-    `protocol` (which split or selection of it, empty for the usual one). `generate(folder)` writes the pictures unless
-    they are there and returns their root; `prepare(root, folder)` does so for what must first be made of the pictures
-    in `root`, and returns `root` where that is nothing. `spare(path, root)` tells files that are no sample's and yet
-    the layout's: its lists, the masks of good pictures.
+    `detects(root)` (where nobody named the layout, and more has to be sure), `named_by_folder` (the folder's name is
+    the data set's), `published` (the one published data set that it reads) and `protocol` (which split or selection of
+    it, empty for the usual one). `generate(folder)` writes the pictures unless they are there and returns their root;
+    `prepare(root, folder)` does so for what must first be made of the pictures in `root`, and returns `root` where that
+    is nothing. `spare(path, root)` tells files that are no sample's and yet the layout's: its lists, the masks of good
+    pictures. `understand(root, name, folder)` gives an `Interpretation`, which says more than samples; what it draws it
+    writes below `folder`.
     """
 
     tree: str
@@ -134,22 +139,26 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
         if (picked := picked_files(place, data_root)) is not None:
             return _read_picked(picked, place, given)
         folder, options = without_options(place, data_root)
-        root = _folder(folder, data_root)
-        spec = layout_with(root, options)
-        return _read(spec, datasets.create(spec), root, given)
+        there = _folder(folder, data_root)
+        if there.is_file():
+            root, spec = detect_file(there, options)
+            return _read(spec, datasets.create(spec), root, given or place_name(there), generated=generated)
+        spec = layout_with(there, options)
+        return _read(spec, datasets.create(spec), there, given, generated=generated)
     reader = datasets.create(spec)
     with datasets.find(spec.name).guard_foreign("cannot be opened"):
         root = _root_of(spec, reader, data_root, generated)
         if hasattr(reader, "prepare"):
             root = Path(reader.prepare(root, generated))
-        return _read(spec, reader, root, given, registered=spec.name)
+        return _read(spec, reader, root, given, generated=generated, registered=spec.name)
 
 
-def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = "") -> Dataset:
+def _read(spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, registered: str = "") -> Dataset:
     """What a reader finds, under the name `given` or its own; `registered` is the name that was typed, if one was."""
     by_folder = not registered or getattr(reader, "named_by_folder", False)
     name = given or (place_name(root) if by_folder else registered_name(spec, reader))
-    samples = reader.read(root, name)
+    reading = _reading(reader, root, name, generated)
+    samples, root = reading.samples, reading.root
     if not samples:
         raise unknown_layout(root, (spec.name,))
     published = _published(spec, reader, root, samples, registered)
@@ -160,11 +169,11 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, registered: str = 
         raise UsageError(f"{given}={root}: {given} is the name of another data set, and this is not it: choose another")
     if published:
         samples = tuple(replace(sample, published=published) for sample in samples)
-    title = getattr(reader, "title", f"{spec.name} layout")
-    account = account_for(root, samples, getattr(reader, "spare", None))
+    title = getattr(reader, "title", f"{spec.name} layout") + reading.how
+    account = account_for(root, samples, getattr(reader, "spare", None), reading.files)
     finding = ", ".join((f"{name}: {title}", counts_of(samples), *account.left_out))
     remark = difference(name, published or registered, getattr(reader, "protocol", ""), samples)
-    warnings = tuple(f"{name}: {line}" for line in account.warnings)
+    warnings = tuple(f"{name}: {line}" for line in (*reading.notes, *account.warnings))
     return Dataset(name, root, str(spec), samples, finding, published, remark, registered, warnings, account.left_out)
 
 
@@ -175,6 +184,13 @@ def _read_picked(picked: Picked, text: str, given: str) -> Dataset:
     samples = unlabelled_samples(picked, name)
     finding = ", ".join((f"{name}: {Path(text).name}", counts_of(samples), *picked.left_out))
     return Dataset(name, picked.root, PICKED, samples, finding, left_out=picked.left_out)
+
+
+def _reading(reader: Any, root: Path, name: str, generated: Path) -> Interpretation:
+    if hasattr(reader, "understand"):
+        understood: Interpretation = reader.understand(root, name, generated)
+        return understood
+    return Interpretation(reader.read(root, name), root)
 
 
 def _published(spec: Spec, reader: Any, root: Path, samples: tuple[Sample, ...], registered: str) -> str:
@@ -212,10 +228,9 @@ def _root_of(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -
         if place.is_dir():
             raise _other_layout(spec.name, reader, place)
     looked = " and ".join(str(place) for place in places)
-    source = f" ({reader.source})" if hasattr(reader, "source") else ""
+    source = f"get it from its authors ({reader.source}) and " if hasattr(reader, "source") else ""
     raise DataError(
-        f"{spec.name}: not found at {looked}; nothing is downloaded: get it from its authors{source}"
-        " and name its folder with --data-root"
+        f"{spec.name}: not found at {looked}; nothing is downloaded: {source}name its folder with --data-root"
     )
 
 
@@ -244,10 +259,10 @@ def _other_layout(name: str, reader: Any, root: Path) -> DataError:
 
 
 def _folder(text: str, data_root: Path | None) -> Path:
-    """The folder that `text` names, below `data_root` or as a path."""
+    """The folder, or the file, that `text` names, below `data_root` or as a path."""
     places = places_of(text, data_root)
     for place in places:
-        if place.is_dir():
+        if place.is_dir() or place.is_file():
             return place
     path = places[-1]
     if path.exists():

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from stackclip.data.annotations import ANNOTATED, annotation_format
 from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.manifests import MANIFESTS
 from stackclip.errors import DataError, UnknownLayout
 from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
 from stackclip.registry import Spec, datasets
 
-__all__ = ["LAYOUTS", "check_folder", "detect_layout", "layout_with", "unknown_layout"]
+__all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "layout_with", "unknown_layout"]
 
 LAYOUTS = (
     *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
-    *("mvtec", "folder"),
+    *ANNOTATED.values(),
+    *("mvtec", "table", "folder"),
 )  # in this order; the last takes any
 
 
@@ -26,13 +30,28 @@ def detect_layout(root: Path) -> str:
     """
     check_folder(root)
     for layout in LAYOUTS[:-1]:
-        if datasets.create(layout).recognises(root):
+        if _detects(datasets.create(layout), root):
             return layout
     if held := [folder.name for folder in folders_in(root) if _is_published(folder)]:
         raise UnknownLayout(f"{root}: holds data sets ({_some(held)}) and is none itself: name one of them")
-    if datasets.create(LAYOUTS[-1]).recognises(root):
+    if _detects(datasets.create(LAYOUTS[-1]), root):
         return LAYOUTS[-1]
     raise unknown_layout(root, LAYOUTS)
+
+
+def detect_file(path: Path, options: Sequence[tuple[str, str]] = ()) -> tuple[Path, Spec]:
+    """The root and the reader, with options, for one file: a table, or annotations of pictures in or beside its folder.
+
+    Raises DataError for any other.
+    """
+    if path.suffix.lower() in MANIFESTS:
+        return path.parent, Spec("table", (("file", path.name), *options))
+    layout = ANNOTATED.get(annotation_format(path), "")
+    if not layout or "file" not in {option.label for option in datasets.find(layout).options}:
+        check_folder(path)
+    near = (path.parent, path.parent.parent)
+    root = next((place for place in near if next(pictures_below(place), None) is not None), path.parent)
+    return root, Spec(layout, (("file", path.relative_to(root).as_posix()), *options))
 
 
 def layout_with(root: Path, options: Sequence[tuple[str, str]]) -> Spec:
@@ -61,8 +80,14 @@ def check_folder(root: Path) -> None:
     raise DataError(f"{root}: {reason}")
 
 
+def _detects(reader: Any, root: Path) -> bool:
+    """Whether a reader takes a root that was not opened by its name: some want to know more then."""
+    return bool(reader.detects(root) if hasattr(reader, "detects") else reader.recognises(root))
+
+
 def _is_published(folder: Path) -> bool:
-    return any(datasets.create(layout).recognises(folder) for layout in LAYOUTS[:-1])
+    own = (*ANNOTATED.values(), "table", "folder")
+    return any(datasets.create(layout).recognises(folder) for layout in LAYOUTS if layout not in own)
 
 
 def _contents(root: Path) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from stackclip.data.annotations import ANNOTATED
 from stackclip.data.labels import (
     GOOD_FOLDERS,
     composed,
@@ -35,12 +36,26 @@ def picture_folders(root: Path) -> dict[Path, list[Path]]:
     return {place: files for place, files in held.items() if files}
 
 
-def label_words(root: Path) -> str:
+def label_words(root: Path, layout: str = "folder") -> str:
     """What could be typed for a folder whose pictures have no labels: `shots[good=fine,bad=dent,masks=drawn]`.
+
+    `layout` is the reader with its options: one of annotations is told that pictures without any are good, and a table
+    which column has the labels.
 
     What is called as good pictures may be comes first, else the name of the most pictures; folders of what looks like
     masks are taken for masks. Without folders it is said where pictures belong.
     """
+    spec = Spec.parse(layout)
+    if (
+        word := "label=COLUMN"
+        if spec.name == "table"
+        else "unannotated=good"
+        if spec.name in ANNOTATED.values()
+        else ""
+    ):
+        return _typed(
+            root, [*(f"{key}={value}" for key, value in spec.options if not word.startswith(f"{key}=")), word]
+        )
     held = {place: files for place, files in picture_folders(root).items() if _may_count(place, root)}
     painted = [place for place, files in held.items() if _says_masks(place, root) or majority(files) == "mask"]
     counts: Counter[str] = Counter()

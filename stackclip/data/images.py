@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,10 @@ __all__ = [
     "EXTENSIONS",
     "FORMATS",
     "PIXEL_LIMIT",
+    "Frame",
     "largest_size",
     "open_picture",
+    "picture_frame",
     "picture_size",
     "read_picture",
     "turned",
@@ -89,6 +91,23 @@ def largest_size(paths: Iterable[Path]) -> tuple[int, int]:
             size = picture_size(path)
             height, width = max(height, size[0]), max(width, size[1])
     return height, width
+
+
+class Frame(NamedTuple):
+    """How a picture lies: (height, width) `upright`, as it is read, and `stored` in its file, and the turn between."""
+
+    upright: tuple[int, int]
+    stored: tuple[int, int]
+    turn: Image.Transpose | None
+
+
+def picture_frame(path: Path) -> Frame:
+    """How the picture at `path` lies, without decoding; raises PictureError."""
+    with open_picture(path) as picture:
+        width, height = picture.size
+        orientation = _orientation(picture)
+        upright = (width, height) if orientation > 4 else (height, width)
+        return Frame(upright, (height, width), _TURN.get(orientation))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from stackclip.data.listing import is_picture
 from stackclip.errors import UsageError
 from stackclip.ops.files import expanded
 from stackclip.registry import Spec, datasets
@@ -82,8 +83,9 @@ def registered_name(spec: Spec, reader: Any) -> str:
 
 
 def place_name(root: Path) -> str:
-    """The name that a folder gives: its own in lower case, with hyphens for spaces."""
-    return "-".join(root.name.lower().split()) or "root"
+    """The name that a folder or a file gives: its own in lower case, with hyphens for spaces."""
+    name = root.stem if root.is_file() else root.name
+    return "-".join(name.lower().split()) or "root"
 
 
 def places_of(text: str, data_root: Path | None) -> list[Path]:
@@ -104,7 +106,7 @@ def _named_place(text: str, data_root: Path | None) -> Path:
     if any(each.is_dir() for each in places_of(text, data_root)):
         return absolute(expanded(text))
     if place.is_file():
-        return place.parent
+        return place.parent if is_picture(place.name) else place
     return next(each for each in (place, *place.parents) if not glob.has_magic(each.as_posix()))
 
 

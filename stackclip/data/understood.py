@@ -132,9 +132,12 @@ def _words(dataset: Dataset, text: str) -> Iterator[tuple[str, str]]:
     if dataset.layout == PICKED:
         return
     if any(each.defect == UNLABELLED for each in samples):
-        yield label_words(dataset.root), "says which pictures are good; to find defects they need no labels"
+        yield (
+            label_words(dataset.root, dataset.layout),
+            "says which pictures are good; to find defects they need no labels",
+        )
     elif not any(each.defect == GOOD for each in samples):
-        yield label_words(dataset.root), "says which pictures are good: none is now"
+        yield label_words(dataset.root, dataset.layout), "says which pictures are good: none is now"
     elif masks := mask_words(dataset.root, dataset.layout, samples):
         yield masks, "pairs masks that were left out"
     spec = Spec.parse(dataset.layout)

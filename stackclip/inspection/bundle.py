@@ -37,8 +37,7 @@ class Bundle:
     `learned` is its `state_dict`, `means` are the mean class tokens of training categories by these, `shown` the
     batches that it was shown, of shots and of further normal pictures. `recipe` are the fields of the recipe of its
     tower, whose `fingerprint` tells it, `task` those of its task, `tiles` the views of pictures, `record` how it was
-    made. `ready` is what it became
-    in this process, by the device.
+    made. `ready` is what it became in this process, by the device.
     """
 
     method: str

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import OneSeed
 from stackclip.benchmarks.tiles import TiledInspector
-from stackclip.errors import StackclipError
+from stackclip.errors import StackclipError, UsageError
 from stackclip.inspection.good import Calibrate, Division, Fold, divide
 from stackclip.inspection.sheet import Scale, ScaleSample
 from stackclip.inspection.verdicts import (
@@ -176,14 +177,20 @@ class Calibrator:
     policy: Policy
 
     def divisions(self) -> dict[str, Division]:
-        """How the good pictures are divided for each method. Raises UsageError where they are too few."""
-        rate = self.policy.rate or RATE
-        plan, calibrate = self.run.plan, self.policy.calibrate
-        return {
-            spec: divide(plan, self.cell, entrant, rate=rate, calibrate=calibrate)
-            for spec, entrant in self.run.entrants.items()
-            if not entrant.why_not
-        }
+        """How the good pictures are divided for each method.
+
+        Where none is left to be scored a division has no folds. Raises UsageError then if a rate was asked for.
+        """
+        return {spec: self._division(entrant) for spec, entrant in self.run.entrants.items() if not entrant.why_not}
+
+    def _division(self, entrant: Entrant) -> Division:
+        rate, calibrate = self.policy.rate, self.policy.calibrate
+        try:
+            return divide(self.run.plan, self.cell, entrant, rate=rate or RATE, calibrate=calibrate)
+        except UsageError as error:
+            if rate is not None:
+                raise
+            return Division(self.cell.dataset.select(split="train").samples, (), str(error))
 
     def inspectors(
         self,
@@ -219,6 +226,8 @@ class Calibrator:
                 yield trainee.spec, error
 
     def _calibration(self, trainee: Trainee, division: Division, ready: Inspector) -> Calibration:
+        if not division.folds:
+            raise StackclipError(division.how)
         side = self.run.plan.map_side(self.run.bench.tower.spec)
         held = sum(len(fold.held) for fold in division.folds)
         sample, scores, peaks = ScaleSample(held * side**2), list[Tensor](), list[Tensor]()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from stackclip.benchmarks.facts import EmptyMasks, facts_of
@@ -18,6 +19,7 @@ from stackclip.types import Row
 __all__ = ["notes"]
 
 _SPRO = tuple(name for name in ON_REQUEST if name.startswith("pixel"))
+_BOXES = re.compile(r"[\[,]boxes=mask[,\]]")
 NAMED = 12  # pictures left out that a note names; rows name all
 
 
@@ -31,7 +33,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
     said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
     figures = (schedule_notes(rows), position_notes(rows), _binned(rows), _on_request(rows, metrics))
     about_figures = (_transductive(rows), *figures)
-    about_pictures = (overlap_notes(rows), _empty_masks(rows), _left_out(rows))
+    about_pictures = (overlap_notes(rows), _boxes(rows), _empty_masks(rows), _left_out(rows))
     return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
 
 
@@ -100,6 +102,14 @@ def _on_request(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
     held = {name for row in rows for name in (*row.metrics, *row.undefined)}
     if lacking := [name for name in metrics if name in ON_REQUEST and name not in held]:
         yield f"no row has {', '.join(lacking)}: only data sets of logical and structural anomalies have"
+
+
+def _boxes(rows: Iterable[Row]) -> Iterator[str]:
+    """Of which data sets the masks are boxes around the defects."""
+    layouts = {row.test_on: facts_of(row).tested_layout for row in rows}
+    found = [name for name, layout in layouts.items() if _BOXES.search(layout)]
+    if found:
+        yield f"{few_of(found)}: masks are boxes (boxes=mask), so pixel metrics measure boxes, not outlines"
 
 
 def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:

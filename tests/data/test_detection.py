@@ -12,6 +12,18 @@ from stackclip.errors import DataError, UnknownLayout
 from stackclip.registry import datasets
 
 Plant = Callable[..., Path]
+ANNOTATED_TREES = {
+    "coco": {
+        "train/a.jpg": "",
+        "train/a.coco.json": '{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": []}',
+    },
+    "labelme": {"train/a.jpg": "", "train/a.json": '{"shapes": [], "imagePath": "a.jpg"}'},
+    "yolo": {"images/train/a.jpg": "", "labels/train/a.txt": "0 0.5 0.5 0.1 0.1"},
+    "cvat": {"a.jpg": "", "a.xml": "<annotations><image name='a.jpg' width='9' height='9'/></annotations>"},
+    "label-studio": {"a.jpg": "", "a.json": '[{"data": {"image": "/d/a.jpg"}, "annotations": [{"result": []}]}]'},
+    "voc": {"JPEGImages/a.jpg": "", "Annotations/a.xml": "<annotation><filename>a.jpg</filename></annotation>"},
+    "table": {"a.jpg": "", "list.csv": "path,label\na.jpg,good\n"},
+}
 
 
 @pytest.mark.parametrize(
@@ -84,6 +96,10 @@ def test_the_tree_that_each_reader_shows_is_one_it_recognises(plant: Plant, tmp_
     plant(tmp_path / "mvtec-ad2", "can/test_public/good/0_regular.png")
     plant(tmp_path / "real-iad", "pcb/OK/S0001/pcb_0001_OK_C1_1.jpg")
     plant(tmp_path / "bmad", "Brain/test/good/img/0.png")
+    for layout, names in ANNOTATED_TREES.items():
+        for name, content in names.items():
+            (tmp_path / layout / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / layout / name).write_text(content, encoding="utf-8")
     plant(tmp_path / "mvtec", "CATEGORY/train/good/0.png")
     plant(tmp_path / "folder", "CATEGORY/good/0.png")
     for layout in LAYOUTS:

@@ -58,3 +58,8 @@ def test_masks_that_were_left_out_are_paired_by_the_words(
     for text in shlex.split(typed):
         again = open_dataset(text, generated=tmp_path / "g")
         assert all(each.mask and each.mask.exists() for each in again if each.label == ANOMALOUS)
+
+
+def test_annotations_and_tables_are_told_their_own_words(tmp_path: Path) -> None:
+    assert label_words(tmp_path, "coco[boxes=mask]") == f"'{tmp_path}[boxes=mask,unannotated=good]'"
+    assert label_words(tmp_path, "table[file=a.csv,label=x]") == f"'{tmp_path}[file=a.csv,label=COLUMN]'"

@@ -17,6 +17,7 @@ from stackclip.errors import DataError
 from stackclip.ops.outputs import mark_output
 from stackclip.types import ANOMALOUS
 
+VOC_BOX = "<object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object>"
 GOOD, DEFECTIVE, UNKNOWN = "good", "defective", "unlabelled"
 
 
@@ -335,18 +336,20 @@ def test_real_iad_is_split_and_labelled_by_its_lists(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "known"),
     [
-        ("a.json", '{"shapes": [], "imagePath": "a.png"}', "LabelMe"),
+        ("z.json", '{"shapes": [], "imagePath": "z.png"}', "LabelMe"),
         ("all.json", '{"images": [], "annotations": [], "categories": []}', "COCO"),
-        ("a.xml", "<annotation><object></object></annotation>", "Pascal VOC"),
-        ("a.txt", "0 0.5 0.5 0.1 0.2\n1 .5 .5 .1 .2\n", "YOLO"),
-        ("all.xml", "<annotations><image/></annotations>", "CVAT"),
+        ("z.xml", f"<annotation><filename>z.png</filename>{VOC_BOX}</annotation>", "Pascal VOC"),
+        ("z.txt", "0 0.5 0.5 0.1 0.2\n1 .5 .5 .1 .2\n", "YOLO"),
+        ("all.xml", "<annotations><image name='z.png' width='1' height='1'/></annotations>", "CVAT"),
     ],
 )
-def test_annotations_beside_pictures_are_named(tmp_path: Path, name: str, content: str, known: str) -> None:
+def test_annotations_of_other_pictures_are_named(tmp_path: Path, name: str, content: str, known: str) -> None:
     root = build(tmp_path / "parts", "a.png")
     text(root / name, content)
     found = open_dataset(str(root), generated=tmp_path)
-    assert any(f"annotations in the format of {known} are not read" in line for line in found.warnings)
+    assert any(
+        f"annotations in the format of {known} are not read here ({name}, ...)" in line for line in found.warnings
+    )
     assert "1 other file left out" in found.finding
 
 
