@@ -9,6 +9,7 @@ from stackclip.cli import (  # importing a verb's module adds it to the group
     bench,  # noqa: F401
     components,  # noqa: F401
     demo,  # noqa: F401
+    export,  # noqa: F401
     features,  # noqa: F401
     own,  # noqa: F401
     predict,  # noqa: F401

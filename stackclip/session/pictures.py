@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,7 @@ __all__ = [
     "Inspection",
     "PictureScore",
     "check_normal",
+    "deployed_set",
     "object_words",
     "output_folder",
     "own_set",
@@ -163,6 +164,11 @@ def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None) -
     if not len(kept) or (good and folder.resolve().is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
     return own_pictures(kept, words, *normal)
+
+
+def deployed_set(workspace: Workspace, tested: Dataset, words: str, good: Path | None) -> Dataset:
+    """The pictures of `good`, of an object to come; `tested` stand for what will be shown of it and are not scored."""
+    return own_pictures(replace(tested, name="own", published=""), words, *([_opened(workspace, good)] if good else []))
 
 
 def _opened(workspace: Workspace, folder: Path) -> Dataset:

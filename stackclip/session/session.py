@@ -17,7 +17,15 @@ from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
 from stackclip.session.conditions import Conditions, Names, checked, names_of
-from stackclip.session.pictures import Inspection, check_normal, object_words, output_folder, own_set, showing_all
+from stackclip.session.pictures import (
+    Inspection,
+    check_normal,
+    deployed_set,
+    object_words,
+    output_folder,
+    own_set,
+    showing_all,
+)
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import path_of
 from stackclip.session.steps import Steps
@@ -25,6 +33,7 @@ from stackclip.session.work import Encoded
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.export import Exported, GraphOptions
 
 __all__ = ["Session"]
 
@@ -115,6 +124,46 @@ class Session(Steps):
             workbench = self.workbench()
             examination = Examination(workbench, workbench.store(), plan, Path(pictures), progress)
             return examination.run(place, kept=output is not None)
+
+    def export_onnx(
+        self,
+        output: PathLike[str] | str,
+        *,
+        object: str,  # noqa: A002 - as the verb's option is called
+        method: str = INSPECTION_METHODS[0],
+        good: PathLike[str] | str | None = None,
+        train_on: Names = TRAINING,
+        check: PathLike[str] | str | None = None,
+        options: GraphOptions | None = None,
+        progress: Listener = silent,
+        **conditions: Unpack[Conditions],
+    ) -> Exported:
+        """Write a detector of `object` as an ONNX graph, with a JSON beside it that says how it is used.
+
+        The method trains on `train_on` and is shown normal pictures of the folder `good`, as by `inspect`. The graph is
+        run by onnxruntime on the pictures in the folder `check`, or on generated ones, and is kept where it says what
+        the live detector says (`stackclip.export.export_onnx`). Nothing but the CPU in fp32 serves to make it.
+        Raises UsageError, DataError, WeightsError, StoreError, PictureError, NotApplicable for a method of which no
+        graph can be made, and StackclipError for one that is not near enough.
+        """
+        from stackclip.export import GraphOptions, check_words
+        from stackclip.session.exporting import CHECKED_ON, Deployment, checked_pictures
+
+        stay_with(self.workspace.registry)
+        path, normal, folder = Path(output), path_of(good), path_of(check)
+        check_words(path)
+        words, known = object_words(object), resolved([method])
+        if normal is not None and not checked(conditions).get("shots"):
+            known = showing_all(known)
+        [tested] = self.opened(CHECKED_ON if folder is None else str(folder)).values()
+        workbench = self.workbench({"device": "cpu"} if self.backbone.device == "auto" else None)
+        pictures = checked_pictures(tested, workbench.tower.picture_range)
+        own = deployed_set(self.workspace, tested, words, normal)
+        training = tuple(self.opened(train_on).values())
+        given = {**checked(conditions), "fail_fast": True}
+        plan = Plan(methods=tuple(known), train_on=training, test_on=(own,), resolved=known, **given)
+        check_normal(plan, normal)
+        return Deployment(workbench, plan, progress).write(path, pictures, options or GraphOptions())
 
     def report(
         self,
