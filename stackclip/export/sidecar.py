@@ -35,8 +35,8 @@ _OUTPUTS = {
 }
 _COMPONENT = "a score that `scores` is made of"
 _NOT_FINAL = (
-    "the scores are those of pictures alone: a bench, and inspect, scale them over all tested pictures and add the peaks "
-    "of the maps, scaled alike, which a graph cannot do"
+    "the scores are those of pictures alone: a bench, and inspect, scale them over all tested pictures and add the "
+    "peaks of the maps, scaled alike, which a graph cannot do"
 )
 
 

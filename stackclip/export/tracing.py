@@ -6,7 +6,7 @@ import io
 import logging
 import traceback
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from stackclip.clip.device import plain_attention
 from stackclip.clip.sight import Route
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.export.deployed import Deployed, picture_of_object
-from stackclip.ops.given import prediction_of
 from stackclip.types import PICTURE, Features, Prediction
 
 if TYPE_CHECKING:
@@ -57,23 +56,19 @@ class OnePicture(nn.Module):
     def __init__(self, deployed: Deployed) -> None:
         super().__init__()
         self.visual = deployed.tower.model.visual
-        self.side, self.parts = deployed.tower.spec.image_size, deployed.parts
+        self.parts = deployed.parts
         self.sample = picture_of_object(deployed.words)
         self.route = Route(deployed.tower.spec, sorted(deployed.parts - {PICTURE}))
         self._whole = (deployed.inspector,)  # its tensors are constants of the graph, not parameters of this module
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """The values of `named`, each of one picture."""
-        return tuple(each[0] for each in self.said(pixels).values())
-
-    def said(self, pixels: Tensor) -> Mapping[str, Tensor]:
-        """What the detector says by name."""
         picture = pixels[None]
         found = self.route.run(self.visual, picture)
         if PICTURE in self.parts:
             found[PICTURE] = picture
-        said = self._whole[0].predict(Features((self.sample,), found))
-        return named(prediction_of(said, 1, self.side))
+        said = named(self._whole[0].predict(Features((self.sample,), found)))
+        return tuple(each[0] for each in said.values())
 
 
 def traced(deployed: Deployed) -> ModelProto:
@@ -85,7 +80,7 @@ def traced(deployed: Deployed) -> ModelProto:
     pixels = torch.zeros(3, side, side)
     module = OnePicture(deployed).eval()
     with torch.no_grad(), plain_attention():
-        names = list(module.said(pixels))  # what is made once is made now, and is a constant of the graph
+        names = list(named(deployed.predict(pixels[None])))  # what is made once is made now: constants of the graph
         if not names:
             raise NotApplicable(f"{deployed.method} is not exported: it gives neither scores nor maps")
         with _quiet(), _in_one_line(deployed.method):

@@ -15,8 +15,9 @@ from blake3 import blake3
 from PIL import Image
 
 from stackclip.clip import random_tower
+from stackclip.contracts.methods import _learned as learn
 from stackclip.contracts.methods import begun, inspector, needs_in_all
-from stackclip.contracts.trial import CATEGORIES, UNSEEN, features_of, picture_of, trial_tower
+from stackclip.contracts.trial import CATEGORIES, UNSEEN, features_of, picture_of, task_of, trial_tower
 from stackclip.errors import NotApplicable, StackclipError, UsageError
 from stackclip.methods import Detector, Inspector, resolve
 from stackclip.ops.given import least_shots_of
@@ -52,21 +53,13 @@ def drawn(count: int, *, seed: int = 0, side: int | None = None) -> list[Image.I
 
 def learned(name: str) -> Inspector:
     """A method for one category, having learned a little: what `on` gives."""
-    from stackclip.contracts.methods import _learned as learn
-
     method = resolve(name)
-    shots = getattr(method, "shots", None) or 2 * bool(least_shots_of(method.begin(_task())))
+    shots = getattr(method, "shots", None) or 2 * bool(least_shots_of(method.begin(task_of(epochs=0))))
     detector = begun(method, shots=shots)
     batch = features_of(needs_in_all(method), CATEGORIES)
     learn(detector, batch, steps=2)
     shown = (picture_of(batch, 0), picture_of(batch, 2)) if shots else ()
     return inspector(detector, WORDS, *shown, spare=batch)
-
-
-def _task() -> Any:
-    from stackclip.contracts.trial import task_of
-
-    return task_of(epochs=0)
 
 
 def deployed(name: str, made: Inspector | None = None) -> Deployed:
