@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from stackclip.clip.transform import ImageTransform
-from stackclip.export.tracing import OPSET, PIXELS
+from stackclip.export.tracing import OF_ONE, OPSET, PIXELS
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -29,7 +29,7 @@ def over_batch(model: ModelProto, transform: ImageTransform, layout: Layout | No
     """
     from onnx import TensorProto, helper
 
-    inner = model.graph
+    inner, results = model.graph, [_stacked(each) for each in model.graph.output]
     side, kind = transform.size, TensorProto.FLOAT if layout is None else TensorProto.UINT8
     shapes: dict[Layout | None, list[Any]] = {
         None: [3, side, side],
@@ -44,16 +44,14 @@ def over_batch(model: ModelProto, transform: ImageTransform, layout: Layout | No
         list(inner.output),
         value_info=list(inner.value_info),
     )
-    results = [each.name for each in inner.output]
-    for each in body.output:
-        each.name = f"{each.name}_of_one"
-    body.node.extend(helper.make_node("Identity", [name], [f"{name}_of_one"]) for name in results)
-    scan = helper.make_node("Scan", [PICTURES], results, name="each_picture", body=body, num_scan_inputs=1)
+    scan = helper.make_node(
+        "Scan", [PICTURES], [each.name for each in results], name="each_picture", body=body, num_scan_inputs=1
+    )
     outer = helper.make_graph(
         [scan],
         "stackclip",
         [helper.make_tensor_value_info(PICTURES, kind, ["batch", *shape])],
-        [_stacked(each) for each in inner.output],
+        results,
         initializer=[*inner.initializer, *([] if layout is None else _constants(transform))],
     )
     opsets = [helper.make_opsetid("", OPSET), *(each for each in model.opset_import if each.domain)]
@@ -61,12 +59,12 @@ def over_batch(model: ModelProto, transform: ImageTransform, layout: Layout | No
 
 
 def _stacked(output: ValueInfoProto) -> ValueInfoProto:
-    """The same output with the axis of pictures in front."""
+    """The same output with the axis of pictures in front, under a name of its own."""
     from onnx import helper
 
     tensor = output.type.tensor_type
     sides = [each.dim_value for each in tensor.shape.dim]
-    return helper.make_tensor_value_info(output.name, tensor.elem_type, ["batch", *sides])
+    return helper.make_tensor_value_info(output.name.removesuffix(OF_ONE), tensor.elem_type, ["batch", *sides])
 
 
 def _preparation(transform: ImageTransform, layout: Layout) -> list[Any]:

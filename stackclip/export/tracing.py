@@ -23,10 +23,11 @@ from stackclip.types import PICTURE, Features, Prediction
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["OPSET", "PIXELS", "named", "require_onnx", "traced"]
+__all__ = ["OF_ONE", "OPSET", "PIXELS", "named", "require_onnx", "traced"]
 
 OPSET = 18  # the first whose Resize has antialiasing
 PIXELS = "pixels"
+OF_ONE = "_of_one"  # what the names of one picture's outputs end in
 _NEEDED = ("onnx", "onnxruntime", "onnxscript")
 
 
@@ -72,7 +73,7 @@ class OnePicture(nn.Module):
 
 
 def traced(deployed: Deployed) -> ModelProto:
-    """The model of one picture: `pixels` (3, S, S) float32 to the values of `named`.
+    """The model of one picture: `pixels` (3, S, S) float32 to the values of `named`, whose names end in `OF_ONE`.
 
     Raises NotApplicable for a method that is no arithmetic with tensors, with the line where it is not.
     """
@@ -90,7 +91,12 @@ def traced(deployed: Deployed) -> ModelProto:
 
 def _model(program: Any, names: list[str]) -> ModelProto:
     made = torch.onnx.export(
-        program, dynamo=True, opset_version=OPSET, input_names=[PIXELS], output_names=names, verbose=False
+        program,
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[PIXELS],
+        output_names=[f"{name}{OF_ONE}" for name in names],
+        verbose=False,
     )
     if made is None:
         raise RuntimeError("torch.onnx gave no program")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+
+from stackclip.clip import random_tower
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra: pip install 'stackclip[onnx]'")
 
@@ -51,10 +54,10 @@ def test_its_scores_are_those_that_predict_gives(stackclip: Run, tmp_path: Path)
     assert ran.exit_code == 0, ran.output
     predicted = ("predict", str(tested), *WORDS, "-o", str(tmp_path / "found"), "--methods", *method)
     assert stackclip(tmp_path / "w", *predicted).exit_code == 0
-    lines = (tmp_path / "found" / "patchcore-clip[shots=2]" / "scores.csv").read_text().splitlines()
-    wanted = {line.split(",")[0]: float(line.split(",")[1]) for line in lines[1:]}
-    from stackclip.clip import random_tower
-
+    [table] = (tmp_path / "found").glob("*/scores.csv")
+    with table.open() as lines:
+        wanted = {row["picture"]: float(row["score"]) for row in csv.DictReader(lines)}
+    assert len(wanted) == 2
     tower = random_tower(image_size=56)
     session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     for name, score in wanted.items():
