@@ -30,6 +30,7 @@ class TiledInspector(Inspector):
 
     def __init__(self, inspector: Inspector, tiling: Tiling, tower: TowerSpec) -> None:
         self.inspector, self.tiling, self.tower = inspector, tiling, tower
+        self.why_no_graph = "it puts what it says of tiles together, and a graph sees pictures whole"
         self.calibrated = inspector.calibrated
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ from stackclip.cli import (  # importing a verb's module adds it to the group
     components,  # noqa: F401
     data,  # noqa: F401
     demo,  # noqa: F401
+    export,  # noqa: F401
     features,  # noqa: F401
     inspecting,  # noqa: F401
     own,  # noqa: F401

@@ -50,14 +50,18 @@ class ImageTransform:
         Raises UsageError for another mode: how a grey, 16-bit or transparent picture becomes RGB is its reader's
         decision.
         """
-        if picture.mode != "RGB":
-            raise UsageError(f"a picture of mode {picture.mode} came to the tower, wanted RGB: convert it when reading")
-        squashed = np.asarray(picture.resize((self.size, self.size), _FILTERS[self.interpolation]))  # (S, S, 3)
+        squashed = np.asarray(self.squashed(picture))  # (S, S, 3)
         levels = _levels(self.mean, self.std)
         pixels = np.empty((3, self.size, self.size), np.float32)
         for channel in range(3):
             np.take(levels[channel], squashed[..., channel], out=pixels[channel])
         return pixels
+
+    def squashed(self, picture: Image.Image) -> Image.Image:
+        """The picture at the tower's size, in 8 bits still. Raises UsageError for a mode other than RGB."""
+        if picture.mode != "RGB":
+            raise UsageError(f"a picture of mode {picture.mode} came to the tower, wanted RGB: convert it when reading")
+        return picture.resize((self.size, self.size), _FILTERS[self.interpolation])
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class Retrieval(nn.Module):
         self.key = None if joint is None else empty_linear(width, joint)
         draw_linear(self, draws)
         self._projected = WhileUnchanged(self)
+        self._filling: tuple[Tensor, int, int, bool] | None = None
 
     def remember(self, keys: Tensor, labels: Tensor) -> None:
         """Keep vectors (N, C) with labels (N,), 1 for ANOMALOUS; those that there is no room for are left out."""
@@ -47,8 +48,19 @@ class Retrieval(nn.Module):
     @property
     def knows_both(self) -> bool:
         """Whether normal and anomalous vectors are remembered."""
-        known = self.labels[: int(self.held)]
-        return 0 < float(known.sum()) < len(known)
+        return self._filled[1]
+
+    @property
+    def _filled(self) -> tuple[int, bool]:
+        """How many vectors are remembered and whether of both kinds, read once until that changes.
+
+        So a prediction reads no number out of a tensor: it can be exported, and waits for no GPU.
+        """
+        if self._filling is None or self._filling[0] is not self.held or self._filling[1] != self.held._version:
+            known = self.labels[: int(self.held)]
+            both = 0 < float(known.sum()) < len(known)
+            self._filling = self.held, self.held._version, len(known), both
+        return self._filling[2:]
 
     def forward(self, queries: Tensor, *, hidden: float | None = None) -> Tensor:
         """The probability of ANOMALOUS of queries (..., C) of any length: (...).
@@ -56,7 +68,7 @@ class Retrieval(nn.Module):
         Where keys are `hidden`, as while it trains, those whose cosine with a query is above that quantile of its
         cosines do not count for it: a training picture would find itself.
         """
-        count = int(self.held)
+        count, _ = self._filled
         keys, labels, flat = self.keys[:count], self.labels[:count], unit(queries).reshape(-1, queries.shape[-1])
         products = self._product_keys(keys)
         some = max(1, _PAIRS // max(1, count))

@@ -35,7 +35,8 @@ class AaClipInspector(Inspector):
         levels, tokens = self.detector.see(features, self.anchors)
         grid = on_grid(((1 + logit_differences(levels, self.anchors)) / 2).sum(0))  # (B, g, g)
         maps = upsample(smooth_in_window(grid, *self.blur), self.detector.side)
-        self.lowest = min(self.lowest, float(maps.min()))
+        if not torch.compiler.is_exporting():  # what is kept for `settle` is no part of a graph
+            self.lowest = min(self.lowest, float(maps.min()))
         scores = maps.amax((1, 2)) if self.scored == "map" else (tokens @ self.anchors[ANOMALOUS] + 1) / 2
         return Prediction(scores, maps)
 

@@ -126,6 +126,8 @@ class AdaLayers(nn.Module):
 class AdaClipDetector(Detector):
     """Tokens and linear layers at work on one task, a picture at a time."""
 
+    why_no_graph = "it clusters the patches of each picture by k-means, for its score"
+
     def __init__(self, method: AdaClip, task: Task) -> None:
         super().__init__()
         if task.text is None or task.image is None:

@@ -144,6 +144,10 @@ class BesideShots(Inspector):
         kept = [self._remembered(tokens) for features in shots for tokens in self._turned(features)]
         bank = torch.cat(kept) if kept else torch.empty(0, 1)
         self.bank = Bank(bank, metric="cosine" if method.metric == "cosine" else "squared")
+        if method.mask != "none":
+            self.why_no_graph = (
+                f"mask={method.mask} cuts the object out by a singular value decomposition; take mask=none"
+            )
 
     def _turned(self, features: Features) -> Iterator[Tensor]:
         """The patches (P, C) of shots in all rotations."""

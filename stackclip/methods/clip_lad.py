@@ -228,6 +228,8 @@ class ClipLadInspector(Inspector):
         self.part_masks = None if logical is None else logical.masks
         self.normality: Normality | None = None
         self.calibrated = {} if logical is None else logical.facts
+        if logical is not None:
+            self.why_no_graph = "it cuts each picture into regions and counts them; take scores=structural"
 
     def calibrate(self, shots: Sequence[Features], normals: Iterator[Features]) -> None:
         """Find how both scores of normal pictures are spread: of further ones, or of each shot among the others."""

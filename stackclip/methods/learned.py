@@ -72,7 +72,7 @@ class LearnedScores:
             return None, self.why_not
         try:
             scores = self.learner.scores(features)
-            if self.spare and not scores.isfinite().all():
+            if self.spare and not torch.compiler.is_exporting() and not scores.isfinite().all():
                 raise NonFiniteScores("scores hold NaN or infinity")
         except Exception as error:
             if not self.spare:

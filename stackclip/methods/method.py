@@ -128,9 +128,12 @@ class Inspector:
     """What a detector is for one category. Subclass it, and say `predict`.
 
     `calibrated` is what was found out from normal pictures, as JSON can hold it; the rows of the category carry it.
+    `why_no_graph` says why `predict` is more than arithmetic with tensors, so that it cannot be exported
+    (`stackclip.export`); it is empty where it can.
     """
 
     calibrated: Mapping[str, Any] = MappingProxyType({})
+    why_no_graph: str = ""
 
     def survey(self, tested: Callable[[], Iterator[Features]]) -> None:
         """Look at all tested pictures of the category, unlabelled, before any is predicted; here nothing is done.

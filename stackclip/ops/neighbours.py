@@ -30,8 +30,8 @@ def engine_here() -> Engine:
 class Bank:
     """Remembered vectors (M, C), for cosines scaled to length 1 once, and searched many times.
 
-    Vectors on a GPU are always searched by torch. Raises UsageError where there is nothing to remember, and for faiss
-    where it is not installed.
+    Vectors on a GPU, and those of a graph that is exported, are always searched by torch. Raises UsageError where there
+    is nothing to remember, and for faiss where it is not installed.
     """
 
     vectors: Tensor
@@ -52,7 +52,7 @@ class Bank:
         differ only where two are equally near to rounding. A bank of fewer vectors than `neighbours` gives all it has.
         """
         queries, count = self._compared(queries), min(neighbours, len(self.vectors))
-        by_faiss = self.engine == "faiss" and not self.vectors.is_cuda
+        by_faiss = self.engine == "faiss" and not self.vectors.is_cuda and not torch.compiler.is_exporting()
         search = _by_faiss if by_faiss else _by_torch
         near = self.vectors[search(queries, self.vectors, self.metric, count)]  # (N, n, C)
         if self.metric == "squared":

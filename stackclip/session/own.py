@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from stackclip.benchmarks.plan import Plan, resolved
@@ -13,7 +14,7 @@ from stackclip.data import Dataset
 from stackclip.data.naming import place_name
 from stackclip.data.picked import PICKED
 from stackclip.defaults import GOOD_METHODS, INSPECTION_METHODS
-from stackclip.errors import FingerprintMismatch, UsageError
+from stackclip.errors import FingerprintMismatch, UsageError, WeightsError
 from stackclip.inspection.bundle import Bundle
 from stackclip.inspection.written import check_folders
 from stackclip.ops.progress import Listener
@@ -37,7 +38,7 @@ from stackclip.session.wanted import Wanted, wanted_of
 from stackclip.session.watching import Watching
 from stackclip.session.workbench import Workbench
 
-__all__ = ["Asked", "fit", "inspect", "watch"]
+__all__ = ["Asked", "fit", "inspect", "plan_of", "watch", "with_detector"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ def inspect(site: Site, pictures: Path, output: Path | None, asked: Asked) -> In
     wanted = replace(wanted_of(given, asked.good), train_on=names_of(asked.train_on))
     if wanted.bundle is not None:
         own = own_set(site.workspace, pictures, wanted.bundle.object, None, wanted.bad_folder)
-        plan, wanted, workbench = _with_detector(site, own, asked, wanted)
+        plan, wanted, workbench = with_detector(site, own, asked, wanted)
     else:
         default = INSPECTION_METHODS if asked.good is None else GOOD_METHODS
         own = own_set(site.workspace, pictures, object_words(asked.object), asked.good, wanted.bad_folder)
         wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own))
-        plan, workbench = _plan(site, asked, asked.methods or default, own, given), None
+        plan, workbench = plan_of(site, asked, asked.methods or default, own, given), None
     with output_folder(output, plan.resolved) as place:
         workbench = workbench or site.workbench()
         examination = Examination(workbench, workbench.store(), plan, asked.progress, pictures, wanted)
@@ -80,7 +81,7 @@ def watch(site: Site, pictures: Path, output: Path, asked: Asked, every: float) 
     if not pictures.is_dir():
         raise UsageError(f"{pictures}: no folder to watch; make it, or name another one")
     empty = Dataset(place_name(pictures), pictures, PICKED, (), "")
-    plan, wanted, workbench = _with_detector(site, empty, asked, wanted)
+    plan, wanted, workbench = with_detector(site, empty, asked, wanted)
     check_folders(plan.methods, output)
     watching = Watching(workbench, workbench.store(), plan, asked.progress, pictures.absolute(), wanted, every)
     return watching.run(output.absolute())
@@ -94,7 +95,7 @@ def fit(site: Site, output: Path, asked: Asked) -> Fitted:
     if asked.good is None or policy is None:
         raise UsageError("a detector has a threshold, which good pictures set: name a folder of them with --good")
     own = good_set(site.workspace, asked.good, object_words(asked.object))
-    plan = _plan(site, asked, asked.methods or GOOD_METHODS, own, given)
+    plan = plan_of(site, asked, asked.methods or GOOD_METHODS, own, given)
     if len(plan.methods) != 1:
         raise UsageError(f"{', '.join(plan.methods)}: a detector is one method; name one with --method")
     workbench = site.workbench()
@@ -102,7 +103,7 @@ def fit(site: Site, output: Path, asked: Asked) -> Fitted:
     return fitting.run(output)
 
 
-def _plan(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, given: dict[str, Any]) -> Plan:
+def plan_of(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, given: dict[str, Any]) -> Plan:
     """The plan of methods that train on other data sets. Raises UsageError where shots are wanted and not given."""
     known = resolved(methods)
     if asked.good is not None and not given.get("shots"):
@@ -113,15 +114,22 @@ def _plan(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, give
     return plan
 
 
-def _with_detector(site: Site, own: Dataset, asked: Asked, wanted: Wanted) -> tuple[Plan, Wanted, Workbench]:
-    """The plan of a detector that was fitted, and its tower. Raises UsageError for words that it brings itself."""
+def with_detector(
+    site: Site, own: Dataset, asked: Asked, wanted: Wanted, changed: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[Plan, Wanted, Workbench]:
+    """The plan of a detector that was fitted, and its tower, of whose recipe some fields may be `changed`.
+
+    Raises UsageError for words that it brings itself, WeightsError and FingerprintMismatch for another tower.
+    """
     bundle = wanted.bundle
     assert bundle is not None
     if said := [name for name in ("object", "methods", "good") if getattr(asked, name)]:
         raise UsageError(f"{wanted.detector} brings its own {' and '.join(said)}: leave them out, or fit another one")
     wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own), train_on=())
     recipe = {name: tuple(each) if isinstance(each, list) else each for name, each in bundle.recipe.items()}
-    workbench = site.workbench(recipe)
+    if (file := bundle.record.get("weights_file")) and site.backbone.weights is None:
+        raise WeightsError(f"{wanted.detector}: the weights of its tower are not in it: say --weights {file}")
+    workbench = site.workbench({**recipe, **changed})
     _check_tower(workbench, bundle, wanted.detector)
     task = bundle.task
     words = {name: task[name] for name in ("epochs", "batch_size", "class_names")} | {"tiles": bundle.tiles}

@@ -35,6 +35,7 @@ __all__ = [
     "PictureScore",
     "bad_set",
     "check_normal",
+    "deployed_set",
     "good_set",
     "object_words",
     "output_folder",
@@ -192,6 +193,11 @@ def good_set(workspace: Workspace, good: Path, words: str) -> Dataset:
 def bad_set(workspace: Workspace, folder: Path | None, own: Dataset) -> tuple[Sample, ...]:
     """The pictures in a folder of which all are known to be bad; none without a folder."""
     return () if folder is None else bad_pictures(_opened(workspace, folder), own.categories[0], own)
+
+
+def deployed_set(workspace: Workspace, tested: Dataset, words: str, good: Path | None) -> Dataset:
+    """The pictures of `good`, of an object to come; `tested` stand for what will be shown of it and are not scored."""
+    return own_pictures(replace(tested, name="own", published=""), words, *([_opened(workspace, good)] if good else []))
 
 
 def _opened(workspace: Workspace, folder: Path) -> Dataset:

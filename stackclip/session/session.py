@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from os import PathLike
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from stackclip.benchmarks.rows import RowFolder
-from stackclip.defaults import GOOD_METHODS, PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
-from stackclip.session.conditions import Conditions, InspectionWords, Names, names_of
-from stackclip.session.pictures import (
-    Inspection,
-)
+from stackclip.session.conditions import Conditions, Names, names_of
+from stackclip.session.own_pictures import OwnPictures
 from stackclip.session.rows import BenchRows
-from stackclip.session.site import path_of
-from stackclip.session.steps import Steps
 from stackclip.session.work import Encoded
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
-    from stackclip.session.fitting import Fitted
-    from stackclip.session.pictures import Inspection, PictureScore
 
 __all__ = ["Session"]
 
 
-class Session(Steps):
+class Session(OwnPictures):
     """Where work lies and which tower does it: small, frozen, and picklable. Nothing is loaded before it is needed.
 
     The tower is loaded once and serves all calls; a copy in another process loads its own. Nothing is printed: what is
@@ -83,74 +75,6 @@ class Session(Steps):
         """
         workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
         return workbench.encode(workbench.store(), errands, strict=strict, patience=wait, progress=progress)
-
-    def inspect(
-        self,
-        pictures: PathLike[str] | str,
-        *,
-        object: str = "",  # noqa: A002 - as the verb's option is called
-        methods: Names = (),
-        good: PathLike[str] | str | None = None,
-        train_on: Names = TRAINING,
-        output: PathLike[str] | str | None = None,
-        progress: Listener = silent,
-        **words: Unpack[InspectionWords],
-    ) -> Inspection:
-        """Score the pictures in a folder, with `object` for what they show; they need no labels, and none is read.
-
-        Methods train on `train_on`; those that are shown normal pictures are shown some of the folder `good`, or all of
-        them where they cannot do without and do not say how many. The good pictures that a method was not shown give
-        the threshold of its verdicts, and its heat maps their scale; without `good` there are none. With none named the
-        method is `patchcore-clip` where there are good pictures, else `stackclip`. A `detector` that `fit` saved brings
-        all of that with it. In the folder `output`, if given, each method has its scores in files, and heat maps.
-        Raises UsageError, DataError, WeightsError, StoreError, and StackclipError where nothing could be scored.
-        """
-        from stackclip.session.own import Asked, inspect
-
-        asked = Asked(object, names_of(methods), path_of(good), train_on, words, progress)
-        return inspect(self, Path(pictures), path_of(output), asked)
-
-    def fit(
-        self,
-        output: PathLike[str] | str,
-        *,
-        object: str,  # noqa: A002 - as the verb's option is called
-        good: PathLike[str] | str,
-        method: str = GOOD_METHODS[0],
-        train_on: Names = TRAINING,
-        progress: Listener = silent,
-        **words: Unpack[InspectionWords],
-    ) -> Fitted:
-        """Save a method that was made ready for an `object` by the pictures in the folder `good`, with its threshold.
-
-        Raises UsageError, DataError, WeightsError, StoreError, and StackclipError for a method that needs all tested
-        pictures, and for a picture that fails.
-        """
-        from stackclip.session.own import Asked, fit
-
-        asked = Asked(object, (method,), path_of(good), train_on, words, progress)
-        return fit(self, Path(output), asked)
-
-    def watch(
-        self,
-        pictures: PathLike[str] | str,
-        detector: PathLike[str] | str,
-        output: PathLike[str] | str,
-        *,
-        maps: str = "",
-        every: float = 2.0,
-        progress: Listener = silent,
-    ) -> Iterator[tuple[PictureScore, ...]]:
-        """What a detector says of pictures as they arrive in a folder, batch by batch; it never ends by itself.
-
-        The folder is looked at `every` so many seconds. Scores, heat maps and regions are added to the tables in
-        `output` before they are given; what has a line there is not scored again, also by another run.
-        Raises UsageError, WeightsError, FingerprintMismatch, DataError, StoreError and OSError.
-        """
-        from stackclip.session.own import Asked, watch
-
-        asked = Asked("", (), None, (), {"detector": detector, "maps": maps}, progress)
-        return watch(self, Path(pictures), Path(output), asked, every)
 
     def report(
         self,

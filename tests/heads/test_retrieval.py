@@ -87,3 +87,18 @@ def test_it_knows_whether_both_sides_are_there(labels: list[int], both: bool) ->
     memory = Retrieval(4, 3, draws=torch.Generator())
     memory.remember(noise(len(labels), 3), torch.tensor(labels).float())
     assert memory.knows_both is both
+
+
+def test_what_is_remembered_later_or_loaded_votes_too() -> None:
+    memory, whole, labels = remembering(0, room=5), remembering(5), torch.arange(5).float() % 2
+    with torch.no_grad():
+        memory.remember(noise(5, 6)[:2], labels[:2])
+        alone = memory(noise(3, 6, seed=2))
+        memory.remember(noise(5, 6)[2:], labels[2:])
+        assert torch.allclose(memory(noise(3, 6, seed=2)), whole(noise(3, 6, seed=2)))
+        other = Retrieval(5, 6, None, draws=torch.Generator().manual_seed(1))
+        assert not other.knows_both
+        other.load_state_dict(whole.state_dict())
+        assert other.knows_both
+        assert torch.equal(other(noise(3, 6, seed=2)), whole(noise(3, 6, seed=2)))
+    assert not torch.allclose(alone, whole(noise(3, 6, seed=2)))
