@@ -80,12 +80,23 @@ def test_good_pictures_make_verdicts_regions_and_a_record(
     assert (place / "worst.png").is_file()
 
 
-@pytest.mark.parametrize("method", ["patchcore-clip", "april-gan[shots=4]", "stacked[source=image]", "sdp"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        ("patchcore-clip",),
+        ("patchcore-clip[shots=4]", "--tiles", "2x2"),
+        ("april-gan[shots=4]",),
+        ("stacked[source=image]",),
+        ("clip-lad[scores=structural]",),
+        ("sdp",),
+    ],
+    ids=" ".join,
+)
 def test_a_detector_says_elsewhere_what_was_said_where_it_was_fitted(
-    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path, method: str
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path, method: tuple[str, ...]
 ) -> None:
     tested, good, _ = plates
-    here = (*WORDS, "--good", str(good), "--epochs", "1", "--method", method)
+    here = (*WORDS, "--good", str(good), "--epochs", "1", "--method", *method)
     assert stackclip(tmp_path / "w", "inspect", str(tested), *here, "-o", str(tmp_path / "one")).exit_code == 0
     fitted = stackclip(tmp_path / "w", "fit", *here, "-o", str(tmp_path / "plate.stackclip"))
     assert fitted.exit_code == 0, fitted.output
