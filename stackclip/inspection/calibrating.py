@@ -65,9 +65,10 @@ class Judgement:
 
     def __str__(self) -> str:
         limit = "" if self.threshold is None else f"; the threshold is {self.threshold:.6g}"
+        least = " (no smaller one can be promised by so few)" if self.rate == lowest_rate(self.good) else ""
         return (
             f"{int(self.anomalous.sum())} of {counted(len(self.anomalous), 'picture')} anomalous, at a false-alarm "
-            f"rate of {self.rate:.3g} by {counted(self.good, 'good picture')} {self.how}{limit}"
+            f"rate of {self.rate:.3g} by {counted(self.good, 'good picture')} {self.how}{least}{limit}"
         )
 
 
