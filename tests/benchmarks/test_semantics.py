@@ -35,6 +35,8 @@ SHOWN = {
 TOLERANCE = {"image": 0.06, "pixel": 0.002, "loss": 0.0005}
 """How far a figure may be off on another machine: two pairs of pictures in another order, some pixels, rounding (a loss
 relative to itself). Weights that are 3e-7 off move none of these by a tenth of it."""
+JUMPS = {"adaclip": 0.15}
+"""Image figures of methods that choose a cluster in each picture: on noise another processor's rounding chooses others."""
 
 
 def figures(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -54,7 +56,8 @@ def apart(found: Figures, kept: Figures) -> list[str]:
         for name in sorted(ours.keys() | theirs.keys()):
             one, other = ours.get(name, float("inf")), theirs.get(name, float("-inf"))
             kind = name.replace(" ", "_").partition("_")[0]
-            if abs(one - other) > TOLERANCE[kind] * (abs(other) if kind == "loss" else 1):
+            allowed = JUMPS.get(method, 0.0) if kind == "image" else 0.0
+            if abs(one - other) > max(allowed, TOLERANCE[kind] * (abs(other) if kind == "loss" else 1)):
                 lines.append(f"{method}, {name}: {one}, was {other}")
     return lines
 
