@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,6 +68,15 @@ def test_a_pickled_bank_finds_the_same() -> None:
     again = pickle.loads(pickle.dumps(bank))
     assert again.engine == bank.engine
     assert torch.equal(again.distances(queries), bank.distances(queries))
+
+
+@pytest.mark.skipif(find_spec("faiss") is not None, reason="faiss is installed, and found before the folder")
+def test_a_folder_called_faiss_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "faiss").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_spec("faiss") is not None  # a namespace
+    assert engine_here() == "torch"
+    assert Bank(draw(9, 4)).engine == "torch"
 
 
 def test_an_empty_bank_and_a_missing_engine_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
