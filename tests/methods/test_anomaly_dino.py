@@ -149,5 +149,5 @@ def test_numbers_that_cannot_be_are_refused(options: str) -> None:
 
 def test_shots_without_any_object_are_told() -> None:
     spec = "anomaly-dino[rotations=1,mask=all,threshold=1000]"
-    with pytest.raises(NotApplicable, match="no patch of the normal pictures shown .* lower threshold=1000"):
+    with pytest.raises(NotApplicable, match=r"no patch of the normal pictures shown .* lower threshold=1000"):
         begun(spec, shots=2).on("bottle", iter([pictures(spec)]), iter(()))
