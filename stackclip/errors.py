@@ -19,7 +19,7 @@
     ├── WeightsError            model or head weights that do not fit
     ├── CategoryOverlap         a tested category was trained on
     ├── NotApplicable           a method cannot do this here; the reason is the message
-    └── NonFiniteScores         a method gave NaN or infinity
+    └── NonFiniteScores         a method gave NaN or infinity, or would be given some
 
 A message is one line: what was found, what was wanted, what to do next.
 """
@@ -158,4 +158,4 @@ class NotApplicable(StackclipError):
 
 
 class NonFiniteScores(StackclipError):
-    """A method gave NaN or infinity; method and picture are named."""
+    """A method gave NaN or infinity, or would be shown features with some; method and picture are named."""

@@ -87,7 +87,8 @@ class Projected:
         if len(shape) == 1:
             return tokens.mean(1)[:, : shape[0]] + noise
         channels = torch.randperm(self.spec.width, generator=self._draws)[: shape[1]]
-        return (tokens[..., channels] + noise) * self._scales[channels]
+        places = torch.arange(shape[0]) % tokens.shape[1]  # there may be a class token too, or fewer windows
+        return (tokens[:, places][..., channels] + noise) * self._scales[channels]
 
 
 class Phrases(TextEncoder):
@@ -102,14 +103,14 @@ class Phrases(TextEncoder):
         return features
 
 
-def tower_of(vision: dict[str, Any] | None = None) -> Tower:
+def tower_of(vision: dict[str, Any] | None = None, *, side: int = SIDE) -> Tower:
     """The real architecture with random weights, or its text tower beside a smaller image tower."""
     config = open_clip.get_model_config(ARCHITECTURE)
     config = {**config, "vision_cfg": vision or config["vision_cfg"]}
-    side, layers = (SIDE, TAPS) if vision is None else (None, None)
+    size, layers = (side, TAPS) if vision is None else (None, None)
     weights = random_weights(config, seed=0)
     return assemble_tower(
-        config, weights, name=ARCHITECTURE, image_size=side, layers=layers, device="cpu", precision="fp32"
+        config, weights, name=ARCHITECTURE, image_size=size, layers=layers, device="cpu", precision="fp32"
     )
 
 

@@ -103,6 +103,13 @@ class Evaluation:
             self.settled = final_scores(inspector.settle(scores, torch.cat(self.peaks) if self.peaks else None), scores)
         return self.settled
 
+    @property
+    def are_scores_dependent(self) -> bool:
+        """Whether `settle` made the final scores of all pictures together: they are not those of the batches."""
+        if self.settled is None:
+            return False
+        return not np.array_equal(self.settled.numpy(), torch.cat(self.scores).numpy())
+
     def compute(self, samples: Sequence[Sample], inspector: Inspector) -> Measured:
         """The metrics of the category. Raises NotApplicable if none of its pictures could be used."""
         if not samples:

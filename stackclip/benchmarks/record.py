@@ -67,6 +67,7 @@ class Recorder:
             error=evaluation.error,
             facts={
                 **own,
+                **self._of_others(own, evaluation),
                 **self._of_features,
                 **self._of_method(trainee),
                 **self._of_cell(trainee.spec, cell, tested.shots),
@@ -137,6 +138,12 @@ class Recorder:
             "why_without_mask": _by_dataset((sample, UNUSABLE) for sample in cell.without_mask),
             "shots_drawn": [sample.id for sample in shots],
         }
+
+    @staticmethod
+    def _of_others(own: Mapping[str, Any], evaluation: Evaluation) -> dict[str, str]:
+        """What depends on all tested pictures of the category: as the method says, else what its settling shows."""
+        settled = evaluation.are_scores_dependent and not own.get("transductive")
+        return {"transductive": "scores"} if settled else {}
 
     def _empty_masks(self, cell: Cell) -> dict[str, Any]:
         """How many masks of a cell's defects are black, and how many more lost their last pixel to scaling, if any."""

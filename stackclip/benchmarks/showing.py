@@ -11,7 +11,7 @@ from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan, Shots
 from stackclip.benchmarks.tiles import TiledInspector, in_tiles, pictures_at_once
-from stackclip.errors import BrokenPlugin, NotApplicable
+from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Inspector, Phase
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
@@ -101,7 +101,8 @@ class Showing:
             with closing(reading) as whole:
                 for features in whole:
                     for trainee in trainees:
-                        yield _given(features.only(self.entrants[trainee.spec].reads("shots"))), trainee
+                        own = features.only(self.entrants[trainee.spec].reads("shots"))
+                        yield _finite(_given(own)), trainee
         else:
             for trainee in trainees:
                 yield self.stream(drawn, self.entrants[trainee.spec].reads("shots")), trainee
@@ -115,9 +116,28 @@ class Showing:
         return self.stream(normals, parts)
 
     def stream(self, samples: Sequence[Sample], parts: frozenset[Part]) -> Generator[Features]:
+        """The features of good or surveyed pictures as a method is given them, in tiles where the plan has some.
+
+        Raises NonFiniteScores for NaN and infinity in them.
+        """
         tiling, size = self.plan.tiling, self.plan.batch_size or BATCH
-        stream = self.reader.batches(samples, parts, size=pictures_at_once(size, tiling))
+        stream = _finite(self.reader.batches(samples, parts, size=pictures_at_once(size, tiling)))
         return in_tiles(stream, tiling) if tiling else stream
+
+
+def _finite(batches: Generator[Features]) -> Generator[Features]:
+    """Batches that are remembered; raises NonFiniteScores for NaN and infinity in them, which would pass unnoticed.
+
+    Of a bank with such a vector the nearest may well be another, and every score a number.
+    """
+    with closing(batches):
+        for features in batches:
+            for part, tensor in features.parts.items():
+                wrong = ~tensor.isfinite().flatten(1).all(1)
+                if wrong.any():
+                    key = features.samples[int(wrong.int().argmax())].key
+                    raise NonFiniteScores(f"{part} of {key}, which it is shown, holds NaN or infinity: encode it again")
+            yield features
 
 
 def parts_of(entrants: Mapping[str, Entrant], specs: Iterable[str], phase: Phase) -> frozenset[Part]:

@@ -90,7 +90,8 @@ def _rest(root: Path, samples: Sequence[Sample], spare: Spare | None, read: froz
     rest = _Rest([], [], [], [], [], [])
     for folder, names, closed in files_below(root):
         here = os.fspath(folder)
-        if here in used:  # a folder of files whose union is a mask
+        if here in used:  # a folder of pictures whose union is a mask
+            rest.others.extend(folder / name for name in names if not is_picture(name))
             continue
         inner = folder.relative_to(root).parts
         in_masks = any(holds_masks(part) or without_ending(part) for part in inner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,8 @@ from stackclip.ops.seals import read_regular
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
 __all__ = ["listed_samples"]
+
+logger = logging.getLogger(__name__)
 
 _LARGEST = 1 << 28
 _PATHS = ("image_path", "img_path", "image", "path")  # what lists of the field call a picture's place
@@ -55,6 +58,9 @@ def listed_samples(path: Path, datasets: Iterable[Dataset]) -> tuple[Sample, ...
         found[sample] = line.at
     if not found:
         raise DataError(f"{path}: names no picture; {_WANTED}")
+    if len(labels := {sample.label for sample in found}) == 1:
+        kind, other = ("normal", "anomalous") if NORMAL in labels else ("anomalous", "normal")
+        logger.warning("%s: all %d pictures are %s: no method can learn %s ones from it", path, len(found), kind, other)
     return tuple(sample for sample in every if sample in found)
 
 

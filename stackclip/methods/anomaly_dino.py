@@ -143,6 +143,11 @@ class BesideShots(Inspector):
         self.detector, method = detector, detector.method
         kept = [self._remembered(tokens) for features in shots for tokens in self._turned(features)]
         bank = torch.cat(kept) if kept else torch.empty(0, 1)
+        if kept and not len(bank):
+            raise NotApplicable(
+                f"no patch of the normal pictures shown counts as the object: lower threshold={method.threshold:g}, or "
+                "mask tested pictures alone, mask=tested"
+            )
         self.bank = Bank(bank, metric="cosine" if method.metric == "cosine" else "squared")
         if method.mask != "none":
             self.why_no_graph = (

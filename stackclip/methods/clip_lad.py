@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ from stackclip.registry import methods
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipLad", "ClipLadDetector", "ClipLadInspector"]
+
+logger = logging.getLogger(__name__)
 
 _NO_MAPS = "it counts the parts of a picture and does not say where one is missing"
 _SPREAD = 5  # of near/N, in patches
@@ -148,6 +151,13 @@ class ClipLadDetector(Detector):
         )
         if self.method.scores == "both":
             inspector.calibrate(pictures, normals)
+            if inspector.normality is None:
+                logger.warning(
+                    "clip-lad, %s: fewer than %d normal pictures say how both scores are spread, so they are added as "
+                    "they are; show more, or name one of them by scores=",
+                    category,
+                    LEAST_NORMAL,
+                )
         return inspector
 
     def _logical(self, category: str, shots: Sequence[Features]) -> LogicalScorer:

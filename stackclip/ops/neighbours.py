@@ -23,7 +23,13 @@ _PAIRS = 1 << 24  # compared at once by torch: 64 MB of cosines
 
 def engine_here() -> Engine:
     """What a `Bank` is searched by unless told otherwise."""
-    return "faiss" if find_spec("faiss") is not None else "torch"
+    return "faiss" if _is_faiss_here() else "torch"
+
+
+def _is_faiss_here() -> bool:
+    """Whether it is installed; a mere folder of the name, which Python takes for a package too, has no file to load."""
+    found = find_spec("faiss")
+    return found is not None and found.origin is not None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +47,7 @@ class Bank:
     def __post_init__(self) -> None:
         if not len(self.vectors):
             raise UsageError("nothing is remembered, so nothing is near: show at least one normal picture")
-        if self.engine == "faiss" and find_spec("faiss") is None:
+        if self.engine == "faiss" and not _is_faiss_here():
             raise UsageError("faiss is not installed: pip install 'stackclip[faiss]', or leave the search to torch")
         object.__setattr__(self, "vectors", self._compared(self.vectors))
 

@@ -13,7 +13,7 @@ from stackclip.papers.positions import position_notes
 from stackclip.papers.published import Lookup
 from stackclip.papers.remarks import remarks
 from stackclip.papers.schedules import schedule_notes
-from stackclip.reports.table import TRANSDUCTIVE
+from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
 from stackclip.types import Row
 
 __all__ = ["notes"]
@@ -76,7 +76,7 @@ def _transductive(rows: Iterable[Row]) -> Iterator[str]:
     """Of which methods what depends on all tested pictures together."""
     found: dict[str, dict[str, None]] = {}
     for row in rows:
-        if what := facts_of(row).transductive:
+        if what := dependent_on_others(row):
             found.setdefault(what, {})[row.method] = None
     for what, who in found.items():
         yield f"{TRANSDUCTIVE} {few_of(who)}: transductive, its {what} depend on all tested pictures of a category"

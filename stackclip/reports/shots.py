@@ -10,6 +10,7 @@ from typing import Literal
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.sets import Titles, standing
 from stackclip.ops.words import counted
+from stackclip.reports.marks import dependent_on_others
 from stackclip.reports.table import Figure, Summary, TableLine, summarise
 from stackclip.types import Row
 
@@ -73,7 +74,7 @@ class ShotCurves:
     def _table(self, metric: str) -> Summary:
         seeds = tuple(dict.fromkeys(row.seed for row in self.rows))
         categories = tuple(dict.fromkeys(row.category for row in self.rows))
-        marked = {row.method for row in self.rows if facts_of(row).transductive}
+        marked = {row.method for row in self.rows if dependent_on_others(row)}
         found = self.figures(metric).items()
         lines = tuple(TableLine(method, "mean", cells, marked=method in marked) for method, cells in found)
         names = tuple(_name(amount) for amount in self.amounts)

@@ -13,11 +13,11 @@ from stackclip.benchmarks.sets import Titles, standing
 from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
 from stackclip.reports.columns import METRICS
+from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
 from stackclip.types import Row
 
 __all__ = [
     "METRICS",
-    "TRANSDUCTIVE",
     "Figure",
     "Summary",
     "TableLine",
@@ -26,9 +26,6 @@ __all__ = [
     "rows_of_tables",
     "summarise",
 ]
-
-TRANSDUCTIVE = "†"
-"""What tables mark methods with whose figures depend on all tested pictures of a category together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +260,7 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
             of = len(seeds) * (len(categories) if category == MEAN else 1)
             cells = tuple(figure_of(chosen, name, seeds, of, ci) for name in metrics)
-            marked = any(facts_of(row).transductive for row in own)
+            marked = any(map(dependent_on_others, own))
             lines.append(TableLine(method, category, cells, "; ".join(errors), marked=marked))
     order = {category: index for index, category in enumerate((*categories, MEAN))}
     lines.sort(key=lambda line: order[line.category])

@@ -52,6 +52,18 @@ def toy(count: int = 6) -> tuple[list[Sample], Tensor, Tensor, np.ndarray]:
     return samples, torch.from_numpy(scores).float(), torch.from_numpy(maps).float(), masks
 
 
+@pytest.mark.parametrize(("detector", "changed"), [(UNCHANGED, False), (cast(Detector, Settled()), True)])
+def test_scores_that_settling_changes_depend_on_the_other_pictures(detector: Detector, changed: bool) -> None:
+    samples, scores, maps, masks = toy()
+    tally = Evaluation()
+    assert not tally.are_scores_dependent  # nothing was settled yet
+    for part in (slice(0, 2), slice(2, None)):
+        runs = [label_regions(mask) for mask in masks[part]]
+        tally.add(Prediction(scores[part].half(), maps[part]), samples[part], runs)
+    tally.compute(samples, detector)
+    assert tally.are_scores_dependent is changed
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_halves_whose_sum_overflows_have_the_figures_of_the_same_values_in_float32(dtype: torch.dtype) -> None:
     samples, scores, maps, masks = toy()

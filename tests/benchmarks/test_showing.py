@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 from weakref import WeakSet
 
@@ -20,6 +21,7 @@ from stackclip.methods.promptad import PromptAdDetector
 from stackclip.ops.neighbours import Bank
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
+from stackclip.training.sources import FeatureReader
 from stackclip.types import CLS, NORMAL, Features, Part, Prediction, Sample, patch
 
 
@@ -203,3 +205,27 @@ def test_a_survey_that_fails_is_that_methods_row_alone(small, bench) -> None:
     rows = bench(small.plan("musc[k=100]", "april-gan", epochs=0)).run().rows
     assert {row.error.partition(";")[0] for row in rows if row.method.startswith("musc")} == {"k=100 of 4 pictures"}
     assert not [row.error for row in rows if row.method == "april-gan" and row.error]
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_a_shot_with_features_that_are_no_numbers_is_named_and_never_remembered(
+    small, bench, monkeypatch, value: float
+) -> None:
+    batches = FeatureReader.batches
+
+    def spoiling(self: FeatureReader, samples: Sequence[Sample], *words: Any, **more: Any) -> Iterator[Features]:
+        for features in batches(self, samples, *words, **more):
+            rows = torch.tensor([index for index, each in enumerate(features.samples) if each.split == "train"][-1:])
+            parts = {part: each.index_fill(0, rows.long(), value) for part, each in features.parts.items()}
+            yield Features(features.samples, parts)
+
+    monkeypatch.setattr(FeatureReader, "batches", spoiling)
+    shown = ("patchcore-clip[shots=2]", "patchcore-clip[shots=all]", "april-gan[shots=2]")
+    rows = bench(small.plan(*shown, "april-gan", epochs=0)).run().rows
+    for row in rows:
+        if row.method == "april-gan":
+            assert not row.error
+        else:
+            assert re.match(
+                r"patch/\d of synthetic-combinations/.*/train/good/.*, which it is shown, holds NaN", row.error
+            )

@@ -17,8 +17,10 @@ STEPS = {"first": {"rpl_ce": 0.7, "rpl_mse": 1e-4}, "last": {"rpl_ce": 0.4, "rpl
 def test_it_says_how_many_stacks_there_are_and_how_the_terms_of_the_prompts_moved():
     one = row("stackclip", learned={"epochs": 1}, stacks=[["nut", "pill"]], steps=STEPS)
     two = row("stackclip[clusters=2]", learned={"epochs": 1}, stacks=[["nut"], ["pill"]], steps=STEPS)
-    csp, rpl, order = _learned([row("clip", learned=None), one, two, two])
+    other = row("visualad", learned={"epochs": 1}, steps={"first": {"bce": 0.7}, "last": {"bce": 0.4}})
+    csp, rpl, order = _learned([row("clip", learned=None), other, one, two, two])
     assert csp.startswith("CSP and EFA: stackclip made 1 stack, stackclip[clusters=2] made 2 stacks of the training")
+    assert "visualad" not in csp
     assert (
         rpl == "RPL, first step and last: cross-entropy 0.7 and 0.4; distance to the stacked prompts 0.0001 and 0.0002"
     )

@@ -110,3 +110,22 @@ def test_two_data_sets_may_be_listed_in_one_file(write: Write) -> None:
     path = write({"image_path": "mvtec/hazelnut/test/bad/1.png"}, {"image_path": "visa/candle/test/good/1.png"})
     found = listed_samples(path, [VISA, dataset("mvtec", "hazelnut/test/bad/1.png")])
     assert [each.key for each in found] == ["visa/candle/test/good/1.png", "mvtec/hazelnut/test/bad/1.png"]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("good", "are normal: no method can learn anomalous ones"),
+        ("bad", "are anomalous: no method can learn normal ones"),
+    ],
+)
+def test_a_list_of_one_side_alone_is_said(
+    write: Write, caplog: pytest.LogCaptureFixture, named: str, said: str
+) -> None:
+    ids = [sample.id for sample in VISA.samples]
+    listed_samples(write(*({"image_path": each} for each in ids if named in each)), [VISA])
+    [record] = caplog.records
+    assert said in record.getMessage()
+    caplog.clear()
+    listed_samples(write(*({"image_path": each} for each in ids)), [VISA])
+    assert not caplog.records

@@ -147,3 +147,8 @@ def test_autovi_is_read_alike(plant: Plant, tmp_path: Path) -> None:
         "missing",
         tmp_path / "pipe_clip/ground_truth/missing/0000",
     )
+
+
+def test_a_file_beside_the_masks_of_a_defect_that_is_no_picture_is_left_out_aloud(loco: Path) -> None:
+    (loco / "pushpins/ground_truth/logical_anomalies/000/notes.txt").touch()
+    assert open_dataset(str(loco), generated=loco).finding.endswith("1 other file left out: 1 .txt")

@@ -145,3 +145,9 @@ def test_beside_each_other_pictures_take_no_shots_and_see_all_others() -> None:
 def test_numbers_that_cannot_be_are_refused(options: str) -> None:
     with pytest.raises(BadOption, match=options.partition("=")[0]):
         resolve(f"anomaly-dino[{options}]")
+
+
+def test_shots_without_any_object_are_told() -> None:
+    spec = "anomaly-dino[rotations=1,mask=all,threshold=1000]"
+    with pytest.raises(NotApplicable, match=r"no patch of the normal pictures shown .* lower threshold=1000"):
+        begun(spec, shots=2).on("bottle", iter([pictures(spec)]), iter(()))

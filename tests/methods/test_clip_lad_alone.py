@@ -151,8 +151,11 @@ def test_without_further_normal_pictures_each_shot_is_compared_with_the_others(p
     assert calibration["mean"][0] == pytest.approx(mean, abs=1e-6)
 
 
-def test_with_too_few_normal_pictures_both_scores_are_added_and_that_is_said(parts_file: Path) -> None:
+def test_with_too_few_normal_pictures_both_scores_are_added_and_that_is_said(
+    parts_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     inspector = shown(f"clip-lad[parts={parts_file}]", SCENE, normals=drawn(SCENE, SCENE))
+    assert "fewer than 3 normal pictures say how both scores are spread, so they are added" in caplog.text
     assert inspector.calibrated["calibration"] == {"by": "nothing: fewer than 3 normal pictures", "pictures": 2}
     found = inspector.predict(drawn(SWAPPED))
     logical, structural = (float(found.components[name]) for name in ("logical", "structural"))

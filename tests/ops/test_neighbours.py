@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from stackclip.errors import UsageError
 from stackclip.ops import neighbours
 from stackclip.ops.maps import unit
-from stackclip.ops.neighbours import Bank, engine_here
+from stackclip.ops.neighbours import Bank, Metric, engine_here
 
 
 def draw(count: int, seed: int) -> torch.Tensor:
@@ -26,10 +27,12 @@ def test_distances_are_those_of_a_loop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
-def test_faiss_and_torch_find_the_same() -> None:
+@pytest.mark.parametrize(("metric", "count"), [("cosine", 1), ("cosine", 3), ("squared", 1), ("squared", 3)])
+def test_faiss_and_torch_find_the_same(metric: Metric, count: int) -> None:
     queries, bank = draw(200, 2), draw(500, 3)
+    by_faiss, by_torch = (Bank(bank, metric=metric, engine=engine) for engine in ("faiss", "torch"))
     torch.testing.assert_close(
-        Bank(bank, engine="faiss").distances(queries), Bank(bank, engine="torch").distances(queries), atol=1e-6, rtol=0
+        by_faiss.distances(queries, count), by_torch.distances(queries, count), atol=1e-6, rtol=0
     )
 
 
@@ -40,14 +43,15 @@ def test_what_is_in_the_bank_is_at_no_distance_and_its_opposite_at_two() -> None
 
 
 @pytest.mark.skipif(find_spec("faiss") is None, reason="faiss is not installed")
-def test_faiss_finds_what_its_flat_index_finds() -> None:
+@pytest.mark.parametrize(("metric", "index"), [("cosine", "IndexFlatIP"), ("squared", "IndexFlatL2")])
+def test_faiss_finds_what_its_flat_index_finds(metric: Metric, index: str) -> None:
     import faiss
 
     queries, bank = unit(draw(200, 5)), unit(draw(500, 6))
-    index = faiss.IndexFlatIP(bank.shape[1])
-    index.add(bank.numpy())
-    nearest = index.search(queries.numpy(), 1)[1][:, 0]
-    assert neighbours._by_faiss(queries, bank).tolist() == nearest.tolist()
+    flat = getattr(faiss, index)(bank.shape[1])
+    flat.add(bank.numpy())
+    nearest = flat.search(queries.numpy(), 2)[1]
+    assert neighbours._by_faiss(queries, bank, metric, 2).tolist() == nearest.tolist()
 
 
 def test_vectors_are_scaled_once_however_often_they_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,6 +68,15 @@ def test_a_pickled_bank_finds_the_same() -> None:
     again = pickle.loads(pickle.dumps(bank))
     assert again.engine == bank.engine
     assert torch.equal(again.distances(queries), bank.distances(queries))
+
+
+@pytest.mark.skipif(find_spec("faiss") is not None, reason="faiss is installed, and found before the folder")
+def test_a_folder_called_faiss_is_not_taken_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "faiss").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert find_spec("faiss") is not None  # a namespace
+    assert engine_here() == "torch"
+    assert Bank(draw(9, 4)).engine == "torch"
 
 
 def test_an_empty_bank_and_a_missing_engine_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ ROWS = [
     row("sdp", "cap", 1, scratch=0.8),
     row("clip", "nut", 0, scratch=0.4),
 ]
+NO_SPRO = {"pixel_AUsPRO@0.3": "no map", "image_AP": "one label", "pixel_AUsPRO@1": "no map"}
 
 
 def first_cells(**view: Any) -> dict[tuple[str, str], str]:
@@ -94,3 +98,32 @@ def test_a_column_that_is_no_metric_is_refused_with_what_is_near() -> None:
     with pytest.raises(UsageError, match=r"no metric 'pixel_AUSPRO@0\.05' \(did you mean 'pixel_AUsPRO@0\.05'\?\)"):
         columns_named(["pixel_AUSPRO@0.05"])
     assert len(set(ON_REQUEST) - set(METRICS)) == 17
+
+
+def test_a_spreadsheet_has_the_columns_of_what_rows_have_and_no_others() -> None:
+    [first, *_] = csv.DictReader(io.StringIO(written(Document(ROWS), ".csv")))
+    assert first["pixel_AUsPRO@0.05"] == "0.25"
+    assert not [name for name in first if name in ON_REQUEST and name != "pixel_AUsPRO@0.05"]
+    assert "defect" not in first
+    bare = [replace(each, metrics={"image_AUROC": 0.5}) for each in ROWS]
+    assert set(next(csv.DictReader(io.StringIO(written(Document(bare), ".csv"))))) == set(first) - {"pixel_AUsPRO@0.05"}
+    [lacking] = csv.DictReader(
+        io.StringIO(written(Document([replace(ROWS[0], metrics={}, undefined=NO_SPRO)]), ".csv"))
+    )
+    assert lacking["pixel_AUsPRO@0.3"] == lacking["pixel_AUsPRO@1"] == ""
+    assert lacking["undefined"] == "pixel_AUsPRO@0.3, pixel_AUsPRO@1: no map; image_AP: one label"
+
+
+def test_a_spreadsheet_by_kind_has_a_line_for_the_category_and_one_for_each_kind() -> None:
+    lines = list(csv.DictReader(io.StringIO(written(Document(ROWS, per_defect=True), ".csv"))))
+    found = [(line["method"], line["category"], line["seed"], line["defect"], line["image_AUROC"]) for line in lines]
+    assert found[:5] == [
+        ("sdp", "nut", "0", "", "0.5"),
+        ("sdp", "nut", "0", "bent", "0.9"),
+        ("sdp", "nut", "0", "scratch", "0.5"),
+        ("sdp", "cap", "0", "", "0.5"),
+        ("sdp", "cap", "0", "scratch", "0.7"),
+    ]
+    assert {line["undefined"] for line in lines if line["defect"]} == {"pixel_AUPRO: no map"}
+    assert {line["pixel_AUsPRO@0.05"] for line in lines} == {"0.25", ""}
+    assert len(written(Document(ROWS, per_defect=True), ".jsonl").splitlines()) == len(ROWS)

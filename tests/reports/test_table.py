@@ -64,6 +64,19 @@ def test_methods_that_see_all_tested_pictures_are_marked_in_every_table_and_in_a
     assert said == "† musc: transductive, its scores and maps depend on all tested pictures of a category"
 
 
+def test_rows_that_say_in_their_image_score_alone_that_it_depends_on_others_are_marked() -> None:
+    rows = [
+        row("sdp", 0.5, image_score="text+map (transductive)"),
+        row("april-gan[shots=4]", 0.5, image_score="text and transductive map maximum"),
+        row("sdp[image_score=text]", 0.5, image_score="text"),
+    ]
+    assert notes(rows) == [
+        "† sdp, april-gan[shots=4]: transductive, its scores depend on all tested pictures of a category"
+    ]
+    [summary] = summarise(rows)
+    assert [line.label for line in summary.lines] == ["sdp †", "april-gan[shots=4] †", "sdp[image_score=text]"]
+
+
 def first_cells(rows: list[Row], *, per_category: bool = False) -> dict[tuple[str, str], str]:
     """The text of the first column of numbers, by method and category."""
     [summary] = summarise(rows, per_category=per_category)
@@ -226,7 +239,8 @@ def test_csv_holds_full_precision_and_one_line_a_cell() -> None:
     first, second = csv.DictReader(io.StringIO(text))
     assert float(first["pixel_AUPRO"]) == 1 / 3
     assert (second["image_AP"], second["tower"]) == ("", "t")
-    assert second["undefined"].startswith("image_AUROC: all pictures are normal")
+    assert second["undefined"].startswith("image_AUROC, image_AP, ")
+    assert second["undefined"].endswith(": all pictures are normal")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
