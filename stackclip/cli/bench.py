@@ -65,6 +65,13 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     show_default=True,
     help="Compute missing cells, all cells, or none.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that share the seeds and methods.",
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")
 @click.option("--published", is_flag=True, help="What papers print beside what was measured; always so with --suite.")
 @answer_options
@@ -83,6 +90,7 @@ def bench_verb(
     dry_run: bool,
     cached_only: bool,
     overwrite: Any,
+    workers: int,
     **words: Any,
 ) -> None:
     """Train methods on one data set, test them on others, and print the table.
@@ -115,7 +123,7 @@ def bench_verb(
     look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
     for each, group in groupby(jobs, key=attrgetter("suite")):
-        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only)
+        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, processes=workers)
         if measured:
             show_suite(each, Document(measured, **look), as_json=json)
         rows += measured

@@ -41,18 +41,20 @@ class Session(OwnPictures):
         categories: Sequence[str] = (),
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
+        processes: int = 1,
         progress: Listener = silent,
         **conditions: Unpack[Conditions],
     ) -> BenchRows:
         """Train methods on data sets, test them on others, and give a row for each method, category and seed.
 
         What is not encoded is, unless `cached_only` says that it is an error. Cells that are on disk are taken from
-        there; `overwrite` computes those that are missing (only-missing), all (always) or none (never).
+        there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). Several
+        `processes` share the seeds, and the methods where there are fewer seeds.
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
         job = self.job(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
-        return self.run(job, overwrite=overwrite, cached_only=cached_only, progress=progress)
+        return self.run(job, overwrite=overwrite, cached_only=cached_only, processes=processes, progress=progress)
 
     def encode(
         self,

@@ -15,7 +15,7 @@ from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.jobs import Job, Request, jobs_of
 from stackclip.papers.suites import Suite
 from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of, whole
 from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
@@ -77,10 +77,17 @@ class Steps(Site):
         return jobs_of(suites, catalogue, request)
 
     def run(
-        self, job: Job, *, overwrite: Overwrite = "only-missing", cached_only: bool = False, progress: Listener = silent
+        self,
+        job: Job,
+        *,
+        overwrite: Overwrite = "only-missing",
+        cached_only: bool = False,
+        processes: int = 1,
+        progress: Listener = silent,
     ) -> BenchRows:
         """The rows of a job; of one of a suite that cannot run, it is logged what it lacks. Else raises as `bench`."""
         from stackclip.session.benches import Lineup, rows_of, sparing
+        from stackclip.session.workers import compute_apart, works_of
 
         one_of("overwrite", overwrite, OVERWRITE)
         stay_with(self.workspace.registry)
@@ -96,6 +103,9 @@ class Steps(Site):
             lacking = [found for each in errands for found in store.lacking(each.samples, each.parts)]
             raise workbench.missing_parts(lineup.entrants, lacking, job.texts, self.data_root, job.plan.tiles)
         failed = workbench.encode(store, errands, progress=progress).failed if errands else ()
+        if whole("processes", processes, 1) > 1 and overwrite != "never":
+            compute_apart(works_of(self, job, processes, overwrite), processes, progress)
+            overwrite = "only-missing"
         rows = rows_of(job, workbench, lineup, store, overwrite=overwrite, progress=progress)
         return BenchRows(unencoded=failed) + rows
 

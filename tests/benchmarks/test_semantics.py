@@ -36,7 +36,7 @@ TOLERANCE = {"image": 0.06, "pixel": 0.002, "loss": 0.0005}
 """How far a figure may be off on another machine: two pairs of pictures in another order, some pixels, rounding (a loss
 relative to itself). Weights that are 3e-7 off move none of these by a tenth of it."""
 JUMPS = {"adaclip": 0.15}
-"""Image figures of methods that choose a cluster in each picture: on noise another processor's rounding chooses others."""
+"""Image figures of methods that choose a cluster in each picture: of noise another processor may choose another."""
 
 
 def figures(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
