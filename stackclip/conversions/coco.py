@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.conversions.files import Placing, folder_names, in_folders, picture_places
+from stackclip.conversions.files import Placer, folder_names, in_folders, picture_places
 from stackclip.data import Dataset, picture_size
 from stackclip.ops.regions import label_regions, paint_regions
 from stackclip.ops.words import counted
@@ -21,7 +21,7 @@ from stackclip.types import ANOMALOUS, GOOD, Sample
 __all__ = ["column_counts", "write_coco"]
 
 
-def write_coco(dataset: Dataset, placing: Placing) -> list[str]:
+def write_coco(dataset: Dataset, placing: Placer) -> list[str]:
     """`images/` and `annotations_SPLIT.json`, whose categories are the kinds of defects.
 
     Images say `label`, `defect`, `category` and `split` too, which COCO has no place for: a defective picture without a

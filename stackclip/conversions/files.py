@@ -22,13 +22,13 @@ from stackclip.ops.outputs import unique_name
 from stackclip.ops.words import counted
 from stackclip.types import NORMAL, Sample
 
-__all__ = ["Placing", "folder_names", "in_folders", "picture_places"]
+__all__ = ["Placer", "folder_names", "in_folders", "picture_places"]
 
 _FORBIDDEN = '<>:"/\\|?*'  # on some systems
 
 
 @dataclass
-class Placing:
+class Placer:
     """Puts files below `folder`; a picture that cannot be read, and a mask, is among `failed`, and the rest goes on."""
 
     folder: Path

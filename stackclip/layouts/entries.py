@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stackclip.data.labels import GOOD_FOLDERS, is_good, may_be_good
 from stackclip.data.lookup import PictureFinder, path_parts
-from stackclip.data.manifests import Line
+from stackclip.data.manifests import ManifestLine
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
 from stackclip.layouts.rules import defect_name
@@ -29,7 +29,7 @@ _UNNAMED = "defect"
 class TableRow:
     """A row, the columns of its table, and the table."""
 
-    line: Line
+    line: ManifestLine
     columns: Columns
     file: Path
 
