@@ -41,7 +41,8 @@ def write_anomalib(dataset: Dataset, placing: Placer) -> list[str]:
     lacking = [
         f"{category}: {number} abnormal without a mask: leave mask_dir out" for category, number in without.items()
     ]
-    bare = [] if "normal" in held else ["no good picture to train on: the good ones are normal_test/"]
+    good = "the good ones are normal_test/" if "normal_test" in held else "there are none"
+    bare = [] if "normal" in held else [f"no good picture to train on: {good}"]
     return [_words(held, any_mask=bool(placing.masks)), *lacking, *bare]
 
 
