@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stackclip.benchmarks.facts import facts_of, found_at
-from stackclip.benchmarks.rows import Entry, RowFolder, Seen, WrittenAt
+from stackclip.benchmarks.rows import Entry, RowFolder, TestedAt, WrittenAt
 from stackclip.benchmarks.sets import latest_key, seen_at, trained_as
 from stackclip.benchmarks.shapes import check_learned
 from stackclip.errors import FingerprintMismatch, WeightsError
@@ -42,7 +42,7 @@ class Keeper:
     unkept: Counter[Kind] = field(default_factory=Counter)
     _named: set[tuple[Kind, str]] = field(default_factory=set)
 
-    def keep_row(self, cell: str, row: Row, seen: Seen) -> None:
+    def keep_row(self, cell: str, row: Row, seen: TestedAt) -> None:
         """Keep a row, with what its bench tested where; where that cannot be, say so once for each reason."""
         self._keep("row", lambda: self.rows.write(cell, row, seen))
 

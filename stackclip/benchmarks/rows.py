@@ -18,7 +18,7 @@ from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.types import Row
 
-__all__ = ["SCHEMA", "Entry", "RowFolder", "Seen", "WrittenAt", "cell_id", "row_from_json", "row_to_json"]
+__all__ = ["SCHEMA", "Entry", "RowFolder", "TestedAt", "WrittenAt", "cell_id", "row_from_json", "row_to_json"]
 
 SCHEMA = "stackclip-row/2"
 LARGEST = 1 << 26  # bytes of a row that are read at all; one with long curves and draws has about 1e6
@@ -62,7 +62,7 @@ class WrittenAt:
         return WrittenAt(now) if now > self.time else WrittenAt(self.time, self.sequence + 1)
 
 
-Seen = Mapping[str, Mapping[str, str]]
+TestedAt = Mapping[str, Mapping[str, str]]
 """Place -> category -> digest: the tested pictures of a bench that measured or found a row there, the latest first."""
 
 
@@ -73,7 +73,7 @@ class Entry:
     cell: str
     written: WrittenAt
     row: Row
-    seen: Seen = field(default_factory=dict)
+    seen: TestedAt = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class RowFolder:
         """The finished row of a cell with what is kept beside it, if there is one."""
         return self._read(self._path(cell))
 
-    def write(self, cell: str, row: Row, seen: Seen = MappingProxyType({})) -> None:
+    def write(self, cell: str, row: Row, seen: TestedAt = MappingProxyType({})) -> None:
         """Keep a finished row as the latest of all. Raises OSError."""
         if self._diary.latest is None:
             self.entries(aloud=False)

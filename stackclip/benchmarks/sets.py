@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stackclip.benchmarks.facts import Reported, facts_of, found_at, reported_as
-from stackclip.benchmarks.rows import Entry, Seen
+from stackclip.benchmarks.rows import Entry, TestedAt
 from stackclip.types import Row
 
 __all__ = ["Standing", "Titles", "identity", "latest_key", "reported", "seen_at", "standing", "trained_as"]
@@ -60,7 +60,7 @@ def latest_key(row: Row) -> tuple[object, ...]:
     )
 
 
-def seen_at(seen: Seen, place: str, categories: Mapping[str, str]) -> Seen:
+def seen_at(seen: TestedAt, place: str, categories: Mapping[str, str]) -> TestedAt:
     """What was seen where, with what is seen at a place now as the latest; `seen` itself where it says so already."""
     known = seen.get(place, {})
     agrees = all(known.get(category, digest) == digest for category, digest in categories.items())

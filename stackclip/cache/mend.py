@@ -13,7 +13,7 @@ from stackclip.cache.header import Header, read_header
 from stackclip.cache.index import Index
 from stackclip.cache.lock import WriterLock
 from stackclip.cache.manifest import Record
-from stackclip.cache.reader import Place, Segment, Wanted
+from stackclip.cache.reader import Place, RowToRead, Segment
 from stackclip.cache.readings import Readings, readings_of
 from stackclip.cache.shapes import is_mask
 from stackclip.cache.structure import check_frame
@@ -101,7 +101,7 @@ def _read_all(segment: Segment) -> None:
             else:
                 extent = segment.manifest.extents[part]
                 row = np.empty(extent.shape[1:], extent.dtype)
-                segment.read([Wanted(part, place, record.key, row)])
+                segment.read([RowToRead(part, place, record.key, row)])
 
 
 def _drop(manifest: Path) -> None:

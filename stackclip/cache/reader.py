@@ -22,7 +22,7 @@ from stackclip.errors import CorruptStore
 from stackclip.ops.regions import Runs
 from stackclip.types import Part
 
-__all__ = ["STORED", "Place", "Segment", "Wanted", "decode", "read_rows", "signature"]
+__all__ = ["STORED", "Place", "RowToRead", "Segment", "decode", "read_rows", "signature"]
 
 STORED = np.dtype("<f2")
 """What dense rows are given as unless float32 is asked for, and what most of them are on the disk."""
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     hash: str
 
 
-class Wanted(NamedTuple):
+class RowToRead(NamedTuple):
     """A dense row to read: what it is, where it is, whose it is, and the array (float16 or float32) that it fills."""
 
     part: Part
@@ -61,7 +61,7 @@ class Segment:
         self.path, self.manifest = path, manifest
         self._last: _Opened | None = None
 
-    def read(self, wanted: Iterable[Wanted]) -> None:
+    def read(self, wanted: Iterable[RowToRead]) -> None:
         """Fill every row's array, in the order of the file.
 
         Raises CorruptStore naming the segment and the picture, UnreadableStore where the system does not give the file.
@@ -139,9 +139,9 @@ class Segment:
             checked.add((part, place.row))
 
 
-def read_rows(wanted: Iterable[Wanted]) -> None:
+def read_rows(wanted: Iterable[RowToRead]) -> None:
     """Fill every row's array, one segment after the other; raises what `Segment.read` does."""
-    by_segment: dict[Segment, list[Wanted]] = {}
+    by_segment: dict[Segment, list[RowToRead]] = {}
     for each in wanted:
         by_segment.setdefault(each.place.segment, []).append(each)
     for segment, rows in by_segment.items():

@@ -19,7 +19,7 @@ from stackclip.cache.header import Header, has_header, header_made, read_header
 from stackclip.cache.holdings import Holdings
 from stackclip.cache.manifest import Record
 from stackclip.cache.prefetch import in_batches, prefetch
-from stackclip.cache.reader import STORED, Wanted, read_rows
+from stackclip.cache.reader import STORED, RowToRead, read_rows
 from stackclip.cache.refusals import refused_read, telling_how_to_mend
 from stackclip.cache.shapes import FeatureDtype, StoredForm, is_mask, part_shape, stored_form
 from stackclip.cache.sources import has_source, recorded_key, role_of
@@ -96,7 +96,7 @@ class Store(Holdings):
         read = {part: self.buffers.empty((len(samples), *form.shape), form.dtype) for part, form in forms.items()}
         digests = [self._digest(sample, CLS) for sample in samples] if read else []
         rows = [
-            Wanted(part, place, recorded_key(sample), array)
+            RowToRead(part, place, recorded_key(sample), array)
             for part, arrays in read.items()
             for place, sample, array in zip(self._locate(samples, part, digests), samples, arrays, strict=True)
         ]

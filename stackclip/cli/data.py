@@ -116,13 +116,10 @@ def _opened(workspace: Workspace, text: str, data_root: Path | None, category: t
 
 def _draw(opened: list[Dataset], output: Path) -> None:
     """Draw the sheet of all data sets."""
-    import io
-
     from stackclip.data.gallery import chosen_samples, pair_sheet
+    from stackclip.data.images import png_of
     from stackclip.ops.files import write_atomically
 
-    data = io.BytesIO()
     samples = chosen_samples(sample for dataset in opened for sample in dataset)
-    pair_sheet(samples).save(data, "png")
-    write_atomically(output, data.getvalue())
+    write_atomically(output, png_of(pair_sheet(samples)))
     echo(f"{output}: {counted(len(samples), 'picture')}")

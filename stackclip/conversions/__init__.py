@@ -1,5 +1,5 @@
 """Writes what a data set was understood to be in the forms that others read."""
 
-from stackclip.conversions.convert import FORMS, Converted, convert
+from stackclip.conversions.convert import CONVERSIONS, Converted, convert
 
-__all__ = ["FORMS", "Converted", "convert"]
+__all__ = ["CONVERSIONS", "Converted", "convert"]

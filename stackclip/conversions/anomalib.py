@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 
-from stackclip.conversions.files import Placing, folder_names, picture_places
+from stackclip.conversions.files import Placer, folder_names, picture_places
 from stackclip.data import Dataset
 from stackclip.types import GOOD, Sample
 
 __all__ = ["write_anomalib"]
 
 
-def write_anomalib(dataset: Dataset, placing: Placing) -> list[str]:
+def write_anomalib(dataset: Dataset, placing: Placer) -> list[str]:
     """`CAT/{normal,normal_test}/`, `CAT/abnormal/DEFECT/STEM.png` and `CAT/mask/DEFECT/STEM.png`.
 
     It pairs masks by sorted position, so that names are those of the pictures and every abnormal one has to have one;
@@ -41,7 +41,8 @@ def write_anomalib(dataset: Dataset, placing: Placing) -> list[str]:
     lacking = [
         f"{category}: {number} abnormal without a mask: leave mask_dir out" for category, number in without.items()
     ]
-    bare = [] if "normal" in held else ["no good picture to train on: the good ones are normal_test/"]
+    good = "the good ones are normal_test/" if "normal_test" in held else "there are none"
+    bare = [] if "normal" in held else [f"no good picture to train on: {good}"]
     return [_words(held, any_mask=bool(placing.masks)), *lacking, *bare]
 
 

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from stackclip.conversions.files import Placing, folder_names, in_folders, picture_places
+from stackclip.conversions.files import Placer, folder_names, in_folders, picture_places
 from stackclip.data import Dataset, picture_size
-from stackclip.ops.regions import label_regions, paint_regions
 from stackclip.ops.words import counted
 from stackclip.types import ANOMALOUS, GOOD, Sample
 
 __all__ = ["column_counts", "write_coco"]
 
 
-def write_coco(dataset: Dataset, placing: Placing) -> list[str]:
+def write_coco(dataset: Dataset, placing: Placer) -> list[str]:
     """`images/` and `annotations_SPLIT.json`, whose categories are the kinds of defects.
 
     Images say `label`, `defect`, `category` and `split` too, which COCO has no place for: a defective picture without a
@@ -51,12 +51,19 @@ def write_coco(dataset: Dataset, placing: Placing) -> list[str]:
     return [f"{counted(bare, 'defective picture')} without an annotation, as good ones are"] if bare else []
 
 
-def column_counts(mask: NDArray[np.bool_]) -> list[int]:
-    """The lengths of runs of a mask (H, W) down its columns, zeros and ones in turn, the first of zeros."""
-    pixels = mask.reshape(-1, order="F")
-    edges = np.flatnonzero(np.diff(pixels)) + 1
-    runs = np.diff([0, *edges.tolist(), pixels.size]).tolist()
-    return [0, *runs] if pixels.size and pixels[0] else list(runs)
+def column_counts(region: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int]) -> list[int]:
+    """The lengths of runs down the columns of a mask of a `size` (H, W), zeros and ones in turn, the first of zeros.
+
+    It has the pixels of the region (h, w), whose first pixel is at the `corner` (top, left), and no others.
+    """
+    (top, left), (height, width) = corner, size
+    columns, rows = np.nonzero(region.T)
+    places = (left + columns) * height + top + rows
+    starts = places[np.diff(places, prepend=-2) > 1]
+    stops = places[np.diff(places, append=height * width + 1) > 1] + 1
+    edges = np.stack([starts, stops], axis=1).ravel()
+    counts: list[int] = np.diff(edges, prepend=0, append=height * width).tolist()
+    return counts if counts[-1] else counts[:-1]
 
 
 def _kinds(dataset: Dataset) -> list[dict[str, Any]]:
@@ -73,11 +80,10 @@ def _image(number: int, sample: Sample, place: str) -> dict[str, Any]:
 def _regions(pixels: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
     """The 8-connected regions of a mask (H, W), with their areas and boxes in pixels: left, top, width, height."""
     height, width = pixels.shape
-    numbers = paint_regions(label_regions(pixels), (height, width))
-    for number in range(1, int(numbers.max(initial=0)) + 1):
-        region = numbers == number
-        rows, columns = (np.flatnonzero(region.any(axis=axis)) for axis in (1, 0))
-        top, left = int(rows[0]), int(columns[0])
-        box = [left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1]
-        segmentation = {"size": [height, width], "counts": column_counts(region)}
+    numbers, _ = ndimage.label(pixels, np.ones((3, 3)))
+    for number, place in enumerate(ndimage.find_objects(numbers), start=1):
+        region = numbers[place] == number
+        top, left = (part.start for part in place)
+        segmentation = {"size": [height, width], "counts": column_counts(region, (top, left), (height, width))}
+        box = [left, top, region.shape[1], region.shape[0]]
         yield {"segmentation": segmentation, "area": int(region.sum()), "bbox": box, "iscrowd": 0}

@@ -12,25 +12,25 @@ from types import MappingProxyType
 from typing import Protocol
 
 from stackclip.conversions import anomalib, coco, manifest, mvtec
-from stackclip.conversions.files import Placing
+from stackclip.conversions.files import Placer
 from stackclip.data import Dataset
 from stackclip.data.hints import label_words
 from stackclip.errors import DataError, PictureError, StackclipError, UsageError
 from stackclip.ops.words import agreed, counted
 from stackclip.types import UNLABELLED
 
-__all__ = ["FORMS", "Converted", "Form", "convert"]
+__all__ = ["CONVERSIONS", "Conversion", "Converted", "convert"]
 
 
-class Form(Protocol):
+class Conversion(Protocol):
     """What writes a data set through `placing`, and gives what is to be said of it, a line each."""
 
-    def __call__(self, dataset: Dataset, placing: Placing) -> list[str]:
+    def __call__(self, dataset: Dataset, placing: Placer) -> list[str]:
         """Write all samples. Raises OSError."""
         ...
 
 
-FORMS: MappingProxyType[str, Form] = MappingProxyType(
+CONVERSIONS: MappingProxyType[str, Conversion] = MappingProxyType(
     {
         "mvtec": mvtec.write_mvtec,
         "csv": manifest.write_csv,
@@ -67,8 +67,8 @@ def convert(dataset: Dataset, form: str, folder: Path, *, copy: bool = False) ->
     Raises UsageError for another form, StackclipError for a folder that holds something, DataError for pictures without
     labels where the form cannot say so, and OSError.
     """
-    if form not in FORMS:
-        raise UsageError(f"--to {form}: wanted one of {', '.join(FORMS)}")
+    if form not in CONVERSIONS:
+        raise UsageError(f"--to {form}: wanted one of {', '.join(CONVERSIONS)}")
     unlabelled = sum(sample.defect == UNLABELLED for sample in dataset)
     if unlabelled and form not in _UNLABELLED:
         words = label_words(dataset.root, dataset.layout)
@@ -77,8 +77,8 @@ def convert(dataset: Dataset, form: str, folder: Path, *, copy: bool = False) ->
             f"cannot say; say which are good: {words}, or take {' or '.join(_UNLABELLED)}"
         )
     with _appearing(folder) as draft:
-        placing = Placing(draft, copy=copy)
-        notes = FORMS[form](dataset, placing)
+        placing = Placer(draft, copy=copy)
+        notes = CONVERSIONS[form](dataset, placing)
     return Converted(folder, placing.pictures, placing.masks, (*notes, *placing.notes()), tuple(placing.failed))
 
 

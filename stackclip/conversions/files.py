@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,21 +12,23 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.data import picture_size
+from stackclip.data.images import png_of
 from stackclip.data.labels import composed
 from stackclip.data.masks import whole_mask
+from stackclip.data.naming import absolute
 from stackclip.errors import PictureError
 from stackclip.ops.files import naming
 from stackclip.ops.outputs import unique_name
 from stackclip.ops.words import counted
 from stackclip.types import NORMAL, Sample
 
-__all__ = ["Placing", "folder_names", "in_folders", "picture_places"]
+__all__ = ["Placer", "folder_names", "in_folders", "picture_places"]
 
 _FORBIDDEN = '<>:"/\\|?*'  # on some systems
 
 
 @dataclass
-class Placing:
+class Placer:
     """Puts files below `folder`; a picture that cannot be read, and a mask, is among `failed`, and the rest goes on."""
 
     folder: Path
@@ -55,7 +55,7 @@ class Placing:
         path = self._path(place)
         if not self.copy:
             try:
-                path.symlink_to(os.path.abspath(source))  # noqa: PTH100 - keeps the links' names
+                path.symlink_to(absolute(source))
             except OSError:
                 self._copied += 1
             else:
@@ -68,9 +68,7 @@ class Placing:
         pixels = self.pixels(sample)
         if pixels is None:
             return False
-        data = io.BytesIO()
-        Image.fromarray(pixels.astype(np.uint8) * 255).save(data, "png")
-        self._path(place).write_bytes(data.getvalue())
+        self._path(place).write_bytes(png_of(Image.fromarray(pixels.astype(np.uint8) * 255)))
         self.masks += 1
         return True
 

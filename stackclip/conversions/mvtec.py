@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 
-from stackclip.conversions.files import Placing, folder_names, picture_places
+from stackclip.conversions.files import Placer, folder_names, picture_places
 from stackclip.data import Dataset
 from stackclip.data.defects import DEFECTS_CONFIG
 from stackclip.data.labels import (
@@ -23,7 +23,7 @@ from stackclip.types import GOOD, Sample
 __all__ = ["write_mvtec"]
 
 
-def write_mvtec(dataset: Dataset, placing: Placing) -> list[str]:
+def write_mvtec(dataset: Dataset, placing: Placer) -> list[str]:
     """`CAT/{train,test}/{good,DEFECT}` and `CAT/ground_truth/DEFECT/STEM_mask.png`.
 
     Masks stand below `ground_truth/{train,test}/` where training pictures have some. Where each defect has a mask of
@@ -47,7 +47,7 @@ def write_mvtec(dataset: Dataset, placing: Placing) -> list[str]:
     return [*_renamed(categories, "category"), *_renamed(defects, "defect"), *_unread(dataset)]
 
 
-def _write_mask(sample: Sample, place: str, placing: Placing) -> None:
+def _write_mask(sample: Sample, place: str, placing: Placer) -> None:
     if sample.defects is None or sample.mask is None or not sample.mask.exists():
         placing.mask(sample, f"{place}_mask.png")
     elif placing.pixels(sample) is not None:

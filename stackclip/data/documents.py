@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from stackclip.data.outlines import Point
+from stackclip.data.outlines import Position
 from stackclip.errors import DamagedFile, DataError
 from stackclip.ops.seals import read_regular
 from stackclip.ops.words import one_line
@@ -67,7 +67,7 @@ def number(value: Any) -> float:
     return found
 
 
-def pairs(values: Iterable[Any]) -> tuple[Point, ...]:
+def pairs(values: Iterable[Any]) -> tuple[Position, ...]:
     """Points of a flat list x, y, x, y; raises ValueError for an odd number of values, or none."""
     flat = [number(value) for value in values]
     if len(flat) % 2 or not flat:

@@ -31,6 +31,7 @@ __all__ = [
     "open_picture",
     "picture_frame",
     "picture_size",
+    "png_of",
     "read_picture",
     "turned",
 ]
@@ -108,6 +109,13 @@ def picture_frame(path: Path) -> Frame:
         orientation = _orientation(picture)
         upright = (width, height) if orientation > 4 else (height, width)
         return Frame(upright, (height, width), _TURN.get(orientation))
+
+
+def png_of(picture: Image.Image, compress_level: int = -1) -> bytes:
+    """The bytes of a picture as PNG."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=compress_level)
+    return file.getvalue()
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from stackclip.data.documents import read_document
 from stackclip.errors import DataError
 from stackclip.ops.words import one_line
 
-__all__ = ["MANIFESTS", "Line", "columns_of", "lines_of"]
+__all__ = ["MANIFESTS", "ManifestLine", "columns_of", "lines_of"]
 
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 """The extensions of tables, in small letters."""
@@ -23,7 +23,7 @@ _NOTHING = ("", "nan", "none", "null", "na", "n/a")
 _HEAD = 1 << 16
 
 
-class Line(NamedTuple):
+class ManifestLine(NamedTuple):
     """A row, with text in each of its columns that says something, and where it stands: `list.csv:7`."""
 
     where: str
@@ -49,12 +49,12 @@ def columns_of(path: Path) -> tuple[str, ...]:
     return tuple(map(str, row)) if isinstance(row, dict) else ()
 
 
-def lines_of(path: Path) -> Iterator[Line]:
+def lines_of(path: Path) -> Iterator[ManifestLine]:
     """All rows of a table; raises DataError for a file that is none, with the line."""
     suffix = path.suffix.lower()
     rows = {".parquet": _of_parquet, ".csv": _of_csv, ".tsv": _of_csv}.get(suffix, _of_json_lines)
     for number, row in rows(path):
-        yield Line(f"{path}:{number}", {name: text for name, value in row.items() if (text := _text(value))})
+        yield ManifestLine(f"{path}:{number}", {name: text for name, value in row.items() if (text := _text(value))})
 
 
 def _text(value: Any) -> str:

@@ -9,12 +9,12 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Bitmap", "Canvas", "Marking", "Outline", "Oval", "Point", "Stroke", "boxed", "turned_box"]
+__all__ = ["Bitmap", "Canvas", "Marking", "Outline", "Oval", "Position", "Stroke", "boxed", "turned_box"]
 
 Canvas: TypeAlias = NDArray[np.bool_]
 """The pixels (H, W) of a picture; True where a shape covers them."""
 
-Point: TypeAlias = tuple[float, float]
+Position: TypeAlias = tuple[float, float]
 """(x, y) in pixels: the first pixel of a picture goes from (0, 0) to (1, 1), its centre is (0.5, 0.5)."""
 
 
@@ -44,7 +44,7 @@ class Outline:
     """
 
     word: str
-    points: tuple[Point, ...]
+    points: tuple[Position, ...]
     is_box: bool = False
     is_area: bool = True
 
@@ -131,7 +131,7 @@ def boxed(word: str, left: float, top: float, right: float, bottom: float) -> Ou
     return Outline(word, ((left, top), (right, top), (right, bottom), (left, bottom)), is_box=True)
 
 
-def turned_box(word: str, corner: Point, size: Point, angle: float, about: Point) -> Outline:
+def turned_box(word: str, corner: Position, size: Position, angle: float, about: Position) -> Outline:
     """The box of a (width, height) from its left upper corner, turned clockwise by `angle` degrees about a point."""
     (left, top), (width, height), (x, y), turn = corner, size, about, radians(angle)
     corners = ((left, top), (left + width, top), (left + width, top + height), (left, top + height))

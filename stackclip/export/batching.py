@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,11 +12,10 @@ from stackclip.export.tracing import OF_ONE, OPSET, PIXELS
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
 
-__all__ = ["LAYOUTS", "PICTURES", "Layout", "over_batch"]
+__all__ = ["INPUT", "Layout", "over_batch"]
 
 Layout = Literal["nhwc", "nchw"]
-LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-PICTURES = "pictures"  # the input of the whole
+INPUT = "pictures"  # the input of the whole
 _FILTERS = {"bicubic": "cubic", "bilinear": "linear"}
 _CUBIC = -0.5  # Pillow's coefficient
 
@@ -45,12 +44,12 @@ def over_batch(model: ModelProto, transform: ImageTransform, layout: Layout | No
         value_info=list(inner.value_info),
     )
     scan = helper.make_node(
-        "Scan", [PICTURES], [each.name for each in results], name="each_picture", body=body, num_scan_inputs=1
+        "Scan", [INPUT], [each.name for each in results], name="each_picture", body=body, num_scan_inputs=1
     )
     outer = helper.make_graph(
         [scan],
         "stackclip",
-        [helper.make_tensor_value_info(PICTURES, kind, ["batch", *shape])],
+        [helper.make_tensor_value_info(INPUT, kind, ["batch", *shape])],
         results,
         initializer=[*inner.initializer, *([] if layout is None else _constants(transform))],
     )

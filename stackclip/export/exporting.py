@@ -14,8 +14,8 @@ from PIL import Image
 from stackclip.errors import StackclipError, UsageError
 from stackclip.export.batching import over_batch
 from stackclip.export.deployed import Deployed
-from stackclip.export.parity import TOLERANCE, Parity, measured
-from stackclip.export.sidecar import PLAIN, GraphOptions, sidecar_facts
+from stackclip.export.parity import PARITY_BOUND, Parity, measured
+from stackclip.export.sidecar import PLAIN_GRAPH, GraphOptions, sidecar_facts
 from stackclip.export.tracing import require_onnx, traced
 from stackclip.ops.files import naming, write_atomically
 from stackclip.version import VERSION
@@ -48,7 +48,7 @@ class Exported:
 
 
 def export_onnx(
-    deployed: Deployed, path: Path, pictures: Sequence[Image.Image], options: GraphOptions = PLAIN
+    deployed: Deployed, path: Path, pictures: Sequence[Image.Image], options: GraphOptions = PLAIN_GRAPH
 ) -> Exported:
     """Write a detector as an ONNX graph, with a JSON of its name and `.json`, checked on RGB `pictures`.
 
@@ -71,9 +71,9 @@ def export_onnx(
         draft = Path(folder) / path.name
         files = _saved(model, draft)
         parity = measured(deployed, draft, pictures, options.preparation)
-        if not parity.worst <= TOLERANCE:
+        if not parity.worst <= PARITY_BOUND:
             raise StackclipError(
-                f"{path}: not written: {parity}, and {TOLERANCE} is allowed; use the detector in torch"
+                f"{path}: not written: {parity}, and {PARITY_BOUND} is allowed; use the detector in torch"
             )
         facts = sidecar_facts(deployed, model, files, options, parity)
         for file in files:

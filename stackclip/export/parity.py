@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.errors import StackclipError
-from stackclip.export.batching import PICTURES, Layout
+from stackclip.export.batching import INPUT, Layout
 from stackclip.export.deployed import Deployed
 from stackclip.export.tracing import named
 from stackclip.ops.words import counted
 
-__all__ = ["TOLERANCE", "Parity", "measured"]
+__all__ = ["PARITY_BOUND", "Parity", "measured"]
 
-TOLERANCE = 1e-4
+PARITY_BOUND = 1e-4
 """The largest difference of a graph that is kept: in units of the output's largest value, where that is above 1."""
 
 BATCHES = (1, 3, 8)  # how many pictures a graph is given at once, in turn
@@ -32,10 +32,10 @@ Values = Mapping[str, NDArray[np.float32]]
 class Parity:
     """The largest absolute differences by output, of so many `pictures` in `batches` of several sizes.
 
-    `live` is that to the live detector in float32, given the same pixels; it is at most `TOLERANCE` times the output's
-    `largest` value, or times 1. `stored` is that to the detector on parts in float16, as a feature store has them: what
-    a bench would say. `prepared`, of a graph that prepares pictures itself, is that to the live detector where each
-    resizes the pictures by itself; no bound is set to it.
+    `live` is that to the live detector in float32, given the same pixels; it is at most `PARITY_BOUND` times the
+    output's `largest` value, or times 1. `stored` is that to the detector on parts in float16, as a feature store has
+    them: what a bench would say. `prepared`, of a graph that prepares pictures itself, is that to the live detector
+    where each resizes the pictures by itself; no bound is set to it.
     """
 
     pictures: int
@@ -48,7 +48,7 @@ class Parity:
     @property
     def facts(self) -> dict[str, Any]:
         """All of it, as JSON can hold it."""
-        return {**asdict(self), "batches": list(self.batches), "tolerance": TOLERANCE}
+        return {**asdict(self), "batches": list(self.batches), "tolerance": PARITY_BOUND}
 
     @property
     def worst(self) -> float:
@@ -92,7 +92,7 @@ def _session(path: Path) -> Any:
 def _run(session: Any, pictures: NDArray[Any]) -> Values:
     names = [each.name for each in session.get_outputs()]
     try:
-        return dict(zip(names, session.run(names, {PICTURES: pictures}), strict=True))
+        return dict(zip(names, session.run(names, {INPUT: pictures}), strict=True))
     except Exception as error:
         shape = tuple(pictures.shape)
         raise StackclipError(f"onnxruntime fails on pictures of shape {shape}: {_line(error)}") from error

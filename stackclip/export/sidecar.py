@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from stackclip.errors import UsageError
-from stackclip.export.batching import LAYOUTS, PICTURES, Layout
+from stackclip.export.batching import INPUT, Layout
 from stackclip.export.deployed import Deployed
 from stackclip.export.parity import Parity
 from stackclip.export.tracing import OPSET
@@ -19,9 +19,9 @@ from stackclip.version import VERSION
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["FORMAT", "PLAIN", "GraphOptions", "sidecar_facts"]
+__all__ = ["PLAIN_GRAPH", "GraphOptions", "sidecar_facts"]
 
-FORMAT = 1
+_FORMAT = 1
 
 _INPUTS = {
     None: "RGB pictures that are prepared as `preprocessing` says, channels first",
@@ -52,13 +52,13 @@ class GraphOptions:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a layout that there is not, and for a threshold that is no number."""
-        if self.preparation not in (None, *LAYOUTS):
-            raise UsageError(f"preparation={self.preparation!r}; wanted {' or '.join(LAYOUTS)}, or None")
+        if self.preparation not in (None, *get_args(Layout)):
+            raise UsageError(f"preparation={self.preparation!r}; wanted {' or '.join(get_args(Layout))}, or None")
         if self.threshold is not None and not math.isfinite(self.threshold):
             raise UsageError(f"a threshold of {self.threshold}; wanted a finite number")
 
 
-PLAIN = GraphOptions()
+PLAIN_GRAPH = GraphOptions()
 
 
 def sidecar_facts(
@@ -68,11 +68,11 @@ def sidecar_facts(
     tower, final = deployed.tower, deployed.is_settled()
     inside = {"inside": options.preparation is not None, "colours": "RGB", "values": "(level / 255 - mean) / std"}
     return {
-        "format": FORMAT,
+        "format": _FORMAT,
         "stackclip": VERSION,
         "files": {each.name: {"bytes": each.stat().st_size, "blake3": file_hash(each)} for each in files},
         "opset": OPSET,
-        "inputs": {PICTURES: _described(model.graph.input[0], _INPUTS[options.preparation])},
+        "inputs": {INPUT: _described(model.graph.input[0], _INPUTS[options.preparation])},
         "outputs": {each.name: _described(each, _OUTPUTS.get(each.name, _COMPONENT)) for each in model.graph.output},
         "preprocessing": {**inside, **tower.transform.facts},
         "tower": {**tower.fingerprint, "note": tower.spec.note},

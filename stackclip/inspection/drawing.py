@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from stackclip.data import read_picture
+from stackclip.data.images import png_of
 from stackclip.errors import PictureError
 from stackclip.inspection.overlays import beside, overlay
 from stackclip.inspection.part_masks import PartMasks, draw_parts, part_masks_of
@@ -23,7 +24,7 @@ from stackclip.methods import Inspector
 from stackclip.ops.files import write_atomically
 from stackclip.types import Features, Prediction, Sample
 
-__all__ = ["Drawing", "png"]
+__all__ = ["Drawing"]
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ class Drawing:
             for name, row in self._worst.items()
             if name in self.tiles
         ]
-        self._written(CONTACT, png(worst_first(tiles, of=len(written.samples), title=written.method, note=self.note)))
+        self._written(
+            CONTACT, png_of(worst_first(tiles, of=len(written.samples), title=written.method, note=self.note))
+        )
 
     def watching(self, inspector: Inspector) -> Inspector:
         """The inspector, whose part masks are drawn of every batch that it predicts; itself where it has none."""
@@ -95,7 +98,7 @@ class Drawing:
     def _keep(self, sample: Sample, name: str, drawn: Callable[[Image.Image], Image.Image]) -> None:
         self.done.add(sample.id)
         try:
-            self._write(sample, name, png(drawn(read_picture(sample.image, self.picture_range))))
+            self._write(sample, name, png_of(drawn(read_picture(sample.image, self.picture_range))))
         except PictureError as error:
             self.written.missing.add(sample.id)
             if sample.id not in self.broken:
@@ -128,13 +131,6 @@ class _Watched(Inspector):
         """What the inspector predicts."""
         self.drawing.draw_parts(features, self.part_masks)
         return self.inspector.predict(features)
-
-
-def png(image: Image.Image) -> bytes:
-    """The bytes of a picture as PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _as_it_is(scores: np.ndarray, maps: str) -> bytes:

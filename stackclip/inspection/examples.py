@@ -12,7 +12,7 @@ import numpy as np
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.runner import Bench
 from stackclip.data import read_picture
-from stackclip.inspection.drawing import png
+from stackclip.data.images import png_of
 from stackclip.inspection.sheet import sheet
 from stackclip.ops.files import write_atomically
 from stackclip.ops.regions import paint_mask
@@ -45,7 +45,7 @@ def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> Non
         names=[f"{sample.category}, {sample.defect}" for sample in chosen],
         note=bench.tower.spec.note,
     )
-    write_atomically(path, png(image))
+    write_atomically(path, png_of(image))
 
 
 def varied(samples: Sequence[Sample], count: int) -> list[Sample]:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from stackclip.data.labels import GOOD_FOLDERS, is_good, may_be_good
 from stackclip.data.lookup import PictureFinder, path_parts
-from stackclip.data.manifests import Line
+from stackclip.data.manifests import ManifestLine
+from stackclip.data.naming import absolute
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
 from stackclip.layouts.rules import defect_name
@@ -29,7 +30,7 @@ _UNNAMED = "defect"
 class TableRow:
     """A row, the columns of its table, and the table."""
 
-    line: Line
+    line: ManifestLine
     columns: Columns
     file: Path
 
@@ -86,7 +87,7 @@ class Places:
         path = entry.file.parent / text.replace("\\", os.sep)
         try:
             if path.is_file() or path.is_dir():
-                return Path(os.path.abspath(path))  # noqa: PTH100 - without `..`, but with the names of links
+                return absolute(path)
         except (OSError, ValueError):
             return None
         return self._below.find(text, entry.file) if path_parts(text) else None

@@ -77,7 +77,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
         if not categories:
             return tuple(self._unlabelled(root, name))
         self._check_several(root, categories)
-        _check_looks(root, categories)
+        _check_looks(categories)
         return tuple(
             sample
             for folder in categories
@@ -169,7 +169,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
             )
 
 
-def _check_looks(root: Path, categories: Sequence[Path]) -> None:
+def _check_looks(categories: Sequence[Path]) -> None:
     """Raise DataError for a category whose files look like masks, beside others that are photographs."""
     if len(categories) < 2:
         return

@@ -13,9 +13,9 @@ from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, 
 from stackclip.synthetic.scene import Pair, draw_pair
 from stackclip.types import GOOD, Sample
 
-__all__ = ["VERSION", "Synthetic"]
+__all__ = ["Synthetic"]
 
-VERSION = 1
+_VERSION = 1
 """Rises with every change of what is drawn, so that older folders are not taken for newer ones."""
 
 
@@ -78,7 +78,7 @@ ROOT/                               made by the generator
         """All options and the generator's version, as the name of a folder."""
         twins = "-paired" if self.paired else ""
         counts = f"{len(self.categories)}x{self.per_category}+{self.train_good}"
-        return f"synthetic-{self.part}-{self.size}px-{counts}{twins}-seed{self.seed}-v{VERSION}"
+        return f"synthetic-{self.part}-{self.size}px-{counts}{twins}-seed{self.seed}-v{_VERSION}"
 
     def generate(self, folder: Path) -> Path:
         """Write the data set below `folder`, unless it is there; return its root."""

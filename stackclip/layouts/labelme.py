@@ -16,7 +16,7 @@ from PIL import Image
 from stackclip.data.documents import number, parsing, read_json
 from stackclip.data.images import PIXEL_LIMIT
 from stackclip.data.lookup import PictureFinder, path_parts
-from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Point, Stroke, boxed
+from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Position, Stroke, boxed
 from stackclip.layouts.annotated import Annotations
 from stackclip.layouts.drawings import DrawnPicture
 from stackclip.registry import datasets
@@ -67,7 +67,7 @@ def _drawn(path: Path, pictures: PictureFinder) -> DrawnPicture:
 
 def _shape(shape: Mapping[str, Any]) -> Marking:
     word, kind = str(shape["label"]), shape.get("shape_type") or "polygon"
-    points: list[Point] = [(number(x), number(y)) for x, y in shape["points"]]
+    points: list[Position] = [(number(x), number(y)) for x, y in shape["points"]]
     if kind in _STROKES:
         return Stroke(word)
     if kind == "mask":

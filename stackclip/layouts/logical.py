@@ -15,9 +15,9 @@ from stackclip.synthetic.assembled import STRUCTURAL, Photo, draw_assembly, flaw
 from stackclip.synthetic.assemblies import ASSEMBLIES
 from stackclip.types import GOOD, Sample
 
-__all__ = ["VERSION", "SyntheticLogical"]
+__all__ = ["SyntheticLogical"]
 
-VERSION = 1
+_VERSION = 1
 """Rises with every change of what is drawn, so that older folders are not taken for newer ones."""
 _FIRST_VALUE = 255
 _FOLDERS: dict[str, Iterable[str]] = {"logical_anomalies": LOGICAL, "structural_anomalies": STRUCTURAL}
@@ -79,7 +79,7 @@ ROOT/                                         made by the generator
     def folder_name(self) -> str:
         """All options and the generator's version, as the name of a folder."""
         counts = "+".join(str(count) for count in (*self.good.values(), self.per_kind))
-        return f"{self.name}-{self.size}px-{len(self.categories)}x{counts}-seed{self.seed}-v{VERSION}"
+        return f"{self.name}-{self.size}px-{len(self.categories)}x{counts}-seed{self.seed}-v{_VERSION}"
 
     def generate(self, folder: Path) -> Path:
         """Write the data set below `folder`, unless it is there; return its root."""

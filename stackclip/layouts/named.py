@@ -19,10 +19,11 @@ from stackclip.data.listing import files_below, folders_in, is_picture, pictures
 from stackclip.data.naming import absolute
 from stackclip.data.pairing import apart
 from stackclip.errors import DataError
-from stackclip.layouts.named_masks import Placed, paired, without_suffix
+from stackclip.layouts.named_masks import Placed, in_any_case, paired, without_suffix
+from stackclip.layouts.splits import split_of_word
 from stackclip.ops.files import expanded
 from stackclip.ops.words import few_of
-from stackclip.types import GOOD, Split
+from stackclip.types import GOOD
 
 __all__ = ["FolderNames", "named_pictures"]
 
@@ -108,13 +109,13 @@ def _called(root: Path, every: Sequence[Path], words: Sequence[str], option: str
     found: set[Path] = set()
     for word in words:
         place = absolute(root / expanded(word))
-        parts = tuple(_alike(part) for part in Path(word).parts)
+        parts = tuple(in_any_case(part) for part in Path(word).parts)
         here = {place} if place.is_dir() else set()
         if parts and not Path(word).is_absolute():
             here |= {
                 folder
                 for folder in every
-                if tuple(_alike(part) for part in folder.relative_to(root).parts)[-len(parts) :] == parts
+                if tuple(in_any_case(part) for part in folder.relative_to(root).parts)[-len(parts) :] == parts
             }
         if not here:
             raise DataError(f"{root}: no folder is called {word} ({option}={word}){_there(every, root)}")
@@ -133,7 +134,7 @@ def _neighbours(good: Collection[Path], masks: Collection[Path], root: Path) -> 
     return {
         child
         for child in around - {*good} - {*masks}
-        if not (holds_masks(child.name) or holds_drawings(child.name) or _split(child.name))
+        if not (holds_masks(child.name) or holds_drawings(child.name) or split_of_word(child.name))
         and not any(folder.is_relative_to(child) for folder in good)
     }
 
@@ -166,17 +167,17 @@ def _placed(path: Path, label: Path, labels: _Labels, root: Path, mask: Path | N
     parts = label.relative_to(root).parts[:-1] if inner else ()
     within = path.parent.relative_to(label).parts
     id = (path.relative_to(root) if inner else Path(label.name) / path.relative_to(label)).as_posix()
-    split = next((split for part in (*parts, *within) if (split := _split(part))), _TEST)
-    category = "/".join(part for part in parts if not _split(part) and not says_nothing(part))
+    splits = [split for part in (*parts, *within) if (split := split_of_word(part))]
+    category = "/".join(part for part in parts if not split_of_word(part) and not says_nothing(part))
     beside = None if label in labels.good else mask
-    return Placed(path, id, label, category, split, beside, _defect(label, within, labels))
+    return Placed(path, id, label, category, splits[0] if splits else "test", beside, _defect(label, within, labels))
 
 
 def _defect(label: Path, within: Sequence[str], labels: _Labels) -> str:
     """GOOD, or the defect: the folder's name; of a named folder without pictures of its own that of one in it."""
     if label in labels.good:
         return GOOD
-    kinds = [part for part in within if not (says_nothing(part) or _split(part))]
+    kinds = [part for part in within if not (says_nothing(part) or split_of_word(part))]
     return kinds[0] if kinds and label in labels.named and not pictures_in(label) else label.name
 
 
@@ -197,22 +198,3 @@ def _check_ids(files: Sequence[Placed], root: Path) -> None:
         seen[each.id] = each.image
     if not files:
         raise DataError(f"{root}: no picture in the folders that hold good and bad ones")
-
-
-def _split(part: str) -> Split | None:
-    """The split that a folder's name means, if any."""
-    return _SPLITS.get(_alike(part))
-
-
-_TRAIN: Split = "train"
-_VALIDATION: Split = "validation"
-_TEST: Split = "test"
-_SPLITS = {
-    **dict.fromkeys(("train", "training"), _TRAIN),
-    **dict.fromkeys(("validation", "valid", "val"), _VALIDATION),
-    **dict.fromkeys(("test", "testing"), _TEST),
-}
-
-
-def _alike(part: str) -> str:
-    return composed(part).casefold()

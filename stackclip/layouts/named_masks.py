@@ -10,12 +10,11 @@ from pathlib import Path
 from stackclip.data.labels import composed, holds_masks, says_nothing, without_ending
 from stackclip.data.pairing import check_masks
 from stackclip.errors import DataError
+from stackclip.layouts.splits import split_of_word
 from stackclip.ops.words import counted
 from stackclip.types import GOOD, Split
 
-__all__ = ["Placed", "paired", "without_suffix"]
-
-_SPLIT_WORDS = ("train", "training", "validation", "valid", "val", "test", "testing")
+__all__ = ["Placed", "in_any_case", "paired", "without_suffix"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,9 @@ class _Places:
     @classmethod
     def of(cls, root: Path, masks: Mapping[Path, Path], pictures: Sequence[Placed]) -> _Places:
         labels = frozenset(
-            _alike(part) for each in pictures for part in (each.defect, each.folder.name, *each.category.split("/"))
+            in_any_case(part)
+            for each in pictures
+            for part in (each.defect, each.folder.name, *each.category.split("/"))
         )
         return cls({mask: frozenset(_around(mask, area, root, labels)) for mask, area in masks.items()}, labels)
 
@@ -95,12 +96,12 @@ class _Places:
 def _around(mask: Path, area: Path, root: Path, labels: Collection[str]) -> Iterator[str]:
     """What the folders of a mask say of its picture; `crack_mask/` is said to be of `crack` where that is a label."""
     above = area.parent.relative_to(root).parts if area != root and area.is_relative_to(root) else ()
-    owner = _alike(area.name if _alike(area.name) in labels else without_ending(area.name) or "")
+    owner = in_any_case(area.name if in_any_case(area.name) in labels else without_ending(area.name) or "")
     if owner in labels:
         yield owner
     for part in (*above, *mask.parent.relative_to(area).parts):
-        if not (says_nothing(part) or holds_masks(part) or _alike(part) in _SPLIT_WORDS):
-            yield _alike(part)
+        if not (says_nothing(part) or holds_masks(part) or split_of_word(part)):
+            yield in_any_case(part)
 
 
 def _near(each: Placed, by_stem: Mapping[str, list[Path]], places: _Places) -> Path | None:
@@ -116,7 +117,7 @@ def _near(each: Placed, by_stem: Mapping[str, list[Path]], places: _Places) -> P
 def _own(each: Placed) -> frozenset[str]:
     """What the folders around a picture are called."""
     parts = (*each.folder.parts[-1:], each.defect, *each.category.split("/"), *Path(each.id).parts[:-1])
-    return frozenset(_alike(part) for part in parts)
+    return frozenset(in_any_case(part) for part in parts)
 
 
 def _alone(
@@ -175,5 +176,6 @@ def _nothing_paired(root: Path, bad: Sequence[Placed], masks: Sequence[Path], su
     )
 
 
-def _alike(part: str) -> str:
+def in_any_case(part: str) -> str:
+    """A folder's name in the form in which names are compared."""
     return composed(part).casefold()

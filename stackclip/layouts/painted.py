@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from stackclip.data.images import PIXEL_LIMIT, Frame
+from stackclip.data.images import PIXEL_LIMIT, Frame, png_of
 from stackclip.data.outlines import Marking
 from stackclip.errors import DataError
 from stackclip.ops.files import content_hash, write_atomically
@@ -46,7 +45,7 @@ def painted_mask(
         for shape in shapes:
             shape.paint(canvas)
         mask = Image.fromarray(canvas.astype(np.uint8) * np.uint8(255))
-        write_atomically(path, _png(mask if turn is None else mask.transpose(turn)))
+        write_atomically(path, png_of(mask if turn is None else mask.transpose(turn), 1))
     return path
 
 
@@ -60,9 +59,3 @@ def _is_stored(size: tuple[int, int], frame: Frame, exif: Exif) -> bool:
     if exif == "auto":
         return size != frame.upright and size == frame.stored
     return exif == "ignored"
-
-
-def _png(mask: Image.Image) -> bytes:
-    file = io.BytesIO()
-    mask.save(file, "PNG", compress_level=1)
-    return file.getvalue()

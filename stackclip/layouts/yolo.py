@@ -62,10 +62,11 @@ ROOT/
     def is_own(self, path: Path) -> bool:
         """Whether a text file lies where that of a picture does, and is in `labels/`, begins with a number or is empty.
 
-        So a line that is wrong is named, and does not make its picture one without annotations.
+        So a line that is wrong is named, and does not make its picture one without annotations. One whose picture is
+        not there has to have such lines.
         """
         if _picture_of(path) is None:
-            return False
+            return super().is_own(path)
         words = head_of(path).split(maxsplit=1)
         return _LABELS in path.parts or not words or words[0].replace(".", "", 1).isdecimal()
 
@@ -75,17 +76,18 @@ ROOT/
 
     def drawings(self, files: Sequence[Path], root: Path, pictures: PictureFinder) -> Iterator[DrawnPicture]:
         """What each file says of its picture; raises DataError."""
-        lines = {path: _lines(path) for path in files}
+        images = {path: image for path in files if (image := _picture_of(path))}
+        lines = {path: _lines(path) for path in images}
         lengths = {len(line) for each in lines.values() for line in each} - {_BOX, _SURE_BOX}
         as_box = self.corners == "box" or (self.corners == "auto" and lengths == {_CORNERS})
         note = ""
         if as_box and _CORNERS in lengths:
             note = "lines of four corners are taken for turned boxes; corners=outline says that they are outlines"
         names = _names(root)
-        for path, each in lines.items():
-            image = _picture_of(path)
+        yield from (DrawnPicture(None, path.name, path, ()) for path in files if path not in images)
+        for path, image in images.items():
             size = _size(image)
-            shapes = [_shape(line, names, size or (1, 1), as_box=as_box) for line in each]
+            shapes = [_shape(line, names, size or (1, 1), as_box=as_box) for line in lines[path]]
             words = () if size else tuple(shape.word for shape in shapes)
             yield DrawnPicture(image, path.name, path, tuple(shapes) if size else (), size, words, note=note)
 
@@ -104,10 +106,10 @@ def _picture_of(path: Path) -> Path | None:
     return next((place / name for place in places for name in names if (place / name).is_file()), None)
 
 
-def _size(image: Path | None) -> tuple[int, int] | None:
-    """The size of a picture; None where it is not there, or cannot be read, which is said where it is."""
+def _size(image: Path) -> tuple[int, int] | None:
+    """The size of a picture; None where it cannot be read, which is said where it is."""
     try:
-        return picture_size(image) if image else None
+        return picture_size(image)
     except PictureError:
         return None
 

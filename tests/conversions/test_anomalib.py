@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from stackclip.conversions import convert
@@ -30,15 +31,25 @@ def test_sorted_positions_and_stems_agree(tmp_path: Path) -> None:
     assert [path.stem for path in pictures] == [path.stem for path in masks]
 
 
-def test_what_it_cannot_do_without_is_said(tmp_path: Path) -> None:
-    for name in ("good/0.png", "dent/1.png"):
+@pytest.mark.parametrize(
+    ("held", "good", "said"),
+    [
+        (("good/0.png", "dent/1.png"), "good=normal_test,", "the good ones are normal_test/"),
+        (("test/dent/1.png",), "", "there are none"),
+    ],
+)
+def test_what_it_cannot_do_without_is_said(tmp_path: Path, held: tuple[str, ...], good: str, said: str) -> None:
+    for name in held:
         (tmp_path / "in" / name).parent.mkdir(parents=True)
         Image.fromarray(np.random.default_rng(1).integers(60, 200, (9, 9, 3), dtype=np.uint8)).save(
             tmp_path / "in" / name
         )
-    done = convert(open_dataset(f"mine={tmp_path}/in", generated=tmp_path), "anomalib", tmp_path / "out")
+    words = "" if good else "[bad=dent]"
+    done = convert(open_dataset(f"mine={tmp_path}/in{words}", generated=tmp_path), "anomalib", tmp_path / "out")
     assert done.notes == (
-        "stackclip reads it with [good=normal_test,bad=abnormal] behind its path",
+        f"stackclip reads it with [{good}bad=abnormal] behind its path",
         "in: 1 abnormal without a mask: leave mask_dir out",
-        "no good picture to train on: the good ones are normal_test/",
+        f"no good picture to train on: {said}",
     )
+    again = open_dataset(f"{tmp_path}/out[{good}bad=abnormal]", generated=tmp_path)
+    assert sorted(sample.label for sample in again) == [0] * (len(held) - 1) + [1]

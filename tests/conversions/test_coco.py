@@ -30,10 +30,12 @@ def decoded(segmentation: dict[str, list[int]]) -> np.ndarray:
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_runs_are_those_of_the_definition(share: float) -> None:
     mask = np.random.default_rng(0).random((7, 5)) < share
-    counts = column_counts(mask)
+    counts = column_counts(mask, (0, 0), (7, 5))
     assert np.array_equal(decoded({"size": [7, 5], "counts": counts}), mask)
     assert min(counts[1:], default=1) > 0
-    assert column_counts(np.array([[True, False], [True, True]])) == [0, 2, 1, 1]
+    assert column_counts(np.array([[True, False], [True, True]]), (0, 0), (2, 2)) == [0, 2, 1, 1]
+    inner = decoded({"size": [9, 8], "counts": column_counts(mask, (1, 3), (9, 8))})
+    assert np.array_equal(inner, np.pad(mask, ((1, 1), (3, 0))))
 
 
 def test_every_region_is_an_annotation_with_its_area_and_box(tmp_path: Path) -> None:

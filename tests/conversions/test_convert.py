@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stackclip.conversions import FORMS, convert
+from stackclip.conversions import CONVERSIONS, convert
 from stackclip.data import Dataset, open_dataset
 from stackclip.data.masks import whole_mask
 from stackclip.errors import DataError, StackclipError, UsageError
@@ -53,7 +53,7 @@ def contents(dataset: Dataset) -> list[tuple[bytes, int, str, bytes]]:
 
 
 @pytest.mark.parametrize("copy", [False, True])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", CONVERSIONS)
 def test_pictures_labels_defects_and_masks_come_back(form: str, copy: bool, tmp_path: Path) -> None:
     words, reader = READERS[form]
     if reader not in datasets:
@@ -69,7 +69,7 @@ def test_pictures_labels_defects_and_masks_come_back(form: str, copy: bool, tmp_
         assert {(e.category, e.split, e.defect) for e in again} == {(e.category, e.split, e.defect) for e in dataset}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", CONVERSIONS)
 def test_real_pictures_come_back(form: str, shared: Path, tmp_path: Path) -> None:
     words, reader = READERS[form]
     if reader not in datasets:
@@ -89,7 +89,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_half(tmp_path: Path, monkeyp
     with pytest.raises(StackclipError, match="is there and is not empty; nothing is overwritten"):
         convert(dataset, "mvtec", tmp_path / "out")
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr("stackclip.conversions.files.Placing.mask", lambda *_: 1 / 0)
+    monkeypatch.setattr("stackclip.conversions.files.Placer.mask", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         convert(dataset, "csv", tmp_path / "other")
     assert sorted(tmp_path.iterdir()) == before

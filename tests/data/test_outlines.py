@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Point, Stroke, boxed, turned_box
+from stackclip.data.outlines import Bitmap, Marking, Outline, Oval, Position, Stroke, boxed, turned_box
 
 
 def painted(shape: Marking, height: int = 8, width: int = 10) -> NDArray[np.bool_]:
@@ -23,7 +23,7 @@ def filled(height: int, width: int, rows: slice, columns: slice) -> NDArray[np.b
     return canvas
 
 
-def is_inside(x: float, y: float, points: tuple[Point, ...]) -> bool:
+def is_inside(x: float, y: float, points: tuple[Position, ...]) -> bool:
     """The even-odd rule for one place, by a ray to the left."""
     odd = False
     for (x1, y1), (x2, y2) in zip(points, (*points[1:], points[0]), strict=True):

@@ -15,7 +15,7 @@ import torch
 import victim
 
 from stackclip.benchmarks.plan import Plan
-from stackclip.benchmarks.rows import RowFolder, Seen, row_to_json
+from stackclip.benchmarks.rows import RowFolder, TestedAt, row_to_json
 from stackclip.benchmarks.runner import Bench, Outcome
 from stackclip.cache import Store, extract
 from stackclip.clip import TextEncoder, Tower, random_tower
@@ -33,7 +33,7 @@ class TellingRows(RowFolder):
 
     told: Path
 
-    def write(self, cell: str, row: Row, *seen: Seen) -> None:
+    def write(self, cell: str, row: Row, *seen: TestedAt) -> None:
         super().write(cell, row, *seen)
         descriptor = os.open(self.told, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         os.write(descriptor, f"{cell}\n".encode())

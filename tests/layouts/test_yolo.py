@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stackclip.data import detect_layout
 from stackclip.errors import DataError
 from stackclip.types import GOOD, UNLABELLED, Sample
 
@@ -162,3 +163,20 @@ def test_a_file_of_names_that_is_wrong_is_named(root: Path, document: Make, open
         document(root / "data.yaml", content)
         with pytest.raises(DataError, match=r"data\.yaml: .*wanted names: a list of classes"):
             opened(root)
+
+
+def test_labels_of_a_picture_that_is_not_there_are_said(root: Path, document: Make, opened: Make) -> None:
+    document(root / "labels/val/a.txt", BOX)
+    document(root / "labels/val/gone.txt", BOX)
+    document(root / "images/val/numbers.txt", "not of a picture")
+    found = opened(root)
+    assert any("1 picture of the annotations is not there (gone.txt): left out" in each for each in found.warnings)
+    assert "1 other file left out: 1 .txt" in found.finding
+    assert not any("not read here" in each for each in found.warnings)
+
+
+def test_numbers_beside_pictures_are_no_labels_by_themselves(photo: Make, document: Make, tmp_path: Path) -> None:
+    for name in ("good/1.png", "dent/2.png"):
+        photo(tmp_path / "plates" / name)
+    document(tmp_path / "plates/measured.txt", "1 20 30 40 50\n2 21 31 41 51\n")
+    assert detect_layout(tmp_path / "plates") == "folder"

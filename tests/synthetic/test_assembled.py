@@ -56,7 +56,7 @@ def contents(arrangement: Arrangement) -> list[tuple[str, tuple[float, ...]]]:
 
 @pytest.mark.parametrize("salt", ["1", "2"])
 def test_another_process_draws_the_photos_of_this_version(salt: str) -> None:
-    """Where this fails the drawing has changed: raise VERSION, so that no older folder is reused, and renew DIGEST."""
+    """Where this fails the drawing has changed: raise _VERSION, so that no older folder is reused, and renew DIGEST."""
     environment = {**os.environ, "PYTHONHASHSEED": salt}
     command = [sys.executable, "-c", DIGEST_OF_A_FEW]
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)

@@ -81,7 +81,7 @@ def test_one_seed_gives_the_same_bytes_again() -> None:
 
 @pytest.mark.parametrize("salt", ["1", "2"])
 def test_another_process_draws_the_pictures_of_this_version(salt: str) -> None:
-    """Where this fails the drawing has changed: raise VERSION, so that no older folder is reused, and renew DIGEST."""
+    """Where this fails the drawing has changed: raise _VERSION, so that no older folder is reused, and renew DIGEST."""
     done = subprocess.run(
         [sys.executable, "-c", DIGEST_OF_A_FEW],
         env={**os.environ, "PYTHONHASHSEED": salt},
