@@ -45,6 +45,8 @@ def data_verb(
     PATH is a name, a folder, PATH[good=fine,bad=dent,masks=outlines,mask_suffix=_anno], NAME=PATH, a picture or a
     pattern. Nothing is trained or encoded.
     """
+    from rich.table import Table
+
     from stackclip.cli.understood import page, page_of_unread
     from stackclip.console import output as answers
     from stackclip.data.understood import understood
@@ -64,7 +66,7 @@ def data_verb(
             opened.append(dataset)
             blocks = page(understood(dataset, text), text, words)
         for block in blocks:
-            answers.print(block, soft_wrap=isinstance(block, str))
+            answers.print(block, soft_wrap=not isinstance(block, Table))  # a command can be copied
     if output is not None and opened:
         _draw(opened, output)
     if failed:

@@ -14,6 +14,7 @@ from stackclip.cli.options import (
     data_root_option,
     encode_options,
     live_options,
+    logger,
     options,
     pass_session,
     tiles_option,
@@ -120,7 +121,9 @@ def _watch(session: Session, folder: str, maps: str, every: float, **words: Any)
 
     if said := [name for name in ("object", "methods", "good", "bad") if words[name]]:
         raise UsageError(f"--watch goes by --detector FILE alone: leave out --{', --'.join(said)}")
-    for scores in session.watch(folder, words["detector"], words["output"], maps=maps, every=every):
+    arriving = session.watch(folder, words["detector"], words["output"], maps=maps, every=every)
+    logger.info("watching %s, every %g s, until Ctrl-C; tables and heat maps go to %s", folder, every, words["output"])
+    for scores in arriving:
         for each in scores:
             verdict = "anomalous" if each.anomalous else "good"
             echo(f"{each.picture}: {verdict}, score {each.score:.6g}, p {each.p_value:.3g}, {each.heat_map}")

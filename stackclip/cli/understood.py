@@ -12,11 +12,13 @@ from rich.table import Table
 
 from stackclip.console import line
 from stackclip.ops.words import counted, few_of, legible
+from stackclip.types import GOOD
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from stackclip.data.understood import MaskFacts, PictureFacts, Understood
+    from stackclip.types import Sample
 
 __all__ = ["page", "page_of_unread"]
 
@@ -39,8 +41,9 @@ def page(found: Understood, text: str, words: str) -> Iterator[RenderableType]:
     for left in dataset.left_out:
         yield line(f"  not read: {left}", "yellow")
     yield from _typed(found.words)
-    if any(tally.unlabelled for tally in found.tallies):
-        yield line(f"  next: stackclip inspect {shlex.quote(text)} --object {shlex.quote(words)}", "dim")
+    own = len(dataset.categories) == 1 and Path(text.partition("[")[0]).exists()
+    if own or any(tally.unlabelled for tally in found.tallies):
+        yield line(f"  next: {_next(dataset.samples, text, words)}", "dim")
 
 
 def page_of_unread(text: str, data_root: Path | None) -> Iterator[RenderableType]:
@@ -64,6 +67,17 @@ def page_of_unread(text: str, data_root: Path | None) -> Iterator[RenderableType
         yield line(f"  and {len(held) - _FOLDERS} folders more", "dim")
     yield from _typed([(label_words(root), "would say what is what")])
     yield line("  the trees that are known: stackclip list datasets", "dim")
+
+
+def _next(samples: Sequence[Sample], text: str, words: str) -> str:
+    """The command that finds defects, with the folder that has the good pictures and no others, or a place for one."""
+    normal = [sample for sample in samples if sample.defect == GOOD]
+    shown = [sample for sample in normal if sample.split == "train"] or normal
+    good = {sample.image.parent for sample in shown}
+    others = {sample.image.parent for sample in samples if sample.defect != GOOD}
+    place = shlex.quote(str(min(good))) if len(good) == 1 and not good & others else "FOLDER"
+    why = "   (a folder of good pictures: without it there are no verdicts)" if place == "FOLDER" else ""
+    return f"stackclip inspect {shlex.quote(text)} --object {shlex.quote(words)} --good {place}{why}"
 
 
 def _counts(found: Understood) -> Table:

@@ -15,6 +15,7 @@ from stackclip.data.annotations import ANNOTATED, ANNOTATIONS, annotation_format
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
+from stackclip.data.manifests import picture_column
 from stackclip.data.paint import anomalous_pixels, is_lossy
 from stackclip.errors import PictureError
 from stackclip.ops.spread import evenly
@@ -30,6 +31,7 @@ _FILES_LOOKED_AT = 3  # of each extension
 _FULL = 0.99
 _COMPARED = 64
 _FOLDERS = 64
+_FOREIGN = frozenset((*(".heic", ".heif", ".avif", ".jxl"), *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2")))
 
 Spare: TypeAlias = Callable[[Path, Path], bool]
 """Whether a file below a root, given with it, is one that the layout has although no sample names it."""
@@ -74,6 +76,8 @@ def account_for(
     )
     warnings = (
         *_annotations(rest.others),
+        *_foreign_pictures(rest.others, root),
+        *(_unread_tables(rest.others, root) if any(sample.defect == UNLABELLED for sample in samples) else ()),
         *_masks_of_good(of_good),
         *_odd_masks(samples),
         *_in_both_splits(samples),
@@ -176,6 +180,20 @@ def _annotations(others: Sequence[Path]) -> Iterator[str]:
     for name, paths in found.items():
         how = f"; {ANNOTATED[name]} reads them, by that name with --data-root" if name in ANNOTATED else ""
         yield f"annotations in the format of {name} are not read here ({paths[0].name}, ...){how}"
+
+
+def _foreign_pictures(others: Sequence[Path], root: Path) -> Iterator[str]:
+    """Pictures of phones and cameras in forms that are not read."""
+    if found := [path for path in others if path.suffix.lower() in _FOREIGN]:
+        what = f"{counted(len(found), 'picture')} of a form that is not read"
+        yield f"{what} ({_places(found, root)}): save as JPEG or PNG"
+
+
+def _unread_tables(others: Sequence[Path], root: Path) -> Iterator[str]:
+    """Tables in the root that name pictures in a column with a name of its own, and how they are read."""
+    for path in others:
+        if path.suffix.lower() in (".csv", ".tsv") and path.parent == root and (column := picture_column(path)):
+            yield f"{path.name} names pictures: '{path}[image={column},label=COLUMN]' reads it"
 
 
 def _masks_of_good(masks: Sequence[Path]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from stackclip.data.images import picture_size, read_picture
 from stackclip.data.masks import whole_mask
 from stackclip.errors import PictureError
 from stackclip.ops.spread import evenly
-from stackclip.ops.words import legible
+from stackclip.ops.words import drawable
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample
 
 __all__ = ["chosen_samples", "outlined", "pair_sheet"]
@@ -123,7 +123,7 @@ def _caption(sample: Sample, fits: Callable[[str], bool]) -> str:
     word = sample.defect if sample.label == ANOMALOUS else sample.split
     place = "/".join(PurePosixPath(sample.id).parts[-2:]).removeprefix(f"{sample.defect}/")
     texts = (f"{sample.category}, {word}: {place}", f"{word}: {place}", f"{word}: {sample.image.name}")
-    text = next((legible(each) for each in texts if fits(legible(each))), legible(sample.image.name))
+    text = next((drawable(each) for each in texts if fits(drawable(each))), drawable(sample.image.name))
     while len(text) > 1 and not fits(text):
         text = f"{text[:-2]}\u2026"
     return text

@@ -27,7 +27,14 @@ __all__ = ["label_words", "mask_words", "picture_folders"]
 
 _NAMED = 3
 _WORD = re.compile(r"[-_. 0-9]+")
-_BAD = frozenset(("ng", "nok", "bad", "ko", "defect", "defects", "defective", "faulty", "fail", "failed", "anomaly"))
+_BAD = frozenset(
+    (
+        *("ng", "nok", "nio", "bad", "ko", "defect", "defects", "defective", "faulty", "fail", "failed", "anomaly"),
+        *("schlecht", "schlechte", "fehler", "fehlerhaft", "defekt", "defekte", "ausschuss", "mauvais", "défaut"),
+        *("malo", "malos", "defecto", "defectos", "difetto", "difetti", "scarto", "wada", "wady"),
+    )
+)
+_FINE = frozenset(("gut", "gute", "bon", "bons", "bonne", "bueno", "buenos", "buono", "buoni", "goed", "dobre"))
 
 
 def picture_folders(root: Path) -> dict[Path, list[Path]]:
@@ -95,7 +102,7 @@ def _label(place: Path, root: Path) -> str:
 def _goodness(name: str) -> tuple[bool, int]:
     """Whether a name is that of good pictures, and how much in it speaks for that or against it."""
     words = set(_WORD.split(composed(name).casefold()))
-    speaks = len(words & {*GOOD_FOLDERS}) - len(words & _BAD)
+    speaks = len(words & {*GOOD_FOLDERS, *_FINE}) - len(words & _BAD)
     return is_good(name), speaks + may_be_good(name)
 
 

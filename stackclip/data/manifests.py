@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stackclip.data.documents import read_document
+from stackclip.data.listing import is_picture
 from stackclip.errors import DataError
 from stackclip.ops.words import one_line
 
-__all__ = ["MANIFESTS", "ManifestLine", "columns_of", "lines_of"]
+__all__ = ["MANIFESTS", "ManifestLine", "columns_of", "lines_of", "picture_column"]
 
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 """The extensions of tables, in small letters."""
@@ -55,6 +56,20 @@ def lines_of(path: Path) -> Iterator[ManifestLine]:
     rows = {".parquet": _of_parquet, ".csv": _of_csv, ".tsv": _of_csv}.get(suffix, _of_json_lines)
     for number, row in rows(path):
         yield ManifestLine(f"{path}:{number}", {name: text for name, value in row.items() if (text := _text(value))})
+
+
+def picture_column(path: Path) -> str:
+    """The first column of a CSV or TSV that has the name of a picture in the first row; else empty, as of no table.
+
+    It is for a hint: bytes that are no UTF-8 are passed over.
+    """
+    try:
+        head = read_document(path)[:_HEAD].decode("utf-8-sig", "replace").lstrip()
+        rows = csv.reader(head.splitlines()[:2], delimiter=_separator(head.partition("\n")[0]))
+        names, first = next(rows, []), next(rows, [])
+    except (DataError, csv.Error):
+        return ""
+    return next((name.strip() for name, cell in zip(names, first, strict=False) if is_picture(cell.strip())), "")
 
 
 def _text(value: Any) -> str:
@@ -120,4 +135,4 @@ def _decoded(path: Path) -> str:
     try:
         return read_document(path).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8; save it so") from None
+        raise DataError(f"{path}: not UTF-8; save it so (spreadsheets call that 'CSV UTF-8')") from None

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stackclip.inspection.sheet import FONT, LINE, MARGIN
 from stackclip.methods import Inspector
 from stackclip.methods.segmenter import PartMask
-from stackclip.ops.words import counted, legible
+from stackclip.ops.words import counted, drawable
 from stackclip.types import Features
 
 __all__ = ["PartMasks", "draw_parts", "part_masks_of"]
@@ -64,7 +64,7 @@ def draw_parts(picture: Image.Image, mask: PartMask) -> Image.Image:
         top = LINE + MARGIN + row * LINE
         if colour is not None:
             draw.rectangle((left, top + 3, left + 13, top + 16), fill=colour)
-        draw.text((left + LINE, top), legible(text), fill="black" if colour else "dimgray", font=font)
+        draw.text((left + LINE, top), drawable(text), fill="black" if colour else "dimgray", font=font)
     return canvas
 
 

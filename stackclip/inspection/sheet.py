@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from stackclip.ops.words import legible
+from stackclip.ops.words import drawable
 
 __all__ = ["Scale", "ScaleSample", "colours_of", "heat_map", "scale_of", "share_of", "sheet"]
 
@@ -110,14 +110,14 @@ def sheet(
     canvas = Image.new("RGB", (MARGIN + step * len(columns), head + (step + LINE) * len(pictures) + head), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
     for column, title in enumerate(columns):
-        draw.text((MARGIN + column * step, MARGIN // 2), legible(title), fill="black", font=font)
+        draw.text((MARGIN + column * step, MARGIN // 2), drawable(title), fill="black", font=font)
     for row, (picture, mask, name) in enumerate(zip(pictures, masks, names, strict=True)):
         top = head + row * (step + LINE)
         tiles = [picture.convert("RGB"), Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB")]
         tiles += [heat_map(of_method[row], scales[method]) for method, of_method in maps.items()]
         for column, content in enumerate(tiles):
             canvas.paste(content.resize((tile, tile), Image.Resampling.BILINEAR), (MARGIN + column * step, top))
-        draw.text((MARGIN, top + tile), legible(name), fill="dimgray", font=font)
-    said = "dark is normal, bright is anomalous, on one scale a method" + (f"; {legible(note)}" if note else "")
+        draw.text((MARGIN, top + tile), drawable(name), fill="dimgray", font=font)
+    said = "dark is normal, bright is anomalous, on one scale a method" + (f"; {drawable(note)}" if note else "")
     draw.text((MARGIN, canvas.height - head), said, fill="black", font=font)
     return canvas

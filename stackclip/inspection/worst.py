@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stackclip.inspection.sheet import FONT, LINE, MARGIN
 from stackclip.inspection.tables import verdict_word
-from stackclip.ops.words import counted, legible
+from stackclip.ops.words import counted, drawable
 
 __all__ = ["MOST", "TILE", "Tile", "worst_first"]
 
@@ -37,16 +37,16 @@ def worst_first(tiles: Sequence[Tile], *, of: int, title: str, note: str = "") -
     width = max(MARGIN + columns * step, 4 * TILE)
     canvas = Image.new("RGB", (width, 2 * (LINE + MARGIN) + rows * line), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
-    draw.text((MARGIN, MARGIN // 2), legible(f"{title}: {_shown(len(tiles), of)}"), fill="black", font=font)
+    draw.text((MARGIN, MARGIN // 2), drawable(f"{title}: {_shown(len(tiles), of)}"), fill="black", font=font)
     for place, tile in enumerate(tiles):
         left, top = MARGIN + place % columns * step, LINE + MARGIN + place // columns * line
         canvas.paste(tile.picture, (left, top))
         name = tile.name if len(tile.name) <= LETTERS else f"…{tile.name[1 - LETTERS :]}"
-        draw.text((left, top + TILE), legible(name), fill="black", font=font)
+        draw.text((left, top + TILE), drawable(name), fill="black", font=font)
         colour = {"": "dimgray", verdict_word(True): _RED, verdict_word(False): _GREEN}[tile.verdict]
         said = " ".join(each for each in (f"{place + 1}.", tile.score, tile.verdict) if each)
         draw.text((left, top + TILE + LINE), said, fill=colour, font=font)
-    draw.text((MARGIN, canvas.height - LINE - MARGIN // 2), legible(note), fill="dimgray", font=font)
+    draw.text((MARGIN, canvas.height - LINE - MARGIN // 2), drawable(note), fill="dimgray", font=font)
     return canvas
 
 

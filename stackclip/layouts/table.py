@@ -92,11 +92,12 @@ ROOT/
 
     def _entries(self, path: Path) -> list[TableRow]:
         """The rows of a table; raises DataError for one without any, or without a column of pictures."""
-        names = columns_of(path)
+        lines, names = [*lines_of(path)], columns_of(path)
         columns = Columns.of(names, self.asked, path)
         if not columns.image:
-            raise DataError(f"{path}: no column of pictures among {', '.join(names)}; name it: table[image=COLUMN]")
-        entries = [TableRow(line, columns, path) for line in lines_of(path)]
+            known = f"no column of pictures among {', '.join(names)}"
+            raise DataError(f"{path}: {known}; name it, and that of labels: '{path}[image=COLUMN,label=COLUMN]'")
+        entries = [TableRow(line, columns, path) for line in lines]
         if not entries:
             raise DataError(f"{path}: holds no row")
         return entries

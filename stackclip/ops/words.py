@@ -5,8 +5,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["agreed", "counted", "duration", "few_of", "legible", "one_line", "size"]
+__all__ = ["agreed", "counted", "drawable", "duration", "few_of", "legible", "one_line", "size"]
 
+_SPELT = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"})
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
+_DRAWN = frozenset("«°±´·»‘’“”…‹›™")  # what the font of drawn sheets has beside ASCII
 _OF_ONE = {"are": "is", "were": "was", "have": "has", "lack": "lacks"}
 
 
@@ -55,6 +58,19 @@ def legible(text: object) -> str:
     that are no text are shown as escapes: `\\x1b`, `\\u202e`. Everything else stays.
     """
     return "".join(letter if _is_harmless(letter) else _escape(letter) for letter in str(text))
+
+
+def drawable(text: object) -> str:
+    """Legible text in the letters that the font of drawn sheets has: `Lange - Grosse` of `Länge – Größe`.
+
+    Accents go, and a letter of another script becomes `?`.
+    """
+    spelt = legible(text).translate(_SPELT).translate(_DASHES)
+    return "".join(letter if letter in _DRAWN else _base(letter) for letter in unicodedata.normalize("NFC", spelt))
+
+
+def _base(letter: str) -> str:
+    return unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
 
 
 def _is_harmless(letter: str) -> bool:

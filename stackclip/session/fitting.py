@@ -78,7 +78,7 @@ class Fitting(Making):
                 raise StackclipError(f"{entrant.spec}: no threshold can be set: {calibration}")
             bundle = crew.bundle(entrant.spec, ready[entrant.spec], calibration, self._about())
         save_bundle(path, bundle)
-        self.workbench.say_note()
+        self.say_notes()
         judged = calibration.judge(ready[entrant.spec], calibration.scores, calibration.peaks)
         return Fitted(path, entrant.spec, judged.threshold, calibration.rate, calibration.count, path.stat().st_size)
 

@@ -56,7 +56,7 @@ class Examination(Making):
         failures = tuple(str(each) for each in written if each.error)
         for failure in failures:
             logger.error("%s", failure)
-        self.workbench.say_note()
+        self.say_notes()
         if not any(each.samples for each in written):
             raise StackclipError(f"{output}: nothing could be written, for the reasons above")
         return Inspection(

@@ -12,15 +12,20 @@ from stackclip.benchmarks.habits import habits_of
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store
+from stackclip.data import largest_size
 from stackclip.errors import PictureError
 from stackclip.ops.files import canonical_json, content_hash, file_hash
 from stackclip.ops.progress import Listener
+from stackclip.ops.spread import evenly
 from stackclip.session.workbench import Workbench
 from stackclip.types import Sample
 
 __all__ = ["Making", "content_of"]
 
 logger = logging.getLogger("stackclip")
+
+_LOOKED_AT = 64  # pictures whose size is asked
+_COARSE = 4  # pixels of a picture in one that the tower sees, on a side; more is said
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,19 @@ class Making:
             _say_deaf(deaf, self.plan.test_on[0].categories[0])
         trained = tuple(each for each in entrants if found[each.spec].trains)
         return trained, tuple(each for each in entrants if not found[each.spec].trains)
+
+    def say_notes(self) -> None:
+        """Say what the tower has to have said of it, and where pictures are much larger than it sees them."""
+        self.workbench.say_note()
+        side = self.workbench.tower.spec.image_size
+        pictures = [sample.image for sample in self.plan.test_on[0].samples]
+        height, width = largest_size(evenly(pictures, _LOOKED_AT))
+        if self.plan.tiles is None and (longest := max(height, width)) > _COARSE * side:
+            logger.info(
+                "note: pictures of up to %d x %d are seen at %d x %d: what is thinner than %d pixels may be lost; "
+                "--tiles %d looks closer and takes longer (a detector: when it is fitted)",
+                *(width, height, side, side, longest // side, _COARSE * side),
+            )
 
 
 def _say_deaf(methods: Sequence[str], words: str) -> None:

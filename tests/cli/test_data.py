@@ -55,6 +55,19 @@ def test_data_of_a_folder_without_labels_names_the_words_that_work(stackclip: Ru
     assert "unlabelled" not in again.stdout
 
 
+def test_data_names_the_folder_of_good_pictures_in_the_command_for_defects(stackclip: Run, tmp_path: Path) -> None:
+    root = pictures(tmp_path / "nut", "gut/1.png", "schlecht/2.png")
+    assert f"inspect {root} --object NAME --good FOLDER" in stackclip(tmp_path, "data", str(root)).stdout
+    said = stackclip(tmp_path, "data", f"{root}[good=gut,bad=schlecht]").stdout
+    assert f"inspect '{root}[good=gut,bad=schlecht]' --object NAME --good {root}/gut\n" in said
+    pictures(root, "mixed/good_1.png", "mixed/bad_2.png")
+    (root / "list.csv").write_text("image,label\nmixed/good_1.png,good\nmixed/bad_2.png,bad\n")
+    assert "--good FOLDER   (a folder of good" in stackclip(tmp_path, "data", str(root / "list.csv")).stdout
+    layout = pictures(tmp_path / "a", "train/good/1.png", "test/good/2.png", "test/dent/3.png")
+    assert f"--good {layout}/train/good\n" in stackclip(tmp_path, "data", str(layout)).stdout
+    assert "next:" not in stackclip(tmp_path, "data", "synthetic[categories=2,per_category=2]").stdout
+
+
 def test_data_of_what_cannot_be_read_shows_what_lies_there_and_goes_on(stackclip: Run, tmp_path: Path) -> None:
     odd = pictures(tmp_path / "odd", "good/1.png", "2.png")
     fine = pictures(tmp_path / "fine", "good/1.png", "dent/2.png")

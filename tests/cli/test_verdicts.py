@@ -44,6 +44,21 @@ def rows(place: Path) -> list[dict[str, str]]:
     return list(csv.DictReader((place / "scores.csv").read_text().splitlines()))
 
 
+def test_pictures_much_larger_than_the_tower_sees_are_said_to_want_tiles(stackclip: Run, tmp_path: Path) -> None:
+    for number in range(6):
+        place = tmp_path / ("good" if number else "tested") / f"{number}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.effect_noise((4 * 56 + 1, 30), number + 1).save(place)
+    words = ("inspect", str(tmp_path / "tested"), *WORDS, "--good", str(tmp_path / "good"), "--false-alarms", ".3")
+    done = stackclip(tmp_path / "w", *words, "-o", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    assert "pictures of up to 225 x 30 are seen at 56 x 56" in done.stderr
+    assert "--tiles 224" in done.stderr
+    closer = stackclip(tmp_path / "w", *words, "--tiles", "224", "-o", str(tmp_path / "closer"))
+    assert closer.exit_code == 0, closer.output
+    assert "are seen at" not in closer.stderr
+
+
 def test_good_pictures_make_verdicts_regions_and_a_record(
     stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:

@@ -132,6 +132,19 @@ def test_tables_of_others_and_folders_that_are_not_there_are_refused(
     assert "a watch wants a detector" in result.stderr
 
 
+def test_a_watch_says_what_it_watches_before_anything_arrives(
+    fitted: tuple[Session, Path], tmp_path: Path, stackclip: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stackclip.session.watching.time.sleep", stop)
+    (folder := tmp_path / "in").mkdir()
+    words = ("inspect", str(folder), "--watch", "--detector", str(fitted[1]), "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", *words)
+    assert f"watching {folder}, every 2 s, until Ctrl-C; tables and heat maps go to {tmp_path / 'out'}" in result.stderr
+
+
 def test_many_pictures_come_in_batches(
     fitted: tuple[Session, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,8 @@ Plant = Callable[..., Path]
         (["fine/1.png", "dent/2.png", "dent/3.png"], "good=fine,bad=dent"),
         (["pics_ng/1.png", "pics_ng/2.png", "pics_ok/1.png"], "good=pics_ok,bad=pics_ng"),
         (["a/1.png", "b/2.png", "b/3.png"], "good=b,bad=a"),
+        (["schlecht/1.png", "schlecht/2.png", "gut/1.png"], "good=gut,bad=schlecht"),
+        (["Teile defekt/1.png", "Teile defekt/2.png", "Teile/1.png"], "good=Teile,bad=Teile defekt"),
         (["x/clean/images/1.png", "x/dent/images/1.png"], "good=clean/images,bad=dent/images"),
         (["x/clean/1.png", "x/dent/1.png", "x/masks/dent/1-m.png"], "good=clean,bad=dent,masks=masks,mask_suffix=-m"),
     ],

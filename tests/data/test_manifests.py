@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.data.manifests import columns_of, lines_of
+from stackclip.data.manifests import columns_of, lines_of, picture_column
 from stackclip.errors import DataError
 
 ROWS = [{"path": "a, b.png", "label": "0"}, {"path": "c.png", "label": "1"}, {"path": "d.png"}]
@@ -82,3 +82,19 @@ def test_another_encoding_is_refused(tmp_path: Path, plant: Callable[..., Path])
         columns_of(tmp_path / "absent.csv")
     assert columns_of(plant(tmp_path, "empty.csv", "empty.jsonl") / "empty.jsonl") == ()
     assert list(lines_of(tmp_path / "empty.csv")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("Prüfer;Bild;Maß\nJörg;C:\\Prüfung\\1.JPG;1,5\n", "Bild"),
+        ("where,what\na,b.png\n", "what"),
+        ("time,weight\n1,2\n", ""),
+        ("path\n", ""),
+        ("", ""),
+    ],
+)
+def test_the_column_that_names_pictures_is_told_by_what_it_has(tmp_path: Path, text: str, column: str) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "cp1252"):
+        assert picture_column(written(tmp_path / "t.csv", text, encoding)) == column
+    assert picture_column(tmp_path / "absent.csv") == ""

@@ -124,7 +124,9 @@ def test_columns_may_be_named_and_one_that_is_not_there_is_refused(root: Path, d
     document(root / "list.csv", "picture,label,mask\npics/a.png,1,gt/b.png\n")
     assert opened(root, "table[mask=]").samples[0].mask is None
     document(root / "list.csv", "what,label\npics/a.png,1\n")
-    with pytest.raises(DataError, match=r"list\.csv: no column of pictures among what, label; name it: table\[image="):
+    with pytest.raises(
+        DataError, match=r"list\.csv: no column of pictures among what, label; name it, .*list\.csv\[image="
+    ):
         opened(root, "table[file=list.csv]")
 
 
@@ -201,6 +203,25 @@ def test_another_table_beside_pictures_is_left_out_and_counted(
     found = opened(root)
     assert found.layout == "folder"
     assert "1 other file left out: 1 .csv" in found.finding
+
+
+def test_a_table_with_columns_of_other_names_is_told_and_read_as_it_says(
+    root: Path, document: Make, opened: Make, tmp_path: Path
+) -> None:
+    path = document(root / "Liste.csv", "Bild;Ergebnis\nC:\\Halle 3\\pics\\a.png;i.O.\nC:\\Halle 3\\pics\\b.png;Riss\n")
+    said = f"Liste.csv names pictures: '{path}[image=Bild,label=COLUMN]' reads it"
+    assert said in str(opened(root).warnings)
+    found = open_dataset(f"{path}[image=Bild,label=Ergebnis,good=i.O.]", generated=tmp_path / "generated")
+    assert defects(found) == {"a": GOOD, "b": "Riss"}
+
+
+def test_pictures_in_forms_that_are_not_read_are_said_to_be_pictures(root: Path, opened: Make) -> None:
+    for name in ("IMG_1.HEIC", "b.nef", "notes.txt"):
+        (root / "pics" / name).touch()
+    found = opened(root)
+    assert "2 pictures of a form that is not read (pics/IMG_1.HEIC, pics/b.nef): save as JPEG or PNG" in str(
+        found.warnings
+    )
 
 
 def test_a_mask_that_is_not_there_is_missing(root: Path, document: Make, opened: Make) -> None:

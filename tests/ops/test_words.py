@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from PIL import ImageFont
 
-from stackclip.ops.words import agreed, counted, duration, few_of, legible, one_line, size
+from stackclip.ops.words import agreed, counted, drawable, duration, few_of, legible, one_line, size
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,29 @@ def test_nouns_and_verbs_go_with_their_number(number: int, said: str) -> None:
 def test_text_from_files_is_one_line_that_does_nothing(text: str, shown: str) -> None:
     assert legible(text) == shown
     assert shown.encode()
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("Größe_1 – Löcher.jpeg", "Grosse_1 - Locher.jpeg"),
+        ("gro\u0308ße.png", "grosse.png"),
+        ("smørrebrød, łódź, œuf", "smorrebrod, lodz, oeuf"),
+        ("…end, 5° «a»", "…end, 5° «a»"),
+        ("划痕.png", "??.png"),
+        ("\x1b[2J", "\\x1b[2J"),
+    ],
+)
+def test_captions_have_only_letters_that_their_font_has(text: str, drawn: str) -> None:
+    font = ImageFont.load_default(15)
+
+    def painted(letter: str) -> tuple[tuple[int, int], bytes]:
+        mask = font.getmask(letter)
+        return mask.size, bytes(mask)
+
+    assert drawable(text) == drawn
+    assert painted("ö") == painted("\uffff")  # a box for want of a letter
+    assert painted("\uffff") not in map(painted, drawable(text))
 
 
 def test_a_few_names_are_said_and_how_many_more() -> None:
