@@ -127,6 +127,9 @@ def test_tables_of_others_and_folders_that_are_not_there_are_refused(
     result = stackclip(tmp_path / "w", "inspect", str(folder), "--watch", "--object", "plate")
     assert result.exit_code == 2
     assert "--watch goes by --detector FILE alone: leave out --object" in result.stderr
+    typed = ("--watch", "--tiles", "2x2", "--train-on", "synthetic")
+    result = stackclip(tmp_path / "w", "inspect", str(folder), *typed)
+    assert "leave out --tiles, --train-on" in result.stderr
     result = stackclip(tmp_path / "w", "inspect", str(folder), "--watch")
     assert result.exit_code == 2
     assert "a watch wants a detector" in result.stderr
@@ -141,3 +144,15 @@ def test_many_pictures_come_in_batches(
         picture(folder / f"{number}.png", number)
     assert [len(each) for each in islice(watch(fitted, folder, out), 3)] == [2, 2, 1]
     assert len(lines(out)) == 5
+
+
+def test_a_watch_goes_by_the_rate_that_is_asked_for(fitted: tuple[Session, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for number in range(12):
+        picture(folder / f"{number}.png", number + 300)
+    session, detector = fitted
+    [scores] = islice(session.watch(folder, detector, tmp_path / "out", every=0.0, false_alarms=0.5), 1)
+    assert [each.anomalous for each in scores] == [each.p_value <= 0.5 for each in scores if each.p_value]
+    assert 0.05 < np.mean([each.anomalous for each in scores])
+    with pytest.raises(UsageError, match="wants 999 good pictures"):
+        next(session.watch(folder, detector, tmp_path / "other", every=0.0, false_alarms=0.001))
