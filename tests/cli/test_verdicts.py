@@ -210,3 +210,27 @@ def test_a_picture_that_cannot_be_read_takes_no_other_from_a_detector(
     [place] = (tmp_path / "out").glob("*/")
     assert len(rows(place)) == 6
     assert "3 of 3 bad pictures found" in result.stdout
+
+
+def test_a_good_picture_counts_once_and_is_no_news_where_it_is_tested_or_bad(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, bad = plates
+    one, *others = sorted(good.iterdir())
+    for number, path in enumerate(others[:10]):
+        path.write_bytes(one.read_bytes())
+    (tested / "copy.png").write_bytes(one.read_bytes())
+    words = ("--good", str(good), "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, *words)
+    assert result.exit_code == 0, result.output
+    assert "10 pictures in it are there before, byte by byte, and are not counted" in result.stderr
+    assert "1 picture in it is in --good" in result.stderr
+    assert "(copy.png)" in result.stderr
+    assert "a false-alarm rate of 0.0667 by 14 good pictures" in result.stdout
+    fit = ("fit", *WORDS, "--good", str(good), "--false-alarms", ".05", "-o", str(tmp_path / "x"))
+    result = stackclip(tmp_path / "w", *fit)
+    assert "wants 19 good pictures that the method was not shown, and there are 14" in result.stderr
+    (bad / "copy.png").write_bytes(one.read_bytes())
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, *words, "--bad", str(bad))
+    assert result.exit_code == 2
+    assert "copy.png is in --good too" in result.stderr
