@@ -217,7 +217,7 @@ def test_a_good_picture_counts_once_and_is_no_news_where_it_is_tested_or_bad(
 ) -> None:
     tested, good, bad = plates
     one, *others = sorted(good.iterdir())
-    for number, path in enumerate(others[:10]):
+    for path in others[:10]:
         path.write_bytes(one.read_bytes())
     (tested / "copy.png").write_bytes(one.read_bytes())
     words = ("--good", str(good), "-o", str(tmp_path / "out"))
