@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from stackclip.cli.group import cli, echo
 from stackclip.cli.options import (
@@ -105,7 +106,7 @@ def inspect_verb(
     from stackclip.terminal import Bars
 
     if watch:
-        _watch(session, folder, maps or "", every, **words)
+        _watch(session, folder, every, maps=maps or "", **words)
         return
     with Bars.shown() as bars:
         inspection = session.inspect(folder, seeds=(seed,), progress=bars, maps=maps or "", **words)
@@ -115,13 +116,16 @@ def inspect_verb(
         sys.exit(FAILED_SOME)
 
 
-def _watch(session: Session, folder: str, maps: str, every: float, **words: Any) -> None:
+def _watch(session: Session, folder: str, every: float, **words: Any) -> None:
     """Print a line for each picture that arrives."""
     from stackclip.errors import UsageError
 
-    if said := [name for name in ("object", "methods", "good", "bad") if words[name]]:
-        raise UsageError(f"--watch goes by --detector FILE alone: leave out --{', --'.join(said)}")
-    arriving = session.watch(folder, words["detector"], words["output"], maps=maps, every=every)
+    source, brought = click.get_current_context().get_parameter_source, ("seed", "epochs", "tiles", "calibrate")
+    typed = [name for name in (*brought, "train_on") if source(name) is ParameterSource.COMMANDLINE]
+    if said := [name for name in ("object", "methods", "good", "bad") if words[name]] + typed:
+        raise UsageError(f"--watch goes by --detector FILE alone: leave out --{', --'.join(said).replace('_', '-')}")
+    how = {name: words[name] for name in ("false_alarms", "maps")}
+    arriving = session.watch(folder, words["detector"], words["output"], every=every, **how)
     logger.info("watching %s, every %g s, until Ctrl-C; tables and heat maps go to %s", folder, every, words["output"])
     for scores in arriving:
         for each in scores:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackclip.errors import DamagedFile, DataError
+from stackclip.cache.lock import WriterLock
+from stackclip.errors import DamagedFile, DataError, StoreLocked
 from stackclip.inspection.tables import DRAWN
-from stackclip.inspection.written import LINES, SCORES, Written
-from stackclip.ops.files import write_atomically
+from stackclip.inspection.written import LINES, RECORD, SCORES, Written
+from stackclip.ops.files import sync_folder, write_atomically
 from stackclip.ops.outputs import mark_output, unique_name
 from stackclip.ops.seals import read_regular
 from stackclip.ops.spreadsheet import csv_text
 
-__all__ = ["Arrivals", "Seen"]
+__all__ = ["DRAFTS", "Arrivals", "Seen"]
 
+_LOCK, DRAFTS = ".watch.lock", ".batch-"
 LARGEST = 1 << 34  # bytes of such a table; a line has about 1 kB
 
 Seen = tuple[int, int]
@@ -36,12 +40,42 @@ class Arrivals:
 
         Raises DataError for a table that somebody else wrote.
         """
-        mark_output(self.place)
         records = list(self._records())
         if not self._is_whole(records):
             write_atomically(self.place / LINES, "".join(f"{json.dumps(each)}\n" for each in records).encode())
             self._write_csv(records)
         return {each["picture"]: (each["bytes"], each["written_ns"]) for each in records}
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other watches out. Raises DataError where one writes here."""
+        mark_output(self.place)
+        try:
+            lock = WriterLock(self.place / _LOCK)
+        except StoreLocked as error:
+            raise DataError(f"{self.place}: another watch writes there: name another folder with -o") from error
+        try:
+            for left in self.place.glob(f"{DRAFTS}*"):  # of a watch that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            yield
+        finally:
+            lock.release()
+
+    def sign(self, maker: Mapping[str, Any], *, new: bool) -> None:
+        """Keep what makes the lines; unless the tables are `new`, raise DataError where another made those there."""
+        earlier = None if new else self._earlier()
+        if earlier is not None and (other := [name for name, said in maker.items() if earlier.get(name) != said]):
+            raise DataError(
+                f"{self.place}: what was scored there is by another {' and '.join(other).replace('_', ' ')}: choose "
+                "another folder with -o, or move that away"
+            )
+        write_atomically(self.place / RECORD, f"{json.dumps(maker, indent=1, ensure_ascii=False)}\n".encode())
+
+    def _earlier(self) -> Mapping[str, Any] | None:
+        try:
+            return dict(json.loads(read_regular(self.place / RECORD, largest=LARGEST)))
+        except (DamagedFile, ValueError, TypeError):
+            return None
 
     def add(self, batch: Written, seen: Mapping[str, Seen]) -> dict[str, Path]:
         """Take over what was drawn of a batch elsewhere, then its lines; after a power cut they are there or not.
@@ -50,6 +84,7 @@ class Arrivals:
         """
         whole = (batch.place / LINES).read_text("utf-8").splitlines()
         records = [self._taken_over(json.loads(line), batch, seen) for line in whole]
+        sync_folder(self.place)
         columns = self._columns()
         lines = "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records)
         _append(self.place / LINES, lines)

@@ -18,7 +18,7 @@ from stackclip.benchmarks.runner import OneSeed
 from stackclip.benchmarks.tiles import TiledInspector
 from stackclip.errors import StackclipError, UsageError
 from stackclip.inspection.good import Calibrate, Division, Fold, divide
-from stackclip.inspection.sheet import Scale, ScaleSample
+from stackclip.inspection.sheet import Scale, ScaleSample, step_at
 from stackclip.inspection.verdicts import (
     RATE,
     Drift,
@@ -138,7 +138,7 @@ class Calibration:
         limit = self.pixel_threshold
         if limit is None or self.ground is None:
             return None
-        cold = min(self.ground, limit - 1e-12)
+        cold = min(self.ground, limit - step_at(limit))
         return Scale(cold, limit + (limit - cold), GOOD, limit)
 
 

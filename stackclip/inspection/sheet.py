@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from stackclip.ops.words import drawable
 
-__all__ = ["Scale", "ScaleSample", "colours_of", "heat_map", "scale_of", "share_of", "sheet"]
+__all__ = ["Scale", "ScaleSample", "colours_of", "heat_map", "scale_of", "share_of", "sheet", "step_at"]
 
 # Dark violet over red to pale yellow; even steps look evenly brighter.
 COLOURS = np.array(
@@ -61,7 +61,12 @@ class ScaleSample:
         found, normal = np.concatenate(self._scores), np.concatenate(self._normal)
         cold = float(np.percentile(normal if normal.size else found, COLD))
         hot = float(np.percentile(found, HOT))
-        return Scale(cold, max(hot, cold + 1e-12))
+        return Scale(cold, max(hot, cold + step_at(cold)))
+
+
+def step_at(score: float) -> float:
+    """A small step of a scale around a score, which floating point tells from none."""
+    return max(1e-12, 1e-9 * abs(score))
 
 
 def scale_of(maps: Sequence[np.ndarray], masks: Sequence[np.ndarray]) -> Scale:

@@ -99,16 +99,17 @@ def drift_of(good: Sequence[float] | _Scores, tested: Sequence[float] | _Scores)
 
     How many of N exchangeable scores are at most the r-th of n is beta-binomial (N, r, n + 1 - r). Too few below the
     median of the good ones among the half that must be good is a drift upwards; too few above it among all, downwards,
-    as defects only raise scores. None where neither is surer than `SURE`.
+    as defects only raise scores. Scores as high as the median speak against either. None where neither is surer than
+    `SURE`.
     """
     known, found = np.sort(np.asarray(good, np.float64)), np.asarray(tested, np.float64)
     if not len(known) or not len(found):
         return None
     middle = (len(known) + 1) // 2
     median, must_be_good = known[middle - 1], len(found) - len(found) // 2
-    below, above = int((found <= median).sum()), int((found > median).sum())
+    below, above = int((found <= median).sum()), int((found >= median).sum())
     upwards = float(stats.betabinom.cdf(below, must_be_good, middle, len(known) + 1 - middle))
     downwards = float(stats.betabinom.cdf(above, len(found), len(known) + 1 - middle, middle))
     if upwards <= SURE / 2:
-        return Drift("higher", above, len(found), upwards)
+        return Drift("higher", len(found) - below, len(found), upwards)
     return Drift("lower", len(found) - above, len(found), downwards) if downwards <= SURE / 2 else None

@@ -24,7 +24,17 @@ from stackclip.ops.seals import read_regular
 from stackclip.ops.words import agreed, counted
 from stackclip.types import Sample
 
-__all__ = ["CONTACT", "LINES", "SCORES", "MapFormat", "Written", "check_folders", "keep_scores", "name_earlier"]
+__all__ = [
+    "CONTACT",
+    "LINES",
+    "RECORD",
+    "SCORES",
+    "MapFormat",
+    "Written",
+    "check_folders",
+    "keep_scores",
+    "name_earlier",
+]
 
 logger = logging.getLogger(__name__)
 

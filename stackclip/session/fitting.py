@@ -93,6 +93,7 @@ class Fitting(Making):
             "good": {"pictures": len(good), "content": content_of(good)},
             "trained_on": list(self.train_on),
             "seed": self.plan.seeds[0],
+            "feature_dtype": self.workbench.workspace.feature_dtype,
             "weights_file": None if weights is None else weights.name,
         }
         return {"recipe": recipe, "record": record}

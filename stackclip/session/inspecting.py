@@ -83,7 +83,8 @@ class Examination(Making):
         [own] = self.plan.test_on
         left = tuple(sample for sample in own.samples if sample.split == "test" or sample not in lacking)
         plan = replace(self.plan, test_on=(replace(own, samples=left),))
-        check_normal(plan, self.wanted.good)
+        if self.wanted.bundle is None:
+            check_normal(plan, self.wanted.good)
         bad = tuple(sample for sample in self.wanted.bad if sample not in lacking)
         return replace(self, plan=plan, wanted=replace(self.wanted, bad=bad))
 

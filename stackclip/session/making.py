@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from stackclip.benchmarks.entrant import Entrant, Errand, errands_of
 from stackclip.benchmarks.habits import habits_of
@@ -36,11 +37,14 @@ class Making:
     store: Store
     plan: Plan
     progress: Listener
+    patience: ClassVar[float] = 0.0  # seconds that another writer of the store is waited for
 
     def encode(self, errands: Sequence[Errand]) -> tuple[PictureError, ...]:
         """Encode what the store lacks; the pictures that could not be."""
         wanted = [errand for errand in errands if errand.samples]
-        return self.workbench.encode(self.store, wanted, progress=self.progress).failed if wanted else ()
+        if not wanted:
+            return ()
+        return self.workbench.encode(self.store, wanted, patience=self.patience, progress=self.progress).failed
 
     def encode_training(self, trained: Sequence[Entrant]) -> tuple[PictureError, ...]:
         """Encode the training pictures for those methods that train."""

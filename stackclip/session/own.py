@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ from stackclip.cache.fingerprint import fingerprint_digest
 from stackclip.data import Dataset
 from stackclip.data.naming import place_name
 from stackclip.data.picked import PICKED
-from stackclip.defaults import GOOD_METHODS, INSPECTION_METHODS
+from stackclip.defaults import GOOD_METHODS, INSPECTION_METHODS, TRAINING
 from stackclip.errors import FingerprintMismatch, UsageError, WeightsError
 from stackclip.inspection.bundle import Bundle
 from stackclip.inspection.written import check_folders
@@ -33,6 +33,7 @@ from stackclip.session.pictures import (
     own_set,
     showing_all,
 )
+from stackclip.session.recipe import changed_fields
 from stackclip.session.site import Site
 from stackclip.session.wanted import Wanted, wanted_of
 from stackclip.session.watching import Watching
@@ -123,10 +124,9 @@ def with_detector(
     """
     bundle = wanted.bundle
     assert bundle is not None
-    if said := [name for name in ("object", "methods", "good") if getattr(asked, name)]:
-        raise UsageError(f"{wanted.detector} brings its own {' and '.join(said)}: leave them out, or fit another one")
+    _check_words(site, asked, bundle, wanted.detector)
     wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own), train_on=())
-    recipe = {name: tuple(each) if isinstance(each, list) else each for name, each in bundle.recipe.items()}
+    recipe = {name: _as_tuple(each) for name, each in bundle.recipe.items()}
     if (file := bundle.record.get("weights_file")) and site.backbone.weights is None:
         raise WeightsError(f"{wanted.detector}: the weights of its tower are not in it: say --weights {file}")
     workbench = site.workbench({**recipe, **changed})
@@ -138,6 +138,29 @@ def with_detector(
         wanted,
         workbench,
     )
+
+
+def _check_words(site: Site, asked: Asked, bundle: Bundle, detector: Path | None) -> None:
+    """Raise UsageError for words that say something else than the detector, which they would not change."""
+    said = [name for name in ("object", "methods", "good") if getattr(asked, name)]
+    trained_on = ((), names_of(TRAINING), tuple(bundle.record.get("trained_on", ())))
+    said += [] if names_of(asked.train_on) in trained_on else ["train_on"]
+    plain = {each.name: each.default for each in fields(Plan)} | {"calibrate": "auto"}
+    known = {**bundle.task, "seeds": (bundle.task["seed"],), "tiles": bundle.tiles}
+    for name, value in checked(asked.words, InspectionWords).items():
+        said += [name] if name in plain and value not in (plain[name], known.get(name)) else []
+    tower = {name: value for name, value in changed_fields(site.backbone).items() if name in bundle.recipe}
+    said += [name for name, value in tower.items() if value != _as_tuple(bundle.recipe[name])]
+    if said:
+        words = " and ".join(said)
+        raise UsageError(f"{detector} brings its own {words}: leave that out, or fit another one")
+    dtype = bundle.record.get("feature_dtype", "float16")
+    if site.workspace.feature_dtype != dtype:
+        raise UsageError(f"{detector}: its threshold is for features kept as {dtype}: say --feature-dtype {dtype}")
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _check_tower(workbench: Workbench, bundle: Bundle, detector: Path | None) -> None:

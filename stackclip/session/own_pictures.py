@@ -77,19 +77,22 @@ class OwnPictures(Steps):
         detector: PathLike[str] | str,
         output: PathLike[str] | str,
         *,
+        false_alarms: float | None = None,
         maps: str = "",
         every: float = 2.0,
         progress: Listener = silent,
     ) -> Iterator[tuple[PictureScore, ...]]:
         """What a detector says of pictures as they arrive in a folder, batch by batch; it never ends by itself.
 
-        The folder is looked at `every` so many seconds. Scores, heat maps and regions are added to the tables in
+        The folder is looked at `every` so many seconds. `false_alarms` is as in `inspect`, else what it was fitted for.
+        Scores, heat maps and regions are added to the tables in
         `output` before they are given; what has a line there is not scored again, also by another run.
         Raises UsageError, WeightsError, FingerprintMismatch, DataError, StoreError and OSError.
         """
         from stackclip.session.own import Asked, watch
 
-        asked = Asked("", (), None, (), {"detector": detector, "maps": maps}, progress)
+        words = {"detector": detector, "maps": maps, "false_alarms": false_alarms}
+        asked = Asked("", (), None, (), words, progress)
         return watch(self, Path(pictures), Path(output), asked, every)
 
     def export_onnx(

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, overload
 
 from stackclip.benchmarks.plan import Plan, resolved
 from stackclip.data import Dataset
+from stackclip.data.alike import also_among, first_of_each
 from stackclip.data.own import bad_pictures, own_pictures, without_folders
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
 from stackclip.inspection.regions import Region
 from stackclip.inspection.written import Written, check_folders
 from stackclip.methods import Method
 from stackclip.ops.given import why_no_name
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import agreed, counted, few_of
 from stackclip.registry import Spec
 from stackclip.session.frames import frame_of
 from stackclip.session.opening import open_datasets
@@ -169,7 +170,7 @@ def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None, b
 
     Raises StackclipError where none is left to score.
     """
-    [found, *normal] = [_opened(workspace, place) for place in (folder, good) if place]
+    found, normal = _opened(workspace, folder), [_good(workspace, good)] if good else []
     root, others = found.root.resolve(), (good, bad, workspace.cache)
     left_out = [place for place in others if place and not root.is_relative_to(place.resolve())]
     kept = without_folders(found, left_out)
@@ -180,19 +181,52 @@ def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None, b
         raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
     if not len(kept) or (good and root.is_relative_to(good.resolve())):
         raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
+    for normal_ones in normal:
+        _say_shown(folder, also_among(kept.samples, normal_ones.samples), good)
     return own_pictures(kept, words, *normal)
+
+
+def _say_shown(folder: Path, shown: Sequence[Sample], good: Path | None) -> None:
+    """Warn of tested pictures that are good ones too, under another name."""
+    if shown:
+        names = few_of(sample.id for sample in shown)
+        logger.warning(
+            "%s: %s in it %s in --good %s too, byte by byte (%s): what is said of them tells nothing of new pictures",
+            *(folder, counted(len(shown), "picture"), agreed("are", len(shown)), good, names),
+        )
+
+
+def _good(workspace: Workspace, good: Path) -> Dataset:
+    """The good pictures in a folder. One that is there several times counts once: a promise wants independent ones."""
+    found = _opened(workspace, good)
+    kept = first_of_each(found.samples)
+    if repeated := len(found) - len(kept):
+        logger.warning(
+            "%s: %s in it %s there before, byte by byte, and %s not counted",
+            *(good, counted(repeated, "picture"), agreed("are", repeated), agreed("are", repeated)),
+        )
+    return replace(found, samples=tuple(kept))
 
 
 def good_set(workspace: Workspace, good: Path, words: str) -> Dataset:
     """The pictures in a folder, all of which are good, as one category of which none is tested."""
-    found = _opened(workspace, good)
+    found = _good(workspace, good)
     made = own_pictures(found, words, found)
     return replace(made, samples=made.select(split="train").samples)
 
 
 def bad_set(workspace: Workspace, folder: Path | None, own: Dataset) -> tuple[Sample, ...]:
-    """The pictures in a folder of which all are known to be bad; none without a folder."""
-    return () if folder is None else bad_pictures(_opened(workspace, folder), own.categories[0], own)
+    """The pictures in a folder of which all are known to be bad; none without a folder.
+
+    Raises UsageError for one that is among the good ones too.
+    """
+    if folder is None:
+        return ()
+    found = _opened(workspace, folder)
+    if both := also_among(found.samples, own.select(split="train").samples):
+        names = few_of(sample.id for sample in both)
+        raise UsageError(f"{folder}: {names} {agreed('are', len(both))} in --good too, byte by byte: which is it?")
+    return bad_pictures(found, own.categories[0], own)
 
 
 def deployed_set(workspace: Workspace, tested: Dataset, words: str, good: Path | None) -> Dataset:

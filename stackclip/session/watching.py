@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from stackclip.benchmarks.entrant import entrants_of, errands_of
 from stackclip.data import Dataset
 from stackclip.data.listing import pictures_below
 from stackclip.data.own import own_pictures
 from stackclip.data.picked import PICKED, Picked, unlabelled_samples
-from stackclip.inspection.arrivals import Arrivals, Seen
+from stackclip.errors import DataError
+from stackclip.inspection.arrivals import DRAFTS, Arrivals, Seen
 from stackclip.inspection.predictions import Wishes, predict
+from stackclip.ops.files import file_hash
 from stackclip.ops.outputs import folder_name
 from stackclip.session.making import Making
 from stackclip.session.pictures import PictureScore, scores_of
@@ -35,7 +38,9 @@ class Watching(Making):
     folder: Path
     wanted: Wanted
     every: float
+    patience = 3600.0  # another that fills the same store is soon done
     _refused: dict[str, Seen] = field(default_factory=dict)
+    _unlisted: list[str] = field(default_factory=list)
 
     def run(self, output: Path) -> Iterator[tuple[PictureScore, ...]]:
         """What is said of each batch of pictures, once that is on the disk; it never ends by itself.
@@ -46,25 +51,50 @@ class Watching(Making):
         [spec] = self.plan.methods
         place = output / folder_name(spec)
         arrivals = Arrivals(place)
-        done, before = arrivals.seen(), dict[str, Seen]()
-        if done:
-            logger.info("%s: %d pictures were scored before", place, len(done))
+        with arrivals.held():
+            done = arrivals.seen()
+            arrivals.sign(self._maker(), new=not done)
+            if done:
+                logger.info("%s: %d pictures were scored before", place, len(done))
+            yield from self._look(arrivals, done, output)
+
+    def _look(self, arrivals: Arrivals, done: dict[str, Seen], output: Path) -> Iterator[tuple[PictureScore, ...]]:
+        """Look again and again; `done` are the pictures that have a line."""
+        before = dict[str, Seen]()
         while True:
             now = self._there(output)
+            for name in self._refused.keys() - now:  # what comes back is looked at anew
+                del self._refused[name]
             fresh = [name for name, seen in now.items() if done.get(name) != seen and self._refused.get(name) != seen]
             settled = {name: now[name] for name in fresh if before.get(name) == now[name]}
             for batch in _batches(settled):
-                if scores := self._score(batch, arrivals, output):
+                scores = self._score(batch, arrivals, output)
+                lined = {score.picture.relative_to(self.folder).as_posix() for score in scores}
+                done |= {name: seen for name, seen in batch.items() if name in lined}
+                self._refused.update({name: seen for name, seen in batch.items() if name not in lined})
+                if scores:
                     yield scores
-                done |= batch
             before = now
             if len(settled) < len(fresh) or not fresh:
                 time.sleep(self.every)
 
+    def _maker(self) -> dict[str, Any]:
+        """What makes the lines: a table has those of one detector at one rate."""
+        bundle, detector = self.wanted.bundle, self.wanted.detector
+        assert bundle is not None
+        assert detector is not None
+        return {
+            "method": bundle.method,
+            "object": bundle.object,
+            "detector": file_hash(detector),
+            "false_alarm_rate": bundle.calibration.rate,
+            "tower": dict(bundle.fingerprint),
+        }
+
     def _there(self, output: Path) -> dict[str, Seen]:
         """The pictures below the folder as they are now; those that vanish meanwhile are not there."""
         found: dict[str, Seen] = {}
-        for path in pictures_below(self.folder):
+        for path in self._listed():
             try:
                 state = path.stat()
             except OSError:
@@ -74,6 +104,16 @@ class Watching(Making):
                 found[path.relative_to(self.folder).as_posix()] = (state.st_size, state.st_mtime_ns)
         return found
 
+    def _listed(self) -> Iterator[Path]:
+        """The pictures below the folder; a folder that vanishes meanwhile ends a look, but not the next one too."""
+        try:
+            yield from pictures_below(self.folder)
+            self._unlisted.clear()
+        except DataError as error:
+            if str(error) in self._unlisted:
+                raise
+            self._unlisted[:] = [str(error)]
+
     def _score(self, batch: dict[str, Seen], arrivals: Arrivals, output: Path) -> tuple[PictureScore, ...]:
         """Score some pictures, draw them, and add their lines."""
         plan = replace(self.plan, test_on=(self._set_of(batch),))
@@ -82,11 +122,10 @@ class Watching(Making):
         failed = making.encode(errands_of(plan, entrants))
         lost = {error.path for error in failed}
         left = {name: seen for name, seen in batch.items() if self.folder / name not in lost}
-        self._refused.update({name: seen for name, seen in batch.items() if name not in left})
         if not left:
             return ()
         plan = replace(plan, test_on=(self._set_of(left),))
-        with TemporaryDirectory(dir=arrivals.place, prefix=".batch-") as draft:
+        with TemporaryDirectory(dir=arrivals.place, prefix=DRAFTS) as draft:
             with replace(self, plan=plan).bench(entrants) as bench:
                 wishes = Wishes(bundle=self.wanted.bundle, maps=self.wanted.maps)
                 [written] = predict([bench], Path(draft), seed=plan.seeds[0], wishes=wishes)

@@ -139,7 +139,15 @@ def test_a_detector_that_is_damaged_or_of_another_tower_is_one_line(
         assert "Traceback" not in result.output
         return result.stderr.splitlines()[-1]
 
-    assert "brings its own object: leave them out" in refused(file, "--object", "nut")
+    assert "brings its own object: leave that out" in refused(file, "--object", "nut")
+    assert "brings its own tiles and image_size" in refused(file, "--tiles", "2x2", "--image-size", "64")
+    assert "brings its own seeds" in refused(file, "--seed", "3")
+    assert "brings its own calibrate" in refused(file, "--calibrate", "split")
+    assert "brings its own train_on" in refused(file, "--train-on", "synthetic[categories=1]")
+    assert "brings its own backbone" in refused(file, "--backbone", "ViT-B-16")
+    assert "kept as float16: say --feature-dtype float16" in refused(file, "--feature-dtype", "int8")
+    same = ("--train-on", TRAINING, "--image-size", "56", "--seed", "0", "-o", str(tmp_path / "out"))
+    assert stackclip(tmp_path / "w", "inspect", str(tested), "--detector", str(file), *same).exit_code == 0
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     (tmp_path / "flipped").write_bytes(data)
@@ -200,3 +208,44 @@ def test_a_method_that_scores_all_pictures_together_gives_no_verdicts_and_says_w
     refused = stackclip(tmp_path / "w", "fit", *here, "-o", str(tmp_path / "x"))
     assert refused.exit_code == 1
     assert "it scores the tested pictures of a category by each other" in refused.stderr
+
+
+def test_a_picture_that_cannot_be_read_takes_no_other_from_a_detector(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, bad = plates
+    file = tmp_path / "plate.stackclip"
+    assert stackclip(tmp_path / "w", "fit", *WORDS, "--good", str(good), "-o", str(file)).exit_code == 0
+    (tested / "fine" / "broken.png").write_bytes(b"no picture")
+    (bad / "broken.png").write_bytes(b"no picture")
+    words = ("--detector", str(file), "--bad", str(bad), "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *words)
+    assert result.exit_code == 3, result.output
+    assert result.stderr.count("broken.png: not a picture") == 2
+    [place] = (tmp_path / "out").glob("*/")
+    assert len(rows(place)) == 6
+    assert "3 of 3 bad pictures found" in result.stdout
+
+
+def test_a_good_picture_counts_once_and_is_no_news_where_it_is_tested_or_bad(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, good, bad = plates
+    one, *others = sorted(good.iterdir())
+    for path in others[:10]:
+        path.write_bytes(one.read_bytes())
+    (tested / "copy.png").write_bytes(one.read_bytes())
+    words = ("--good", str(good), "-o", str(tmp_path / "out"))
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, *words)
+    assert result.exit_code == 0, result.output
+    assert "10 pictures in it are there before, byte by byte, and are not counted" in result.stderr
+    assert "1 picture in it is in --good" in result.stderr
+    assert "(copy.png)" in result.stderr
+    assert "a false-alarm rate of 0.0667 by 14 good pictures" in result.stdout
+    fit = ("fit", *WORDS, "--good", str(good), "--false-alarms", ".05", "-o", str(tmp_path / "x"))
+    result = stackclip(tmp_path / "w", *fit)
+    assert "wants 19 good pictures that the method was not shown, and there are 14" in result.stderr
+    (bad / "copy.png").write_bytes(one.read_bytes())
+    result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, *words, "--bad", str(bad))
+    assert result.exit_code == 2
+    assert "copy.png is in --good too" in result.stderr

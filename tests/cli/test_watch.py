@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from PIL import Image
 
 from stackclip import Session
 from stackclip.clip.recipe import TowerRecipe
+from stackclip.data.listing import pictures_below
 from stackclip.errors import DataError, UsageError
 from stackclip.session import PictureScore
+from stackclip.session.watching import Watching
 
 Run = Callable[..., Result]
 
@@ -127,6 +130,9 @@ def test_tables_of_others_and_folders_that_are_not_there_are_refused(
     result = stackclip(tmp_path / "w", "inspect", str(folder), "--watch", "--object", "plate")
     assert result.exit_code == 2
     assert "--watch goes by --detector FILE alone: leave out --object" in result.stderr
+    typed = ("--watch", "--tiles", "2x2", "--train-on", "synthetic")
+    result = stackclip(tmp_path / "w", "inspect", str(folder), *typed)
+    assert "leave out --tiles, --train-on" in result.stderr
     result = stackclip(tmp_path / "w", "inspect", str(folder), "--watch")
     assert result.exit_code == 2
     assert "a watch wants a detector" in result.stderr
@@ -154,3 +160,84 @@ def test_many_pictures_come_in_batches(
         picture(folder / f"{number}.png", number)
     assert [len(each) for each in islice(watch(fitted, folder, out), 3)] == [2, 2, 1]
     assert len(lines(out)) == 5
+
+
+def test_a_watch_goes_by_the_rate_that_is_asked_for(fitted: tuple[Session, Path], tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    for number in range(12):
+        picture(folder / f"{number}.png", number + 300)
+    session, detector = fitted
+    [scores] = islice(session.watch(folder, detector, tmp_path / "out", every=0.0, false_alarms=0.5), 1)
+    assert [each.anomalous for each in scores] == [each.p_value <= 0.5 for each in scores if each.p_value]
+    assert np.mean([each.anomalous for each in scores]) > 0.05
+    with pytest.raises(UsageError, match="wants 999 good pictures"):
+        next(session.watch(folder, detector, tmp_path / "other", every=0.0, false_alarms=0.001))
+
+
+def test_a_table_has_the_lines_of_one_watch_one_detector_and_one_rate(
+    fitted: tuple[Session, Path], tmp_path: Path
+) -> None:
+    folder, out = picture(tmp_path / "in" / "a.png", 1).parent, tmp_path / "out"
+    watching = watch(fitted, folder, out)
+    next(watching)
+    with pytest.raises(DataError, match="another watch writes there"):
+        next(watch(fitted, folder, out))
+    watching.close()
+    [place] = out.iterdir()
+    (place / ".batch-killed").mkdir()
+    session, detector = fitted
+    with pytest.raises(DataError, match="by another false alarm rate: choose another folder"):
+        next(session.watch(folder, detector, out, every=0.0, false_alarms=0.5))
+    assert not (place / ".batch-killed").exists()
+    other = tmp_path / "other.stackclip"
+    session.fit(other, object="plate", good=detector.parent / "good", seeds=(1,), train_on="synthetic[categories=1]")
+    with pytest.raises(DataError, match="by another detector"):
+        next(session.watch(folder, other, out, every=0.0))
+    picture(folder / "b.png", 2)
+    assert [score.picture.name for score in next(watch(fitted, folder, out))] == ["b.png"]
+
+
+def test_what_vanishes_and_comes_back_is_scored(
+    fitted: tuple[Session, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture is moved away before it is read, and a folder before it is listed; both come back as they were."""
+    folder, out, away = tmp_path / "in", tmp_path / "out", tmp_path / "away"
+    picture(folder / "a.png", 1)
+    path, taken = picture(folder / "line2" / "b.png", 2), []
+
+    def takes(_: object) -> None:
+        if not taken:
+            taken.append(path.rename(away))
+        elif away.exists():
+            away.rename(path)
+
+    score = Watching._score
+
+    def scored(self: Watching, *words: Any) -> Any:
+        takes(None)
+        return score(self, *words)
+
+    monkeypatch.setattr(Watching, "_score", scored)
+    watching = watch(fitted, folder, out)
+    assert [each.picture.name for each in next(watching)] == ["a.png"]
+    monkeypatch.setattr("stackclip.session.watching.time.sleep", takes)
+    assert [each.picture.name for each in next(watching)] == ["b.png"]
+    assert [line["picture"] for line in lines(out)] == ["a.png", "line2/b.png"]
+
+
+def test_a_folder_that_vanishes_while_it_is_listed_ends_no_watch(
+    fitted: tuple[Session, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, failures = picture(tmp_path / "in" / "a.png", 1).parent, iter([True])
+
+    def below(place: Path) -> Iterator[Path]:
+        if next(failures, False):
+            raise DataError(f"{place}/line2: cannot be listed")
+        yield from pictures_below(place)
+
+    monkeypatch.setattr("stackclip.session.watching.pictures_below", below)
+    watching = watch(fitted, folder, tmp_path / "out")
+    assert len(next(watching)) == 1
+    failures = iter([True, True])
+    with pytest.raises(DataError, match="line2: cannot be listed"):
+        next(watching)

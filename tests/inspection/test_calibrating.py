@@ -9,6 +9,7 @@ from torch import Tensor
 
 from stackclip.errors import UsageError
 from stackclip.inspection.calibrating import Calibration, surveys
+from stackclip.inspection.sheet import scale_of, share_of
 from stackclip.methods import Inspector
 
 
@@ -73,3 +74,16 @@ def test_who_surveys_is_known() -> None:
 
     assert surveys(Surveying())
     assert not surveys(Settled())
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 4e5, -4e5])
+def test_maps_that_are_all_alike_have_a_scale_that_colours_can_be_told_on(level: float) -> None:
+    flat = np.full((4, 4), level, np.float32)
+    known = Calibration(None, torch.full((20,), level), level, "", True, 0.05)
+    for scale in (known.scale, scale_of([flat], [flat > np.inf])):
+        assert scale is not None
+        assert scale.cold < scale.hot
+        shares = share_of(np.array([level - 1, level, level + 1]), scale)
+        assert np.isfinite(shares).all()
+        assert shares[0] == 0.0
+        assert shares[2] == 1.0

@@ -66,3 +66,25 @@ def test_good_batches_are_seldom_said_to_have_drifted_and_others_are() -> None:
     assert other is not None
     assert other.side == "lower"
     assert drift_of([], [1.0]) is drift_of([1.0], []) is None
+
+
+@pytest.mark.parametrize("good", [[1.0] * 40, [0.0] * 10 + [1.0] * 20 + [2.0] * 10])
+def test_scores_as_high_as_the_median_of_the_good_ones_are_no_drift(good: list[float]) -> None:
+    assert drift_of(good, [1.0] * 60) is None
+    assert drift_of(good, [1.0] * 60 + [9.0] * 60) is None
+    lower, higher = drift_of(good, [-1.0] * 60), drift_of(good, [9.0] * 60)
+    assert lower is not None
+    assert (lower.side, lower.beyond) == ("lower", 60)
+    assert higher is not None
+    assert (higher.side, higher.beyond) == ("higher", 60)
+
+
+def test_at_exact_multiples_a_rate_allows_what_whole_numbers_say() -> None:
+    for good in range(1, 1000):
+        for percent in (1, 2, 5, 7, 10, 20, 29, 30, 57, 70, 90):
+            allowed = percent * (good + 1) // 100 - 1
+            if allowed < 0:
+                with pytest.raises(UsageError):
+                    threshold_of(range(good), percent / 100)
+            else:
+                assert threshold_of(range(good), percent / 100) == good - 1 - allowed
