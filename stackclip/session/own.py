@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from stackclip.benchmarks.entrant import entrants_of
 from stackclip.benchmarks.plan import Plan, resolved
 from stackclip.cache.fingerprint import fingerprint_digest
 from stackclip.data import Dataset
@@ -38,6 +39,7 @@ from stackclip.session.site import Site
 from stackclip.session.wanted import Wanted, wanted_of
 from stackclip.session.watching import Watching
 from stackclip.session.workbench import Workbench
+from stackclip.types import MASK
 
 __all__ = ["Asked", "fit", "inspect", "plan_of", "watch", "with_detector"]
 
@@ -67,6 +69,7 @@ def inspect(site: Site, pictures: Path, output: Path | None, asked: Asked) -> In
         own = own_set(site.workspace, pictures, object_words(asked.object), asked.good, wanted.bad_folder)
         wanted = replace(wanted, bad=bad_set(site.workspace, wanted.bad_folder, own))
         plan, workbench = plan_of(site, asked, asked.methods or default, own, given), None
+        wanted = wanted if plan.train_on else replace(wanted, train_on=())
     with output_folder(output, plan.resolved) as place:
         workbench = workbench or site.workbench()
         examination = Examination(workbench, workbench.store(), plan, asked.progress, pictures, wanted)
@@ -100,7 +103,8 @@ def fit(site: Site, output: Path, asked: Asked) -> Fitted:
     if len(plan.methods) != 1:
         raise UsageError(f"{', '.join(plan.methods)}: a detector is one method; name one with --method")
     workbench = site.workbench()
-    fitting = Fitting(workbench, workbench.store(), plan, asked.progress, policy, names_of(asked.train_on))
+    trained_on = names_of(asked.train_on) if plan.train_on else ()
+    fitting = Fitting(workbench, workbench.store(), plan, asked.progress, policy, trained_on)
     return fitting.run(output)
 
 
@@ -109,10 +113,17 @@ def plan_of(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, gi
     known = resolved(methods)
     if asked.good is not None and not given.get("shots"):
         known = showing_all(known)
-    training = tuple(site.opened(asked.train_on).values())
-    plan = Plan(methods=tuple(known), train_on=training, test_on=(own,), resolved=known, **given)
+    plan = Plan(methods=tuple(known), train_on=(), test_on=(own,), resolved=known, **given)
     check_normal(plan, asked.good)
+    if _may_train(site, plan):
+        plan = replace(plan, train_on=tuple(site.opened(asked.train_on).values()))
     return plan
+
+
+def _may_train(site: Site, plan: Plan) -> bool:
+    """Whether a method reads anything of training pictures: else their data sets are not opened, nor generated."""
+    entrants = entrants_of(replace(plan, fail_fast=False), site.workbench().tower.spec)
+    return any(entrant.why_not or entrant.reads("train") - {MASK} for entrant in entrants)
 
 
 def with_detector(
@@ -143,8 +154,9 @@ def with_detector(
 def _check_words(site: Site, asked: Asked, bundle: Bundle, detector: Path | None) -> None:
     """Raise UsageError for words that say something else than the detector, which they would not change."""
     said = [name for name in ("object", "methods", "good") if getattr(asked, name)]
-    trained_on = ((), names_of(TRAINING), tuple(bundle.record.get("trained_on", ())))
-    said += [] if names_of(asked.train_on) in trained_on else ["train_on"]
+    learned_from = tuple(bundle.record.get("trained_on", ()))
+    heeded = not learned_from or names_of(asked.train_on) in ((), names_of(TRAINING), learned_from)
+    said += [] if heeded else ["train_on"]
     plain = {each.name: each.default for each in fields(Plan)} | {"calibrate": "auto"}
     known = {**bundle.task, "seeds": (bundle.task["seed"],), "tiles": bundle.tiles}
     for name, value in checked(asked.words, InspectionWords).items():
