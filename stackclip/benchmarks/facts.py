@@ -29,18 +29,8 @@ from stackclip.benchmarks.checks import (
 from stackclip.types import Row
 
 __all__ = [
-    "CurvePoint",
-    "Draws",
-    "EmptyMasks",
-    "Facts",
-    "KindOfDefect",
-    "Pictures",
-    "PixelForm",
-    "Reported",
-    "TrainedOn",
-    "facts_of",
-    "found_at",
-    "reported_as",
+    *("CurvePoint", "Draws", "EmptyMasks", "Facts", "KindOfDefect", "Pictures", "PixelForm", "Reported", "TrainedOn"),
+    *("facts_of", "found_at", "reported_as"),
 ]
 
 Value = TypeVar("Value")
@@ -245,6 +235,7 @@ class Facts:
         object_with({"content": is_text, "place": is_text}, needed=("content", "place")), Pictures(), _object(Pictures)
     )
     tested_family = _Fact[str](is_text, "")
+    tested_layout = _Fact[str](is_text, "")
     tested_left_out = _Fact[Sequence[str]](list_of(is_text), ())
     tested_pictures = _Fact[int](is_natural, 0)
     tested_without_mask = _Fact[Sequence[str]](list_of(is_text), ())
@@ -259,7 +250,6 @@ class Facts:
     )
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
     transductive = _Fact[str | None](or_none(is_text), None)
-    tested_layout = _Fact[str](is_text, "")
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())
     why_left_out = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)
     why_without_mask = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)

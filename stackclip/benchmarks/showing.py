@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
-from stackclip.benchmarks.plan import Cell, Plan, Shots
+from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.tiles import TiledInspector, in_tiles, pictures_at_once
 from stackclip.errors import BrokenPlugin, NonFiniteScores, NotApplicable
 from stackclip.methods import Inspector, Phase
@@ -63,7 +63,7 @@ class Showing:
         found: dict[str, Inspector] = {}
         for asked in dict.fromkeys(self.entrants[t.spec].shots for t in trainees):
             alike = [t for t in trainees if self.entrants[t.spec].shots == asked and not evaluations[t.spec].error]
-            with closing(self._shown(asked, alike, evaluations, shots)) as showing:
+            with closing(self._shown(alike, evaluations, shots)) as showing:
                 for batches, trainee in showing:
                     with closing(batches), closing(self._normals(cell, trainee, shots[trainee.spec])) as normals:
                         arguments = (trainee, cell.category, batches, normals)
@@ -85,7 +85,6 @@ class Showing:
 
     def _shown(
         self,
-        asked: Shots,
         trainees: Sequence[Trainee],
         evaluations: Mapping[str, Evaluation],
         shots: Mapping[str, Sequence[Sample]],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from stackclip.data.annotations import ANNOTATED, ANNOTATIONS, annotation_format
+from stackclip.data.finding import few_names
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
 from stackclip.data.listing import files_below, is_picture
@@ -265,5 +266,4 @@ def _lacking(samples: Sequence[Sample]) -> Iterator[str]:
         good = {sample.category for sample in held if sample.label == NORMAL}
         without = [category for category in dict.fromkeys(sample.category for sample in held) if category not in good]
         if without and good:
-            more = ", ..." if len(without) > _NAMED else ""
-            yield f"no good picture to {split} in {', '.join(without[:_NAMED])}{more}"
+            yield f"no good picture to {split} in {few_names(without, _NAMED)}"

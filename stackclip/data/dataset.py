@@ -165,8 +165,7 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, r
     if not registered and not given and is_published(name) and name != published:
         name = f"own-{name}"  # a folder that only has the name of a published data set
         samples = tuple(replace(sample, dataset=name) for sample in samples)
-    if given and (given in datasets or is_published(given)) and given not in (published, registered):
-        raise UsageError(f"{given}={root}: {given} is the name of another data set, and this is not it: choose another")
+    _check_given(given, root, published, registered)
     if published:
         samples = tuple(replace(sample, published=published) for sample in samples)
     title = getattr(reader, "title", f"{spec.name} layout") + reading.how
@@ -179,11 +178,18 @@ def _read(spec: Spec, reader: Any, root: Path, given: str, *, generated: Path, r
 
 def _read_picked(picked: Picked, text: str, given: str) -> Dataset:
     """Pictures that were named by themselves or by a pattern."""
+    _check_given(given, picked.root)
     name = given or place_name(picked.root)
     name = f"own-{name}" if is_published(name) else name
     samples = unlabelled_samples(picked, name)
     finding = ", ".join((f"{name}: {Path(text).name}", counts_of(samples), *picked.left_out))
     return Dataset(name, picked.root, PICKED, samples, finding, left_out=picked.left_out)
+
+
+def _check_given(given: str, root: Path, *own: str) -> None:
+    """Raise UsageError for a name that is that of a known data set, and none of a data set's own."""
+    if given and (given in datasets or is_published(given)) and given not in own:
+        raise UsageError(f"{given}={root}: {given} is the name of another data set, and this is not it: choose another")
 
 
 def _reading(reader: Any, root: Path, name: str, generated: Path) -> Interpretation:

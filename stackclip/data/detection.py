@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.data.annotations import ANNOTATED, annotation_format
+from stackclip.data.finding import few_names
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.data.manifests import MANIFESTS
 from stackclip.errors import DataError, UnknownLayout
@@ -15,6 +16,8 @@ from stackclip.ops.words import counted
 from stackclip.registry import Spec, datasets
 
 __all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "layout_with", "unknown_layout"]
+
+_SHOWN = 4  # names of folders and of files
 
 LAYOUTS = (
     *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
@@ -33,7 +36,7 @@ def detect_layout(root: Path) -> str:
         if _detects(datasets.create(layout), root):
             return layout
     if held := [folder.name for folder in folders_in(root) if _is_published(folder)]:
-        raise UnknownLayout(f"{root}: holds data sets ({_some(held)}) and is none itself: name one of them")
+        raise UnknownLayout(f"{root}: holds data sets ({few_names(held, _SHOWN)}) and is none itself: name one of them")
     if _detects(datasets.create(LAYOUTS[-1]), root):
         return LAYOUTS[-1]
     raise unknown_layout(root, LAYOUTS)
@@ -96,10 +99,6 @@ def _contents(root: Path) -> str:
     if not folders and not files:
         return "an empty folder"
     pictures = sum(1 for _ in pictures_below(root))
-    parts = [f"{counted(len(folders), 'folder')} ({_some(folders)})"] if folders else []
-    parts += [f"{counted(len(files), 'file')} ({_some(files)})"] if files else []
+    parts = [f"{counted(len(folders), 'folder')} ({few_names(folders, _SHOWN)})"] if folders else []
+    parts += [f"{counted(len(files), 'file')} ({few_names(files, _SHOWN)})"] if files else []
     return f"{' and '.join(parts)}, {counted(pictures, 'picture') if pictures else 'no picture'} in all"
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from stackclip.types import ANOMALOUS, UNLABELLED, Sample
 
 __all__ = ["counts_of", "few_names"]
-
-_NAMES_SHOWN = 30
 
 
 def counts_of(samples: tuple[Sample, ...]) -> str:
@@ -37,6 +37,6 @@ def _mask_counts(samples: tuple[Sample, ...]) -> list[str]:
     ]
 
 
-def few_names(names: tuple[str, ...]) -> str:
+def few_names(names: Sequence[str], most: int = 30) -> str:
     """The first names, and whether there are more."""
-    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

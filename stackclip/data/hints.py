@@ -53,16 +53,10 @@ def label_words(root: Path, layout: str = "folder") -> str:
     masks are taken for masks. Without folders it is said where pictures belong.
     """
     spec = Spec.parse(layout)
-    if (
-        word := "label=COLUMN"
-        if spec.name == "table"
-        else "unannotated=good"
-        if spec.name in ANNOTATED.values()
-        else ""
-    ):
-        return _typed(
-            root, [*(f"{key}={value}" for key, value in spec.options if not word.startswith(f"{key}=")), word]
-        )
+    if spec.name == "table":
+        return _typed(root, [*_kept(spec, "label"), "label=COLUMN"])
+    if spec.name in ANNOTATED.values():
+        return _typed(root, [*_kept(spec, "unannotated"), "unannotated=good"])
     held = {place: files for place, files in picture_folders(root).items() if _may_count(place, root)}
     painted = [place for place, files in held.items() if _says_masks(place, root) or majority(files) == "mask"]
     counts: Counter[str] = Counter()
@@ -115,7 +109,12 @@ def _top(place: Path, root: Path, labels: Collection[str]) -> str:
 def _ending(path: Path, stems: Collection[str]) -> str:
     """What stands behind the longest stem of a picture in a file's name; nothing where no picture has a part of it."""
     stem = composed(path.stem)
-    return next((stem[length:] for length in range(len(stem), 0, -1) if stem[:length] in stems), "")
+    return stem[length:] if (length := _known(stem, stems)) else ""
+
+
+def _known(stem: str, stems: Collection[str]) -> int:
+    """How long the longest stem of a picture is with which a stem begins; 0 for none."""
+    return max((length for length in range(1, len(stem) + 1) if stem[:length] in stems), default=0)
 
 
 def mask_words(root: Path, layout: str, samples: Sequence[Sample]) -> str:
@@ -132,7 +131,7 @@ def mask_words(root: Path, layout: str, samples: Sequence[Sample]) -> str:
         return ""
     (folder, ending), _ = ways.most_common(1)[0]
     spec = Spec.parse(layout)
-    kept = [f"{key}={value}" for key, value in spec.options if spec.name == "folder"]
+    kept = _kept(spec) if spec.name == "folder" else []
     words = [*([f"masks={folder}"] if folder else []), *([f"mask_suffix={ending}"] if ending else [])]
     return _typed(root, [*kept, *words])
 
@@ -144,10 +143,15 @@ def _is_masked(sample: Sample) -> bool:
 def _ways(path: Path, stems: Collection[str], above: Collection[Path]) -> Iterator[tuple[str, str]]:
     """The folder of masks and the ending by which a file would be a mask; no folder where it is beside pictures."""
     stem = composed(path.stem)
-    length = max((length for length in range(1, len(stem) + 1) if stem[:length] in stems), default=0)
+    length = _known(stem, stems)
     tops = [folder for folder in (path.parent, *path.parents) if folder not in above]
     if length and (tops or length < len(stem)):
         yield (tops[-1].name if tops else ""), stem[length:]
+
+
+def _kept(spec: Spec, but: str = "") -> list[str]:
+    """The options that were typed, without one."""
+    return [f"{key}={value}" for key, value in spec.options if key != but]
 
 
 def _typed(root: Path, options: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from stackclip.errors import StackclipError
 from stackclip.export.batching import INPUT, Layout
 from stackclip.export.deployed import Deployed
 from stackclip.export.tracing import named
-from stackclip.ops.words import counted
+from stackclip.ops.words import counted, one_line
 
 __all__ = ["PARITY_BOUND", "Parity", "measured"]
 
@@ -86,7 +86,7 @@ def _session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise StackclipError(f"onnxruntime does not take the graph: {_line(error)}") from error
+        raise StackclipError(f"onnxruntime does not take the graph: {one_line(error)[:300]}") from error
 
 
 def _run(session: Any, pictures: NDArray[Any]) -> Values:
@@ -95,11 +95,7 @@ def _run(session: Any, pictures: NDArray[Any]) -> Values:
         return dict(zip(names, session.run(names, {INPUT: pictures}), strict=True))
     except Exception as error:
         shape = tuple(pictures.shape)
-        raise StackclipError(f"onnxruntime fails on pictures of shape {shape}: {_line(error)}") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+        raise StackclipError(f"onnxruntime fails on pictures of shape {shape}: {one_line(error)[:300]}") from error
 
 
 def _live(deployed: Deployed, prepared: NDArray[np.float32], *, rounded: bool = False) -> Values:

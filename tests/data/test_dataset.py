@@ -307,7 +307,8 @@ def test_a_name_that_rows_could_not_carry_is_refused(name: str, plant: Plant, tm
 def test_the_name_of_a_registered_data_set_is_given_to_that_one_alone(plant: Plant, tmp_path: Path) -> None:
     plant(tmp_path / "parts", *MVTEC)
     for name in ("visa", "mvtec", "synthetic"):
-        with pytest.raises(UsageError, match=f"{name} is the name of another data set, and this is not it"):
-            open_dataset(f"{name}={tmp_path}/parts", generated=tmp_path)
+        for place in ("parts", "parts/**/*.png"):
+            with pytest.raises(UsageError, match=f"{name} is the name of another data set, and this is not it"):
+                open_dataset(f"{name}={tmp_path}/{place}", generated=tmp_path)
     root = plant_part_of_mvtec(plant, tmp_path / "copy")
     assert open_dataset(f"mvtec={root}", generated=tmp_path).name == "mvtec"
