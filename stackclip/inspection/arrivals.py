@@ -14,7 +14,7 @@ from typing import Any
 from stackclip.cache.lock import WriterLock
 from stackclip.errors import DamagedFile, DataError, StoreLocked
 from stackclip.inspection.tables import DRAWN
-from stackclip.inspection.written import LINES, RECORD, SCORES, Written
+from stackclip.inspection.written import LINES, RECORD, SCORES, WATCHED, Written
 from stackclip.ops.files import sync_folder, write_atomically
 from stackclip.ops.outputs import mark_output, unique_name
 from stackclip.ops.seals import read_regular
@@ -22,7 +22,7 @@ from stackclip.ops.spreadsheet import csv_text
 
 __all__ = ["DRAFTS", "Arrivals", "Seen"]
 
-_LOCK, DRAFTS = ".watch.lock", ".batch-"
+DRAFTS = ".batch-"
 LARGEST = 1 << 34  # bytes of such a table; a line has about 1 kB
 
 Seen = tuple[int, int]
@@ -51,7 +51,7 @@ class Arrivals:
         """Keep other watches out. Raises DataError where one writes here."""
         mark_output(self.place)
         try:
-            lock = WriterLock(self.place / _LOCK)
+            lock = WriterLock(self.place / WATCHED)
         except StoreLocked as error:
             raise DataError(f"{self.place}: another watch writes there: name another folder with -o") from error
         try:

@@ -42,6 +42,8 @@ MapFormat = Literal["", "npy", "tiff"]
 """How maps are kept as they are; not at all where it is empty."""
 
 SCORES, LINES, REGIONS, RECORD, CONTACT = "scores.csv", "scores.jsonl", "regions.json", "run.json", "worst.png"
+WATCHED = ".watch.lock"
+"""The file that keeps a second watch out of a folder."""
 _OURS = frozenset({SCORES, LINES, REGIONS, RECORD, CONTACT})
 _SUFFIXES = frozenset({".png", ".npy", ".tiff"})
 _LARGEST = 1 << 28  # bytes of such a table; one of a million pictures has about 1e8
@@ -115,10 +117,15 @@ class Written:
         return "; ".join(each for each in (line, lost, verdict, self.bad, self.error) if each)
 
 
-def check_folders(methods: Sequence[str], output: Path) -> None:
-    """Raise StackclipError where a method's folder in `output` holds what stackclip did not write."""
+def check_folders(methods: Sequence[str], output: Path, *, watching: bool = False) -> None:
+    """Raise StackclipError where a method's folder in `output` holds what stackclip did not write.
+
+    So it does, unless `watching`, where it holds what a watch wrote: that grows, and is not replaced.
+    """
     for method in methods:
         place = output / folder_name(method)
+        if not watching and (place / WATCHED).exists():
+            raise StackclipError(f"{place}: a watch adds its lines there: name another folder with -o, or move it away")
         if place.exists() and not (place.is_dir() and (is_output(place) or not any(place.iterdir()))):
             raise StackclipError(
                 f"{place}: is there and was not written by stackclip, so {method} would mix its files with those in it;"

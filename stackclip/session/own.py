@@ -82,11 +82,13 @@ def watch(site: Site, pictures: Path, output: Path, asked: Asked, every: float) 
     wanted = wanted_of(checked(asked.words, InspectionWords), None)
     if wanted.bundle is None:
         raise UsageError("a watch wants a detector, as stackclip fit makes it: --detector FILE")
+    if not (isinstance(every, float | int) and every >= 0):
+        raise UsageError(f"every={every!r}; wanted the seconds between two looks")
     if not pictures.is_dir():
         raise UsageError(f"{pictures}: no folder to watch; make it, or name another one")
     empty = Dataset(place_name(pictures), pictures, PICKED, (), "")
     plan, wanted, workbench = with_detector(site, empty, asked, wanted)
-    check_folders(plan.methods, output)
+    check_folders(plan.methods, output, watching=True)
     watching = Watching(workbench, workbench.store(), plan, asked.progress, pictures.absolute(), wanted, every)
     return watching.run(output.absolute())
 
@@ -95,7 +97,14 @@ def fit(site: Site, output: Path, asked: Asked) -> Fitted:
     """Save a method that good pictures made ready. Raises as `Session.fit` does."""
     stay_with(site.workspace.registry)
     given = checked(asked.words, InspectionWords)
-    policy = wanted_of(given, asked.good).policy
+    wanted = wanted_of(given, asked.good)
+    if said := [name for name in ("bad", "maps") if asked.words.get(name)]:
+        raise UsageError(
+            f"{' and '.join(said)}: words of an inspection, which say nothing to a detector: leave them out"
+        )
+    if output.is_dir():
+        raise UsageError(f"{output}: a folder, and a detector is a file: name one, as plate.stackclip")
+    policy = wanted.policy
     if asked.good is None or policy is None:
         raise UsageError("a detector has a threshold, which good pictures set: name a folder of them with --good")
     own = good_set(site.workspace, asked.good, object_words(asked.object))
@@ -110,6 +119,8 @@ def fit(site: Site, output: Path, asked: Asked) -> Fitted:
 
 def plan_of(site: Site, asked: Asked, methods: tuple[str, ...], own: Dataset, given: dict[str, Any]) -> Plan:
     """The plan of methods that train on other data sets. Raises UsageError where shots are wanted and not given."""
+    if len(given.get("seeds", (0,))) > 1:
+        raise UsageError(f"seeds={given['seeds']}: pictures of your own are looked at once: name one seed")
     known = resolved(methods)
     if asked.good is not None and not given.get("shots"):
         known = showing_all(known)

@@ -19,7 +19,7 @@ from PIL import Image
 from stackclip import Session
 from stackclip.clip.recipe import TowerRecipe
 from stackclip.data.listing import pictures_below
-from stackclip.errors import DataError, UsageError
+from stackclip.errors import DataError, StackclipError, UsageError
 from stackclip.session import PictureScore
 from stackclip.session.watching import Watching
 
@@ -189,6 +189,8 @@ def test_a_table_has_the_lines_of_one_watch_one_detector_and_one_rate(
     with pytest.raises(DataError, match="by another false alarm rate: choose another folder"):
         next(session.watch(folder, detector, out, every=0.0, false_alarms=0.5))
     assert not (place / ".batch-killed").exists()
+    with pytest.raises(StackclipError, match="a watch adds its lines there"):
+        session.inspect(folder, detector=detector, output=out)
     other = tmp_path / "other.stackclip"
     session.fit(other, object="plate", good=detector.parent / "good", seeds=(1,), train_on="synthetic[categories=1]")
     with pytest.raises(DataError, match="by another detector"):
@@ -241,3 +243,21 @@ def test_a_folder_that_vanishes_while_it_is_listed_ends_no_watch(
     failures = iter([True, True])
     with pytest.raises(DataError, match="line2: cannot be listed"):
         next(watching)
+
+
+def test_words_that_would_be_passed_over_are_refused(fitted: tuple[Session, Path], tmp_path: Path) -> None:
+    session, detector = fitted
+    good, new = detector.parent / "good", tmp_path / "x.stackclip"
+    with pytest.raises(UsageError, match="bad and maps: words of an inspection"):
+        session.fit(new, object="plate", good=good, bad=good, maps="npy")
+    with pytest.raises(UsageError, match="a folder, and a detector is a file"):
+        session.fit(tmp_path, object="plate", good=good)
+    with pytest.raises(UsageError, match="name one seed"):
+        session.fit(new, object="plate", good=good, seeds=(0, 1))
+    with pytest.raises(UsageError, match="name one seed"):
+        session.inspect(picture(tmp_path / "in" / "a.png", 1), object="plate", good=good, seeds=(0, 1))
+    for every in (-1.0, float("nan"), "soon"):
+        with pytest.raises(UsageError, match="the seconds between two looks"):
+            session.watch(good, detector, tmp_path / "out", every=every)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="brings its own shots"):
+        session.inspect(good, detector=detector, shots=4)
