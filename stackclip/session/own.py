@@ -166,7 +166,7 @@ def _check_words(site: Site, asked: Asked, bundle: Bundle, detector: Path | None
     """Raise UsageError for words that say something else than the detector, which they would not change."""
     said = [name for name in ("object", "methods", "good") if getattr(asked, name)]
     learned_from = tuple(bundle.record.get("trained_on", ()))
-    heeded = not learned_from or names_of(asked.train_on) in ((), names_of(TRAINING), learned_from)
+    heeded = names_of(asked.train_on) in ((), names_of(TRAINING), learned_from)
     said += [] if heeded else ["train_on"]
     plain = {each.name: each.default for each in fields(Plan)} | {"calibrate": "auto"}
     known = {**bundle.task, "seeds": (bundle.task["seed"],), "tiles": bundle.tiles}
