@@ -134,7 +134,7 @@ class Examination(Making):
             "--methods": None if wanted.detector else ",".join(plan.resolved),
             "--train-on": typed_again(wanted.train_on) or None,
             "--seed": None if wanted.detector else plan.seeds[0] or None,
-            "--epochs": plan.epochs,
+            "--epochs": None if wanted.detector else plan.epochs,
             "--tiles": None if wanted.detector else plan.tiles,
         }
         words = [*self.workbench.workspace.command("inspect"), str(self.folder)]

@@ -180,7 +180,8 @@ def own_set(workspace: Workspace, folder: Path, words: str, good: Path | None, b
     if not len(kept) and not good:
         raise StackclipError(f"{folder}: all its pictures are in {workspace.cache}, which stackclip fills itself")
     if not len(kept) or (good and root.is_relative_to(good.resolve())):
-        raise StackclipError(f"{folder}: all its pictures are in --good {good}, so none is left to score")
+        where = " or ".join(f"--{word} {place}" for word, place in (("good", good), ("bad", bad)) if place)
+        raise StackclipError(f"{folder}: all its pictures are in {where}, so none is left to score")
     for normal_ones in normal:
         _say_shown(folder, also_among(kept.samples, normal_ones.samples), good)
     return own_pictures(kept, words, *normal)

@@ -68,7 +68,7 @@ class Watching(Making):
             fresh = [name for name, seen in now.items() if done.get(name) != seen and self._refused.get(name) != seen]
             settled = {name: now[name] for name in fresh if before.get(name) == now[name]}
             for batch in _batches(settled):
-                scores = self._score(batch, arrivals, output)
+                scores = self._score(batch, arrivals)
                 lined = {score.picture.relative_to(self.folder).as_posix() for score in scores}
                 done |= {name: seen for name, seen in batch.items() if name in lined}
                 self._refused.update({name: seen for name, seen in batch.items() if name not in lined})
@@ -114,7 +114,7 @@ class Watching(Making):
                 raise
             self._unlisted[:] = [str(error)]
 
-    def _score(self, batch: dict[str, Seen], arrivals: Arrivals, output: Path) -> tuple[PictureScore, ...]:
+    def _score(self, batch: dict[str, Seen], arrivals: Arrivals) -> tuple[PictureScore, ...]:
         """Score some pictures, draw them, and add their lines."""
         plan = replace(self.plan, test_on=(self._set_of(batch),))
         making = replace(self, plan=plan)
