@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -162,10 +162,8 @@ class _Takes:
     """Takes maps of good pictures, one by one."""
 
     sample: ScaleSample
-    seen: list[Sample] = field(default_factory=list)
 
     def __call__(self, sample: Sample, scores: np.ndarray, _: np.ndarray) -> None:
-        self.seen.append(sample)
         self.sample.add(scores, np.zeros(scores.shape, bool))
 
 

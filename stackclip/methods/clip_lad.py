@@ -152,12 +152,8 @@ class ClipLadDetector(Detector):
         if self.method.scores == "both":
             inspector.calibrate(pictures, normals)
             if inspector.normality is None:
-                logger.warning(
-                    "clip-lad, %s: fewer than %d normal pictures say how both scores are spread, so they are added as "
-                    "they are; show more, or name one of them by scores=",
-                    category,
-                    LEAST_NORMAL,
-                )
+                few = f"clip-lad, {category}: fewer than {LEAST_NORMAL} normal pictures say how both scores are spread"
+                logger.warning("%s, so they are added as they are; show more, or name one of them by scores=", few)
         return inspector
 
     def _logical(self, category: str, shots: Sequence[Features]) -> LogicalScorer:
