@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.breakdown import has_kinds
@@ -50,6 +50,13 @@ class Lineup:
         if job.suite is not None:
             plan, entrants = fitting(plan, entrants, job.suite.name)
         return cls(plan, entrants, errands_of(plan, entrants))
+
+    def only(self, specs: Iterable[str]) -> Lineup | None:
+        """Some of the methods, if there are any."""
+        chosen = frozenset(specs)
+        entrants = tuple(each for each in self.entrants if each.spec in chosen)
+        plan = replace(self.plan, methods=tuple(each.spec for each in entrants)) if entrants else self.plan
+        return Lineup(plan, entrants, self.errands) if entrants else None
 
 
 @contextmanager

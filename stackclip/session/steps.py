@@ -87,7 +87,7 @@ class Steps(Site):
     ) -> BenchRows:
         """The rows of a job; of one of a suite that cannot run, it is logged what it lacks. Else raises as `bench`."""
         from stackclip.session.benches import Lineup, rows_of, sparing
-        from stackclip.session.workers import compute_apart, works_of
+        from stackclip.session.workers import compute_apart, died, works_of
 
         one_of("overwrite", overwrite, OVERWRITE)
         stay_with(self.workspace.registry)
@@ -104,8 +104,13 @@ class Steps(Site):
             raise workbench.missing_parts(lineup.entrants, lacking, job.texts, self.data_root, job.plan.tiles)
         failed = workbench.encode(store, errands, progress=progress).failed if errands else ()
         if whole("processes", processes, 1) > 1 and overwrite != "never":
-            compute_apart(works_of(self, job, processes, overwrite), processes, progress)
-            overwrite = "only-missing"
+            deadly = compute_apart(works_of(self, job, processes, overwrite), processes, progress)
+            rows = BenchRows()
+            if sound := lineup.only(each.spec for each in lineup.entrants if each.spec not in deadly):
+                rows += rows_of(job, workbench, sound, store, overwrite="only-missing", progress=progress)
+            if rest := lineup.only(deadly):
+                rows += died(rows_of(job, workbench, rest, store, overwrite="never", progress=progress))
+            return BenchRows(unencoded=failed) + rows
         rows = rows_of(job, workbench, lineup, store, overwrite=overwrite, progress=progress)
         return BenchRows(unencoded=failed) + rows
 

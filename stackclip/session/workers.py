@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +19,17 @@ from stackclip.ops.progress import Listener
 from stackclip.ops.words import counted
 from stackclip.papers.jobs import Job
 from stackclip.session.conditions import Conditions
+from stackclip.session.rows import BenchRows
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
     from stackclip.session.steps import Steps
 
-__all__ = ["Work", "compute_apart", "works_of"]
+__all__ = ["Work", "compute_apart", "died", "works_of"]
 
 logger = logging.getLogger("stackclip")
 
-TRIES = 3  # of work at which a worker died
+TRIES = 3  # of work at which a process died
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,6 @@ class Work:
 
     def run(self) -> int:
         """Compute its cells, and keep them; how many there were. Raises as `Steps.run` does."""
-        from dataclasses import replace
-
         job = self.session.job(
             self.methods, train_on=self.train_on, test_on=self.test_on, categories=self.categories, **self.conditions
         )
@@ -79,34 +78,56 @@ def works_of(session: Steps, job: Job, processes: int, overwrite: Overwrite) -> 
     ]
 
 
-def compute_apart(works: Sequence[Work], processes: int, progress: Listener) -> None:
-    """Have works computed by so many processes; what fails or dies there is left to who asks for the rows.
+def compute_apart(works: Sequence[Work], processes: int, progress: Listener) -> frozenset[str]:
+    """Have works computed by so many processes; the methods are given at whose work a process died TRIES times.
 
-    Work at which a process died is tried TRIES times, as the death of one ends the others too.
+    The death of one ends the others too, so each method that is left after one has a process of its own. What fails
+    otherwise is left to who asks for the rows.
     """
     left, done = list(works), 0
-    for attempt in range(TRIES):
-        with ProcessPoolExecutor(
-            processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(processes,)
-        ) as pool:
-            futures: dict[Future[int], Work] = {pool.submit(_run, work): work for work in left}
-            try:
-                while futures:
-                    finished, _ = wait(futures, return_when=FIRST_COMPLETED)
-                    for future in finished:
-                        _say(future)
-                        left.remove(futures.pop(future))
-                        done += 1
-                        progress("processes", done, len(works))
-                return
-            except BrokenProcessPool:
-                logger.warning(
-                    "a process died at its work; %s left, try %d of %d", counted(len(left), "piece"), attempt + 1, TRIES
-                )
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    logger.warning("processes died %d times: the rest is computed here", TRIES)
+
+    def tell(work: Work) -> None:
+        nonlocal done
+        left.remove(work)
+        done += 1
+        progress("processes", done, len(works))
+
+    if _together(works, processes, tell):
+        return frozenset()
+    logger.warning("a process died at its work: %s, each by a process of its own", counted(len(left), "piece"))
+    alone = [replace(work, methods=(method,)) for work in left for method in work.methods]
+    deadly = set[str]()
+    for number, work in enumerate(alone, start=1):
+        if not any(_together([work], 1, lambda _: None) for _ in range(TRIES - 1)):
+            logger.warning("a process died %d times at %s", TRIES, *work.methods)
+            deadly.update(work.methods)
+        progress("processes", number, len(alone))
+    return frozenset(deadly)
+
+
+def died(rows: BenchRows) -> BenchRows:
+    """Rows of methods at whose work processes died, those that are missing with that as their error."""
+    error = f"a process died {TRIES} times at it"
+    return replace(rows, rows=tuple(replace(row, error=error) if row.error else row for row in rows))
+
+
+def _together(works: Sequence[Work], processes: int, tell: Callable[[Work], None]) -> bool:
+    """Compute works in a pool, and tell of each that is done; False where a process died."""
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(processes,)) as pool:
+        futures: dict[Future[int], Work] = {pool.submit(_run, work): work for work in works}
+        try:
+            while futures:
+                finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    _say(future)
+                    tell(futures.pop(future))
+        except BrokenProcessPool:
+            return False
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return True
 
 
 def _say(future: Future[int]) -> None:
