@@ -98,7 +98,7 @@ class Drawing:
     def _keep(self, sample: Sample, name: str, drawn: Callable[[Image.Image], Image.Image]) -> None:
         self.done.add(sample.id)
         try:
-            self._write(sample, name, png_of(drawn(read_picture(sample.image, self.picture_range))))
+            self._write(sample, name, png_of(drawn(read_picture(sample.image, self.picture_range)), compress_level=1))
         except PictureError as error:
             self.written.missing.add(sample.id)
             if sample.id not in self.broken:
