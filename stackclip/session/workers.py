@@ -84,21 +84,23 @@ def compute_apart(works: Sequence[Work], processes: int, progress: Listener) -> 
     The death of one ends the others too, so each method that is left after one has a process of its own. What fails
     otherwise is left to who asks for the rows.
     """
-    left, done = list(works), 0
+    left, computed = list(works), 0
 
-    def tell(work: Work) -> None:
-        nonlocal done
+    def tell(work: Work, cells: int) -> None:
+        nonlocal computed
         left.remove(work)
-        done += 1
-        progress("processes", done, len(works))
+        computed += cells
+        progress("processes", len(works) - len(left), len(works))
 
-    if _together(works, processes, tell):
+    whole = _together(works, processes, tell)
+    logger.info("%s computed in %d processes", counted(computed, "cell"), processes)
+    if whole:
         return frozenset()
     logger.warning("a process died at its work: %s, each by a process of its own", counted(len(left), "piece"))
     alone = [replace(work, methods=(method,)) for work in left for method in work.methods]
     deadly = set[str]()
     for number, work in enumerate(alone, start=1):
-        if not any(_together([work], 1, lambda _: None) for _ in range(TRIES - 1)):
+        if not any(_together([work], 1, lambda *_: None) for _ in range(TRIES - 1)):
             logger.warning("a process died %d times at %s", TRIES, *work.methods)
             deadly.update(work.methods)
         progress("processes", number, len(alone))
@@ -111,7 +113,7 @@ def died(rows: BenchRows) -> BenchRows:
     return replace(rows, rows=tuple(replace(row, error=error) if row.error else row for row in rows))
 
 
-def _together(works: Sequence[Work], processes: int, tell: Callable[[Work], None]) -> bool:
+def _together(works: Sequence[Work], processes: int, tell: Callable[[Work, int], None]) -> bool:
     """Compute works in a pool, and tell of each that is done; False where a process died."""
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_begin, initargs=(processes,)) as pool:
@@ -120,8 +122,8 @@ def _together(works: Sequence[Work], processes: int, tell: Callable[[Work], None
             while futures:
                 finished, _ = wait(futures, return_when=FIRST_COMPLETED)
                 for future in finished:
-                    _say(future)
-                    tell(futures.pop(future))
+                    cells = _cells_of(future)
+                    tell(futures.pop(future), cells)
         except BrokenProcessPool:
             return False
         except BaseException:
@@ -130,14 +132,15 @@ def _together(works: Sequence[Work], processes: int, tell: Callable[[Work], None
     return True
 
 
-def _say(future: Future[int]) -> None:
-    """Raise BrokenProcessPool where the worker died; what went wrong otherwise will be a row, and is said."""
+def _cells_of(future: Future[int]) -> int:
+    """How many cells were computed; what went wrong is said, and will be a row. Raises BrokenProcessPool."""
     try:
-        future.result()
+        return future.result()
     except BrokenProcessPool:
         raise
     except Exception as error:
         logger.warning("in another process: %s", error)
+        return 0
 
 
 def _begin(processes: int) -> None:
