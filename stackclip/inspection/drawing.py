@@ -81,9 +81,11 @@ class Drawing:
             for name, row in self._worst.items()
             if name in self.tiles
         ]
-        self._written(
-            CONTACT, png_of(worst_first(tiles, of=len(written.samples), title=written.method, note=self.note))
-        )
+        assert written.scale is not None
+        count, buffer = len(written.samples), io.BytesIO()
+        sheet = worst_first(tiles, of=count, title=written.method, scale=written.scale, note=self.note)
+        sheet.save(buffer, "JPEG", quality=92)
+        self._written(CONTACT, buffer.getvalue())
 
     def watching(self, inspector: Inspector) -> Inspector:
         """The inspector, whose part masks are drawn of every batch that it predicts; itself where it has none."""

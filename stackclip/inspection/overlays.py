@@ -8,15 +8,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from stackclip.inspection.regions import Region
-from stackclip.inspection.sheet import FONT, LINE, MARGIN, Scale, colours_of, share_of
+from stackclip.inspection.sheet import FONT, LINE, Scale, colours_of, share_of
 
-__all__ = ["beside", "overlay"]
+__all__ = ["beside", "colour_bar", "overlay"]
 
-SMALLEST, LARGEST = 320, 1024  # pixels of the longer side of a picture as it is shown
 OPAQUE = 0.75  # of the hottest colour
 OUTLINE, UNDERLINE = (0, 255, 255), (0, 0, 0)
-BAR, LABEL = 16, 84  # pixels: the width of the bar, and of what stands beside it
-CHEQUES = 64  # steps of the bar
+BAR = 16  # pixels: the height of the bar
+STEPS = 64  # of the bar
 
 
 def overlay(
@@ -42,28 +41,24 @@ def overlay(
 
 
 def beside(picture: Image.Image, scores: np.ndarray, scale: Scale, regions: Sequence[Region]) -> Image.Image:
-    """A picture, the same with its map laid over, and the bar of colours with the scores that they stand for."""
-    factor = min(LARGEST / max(picture.size), max(1.0, SMALLEST / max(picture.size)))
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    height = max(size[1], 6 * LINE)
-    canvas = Image.new("RGB", (2 * (size[0] + MARGIN) + BAR + LABEL, height), "white")
-    canvas.paste(picture.convert("RGB").resize(size, Image.Resampling.BILINEAR), (0, 0))
-    canvas.paste(overlay(picture, scores, scale, regions, size), (size[0] + MARGIN, 0))
-    _bar(canvas, 2 * (size[0] + MARGIN), scale)
+    """A picture, and beside it the same with its map laid over, both at the picture's own size."""
+    canvas = Image.new("RGB", (2 * picture.width, picture.height))
+    canvas.paste(picture.convert("RGB"), (0, 0))
+    canvas.paste(overlay(picture, scores, scale, regions, picture.size), (picture.width, 0))
     return canvas
 
 
-def _bar(canvas: Image.Image, left: int, scale: Scale) -> None:
-    """Draw the bar of colours at the height of the canvas, the hottest on top."""
-    steps = np.linspace(1, 0, CHEQUES)[:, None]
-    bar = Image.fromarray(colours_of(steps).round().astype(np.uint8))
-    canvas.paste(bar.resize((BAR, canvas.height), Image.Resampling.BILINEAR), (left, 0))
+def colour_bar(scale: Scale, width: int) -> Image.Image:
+    """A bar of the colours of a scale, the coldest on the left, with the scores that they stand for below."""
+    canvas = Image.new("RGB", (width, BAR + LINE), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
-    marks = {scale.hot: "", scale.cold: ""} | ({} if scale.threshold is None else {scale.threshold: "anomalous"})
-    for value, word in marks.items():
-        place = round((1 - (value - scale.cold) / (scale.hot - scale.cold)) * (canvas.height - 1))
-        top = min(max(0, place - LINE // 2), canvas.height - LINE)
-        draw.line((left, place, left + BAR + 3, place), fill="black")
-        draw.text((left + BAR + MARGIN, top), f"{value:.4g}", fill="black", font=font)
-        if word:
-            draw.text((left + BAR + MARGIN, max(0, top - LINE)), word, fill="black", font=font)
+    steps = Image.fromarray(colours_of(np.linspace(0, 1, STEPS)[None]).round().astype(np.uint8))
+    canvas.paste(steps.resize((width, BAR), Image.Resampling.BILINEAR), (0, 0))
+    words = {scale.cold: f"{scale.cold:.4g}", scale.hot: f"{scale.hot:.4g}"}
+    words |= {} if scale.threshold is None else {scale.threshold: f"anomalous above {scale.threshold:.4g}"}
+    for value, text in words.items():
+        place = (value - scale.cold) / (scale.hot - scale.cold) * (width - 1)
+        left = min(max(0.0, place - draw.textlength(text, font) / 2), width - draw.textlength(text, font))
+        draw.line((place, 0, place, BAR), fill="white" if value != scale.hot else "black")
+        draw.text((left, BAR), text, fill="black", font=font)
+    return canvas

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from stackclip.inspection.sheet import FONT, LINE, MARGIN
+from stackclip.inspection.overlays import colour_bar
+from stackclip.inspection.sheet import FONT, LINE, MARGIN, Scale
 from stackclip.inspection.tables import verdict_word
 from stackclip.ops.words import counted, drawable
 
@@ -29,13 +30,14 @@ class Tile:
     verdict: str = ""
 
 
-def worst_first(tiles: Sequence[Tile], *, of: int, title: str, note: str = "") -> Image.Image:
-    """Tiles in rows, as they come; `of` is how many pictures there are in all, the note stands below."""
+def worst_first(tiles: Sequence[Tile], *, of: int, title: str, scale: Scale, note: str = "") -> Image.Image:
+    """Tiles in rows, as they come; `of` is how many pictures there are in all, the scale and the note stand below."""
     step, line = TILE + MARGIN, TILE + 2 * LINE + MARGIN
     columns = min(COLUMNS, len(tiles))
     rows = -(-len(tiles) // columns)
     width = max(MARGIN + columns * step, 4 * TILE)
-    canvas = Image.new("RGB", (width, 2 * (LINE + MARGIN) + rows * line), "white")
+    bar = colour_bar(scale, width - 2 * MARGIN)
+    canvas = Image.new("RGB", (width, 2 * (LINE + MARGIN) + rows * line + bar.height + MARGIN), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
     draw.text((MARGIN, MARGIN // 2), drawable(f"{title}: {_shown(len(tiles), of)}"), fill="black", font=font)
     for place, tile in enumerate(tiles):
@@ -46,6 +48,7 @@ def worst_first(tiles: Sequence[Tile], *, of: int, title: str, note: str = "") -
         colour = {"": "dimgray", verdict_word(True): _RED, verdict_word(False): _GREEN}[tile.verdict]
         said = " ".join(each for each in (f"{place + 1}.", tile.score, tile.verdict) if each)
         draw.text((left, top + TILE + LINE), said, fill=colour, font=font)
+    canvas.paste(bar, (MARGIN, LINE + MARGIN + rows * line))
     draw.text((MARGIN, canvas.height - LINE - MARGIN // 2), drawable(note), fill="dimgray", font=font)
     return canvas
 

@@ -19,7 +19,7 @@ from stackclip.inspection.regions import Region
 from stackclip.inspection.sheet import Scale
 from stackclip.inspection.tables import DRAWN, coco_text, lines_text, table_text
 from stackclip.ops.files import write_atomically
-from stackclip.ops.outputs import SHEET, folder_name, is_output, is_unique_name, mark_output
+from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output
 from stackclip.ops.seals import read_regular
 from stackclip.ops.words import agreed, counted
 from stackclip.types import Sample
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 MapFormat = Literal["", "npy", "tiff"]
 """How maps are kept as they are; not at all where it is empty."""
 
-SCORES, LINES, REGIONS, RECORD, CONTACT = "scores.csv", "scores.jsonl", "regions.json", "run.json", f"{SHEET}.png"
+SCORES, LINES, REGIONS, RECORD, CONTACT = "scores.csv", "scores.jsonl", "regions.json", "run.json", "worst.jpg"
 WATCHED = ".watch.lock"
 """The file that keeps a second watch out of a folder."""
 _OURS = frozenset({SCORES, LINES, REGIONS, RECORD, CONTACT})

@@ -15,7 +15,6 @@ from stackclip.ops.seals import read_regular
 
 __all__ = [
     "MARKER",
-    "SHEET",
     "folder_name",
     "is_output",
     "is_unique_name",
@@ -23,9 +22,6 @@ __all__ = [
     "unique_name",
     "unique_names",
 ]
-
-SHEET = "worst"
-"""The stem of the contact sheet, which no picture's files have."""
 
 MARKER = ".stackclip-output.json"
 """The file that says that stackclip wrote what is beside it, so that no heat map is taken for a picture."""
@@ -79,7 +75,7 @@ def unique_names(paths: Iterable[str]) -> dict[str, str]:
 
 def _is_plain_stem(stem: str) -> bool:
     plain = _PLAIN_STEM.fullmatch(stem) and len(stem) <= _STEM
-    return bool(plain) and stem.lower() not in {*_RESERVED, SHEET} and not is_unique_name(stem)
+    return bool(plain) and stem.lower() not in _RESERVED and not is_unique_name(stem)
 
 
 def is_unique_name(name: str) -> bool:

@@ -92,7 +92,7 @@ def test_good_pictures_make_verdicts_regions_and_a_record(
     left, top, width, height = hottest["box"]
     assert left < 45 < left + width  # the square is at (30, 20) to (60, 40)
     assert top < 30 < top + height
-    assert (place / "worst.png").is_file()
+    assert (place / "worst.jpg").is_file()
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,6 @@ def test_a_plain_stem_that_no_other_has_is_the_name_and_all_others_have_a_digest
     assert names["x/bottle_7.png"] == "bottle_7"
 
 
-def test_no_picture_has_the_name_of_the_contact_sheet() -> None:
-    names = unique_names(["worst.png", "x/Worst.jpg"])
-    assert {is_unique_name(name) for name in names.values()} == {True}
-    assert len(set(names.values())) == 2
-
-
 @pytest.mark.parametrize("path", PATHS + ODD)
 def test_a_name_is_short_and_plain(path: str) -> None:
     name = unique_name(path)
