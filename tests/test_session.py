@@ -92,7 +92,7 @@ def test_a_forecast_counts_the_cells_that_are_missing_and_writes_nothing(
     session: Session, rows: BenchRows, place: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
-    forecast = session.forecast(session.job(["stacked", "fuzzy"], seeds=(0, 1), **HERE))
+    forecast = session.forecast(session.job(["stacked", "fuzzy[lr=0.5]"], seeds=(0, 1), **HERE))
     assert forecast is not None
     assert (forecast.cells, forecast.missing, forecast.planned.pictures) == (8, 4, 0)
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
