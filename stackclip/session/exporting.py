@@ -13,27 +13,26 @@ from PIL import Image
 from stackclip.benchmarks.entrant import Entrant, entrants_of, errands_of
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.habits import habits_of
-from stackclip.benchmarks.plan import Cell, Plan
+from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.runner import Bench
 from stackclip.data import Dataset, read_picture
 from stackclip.data.own import own_pictures
 from stackclip.defaults import INSPECTION_METHODS
-from stackclip.errors import PictureError, StackclipError
+from stackclip.errors import StackclipError
 from stackclip.export import Deployed, Exported, GraphOptions, check_inspector, check_tower, check_words, export_onnx
 from stackclip.inspection.bundle import Bundle
 from stackclip.inspection.crews import Bundled
 from stackclip.inspection.predictions import cell_of_all
 from stackclip.inspection.verdicts import threshold_of
-from stackclip.ops.progress import Listener, silent
 from stackclip.ops.spread import evenly
 from stackclip.ops.words import counted
 from stackclip.registry import stay_with
 from stackclip.session.conditions import InspectionWords, checked
+from stackclip.session.making import Making
 from stackclip.session.own import Asked, plan_of, with_detector
 from stackclip.session.pictures import deployed_set, object_words
 from stackclip.session.site import Site
 from stackclip.session.wanted import wanted_of
-from stackclip.session.workbench import Workbench
 from stackclip.types import MASK
 
 __all__ = ["CHECKED_ON", "Deployment", "checked_pictures", "write_graph"]
@@ -45,12 +44,9 @@ _MOST = 64  # pictures that a graph is checked on
 
 
 @dataclass(frozen=True)
-class Deployment:
-    """A plan of one method and one category of own pictures, at a workbench."""
+class Deployment(Making):
+    """A plan of one method and one category of own pictures; its detector may be a `bundle` that learned elsewhere."""
 
-    workbench: Workbench
-    plan: Plan
-    progress: Listener = silent
     bundle: Bundle | None = None
 
     def deployed(self) -> Deployed:
@@ -59,19 +55,16 @@ class Deployment:
         Only what it learns from is encoded. Raises what goes wrong with the method, and PictureError for a picture that
         it would have learned from and that cannot be read.
         """
-        workbench = self.workbench
-        check_tower(workbench.tower)
-        store = workbench.store()
-        [entrant] = entrants_of(self.plan, workbench.tower.spec)
+        [entrant] = entrants = entrants_of(self.plan, self.workbench.tower.spec)
         if self.bundle is not None:
-            with workbench.bench(self.plan, (entrant,), store, progress=self.progress) as bench:
+            with self.bench(entrants) as bench:
                 return self._bundled(bench, entrant, self.bundle)
-        with workbench.bench(self.plan, (entrant,), store, progress=self.progress) as bench:
+        with self.bench(entrants) as bench:
             run = bench.of_seed(self.plan.seeds[0])
             check_inspector(entrant.method.begin(run.task(entrant)), entrant.spec)  # before it learns in vain
             [habits] = habits_of(run).values()
-        self._encode(bench, habits.trains)
-        with workbench.bench(self.plan, (entrant,), store, progress=self.progress) as bench:
+        self._encode_learned_from(entrants, habits.trains)
+        with self.bench(entrants) as bench:
             return self._of(bench, entrant)
 
     def write(self, output: Path, pictures: Sequence[Image.Image], options: GraphOptions) -> Exported:
@@ -98,17 +91,17 @@ class Deployment:
             facts={"learned": dict(bundle.record), "pixel_threshold": bundle.calibration.pixel_threshold},
         )
 
-    def _encode(self, bench: Bench, trains: bool) -> None:
+    def _encode_learned_from(self, entrants: tuple[Entrant, ...], trains: bool) -> None:
         """Encode the shots and, for a method that trains, the training pictures; the tested ones are not looked at."""
         training = self.plan if trains else replace(self.plan, train_on=())
         [own] = self.plan.test_on
         untested = replace(own, samples=own.select(split="train").samples)
         plan = replace(training, test_on=(untested,) if len(untested) else ())
-        errands = [errand for errand in errands_of(plan, bench.entrants) if errand.samples]
-        if not errands:
+        errands = errands_of(plan, entrants)
+        if not any(errand.samples for errand in errands):
             self.workbench.say_note()
-        elif failed := self.workbench.encode(bench.store, errands, progress=self.progress).failed:
-            raise PictureError(failed[0].path, failed[0].reason)
+        for failure in self.encode(errands):
+            raise failure
 
     def _of(self, bench: Bench, entrant: Entrant) -> Deployed:
         run, [own] = bench.of_seed(self.plan.seeds[0]), self.plan.test_on
@@ -162,5 +155,6 @@ def write_graph(site: Site, output: Path, asked: Asked, check: Path | None, opti
         own = deployed_set(site.workspace, tested, words, asked.good)
         plan, workbench = plan_of(site, asked, methods, own, {**given, "fail_fast": True}), site.workbench(own_device)
     pictures = checked_pictures(tested, workbench.tower.picture_range)
-    deployment = Deployment(workbench, plan, asked.progress, wanted.bundle)
+    check_tower(workbench.tower)
+    deployment = Deployment(workbench, workbench.store(), plan, asked.progress, wanted.bundle)
     return deployment.write(output, pictures, options or GraphOptions())
