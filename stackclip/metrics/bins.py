@@ -17,7 +17,7 @@ from stackclip.metrics.pictures import pixels_of
 
 __all__ = ["BUDGET", "ScoreBins"]
 
-BUDGET = 1 << 20  # bins at most; 16 bytes each
+BUDGET = 3 << 18  # bins at most; 16 bytes each
 _QUEUE = 1 << 20  # scores that numpy counts together
 _BITS = 32  # of a score
 
@@ -82,6 +82,22 @@ class ScoreBins:
         if not self._cells.add(seen, budget=self.budget):
             self._lay_out(self._cells.divided(self._population() + seen, budget=self.budget))
 
+    def merge(self, other: ScoreBins) -> None:
+        """Add what another has counted, which stays as it is; bins that only one of the two divides are added up."""
+        if other.empty:
+            return
+        self._total += other._total
+        if self._total > np.iinfo(np.uint32).max:
+            self._widen()
+        self._ones |= other._ones
+        if not self._cells.same(other._cells):
+            population = self._population() + other._population()
+            self._lay_out(self._cells.common(other._cells).divided(population, budget=self.budget))
+        every, hits, shares = other._counts_in(self._cells)
+        self.every[: every.size] += every.astype(self.every.dtype, copy=False)
+        self.hits[: hits.size] += hits.astype(self.hits.dtype, copy=False)
+        self.shares[: shares.size] += shares
+
     @property
     def empty(self) -> bool:
         """Whether nothing was counted yet."""
@@ -120,14 +136,19 @@ class ScoreBins:
 
     def _lay_out(self, cells: Cells) -> None:
         """Add bins together, make room for new cells and sort all, so that each cell has its new bins."""
-        self._empty_queue()
-        if not self._cells.same(cells):
-            starts, places = self._cells.moves(cells)
-            used = self._cells.used
-            self.every = _grouped(self.every[:used], starts, places, self.budget)
-            self.hits = _grouped(self.hits[:used], starts, places, self.budget)
-            self.shares = _grouped(self.shares[:used], starts, places, self.budget)
+        self.every, self.hits, self.shares = self._counts_in(cells)
         self._cells = cells
+
+    def _counts_in(self, cells: Cells) -> tuple[Counts, Counts, Counts]:
+        """The counts, in the bins of other cells, none of which has more of them."""
+        self._empty_queue()
+        counts = self.every, self.hits, self.shares
+        if self._cells.same(cells):
+            return counts
+        starts, places = self._cells.moves(cells)
+        used = self._cells.used
+        every, hits, shares = (_grouped(each[:used], starts, places, self.budget) for each in counts)
+        return every, hits, shares
 
     def _empty_queue(self) -> None:
         """Count what is queued."""

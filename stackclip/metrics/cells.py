@@ -82,6 +82,13 @@ class Cells:
         levels[span] = _levels(ranks, eighths, most)
         return Cells(levels, eighths=eighths)
 
+    def common(self, other: Cells) -> Cells:
+        """The finest cells that are made of bins of both."""
+        either = np.maximum(self.levels, other.levels)
+        both = (self.levels != _ABSENT) & (other.levels != _ABSENT)
+        levels = np.where(both, np.minimum(self.levels, other.levels), either)
+        return Cells(levels, eighths=min(self.eighths, other.eighths))
+
     def in_order(self) -> Cells:
         """The same cells with their bins in the order of their scores."""
         return Cells(self.levels, eighths=self.eighths)

@@ -22,6 +22,9 @@ class PixelAccumulator(Protocol):
     def add(self, scores: Any, runs: Runs) -> None:
         """Take a map (H, W) and the labelled regions of its mask (R, 3)."""
 
+    def merge(self, other: Any) -> None:
+        """Take all maps of another of the same form, which stays as it is: parts of a category may be spread."""
+
     def compute(self) -> Measured:
         """The metrics of all maps so far."""
 

@@ -36,6 +36,11 @@ class PixelMetricsByKind:
             else:
                 each.add(scores, runs)
 
+    def merge(self, other: PixelMetricsByKind) -> None:
+        """Take all pictures of another of the same kinds and form, which stays as it is."""
+        for kind, each in self._of.items():
+            each.merge(other._of[kind])
+
     def compute(self) -> dict[str, Measured]:
         """The metrics of each kind; what was kept of it is let go, so that little more than one is held at a time."""
         return {kind: self._of.pop(kind).compute() for kind in tuple(self._of)}

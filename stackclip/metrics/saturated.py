@@ -91,6 +91,16 @@ class SaturatedOverlap:
         if self._kept > self._keep or not self._bins.empty:
             self._count()
 
+    def merge(self, other: SaturatedOverlap) -> None:
+        """Take all pictures of another, as if they had been added here; the other one stays as it is."""
+        self._defects += other._defects
+        self._rounded |= other._rounded
+        self._maps.extend(other._maps)
+        self._kept += other._kept
+        if self._kept > self._keep or not (self._bins.empty and other._bins.empty):
+            self._count()
+            self._bins.merge(other._bins)
+
     def compute(self) -> Measured:
         """The areas below the overlap up to each limit, over the limit; higher is better, and 1 is perfect.
 
@@ -134,6 +144,8 @@ class SaturatedOverlap:
 
     def _count(self) -> None:
         """Count the maps that are kept, the first time all of them, for which the bins are laid out."""
+        if not self._maps:
+            return
         wider = [each.scores.dtype != np.float32 for each in self._maps]
         self._rounded |= any(wider)
         flats = [each.scores.astype(np.float32, copy=False) for each in self._maps]

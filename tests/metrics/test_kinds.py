@@ -33,3 +33,17 @@ def test_each_kind_has_the_figures_that_its_pictures_and_the_good_ones_have_alon
         for name, oracle in (("pixel_AUROC", roc_auc_score), ("pixel_AP", average_precision_score)):
             bound = found[kind].bounds.get(name, 0) + 1e-9
             assert found[kind].values[name] == pytest.approx(oracle(labels, scores), abs=bound)
+
+
+@pytest.mark.parametrize("form", ["exact", "streamed"])
+def test_parts_of_a_category_add_up(form: Form) -> None:
+    draw = np.random.default_rng(1)
+    maps = draw.normal(size=(6, 20, 20)).astype(np.float32)
+    masks = np.zeros((6, 20, 20), bool)
+    masks[[1, 3, 4], 5:9, 3:12] = True
+    whole, first, second = (PixelMetricsByKind(form, ("crack", "dent")) for _ in range(3))
+    for number, (kind, scores, mask) in enumerate(zip(KINDS, maps, masks, strict=True)):
+        for each in (whole, first if number < 3 else second):
+            each.add(kind, scores, label_regions(mask))
+    first.merge(second)
+    assert first.compute() == whole.compute()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from scipy.special import expit
 
 from stackclip.errors import NonFiniteScores
 from stackclip.metrics import PIXEL_METRICS, TOLERANCE, Measured, PixelMetrics, StreamedPixelMetrics, bins, cells
+from stackclip.metrics import streamed as streamed_form
 from stackclip.ops.regions import Runs, label_regions
 
 Array = NDArray[Any]
@@ -149,7 +152,7 @@ def test_half_floats_and_whole_numbers_need_no_bin_of_their_own_to_be_told_apart
     maps, runs = smooth(30)
     for scores in (np.round(100 * maps), maps.astype(np.float16), np.round(8 * maps) / 64):
         found = streamed(scores, runs)
-        assert found.bound <= 1e-7
+        assert found.bound <= 2e-7
         assert_within(found, exact(scores.astype(np.float32), runs))
 
 
@@ -257,3 +260,71 @@ def test_the_given_map_is_neither_kept_nor_changed() -> None:
         metrics.add(reused, regions)
         np.testing.assert_array_equal(reused, scores)
     assert metrics.compute() == streamed(maps, runs)
+
+
+def parts(maps: Sequence[Array] | Array, runs: Sequence[Runs], *cuts: int) -> list[StreamedPixelMetrics]:
+    """What is counted of the maps between the cuts, by one each."""
+    edges = (0, *cuts, len(maps))
+    return [fill(StreamedPixelMetrics(), maps[start:stop], runs[start:stop]) for start, stop in pairwise(edges)]
+
+
+def together(counted: Sequence[StreamedPixelMetrics]) -> StreamedPixelMetrics:
+    """All of it, after a journey to another process."""
+    first, *others = pickle.loads(pickle.dumps(counted))
+    for each in others:
+        first.merge(each)
+    return first
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@given(seed=st.integers(0, 10**6), shape=st.sampled_from(sorted(SHAPES)), cuts=st.tuples(*[st.integers(0, 4)] * 2))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_parts_of_a_category_add_up_within_the_bounds(
+    form: str, dtype: type, seed: int, shape: str, cuts: tuple[int, int]
+) -> None:
+    maps, runs = case(shape, seed, dtype)
+    assert_within(together(parts(maps, runs, *sorted(cuts))).compute(), exact(maps, runs))
+
+
+@pytest.mark.parametrize("scale", [1, 1e-3, -1e4])
+def test_counts_of_other_bins_add_up_within_the_bounds(form: str, monkeypatch: Any, scale: float) -> None:
+    monkeypatch.setattr(streamed_form, "_FIRST", 1)  # each part lays out its own bins, by its first map
+    maps, runs = smooth(6, side=64)
+    maps[3:] = maps[3:] * np.float32(scale) + np.float32(scale)
+    counted = parts(maps, runs, 3)
+    before = counted[1].compute()
+    first, second = counted
+    first.merge(second)
+    assert second.compute() == before
+    assert_within(first.compute(), exact(maps, runs))
+    first.add(maps[0], runs[0])
+    assert_within(first.compute(), exact([*maps, maps[0]], [*runs, runs[0]]))
+
+
+def test_counts_of_the_same_bins_add_up_exactly(form: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr(streamed_form, "_FIRST", 1)
+    maps, runs = smooth(4, side=64)
+    twice = together(parts([*maps, *maps], [*runs, *runs], 4))
+    once = fill(StreamedPixelMetrics(), maps, runs)
+    found, wanted = twice.compute(), once.compute()
+    for name, value in wanted.values.items():
+        assert found.values[name] == pytest.approx(value, abs=1e-12 + found.bounds[name] + wanted.bounds[name])
+    np.testing.assert_array_equal(twice._bins.every, 2 * once._bins.every)
+    np.testing.assert_array_equal(twice._bins.hits, 2 * once._bins.hits)
+
+
+def test_the_bound_of_merged_counts_is_below_the_tolerance() -> None:
+    maps, runs = smooth(24)
+    for found in (together(parts(maps, runs, 8, 16)).compute(), streamed(maps, runs)):
+        assert found.bound < TOLERANCE
+
+
+def test_merged_counts_pass_four_thousand_million(form: str) -> None:
+    maps, runs = smooth(2, side=64)
+    metrics = fill(StreamedPixelMetrics(), maps, runs)
+    for _ in range(20):
+        metrics.merge(pickle.loads(pickle.dumps(metrics)))
+    assert metrics._bins.every.sum(dtype=np.int64) == maps.size << 20 > 1 << 32
+    assert metrics._bins.every.dtype == np.int64
+    once, many = fill(StreamedPixelMetrics(), maps, runs).compute(), metrics.compute()
+    assert abs(many.values["pixel_AUROC"] - once.values["pixel_AUROC"]) <= once.bound + many.bound

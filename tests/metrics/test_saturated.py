@@ -154,6 +154,21 @@ def test_pixels_beyond_the_kept_ones_are_binned_with_a_small_bound_and_the_first
     assert all(abs(values[name] - exact[name]) <= bounds[name] for name in NAMES)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("keeps", [(EVERYTHING,) * 2, (NOTHING,) * 2, (EVERYTHING, NOTHING), (NOTHING, EVERYTHING)])
+def test_parts_of_a_category_add_up(seed: int, keeps: tuple[int, int]) -> None:
+    case = drawn(seed)
+    wanted, _ = case.areas(EVERYTHING)
+    first, second = (SaturatedOverlap(keep) for keep in keeps)
+    for number, (scores, defects) in enumerate(zip(case.maps, case.defects, strict=True)):
+        (first if number % 4 < 2 else second).add(scores, defects)
+    first.merge(second)
+    found = first.compute()
+    assert bool(found.bounds) == (NOTHING in keeps)
+    for name in NAMES:
+        assert abs(found.values[name] - wanted[name]) <= found.bounds.get(name, 1e-9), name
+
+
 def test_a_defect_is_found_once_enough_of_it_is_and_more_of_it_changes_nothing() -> None:
     scores = np.arange(100, dtype=np.float32).reshape(10, 10)  # the defect's pixels are the highest ten
     defect = np.arange(90, 100)
