@@ -18,7 +18,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_set
@@ -107,6 +106,8 @@ def held_out_figures(tower: Tower, held: PictureSet, detector: PromptedDetector 
 
 def blur_figures(*, side: int, pairs: int = 150, seed: int = 0, data_root: Path | None = None) -> Figures:
     """The same figures of a map that nothing was learned for: how far a fine blur is from a wide one, in levels."""
+    from scipy.ndimage import gaussian_filter
+
     sets = [draw_set(part, pairs, side=side, seed=seed) for part in _HELD]
     figures: Figures = {}
     for held in (*sets, *_real_sets(data_root, side)):

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import affine_transform
 
 from stackclip.clip.augmentation import Augmentation
 from stackclip.errors import UsageError
@@ -110,6 +109,8 @@ def _place(view: str, height: int, width: int) -> tuple[slice, slice]:
 
 def _turned(pixels: NDArray[Any], angle: float) -> NDArray[Any]:
     """Each new pixel is looked up where it comes from, between four old ones."""
+    from scipy.ndimage import affine_transform
+
     back = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])  # of (row, column)
     centre = np.array(pixels.shape[:2]) / 2
     offset = centre - back @ centre

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from stackclip.conversions.files import Placer, folder_names, in_folders, picture_places
 from stackclip.data import Dataset, picture_size
@@ -79,6 +78,8 @@ def _image(number: int, sample: Sample, place: str) -> dict[str, Any]:
 
 def _regions(pixels: NDArray[np.bool_]) -> Iterator[dict[str, Any]]:
     """The 8-connected regions of a mask (H, W), with their areas and boxes in pixels: left, top, width, height."""
+    from scipy import ndimage
+
     height, width = pixels.shape
     numbers, _ = ndimage.label(pixels, np.ones((3, 3)))
     for number, place in enumerate(ndimage.find_objects(numbers), start=1):

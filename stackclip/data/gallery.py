@@ -10,7 +10,6 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from stackclip.data.images import picture_size, read_picture
 from stackclip.data.masks import whole_mask
@@ -81,6 +80,8 @@ def _tile(samples: Sequence[Sample]) -> tuple[int, int]:
 
 def outlined(picture: Image.Image, mask: NDArray[np.bool_]) -> Image.Image:
     """A picture with a line around the anomalous pixels of a mask (H, W), which is scaled to it; none is hidden."""
+    from scipy import ndimage
+
     scaled = Image.fromarray(mask.astype(np.uint8)).resize(picture.size, Image.Resampling.NEAREST)
     inside = np.array(scaled) > 0
     rows, columns = np.nonzero(mask)  # every anomalous pixel counts, however small it becomes

@@ -8,7 +8,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from stackclip.data.depth import bits_of, white_is_zero
 from stackclip.data.images import open_picture, turned
@@ -165,6 +164,8 @@ def _above_half(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _has_plateau(middle: NDArray[np.bool_], values: NDArray[Any], most: int) -> bool:
     """Whether 5 x 5 pixels in the `middle` (H, W) differ by less than a tenth of the maximum."""
+    from scipy import ndimage
+
     grey = (255 * (values / most)).astype(np.uint8)
     even = ndimage.maximum_filter(grey, 5).astype(np.int64) - ndimage.minimum_filter(grey, 5) < _TENTH
     return bool((even & ndimage.minimum_filter(middle, 5)).any())

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 __all__ = ["has_many_hues", "is_photograph"]
 
@@ -68,6 +67,8 @@ def _restless(values: NDArray[Any], among: NDArray[np.bool_]) -> bool:
 
 def _depths(paint: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]:
     """The pixels deep inside, how deep each lies, and the region it is of: (H, W); dark pixels are filled."""
+    from scipy import ndimage
+
     filled = ndimage.binary_closing(np.pad(paint, 3, mode="edge"), np.ones((5, 5), bool))[3:-3, 3:-3]
     if filled.all():
         return paint, np.zeros(paint.shape, np.int64), np.zeros(paint.shape, np.int64)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.inspection.calibrating import Calibration
@@ -19,6 +18,8 @@ __all__ = ["tell_bad"]
 
 def tell_bad(found: Calibration, inspector: Inspector, said: Evaluation, bad: Sequence[Sample]) -> str:
     """What bad pictures cost, in words: AUROC against the good ones, and which of them the threshold misses."""
+    from sklearn.metrics import roc_auc_score
+
     if said.error:
         return f"the bad pictures could not be scored: {said.error}"
     scores = torch.cat(said.scores) if said.scores and found.scores is not None else None

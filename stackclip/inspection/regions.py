@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from contourpy import contour_generator
 from numpy.typing import NDArray
-from scipy import ndimage
 
 __all__ = ["Region", "regions_of"]
 
@@ -35,6 +34,8 @@ def regions_of(scores: NDArray[np.floating], threshold: float, size: tuple[int, 
     `size` is (width, height) of the picture that the map is of. An outline runs between the centres of the map's
     pixels, where the score would be the threshold.
     """
+    from scipy import ndimage
+
     above = scores > threshold
     if not above.any():
         return []

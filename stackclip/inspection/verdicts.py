@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from stackclip.errors import UsageError
 from stackclip.ops.words import counted
@@ -102,6 +101,8 @@ def drift_of(good: Sequence[float] | _Scores, tested: Sequence[float] | _Scores)
     as defects only raise scores. Scores as high as the median speak against either. None where neither is surer than
     `SURE`.
     """
+    from scipy import stats
+
     known, found = np.sort(np.asarray(good, np.float64)), np.asarray(tested, np.float64)
     if not len(known) or not len(found):
         return None

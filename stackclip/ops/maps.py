@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -194,6 +193,8 @@ def _interpolating(grid: int, side: int, align_corners: bool) -> Tensor:
 @lru_cache(maxsize=32)
 def gaussian_matrix(side: int, sigma: float) -> Tensor:
     """Rows of weights (side, side) that smooth `side` points; the kernel ends at four sigma, as scipy's does."""
+    from scipy.ndimage import gaussian_filter1d
+
     with torch.inference_mode(mode=False):
         return torch.from_numpy(gaussian_filter1d(np.eye(side), sigma, axis=0))
 

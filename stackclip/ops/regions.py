@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 __all__ = ["Runs", "label_regions", "paint_mask", "paint_regions"]
 
@@ -23,6 +22,8 @@ def label_regions(mask: NDArray[Any]) -> Runs:
     Regions are numbered from 1 in the order in which their first pixels stand in the picture. A mask without an
     anomalous pixel has R = 0. Raises ValueError for a mask that is not two-dimensional.
     """
+    from scipy import ndimage
+
     anomalous = np.asarray(mask) != 0
     if anomalous.ndim != 2:
         raise ValueError(f"a mask is (H, W), this one has the shape {anomalous.shape}")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from stackclip.ops.maps import on_grid, unit, upsample
@@ -71,6 +70,8 @@ def foreground_of(classes: Tensor, background: int) -> Tensor:
 
     A speck is an 8-connected component of at most 8 places of 64 x 64, and of other grids of as large a share.
     """
+    from scipy import ndimage
+
     found = (classes != background).cpu().numpy()
     components, _ = ndimage.label(found, structure=_EIGHT)
     sizes = np.bincount(components.ravel())
@@ -93,6 +94,8 @@ def histogram(classes: Tensor, count: int) -> Tensor:
 
 def pieces(classes: Tensor, count: int) -> Sequence[int]:
     """How many 8-connected components each of the first `count` classes has on (q, q), specks not counted."""
+    from scipy import ndimage
+
     least = _SPECK * classes.numel()
     found = []
     for each in range(count):

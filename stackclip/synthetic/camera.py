@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes
 
 from stackclip.synthetic.fields import Field, seeded
 
@@ -45,6 +44,8 @@ def change(one: Field, other: Field) -> NDArray[np.int32]:
 
 def changed(difference: NDArray[np.int32], region: Field | None) -> NDArray[np.bool_]:
     """Where a defect is: its region, if it has one, and what is seen to differ, without specks and holes."""
+    from scipy.ndimage import binary_fill_holes
+
     seen = difference > VISIBLE
     reach = max(1, round(seen.shape[0] / 56))
     if region is not None:

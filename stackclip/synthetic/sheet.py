@@ -8,7 +8,6 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import binary_erosion
 
 from stackclip.synthetic.arrangement import LOGICAL
 from stackclip.synthetic.assembled import STRUCTURAL, Photo, draw_assembly
@@ -61,6 +60,8 @@ def _examples(kind: str, size: int, seed: int) -> list[NDArray[np.uint8]]:
 
 def _outlined(photo: Photo) -> NDArray[np.uint8]:
     """The photo with a line around each of its defects."""
+    from scipy.ndimage import binary_erosion
+
     pixels = photo.pixels.copy()
     for defect in photo.defects:
         pixels[defect.mask ^ binary_erosion(defect.mask)] = _MARKER
