@@ -44,6 +44,7 @@ for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
         "STACKCLIP_SHARED",
     ):  # the tests' own; defaults of commands are not for them
         del os.environ[_name]
+os.environ["STACKCLIP_RECALL"] = "off"  # commands of tests answer themselves
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -24,6 +24,7 @@ from stackclip.cli.options import (
     pass_session,
 )
 from stackclip.cli.parsing import given_here, places, several, specs
+from stackclip.cli.recall import recalls
 from stackclip.cli.tower import tower_options
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError, UsageError
@@ -76,6 +77,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
 @click.option("--published", is_flag=True, help="What papers print beside what was measured; always so with --suite.")
 @answer_options
 @click.option("--dry-run", is_flag=True, help="Say what would be encoded and which cells are missing.")
+@recalls
 @pass_session
 def bench_verb(
     session: Session,
@@ -92,7 +94,7 @@ def bench_verb(
     overwrite: Any,
     workers: int,
     **words: Any,
-) -> None:
+) -> Iterable[Path] | None:
     """Train methods on one data set, test them on others, and print the table.
 
     A cell is a method, a tested category and a seed; it is kept when it is done, and a second run does only what is
@@ -117,7 +119,7 @@ def bench_verb(
     if dry_run:
         for forecast in filter(None, (session.forecast(job, overwrite=overwrite) for job in jobs)):
             say_forecast(forecast, err=json)
-        return
+        return None
     printed = printed_beside(jobs, suites) if suites or published else None
     look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
     look |= {name: words[name] for name in ("ci", "per_defect")}
@@ -131,6 +133,13 @@ def bench_verb(
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     if not (keep(Document(distinct(rows), **look, over_shots=over_shots), output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
+    return None if rows.computed or output or plot or overwrite == "always" else _grounds(session, jobs)
+
+
+def _grounds(session: Session, jobs: Iterable[Job]) -> Iterable[Path] | None:
+    """What rows that were there already rest on."""
+    every = [session.grounds((*job.plan.train_on, *job.plan.test_on), job.tower) for job in jobs]
+    return None if None in every else [path for paths in every if paths for path in paths]
 
 
 def _jobs(session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, **words: Any) -> list[Job]:

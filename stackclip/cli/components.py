@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from stackclip.cli.group import cli
+from stackclip.cli.recall import recalled
 from stackclip.defaults import BACKBONE
 from stackclip.errors import BadOption, BrokenPlugin, NotApplicable, StackclipError, UsageError
 
@@ -25,6 +27,10 @@ OTHER_LISTS = ("suites", "papers")
 @click.argument("shelf", required=False)
 def list_verb(shelf: str | None) -> None:
     """Tell what there is: all shelves, or one; or the suites, or the papers whose numbers are known."""
+    recalled(lambda: _list(shelf))
+
+
+def _list(shelf: str | None) -> tuple[Path, ...]:
     from stackclip.cli.suites import papers_table, suites_table
     from stackclip.console import output, say
     from stackclip.registry import SHELVES, did_you_mean, problems
@@ -33,7 +39,7 @@ def list_verb(shelf: str | None) -> None:
     shelves = {each.kind: each for each in SHELVES}
     if shelf in OTHER_LISTS:
         output.print(suites_table() if shelf == "suites" else papers_table())
-        return
+        return ()
     if shelf is not None and shelf not in shelves:
         known = (*shelves, *OTHER_LISTS)
         raise UsageError(f"no shelf is named {shelf!r}{did_you_mean(shelf, known)}; there are {', '.join(known)}")
@@ -46,6 +52,7 @@ def list_verb(shelf: str | None) -> None:
         output.print(tree, end="\n\n")
     for problem in problems():
         say(problem, "red", soft_wrap=True)
+    return ()
 
 
 @cli.command("show")
@@ -53,6 +60,10 @@ def list_verb(shelf: str | None) -> None:
 @click.option("--backbone", default=BACKBONE, show_default=True, help="The tower whose parts are named.")
 def show_verb(name: str, backbone: str) -> None:
     """Tell what a component is: its options and defaults, where it is written, the parts it needs; or a suite."""
+    recalled(lambda: _show(name, backbone))
+
+
+def _show(name: str, backbone: str) -> tuple[Path, ...]:
     from stackclip.cli.suites import suite_page
     from stackclip.console import output, say
     from stackclip.papers.suites import find_suites, suites
@@ -61,7 +72,7 @@ def show_verb(name: str, backbone: str) -> None:
     if name in suites() or name.endswith(".toml"):
         for block in suite_page(*find_suites(name)):
             output.print(block)
-        return
+        return ()
     from stackclip.contracts import find_components
     from stackclip.methods import component_of, method_names
 
@@ -85,6 +96,7 @@ def show_verb(name: str, backbone: str) -> None:
             output.print()
     if broken:
         sys.exit(1)
+    return ()
 
 
 def _needs(name: str, backbone: str) -> str:

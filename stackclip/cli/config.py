@@ -18,7 +18,7 @@ __all__ = ["ENVIRONMENT", "place_of", "read_config", "say_unknown_variables"]
 
 ENVIRONMENT = "STACKCLIP"
 LARGEST = 1 << 20  # bytes of a config file
-OTHER_VARIABLES = ("STACKCLIP_CACHE", "STACKCLIP_FAULTS", "STACKCLIP_SHARED")
+OTHER_VARIABLES = ("STACKCLIP_CACHE", "STACKCLIP_FAULTS", "STACKCLIP_RECALL", "STACKCLIP_SHARED")
 _FILE = "stackclip.config"  # where a context keeps the name of its config file
 
 

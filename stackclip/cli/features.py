@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from stackclip.cli.answers import say_forecast
 from stackclip.cli.group import cli, echo
 from stackclip.cli.options import COMMAS, FAILED_SOME, data_options, encode_options, pass_session, tiles_option
 from stackclip.cli.parsing import places, several, specs
+from stackclip.cli.recall import recalls
 from stackclip.cli.tower import tower_options
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 
 if TYPE_CHECKING:
+    from stackclip.data import Dataset
     from stackclip.session import Session
 
 __all__ = ["cache_features_verb", "export_verb"]
@@ -50,6 +53,7 @@ __all__ = ["cache_features_verb", "export_verb"]
     metavar="[SECONDS]",
     help="Wait for another process that writes to the store; without a number, as long as it takes.",
 )
+@recalls
 @pass_session
 def cache_features_verb(
     session: Session,
@@ -62,7 +66,7 @@ def cache_features_verb(
     wait: float,
     methods: tuple[str, ...],
     tiles: str | None,
-) -> None:
+) -> Iterable[Path] | None:
     """Encode every picture once and keep its parts in the feature store.
 
     Only what the methods need and the store lacks is encoded. Interrupted, it goes on where it was. With --tiles it is
@@ -74,11 +78,19 @@ def cache_features_verb(
     wanted["split"] = None if split == "all" else split
     if dry_run:
         say_forecast(session.forecast_encoding(dataset, **wanted))
-        return
+        return None
     with Bars.shown() as bars:
         encoded = session.encode(dataset, strict=strict, wait=wait, progress=bars, **wanted)
     if encoded.failed:
         sys.exit(FAILED_SOME)
+    return None if encoded.done.encoded else session.grounds(_opened(session, dataset))
+
+
+def _opened(session: Session, texts: Iterable[str]) -> list[Dataset]:
+    from stackclip.data import open_dataset
+
+    generated, data_root = session.workspace.generated, session.data_root
+    return [open_dataset(text, data_root=data_root, generated=generated) for text in texts]
 
 
 @cli.command("export")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -31,6 +31,7 @@ __all__ = [
     "tiles_option",
 ]
 
+Answer = TypeVar("Answer")
 FAILED_SOME = 3
 COMMAS = "Several with commas between, or the option again; a comma in a name is typed \\,."
 logger = logging.getLogger("stackclip")
@@ -45,19 +46,19 @@ def options(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
     return add
 
 
-def pass_session(command: Callable[..., None]) -> Callable[..., None]:
+def pass_session(command: Callable[..., Answer]) -> Callable[..., Answer]:
     """Call a verb with the session that its options describe, and with what else was typed."""
 
     @click.pass_obj
     @wraps(command)
-    def verb(workspace: Workspace, /, **words: Any) -> None:
+    def verb(workspace: Workspace, /, **words: Any) -> Answer:
         from stackclip.session import LiveTraining, Session, TowerRecipe
 
         of_tower = {each.name: words.pop(each.name) for each in fields(TowerRecipe) if each.name in words}
         of_session = {ours: words.pop(name) for name, ours in _OF_SESSION.items() if name in words}
         if live := {ours: words.pop(name) for name, ours in _OF_LIVE.items() if name in words}:
             of_session["live"] = LiveTraining(**live)
-        command(Session(workspace, TowerRecipe(**of_tower), **of_session), **words)
+        return command(Session(workspace, TowerRecipe(**of_tower), **of_session), **words)
 
     return verb
 

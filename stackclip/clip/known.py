@@ -37,7 +37,7 @@ from stackclip.registry import Spec, backbones
 from stackclip.types import TowerSpec
 from stackclip.version import VERSION
 
-__all__ = ["KnownTower", "find_tower"]
+__all__ = ["KnownTower", "find_tower", "weights_files"]
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +119,12 @@ def _code() -> str:
     folder = Path(__file__).parent
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return content_hash("\n".join(f"{path.relative_to(folder)} {file_hash(path)}" for path in files).encode())
+
+
+def weights_files(recipe: TowerRecipe) -> tuple[Path, ...] | None:
+    """The files that say which weights a tower has, none of one of the package; None where that is not known."""
+    states = _states_of_weights(recipe) if _asked(recipe) is not None else None
+    return None if states is None else tuple(map(Path, states))
 
 
 def _kept(file: Path, asked: Mapping[str, Any]) -> TowerFacts | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
 from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
+from stackclip.clip.known import weights_files
+from stackclip.data import Dataset
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError
 from stackclip.ops.progress import Listener, silent
@@ -149,6 +151,17 @@ class Steps(Site):
         lineup = Lineup.of(job, workbench)
         with workbench.bench(lineup.plan, lineup.entrants, workbench.store(), progress=progress) as bench:
             draw_sheet(bench, path)
+
+    def grounds(self, datasets: Iterable[Dataset], tower: Mapping[str, Any] | None = None) -> tuple[Path, ...] | None:
+        """The files and folders that rows of these data sets rest on, but for code; None where that is not known."""
+        workbench, workspace = self.workbench(tower), self.workspace
+        weights, store = weights_files(workbench.recipe), workbench.found()
+        if weights is None or store is None:
+            return None
+        places = {dataset.root for dataset in datasets}
+        files = (file for dataset in datasets for sample in dataset for file in (sample.image, sample.mask) if file)
+        places |= {file.parent for file in files if not any(map(file.is_relative_to, places))}
+        return (*sorted(places), store.folder, workspace.rows, workspace.towers, *weights)
 
     def wanted(
         self,
