@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stackclip.clip.attention import attend_by_value
+from stackclip.clip.attention import attend, attend_by_value, projected
 from stackclip.clip.image import ImageTower
 from stackclip.clip.tap import Tap
 from stackclip.clip.walk import Step, walk
@@ -45,8 +45,8 @@ class Sight:
     @cached_property
     def attended(self) -> Tensor:
         """What the block's attention adds to the tokens before it."""
-        added: Tensor = self.block.ls_1(self.block.attention(self.block.ln_1(self.before)))
-        return added
+        queries, keys, values = projected(self.block, self.block.ln_1(self.before), "qkv")
+        return attend(self.block, queries, keys, values)
 
     @cached_property
     def by_value(self) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -24,7 +26,7 @@ from stackclip.types import Part, TowerSpec
 
 __all__ = ["TOWER_SEMANTICS", "BuiltTower", "Tower", "TowerFacts"]
 
-TOWER_SEMANTICS = 1  # of the features; raised when the same tower would give other numbers under the same names
+TOWER_SEMANTICS = 2  # of the features; raised when the same tower would give other numbers under the same names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,10 @@ class TowerFacts:
         return {**named, "semantics": TOWER_SEMANTICS}
 
 
+_PICTURES_AT_ONCE = 4  # of short sequences, on a CPU
+_SHORT = 400  # patches
+
+
 class BuiltTower(NamedTuple):
     """open_clip's own model, frozen and in evaluation mode, and its text tower."""
 
@@ -92,6 +98,8 @@ class Tower:
         self.fingerprint = facts.fingerprint
         self.text_fingerprint = facts.text_fingerprint
         self._built = built
+        self._visual = Once(partial(_lowered, built, facts.precision))
+        self._needs_company = Once(self._is_another_alone)
 
     @property
     def model(self) -> nn.Module:
@@ -148,18 +156,37 @@ class Tower:
                 f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes (B, 3, {side}, {side})"
             )
         route = Route(self.spec, parts)
-        # Picture by picture on a CPU: attention would multiply a batch token by token, which is slower, and so no
-        # picture's features depend on the others, not even in the last bit.
-        several = pictures.chunk(len(pictures)) if self.device.type == "cpu" else (pictures,)
-        dtype = DTYPES[self.precision]
-        with (
-            torch.no_grad(),
-            plain_attention(),
-            torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32),
-        ):
-            seen = (some.to(self.device, torch.float32, non_blocking=True) for some in several)
-            features = [route.run(self.model.visual, some) for some in seen]
-        return {part: torch.cat([each[part] for each in features]).to(torch.float32) for part in route.shapes}
+        features = [self._run(route, some) for some in self._together(pictures)]
+        count = len(pictures)
+        return {part: torch.cat([each[part] for each in features])[:count].to(torch.float32) for part in route.shapes}
+
+    def _run(self, route: Route, pictures: Tensor) -> dict[Part, Tensor]:
+        dtype, seen = DTYPES[self.precision], pictures.to(self.device, torch.float32, non_blocking=True)
+        lower = torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+        with torch.no_grad(), plain_attention(), lower:
+            return route.run(self._visual(), seen)
+
+    def _together(self, pictures: Tensor) -> Sequence[Tensor]:
+        """The pictures (B, 3, S, S) as they go through the tower.
+
+        On a CPU some at a time, and as many in each pass where it matters, the last filled up: no picture's features
+        depend on the others, not even in the last bit. Long sequences leave its cache, so they go one by one.
+        """
+        if self.device.type != "cpu":
+            return (pictures,)
+        count = _PICTURES_AT_ONCE if self.spec.grid**2 <= _SHORT else 1
+        if (lacking := -len(pictures) % count) and self._needs_company():
+            pictures = torch.cat([pictures, pictures[:1].expand(lacking, -1, -1, -1)])
+        return torch.split(pictures, count)
+
+    def _is_another_alone(self) -> bool:
+        """Whether a picture alone is another than among others in the last bit, as this machine multiplies."""
+        side = self.spec.image_size
+        some = torch.randn(_PICTURES_AT_ONCE, 3, side, side, generator=torch.Generator().manual_seed(0))
+        first = Part("hidden", 1)
+        route = Route(self.spec, (first,))
+        alone = torch.cat([self._run(route, each)[first] for each in torch.split(some, 1)])
+        return not torch.equal(alone, self._run(route, some)[first])
 
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.
@@ -171,3 +198,18 @@ class Tower:
     def count_tokens(self, phrase: str) -> int:
         """The tokens of a phrase, start and end of text among them."""
         return self.text.count_tokens(phrase)
+
+
+def _lowered(built: Once[BuiltTower], precision: str) -> Any:
+    """The image tower whose products are taken in a precision: a copy with such weights, or itself in float32.
+
+    Autocast would turn every weight into that precision at each call. Everything else stays float32.
+    """
+    visual: Any = built().model.visual
+    if precision == "fp32":
+        return visual
+    lowered = deepcopy(visual)
+    for module in lowered.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention):
+            module.to(DTYPES[precision])
+    return lowered

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from stackclip.clip.attention import passed_through
 from stackclip.errors import UsageError
 
 __all__ = ["Prompts", "Step", "last_of", "walk"]
@@ -122,6 +123,6 @@ class _Run:
     def _through(self, hidden: Tensor) -> Tensor:
         block, batch_first = self.transformer.resblocks[self.layer - 1], self.transformer.batch_first
         mask = self.mask(hidden.shape[1]) if self.mask else None
-        rows = block(hidden if batch_first else hidden.transpose(0, 1), attn_mask=mask)
-        found: Tensor = rows if batch_first else rows.transpose(0, 1)
+        rows = passed_through(block, hidden if batch_first else hidden.transpose(0, 1), mask)
+        found = rows if batch_first else rows.transpose(0, 1)
         return found if self.adapter is None else self.adapter(found)

@@ -16,7 +16,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from stackclip.clip import Tower, assemble_tower, random_tower
+from stackclip.clip import Tower, assemble_tower, load_tower, random_tower
+from stackclip.clip.recipe import TowerRecipe
 from stackclip.data.images import read_picture
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.types import CLS, MASK, Part, patch
@@ -86,6 +87,46 @@ def test_a_pictures_features_do_not_depend_on_its_batch(tower: Tower, pictures: 
         alone = tower.encode(pictures[index : index + 1], [CLS, patch(8)])
         for part, values in alone.items():
             assert torch.equal(values[0], together[part][index])  # to the last bit, on a CPU
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("filled", [False, True])
+def test_no_place_and_no_neighbour_changes_a_bit(precision: str, filled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tower = load_tower(TowerRecipe("random-vit-8", image_size=56, precision=precision))
+    if filled:
+        monkeypatch.setattr(Tower, "_is_another_alone", lambda self: True)
+    draws = torch.Generator().manual_seed(2)
+    some = torch.randn(7, 3, 56, 56, generator=draws)
+    wanted = tower.encode(some, [CLS, patch(8)])
+    for count in (7, 3, 1):
+        for _ in range(4):
+            chosen = torch.randperm(7, generator=draws)[:count]
+            found = tower.encode(some[chosen], [CLS, patch(8)])
+            for part, values in found.items():
+                assert torch.equal(values, wanted[part][chosen])
+
+
+def test_a_pass_is_filled_up_only_where_a_picture_alone_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    some, passed = torch.randn(6, 3, 56, 56), []
+    for alone, counts in ((False, [4, 2]), (True, [4, 4])):
+        monkeypatch.setattr(Tower, "_is_another_alone", lambda self, alone=alone: alone)
+        tower = load_tower(TowerRecipe("random-vit-8", image_size=56))
+        run = tower._run
+        monkeypatch.setattr(tower, "_run", lambda route, seen, run=run: passed.append(len(seen)) or run(route, seen))
+        tower.encode(some, [CLS])
+        assert passed == counts
+        passed.clear()
+
+
+def test_weights_of_a_lower_precision_are_held_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact, tower = (load_tower(TowerRecipe("random-vit-8", image_size=56, precision=each)) for each in ("fp32", "bf16"))
+    some = torch.randn(4, 3, 56, 56, generator=torch.Generator().manual_seed(3))
+    wanted, found = (each.encode(some, [patch(8)])[patch(8)] for each in (exact, tower))
+    assert torch.cosine_similarity(wanted, found, dim=-1).min() > 1 - 1e-3
+    assert not torch.equal(wanted, found)
+    held = {weight.dtype for name, weight in tower._visual().named_parameters() if "ln_" not in name}
+    assert torch.bfloat16 in held
+    assert {weight.dtype for weight in tower.model.parameters()} == {torch.float32}
 
 
 def test_a_part_is_the_same_whichever_others_are_asked_for(tower: Tower, pictures: Tensor) -> None:
