@@ -46,7 +46,9 @@ class _Lock:
         """Take the lock, from whoever has it within as many seconds; raises StoreLocked naming the holders, OSError."""
         start, awaited, pause = time.monotonic(), "", _PAUSES[0]
         while not _try_lock(self._descriptor, shared=shared):
-            holder, waited = _holder(self._path), time.monotonic() - start
+            # those who add are in the way of one who would be alone, and of nobody else
+            holder = _holder(self._path) or ("" if shared else _writers(self._path.parent / "segments"))
+            waited = time.monotonic() - start
             if waited >= (patience if holder else max(patience, _BRIEF)):
                 how = "wait until it is done, or let cache-features --wait do that"
                 who = holder or "another process"
@@ -132,15 +134,16 @@ def _me() -> bytes:
 
 
 def _holder(path: Path) -> str:
-    """Who has the lock of a folder, as far as it says so: one by the lock's text, many by their drafts."""
+    """Who has a lock alone, if it says so."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return f"process {int(facts['pid'])} on {str(facts['host'])!r}"
     except (OSError, ValueError, KeyError, TypeError):
-        return _writers(path.parent / "segments")
+        return ""
 
 
 def _writers(folder: Path) -> str:
+    """Who has drafts in the folder of segments: each writer has one for as long as it writes."""
     try:
         owners = draft_owners(folder)
     except OSError:
