@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stackclip.cache.claims import Claims
 from stackclip.cache.commit import Gathered, commit_segment
-from stackclip.cache.folders import clear_leftovers, force_names, make_folder
+from stackclip.cache.folders import clear_leftovers, force_names, make_durable, make_folder
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
 from stackclip.cache.lock import SharedLock
@@ -43,11 +43,12 @@ _EXPONENT = np.uint16(0x7C00)  # all ones in a float16 is NaN or infinity
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """When what was gathered becomes a segment, and who is told of its records, from the sealing thread."""
+    """When what was gathered becomes a segment, what is recorded of its writer, and who is told, while it seals."""
 
     bytes: int
     seconds: float
     told: Callable[[tuple[Record, ...]], None] | None = None
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Writer:
@@ -133,7 +134,8 @@ class Writer:
         records = tuple(record for record, _ in gathered)
         try:
             if lacking := self._lacking(gathered):
-                path, manifest = commit_segment(self._folder, lacking, fingerprint=self._header.digest)
+                digest, recorded = self._header.digest, self._when.recorded
+                path, manifest = commit_segment(self._folder, lacking, fingerprint=digest, recorded=recorded)
                 self._index.commit(path, manifest)
                 self.bytes_written += manifest.size
             else:
@@ -188,6 +190,7 @@ def open_writer(
                     logger.error("%s", error)
             raise
         writer.seal()
+        make_durable(folder)  # what others brought, and was not asked for again
     finally:
         # behind the last segment, even when a second Ctrl-C ends the waiting here
         if presence is not None:
