@@ -39,7 +39,7 @@ PICTURES = 10
 SEGMENT = 1100  # bytes at which a segment is sealed: four or five of them, and two of the later part
 HANG_SECONDS = 30.0
 SETTLED_SECONDS = 3.2
-SIEGE_SECONDS = 0.5  # about what a run takes beside others
+SIEGE_SECONDS = 0.3  # about what a run takes beside others
 
 
 class Tower:
