@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stackclip.cache import Store
 
 from . import crowd
@@ -30,12 +32,17 @@ def test_who_would_be_alone_is_refused_with_host_and_process(lab: Lab, tally: Ta
     tally.require(fault)
 
 
-def test_writers_that_start_at_once_all_do_their_work(lab: Lab, tally: Tally, full: bool) -> None:
-    fault = "four writers at once"
+LACKS = {"": "", "without-links": ", no hard links", "without-locks": ", no locks"}
+"""What the file system lacks, in the tasks' names and in those of the faults."""
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_writers_that_start_at_once_all_do_their_work(lab: Lab, tally: Tally, full: bool, lack: str) -> None:
+    fault = f"four writers at once{LACKS[lack]}"
     tally.of(fault, "a new store that four processes fill")
-    for attempt in range(600 if full else 10):
+    for attempt in range((100 if lack else 600) if full else 5):
         root = lab.fresh()
-        ending = lab.run("race", root, watched=False)
+        ending = lab.run(f"race-{lack}".strip("-"), root, watched=False)
         assert ending.answer is not None, ending
         _count_ends(tally, fault, f"attempt {attempt}", ending.answer)
         tally.judged(fault, f"attempt {attempt}", lab.judge(root))
@@ -43,21 +50,21 @@ def test_writers_that_start_at_once_all_do_their_work(lab: Lab, tally: Tally, fu
     tally.require(fault)
 
 
-def test_writers_of_one_store_that_are_killed_lose_nothing(lab: Lab, tally: Tally, full: bool) -> None:
-    fault = "two to four writers at once, SIGKILL at random"
-    tally.of(fault, "a new store whose writers are killed, twice")
-    sieges = killed = 0
-    while killed < (120 if full else 8) and sieges < 60:
+@pytest.mark.parametrize("lack", LACKS)
+def test_writers_of_one_store_that_are_killed_lose_nothing(lab: Lab, tally: Tally, full: bool, lack: str) -> None:
+    fault = f"two to four writers at once, SIGKILL at random{LACKS[lack]}"
+    figures = tally.of(fault, "")
+    killed, wanted = 0, 120 if full else 6
+    while killed < wanted and figures.points < wanted:
         root = lab.fresh()
-        ending = lab.run("siege", root, watched=False)
+        ending = lab.run(f"siege-{lack}".strip("-"), root, watched=False)
         assert ending.answer is not None, ending
         killed += ending.answer["killed"]
-        sieges += 1
-        _count_ends(tally, fault, f"siege {sieges}", ending.answer)
-        tally.judged(fault, f"siege {sieges}", lab.judge(root))
+        _count_ends(tally, fault, f"siege {figures.points}", ending.answer)
+        tally.judged(fault, f"siege {figures.points}", lab.judge(root))
         lab.drop(root)
-    assert killed >= (100 if full else 8)
-    tally.faults[fault].figure += f"; {killed} kills"
+    assert killed >= wanted, "they were done before they were killed"
+    figures.figure = f"a new store, twice filled and its writers killed: {killed} kills in all"
     tally.require(fault)
 
 

@@ -6,6 +6,8 @@ Run as a script it is that process: one line of JSON asks for one child, one lin
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import gc
 import json
 import logging
@@ -19,6 +21,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache as remember
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -31,6 +34,8 @@ from stackclip.cache.manifest import Record
 from stackclip.errors import CorruptStore, MissingParts, StackclipError
 from stackclip.ops.drafts import Draft
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Part, Sample, TowerSpec, patch
+
+Task = Callable[[Path, Path, Path], Any]
 
 SPEC = TowerSpec(name="Fault/16", image_size=16, grid=4, depth=3, width=8, joint=6, layers=(1, 2, 3))
 FINGERPRINT = {"model": SPEC.name, "weights": "f" * 64, "mean": (0.5, 0.5, 0.5), "semantics": 1}
@@ -176,6 +181,21 @@ def cache_manifest_first(root: Path, pictures: Path, told: Path) -> None:
         cache(root, pictures, told)
 
 
+def deprived(task: Task, lack: tuple[Any, str, int], root: Path, pictures: Path, told: Path) -> None:
+    """Do a task on a file system that lacks something: each call of it is refused with this error."""
+    module, name, number = lack
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    original = getattr(module, name)
+    setattr(module, name, refused)
+    try:
+        task(root, pictures, told)
+    finally:
+        setattr(module, name, original)
+
+
 @remember
 def expected(pictures: Path) -> dict[tuple[str, Part], np.ndarray]:
     """By sample and part what the store must hold, worked out without a store."""
@@ -307,19 +327,19 @@ def _assess(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.
     return outcome
 
 
-def race(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
-    """Run four times at once; each one's exit code and message, as a command would give them."""
+def race(root: Path, pictures: Path, told: Path, *, task: str = "cache") -> dict[str, Any]:
+    """Run a task four times at once; each one's exit code and message, as a command would give them."""
     messages = [root.with_name(f"messages-{number}") for number in range(4)]
     wait, go = os.pipe()
-    children = [_started(root, pictures, told, message, (wait, go)) for message in messages]
+    children = [_started(root, pictures, told, message, (wait, go), task) for message in messages]
     os.close(wait)
     os.close(go)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return {"codes": codes, "messages": [message.read_text() for message in messages]}
 
 
-def siege(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
-    """Run two to four times at once, each killed at a random moment, and once more so; how many a kill still met.
+def siege(root: Path, pictures: Path, told: Path, *, task: str = "cache") -> dict[str, Any]:
+    """Run a task two to four times at once, each killed at a random moment, and once more so; how many were met.
 
     The others' exit codes and messages are as in `race`.
     """
@@ -328,7 +348,7 @@ def siege(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
     codes = []
     for half in (messages[::2], messages[1::2]):
         wait, go = os.pipe()
-        children = [_started(root, pictures, told, message, (wait, go)) for message in half]
+        children = [_started(root, pictures, told, message, (wait, go), task) for message in half]
         os.close(wait)
         os.close(go)
         start, ends = time.monotonic(), sorted((random.uniform(0, SIEGE_SECONDS), child) for child in children)
@@ -345,20 +365,21 @@ def siege(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
     }
 
 
-def _started(root: Path, pictures: Path, told: Path, message: Path, gate: tuple[int, int]) -> int:
+def _started(root: Path, pictures: Path, told: Path, message: Path, gate: tuple[int, int], task: str) -> int:
     """Fork a run that begins when the gate's second end is closed everywhere; its process."""
     child = os.fork()
     if not child:
         os.dup2(os.open(message, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
         os.close(gate[1])
         os.read(gate[0], 1)
-        code = perform({"task": "cache", "root": str(root), "pictures": str(pictures), "told": str(told)})
+        code = perform({"task": task, "root": str(root), "pictures": str(pictures), "told": str(told)})
         sys.stderr.flush()
         os._exit(code)
     return child
 
 
-TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
+NO_LINKS, NO_LOCKS = (os, "link", errno.EPERM), (fcntl, "flock", errno.ENOLCK)
+TASKS: dict[str, Task] = {
     "cache": cache,
     "cache-manifest-first": cache_manifest_first,
     "repair": repair,
@@ -368,6 +389,13 @@ TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
     "forge": forge,
     "race": race,
     "siege": siege,
+    "cache-without-links": partial(deprived, cache, NO_LINKS),
+    "race-without-links": partial(race, task="cache-without-links"),
+    "siege-without-links": partial(siege, task="cache-without-links"),
+    "cache-without-locks": partial(deprived, cache, NO_LOCKS),
+    "race-without-locks": partial(race, task="cache-without-locks"),
+    "repair-without-locks": partial(deprived, repair, NO_LOCKS),
+    "siege-without-locks": partial(siege, task="cache-without-locks"),
 }
 
 
