@@ -102,12 +102,11 @@ def _locks(folder: Path, rival: Rival) -> str:
         found = [_sound(rival.answer(kind)) for kind in ("alone", "shared")]
     finally:
         alone.release()
-    with Draft(folder / "segments"):
-        shared = SharedLock(folder / "writer.lock", lambda: None)
-        try:
-            found += [_sound(rival.answer(kind)) for kind in ("alone", "shared")]
-        finally:
-            shared.release()
+    shared = SharedLock(folder / "writer.lock", lambda: None)
+    try:
+        found += [_sound(rival.answer(kind)) for kind in ("alone", "shared")]
+    finally:
+        shared.release()
     if found[:3] != ["refused"] * 3:
         raise StoreError("a lock that one process holds is given to another")
     return "many at once, or one alone" if found[3] == "taken" else "one at a time, so writers take turns"

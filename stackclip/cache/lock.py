@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stackclip.cache.refusals import are_no_locks, refused_lock
 from stackclip.errors import StoreError, StoreLocked
-from stackclip.ops.drafts import draft_owners
+from stackclip.ops.drafts import Draft, draft_owners
 from stackclip.ops.words import legible
 
 if sys.platform == "win32":
@@ -101,12 +101,24 @@ class SharedLock(_Lock):
     """The right to add to a store beside others who do, held from construction to `release`.
 
     Whoever finds nobody else there does `alone` first, of which nobody sees half. One who must be alone is waited for
-    as `WriterLock` does. A file system without locks is written to all the same, and `alone` is left undone. Raises
-    StoreLocked, StoreError, and what `alone` raises.
+    as `WriterLock` does. A file system without locks is written to all the same, and `alone` is left undone. A draft
+    among the segments that never becomes one tells who writes. Raises StoreLocked, StoreError, and what `alone` raises.
     """
 
     def __init__(self, path: Path, alone: Callable[[], None], *, patience: float = 0.0) -> None:
         super().__init__(path)
+        try:
+            self._share(alone, patience)
+            self._presence = Draft(path.parent / "segments")
+        except OSError as error:
+            self._close()
+            where = path.parent / "segments"
+            raise StoreError(f"cannot write to {where}: {error.strerror or error}; mend it and run again") from None
+        except BaseException:
+            self._close()
+            raise
+
+    def _share(self, alone: Callable[[], None], patience: float) -> None:
         try:
             is_alone = _try_lock(self._descriptor, shared=False)
             if is_alone:
@@ -117,16 +129,15 @@ class SharedLock(_Lock):
             self._name(b"")
         except OSError as error:
             if not are_no_locks(error):
-                self._close()
-                raise refused_lock(path, error) from None
-            logger.info("%s has no locks: what killed writers left in it stays", legible(path.parent))
-        except BaseException:
-            self._close()
-            raise
+                raise refused_lock(self._path, error) from None
+            logger.info("%s has no locks: what killed writers left in it stays", legible(self._path.parent))
 
     def release(self) -> None:
         """Hold it no longer."""
-        self._close()
+        try:
+            self._presence.__exit__()
+        finally:
+            self._close()
 
 
 def _me() -> bytes:

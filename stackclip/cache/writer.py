@@ -27,7 +27,6 @@ from stackclip.cache.segment import array_hash
 from stackclip.cache.shapes import is_mask, part_shape, stored_form
 from stackclip.cache.sources import Source, role_of
 from stackclip.errors import PictureError, StoreError
-from stackclip.ops.drafts import Draft
 from stackclip.ops.files import sync_folder
 from stackclip.types import Part
 
@@ -174,9 +173,7 @@ def open_writer(
     make_folder(folder / "segments")
     lock = SharedLock(folder / "writer.lock", partial(clear_leftovers, folder), patience=patience)
     sealer = ThreadPoolExecutor(1, thread_name_prefix="stackclip-sealer")
-    presence: Draft | None = None
     try:
-        presence = _presence(folder / "segments")
         force_names(folder)
         index.refresh()
         writer = Writer(folder, header, index, sealing, sealer)
@@ -192,16 +189,5 @@ def open_writer(
         writer.seal()
         make_durable(folder)  # what others brought, and was not asked for again
     finally:
-        # behind the last segment, even when a second Ctrl-C ends the waiting here
-        if presence is not None:
-            sealer.submit(presence.__exit__)
-        sealer.submit(lock.release)
+        sealer.submit(lock.release)  # behind the last segment, even when a second Ctrl-C ends the waiting here
         sealer.shutdown()
-
-
-def _presence(folder: Path) -> Draft:
-    """A draft that never becomes anything: who would be alone learns from it who writes."""
-    try:
-        return Draft(folder)
-    except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror or error}; mend it and run again") from None
