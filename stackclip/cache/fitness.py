@@ -124,6 +124,7 @@ def _replaces(folder: Path, rival: Rival) -> str:
     rival.ask("watch")
     for number in range(_ROUNDS // 5):
         write_atomically(folder / "replaced", WHOLES[number % 2])
+    (folder / "stop").touch()
     if (bad := _sound(rival.answer())) != "0":
         raise StoreError(f"{bad} times another process found no whole file")
     return "another process finds the old file or the new one"

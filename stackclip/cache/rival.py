@@ -20,7 +20,6 @@ WHOLES = b"a" * (1 << 16), b"b" * (1 << 16)
 """What a file holds that is replaced while the other process reads it."""
 
 _SECONDS = 60.0  # for an answer
-_READS = 300
 
 
 class Rival:
@@ -91,9 +90,9 @@ def _tried(folder: Path, kind: str) -> str:
 
 
 def _watched(folder: Path) -> str:
-    """How often a file that is replaced meanwhile was found as anything but a whole one."""
+    """How often a file that is replaced until `stop` is there was found as anything but a whole one."""
     bad = 0
-    for _ in range(_READS):
+    while not (folder / "stop").exists():
         try:
             bad += (folder / "replaced").read_bytes() not in WHOLES
         except FileNotFoundError:

@@ -50,7 +50,7 @@ def files_that_grow(patch: Patch) -> None:
         with path.open("wb", buffering=0) as file:
             for half in (data[:999], data[999:]):
                 file.write(half)
-                time.sleep(0.01)
+                time.sleep(0.005)
 
     patch.setattr(module, "write_atomically", write)
 
