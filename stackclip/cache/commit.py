@@ -31,7 +31,8 @@ def commit_segment(
     """Write one segment of the store in `folder` and, when it is on the disk for good, its manifest.
 
     The segment is written under a name of its own and then claims the next number that nobody has: many processes may
-    do so at once, and none ever takes a name that another has. Returns the segment's path. Raises OSError, StoreError.
+    do so at once, and none ever takes a name that another has. The manifest keeps what is `recorded` of the writer, and
+    its host. Returns the segment's path. Raises OSError, StoreError.
     """
     gathered = list(gathered)
     rows: dict[Part, list[NDArray[Any]]] = {}

@@ -50,9 +50,7 @@ class _Lock:
             holder = _holder(self._path) or ("" if shared else _writers(self._path.parent / "segments"))
             waited = time.monotonic() - start
             if waited >= (patience if holder else max(patience, _BRIEF)):
-                how = "wait until it is done, or let cache-features --wait do that"
-                who = holder or "another process"
-                raise StoreLocked(f"{self._path.parent} is being written to by {who}: {how}")
+                raise _locked(self._path.parent, holder or "another process", shared=shared)
             if holder and holder != awaited:
                 awaited = holder
                 logger.info("waiting for %s, which writes to %s", legible(holder), legible(self._path.parent))
@@ -62,7 +60,8 @@ class _Lock:
     def _name(self, holder: bytes) -> None:
         """Say who has the lock; what it says counts only while the lock is held by one alone."""
         os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, holder)
+        if holder:
+            os.write(self._descriptor, holder)
 
     def _close(self) -> None:
         with suppress(OSError):  # closed it is, and what it held decides nothing
@@ -138,6 +137,12 @@ class SharedLock(_Lock):
             self._presence.__exit__()
         finally:
             self._close()
+
+
+def _locked(folder: Path, holder: str, *, shared: bool) -> StoreLocked:
+    """The error of one who wanted to add, or of one who wanted to be alone."""
+    how = "wait until it is done, or let cache-features --wait do that" if shared else "run again when that is done"
+    return StoreLocked(f"{folder} is being written to by {holder}: {how}")
 
 
 def _me() -> bytes:
