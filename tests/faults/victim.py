@@ -367,9 +367,10 @@ def siege(root: Path, pictures: Path, told: Path, *, task: str = "cache") -> dic
 
 def _started(root: Path, pictures: Path, told: Path, message: Path, gate: tuple[int, int], task: str) -> int:
     """Fork a run that begins when the gate's second end is closed everywhere; its process."""
+    message.touch()
     child = os.fork()
     if not child:
-        os.dup2(os.open(message, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
+        os.dup2(os.open(message, os.O_WRONLY | os.O_TRUNC), 2)
         os.close(gate[1])
         os.read(gate[0], 1)
         code = perform({"task": task, "root": str(root), "pictures": str(pictures), "told": str(told)})
