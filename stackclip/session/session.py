@@ -72,8 +72,8 @@ class Session(OwnPictures):
 
         With `tiles` it is what they read of tested pictures, and of shots, in tiles: as in `bench`.
         A picture that cannot be used is among `failed` and the rest goes on; with `strict` it is raised as
-        PictureError. Another process that writes to the store is waited for as many seconds as `wait` says, after which
-        StoreLocked is raised. Raises UsageError, DataError, WeightsError, StoreError too.
+        PictureError. Others may write to the store too; one who repairs it is waited for as many seconds as `wait`
+        says, after which StoreLocked is raised. Raises UsageError, DataError, WeightsError, StoreError too.
         """
         workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
         return workbench.encode(workbench.store(), errands, strict=strict, patience=wait, progress=progress)

@@ -92,7 +92,7 @@ class Workbench:
         patience: float = 0.0,
         progress: Listener = silent,
     ) -> Encoded:
-        """Encode what the store lacks, and say so; another writer is waited for as many seconds as `patience` says.
+        """Encode what the store lacks, and say so; one who repairs it is waited for as many seconds as `patience` says.
 
         Raises what `extract` raises, PictureError for the first picture that cannot be used only if `strict`.
         """
