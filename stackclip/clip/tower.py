@@ -99,7 +99,6 @@ class Tower:
         self.text_fingerprint = facts.text_fingerprint
         self._built = built
         self._visual = Once(partial(_lowered, built, facts.precision))
-        self._needs_company = Once(self._is_another_alone)
 
     @property
     def model(self) -> nn.Module:
@@ -169,24 +168,15 @@ class Tower:
     def _together(self, pictures: Tensor) -> Sequence[Tensor]:
         """The pictures (B, 3, S, S) as they go through the tower.
 
-        On a CPU some at a time, and as many in each pass where it matters, the last filled up: no picture's features
-        depend on the others, not even in the last bit. Long sequences leave its cache, so they go one by one.
+        On a CPU always as many at a time, the last filled up, so that no picture's features depend on the others, not
+        even in the last bit. Long sequences leave its cache: one by one.
         """
         if self.device.type != "cpu":
             return (pictures,)
         count = _PICTURES_AT_ONCE if self.spec.grid**2 <= _SHORT else 1
-        if (lacking := -len(pictures) % count) and self._needs_company():
+        if lacking := -len(pictures) % count:
             pictures = torch.cat([pictures, pictures[:1].expand(lacking, -1, -1, -1)])
         return torch.split(pictures, count)
-
-    def _is_another_alone(self) -> bool:
-        """Whether a picture alone is another than among others in the last bit, as this machine multiplies."""
-        side = self.spec.image_size
-        some = torch.randn(_PICTURES_AT_ONCE, 3, side, side, generator=torch.Generator().manual_seed(0))
-        first = Part("hidden", 1)
-        route = Route(self.spec, (first,))
-        alone = torch.cat([self._run(route, each)[first] for each in torch.split(some, 1)])
-        return not torch.equal(alone, self._run(route, some)[first])
 
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.

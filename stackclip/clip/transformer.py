@@ -31,6 +31,7 @@ class TextTransformer:
         self.device = device
         self.context_length = int(self._module.positional_embedding.shape[0])
         self._tokenizer = tokenizer
+        self._ids: dict[str, tuple[int, ...]] = {}  # of phrases that were counted or encoded before
 
     def encode(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the device, whatever the precision for pictures.
@@ -122,11 +123,13 @@ class TextTransformer:
             return mask[:length, :length]
         return torch.full((length, length), float("-inf"), device=self.device).triu(1)
 
-    def _token_ids(self, phrase: str) -> list[int]:
-        tokenizer = self._tokenizer
-        return [tokenizer.sot_token_id, *tokenizer.encode(phrase), tokenizer.eot_token_id]
+    def _token_ids(self, phrase: str) -> tuple[int, ...]:
+        if phrase not in self._ids:
+            tokenizer = self._tokenizer
+            self._ids[phrase] = (tokenizer.sot_token_id, *tokenizer.encode(phrase), tokenizer.eot_token_id)
+        return self._ids[phrase]
 
-    def _tokens(self, phrase: str) -> list[int]:
+    def _tokens(self, phrase: str) -> tuple[int, ...]:
         ids = self._token_ids(phrase)
         if len(ids) > self.context_length:
             beginning = textwrap.shorten(phrase, 100, placeholder=" ...")

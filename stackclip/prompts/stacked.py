@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from stackclip.errors import BadOption, NonFiniteScores
@@ -80,15 +81,13 @@ class Stacked:
 
     def cluster(self, categories: tuple[str, ...], encode: Encode) -> Clustering:
         """Split the categories by k-means for every k and keep the best-scored split. FuzzyCLIP, equation 4."""
-        from stackclip.ops.clusters import k_means
-
         count = len(categories)
         if self.clusters is not None and not 1 <= self.clusters <= count:
             raise BadOption(f"stacked: clusters={self.clusters} of {count} categories; wanted 1 to {count}")
         price = scorers.create(self._scorer_spec())
         points = self._points(categories, encode)
         wanted = range(1, min(count, max(self.max_clusters, self.clusters or 1)) + 1)
-        splits = {k: k_means(points, k, starts=_STARTS, seed=self.seed).labels for k in wanted}
+        splits = {k: _split(points.tobytes(), count, k, self.seed) for k in wanted}
         scores = {k: float(price(points, labels)) for k, labels in splits.items()}
         if wrong := {k: score for k, score in scores.items() if not math.isfinite(score)}:
             k, score = next(iter(wrong.items()))
@@ -114,3 +113,15 @@ class Stacked:
             ensembles = [encode(CPE.phrases(category, NORMAL)) for category in categories]
             vectors = torch.stack([F.normalize(features, dim=-1).mean(0) for features in ensembles])
         return F.normalize(vectors, dim=-1).double().cpu().numpy()
+
+
+@lru_cache(maxsize=64)
+def _split(points: bytes, count: int, k: int, seed: int) -> np.ndarray:
+    """The label of each of `count` points (float64) in the best of the k-means splits; once for the same points."""
+    import numpy as np
+
+    from stackclip.ops.clusters import k_means
+
+    labels = k_means(np.frombuffer(points).reshape(count, -1), k, starts=_STARTS, seed=seed).labels
+    labels.flags.writeable = False
+    return labels

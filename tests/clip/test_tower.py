@@ -90,11 +90,8 @@ def test_a_pictures_features_do_not_depend_on_its_batch(tower: Tower, pictures: 
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("filled", [False, True])
-def test_no_place_and_no_neighbour_changes_a_bit(precision: str, filled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_place_and_no_neighbour_changes_a_bit(precision: str) -> None:
     tower = load_tower(TowerRecipe("random-vit-8", image_size=56, precision=precision))
-    if filled:
-        monkeypatch.setattr(Tower, "_is_another_alone", lambda self: True)
     draws = torch.Generator().manual_seed(2)
     some = torch.randn(7, 3, 56, 56, generator=draws)
     wanted = tower.encode(some, [CLS, patch(8)])
@@ -106,19 +103,7 @@ def test_no_place_and_no_neighbour_changes_a_bit(precision: str, filled: bool, m
                 assert torch.equal(values, wanted[part][chosen])
 
 
-def test_a_pass_is_filled_up_only_where_a_picture_alone_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    some, passed = torch.randn(6, 3, 56, 56), []
-    for alone, counts in ((False, [4, 2]), (True, [4, 4])):
-        monkeypatch.setattr(Tower, "_is_another_alone", lambda self, alone=alone: alone)
-        tower = load_tower(TowerRecipe("random-vit-8", image_size=56))
-        run = tower._run
-        monkeypatch.setattr(tower, "_run", lambda route, seen, run=run: passed.append(len(seen)) or run(route, seen))
-        tower.encode(some, [CLS])
-        assert passed == counts
-        passed.clear()
-
-
-def test_weights_of_a_lower_precision_are_held_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_of_a_lower_precision_are_held_in_it() -> None:
     exact, tower = (load_tower(TowerRecipe("random-vit-8", image_size=56, precision=each)) for each in ("fp32", "bf16"))
     some = torch.randn(4, 3, 56, 56, generator=torch.Generator().manual_seed(3))
     wanted, found = (each.encode(some, [patch(8)])[patch(8)] for each in (exact, tower))
