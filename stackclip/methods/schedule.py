@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
@@ -41,7 +42,7 @@ def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Itera
     optimiser.zero_grad(set_to_none=True)
     _backward(terms)
     _move(optimiser, clipped)
-    return {name: term.item() for name, term in terms.items()}
+    return _values(terms)
 
 
 def descend_by(
@@ -64,10 +65,15 @@ def descend_by(
         some = features.rows(start, start + at_once)
         terms, share = loss(some), len(some) / whole
         _backward(terms, share)
-        for name, term in terms.items():
-            totals[name] = totals.get(name, 0.0) + share * term.item()
+        for name, value in _values(terms).items():
+            totals[name] = totals.get(name, 0.0) + share * value
     _move(optimiser, clipped)
     return totals
+
+
+def _values(terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """The values of terms, which a device is waited for once."""
+    return dict(zip(terms, torch.stack([term.detach().reshape(()) for term in terms.values()]).tolist(), strict=True))
 
 
 def _backward(terms: Mapping[str, Tensor], share: float = 1.0) -> None:
