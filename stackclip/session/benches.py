@@ -1,4 +1,4 @@
-"""From a job to its rows: the tower, what it lacks encoded, the bench."""
+"""From a contest of methods to its rows: the tower, what it lacks encoded, the bench."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.ops.progress import Listener
 from stackclip.ops.words import agreed, counted, duration
-from stackclip.papers.jobs import Job, fitting, say_lacking
+from stackclip.papers.contests import Contest, fitting, say_lacking
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
@@ -41,14 +41,14 @@ class Lineup:
     errands: tuple[Errand, ...]
 
     @classmethod
-    def of(cls, job: Job, workbench: Workbench) -> Lineup:
-        """The plan of a job; of a suite's without the methods whose weights do not fit, which is said.
+    def of(cls, contest: Contest, workbench: Workbench) -> Lineup:
+        """The plan of a contest; of a suite's without the methods whose weights do not fit, which is said.
 
         Raises WeightsError where no method is left, or a method of one's own was given weights that do not fit.
         """
-        plan, entrants = job.plan, entrants_of(job.plan, workbench.tower.spec)
-        if job.suite is not None:
-            plan, entrants = fitting(plan, entrants, job.suite.name)
+        plan, entrants = contest.plan, entrants_of(contest.plan, workbench.tower.spec)
+        if contest.suite is not None:
+            plan, entrants = fitting(plan, entrants, contest.suite.name)
         return cls(plan, entrants, errands_of(plan, entrants))
 
     def only(self, specs: Iterable[str]) -> Lineup | None:
@@ -60,21 +60,21 @@ class Lineup:
 
 
 @contextmanager
-def sparing(job: Job, *errors: type[StackclipError]) -> Iterator[None]:
-    """Say what a suite's job lacks, in place of raising it."""
+def sparing(contest: Contest, *errors: type[StackclipError]) -> Iterator[None]:
+    """Say what a suite's contest lacks, in place of raising it."""
     try:
         yield
     except errors as error:
-        if job.suite is None:
+        if contest.suite is None:
             raise
-        say_lacking({str(error): [job.suite.name]})
+        say_lacking({str(error): [contest.suite.name]})
 
 
 def rows_of(
-    job: Job, workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
+    contest: Contest, workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
 ) -> BenchRows:
-    """The rows of a job whose pictures are encoded; none of a suite's that trains on what it tests, which is said."""
-    with sparing(job, CategoryOverlap):
+    """The rows of a contest whose pictures are encoded; none of one of a suite that trains on what it tests: it is said."""
+    with sparing(contest, CategoryOverlap):
         outcome = _compute(workbench, lineup, store, overwrite=overwrite, progress=progress)
         return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
     return BenchRows()

@@ -53,8 +53,8 @@ class Session(OwnPictures):
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
-        job = self.job(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
-        return self.run(job, overwrite=overwrite, cached_only=cached_only, processes=processes, progress=progress)
+        contest = self.contest(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
+        return self.run(contest, overwrite=overwrite, cached_only=cached_only, processes=processes, progress=progress)
 
     def encode(
         self,

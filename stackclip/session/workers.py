@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackclip.ops.progress import Listener
 from stackclip.ops.words import counted
-from stackclip.papers.jobs import Job
+from stackclip.papers.contests import Contest
 from stackclip.session.conditions import Conditions
 from stackclip.session.rows import BenchRows
 
@@ -47,20 +47,20 @@ class Work:
 
     def run(self) -> int:
         """Compute its cells, and keep them; how many there were. Raises as `Steps.run` does."""
-        job = self.session.job(
+        contest = self.session.contest(
             self.methods, train_on=self.train_on, test_on=self.test_on, categories=self.categories, **self.conditions
         )
-        return self.session.run(replace(job, tower=self.tower), overwrite=self.overwrite, cached_only=True).computed
+        return self.session.run(replace(contest, tower=self.tower), overwrite=self.overwrite, cached_only=True).computed
 
 
-def works_of(session: Steps, job: Job, processes: int, overwrite: Overwrite) -> list[Work]:
-    """The cells of a job, cut by seeds, and by methods too where there are fewer seeds than processes."""
-    plan = job.plan
+def works_of(session: Steps, contest: Contest, processes: int, overwrite: Overwrite) -> list[Work]:
+    """The cells of a contest, cut by seeds, and by methods too where there are fewer seeds than processes."""
+    plan = contest.plan
     own = {each.name for each in fields(plan)} & Conditions.__annotations__.keys()
     conditions = {name: getattr(plan, name) for name in own} | {"executor": "serial", "fail_fast": False}
     pieces = min(len(plan.methods), -(-processes // len(plan.seeds)))
     names = [dataset.name for dataset in (*plan.train_on, *plan.test_on)]
-    texts = [job.texts[name] for name in names]
+    texts = [contest.texts[name] for name in names]
     categories = tuple(dict.fromkeys(category for dataset in plan.test_on for category in dataset.categories))
     return [
         Work(
@@ -70,7 +70,7 @@ def works_of(session: Steps, job: Job, processes: int, overwrite: Overwrite) -> 
             tuple(texts[len(plan.train_on) :]),
             categories,
             {**conditions, "seeds": (seed,)},
-            dict(job.tower),
+            dict(contest.tower),
             overwrite,
         )
         for seed in plan.seeds

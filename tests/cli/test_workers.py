@@ -74,9 +74,9 @@ def test_two_processes_give_the_rows_of_one_also_where_one_dies(stackclip: Run, 
 
 def test_work_is_small_and_cut_by_seeds_then_by_methods(tmp_path: Path) -> None:
     session = Session(tmp_path)
-    job = session.job(["precise", "sdp", "clip"], train_on=TRAINING, test_on=TESTED, seeds=(0, 1), epochs=1)
+    contest = session.contest(["precise", "sdp", "clip"], train_on=TRAINING, test_on=TESTED, seeds=(0, 1), epochs=1)
     for processes, pieces in ((2, 1), (4, 2), (16, 3)):
-        works = works_of(session, job, processes, "only-missing")
+        works = works_of(session, contest, processes, "only-missing")
         assert len(works) == 2 * pieces
         cells = [(method, work.conditions["seeds"][0]) for work in works for method in work.methods]
         assert sorted(cells) == sorted((method, seed) for method in ("precise", "sdp", "clip") for seed in (0, 1))
