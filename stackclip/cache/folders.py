@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from stackclip.errors import StoreError
-from stackclip.ops.files import sweep_drafts, sync_folder
+from stackclip.ops.drafts import sweep_drafts
+from stackclip.ops.files import sync_folder
 
 __all__ = ["clear_leftovers", "force_names", "make_durable", "make_folder", "segment_numbers"]
 
@@ -24,7 +25,7 @@ _MINUTE = 60.0
 def clear_leftovers(folder: Path) -> None:
     """Remove what a writer that was killed left: drafts that nobody writes, segments without a manifest.
 
-    Only for the holder of the lock. Others may be making store.json, or writing down what they read, meanwhile.
+    Only for one who is alone, by the lock. Others may be making store.json, or writing down what they read, meanwhile.
     """
     try:
         for path in (*sweep_drafts(folder), *sweep_drafts(folder / "segments")):
@@ -35,7 +36,7 @@ def clear_leftovers(folder: Path) -> None:
     leftovers = [path for path in segments if _TEMPORARY.fullmatch(path.name)]
     leftovers += [path for path in _listed(folder) if _TEMPORARY.fullmatch(path.name) and _is_old(path)]
     leftovers += [
-        path for path in segments if _SEGMENT.fullmatch(path.name) and path.with_suffix(".json") not in segments
+        path for path in segments if _is_segment_without_manifest(path, segments) and not _is_being_written(path)
     ]
     for path in sorted(leftovers):
         logger.info("removing %s, left by a writer that did not end", path)
@@ -43,6 +44,17 @@ def clear_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"cannot remove {path}: {error.strerror or error}") from None
+
+
+def _is_segment_without_manifest(path: Path, segments: frozenset[Path]) -> bool:
+    return _SEGMENT.fullmatch(path.name) is not None and path.with_suffix(".json") not in segments
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether the segment is a draft too: of one that lives, where a lock holds on one machine alone."""
+    with suppress(OSError):
+        return path.lstat().st_nlink > 1
+    return False
 
 
 def _is_old(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock that the system drops when its holder dies."""
+"""Many who add to a store, or one who clears or mends it: a lock that the system drops when its holder dies."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from stackclip.cache.refusals import refused_lock
+from stackclip.cache.refusals import are_no_locks, refused_lock
 from stackclip.errors import StoreError, StoreLocked
+from stackclip.ops.drafts import draft_owners
 from stackclip.ops.words import legible
 
 if sys.platform == "win32":
@@ -20,33 +22,65 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["WriterLock"]
+__all__ = ["SharedLock", "WriterLock"]
 
 logger = logging.getLogger(__name__)
 
-_PAUSE = 0.2  # seconds between two tries: nobody notices, and no server does
+_PAUSES = 0.01, 0.2  # seconds between two tries, at first and later: nobody notices, and no server does
+_BRIEF = 30.0  # seconds that a holder without a name is waited for: it clears a folder, or has only just come
 _FAR = 1 << 30  # Windows locks bytes, and a locked byte cannot be read: lock one behind the text
 
 
-class WriterLock:
-    """The right to write to a store, held from construction to `release`.
+class _Lock:
+    """An open file that is locked, one way or the other; closed, and so free, after an error."""
 
-    The file stays when the lock is released or its holder dies: who holds it is the system's business, the text in it
-    (host and pid) only names the holder to the one who is refused. Another holder is waited for as many seconds as
-    `patience` says, and is named meanwhile. Raises StoreLocked, or StoreError where the folder cannot be written to or
-    the file system has no locks.
-    """
-
-    def __init__(self, path: Path, *, patience: float = 0.0) -> None:
+    def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             # a link would let whoever made the folder have another file emptied
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
             raise StoreError(f"cannot write to {path.parent}: {error.strerror or error}") from None
+
+    def _wait(self, patience: float, *, shared: bool) -> None:
+        """Take the lock, from whoever has it within as many seconds; raises StoreLocked naming the holders, OSError."""
+        start, awaited, pause = time.monotonic(), "", _PAUSES[0]
+        while not _try_lock(self._descriptor, shared=shared):
+            holder, waited = _holder(self._path), time.monotonic() - start
+            if waited >= (patience if holder else max(patience, _BRIEF)):
+                how = "wait until it is done, or let cache-features --wait do that"
+                who = holder or "another process"
+                raise StoreLocked(f"{self._path.parent} is being written to by {who}: {how}")
+            if holder and holder != awaited:
+                awaited = holder
+                logger.info("waiting for %s, which writes to %s", legible(holder), legible(self._path.parent))
+            time.sleep(pause)
+            pause = min(2 * pause, _PAUSES[1])
+
+    def _name(self, holder: bytes) -> None:
+        """Say who has the lock; what it says counts only while the lock is held by one alone."""
+        os.ftruncate(self._descriptor, 0)
+        os.write(self._descriptor, holder)
+
+    def _close(self) -> None:
+        with suppress(OSError):  # closed it is, and what it held decides nothing
+            os.close(self._descriptor)
+
+
+class WriterLock(_Lock):
+    """The right to be the only one who writes to a folder, held from construction to `release`.
+
+    The file stays when the lock is released or its holder dies: who holds it is the system's business, the text in it
+    (host and pid) only names the holder to the one who is refused. Other holders are waited for as many seconds as
+    `patience` says, and are named meanwhile. Raises StoreLocked, or StoreError where the folder cannot be written to or
+    the file system has no locks.
+    """
+
+    def __init__(self, path: Path, *, patience: float = 0.0) -> None:
+        super().__init__(path)
         try:
-            self._take(path, patience)
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, _me())
+            self._wait(patience, shared=False)
+            self._name(_me())
         except OSError as error:
             self._close()
             raise refused_lock(path, error) from None
@@ -54,27 +88,43 @@ class WriterLock:
             self._close()
             raise
 
-    def _take(self, path: Path, patience: float) -> None:
-        end, awaited = time.monotonic() + patience, ""
-        while not _try_lock(self._descriptor):
-            holder = _holder(path)
-            if time.monotonic() >= end:
-                how = "wait until it is done, or let cache-features --wait do that"
-                raise StoreLocked(f"{path.parent} is being written to by {holder}: {how}")
-            if holder != awaited:
-                awaited = holder
-                logger.info("waiting for %s, which writes to %s", legible(holder), legible(path.parent))
-            time.sleep(_PAUSE)
-
     def release(self) -> None:
-        """Let the next writer in."""
+        """Let the next one in."""
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
         self._close()
 
-    def _close(self) -> None:
-        with suppress(OSError):  # closed it is, and what it held decides nothing
-            os.close(self._descriptor)
+
+class SharedLock(_Lock):
+    """The right to add to a store beside others who do, held from construction to `release`.
+
+    Whoever finds nobody else there does `alone` first, of which nobody sees half. One who must be alone is waited for
+    as `WriterLock` does. A file system without locks is written to all the same, and `alone` is left undone. Raises
+    StoreLocked, StoreError, and what `alone` raises.
+    """
+
+    def __init__(self, path: Path, alone: Callable[[], None], *, patience: float = 0.0) -> None:
+        super().__init__(path)
+        try:
+            is_alone = _try_lock(self._descriptor, shared=False)
+            if is_alone:
+                self._name(b"")
+                alone()
+            if not is_alone or sys.platform != "win32":  # where writers take turns
+                self._wait(patience, shared=True)  # from one to the other is no single step: others may come between
+            self._name(b"")
+        except OSError as error:
+            if not are_no_locks(error):
+                self._close()
+                raise refused_lock(path, error) from None
+            logger.info("%s has no locks: what killed writers left in it stays", legible(path.parent))
+        except BaseException:
+            self._close()
+            raise
+
+    def release(self) -> None:
+        """Hold it no longer."""
+        self._close()
 
 
 def _me() -> bytes:
@@ -82,16 +132,25 @@ def _me() -> bytes:
 
 
 def _holder(path: Path) -> str:
+    """Who has the lock of a folder, as far as it says so: one by the lock's text, many by their drafts."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return f"process {int(facts['pid'])} on {str(facts['host'])!r}"
     except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+        return _writers(path.parent / "segments")
+
+
+def _writers(folder: Path) -> str:
+    try:
+        owners = draft_owners(folder)
+    except OSError:
+        return ""
+    return ", ".join(f"process {owner.pid} on {owner.host!r}" for owner in owners)
 
 
 if sys.platform == "win32":
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, *, shared: bool) -> bool:  # there is no shared one
         os.lseek(descriptor, _FAR, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -103,9 +162,9 @@ if sys.platform == "win32":
 
 else:
 
-    def _try_lock(descriptor: int) -> bool:
+    def _try_lock(descriptor: int, *, shared: bool) -> bool:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stackclip.errors import CorruptStore, StoreError, UnreadableStore
 
-__all__ = ["refused_lock", "refused_read", "telling_how_to_mend"]
+__all__ = ["are_no_locks", "refused_lock", "refused_read", "telling_how_to_mend"]
 
 _LIMIT = "raise the limit of open files (ulimit -n)"
 _RIGHT = "give yourself the right to read it"
@@ -21,8 +21,8 @@ _ADVICE = {
     errno.EIO: "look after the disk",
 }
 _ELSEWHERE = (
-    "features are written only where there are locks, and read anywhere; name a folder on another disk with "
-    "--workspace DIR or STACKCLIP_CACHE"
+    "only where there are locks can one be sure to be alone, as this needs; do it on a machine that has the disk, or "
+    "copy the folder to another disk"
 )
 _NO_LOCKS = frozenset(
     getattr(errno, name) for name in ("ENOLCK", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL") if hasattr(errno, name)
@@ -39,9 +39,14 @@ def refused_read(path: Path, error: OSError) -> StoreError:
     )
 
 
+def are_no_locks(error: OSError) -> bool:
+    """Whether the error of a lock says that the file system has none."""
+    return error.errno in _NO_LOCKS
+
+
 def refused_lock(path: Path, error: OSError) -> StoreError:
     """The error of a lock that the file system does not give."""
-    advice = _ELSEWHERE if error.errno in _NO_LOCKS else "see to that and run again"
+    advice = _ELSEWHERE if are_no_locks(error) else "see to that and run again"
     return StoreError(f"cannot lock {path}: {error.strerror or error}; {advice}")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.cache.claims import Claims
-from stackclip.cache.folders import clear_leftovers, force_names, make_folder, segment_numbers
+from stackclip.cache.commit import Gathered, commit_segment
+from stackclip.cache.folders import clear_leftovers, force_names, make_folder
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
-from stackclip.cache.lock import WriterLock
-from stackclip.cache.manifest import Manifest, Record
+from stackclip.cache.lock import SharedLock
+from stackclip.cache.manifest import Record
 from stackclip.cache.quantize import encode_tokens
-from stackclip.cache.segment import array_hash, compose
+from stackclip.cache.segment import array_hash
 from stackclip.cache.shapes import is_mask, part_shape, stored_form
 from stackclip.cache.sources import Source, role_of
 from stackclip.errors import PictureError, StoreError
-from stackclip.ops.files import write_atomically, write_pieces
+from stackclip.ops.drafts import Draft
+from stackclip.ops.files import sync_folder
 from stackclip.types import Part
 
 __all__ = ["SEAL_BYTES", "SEAL_SECONDS", "Sealing", "Writer", "open_writer"]
@@ -61,11 +64,10 @@ class Writer:
         self.bytes_written = 0
         self._folder, self._header, self._index = folder, header, index
         self._when, self._sealer = sealing, sealer
-        self._gathered: list[tuple[Record, dict[Part, NDArray[Any]]]] = []
+        self._gathered: list[Gathered] = []
         self.claims = Claims(index.holds)
         self._bytes, self._since = 0, 0.0
         self._sealing: Future[None] | None = None
-        self._number = max(segment_numbers(folder), default=0) + 1
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part is in the store, or was given to this writer before."""
@@ -127,37 +129,52 @@ class Writer:
             gathered, self._gathered, self._bytes = self._gathered, [], 0
             self._sealing = self._sealer.submit(self._write, gathered)
 
-    def _write(self, gathered: list[tuple[Record, dict[Part, NDArray[Any]]]]) -> None:
-        path = self._folder / "segments" / f"{self._number:06d}.h5"
+    def _write(self, gathered: list[Gathered]) -> None:
+        records = tuple(record for record, _ in gathered)
         try:
-            manifest = write_segment(path, gathered, fingerprint=self._header.digest)
+            if lacking := self._lacking(gathered):
+                path, manifest = commit_segment(self._folder, lacking, fingerprint=self._header.digest)
+                self._index.commit(path, manifest)
+                self.bytes_written += manifest.size
+            else:
+                sync_folder(self._folder / "segments")  # whoever brought it may not have come to that
         except OSError as error:
             raise StoreError(
-                f"cannot write {path}: {error.strerror or error}; what was sealed before is kept: mend it and run again"
+                f"cannot write to {self._folder / 'segments'}: {error.strerror or error}; "
+                "what was sealed before is kept: mend it and run again"
             ) from error
-        self._number += 1
-        self._index.commit(path, manifest)
-        self.acknowledged += len(manifest.records)
-        self.bytes_written += manifest.size
+        self.acknowledged += len(records)
         if self._when.told is not None:
-            self._when.told(manifest.records)
+            self._when.told(records)
+
+    def _lacking(self, gathered: list[Gathered]) -> list[Gathered]:
+        """What others have not brought meanwhile."""
+        self._index.refresh()
+        lacking = []
+        for record, arrays in gathered:
+            left = {part: each for part, each in arrays.items() if not self._index.holds(record.digest, part)}
+            if left:
+                hashes = {part: record.hashes[part] for part in left}
+                lacking.append((replace(record, hashes=hashes), left))
+        return lacking
 
 
 @contextmanager
 def open_writer(
     folder: Path, header: Header, index: Index, sealing: Sealing, *, patience: float = 0.0
 ) -> Iterator[Writer]:
-    """Hold the store's lock, clear what a killed writer left, and seal what was gathered at the end.
+    """Write beside others, and seal what was gathered at the end; the first one clears what killed writers left.
 
     Every gathered record is whole and checked, so it is sealed whatever ends the block: the normal end, Ctrl-C, or an
     error of the caller, which then goes on its way. Only when a segment could not be written is the rest let go of.
-    Another writer is waited for `patience` seconds. Raises StoreLocked, StoreError.
+    One who repairs the store is waited for `patience` seconds. Raises StoreLocked, StoreError.
     """
     make_folder(folder / "segments")
-    lock = WriterLock(folder / "writer.lock", patience=patience)
+    lock = SharedLock(folder / "writer.lock", partial(clear_leftovers, folder), patience=patience)
     sealer = ThreadPoolExecutor(1, thread_name_prefix="stackclip-sealer")
+    presence: Draft | None = None
     try:
-        clear_leftovers(folder)
+        presence = _presence(folder / "segments")
         force_names(folder)
         index.refresh()
         writer = Writer(folder, header, index, sealing, sealer)
@@ -172,27 +189,16 @@ def open_writer(
             raise
         writer.seal()
     finally:
-        sealer.submit(lock.release)  # behind the last segment, even when a second Ctrl-C ends the waiting here
+        # behind the last segment, even when a second Ctrl-C ends the waiting here
+        if presence is not None:
+            sealer.submit(presence.__exit__)
+        sealer.submit(lock.release)
         sealer.shutdown()
 
 
-def write_segment(
-    path: Path, gathered: Iterable[tuple[Record, Mapping[Part, NDArray[Any]]]], *, fingerprint: str
-) -> Manifest:
-    """Write one segment and then, when it is on the disk for good, its manifest; raises OSError."""
-    gathered = list(gathered)
-    rows: dict[Part, list[NDArray[Any]]] = {}
-    for _, arrays in gathered:
-        for part, array in arrays.items():
-            rows.setdefault(part, []).append(array)
-    composition = compose([record for record, _ in gathered], rows, fingerprint=fingerprint)
-    write_pieces(path, tuple(composition.pieces), size=composition.manifest.size)
-    manifest = path.with_suffix(".json")
+def _presence(folder: Path) -> Draft:
+    """A draft that never becomes anything: who would be alone learns from it who writes."""
     try:
-        write_atomically(manifest, composition.manifest.encoded())
-    except BaseException:
-        with suppress(OSError):  # no part of the store, unless its manifest is there though it could not be forced
-            if not manifest.exists():
-                path.unlink()
-        raise
-    return composition.manifest
+        return Draft(folder)
+    except OSError as error:
+        raise StoreError(f"cannot write to {folder}: {error.strerror or error}; mend it and run again") from None

@@ -5,12 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
-import secrets
-import socket
 import stat
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,23 +13,21 @@ from typing import Any
 
 from blake3 import blake3
 
-if sys.platform != "win32":
-    import fcntl
+from stackclip.ops.drafts import Draft, sweep_drafts
 
 __all__ = [
     "WRITE_PROTECTED",
-    "Draft",
     "canonical_json",
     "content_hash",
     "expanded",
     "file_hash",
     "kind_of_file",
     "naming",
-    "sweep_drafts",
     "sync_folder",
     "sync_tree",
     "write_atomically",
     "write_pieces",
+    "written_draft",
 ]
 
 WRITE_PROTECTED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -102,12 +95,7 @@ def write_pieces(path: Path, pieces: Sequence[memoryview | bytes], *, size: int 
     With `size` (bytes) the space is taken first, so that a full disk is found at once. Raises OSError.
     """
     for _ in range(_TRIES):
-        with Draft(path.parent) as draft:
-            if size:
-                _reserve(draft.descriptor, size)
-            for piece in pieces:
-                draft.write(memoryview(piece))
-            os.fsync(draft.descriptor)
+        with written_draft(path.parent, pieces, size=size) as draft:
             if draft.becomes(path):
                 break
     else:
@@ -115,69 +103,21 @@ def write_pieces(path: Path, pieces: Sequence[memoryview | bytes], *, size: int 
     sync_folder(path.parent)
 
 
+@contextmanager
+def written_draft(folder: Path, pieces: Sequence[memoryview | bytes], *, size: int = 0) -> Iterator[Draft]:
+    """A draft in `folder` whose content is on the disk, to be given a name; `size` as in `write_pieces`."""
+    with Draft(folder) as draft:
+        if size:
+            _reserve(draft.descriptor, size)
+        for piece in pieces:
+            draft.write(memoryview(piece))
+        os.fsync(draft.descriptor)
+        yield draft
+
+
 def kind_of_file(mode: int) -> str:
     """What a file is that is no regular one, by the mode that `stat` gives: `a folder`, `a named pipe`; else empty."""
     return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
-
-
-class Draft:
-    """A new empty file in `folder` under a name of its own, open for writing, and locked where there are locks.
-
-    The name holds host, process and a random part, so that machines and containers that share a folder never meet; a
-    link that waits under it is not followed. At the end of a `with` the file is removed unless it took another name.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / f".stackclip-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        self.descriptor = os.open(self.path, flags, 0o666)
-        self._open = True
-        _lock(self.descriptor)
-
-    def __enter__(self) -> Draft:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._close()
-        finally:
-            with suppress(OSError):  # the first error is the one to tell; a later sweep removes the file
-                self.path.unlink(missing_ok=True)
-
-    def write(self, data: memoryview) -> None:
-        """Write every byte; raises OSError."""
-        while data:
-            written = os.write(self.descriptor, data)
-            if not written:
-                raise OSError(errno.EIO, "nothing was written")
-            data = data[written:]
-
-    def becomes(self, path: Path) -> bool:
-        """Take the name `path`; False where another process took the draft for one that was left, and removed it."""
-        if os.name == "nt":
-            self._close()  # an open file keeps its name there
-        try:
-            self.path.replace(path)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def _close(self) -> None:
-        if self._open:
-            self._open = False
-            os.close(self.descriptor)
-
-
-def sweep_drafts(folder: Path) -> list[Path]:
-    """Remove the drafts in `folder` whose writers are gone, and return them. Raises OSError.
-
-    The living hold a lock on theirs; where there are no locks, drafts of this machine's processes stay while these
-    live, and those of others for a day.
-    """
-    left = [path for path in folder.iterdir() if _DRAFT.fullmatch(path.name) and _is_left(path)]
-    for path in left:
-        path.unlink(missing_ok=True)
-    return left
 
 
 def sync_tree(folder: Path) -> None:
@@ -210,8 +150,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_DAY = 86400.0
-_DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
 _swept: set[Path] = set()
 
 
@@ -224,48 +162,3 @@ def _reserve(descriptor: int, size: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             raise
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:32] or "unnamed"
-
-
-def _is_left(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except OSError:
-        return False  # gone by now, a link, or not ours
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        locked = _lock(descriptor)
-        return _has_no_writer(path, os.fstat(descriptor)) if locked is None else locked
-    finally:
-        os.close(descriptor)
-
-
-def _has_no_writer(path: Path, found: os.stat_result) -> bool:
-    """Whether the name and age of a draft say that nobody writes it any more."""
-    named = _DRAFT.fullmatch(path.name)
-    if named is None or named["host"] != _host() or os.name == "nt":  # where os.kill would end the process
-        return time.time() - found.st_mtime > _DAY
-    try:
-        os.kill(int(named["pid"]), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return False
-
-
-def _lock(descriptor: int) -> bool | None:
-    """Lock an open file: whether that worked, or None where there are no locks."""
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True

@@ -13,7 +13,7 @@ import torch
 
 from stackclip.benchmarks.runner import Bench
 from stackclip.heads import TrainedHead, load_head, save_head
-from stackclip.ops import files
+from stackclip.ops import drafts
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_rows_and_heads_that_cannot_be_kept_are_said_once_and_the_figures_stay(
     def fail(*_: object) -> None:
         raise OSError(error, "no")
 
-    monkeypatch.setattr(files.Draft, "write", fail)
+    monkeypatch.setattr(drafts.Draft, "write", fail)
     run = bench(small.plan("fuzzy", "clip"))
     outcome = run.run()
     assert [row.metrics for row in outcome.rows] == whole

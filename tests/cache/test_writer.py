@@ -19,11 +19,24 @@ import pytest
 from stackclip.cache import Store, Writer, extract
 from stackclip.cache.lock import WriterLock
 from stackclip.errors import PictureError, StoreError, StoreLocked
-from stackclip.ops import files
+from stackclip.ops import drafts
 from stackclip.types import CLS, MASK, Sample, patch
 
 ONES = np.ones(6, np.float16)
 TOKENS = np.ones((16, 8), np.float16)
+
+WRITE_ONE_BY_ONE = """
+    import sys, pathlib, numpy, stackclip.cache as cache
+    from stackclip.cache.sources import Source
+    from stackclip.types import Part
+    store = cache.Store.open(pathlib.Path(sys.argv[1]))
+    tell = lambda records: print(*(record.digest for record in records), flush=True)
+    with store.writer(on_sealed=tell, seal_bytes=600) as writer:
+        start, count = map(int, (*sys.argv[2:], 10**6)[:2])
+        for index in range(start, start + count):
+            source = Source(f"d/{index}", "picture", pathlib.Path("x"), f"{index:064x}", ((index, index),))
+            writer.add(source, {Part("patch", 1): numpy.full((16, 8), index % 1000, numpy.float16)})
+"""
 
 
 def leftovers(store: Store) -> list[str]:
@@ -117,7 +130,7 @@ def test_what_was_gathered_is_sealed_whatever_ends_the_block(store: Store, sampl
     store.writer().__enter__().seal()  # the lock is free again
 
 
-@pytest.mark.parametrize("call", ["write", "fsync", "posix_fallocate", "open", "replace", "sync_folder", "manifest"])
+@pytest.mark.parametrize("call", ["write", "fsync", "posix_fallocate", "open", "link", "sync_folder", "manifest"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EACCES])
 def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
     store: Store, samples, tower, parts, monkeypatch, call, number
@@ -128,12 +141,11 @@ def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patched:
-        if call == "replace":
-            patched.setattr(Path, "replace", refuse)
-        elif call == "sync_folder":
+        if call == "sync_folder":
             patched.setattr("stackclip.cache.folders.sync_folder", refuse)
         elif call == "manifest":
-            patched.setattr("stackclip.cache.writer.write_atomically", refuse)
+            link = os.link
+            patched.setattr(os, "link", lambda old, new: refuse() if new.suffix == ".json" else link(old, new))
         elif call == "write":  # of a segment; the few bytes that name the lock's holder come through
             write = os.write
             patched.setattr(os, call, lambda where, data: write(where, data) if len(data) < 200 else refuse())
@@ -142,7 +154,7 @@ def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
             patched.setattr(os, "open", lambda path, *rest: refuse() if ".tmp" in str(path) else original(path, *rest))
         else:
             patched.setattr(os, call, refuse)
-        with pytest.raises(StoreError, match=r"cannot (write .*000002.h5|force .*): .*run again") as raised:
+        with pytest.raises(StoreError, match=r"cannot (write to .*segments|force .*): .*run again") as raised:
             extract(store, tower, samples, parts)
     assert "\n" not in str(raised.value)
     assert os.strerror(number) in str(raised.value)
@@ -154,14 +166,12 @@ def test_a_disk_that_refuses_is_one_line_and_what_was_sealed_stays(
 
 
 def test_a_manifest_that_could_not_be_forced_to_the_disk_keeps_its_segment(store, samples, monkeypatch) -> None:
-    from stackclip.cache import writer as module
-
-    def write_then_fail(path: Path, data: bytes) -> None:
-        path.write_bytes(data)
-        raise OSError(errno.EIO, "Input/output error")
+    def fail_after_the_manifest(folder: Path) -> None:
+        if list(folder.glob("*.json")):
+            raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "write_atomically", write_then_fail)
+        patched.setattr("stackclip.cache.commit.sync_folder", fail_after_the_manifest)
         with pytest.raises(StoreError), store.writer() as writer:
             writer.add(store.source(samples[0]), {CLS: ONES})
     assert writer.acknowledged == 0
@@ -205,25 +215,36 @@ def test_a_writer_that_failed_takes_nothing_more(store, samples, monkeypatch) ->
     assert writer.acknowledged == 0
 
 
-def test_a_second_writer_is_refused_with_host_and_process(filled, samples) -> None:
+def test_two_processes_write_one_store(store: Store) -> None:
+    code = textwrap.dedent(WRITE_ONE_BY_ONE)
+    starts = (0, 10**5)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(store.folder), str(start), "40"], stdout=subprocess.PIPE)
+        for start in starts
+    ]
+    told = [writer.communicate(timeout=120)[0].decode().split() for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [len(digests) for digests in told] == [40, 40]
+    fresh = Store.open(store.folder)
+    assert (len(fresh), fresh.verify(), leftovers(fresh)) == (80, [], [])
+    for start, digests in zip(starts, told, strict=True):
+        assert digests == [f"{index:064x}" for index in range(start, start + 40)]
+
+
+def test_who_writes_is_named_to_one_who_would_be_alone(filled, new_store) -> None:
     code = """
         import sys, pathlib, stackclip.cache as cache
         try:
-            with cache.Store.open(pathlib.Path(sys.argv[1])).writer():
-                print("in")
+            cache.Store.open(pathlib.Path(sys.argv[1])).repair()
         except Exception as error:
             print(type(error).__name__, error)
     """
     run = [sys.executable, "-c", textwrap.dedent(code), str(filled.folder)]
-    with filled.writer():
+    with filled.writer(), new_store().writer():
         refused = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-        with pytest.raises(StoreLocked), filled.writer():
-            raise AssertionError("two writers")
-        with pytest.raises(StoreLocked):
-            filled.repair()
     assert refused.startswith("StoreLocked")
-    assert f"process {os.getpid()} on " in refused
-    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == "in\n"
+    assert refused.count(f"process {os.getpid()} on ") == 1
+    assert subprocess.run(run, capture_output=True, text=True, check=True).stdout == ""
 
 
 def test_the_lock_of_a_dead_process_and_any_text_in_it_stop_nobody(filled, samples) -> None:
@@ -233,7 +254,8 @@ def test_the_lock_of_a_dead_process_and_any_text_in_it_stop_nobody(filled, sampl
             pass
 
 
-def test_a_holder_that_left_no_name_is_still_a_holder(tmp_path) -> None:
+def test_a_holder_that_left_no_name_is_still_a_holder(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("stackclip.cache.lock._BRIEF", 0.05)
     lock = WriterLock(tmp_path / "writer.lock")
     (tmp_path / "writer.lock").write_text("?")
     with pytest.raises(StoreLocked, match="by another process"):
@@ -252,11 +274,11 @@ def _ended() -> int:
 def test_the_drafts_of_the_living_stay(filled, samples) -> None:
     old = filled.folder / ".store.json.77.tmp"  # of an older version, which may be making it now
     old.write_bytes(b"half")
-    drafts = [files.Draft(folder) for folder in (filled.folder, filled.folder / "segments")]
+    living = [drafts.Draft(folder) for folder in (filled.folder, filled.folder / "segments")]
     with filled.writer() as writer:
         writer.add(filled.source(samples[0]), {patch(3): TOKENS})
     assert old.exists()
-    for draft in drafts:
+    for draft in living:
         assert draft.path.exists()
         assert draft.becomes(draft.path.with_name("whole"))
         draft.__exit__()
@@ -268,7 +290,7 @@ def test_the_next_writer_removes_what_a_killed_one_left(filled, samples) -> None
         (segments / name).write_bytes(b"half")
     (filled.folder / ".store.json.77.tmp").write_bytes(b"half")
     os.utime(filled.folder / ".store.json.77.tmp", (0, 0))
-    draft = f".stackclip-{files._host()}-{_ended()}-0123456789abcdef.tmp"
+    draft = f".stackclip-{drafts._host()}-{_ended()}-0123456789abcdef.tmp"
     for folder in (filled.folder, segments):
         (folder / draft).write_bytes(b"half")
     assert Store.open(filled.folder).verify() == []  # none of them is part of the store
@@ -279,19 +301,6 @@ def test_the_next_writer_removes_what_a_killed_one_left(filled, samples) -> None
     names = {path.name for path in segments.iterdir()}
     assert names == {f"{number}.{kind}" for number in ("000001", "000009", "000010") for kind in ("h5", "json")}
     assert not list(filled.folder.glob(".*.tmp"))
-
-
-WRITE_ONE_BY_ONE = """
-    import sys, pathlib, numpy, stackclip.cache as cache
-    from stackclip.cache.sources import Source
-    from stackclip.types import Part
-    store = cache.Store.open(pathlib.Path(sys.argv[1]))
-    tell = lambda records: print(*(record.digest for record in records), flush=True)
-    with store.writer(on_sealed=tell, seal_bytes=600) as writer:
-        for index in range(int(sys.argv[2]), 10**6):
-            source = Source(f"d/{index}", "picture", pathlib.Path("x"), f"{index:064x}", ((index, index),))
-            writer.add(source, {Part("patch", 1): numpy.full((16, 8), index % 1000, numpy.float16)})
-"""
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.043])
@@ -345,7 +354,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, spec, fingerprint) -
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_file_system_without_locks_is_read_and_its_writer_is_sent_elsewhere(
+def test_a_file_system_without_locks_is_written_to_and_not_repaired(
     filled, samples, tower, parts, monkeypatch, number
 ) -> None:
     import fcntl
@@ -354,31 +363,78 @@ def test_a_file_system_without_locks_is_read_and_its_writer_is_sent_elsewhere(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    assert extract(Store.open(filled.folder), None, samples, parts).already_there == 6
-    with pytest.raises(StoreError, match=r"cannot lock .*writer.lock: .*--workspace DIR or STACKCLIP_CACHE"):
-        extract(Store.open(filled.folder), tower, samples, {patch(3)})
+    orphan = filled.folder / "segments" / "000002.h5"
+    orphan.write_bytes(b"of another who may be alive")
+    assert extract(Store.open(filled.folder), tower, samples, {*parts, patch(3)}).encoded == 6
+    assert orphan.exists()
+    assert (filled.folder / "segments" / "000003.json").exists()
+    with pytest.raises(StoreError, match=r"cannot lock .*writer.lock: .*copy the folder to another disk"):
+        filled.repair()
 
 
-def test_another_writer_is_waited_for_by_name_and_what_it_brought_is_not_made_again(
-    store, new_store, samples, tower, parts, caplog
-) -> None:
+def test_one_who_is_alone_is_waited_for_by_name(store, samples, tower, parts, caplog) -> None:
     caplog.set_level("INFO")
-    other = new_store()
+    mender = WriterLock(store.folder / "writer.lock")
     with ThreadPoolExecutor(1) as threads:
-        with other.writer() as writer:
-            waiting = threads.submit(extract, store, tower, samples, parts, patience=60)
-            end = time.monotonic() + 60
-            while "waiting for" not in caplog.text and time.monotonic() < end:
-                time.sleep(0.01)
-            writer.add(other.source(samples[0]), {CLS: ONES, patch(1): TOKENS, patch(2): TOKENS})
-        report = waiting.result()
+        waiting = threads.submit(extract, store, tower, samples, parts, patience=60)
+        end = time.monotonic() + 60
+        while "waiting for" not in caplog.text and time.monotonic() < end:
+            time.sleep(0.01)
+        mender.release()
+        assert waiting.result().encoded == 6
     assert f"waiting for process {os.getpid()} on " in caplog.text
-    assert (report.encoded, len(tower.encoded)) == (5, 5)
 
 
-def test_patience_has_an_end(filled, new_store, samples) -> None:
-    with filled.writer(), pytest.raises(StoreLocked, match=r"by process .*cache-features --wait"):
-        new_store().writer(patience=0.3).__enter__()
+def test_patience_has_an_end(filled) -> None:
+    mender = WriterLock(filled.folder / "writer.lock")
+    with pytest.raises(StoreLocked, match=r"by process .*cache-features --wait"):
+        filled.writer(patience=0.3).__enter__()
+    mender.release()
+
+
+def test_one_who_clears_the_store_is_waited_for_without_being_asked_to(filled) -> None:
+    """Who clears it leaves no name, and is soon done."""
+    cleaner = WriterLock(filled.folder / "writer.lock")
+    (filled.folder / "writer.lock").write_bytes(b"")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(lambda: filled.writer().__enter__().seal())
+        time.sleep(0.2)
+        assert not waiting.done()
+        cleaner.release()
+        waiting.result(timeout=60)
+
+
+def test_what_another_brought_meanwhile_is_not_stored_twice(store, new_store, samples) -> None:
+    told: list[str] = []
+    other = new_store()
+    with (
+        store.writer(on_sealed=lambda records: told.extend(record.key for record in records)) as one,
+        other.writer() as two,
+    ):
+        one.add(store.source(samples[0]), {CLS: ONES, patch(1): TOKENS})
+        one.add(store.source(samples[2]), {CLS: ONES})
+        two.add(other.source(samples[0]), {CLS: ONES})
+        two.add(other.source(samples[2]), {CLS: ONES})
+        two.seal()
+        one.seal()
+        one.add(store.source(samples[4]), {CLS: ONES})
+        two.add(other.source(samples[4]), {CLS: ONES})
+        two.seal()
+    assert told == ["screws/000.png", "screws/002.png", "screws/004.png"]
+    fresh = Store.open(store.folder)
+    held = [
+        (record.key, sorted(map(str, record.hashes)))
+        for each in fresh._index.segments.values()
+        for record in each.manifest.records
+    ]
+    assert sorted(held) == [
+        ("screws/000.png", ["cls"]),
+        ("screws/000.png", ["patch/1"]),
+        ("screws/002.png", ["cls"]),
+        ("screws/004.png", ["cls"]),
+    ]
+    assert len(list((store.folder / "segments").glob("*.h5"))) == 3
+    assert fresh.verify() == []
 
 
 def test_a_store_that_another_process_made_meanwhile_is_no_failure(tmp_path, spec, fingerprint, monkeypatch) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from stackclip.cache import Store, extract
 from stackclip.errors import StoreError
-from stackclip.ops.files import Draft
+from stackclip.ops.drafts import Draft
 from stackclip.types import CLS, GOOD, NORMAL, Sample
 
 from .tally import Tally

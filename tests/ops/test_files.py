@@ -12,12 +12,11 @@ from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stackclip.ops.drafts import Draft, sweep_drafts
 from stackclip.ops.files import (
-    Draft,
     canonical_json,
     content_hash,
     file_hash,
-    sweep_drafts,
     sync_tree,
     write_atomically,
 )
@@ -92,7 +91,7 @@ def test_every_file_of_a_tree_is_forced_to_the_disk_and_then_the_folder_that_nam
 def test_a_link_that_waits_under_a_temporary_name_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     victim = tmp_path / "victim"
     victim.write_bytes(b"precious")
-    monkeypatch.setattr("stackclip.ops.files.secrets.token_hex", lambda count: "0" * 16)
+    monkeypatch.setattr("stackclip.ops.drafts.secrets.token_hex", lambda count: "0" * 16)
     with Draft(tmp_path) as draft:
         name = draft.path
     name.symlink_to(victim)
@@ -128,7 +127,7 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path):
 
 def leave_a_draft(folder: Path) -> None:
     """A process dies while it writes."""
-    words = "import os, sys; from pathlib import Path; from stackclip.ops.files import Draft; "
+    words = "import os, sys; from pathlib import Path; from stackclip.ops.drafts import Draft; "
     words += "draft = Draft(Path(sys.argv[1])); os._exit(9)"
     assert subprocess.run([sys.executable, "-c", words, str(folder)], check=False).returncode == 9
 
@@ -166,7 +165,7 @@ def test_a_draft_that_another_process_removed_is_written_again(tmp_path: Path, m
 
 @pytest.mark.skipif(os.name == "nt", reason="os.kill ends a process there")
 def test_without_locks_drafts_of_living_processes_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("stackclip.ops.files._lock", lambda descriptor: None)
+    monkeypatch.setattr("stackclip.ops.drafts._lock", lambda descriptor: None)
     with Draft(tmp_path) as living:
         gone = living.path.with_name(living.path.name.replace(f"-{os.getpid()}-", "-999999999-"))
         gone.write_bytes(b"")
