@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -29,7 +29,6 @@ from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Task, refuse_shots, require_shots
 from stackclip.ops.given import check_detector, least_shots_of, stages_of
 from stackclip.ops.progress import Listener, silent
-from stackclip.registry import Spec, executors
 from stackclip.training.failures import Failures
 from stackclip.training.residency import Kept, Resident
 from stackclip.training.scan import Training
@@ -38,10 +37,29 @@ from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, MASK, PICTURE, Part, Row
 
-__all__ = ["Bench", "OneSeed", "Outcome", "Overwrite"]
+__all__ = ["Bench", "CellName", "OneSeed", "Outcome", "Overwrite", "Share"]
 
 logger = logging.getLogger(__name__)
 Overwrite = Literal["only-missing", "always", "never"]
+CellName = tuple[str, str, str, int]
+"""A cell of a method in a plan: the method's spec, the tested data set and category, and the seed."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some of the work on one seed: of these methods, on these categories (data set, category); None is all.
+
+    With `learn_only` nothing is tested, and the only rows are those of methods that could not learn. What is `taught`
+    was trained before by somebody else, however old it is.
+    """
+
+    methods: frozenset[str] | None = None
+    categories: frozenset[tuple[str, str]] | None = None
+    learn_only: bool = False
+    taught: bool = False
+
+
+ALL = Share()
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,7 @@ class Bench:
     says where features that are read more than once stay; no figure depends on it. With the `source` `live` the tower
     sees every picture anew, which gives the same figures up to the store's rounding, and takes as long as it takes.
     `live` says how what trains inside a tower runs there: figures depend on its precision alone.
+    Cells that `failed` elsewhere are not tried again: they have the row that they had there, or a row with the error.
     """
 
     plan: Plan
@@ -76,6 +95,7 @@ class Bench:
     entrants: tuple[Entrant, ...] = ()
     source: Literal["stored", "live"] = "stored"
     live: LiveTraining = PLAIN_TRAINING
+    failed: Mapping[CellName, Row | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.entrants:
@@ -92,20 +112,24 @@ class Bench:
         Failures are rows with an `error`; they are tried again by the next run. Raises CategoryOverlap, and with
         `fail_fast` whatever went wrong first.
         """
-        check_plan(self.plan)
-        if overlap := check_content(self.plan, self.store):
-            logger.warning("%s", overlap)
+        self.check()
         if self.plan.batch_size is not None and self.plan.training:
             logger.info("all methods train in batches of %d, instead of their own", self.plan.batch_size)
-        jobs: list[Callable[[], tuple[list[Row], int]]] = [
-            partial(OneSeed(self, seed, self.reader).run) for seed in self.plan.seeds
-        ]
-        executor = executors.create(self.plan.executor)
-        with executors.find(Spec.parse(self.plan.executor).name).guard_foreign("cannot run the seeds"):
-            outcomes = list(executor.run(jobs))
+        outcomes = [self.of_seed(seed).run() for seed in self.plan.seeds]
         self.keeper.say_unkept()
         rows, computed = [row for found, _ in outcomes for row in found], sum(new for _, new in outcomes)
         return Outcome(rows, computed, self.keeper.unkept.total())
+
+    def check(self) -> None:
+        """Raise what `check_plan` does, and CategoryOverlap for pictures that are trained on and tested."""
+        check_plan(self.plan)
+        if overlap := check_content(self.plan, self.store):
+            logger.warning("%s", overlap)
+
+    def lacking(self) -> frozenset[CellName]:
+        """The cells that `run` would compute, but for methods that cannot work here."""
+        works = [entrant.spec for entrant in self.entrants if not entrant.why_not]
+        return frozenset(name for seed in self.plan.seeds for name in self.of_seed(seed).lacking(works))
 
     @cached_property
     def reader(self) -> FeatureReader:
@@ -145,27 +169,48 @@ class OneSeed:
         tested = {spec: _must_hold(bench, entrant.of_tested) for spec, entrant in self.entrants.items()}
         self.cells = cells_by(tested, self.plan, bench.store)
         self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
+        self._taught = dict[str, Trainee]()
 
-    def run(self) -> tuple[list[Row], int]:
+    def run(self, share: Share = ALL) -> tuple[list[Row], int]:
         """Train what has to be trained, test what was not tested yet; the rows in order, and how many are new.
 
         Cells are tested one after another, and what a method was for a cell is dropped with it.
         """
-        rows = {spec: self._rows_of(spec) for spec in self.entrants}
-        trainees = [self._trainee(entrant) for spec, entrant in self.entrants.items() if rows[spec].lacking]
+        chosen = [spec for spec in self.entrants if share.methods is None or spec in share.methods]
+        rows = {spec: self._rows_of(spec, share) for spec in chosen}
+        trainees = self._ready([spec for spec in chosen if rows[spec].lacking], rows, share)
+        tested = [trainee for trainee in trainees if trainee.error or not share.learn_only]
+        for cell in dict.fromkeys(cell for each in tested for cell in rows[each.spec].lacking):
+            self._test(cell, [trainee for trainee in tested if cell in rows[trainee.spec].lacking], rows)
+        found = [rows[spec].finished.get(cell) for spec in chosen for cell in self.cells[spec]]
+        return [row for row in found if row is not None], sum(len(rows[trainee.spec].lacking) for trainee in tested)
+
+    def lacking(self, specs: Sequence[str]) -> Iterator[CellName]:
+        """The cells of methods that lack a row, or something in it that is asked for."""
+        for spec in specs:
+            for cell in self._rows_of(spec, ALL).lacking:
+                yield spec, cell.dataset.name, cell.category, self.seed
+
+    def _ready(self, specs: Sequence[str], rows: dict[str, MethodRows], share: Share) -> list[Trainee]:
+        """Methods with lacking rows that have learned, now or for a share before; one that could not has an error."""
+        lacking = {spec: rows[spec].lacking for spec in specs}
+        known = [self._taught[spec] for spec in specs if spec in self._taught]
+        known = [each for each in known if not self._resume.without_curve(each, lacking[each.spec])]
+        there = {trainee.spec for trainee in known}
+        trainees = [self._trainee(self.entrants[spec]) for spec in specs if spec not in there]
         if self.bench.overwrite == "never":
             for trainee in trainees:
                 trainee.error = "not computed yet"
-        self._learn(trainees, {trainee.spec: rows[trainee.spec].lacking for trainee in trainees})
-        for cell in dict.fromkeys(cell for each in rows.values() for cell in each.lacking):
-            self._test(cell, [trainee for trainee in trainees if cell in rows[trainee.spec].lacking], rows)
-        found = [rows[spec].finished[cell] for spec, cells in self.cells.items() for cell in cells]
-        return found, sum(len(each.lacking) for each in rows.values())
+        resume = replace(self._resume, anew=False) if share.taught else self._resume
+        self._learn(trainees, lacking, resume)
+        self._taught |= {trainee.spec: trainee for trainee in trainees}
+        every = {trainee.spec: trainee for trainee in (*known, *trainees)}
+        return [every[spec] for spec in specs]
 
     def trained(self) -> list[Trainee]:
         """All methods, trained before or now; one that could not be has an error."""
         trainees = [self._trainee(entrant) for entrant in self.entrants.values()]
-        self._learn(trainees, {})
+        self._learn(trainees, {}, self._resume)
         return trainees
 
     @cached_property
@@ -208,8 +253,23 @@ class OneSeed:
         training = self.training[spec].samples
         return lambda category: self.reader.class_mean([each for each in training if each.category == category])
 
-    def _rows_of(self, spec: str) -> MethodRows:
-        return self._resume.rows_of(spec, self.cells[spec], lambda cell: self.tested[cell.dataset.name])
+    def _rows_of(self, spec: str, share: Share) -> MethodRows:
+        """What there is of a method's share of cells; those that failed elsewhere have a row with the error."""
+        wanted = share.categories
+        cells = [cell for cell in self.cells[spec] if wanted is None or (cell.dataset.name, cell.category) in wanted]
+        rows = self._resume.rows_of(spec, cells, lambda cell: self.tested[cell.dataset.name])
+        for cell in tuple(rows.lacking):
+            if known := self.bench.failed.get((spec, cell.dataset.name, cell.category, self.seed)):
+                self._fail(spec, cell, known, rows)
+        return rows
+
+    def _fail(self, spec: str, cell: Cell, known: Row | str, rows: MethodRows) -> None:
+        rows.lacking.remove(cell)
+        if isinstance(known, Row):
+            rows.finished[cell] = known
+            self._resume.say_failed(known)
+        else:
+            self._test(cell, [replace(self._trainee(self.entrants[spec]), error=known)], {spec: rows})
 
     def _trainee(self, entrant: Entrant) -> Trainee:
         samples = self.training[entrant.spec].samples
@@ -229,7 +289,7 @@ class OneSeed:
         require_shots(entrant.shots.count, least_shots_of(detector))
         return detector
 
-    def _learn(self, trainees: Sequence[Trainee], lacking: dict[str, list[Cell]]) -> None:
+    def _learn(self, trainees: Sequence[Trainee], lacking: dict[str, list[Cell]], resume: Resume) -> None:
         """Begin all methods and train them together; what each has learned is kept after every epoch.
 
         Raises WeightsError where the tower is not to be had any more.
@@ -238,7 +298,7 @@ class OneSeed:
             self.bench.tower.build()
         for trainee in trainees:
             cells = lacking.get(trainee.spec, [])
-            self.failures.attempt(trainee, self._resume.teach, trainee, cells, partial(self._begun, trainee))
+            self.failures.attempt(trainee, resume.teach, trainee, cells, partial(self._begun, trainee))
         learning = [trainee for trainee in trainees if trainee.detector and not trainee.error and not trainee.finished]
         wanted = {t.spec: self._resume.without_curve(t, lacking.get(t.spec, [])) for t in learning}
         for trainee in learning:

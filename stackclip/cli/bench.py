@@ -22,6 +22,7 @@ from stackclip.cli.options import (
     encode_options,
     live_options,
     pass_session,
+    share_options,
 )
 from stackclip.cli.parsing import given_here, places, several, specs
 from stackclip.cli.tower import tower_options
@@ -65,13 +66,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     show_default=True,
     help="Compute missing cells, all cells, or none.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that share the seeds and methods.",
-)
+@share_options
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")
 @click.option("--published", is_flag=True, help="What papers print beside what was measured; always so with --suite.")
 @answer_options
@@ -90,7 +85,8 @@ def bench_verb(
     dry_run: bool,
     cached_only: bool,
     overwrite: Any,
-    workers: int,
+    executor: str,
+    shard: str | None,
     **words: Any,
 ) -> None:
     """Train methods on one data set, test them on others, and print the table.
@@ -101,16 +97,19 @@ def bench_verb(
     `--suite` takes methods and data sets from tables of papers (see: stackclip list suites), and runs what the data
     and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
     """
+    from stackclip.ops.shards import Shard
     from stackclip.papers.contests import printed_beside
     from stackclip.papers.suites import find_suites
     from stackclip.reports.columns import columns_named
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
+    from stackclip.session.jobs import sharded
 
     check_files(output, plot)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     contests = _contests(session, suites, **words)
+    contests = sharded(contests, Shard.parse(shard)) if shard else contests
     over_shots = bool(suites) and all(each.over_shots for each in suites)
     if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
@@ -123,7 +122,7 @@ def bench_verb(
     look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
     for each, group in groupby(contests, key=attrgetter("suite")):
-        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, processes=workers)
+        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, executor=executor)
         if measured:
             show_suite(each, Document(measured, **look), as_json=json)
         rows += measured

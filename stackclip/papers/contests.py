@@ -115,7 +115,10 @@ class _OneSuite:
             methods = tuple(self._known(run.methods))
             plan = self._plan(replace(run, methods=methods)) if methods else None
             if plan is not None:
-                yield Contest(plan, self.catalogue.texts, self._tower(run), self.suite)
+                texts = self.catalogue.texts
+                whole = [self.catalogue.dataset(name).name for name in run.train_on]
+                parts = {part.name: texts[name] for part, name in zip(plan.train_on, whole, strict=True)}
+                yield Contest(plan, texts | parts, self._tower(run), self.suite)
 
     def _tower(self, run: Run) -> dict[str, Any]:
         facts = asdict(run.tower) if run.tower else {}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
 from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
-from stackclip.errors import StackclipError
+from stackclip.errors import CategoryOverlap, StackclipError, UsageError
+from stackclip.executors import Executor
 from stackclip.ops.progress import Listener, silent
+from stackclip.ops.shards import Shard
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.contests import Contest, Request, contests_of
 from stackclip.papers.suites import Suite
-from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of, whole
+from stackclip.registry import Spec, executors, stay_with
+from stackclip.session.apart import Foreman, foreman
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
+from stackclip.session.jobs import BenchWords
 from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
@@ -82,15 +88,14 @@ class Steps(Site):
         *,
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
-        processes: int = 1,
+        executor: str = "serial",
         progress: Listener = silent,
     ) -> BenchRows:
         """The rows of a contest; one of a suite that cannot run has none, which is logged. Else raises as `bench`."""
-        from stackclip.session.benches import Lineup, rows_of, sparing
-        from stackclip.session.workers import compute_apart, died, works_of
+        from stackclip.session.benches import Lineup, rows_by, rows_of, sparing
 
         one_of("overwrite", overwrite, OVERWRITE)
-        stay_with(self.workspace.registry)
+        self.check_executor(executor)
         lineup = None
         with sparing(contest, StackclipError):
             workbench = self.workbench(contest.tower)
@@ -102,17 +107,38 @@ class Steps(Site):
         if errands and cached_only:
             lacking = [found for each in errands for found in store.lacking(each.samples, each.parts)]
             raise workbench.missing_parts(lineup.entrants, lacking, contest.texts, self.data_root, contest.plan.tiles)
-        failed = workbench.encode(store, errands, progress=progress).failed if errands else ()
-        if whole("processes", processes, 1) > 1 and overwrite != "never":
-            deadly = compute_apart(works_of(self, contest, processes, overwrite), processes, progress)
+        with self._shared("serial" if overwrite == "never" else executor, progress) as shared:
+            words = BenchWords.of(replace(contest, plan=lineup.plan), overwrite)
             rows = BenchRows()
-            if sound := lineup.only(each.spec for each in lineup.entrants if each.spec not in deadly):
-                rows += rows_of(contest, workbench, sound, store, overwrite="only-missing", progress=progress)
-            if rest := lineup.only(deadly):
-                rows += died(rows_of(contest, workbench, rest, store, overwrite="never", progress=progress))
-            return BenchRows(unencoded=failed) + rows
-        rows = rows_of(contest, workbench, lineup, store, overwrite=overwrite, progress=progress)
-        return BenchRows(unencoded=failed) + rows
+            if errands and shared:
+                rows += BenchRows(unencoded=shared.encode(words, workbench, store, lineup.errands).failed)
+            elif errands:
+                rows += BenchRows(unencoded=workbench.encode(store, errands, progress=progress).failed)
+            with sparing(contest, CategoryOverlap):
+                if shared:
+                    return rows + rows_by(shared, words, workbench, lineup, store, progress=progress)
+                return rows + rows_of(workbench, lineup, store, overwrite=overwrite, progress=progress)
+            return rows
+
+    def check_executor(self, executor: str) -> None:
+        """Raise UsageError, or what making a component does, for what is no executor."""
+        stay_with(self.workspace.registry)
+        if not isinstance(executor, str):
+            raise UsageError(f"executor={executor!r}; wanted text, as 'processes[workers=2]'")
+        executors.create(executor)
+
+    @contextmanager
+    def _shared(self, executor: str, progress: Listener) -> Iterator[Foreman | None]:
+        """What gives work to other processes; nothing where an executor does it all in this one."""
+        who: Executor = executors.create(executor)
+        if not who.apart:
+            yield None
+            return
+        with (
+            executors.find(Spec.parse(executor).name).guard_foreign("cannot run"),
+            foreman(who, self, progress) as shared,
+        ):
+            yield shared
 
     def forecast(self, contest: Contest, *, overwrite: Overwrite = "only-missing") -> Forecast | None:
         """What `run` would encode and compute; nothing is written. None for a contest of a suite that cannot run."""
@@ -132,9 +158,10 @@ class Steps(Site):
         split: Literal["train", "test"] | None = "test",
         categories: Sequence[str] = (),
         tiles: str | None = None,
+        shard: str | None = None,
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
+        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
         planned = workbench.planned(errands)
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
@@ -157,14 +184,16 @@ class Steps(Site):
         split: Literal["train", "test"] | None,
         categories: Sequence[str],
         tiles: str | None,
+        shard: str | None = None,
     ) -> tuple[Workbench, tuple[Errand, ...]]:
-        """The tower at work, the pictures of the data sets, and the parts that the methods read of them."""
+        """The tower at work, the pictures of the data sets, or a shard, and the parts that methods read of them."""
         stay_with(self.workspace.registry)
+        some = Shard.parse(shard) if shard is not None else Shard(0, 1)
         known = resolved(names_of(methods))
         opened = self.opened(datasets, categories)
         workbench = self.workbench()
         tiling = tiling_for(tiles, opened.values()) if tiles else None
-        samples = tuple(sample for dataset in opened.values() for sample in dataset.select(split=split).samples)
+        samples = some.of([sample for dataset in opened.values() for sample in dataset.select(split=split).samples])
         readers = readers_of(known, workbench.tower.spec, tiling)
         if tiling is not None:
             return workbench, errands_in_tiles(samples, readers)
