@@ -21,6 +21,7 @@ from stackclip.cli.options import (
     data_options,
     encode_options,
     live_options,
+    logger,
     pass_session,
     share_options,
 )
@@ -109,7 +110,9 @@ def bench_verb(
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     contests = _contests(session, suites, **words)
-    contests = sharded(contests, Shard.parse(shard)) if shard else contests
+    if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
+        logger.info("nothing to do: this shard has no part of the work")
+        return
     over_shots = bool(suites) and all(each.over_shots for each in suites)
     if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")

@@ -7,11 +7,12 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from multiprocessing import connection, get_context
 
 from stackclip.errors import BadOption
 from stackclip.executors.job import Ask, Do, Done, Job, Run, Told
-from stackclip.executors.worker import PATIENCE, Place, work
+from stackclip.executors.worker import PATIENCE, STOP, Place, work
 from stackclip.registry import executors
 
 __all__ = ["Hand", "Processes", "ended"]
@@ -109,10 +110,7 @@ def ended(hands: Sequence[Hand]) -> None:
     """End processes: those at work seal what they have gathered, and none is left."""
     for hand in hands:
         with suppress(OSError):
-            if hand.job is None:
-                hand.pipe.send(None)
-            else:
-                hand.pipe.close()
+            hand.pipe.send(None if hand.job is None else STOP)
     deadline = time.monotonic() + PATIENCE
     for hand in hands:
         hand.process.join(max(0.0, deadline - time.monotonic()))
@@ -138,7 +136,8 @@ def gpus() -> tuple[str, ...]:
     """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
-        return tuple(filter(None, (name.strip() for name in named.split(","))))
+        names = [name.strip() for name in named.split(",")]
+        return tuple(takewhile(lambda name: name and not name.startswith("-"), names))  # -1 hides those behind it
     import torch
 
     return tuple(map(str, range(torch.cuda.device_count())))

@@ -18,8 +18,9 @@ from stackclip.errors import StackclipError
 from stackclip.executors.job import Do, Done, Job, Tell
 from stackclip.registry import ask_to_stop, reason
 
-__all__ = ["PATIENCE", "Place", "attempt", "work"]
+__all__ = ["PATIENCE", "STOP", "Place", "attempt", "work"]
 
+STOP = "stop"  # comes in place of a job
 PATIENCE = 20.0  # seconds in which a process that is to stop has sealed what it gathered
 _PAUSE = 0.1  # seconds between two messages on how far a job is
 
@@ -44,8 +45,8 @@ def attempt(do: Do, job: Job, tell: Tell) -> Done:
 def work(pipe: Connection, do: Do, place: Place) -> None:
     """Do the jobs that come through a pipe until one is None.
 
-    Where the pipe ends, so has the process at the other end: what is being done is stopped as by Ctrl-C, which seals
-    what is gathered, and after PATIENCE seconds on the spot.
+    At STOP, and where the pipe ends with the process at its other end, what is being done is stopped as by Ctrl-C: what
+    is gathered is sealed. After PATIENCE seconds it ends on the spot.
     """
     _settle_in(place, any_gpu=getattr(do, "any_gpu", True))
     jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -86,6 +87,8 @@ def _listen(pipe: Connection, put: Callable[[Job | None], None]) -> None:
         try:
             job = pipe.recv()
         except (EOFError, OSError):
+            job = STOP
+        if job == STOP:
             break
         put(job)
         if job is None:

@@ -106,7 +106,9 @@ class Foreman:
                 deadly |= {sample for each in errands for sample in done.job.what.shard.of(each.samples)}
             elif isinstance(done.error, PictureError) and strict:
                 raise done.error
-            elif done.error is None:
+            elif done.error is not None:
+                _say_error(done)
+            else:
                 brought.append(done.result)
         store.refresh()
         left = [replace(each, samples=tuple(s for s in each.samples if s not in deadly)) for each in errands]
@@ -134,7 +136,7 @@ class Foreman:
             elif done.error is not None:
                 if bench.plan.fail_fast:
                     raise done.error
-                logger.debug("%s: %s", done.job.label, done.error)
+                _say_error(done)
             else:
                 found.take(done.result)
             self.progress("jobs", min(number, jobs), jobs)
@@ -154,6 +156,10 @@ class Foreman:
                 self.progress("encode", min(total, sum(reached.values())), total)
 
         yield from carried_out(self.run, agenda, told)
+
+
+def _say_error(done: Done) -> None:
+    logger.warning("%s", f"{done.job.label}: {done.error}; what is lacking is done here")
 
 
 @contextmanager

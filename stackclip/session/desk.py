@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stackclip.executors import Job, Tell
+from stackclip.registry import stay_with
 from stackclip.session.jobs import BenchWords, EncodeWords, Encoding, Teaching, Tried, Trying
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Desk:
 
     def _open(self, words: BenchWords | EncodeWords) -> _Opened:
         """What the words are about; the last that was opened is kept."""
+        stay_with(self.session.workspace.registry)
         if self._opened is None or self._opened.words != words:
             self._opened = None
             self._opened = _opened(self.session, words)
