@@ -25,7 +25,8 @@ TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=3,size=56]"
 ONE = TESTED.replace("categories=2", "categories=1")
 SETS = ("--train-on", TRAINING, "--test-on", TESTED)
-WORDS = (*SETS, "--backbone", "random-vit-8", "--image-size", "56", "--epochs", "1")
+TOWER = ("--backbone", "random-vit-8", "--image-size", "56")
+WORDS = (*SETS, *TOWER, "--epochs", "1")
 OWN = """
 from stackclip.registry import prompts
 from stackclip.prompts.precise import Precise
@@ -140,8 +141,7 @@ def of_trial(place: Path) -> list[int]:
 
 def test_shards_give_the_features_and_rows_of_one_process(stackclip: Run, tmp_path: Path, alone: Any) -> None:
     place = placed(tmp_path / "shards", own=OWN)
-    tower = ("--backbone", "random-vit-8", "--image-size", "56")
-    encode = ("cache-features", "--dataset", TRAINING, "--dataset", TESTED, "--methods", "my-own,sdp", *tower)
+    encode = ("cache-features", "--dataset", TRAINING, "--dataset", TESTED, "--methods", "my-own,sdp", *TOWER)
     bench = ("bench", "--methods", "my-own,sdp", "--seeds", "0,1", *WORDS)
     for index in (3, 1, 2):
         result = stackclip(place, *encode, "--shard", f"{index}/3")
@@ -160,7 +160,7 @@ def test_shards_give_the_features_and_rows_of_one_process(stackclip: Run, tmp_pa
 
 def test_at_whose_work_processes_die_is_a_row_with_that_error(stackclip: Run, tmp_path: Path) -> None:
     place = placed(tmp_path / "two", dies=DIES)
-    shared = stackclip(place, "bench", "--methods", "clip,dying", *WORDS, "--test-on", ONE, "--json", "--workers", "2")
+    shared = stackclip(place, "bench", "--methods", "clip,dying", *SETS[:3], ONE, *TOWER, "--json", "--workers", "2")
     assert shared.exit_code == 3, shared.stderr  # some cells failed
     found = rows(shared.stdout, place)
     errors = {method: {row["error"] for key, row in found.items() if key[0] == method} for method in ("clip", "dying")}
