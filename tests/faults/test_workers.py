@@ -40,7 +40,7 @@ PARTS = (CLS, patch(2), patch(8))
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures that take some seconds."""
     folder = tmp_path_factory.mktemp("besieged")
-    for index in range(240):
+    for index in range(96):
         pixels = np.random.default_rng(index).integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{index:03d}.png")
     return folder
@@ -104,7 +104,7 @@ def besieged(
         if not workers:
             time.sleep(0.02)
             continue
-        time.sleep(random.uniform(0.0, 2.0))
+        time.sleep(random.uniform(0.0, 1.5))
         victim = process.pid if kills[0] == "driver" else random.choice(workers)
         safe = held(place, samples)
         with suppress(ProcessLookupError):
