@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from stackclip.cache import Store, stores_in
+from stackclip.cache.fitness import fitness
 from stackclip.clip import describe_backbones
 from stackclip.errors import BrokenPlugin, StackclipError
 from stackclip.ops.words import size
@@ -18,7 +19,7 @@ from stackclip.registry import SHELVES, problems, reason
 from stackclip.version import VERSION
 from stackclip.workspace import Workspace
 
-__all__ = ["findings"]
+__all__ = ["findings", "store_findings"]
 
 NEEDED = (
     "torch",
@@ -43,6 +44,18 @@ def findings(workspace: Workspace) -> Iterator[tuple[str, list[str]]]:
     yield "weights", list(_tried(_weights, "weights"))
     yield "kept in", list(_tried(partial(_places, workspace), str(workspace.cache)))
     yield "components", list(_tried(_components, "components"))
+
+
+def store_findings(place: Path) -> Iterator[tuple[bool, str]]:
+    """What a feature store assumes of the disk that a folder is on: whether each holds, and a line about it.
+
+    The folder may be one that is yet to be made. Raises StoreError where nothing can be written.
+    """
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    for trial in fitness(place):
+        about = trial.seen if trial.holds else f"{trial.seen}. So: {trial.otherwise}"
+        yield trial.holds, f"{'OK' if trial.holds else 'NOT OK':7}{trial.assumption}: {about}"
 
 
 def _tried(lines: Callable[[], Iterator[str]], about: str) -> Iterator[str]:

@@ -656,6 +656,14 @@ def test_show_tells_options_defaults_source_and_parts(stackclip: Run, workspace:
     assert "min-maxed map maximum" in stackclip(workspace, "show", "april-gan").stdout
 
 
+def test_doctor_tries_a_disk(stackclip: Run, workspace: Path, tmp_path: Path) -> None:
+    result = stackclip(workspace, "doctor", "--store", str(tmp_path))
+    assert result.exit_code == int("NOT OK" in result.stdout)
+    assert "one of two processes gets a name: 500 names" in result.stdout
+    assert "torch" not in result.stdout
+    assert str(workspace) in stackclip(workspace, "doctor", "--store").stdout
+
+
 def test_doctor_says_what_there_is_and_where(stackclip: Run, workspace: Path) -> None:
     result = stackclip(workspace, "doctor")
     assert result.exit_code == 0

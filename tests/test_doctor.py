@@ -9,7 +9,7 @@ import pytest
 from stackclip import __version__
 from stackclip.cache import Store
 from stackclip.clip import random_tower
-from stackclip.doctor import findings
+from stackclip.doctor import findings, store_findings
 from stackclip.registry import use_workspace
 from stackclip.workspace import Workspace
 
@@ -102,3 +102,13 @@ def test_a_name_that_two_plugins_take_is_a_problem(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text(text)
     use_workspace(tmp_path)
     assert "PROBLEM: selector 'same' is defined twice" in found(Workspace(tmp_path / "cache", tmp_path))["components"]
+
+
+def test_a_disk_is_looked_at_where_a_store_is_yet_to_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackclip.cache.fitness.SEAL_BYTES", 1 << 60)
+    found = list(store_findings(tmp_path / "cache" / "features"))
+    assert [line.startswith("OK ") for _, line in found] == [holds for holds, _ in found]
+    assert [line.rpartition("So: ")[2] for holds, line in found if not holds] == [
+        "make room, or writers will end with a full disk"
+    ]
+    assert list(tmp_path.iterdir()) == []

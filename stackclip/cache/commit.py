@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,18 +25,22 @@ Gathered = tuple[Record, dict[Part, NDArray[Any]]]
 """A record and the arrays of its parts, as they lie on the disk."""
 
 
-def commit_segment(folder: Path, gathered: Iterable[Gathered], *, fingerprint: str) -> tuple[Path, Manifest]:
+def commit_segment(
+    folder: Path, gathered: Iterable[Gathered], *, fingerprint: str, recorded: Mapping[str, Any]
+) -> tuple[Path, Manifest]:
     """Write one segment of the store in `folder` and, when it is on the disk for good, its manifest.
 
     The segment is written under a name of its own and then claims the next number that nobody has: many processes may
-    do so at once, and none ever takes a name that another has. Returns the segment's path. Raises OSError, StoreError.
+    do so at once, and none ever takes a name that another has. The manifest keeps what is `recorded` of the writer, and
+    its host. Returns the segment's path. Raises OSError, StoreError.
     """
     gathered = list(gathered)
     rows: dict[Part, list[NDArray[Any]]] = {}
     for _, arrays in gathered:
         for part, array in arrays.items():
             rows.setdefault(part, []).append(array)
-    composition = compose([record for record, _ in gathered], rows, fingerprint=fingerprint)
+    recorded = {**recorded, "host": socket.gethostname()}
+    composition = compose([record for record, _ in gathered], rows, fingerprint=fingerprint, recorded=recorded)
     with written_draft(folder / "segments", composition.pieces, size=composition.manifest.size) as draft:
         path = _claimed(draft, folder)
         try:

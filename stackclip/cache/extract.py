@@ -86,8 +86,8 @@ class Manner:
 
     Pictures are read and prepared in `workers` threads ahead of the tower, which is given `batch_size` of them at once;
     each view of a picture counts as one.
-    `progress` is told how many samples are done. With `strict` the first picture that cannot be used ends it. Another
-    writer is waited for as many seconds as `patience` says.
+    `progress` is told how many samples are done. With `strict` the first picture that cannot be used ends it. One
+    who repairs the store is waited for as many seconds as `patience` says.
     """
 
     batch_size: int = 8
@@ -119,7 +119,7 @@ def extract(
         _require_readable(store)
         with store.writer(patience=manner.patience) as writer:
             run = _Run(tower, writer, manner.batch_size)
-            # Where another writer was waited for, it may have brought some.
+            # Where one was waited for, others may have brought some.
             _encode(store, lacking() if manner.patience else lacks, run, manner)
     else:
         store.make_durable()

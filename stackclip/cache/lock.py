@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stackclip.cache.refusals import are_no_locks, refused_lock
 from stackclip.errors import StoreError, StoreLocked
-from stackclip.ops.drafts import draft_owners
+from stackclip.ops.drafts import Draft, draft_owners
 from stackclip.ops.words import legible
 
 if sys.platform == "win32":
@@ -46,11 +46,11 @@ class _Lock:
         """Take the lock, from whoever has it within as many seconds; raises StoreLocked naming the holders, OSError."""
         start, awaited, pause = time.monotonic(), "", _PAUSES[0]
         while not _try_lock(self._descriptor, shared=shared):
-            holder, waited = _holder(self._path), time.monotonic() - start
+            # those who add are in the way of one who would be alone, and of nobody else
+            holder = _holder(self._path) or ("" if shared else _writers(self._path.parent / "segments"))
+            waited = time.monotonic() - start
             if waited >= (patience if holder else max(patience, _BRIEF)):
-                how = "wait until it is done, or let cache-features --wait do that"
-                who = holder or "another process"
-                raise StoreLocked(f"{self._path.parent} is being written to by {who}: {how}")
+                raise _locked(self._path.parent, holder or "another process", shared=shared)
             if holder and holder != awaited:
                 awaited = holder
                 logger.info("waiting for %s, which writes to %s", legible(holder), legible(self._path.parent))
@@ -60,7 +60,8 @@ class _Lock:
     def _name(self, holder: bytes) -> None:
         """Say who has the lock; what it says counts only while the lock is held by one alone."""
         os.ftruncate(self._descriptor, 0)
-        os.write(self._descriptor, holder)
+        if holder:
+            os.write(self._descriptor, holder)
 
     def _close(self) -> None:
         with suppress(OSError):  # closed it is, and what it held decides nothing
@@ -99,12 +100,24 @@ class SharedLock(_Lock):
     """The right to add to a store beside others who do, held from construction to `release`.
 
     Whoever finds nobody else there does `alone` first, of which nobody sees half. One who must be alone is waited for
-    as `WriterLock` does. A file system without locks is written to all the same, and `alone` is left undone. Raises
-    StoreLocked, StoreError, and what `alone` raises.
+    as `WriterLock` does. A file system without locks is written to all the same, and `alone` is left undone. A draft
+    among the segments that never becomes one tells who writes. Raises StoreLocked, StoreError, and what `alone` raises.
     """
 
     def __init__(self, path: Path, alone: Callable[[], None], *, patience: float = 0.0) -> None:
         super().__init__(path)
+        try:
+            self._share(alone, patience)
+            self._presence = Draft(path.parent / "segments")
+        except OSError as error:
+            self._close()
+            where = path.parent / "segments"
+            raise StoreError(f"cannot write to {where}: {error.strerror or error}; mend it and run again") from None
+        except BaseException:
+            self._close()
+            raise
+
+    def _share(self, alone: Callable[[], None], patience: float) -> None:
         try:
             is_alone = _try_lock(self._descriptor, shared=False)
             if is_alone:
@@ -115,16 +128,21 @@ class SharedLock(_Lock):
             self._name(b"")
         except OSError as error:
             if not are_no_locks(error):
-                self._close()
-                raise refused_lock(path, error) from None
-            logger.info("%s has no locks: what killed writers left in it stays", legible(path.parent))
-        except BaseException:
-            self._close()
-            raise
+                raise refused_lock(self._path, error) from None
+            logger.info("%s has no locks: what killed writers left in it stays", legible(self._path.parent))
 
     def release(self) -> None:
         """Hold it no longer."""
-        self._close()
+        try:
+            self._presence.__exit__()
+        finally:
+            self._close()
+
+
+def _locked(folder: Path, holder: str, *, shared: bool) -> StoreLocked:
+    """The error of one who wanted to add, or of one who wanted to be alone."""
+    how = "wait until it is done, or let cache-features --wait do that" if shared else "run again when that is done"
+    return StoreLocked(f"{folder} is being written to by {holder}: {how}")
 
 
 def _me() -> bytes:
@@ -132,15 +150,16 @@ def _me() -> bytes:
 
 
 def _holder(path: Path) -> str:
-    """Who has the lock of a folder, as far as it says so: one by the lock's text, many by their drafts."""
+    """Who has a lock alone, if it says so."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return f"process {int(facts['pid'])} on {str(facts['host'])!r}"
     except (OSError, ValueError, KeyError, TypeError):
-        return _writers(path.parent / "segments")
+        return ""
 
 
 def _writers(folder: Path) -> str:
+    """Who has drafts in the folder of segments: each writer has one for as long as it writes."""
     try:
         owners = draft_owners(folder)
     except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -80,7 +80,7 @@ class Manifest:
     """The facts of one segment; its file is the commit point, without it the segment does not exist.
 
     `frame` is the blake3 of all bytes of the segment that lie in no extent. Row i of a part belongs to the i-th record
-    that has the part.
+    that has the part. `recorded` are facts of who wrote it: they decide nothing, and older segments have none.
     """
 
     fingerprint: str
@@ -88,11 +88,13 @@ class Manifest:
     frame: str
     records: tuple[Record, ...]
     extents: Mapping[Part, Extent]
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
         """The bytes of the manifest's file."""
         return sealed(
             {
+                **({"recorded": dict(self.recorded)} if self.recorded else {}),
                 "format": FORMAT,
                 "fingerprint": self.fingerprint,
                 "size": self.size,
@@ -140,7 +142,8 @@ class Manifest:
             if extent.offset < end or extent.offset + extent.size > size:
                 raise ValueError("its arrays overlap or leave the file")
             end = extent.offset + extent.size
-        return cls(_digest(content["fingerprint"]), size, _digest(content["frame"]), records, extents)
+        recorded = dict(content.get("recorded", {}))
+        return cls(_digest(content["fingerprint"]), size, _digest(content["frame"]), records, extents, recorded)
 
 
 def _record(facts: Mapping[str, Any]) -> Record:

@@ -43,7 +43,9 @@ class Composed:
     pieces: tuple[memoryview | bytes, ...]
 
 
-def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Composed:
+def compose(
+    records: Sequence[Record], rows: Rows, *, fingerprint: str, recorded: Mapping[str, Any] | None = None
+) -> Composed:
     """Lay the records and their arrays out as one HDF5 file, without making a second copy of the arrays."""
     head, extents, size = _metadata(records, rows, fingerprint)
     frame, end = blake3(), 0
@@ -55,9 +57,8 @@ def compose(records: Sequence[Record], rows: Rows, *, fingerprint: str) -> Compo
         end = extent.offset + extent.size
     tail = head[end:size].ljust(size - end, b"\0")
     frame.update(tail)
-    return Composed(
-        Manifest(fingerprint, size, frame.hexdigest(), tuple(records), extents), tuple(filter(None, [*pieces, tail]))
-    )
+    manifest = Manifest(fingerprint, size, frame.hexdigest(), tuple(records), extents, recorded or {})
+    return Composed(manifest, tuple(filter(None, [*pieces, tail])))
 
 
 def read_exactly(file: io.RawIOBase, offset: int, into: NDArray[Any]) -> NDArray[Any]:

@@ -35,13 +35,14 @@ class Store(Holdings):
     """The features of one tower for any number of pictures, by the pictures' content.
 
     Opening reads the manifests and checks them and the segments' metadata; a segment that fails is in `problems` and
-    the rest serves. A store can be pickled, forked and read by many threads and processes while one writes.
-    `buffers` lends memory to its batches, and to those that others make of its rows.
+    the rest serves. A store can be pickled, forked and read by many threads and processes while others write.
+    `buffers` lends memory to its batches, and to those that others make of its rows. `recorded` is what the store's
+    maker recorded; each segment has what its writer gave to `create`.
     """
 
-    def __init__(self, folder: Path, header: Header) -> None:
+    def __init__(self, folder: Path, header: Header, *, recorded: Mapping[str, Any] | None = None) -> None:
         super().__init__(folder, header)
-        self._header, self.buffers = header, Buffers()
+        self._header, self._adds, self.buffers = header, recorded or {}, Buffers()
         self.fingerprint, self.digest, self.feature_dtype = header.fingerprint, header.digest, header.dtype
         self.spec, self.recorded = header.spec, header.recorded
 
@@ -66,12 +67,13 @@ class Store(Holdings):
     ) -> Store:
         """Open the store of this fingerprint below `parent`, and make it first where there is none.
 
-        `recorded` is kept for the reader and decides nothing. A store that keeps patch parts as int8 is another than
-        the one of float16. Raises FingerprintMismatch for a tower of other sizes.
+        `recorded` is kept for the reader, in a new store and in each segment that is added, and decides nothing. A
+        store that keeps patch parts as int8 is another than the one of float16. Raises FingerprintMismatch for a tower
+        of other sizes.
         """
         fingerprint = stored_as(fingerprint, dtype)
         folder = parent / store_name(fingerprint)
-        return cls(folder, header_made(folder, fingerprint, spec, recorded))
+        return cls(folder, header_made(folder, fingerprint, spec, recorded), recorded=recorded)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store.open, (self.folder,)
@@ -147,10 +149,11 @@ class Store(Holdings):
     ) -> AbstractContextManager[Writer]:
         """Add to the store: `with store.writer() as writer: writer.add(source, {part: array})`.
 
-        `on_sealed` is called, from the sealing thread, with the records that have just become safe. Another writer is
-        waited for `patience` seconds. Raises StoreLocked naming its host and process, and StoreError.
+        Other processes may add at the same time, and what they bring is not stored twice. `on_sealed` is called, from
+        the sealing thread, with the records that have just become safe. One who repairs the store is waited for
+        `patience` seconds. Raises StoreLocked naming its host and process, and StoreError.
         """
-        sealing = Sealing(seal_bytes, seal_seconds, on_sealed)
+        sealing = Sealing(seal_bytes, seal_seconds, on_sealed, self._adds)
         return open_writer(self.folder, self._header, self._index, sealing, patience=patience)
 
     def make_durable(self) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stackclip.cache.claims import Claims
 from stackclip.cache.commit import Gathered, commit_segment
-from stackclip.cache.folders import clear_leftovers, force_names, make_folder
+from stackclip.cache.folders import clear_leftovers, force_names, make_durable, make_folder
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
 from stackclip.cache.lock import SharedLock
@@ -27,7 +27,6 @@ from stackclip.cache.segment import array_hash
 from stackclip.cache.shapes import is_mask, part_shape, stored_form
 from stackclip.cache.sources import Source, role_of
 from stackclip.errors import PictureError, StoreError
-from stackclip.ops.drafts import Draft
 from stackclip.ops.files import sync_folder
 from stackclip.types import Part
 
@@ -43,11 +42,12 @@ _EXPONENT = np.uint16(0x7C00)  # all ones in a float16 is NaN or infinity
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """When what was gathered becomes a segment, and who is told of its records, from the sealing thread."""
+    """When what was gathered becomes a segment, what is recorded of its writer, and who is told, while it seals."""
 
     bytes: int
     seconds: float
     told: Callable[[tuple[Record, ...]], None] | None = None
+    recorded: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Writer:
@@ -133,7 +133,8 @@ class Writer:
         records = tuple(record for record, _ in gathered)
         try:
             if lacking := self._lacking(gathered):
-                path, manifest = commit_segment(self._folder, lacking, fingerprint=self._header.digest)
+                digest, recorded = self._header.digest, self._when.recorded
+                path, manifest = commit_segment(self._folder, lacking, fingerprint=digest, recorded=recorded)
                 self._index.commit(path, manifest)
                 self.bytes_written += manifest.size
             else:
@@ -172,9 +173,7 @@ def open_writer(
     make_folder(folder / "segments")
     lock = SharedLock(folder / "writer.lock", partial(clear_leftovers, folder), patience=patience)
     sealer = ThreadPoolExecutor(1, thread_name_prefix="stackclip-sealer")
-    presence: Draft | None = None
     try:
-        presence = _presence(folder / "segments")
         force_names(folder)
         index.refresh()
         writer = Writer(folder, header, index, sealing, sealer)
@@ -188,17 +187,7 @@ def open_writer(
                     logger.error("%s", error)
             raise
         writer.seal()
+        make_durable(folder)  # what others brought, and was not asked for again
     finally:
-        # behind the last segment, even when a second Ctrl-C ends the waiting here
-        if presence is not None:
-            sealer.submit(presence.__exit__)
-        sealer.submit(lock.release)
+        sealer.submit(lock.release)  # behind the last segment, even when a second Ctrl-C ends the waiting here
         sealer.shutdown()
-
-
-def _presence(folder: Path) -> Draft:
-    """A draft that never becomes anything: who would be alone learns from it who writes."""
-    try:
-        return Draft(folder)
-    except OSError as error:
-        raise StoreError(f"cannot write to {folder}: {error.strerror or error}; mend it and run again") from None

@@ -57,7 +57,7 @@ __all__ = ["cache_features_verb", "export_verb"]
     flag_value=math.inf,
     default=0.0,
     metavar="[SECONDS]",
-    help="Wait for another process that writes to the store; without a number, as long as it takes.",
+    help="Wait for one who repairs the store (others may write too); without a number, as long as it takes.",
 )
 @pass_session
 def cache_features_verb(

@@ -69,12 +69,28 @@ def _check_free(kind: str, name: str) -> None:
 
 
 @cli.command("doctor")
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False),
+    is_flag=False,
+    flag_value="",
+    metavar="[FOLDER]",
+    help="Instead try whether that folder's disk, or the workspace's, is fit for a store that many write to.",
+)
 @click.pass_obj
-def doctor_verb(workspace: Workspace) -> None:
+def doctor_verb(workspace: Workspace, store: str | None) -> None:
     """Tell what is installed, which device there is, which weights are reachable and where things are kept."""
     from stackclip.console import say
-    from stackclip.doctor import findings
+    from stackclip.doctor import findings, store_findings
 
+    if store is not None:
+        place = Path(store) if store else workspace.features
+        say(f"the disk of {place}", "bold")
+        holds = []
+        for held, line in store_findings(place):
+            holds.append(held)
+            say(f"  {line}")
+        sys.exit(0 if all(holds) else 1)
     for title, lines in findings(workspace):
         say(title, "bold")
         for line in lines:

@@ -91,6 +91,7 @@ class Foreman:
         errands: Sequence[Errand],
         *,
         strict: bool = False,
+        patience: float = 0.0,
     ) -> Encoded:
         """Have encoded what the store lacks; at the end this process looks whether all is there, and mends what is not.
 
@@ -98,7 +99,7 @@ class Foreman:
         """
         started = time.monotonic()
         lacking = sum(len(store.lacking(each.samples, each.parts)) for each in errands)
-        jobs = encode_jobs(words, ceil(lacking / workbench.batch_size), self.workers, strict=strict)
+        jobs = encode_jobs(words, ceil(lacking / workbench.batch_size), self.workers, strict=strict, patience=patience)
         agenda = Agenda(jobs, lambda job: halves(job, errands))
         brought, deadly = [], set[Sample]()
         for done in self._through(agenda, lacking):
@@ -112,7 +113,7 @@ class Foreman:
                 brought.append(done.result)
         store.refresh()
         left = [replace(each, samples=tuple(s for s in each.samples if s not in deadly)) for each in errands]
-        own = workbench.extracted(store, left, strict=strict, progress=self.progress)
+        own = workbench.extracted(store, left, strict=strict, patience=patience, progress=self.progress)
         all_done = together([own, *brought])
         failed = own.failed + tuple(PictureError(sample.image, DIED) for sample in sorted(deadly, key=str))
         seconds = time.monotonic() - started

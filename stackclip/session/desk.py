@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Desk"]
 
-_PATIENCE = 600.0  # seconds that one who mends the store is waited for
-
 
 class Desk:
     """Does jobs of a session in whatever process it is; a copy for another one has nothing open."""
@@ -61,7 +59,7 @@ class Desk:
             opened.store,
             errands,
             strict=what.strict,
-            patience=_PATIENCE,
+            patience=what.patience,
             progress=lambda _stage, done, total: tell(done, total),
         )
 

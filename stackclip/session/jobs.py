@@ -96,11 +96,12 @@ class EncodeWords:
 
 @dataclass(frozen=True)
 class Encoding:
-    """Encode what the store lacks of a shard of the pictures that are read; with `strict` the first bad one ends it."""
+    """Encode what the store lacks of a shard of the pictures that are read, as `Workbench.extracted` is told."""
 
     words: BenchWords | EncodeWords
     shard: Shard
     strict: bool = False
+    patience: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -132,10 +133,13 @@ class Tried:
     failed: tuple[Row, ...]
 
 
-def encode_jobs(words: BenchWords | EncodeWords, batches: int, workers: int, *, strict: bool) -> list[Job]:
+def encode_jobs(
+    words: BenchWords | EncodeWords, batches: int, workers: int, *, strict: bool = False, patience: float = 0.0
+) -> list[Job]:
     """Jobs that encode what fills so many batches: shards of all that is read, which stay the same meanwhile."""
     count = min(max(batches, workers), SHARES * workers) if batches else 0
-    return [Job("encode", Encoding(words, Shard(index, count), strict), label="encode") for index in range(count)]
+    what = (Encoding(words, Shard(index, count), strict, patience) for index in range(count))
+    return [Job("encode", each, label="encode") for each in what]
 
 
 def halves(job: Job, errands: Sequence[Errand]) -> list[Job]:

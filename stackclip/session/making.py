@@ -37,7 +37,7 @@ class Making:
     store: Store
     plan: Plan
     progress: Listener
-    patience: ClassVar[float] = 0.0  # seconds that another writer of the store is waited for
+    patience: ClassVar[float] = 0.0  # seconds that one who repairs the store is waited for
 
     def encode(self, errands: Sequence[Errand]) -> tuple[PictureError, ...]:
         """Encode what the store lacks; the pictures that could not be."""

@@ -82,9 +82,10 @@ class Session(OwnPictures):
 
         With `tiles` it is what they read of tested pictures, and of shots, in tiles: as in `bench`.
         A picture that cannot be used is among `failed` and the rest goes on; with `strict` it is raised as
-        PictureError. Another process that writes to the store is waited for as many seconds as `wait` says, after which
-        StoreLocked is raised. An `executor` shares the work, as in `bench`; a `shard`, `2/8`, is the second of eight
-        parts of the pictures, whatever is there already. Raises UsageError, DataError, WeightsError, StoreError too.
+        PictureError. Others may write to the store too; one who repairs it is waited for as many seconds as `wait`
+        says, after which StoreLocked is raised. An `executor` shares the work, as in `bench`; a `shard`, `2/8`, is the
+        second of eight parts of the pictures, whatever is there already. Raises UsageError, DataError, WeightsError,
+        StoreError too.
         """
         self.check_executor(executor)
         workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
@@ -93,7 +94,7 @@ class Session(OwnPictures):
             if shared is None:
                 return workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
             words = EncodeWords(names_of(datasets), names_of(methods), split, tuple(categories), tiles, shard)
-            return shared.encode(words, workbench, store, errands, strict=strict)
+            return shared.encode(words, workbench, store, errands, strict=strict, patience=wait)
 
     def report(
         self,

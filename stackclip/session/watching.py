@@ -38,7 +38,7 @@ class Watching(Making):
     folder: Path
     wanted: Wanted
     every: float
-    patience = 3600.0  # another that fills the same store is soon done
+    patience = 3600.0  # one who repairs the store is soon done
     _refused: dict[str, Seen] = field(default_factory=dict)
     _unlisted: list[str] = field(default_factory=list)
 

@@ -106,7 +106,7 @@ class Workbench:
         patience: float = 0.0,
         progress: Listener = silent,
     ) -> Extracted:
-        """Encode what the store lacks; another writer is waited for as many seconds as `patience` says.
+        """Encode what the store lacks; one who repairs it is waited for as many seconds as `patience` says.
 
         Raises what `extract` raises, PictureError for the first picture that cannot be used only if `strict`.
         """

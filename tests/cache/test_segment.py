@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -225,6 +226,30 @@ def test_what_is_no_sealed_json_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "facts.json").write_bytes(data)
     with pytest.raises(CorruptStore, match=r"facts.json: its checksum does not fit its content"):
         read_sealed(tmp_path / "facts.json")
+
+
+def test_each_segment_says_by_whom_it_was_written(
+    store: Store, samples: list[Sample], tower, fingerprint, spec
+) -> None:
+    other = Store.create(store.folder.parent, fingerprint, spec=spec, recorded={"torch": "1", "device": "cuda"})
+    extract(store, tower, samples[:2], {CLS})
+    extract(other, tower, samples, {CLS})
+    found = [read_sealed(store.folder / "segments" / f"00000{number}.json")["recorded"] for number in (1, 2)]
+    host = socket.gethostname()
+    assert found == [{"torch": "0", "host": host}, {"torch": "1", "device": "cuda", "host": host}]
+    assert Store.open(store.folder).recorded == {"torch": "0"}
+
+
+@pytest.mark.parametrize("facts", [{}, {"recorded": {}}, {"recorded": {"host": None}, "later": [1]}])
+def test_manifests_of_other_versions_are_read(filled: Store, samples: list[Sample], facts: dict[str, object]) -> None:
+    """Those of older ones record nothing of their writers, and newer ones may say more."""
+    path = filled.folder / "segments" / "000001.json"
+    content = read_sealed(path)
+    del content["recorded"]
+    path.write_bytes(sealed({**content, **facts}))
+    fresh = Store.open(filled.folder)
+    assert (fresh.problems, fresh.verify()) == ((), [])
+    assert np.array_equal(fresh.read(samples, CLS), filled.read(samples, CLS))
 
 
 def test_masks_without_any_run_are_kept(store: Store, samples: list[Sample]) -> None:

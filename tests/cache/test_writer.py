@@ -303,6 +303,48 @@ def test_the_next_writer_removes_what_a_killed_one_left(filled, samples) -> None
     assert not list(filled.folder.glob(".*.tmp"))
 
 
+def test_leftovers_are_for_one_who_is_alone(filled, new_store, samples) -> None:
+    segments = filled.folder / "segments"
+    orphan, written = segments / "000002.h5", segments / "000003.h5"
+    with new_store().writer():
+        orphan.write_bytes(b"claimed a moment ago, as it seems")
+        with filled.writer() as writer:
+            writer.add(filled.source(samples[0]), {patch(3): TOKENS})
+        assert orphan.exists()
+    draft = segments / ".stackclip-another-machine-1-0123456789abcdef.tmp"
+    draft.write_bytes(b"what another machine writes, whose lock is not seen here")
+    (segments / "000004.h5").hardlink_to(draft)
+    with filled.writer():
+        pass
+    assert {path.name for path in segments.iterdir()} == {
+        *("000001.h5", "000001.json", "000003.json", written.name, "000004.h5", draft.name)
+    }
+
+
+def test_the_number_of_a_segment_that_was_lost_is_not_given_again(filled, samples) -> None:
+    segments = filled.folder / "segments"
+    lost = (segments / "000001.json").read_bytes()
+    (segments / "000001.h5").rename(segments / "000002.h5")
+    (segments / "000003.json").write_bytes(lost)
+    with filled.writer() as writer:  # clears the segment that has no manifest
+        writer.add(filled.source(samples[0]), {patch(3): TOKENS})
+    assert {path.name for path in segments.iterdir()} == {"000001.json", "000003.json", "000004.h5", "000004.json"}
+    assert (segments / "000001.json").read_bytes() == (segments / "000003.json").read_bytes() == lost
+
+
+def test_a_manifest_that_is_there_already_is_not_replaced(store, samples, monkeypatch) -> None:
+    segments = store.folder / "segments"
+
+    def and_a_manifest_from_nowhere(folder: Path) -> None:
+        (folder / "000001.json").write_text("of somebody else")
+
+    monkeypatch.setattr("stackclip.cache.commit.sync_folder", and_a_manifest_from_nowhere)
+    with pytest.raises(StoreError, match="another writer's manifest has the number"), store.writer() as writer:
+        writer.add(store.source(samples[0]), {CLS: ONES})
+    assert (segments / "000001.json").read_text() == "of somebody else"
+    assert writer.acknowledged == 0
+
+
 @pytest.mark.parametrize("delay", [0.0, 0.043])
 def test_a_killed_writer_loses_nothing_that_it_acknowledged(store: Store, delay: float) -> None:
     code = textwrap.dedent(WRITE_ONE_BY_ONE)

@@ -57,14 +57,15 @@ def test_verify_reads_the_pictures_again_and_fails_for_one_that_changed(
 
 
 HOLD = """
-import sys, time, pathlib, stackclip.cache as cache
-with cache.Store.open(pathlib.Path(sys.argv[1])).writer():
-    print("held", flush=True)
-    time.sleep(float(sys.argv[2]))
+import sys, time, pathlib, stackclip.cache as cache, stackclip.cache.lock
+lock = cache.lock.WriterLock(pathlib.Path(sys.argv[1], "writer.lock"))  # as repair does
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+lock.release()
 """
 
 
-def test_another_writer_is_waited_for_and_named(
+def test_one_who_repairs_the_store_is_waited_for_and_named(
     stackclip: Callable[..., Result], words: tuple[str, ...], tmp_path: Path
 ) -> None:
     fewer_parts = ("clip" if word == "precise" else word for word in words)

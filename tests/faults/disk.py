@@ -80,6 +80,8 @@ class Disk:
             case "rename":
                 assert path.parent == Path(operation.second).parent, "a rename between folders is not modelled"
                 self._set(moment, {path: None, Path(operation.second): self._now[path]})
+            case "link":
+                self._set(moment, {Path(operation.second): self._now[path]})
             case "unlink":
                 self._set(moment, {path: None})
             case "fsync":

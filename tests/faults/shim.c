@@ -100,7 +100,8 @@ static enum action decide(const char *kind) {
     long number = count++;
     int reads = !strcmp(kind, "read") || !strcmp(kind, "look") || !strcmp(kind, "list");
     int frees = !strcmp(kind, "unlink") || !strcmp(kind, "close") || !strcmp(kind, "lock");
-    int names = !strcmp(kind, "open") || !strcmp(kind, "mkdir") || !strcmp(kind, "rename") || !strcmp(kind, "unlink");
+    int names = !strcmp(kind, "open") || !strcmp(kind, "mkdir") || !strcmp(kind, "rename") || !strcmp(kind, "unlink")
+        || !strcmp(kind, "link");
     if (action == FAIL_FROM && number >= chosen) {
         if (failure == ENOSPC) return reads || frees ? WATCH : FAIL;
         if (failure == EROFS) return reads || !strcmp(kind, "close") || !strcmp(kind, "lock") ? WATCH : FAIL;
@@ -322,11 +323,14 @@ int renameat2(int from, const char *old, int to, const char *new, unsigned flags
     return renamed(from, old, to, new, flags);
 }
 
-int link(const char *old, const char *new) {
-    char second[PATH_MAX];
+static int linked(int from, const char *old, int to, const char *new, int flags) {
+    char first[PATH_MAX], second[PATH_MAX];
     int result;
-    if (armed) absolute(AT_FDCWD, new, second);
-    if (!armed || !below(second, root)) return syscall(SYS_linkat, AT_FDCWD, old, AT_FDCWD, new, 0);
-    DO("link", 0, 0L, old, second, result, (int)syscall(SYS_linkat, AT_FDCWD, old, AT_FDCWD, new, 0), -1);
+    if (armed) absolute(from, old, first), absolute(to, new, second);
+    if (!armed || !below(second, root)) return syscall(SYS_linkat, from, old, to, new, flags);
+    DO("link", 0, 0L, first, second, result, (int)syscall(SYS_linkat, from, old, to, new, flags), -1);
     return result;
 }
+
+int link(const char *old, const char *new) { return linked(AT_FDCWD, old, AT_FDCWD, new, 0); }
+int linkat(int from, const char *old, int to, const char *new, int flags) { return linked(from, old, to, new, flags); }

@@ -160,9 +160,9 @@ machines are in [benchmarks/results/faults.json](../benchmarks/results/faults.js
 
 ## How
 
-A shim between the process and the system sees every open, read, write, truncation, reservation of space, fsync, rename,
-unlink, mkdir, lock and close below the store's folder. It writes them down, and at one of them it kills the process,
-before it or in the middle of its write, gives it an error (once, or from then on), or lets it write less than it asked.
+A shim between the process and the system sees every open, read, write, truncation, reservation of space, fsync, link,
+rename, unlink, mkdir, lock and close below the store's folder. It writes them down, and at one of them it kills the
+process, before it or in the middle of its write, gives it an error (once, or from then on), or lets it write less.
 The process is `stackclip.cache.extract` with a tower of arithmetic: pictures and masks into a new store, in several
 segments, and then another part of the same pictures. It says in a file of its own what it was told to be safe.
 

@@ -1,4 +1,4 @@
-"""Two writers, writers that start at once, and readers while one writes."""
+"""Writers of one store at once, one who would be alone beside them, and readers while one writes."""
 
 from __future__ import annotations
 
@@ -8,47 +8,72 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stackclip.cache import Store
 
 from . import crowd
-from .lab import HERE, Ending, Lab, environment, told_by
+from .lab import HERE, Ending, Lab, environment
 from .tally import Tally
 
 
-def test_a_second_writer_is_refused_with_host_and_process(lab: Lab, tally: Tally, full: bool) -> None:
-    fault = "a second writer"
-    tally.of(fault, "a writer that comes while another holds the lock")
+def test_who_would_be_alone_is_refused_with_host_and_process(lab: Lab, tally: Tally, full: bool) -> None:
+    fault = "a repair beside a writer"
+    tally.of(fault, "a repair that is asked for while another writes")
     root = lab.fresh()
     assert lab.run("cache", root, watched=False).code == 0
     (folder,) = root.iterdir()
-    for manifest in (folder / "segments").glob("00000[45]*"):
-        manifest.unlink()  # so that there is something to do
-    told_by(root).unlink()
     with Store.open(folder).writer():
         for attempt in range(50 if full else 3):
-            ending = lab.run("cache", root)
+            ending = lab.run("repair", root)
             refused = ending.code == 1 and f"by process {os.getpid()} on " in ending.messages
             tally.counted(fault, "", f"attempt {attempt}: {ending}", messages=not (refused and ending.in_order))
-    tally.judged(fault, "when the first was done", lab.judge(root))
+    tally.judged(fault, "when the writer was done", lab.judge(root))
     tally.require(fault)
 
 
-def test_writers_that_start_at_once_do_no_harm(lab: Lab, tally: Tally, full: bool) -> None:
-    fault = "four writers at once"
-    tally.of(fault, "a new store that four processes want to fill")
-    for attempt in range(600 if full else 10):
+LACKS = {"": "", "without-links": ", no hard links", "without-locks": ", no locks"}
+"""What the file system lacks, in the tasks' names and in those of the faults."""
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_writers_that_start_at_once_all_do_their_work(lab: Lab, tally: Tally, full: bool, lack: str) -> None:
+    fault = f"four writers at once{LACKS[lack]}"
+    tally.of(fault, "a new store that four processes fill")
+    for attempt in range((100 if lack else 600) if full else 5):
         root = lab.fresh()
-        ending = lab.run("race", root, watched=False)
+        ending = lab.run(f"race-{lack}".strip("-"), root, watched=False)
         assert ending.answer is not None, ending
-        for code, message in zip(ending.answer["codes"], ending.answer["messages"], strict=True):
-            one = Ending(code, 0, False, message, None)
-            refused = code == 1 and " is being written to by " in message  # nothing else is a reason
-            assert one.in_order, one
-            assert refused or code == 0, one
-        assert 0 in ending.answer["codes"]
+        _count_ends(tally, fault, f"attempt {attempt}", ending.answer)
         tally.judged(fault, f"attempt {attempt}", lab.judge(root))
         lab.drop(root)
     tally.require(fault)
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_writers_of_one_store_that_are_killed_lose_nothing(lab: Lab, tally: Tally, full: bool, lack: str) -> None:
+    fault = f"two to four writers at once, SIGKILL at random{LACKS[lack]}"
+    figures = tally.of(fault, "")
+    killed, wanted = 0, 120 if full else 6
+    while killed < wanted and figures.points < wanted:
+        root = lab.fresh()
+        ending = lab.run(f"siege-{lack}".strip("-"), root, watched=False)
+        assert ending.answer is not None, ending
+        killed += ending.answer["killed"]
+        _count_ends(tally, fault, f"siege {figures.points}", ending.answer)
+        tally.judged(fault, f"siege {figures.points}", lab.judge(root))
+        lab.drop(root)
+    assert killed >= wanted, "they were done before they were killed"
+    figures.figure = f"a new store, twice filled and its writers killed: {killed} kills in all"
+    tally.require(fault)
+
+
+def _count_ends(tally: Tally, fault: str, where: str, answer: dict[str, list[int]]) -> None:
+    """Count those that did not do their work in silence."""
+    for code, message in zip(answer["codes"], answer["messages"], strict=True):
+        if code or not Ending(code, 0, False, message, None).in_order:
+            tally.faults[fault].messages += 1
+            tally.flaws.setdefault(fault, []).append(f"{where}: ended with code {code}: {message}")
 
 
 def test_readers_beside_a_writer_read_nothing_wrong(folder: Path, tally: Tally, full: bool) -> None:

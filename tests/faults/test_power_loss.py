@@ -67,14 +67,14 @@ def test_a_run_after_a_killed_one_makes_safe_what_it_found(lab: Lab, tally: Tall
 def test_a_run_that_finds_all_there_makes_it_safe_before_it_says_so(
     lab: Lab, tally: Tally, full: bool, model: Model
 ) -> None:
-    """The first run is killed between a manifest's rename and the fsync of its folder."""
+    """The first run is killed between a manifest's link and the fsync of its folder."""
     fault = f"SIGKILL, a second run says what is there, and then power loss, {model}"
     tally.of(fault, "a fate of the disk after something was said to be safe")
     root = lab.fresh()
     assert lab.run("cache", root).code == 0
     asked = [operation for operation in operations(log_of(root)) if operation.kind != "note"]
-    renamed = [at for at, operation in enumerate(asked) if operation.second.endswith(".json")]
-    for at in renamed if full else renamed[-1:]:
+    named = [at for at, operation in enumerate(asked) if operation.second.endswith(".json")]
+    for at in named if full else named[-1:]:
         root = lab.fresh()
         assert lab.run("cache", root, action=KILL, at=at + 1).signal == 9
         first = sum(1 for _ in operations(log_of(root)))

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -99,23 +100,32 @@ def test_a_link_that_waits_under_a_drafts_name_is_not_followed(
     precious = tmp_path / "precious"
     precious.write_text("precious")
     store = Store.create(tmp_path / "store", FINGERPRINT, spec=SPEC, recorded={})
-    sample = Sample("0.bmp", "pics", "plate", "test", bitmap(tmp_path / "0.bmp", 0), None, NORMAL, GOOD)
-    monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)  # as if somebody guessed it
-    for folder in (store.folder / "segments", store.folder):
-        with Draft(folder) as guessed:
-            name = guessed.path
+    samples = [
+        Sample(f"{each}.bmp", "pics", "plate", "test", bitmap(tmp_path / f"{each}.bmp", each), None, NORMAL, GOOD)
+        for each in range(17)
+    ]
+    new = iter(samples)
+    tokens = [f"{number:016x}" for number in range(4)]  # a writer has three drafts at a time
+    in_turn = iter(())
+    monkeypatch.setattr(secrets, "token_hex", lambda count: next(in_turn))  # as if somebody guessed them
+    for folder, guessed in product((store.folder / "segments", store.folder), tokens):
+        in_turn = iter([guessed])
+        with Draft(folder) as draft:
+            name = draft.path
         for plant in (name.symlink_to, name.hardlink_to):
             plant(precious)
+            in_turn = cycle(tokens)
             try:
-                extract(store, Tower(), [sample], {CLS})
+                extract(store, Tower(), [next(new)], {CLS})
                 message = ""
             except StoreError as error:
                 message = str(error)
             name.unlink(missing_ok=True)
             harmed = precious.read_text() != "precious"
             tally.counted(fault, figure, f"{name}: {message}", silent=harmed, messages="\n" in message)
-    extract(store, Tower(), [sample], {CLS})
-    tally.counted(fault, figure, "afterwards", lost=bool(store.lacking([sample], {CLS})))
+    in_turn = cycle(tokens)
+    extract(store, Tower(), samples, {CLS})
+    tally.counted(fault, figure, "afterwards", lost=bool(store.lacking(samples, {CLS})))
     tally.require(fault)
 
 

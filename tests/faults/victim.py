@@ -6,6 +6,8 @@ Run as a script it is that process: one line of JSON asks for one child, one lin
 from __future__ import annotations
 
 import ctypes
+import errno
+import fcntl
 import gc
 import json
 import logging
@@ -19,17 +21,21 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache as remember
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from stackclip.cache import Store, Writer, extract, find_store
-from stackclip.cache import writer as writing
+from stackclip.cache import Store, Writer, commit, extract, find_store
 from stackclip.cache.manifest import Record
 from stackclip.errors import CorruptStore, MissingParts, StackclipError
+from stackclip.ops.drafts import Draft
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Part, Sample, TowerSpec, patch
+
+Task = Callable[[Path, Path, Path], Any]
 
 SPEC = TowerSpec(name="Fault/16", image_size=16, grid=4, depth=3, width=8, joint=6, layers=(1, 2, 3))
 FINGERPRINT = {"model": SPEC.name, "weights": "f" * 64, "mean": (0.5, 0.5, 0.5), "semantics": 1}
@@ -38,6 +44,7 @@ PICTURES = 10
 SEGMENT = 1100  # bytes at which a segment is sealed: four or five of them, and two of the later part
 HANG_SECONDS = 30.0
 SETTLED_SECONDS = 3.2
+SIEGE_SECONDS = 0.3  # about what a run takes beside others
 
 
 class Tower:
@@ -141,29 +148,52 @@ def read(root: Path, pictures: Path, told: Path) -> None:
 @contextmanager
 def manifest_first() -> Iterator[None]:
     """The order that must not be: the manifest is there before the segment that it tells of."""
-    original = writing.write_pieces
-
-    def swapped(path: Path, pieces: Sequence[bytes], *, size: int) -> None:
-        writing.write_atomically(path.with_suffix(".json"), swapped.manifest)  # type: ignore[attr-defined]
-        original(path, pieces, size=size)
+    original = commit.compose, commit.written_draft, commit._claimed, commit._commit
+    composed, written, _, committed = original
+    now: dict[str, Any] = {}
 
     def compose(*given: Any, **named: Any) -> Any:
-        composition = composed(*given, **named)
-        swapped.manifest = composition.manifest.encoded()  # type: ignore[attr-defined]
-        return composition
+        now["composition"] = composed(*given, **named)
+        return now["composition"]
 
-    composed = writing.compose
-    writing.compose, writing.write_pieces = compose, swapped
+    def swapped(folder: Path, pieces: Sequence[bytes], *, size: int = 0) -> AbstractContextManager[Any]:
+        if size:
+            number = max(commit.segment_numbers(folder.parent), default=0) + 1
+            now["path"] = folder / f"{number:06d}.h5"
+            committed(now["path"].with_suffix(".json"), now["composition"].manifest.encoded())
+        return written(folder, pieces, size=size)
+
+    def claim(draft: Draft, folder: Path) -> Path:
+        assert draft.claims(now["path"])
+        return now["path"]
+
+    commit.compose, commit.written_draft = compose, swapped
+    commit._claimed, commit._commit = claim, lambda manifest, data: None
     try:
         yield
     finally:
-        writing.compose, writing.write_pieces = composed, original
+        commit.compose, commit.written_draft, commit._claimed, commit._commit = original
 
 
 def cache_manifest_first(root: Path, pictures: Path, told: Path) -> None:
     """`cache` in the wrong order, for a harness that must notice."""
     with manifest_first():
         cache(root, pictures, told)
+
+
+def deprived(task: Task, lack: tuple[Any, str, int], root: Path, pictures: Path, told: Path) -> None:
+    """Do a task on a file system that lacks something: each call of it is refused with this error."""
+    module, name, number = lack
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    original = getattr(module, name)
+    setattr(module, name, refused)
+    try:
+        task(root, pictures, told)
+    finally:
+        setattr(module, name, original)
 
 
 @remember
@@ -220,6 +250,8 @@ def judge(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
     verdict["lost"] = len(promised - kept)
     try:
         cache(root, pictures, told.with_name("told-later"))
+        with find_store(root, FINGERPRINT).writer():  # the next one, which clears what others left
+            pass
     except StackclipError as error:
         why.append(f"running again: {error}")
     else:
@@ -295,28 +327,60 @@ def _assess(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.
     return outcome
 
 
-def race(root: Path, pictures: Path, told: Path) -> dict[str, Any]:
-    """Run four times at once; each one's exit code and message, as a command would give them."""
-    wait, go = os.pipe()
-    children = []
+def race(root: Path, pictures: Path, told: Path, *, task: str = "cache") -> dict[str, Any]:
+    """Run a task four times at once; each one's exit code and message, as a command would give them."""
     messages = [root.with_name(f"messages-{number}") for number in range(4)]
-    for message in messages:
-        if not (child := os.fork()):
-            os.dup2(os.open(message, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
-            os.close(go)
-            os.read(wait, 1)
-            request = {"task": "cache", "root": str(root), "pictures": str(pictures), "told": str(told)}
-            code = perform(request)
-            sys.stderr.flush()
-            os._exit(code)
-        children.append(child)
+    wait, go = os.pipe()
+    children = [_started(root, pictures, told, message, (wait, go), task) for message in messages]
     os.close(wait)
     os.close(go)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     return {"codes": codes, "messages": [message.read_text() for message in messages]}
 
 
-TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
+def siege(root: Path, pictures: Path, told: Path, *, task: str = "cache") -> dict[str, Any]:
+    """Run a task two to four times at once, each killed at a random moment, and once more so; how many were met.
+
+    The others' exit codes and messages are as in `race`.
+    """
+    random = Random(root.parent.name)
+    messages = [root.with_name(f"messages-{number}") for number in range(2 * random.randint(2, 4))]
+    codes = []
+    for half in (messages[::2], messages[1::2]):
+        wait, go = os.pipe()
+        children = [_started(root, pictures, told, message, (wait, go), task) for message in half]
+        os.close(wait)
+        os.close(go)
+        start, ends = time.monotonic(), sorted((random.uniform(0, SIEGE_SECONDS), child) for child in children)
+        for end, child in ends:
+            time.sleep(max(0.0, start + end - time.monotonic()))
+            os.kill(child, signal.SIGKILL)
+        codes += [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    said = [message.read_text() for message in (*messages[::2], *messages[1::2])]
+    alive = [index for index, code in enumerate(codes) if code != -signal.SIGKILL]
+    return {
+        "killed": len(codes) - len(alive),
+        "codes": [codes[index] for index in alive],
+        "messages": [said[index] for index in alive],
+    }
+
+
+def _started(root: Path, pictures: Path, told: Path, message: Path, gate: tuple[int, int], task: str) -> int:
+    """Fork a run that begins when the gate's second end is closed everywhere; its process."""
+    message.touch()
+    child = os.fork()
+    if not child:
+        os.dup2(os.open(message, os.O_WRONLY | os.O_TRUNC), 2)
+        os.close(gate[1])
+        os.read(gate[0], 1)
+        code = perform({"task": task, "root": str(root), "pictures": str(pictures), "told": str(told)})
+        sys.stderr.flush()
+        os._exit(code)
+    return child
+
+
+NO_LINKS, NO_LOCKS = (os, "link", errno.EPERM), (fcntl, "flock", errno.ENOLCK)
+TASKS: dict[str, Task] = {
     "cache": cache,
     "cache-manifest-first": cache_manifest_first,
     "repair": repair,
@@ -325,6 +389,14 @@ TASKS: dict[str, Callable[[Path, Path, Path], Any]] = {
     "endure": endure,
     "forge": forge,
     "race": race,
+    "siege": siege,
+    "cache-without-links": partial(deprived, cache, NO_LINKS),
+    "race-without-links": partial(race, task="cache-without-links"),
+    "siege-without-links": partial(siege, task="cache-without-links"),
+    "cache-without-locks": partial(deprived, cache, NO_LOCKS),
+    "race-without-locks": partial(race, task="cache-without-locks"),
+    "repair-without-locks": partial(deprived, repair, NO_LOCKS),
+    "siege-without-locks": partial(siege, task="cache-without-locks"),
 }
 
 
