@@ -17,7 +17,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 0.2  # of the waiting encoder, for each picture
-FEW, MANY = 100, 740  # pictures: what is the same for both is the start
+PICTURES = 400
 WAITING = f"""
 import time, torch
 from stackclip.clip.doubles import RandomViT
@@ -57,8 +57,11 @@ def timed(place: Path, *words: str) -> tuple[float, str]:
     return time.perf_counter() - start, ended.stdout + ended.stderr
 
 
-def encoding(place: Path, pictures: Path, workers: int) -> float:
-    """Seconds in which workers encode all pictures, from the start of the command to its end."""
+def encoding(place: Path, pictures: Path, workers: int) -> tuple[float, float]:
+    """How many pictures a second workers encode while all of them do, and how long the whole takes.
+
+    The first is reckoned from the times at which segments were sealed, without the first and last one of each worker.
+    """
     words = (
         "cache-features",
         "--dataset",
@@ -73,23 +76,24 @@ def encoding(place: Path, pictures: Path, workers: int) -> float:
     (place / "registry").mkdir(parents=True)
     (place / "registry" / "waiting.py").write_text(WAITING)
     took, said = timed(place, *words, "--encode-batch-size", "4", "--workers", str(workers))
-    assert f"encoded {len(list(pictures.iterdir()))} pictures" in said
-    return took
+    assert f"encoded {PICTURES} pictures" in said
+    sealed = sorted(path.stat().st_mtime for path in place.glob("cache/features/*/segments/[0-9]*.json"))
+    assert len(sealed) >= 4 * workers
+    window = sealed[-workers] - sealed[workers - 1]
+    return (len(sealed) - 2 * workers + 1) * PICTURES / len(sealed) / window, took
 
 
 def test_an_encoder_that_waits(tmp_path: Path, figure: Any) -> None:
-    for count in (FEW, MANY):
-        (tmp_path / f"{count}").mkdir()
-        for index in range(count):
-            pixels = np.random.default_rng(index).integers(0, 256, (56, 56, 3), np.uint8)
-            Image.fromarray(pixels).save(tmp_path / f"{count}" / f"{index:03d}.png")
+    (tmp_path / "pictures").mkdir()
+    for index in range(PICTURES):
+        pixels = np.random.default_rng(index).integers(0, 256, (56, 56, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{index:03d}.png")
     for workers, goal in ((2, ">= 1.9"), (4, ">= 3.7")):
-        few, many = (encoding(tmp_path / f"{workers}-{count}", tmp_path / f"{count}", workers) for count in (FEW, MANY))
-        steady = (many - few) / (MANY - FEW)
-        note = f"an encoder that waits {SECONDS} s a picture; {FEW} pictures in {few:.3g} s, {MANY} in {many:.3g} s"
-        figure(f"pictures a second, {workers} workers of one, once they run", SECONDS / steady, goal=goal, note=note)
-        start = few - FEW * steady
-        figure(f"until {workers} workers run, and from the last picture to the end", start, unit="s", note=note)
+        rate, took = encoding(tmp_path / f"{workers}", tmp_path / "pictures", workers)
+        note = f"an encoder that waits {SECONDS} s a picture; the load of this machine was {os.getloadavg()[0]:.0f}"
+        figure(f"pictures a second, {workers} workers of one, while they work", SECONDS * rate, goal=goal, note=note)
+        start = took - PICTURES * SECONDS / workers
+        figure(f"start and end of {workers} workers, beside their work", start, unit="s", note=note)
 
 
 def test_a_bench_by_two_workers(tmp_path: Path, figure: Any) -> None:
