@@ -43,13 +43,11 @@ class Agenda:
 
     def ask(self) -> Job | None:
         """The next job that waits for no other."""
-        for job in tuple(self._waiting):
-            if not any(self._open[label] for label in job.after):
-                self._waiting.remove(job)
-                if (wanted := self._fit(job)) is not None:
-                    return wanted
-                self._open[job.label] -= 1
-                return self.ask()
+        while ready := [job for job in self._waiting if not any(self._open[label] for label in job.after)]:
+            self._waiting.remove(ready[0])
+            if (wanted := self._fit(ready[0])) is not None:
+                return wanted
+            self._open[ready[0].label] -= 1
         return None
 
     def settle(self, done: Done) -> bool:

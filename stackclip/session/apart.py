@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.entrant import Errand
 from stackclip.errors import PictureError
@@ -31,7 +31,8 @@ from stackclip.session.work import Encoded, together
 from stackclip.types import Row, Sample
 
 if TYPE_CHECKING:
-    from stackclip.benchmarks.runner import Bench, CellName
+    from stackclip.benchmarks.runner import Bench
+    from stackclip.benchmarks.seeds import CellName
     from stackclip.cache import Store
     from stackclip.session.steps import Steps
     from stackclip.session.workbench import Workbench
@@ -48,13 +49,12 @@ class Computed:
     """What processes computed of a bench: how many cells, those that failed there, and how many jobs were left."""
 
     cells: int = 0
-    unkept: int = 0
     failed: dict[CellName, Row | str] = field(default_factory=dict)
     left: int = 0
 
     def take(self, tried: Tried) -> None:
         """Add what became of a job."""
-        self.cells, self.unkept = self.cells + tried.computed, self.unkept + tried.unkept
+        self.cells += tried.computed
         self.failed |= {(row.method, row.test_on, row.category, row.seed): row for row in tried.failed}
 
     def bury(self, job: Job, lacking: Sequence[CellName]) -> None:
@@ -81,7 +81,6 @@ class Foreman:
     run: Run
     workers: int
     progress: Listener
-    _reached: dict[Any, int] = field(default_factory=dict)
 
     def encode(
         self,
@@ -104,7 +103,9 @@ class Foreman:
         brought, deadly = [], set[Sample]()
         for done in self._through(agenda, lacking):
             if done.died:
-                deadly |= {sample for each in errands for sample in done.job.what.shard.of(each.samples)}
+                store.refresh()
+                some = [(done.job.what.shard.of(each.samples), each.parts) for each in errands]
+                deadly |= {sample for samples, parts in some for sample, _ in store.lacking(samples, parts)}
             elif isinstance(done.error, PictureError) and strict:
                 raise done.error
             elif done.error is not None:

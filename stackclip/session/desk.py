@@ -13,7 +13,8 @@ from stackclip.session.jobs import BenchWords, EncodeWords, Encoding, Teaching, 
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.entrant import Errand
-    from stackclip.benchmarks.runner import Bench, OneSeed, Share
+    from stackclip.benchmarks.runner import Bench
+    from stackclip.benchmarks.seeds import OneSeed, Share
     from stackclip.cache import Extracted, Store
     from stackclip.session.benches import Lineup
     from stackclip.session.steps import Steps
@@ -64,22 +65,19 @@ class Desk:
         )
 
     def _train(self, what: Teaching, tell: Tell) -> Tried:
-        from stackclip.benchmarks.runner import Share
+        from stackclip.benchmarks.seeds import Share
 
         return self._tried(what.words, what.seed, Share(frozenset(what.methods), learn_only=True))
 
     def _test(self, what: Trying, tell: Tell) -> Tried:
-        from stackclip.benchmarks.runner import Share
+        from stackclip.benchmarks.seeds import Share
 
         place = frozenset({(what.dataset, what.category)})
         return self._tried(what.words, what.seed, Share(frozenset(what.methods), place, taught=True))
 
     def _tried(self, words: BenchWords, seed: int, share: Share) -> Tried:
-        one = self._open(words).of_seed(seed)
-        before = one.bench.keeper.unkept.total()
-        rows, computed = one.run(share)
-        failed = tuple(row for row in rows if row.error)
-        return Tried(computed, one.bench.keeper.unkept.total() - before, failed)
+        rows, computed = self._open(words).of_seed(seed).run(share)
+        return Tried(computed, tuple(row for row in rows if row.error))
 
     def _open(self, words: BenchWords | EncodeWords) -> _Opened:
         """What the words are about; the last that was opened is kept."""

@@ -17,7 +17,8 @@ from stackclip.session.conditions import Conditions
 from stackclip.types import Row
 
 if TYPE_CHECKING:
-    from stackclip.benchmarks.runner import CellName, Overwrite
+    from stackclip.benchmarks.runner import Overwrite
+    from stackclip.benchmarks.seeds import CellName
     from stackclip.session.steps import Steps
 
 __all__ = [
@@ -126,10 +127,9 @@ class Trying:
 
 @dataclass(frozen=True)
 class Tried:
-    """How many cells were computed, how many rows and heads could not be kept, and the rows of cells that failed."""
+    """How many cells were computed, and the rows of those that failed."""
 
     computed: int
-    unkept: int
     failed: tuple[Row, ...]
 
 

@@ -33,7 +33,8 @@ from stackclip.types import Part, Row, Sample
 from stackclip.workspace import Workspace
 
 if TYPE_CHECKING:
-    from stackclip.benchmarks.runner import CellName, Overwrite
+    from stackclip.benchmarks.runner import Overwrite
+    from stackclip.benchmarks.seeds import CellName
 
 __all__ = ["Workbench"]
 

@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import nn
 
-from stackclip.benchmarks.runner import Bench, Outcome, Share
+from stackclip.benchmarks.runner import Bench, Outcome
+from stackclip.benchmarks.seeds import Share
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.heads import load_head

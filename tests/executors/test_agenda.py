@@ -73,7 +73,7 @@ def test_where_processes_only_die_the_rest_is_left_and_counted(caplog: pytest.Lo
 
 
 def test_what_is_not_wanted_any_more_is_skipped_and_waited_for_by_nobody() -> None:
-    jobs = [Job("a", "x", label="first"), Job("b", "z", ("first",))]
+    jobs = [Job("b", "z", ("first",)), *[Job("a", "x", label="first")] * 2000]
     agenda = Agenda(jobs, letters, lambda job: None if job.what == "x" else job)
     wanted = agenda.ask()
     assert wanted
