@@ -92,7 +92,7 @@ def test_a_forecast_counts_the_cells_that_are_missing_and_writes_nothing(
     session: Session, rows: BenchRows, place: Path
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in place.rglob("*")}
-    forecast = session.forecast(session.job(["stacked", "fuzzy[lr=0.5]"], seeds=(0, 1), **HERE))
+    forecast = session.forecast(session.contest(["stacked", "fuzzy[lr=0.5]"], seeds=(0, 1), **HERE))
     assert forecast is not None
     assert (forecast.cells, forecast.missing, forecast.planned.pictures) == (8, 4, 0)
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
@@ -274,8 +274,8 @@ def test_an_inspection_without_an_output_leaves_no_files(
 def test_the_jobs_of_a_suite_run_one_by_one(session: Session, rows: BenchRows) -> None:
     suites = find_suites("fuzzyclip-table4")
     words = {"train_on": TRAINING, "test_on": TESTED, "epochs": 1}
-    jobs = session.suite_jobs(suites, **words)
-    measured = [row for job in jobs for row in session.run(job)]
+    contests = session.suite_contests(suites, **words)
+    measured = [row for contest in contests for row in session.run(contest)]
     assert {row.method for row in measured} == set(suites[0].methods)
     assert len(distinct([*measured, *measured])) == len(measured) == 2 * len(suites[0].methods)
 
@@ -284,10 +284,10 @@ def test_the_tower_of_a_paper_gives_way_to_what_the_recipe_names(tmp_path: Path)
     suites = find_suites("fuzzyclip-table1")
     words = {"train_on": TRAINING, "test_on": TESTED}
     recipe = TowerRecipe(image_size=224)
-    [job, *_] = Session(tmp_path, recipe).suite_jobs(suites, paper_tower=True, **words)
-    assert job.tower == {"backbone": "ViT-L-14-336", "pretrained": "openai"}
-    [job, *_] = Session(tmp_path).suite_jobs(suites, **words)
-    assert job.tower == {}
+    [contest, *_] = Session(tmp_path, recipe).suite_contests(suites, paper_tower=True, **words)
+    assert contest.tower == {"backbone": "ViT-L-14-336", "pretrained": "openai"}
+    [contest, *_] = Session(tmp_path).suite_contests(suites, **words)
+    assert contest.tower == {}
 
 
 def test_a_recipe_is_typed_again_without_its_defaults() -> None:

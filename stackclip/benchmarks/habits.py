@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from stackclip.benchmarks.entrant import Entrant
-from stackclip.benchmarks.runner import OneSeed
+from stackclip.benchmarks.seeds import OneSeed
 from stackclip.errors import StackclipError
 from stackclip.methods import Detector
 from stackclip.ops.draws import same_draws_after

@@ -89,7 +89,6 @@ class Plan:
     class_names: str | None = None
     allow_overlap: bool = False
     fail_fast: bool = False
-    executor: str = "serial"
     metrics: str = "auto"
     eval_every: EvalEvery | None = None
     ci: bool = False

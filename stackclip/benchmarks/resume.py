@@ -66,12 +66,15 @@ class Resume:
 
     def keep_row(self, trainee: Trainee, cell: Cell, row: Row, tested: Mapping[str, str]) -> None:
         """Keep a row on disk unless it failed, which is told."""
-        if row.error and self.only_stored:
-            return
         if row.error:
-            logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
+            self.say_failed(row)
         else:
             self.keeper.keep_row(self.identities.row(trainee.spec, cell), row, {cell.place: dict(tested)})
+
+    def say_failed(self, row: Row) -> None:
+        """Say why there is no figure in a row, unless nothing was to be computed."""
+        if not self.only_stored:
+            logger.warning("%s on %s %s: %s", row.method, row.test_on, row.category, row.error)
 
     def without_curve(self, trainee: Trainee, cells: Sequence[Cell]) -> dict[Cell, str]:
         """The cells whose curve is asked for and not complete, with the names of their rows."""

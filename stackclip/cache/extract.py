@@ -19,6 +19,7 @@ from stackclip.cache.preparation import Encoder, Prepared, prepared_ahead
 from stackclip.cache.shapes import FeatureDtype, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of
 from stackclip.cache.store import Store
+from stackclip.cache.transfer import Coming, is_awaited, sent
 from stackclip.cache.writer import Writer
 from stackclip.clip.views import by_view
 from stackclip.errors import PictureError, UnreadableStore
@@ -130,12 +131,15 @@ def _encode(store: Store, lacks: Sequence[tuple[Sample, frozenset[Part]]], run: 
     """Take all that is lacking through a run."""
     # The threads end here, whatever ends the block: a second Ctrl-C is then no error in a forgotten generator.
     with closing(prepared_ahead(store, run.tower, lacks, workers=manner.workers, ahead=manner.batch_size)) as prepared:
-        for done, each in enumerate(prepared, start=1):
-            run.take(each)
-            _require_strict(run, manner)
-            if manner.progress is not None:
-                manner.progress(done, len(lacks))
-        run.finish()
+        try:
+            for done, each in enumerate(prepared, start=1):
+                run.take(each)
+                _require_strict(run, manner)
+                if manner.progress is not None:
+                    manner.progress(done, len(lacks))
+            run.finish()
+        finally:
+            run.land()
         _require_strict(run, manner)
 
 
@@ -166,6 +170,7 @@ class _Run:
         self.failed: list[PictureError] = []
         self.tower, self._writer, self._batch_size = tower, writer, batch_size
         self._waiting: dict[frozenset[Part], list[Prepared]] = {}
+        self._on_its_way: tuple[list[Prepared], list[tuple[list[tuple[int, str]], Coming]]] | None = None
         self._claims = Claims(writer.claims.holds)
 
     def take(self, prepared: Prepared | PictureError) -> None:
@@ -196,29 +201,36 @@ class _Run:
         for missing in tuple(self._waiting):
             self._encode(missing)
 
+    def land(self) -> None:
+        """Keep the batch that is on its way, if there is one."""
+        batch, self._on_its_way = self._on_its_way, None
+        if batch is not None:
+            self._keep_batch(*batch)
+
     def _encode(self, parts: frozenset[Part]) -> None:
-        batch = self._waiting.pop(parts)
-        halves: list[dict[Part, NDArray[np.float16]]] = [{} for _ in batch]
+        """Start a batch, and keep the one before while the device is at it; where nothing is awaited, keep it now."""
+        batch, coming = self._waiting.pop(parts), list[tuple[list[tuple[int, str]], Coming]]()
         for asked, views in _views_alike(parts).items():
             pairs = [(row, view) for row in range(len(batch)) for view in views]
             for start in range(0, len(pairs), self._batch_size):
                 some = pairs[start : start + self._batch_size]
-                given = self._given([batch[row].pictures[view] for row, view in some], asked)
-                for plain, each in given.items():
-                    for (row, view), half in zip(some, each, strict=True):
-                        halves[row][replace(plain, view=view)] = half
+                coming.append((some, sent(self.tower, [batch[row].pictures[view] for row, view in some], asked)))
+        self.land()
+        self._on_its_way = batch, coming
+        if not is_awaited(self.tower):
+            self.land()
+
+    def _keep_batch(self, batch: Sequence[Prepared], coming: Iterable[tuple[list[tuple[int, str]], Coming]]) -> None:
+        halves: list[dict[Part, NDArray[np.float16]]] = [{} for _ in batch]
+        for some, arrived in coming:
+            for plain, each in arrived().items():
+                for (row, view), half in zip(some, each, strict=True):
+                    halves[row][replace(plain, view=view)] = half
         for prepared, own in zip(batch, halves, strict=True):
             try:
                 self._keep(prepared, own)
             except PictureError as error:
                 self.failed.append(error)
-
-    def _given(self, pictures: Sequence[NDArray[np.float32]], parts: Sequence[Part]) -> dict[Part, NDArray[np.float16]]:
-        """Parts of prepared pictures (B, ...)."""
-        import torch
-
-        given = self.tower.encode(torch.from_numpy(np.stack(pictures)), parts)
-        return {part: each.to(torch.float16).cpu().numpy() for part, each in given.items()}
 
     def _keep(self, prepared: Prepared, features: Mapping[Part, NDArray[np.float16]] | None = None) -> None:
         if prepared.source is not None and features:

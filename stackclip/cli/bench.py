@@ -21,7 +21,9 @@ from stackclip.cli.options import (
     data_options,
     encode_options,
     live_options,
+    logger,
     pass_session,
+    share_options,
 )
 from stackclip.cli.parsing import given_here, places, several, specs
 from stackclip.cli.recall import recalls
@@ -30,7 +32,7 @@ from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
-    from stackclip.papers.jobs import Job
+    from stackclip.papers.contests import Contest
     from stackclip.papers.suites import Suite
     from stackclip.session import BenchRows, Session
 
@@ -66,13 +68,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     show_default=True,
     help="Compute missing cells, all cells, or none.",
 )
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes that share the seeds and methods.",
-)
+@share_options
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")
 @click.option("--published", is_flag=True, help="What papers print beside what was measured; always so with --suite.")
 @answer_options
@@ -92,7 +88,8 @@ def bench_verb(
     dry_run: bool,
     cached_only: bool,
     overwrite: Any,
-    workers: int,
+    executor: str,
+    shard: str | None,
     **words: Any,
 ) -> Iterable[Path] | None:
     """Train methods on one data set, test them on others, and print the table.
@@ -103,29 +100,34 @@ def bench_verb(
     `--suite` takes methods and data sets from tables of papers (see: stackclip list suites), and runs what the data
     and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
     """
-    from stackclip.papers.jobs import printed_beside
+    from stackclip.ops.shards import Shard
+    from stackclip.papers.contests import printed_beside
     from stackclip.papers.suites import find_suites
     from stackclip.reports.columns import columns_named
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
+    from stackclip.session.jobs import sharded
 
     check_files(output, plot)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
-    jobs = _jobs(session, suites, **words)
+    contests = _contests(session, suites, **words)
+    if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
+        logger.info("nothing to do: this shard has no part of the work")
+        return None
     over_shots = bool(suites) and all(each.over_shots for each in suites)
-    if plot and jobs and not over_shots and not any(job.plan.eval_every for job in jobs):
+    if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     if dry_run:
-        for forecast in filter(None, (session.forecast(job, overwrite=overwrite) for job in jobs)):
+        for forecast in filter(None, (session.forecast(contest, overwrite=overwrite) for contest in contests)):
             say_forecast(forecast, err=json)
         return None
-    printed = printed_beside(jobs, suites) if suites or published else None
+    printed = printed_beside(contests, suites) if suites or published else None
     look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
     look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
-    for each, group in groupby(jobs, key=attrgetter("suite")):
-        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, processes=workers)
+    for each, group in groupby(contests, key=attrgetter("suite")):
+        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, executor=executor)
         if measured:
             show_suite(each, Document(measured, **look), as_json=json)
         rows += measured
@@ -133,35 +135,37 @@ def bench_verb(
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     if not (keep(Document(distinct(rows), **look, over_shots=over_shots), output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
-    return None if rows.computed or output or plot or overwrite == "always" else _grounds(session, jobs)
+    return None if rows.computed or output or plot or overwrite == "always" else _grounds(session, contests)
 
 
-def _grounds(session: Session, jobs: Iterable[Job]) -> Iterable[Path] | None:
+def _grounds(session: Session, contests: Iterable[Contest]) -> Iterable[Path] | None:
     """What rows that were there already rest on."""
-    every = [session.grounds((*job.plan.train_on, *job.plan.test_on), job.tower) for job in jobs]
+    every = [session.grounds((*each.plan.train_on, *each.plan.test_on), each.tower) for each in contests]
     return None if None in every else [path for paths in every if paths for path in paths]
 
 
-def _jobs(session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, **words: Any) -> list[Job]:
+def _contests(
+    session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, **words: Any
+) -> list[Contest]:
     """The benches that were typed: one, or those of suites with what was typed beside them."""
     if not suites:
         if paper_tower:
             raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
-        return [session.job(words.pop("methods"), categories=category, **words)]
+        return [session.contest(words.pop("methods"), categories=category, **words)]
     if paper_tower and given_here(("backbone",)):
         raise UsageError("--paper-tower and --backbone name two towers: leave out one of them")
     conditions = {name: value for name, value in words.items() if name not in _OF_RUNS}
     own_tower = given_here(("pretrained", "image_size"))
     tower: Mapping[str, Any] = {"paper_tower": paper_tower, "own_tower": own_tower}
-    return session.suite_jobs(suites, categories=category, **tower, **conditions, **given_here(_OF_RUNS))
+    return session.suite_contests(suites, categories=category, **tower, **conditions, **given_here(_OF_RUNS))
 
 
-def _run(session: Session, jobs: Iterable[Job], **how: Any) -> BenchRows:
+def _run(session: Session, contests: Iterable[Contest], **how: Any) -> BenchRows:
     from stackclip.session import BenchRows
     from stackclip.terminal import Bars
 
     rows = BenchRows()
-    for job in jobs:
+    for contest in contests:
         with Bars.shown() as bars:
-            rows += session.run(job, progress=bars, **how)
+            rows += session.run(contest, progress=bars, **how)
     return rows

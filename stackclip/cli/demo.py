@@ -35,9 +35,9 @@ def demo_verb(session: Session, /) -> None:
     from stackclip.reports.document import Document
     from stackclip.terminal import Bars
 
-    workspace, job = session.workspace, session.job(DEMO_METHODS)
+    workspace, contest = session.workspace, session.contest(DEMO_METHODS)
     with Bars.shown() as bars:
-        rows = session.run(job, progress=bars)
+        rows = session.run(contest, progress=bars)
     show_document(Document(rows), as_json=False)
     for line in _learned(rows):
         echo(line)
@@ -45,7 +45,7 @@ def demo_verb(session: Session, /) -> None:
     files = [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")]
     kept = write_document(Document(rows, per_category=True), files)
     with Bars.shown() as bars:
-        session.sheet(job, pictures, progress=bars)
+        session.sheet(contest, pictures, progress=bars)
     echo(f"pictures with heat maps  {pictures}")
     echo(f"the table                {table}.md, .csv, .jsonl")
     echo(f"generated pictures       {workspace.generated}")

@@ -12,7 +12,15 @@ import click
 
 from stackclip.cli.answers import say_forecast
 from stackclip.cli.group import cli, echo
-from stackclip.cli.options import COMMAS, FAILED_SOME, data_options, encode_options, pass_session, tiles_option
+from stackclip.cli.options import (
+    COMMAS,
+    FAILED_SOME,
+    data_options,
+    encode_options,
+    pass_session,
+    share_options,
+    tiles_option,
+)
 from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.recall import recalls
 from stackclip.cli.tower import tower_options
@@ -41,6 +49,7 @@ __all__ = ["cache_features_verb", "export_verb"]
 @tower_options
 @encode_options
 @tiles_option
+@share_options
 @click.option("--strict", is_flag=True, help="Stop at the first picture that cannot be used.")
 @click.option("--only-missing", is_flag=True, expose_value=False, help="Only what the store lacks; it is always so.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how large it would be.")
@@ -66,6 +75,8 @@ def cache_features_verb(
     wait: float,
     methods: tuple[str, ...],
     tiles: str | None,
+    executor: str,
+    shard: str | None,
 ) -> Iterable[Path] | None:
     """Encode every picture once and keep its parts in the feature store.
 
@@ -74,13 +85,13 @@ def cache_features_verb(
     """
     from stackclip.terminal import Bars
 
-    wanted: dict[str, Any] = {"methods": methods, "categories": category, "tiles": tiles}
+    wanted: dict[str, Any] = {"methods": methods, "categories": category, "tiles": tiles, "shard": shard}
     wanted["split"] = None if split == "all" else split
     if dry_run:
         say_forecast(session.forecast_encoding(dataset, **wanted))
         return None
     with Bars.shown() as bars:
-        encoded = session.encode(dataset, strict=strict, wait=wait, progress=bars, **wanted)
+        encoded = session.encode(dataset, strict=strict, wait=wait, executor=executor, progress=bars, **wanted)
     if encoded.failed:
         sys.exit(FAILED_SOME)
     return None if encoded.done.encoded else session.grounds(_opened(session, dataset))

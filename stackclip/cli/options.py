@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from stackclip.cli.parsing import Command, ShotsType, curve_interval, several, specs, whole_numbers
+from stackclip.errors import UsageError
 
 if TYPE_CHECKING:
     from stackclip.workspace import Workspace
@@ -28,6 +29,7 @@ __all__ = [
     "logger",
     "options",
     "pass_session",
+    "share_options",
     "tiles_option",
 ]
 
@@ -108,7 +110,6 @@ condition_options = options(
         help="Training curves: test after every N optimiser steps too; nothing is selected by it.",
     ),
     tiles_option,
-    click.option("--executor", default="serial", show_default=True, help="What runs the seeds."),
     click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot)."),
 )
 
@@ -172,6 +173,35 @@ answer_options = options(
         help="Draw the training curves: .png, .svg or .pdf (needs matplotlib).",
     ),
     click.option("--json", is_flag=True, help="Print rows as JSON lines instead of a table."),
+)
+
+
+def _share(command: Command) -> Command:
+    """Give a verb one `executor` for what was typed of processes, and a `shard` that was checked."""
+
+    @wraps(command)
+    def verb(*given: Any, workers: int | None, executor: str | None, shard: str | None, **words: Any) -> None:
+        from stackclip.ops.shards import Shard
+        from stackclip.registry import executors
+
+        if workers is not None and executor is not None:
+            raise UsageError(f"--workers {workers} is --executor processes[workers={workers}]: leave out one of them")
+        named = executor or ("serial" if (workers or 1) == 1 else f"processes[workers={workers}]")
+        executors.create(named)  # what is wrong with it is said before data sets are opened
+        if shard is not None:
+            Shard.parse(shard)
+        command(*given, executor=named, shard=shard, **words)
+
+    return cast(Command, verb)
+
+
+share_options = options(
+    _share,
+    click.option(
+        "--workers", type=click.IntRange(min=1), help="Processes that share the work, one a GPU if there are."
+    ),
+    click.option("--executor", help="What shares the work: serial (default), processes[workers=4], ray[workers=8]."),
+    click.option("--shard", metavar="i/n", help="The i-th of n parts of the whole work, from 1/n to n/n."),
 )
 
 encode_options = options(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,12 @@ from stackclip.clip import Tower
 from stackclip.contracts.trial import (
     Promises,
     Subject,
-    Unkept,
     global_randomness_untouched,
     require,
     require_close,
 )
 from stackclip.errors import StackclipError
+from stackclip.executors import Agenda, Job, Tell, carried_out
 from stackclip.types import CLS, Part
 
 __all__ = ["BACKBONES", "EXECUTORS"]
@@ -72,29 +72,34 @@ BACKBONES: Promises = {
 }
 
 
-def _number(value: int) -> int:
-    return value
+def trial_do(job: Job, tell: Tell) -> int:
+    """Give the number that a job is about; raise StackclipError for one below 0."""
+    if job.what < 0:
+        raise StackclipError("this job fails on purpose")
+    tell(1, 1)
+    return int(job.what)
 
 
-def _failing() -> int:
-    raise StackclipError("this job fails on purpose")
+def _does_all(subject: Subject) -> None:
+    with subject.make().hired(trial_do) as run:
+        for numbers in ((), (0,), range(7), (0, -1, 1)):
+            found = {done.job.what: done for done in carried_out(run, _trial_agenda(numbers), lambda *_: None)}
+            results = {number: done.result for number, done in found.items() if not done.error}
+            wanted = {number: number for number in numbers if number >= 0}
+            require(results == wanted, f"the jobs {[*numbers]} gave {results}")
+    error = found[-1].error if -1 in found else None
+    require(isinstance(error, StackclipError), f"the error of a job that raises StackclipError is {error!r}")
 
 
-def _in_order(subject: Subject) -> None:
-    for count in (0, 1, 7):
-        results = list(subject.make().run([partial(_number, value) for value in range(count)]))
-        require(results == list(range(count)), f"the jobs 0 to {count - 1} gave {results}")
-
-
-def _lets_errors_out(subject: Subject) -> None:
-    try:
-        results = list(subject.make().run([partial(_number, 0), _failing]))
-    except StackclipError:
-        return
-    raise Unkept(f"a job that raises gave {results}")
+def _trial_agenda(numbers: Sequence[int]) -> Agenda:
+    """A job for each number, of which the first is waited for by the others."""
+    jobs = [
+        Job("trial", number, ("first",) if place else (), "" if place else "first")
+        for place, number in enumerate(numbers)
+    ]
+    return Agenda(jobs, lambda job: [])
 
 
 EXECUTORS: Promises = {
-    "the results come in the order of the jobs": _in_order,
-    "what a job raises comes out as it is": _lets_errors_out,
+    "it does all jobs, those that wait for others too, and tells their results and errors": _does_all,
 }

@@ -19,7 +19,7 @@ __all__ = ["ASKED", "COMMON"]
 ASKED: Mapping[str, tuple[str, ...]] = {
     "backbones": ("load",),
     "datasets": ("tree", "read"),
-    "executors": ("run",),
+    "executors": ("workers", "apart", "hired"),
     "heads": ("weighting", "needs", "build"),
     "learners": ("epochs", "lr", "overflow", "needs", "fits", "build"),
     "methods": ("needs", "begin"),

@@ -14,7 +14,7 @@ from torch import Tensor
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
-from stackclip.benchmarks.runner import OneSeed
+from stackclip.benchmarks.seeds import OneSeed
 from stackclip.benchmarks.tiles import TiledInspector
 from stackclip.errors import StackclipError, UsageError
 from stackclip.inspection.good import Calibrate, Division, Fold, divide

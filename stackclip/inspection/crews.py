@@ -13,7 +13,7 @@ from torch import Tensor
 
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
-from stackclip.benchmarks.runner import OneSeed
+from stackclip.benchmarks.seeds import OneSeed
 from stackclip.benchmarks.showing import BATCH, FEW
 from stackclip.benchmarks.tiles import TiledInspector
 from stackclip.errors import StackclipError, WeightsError

@@ -18,7 +18,8 @@ import torch
 from stackclip.benchmarks.entrant import stored
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell
-from stackclip.benchmarks.runner import Bench, OneSeed
+from stackclip.benchmarks.runner import Bench
+from stackclip.benchmarks.seeds import OneSeed
 from stackclip.errors import StackclipError, UsageError
 from stackclip.inspection.bundle import Bundle
 from stackclip.inspection.calibrating import Calibration, Calibrator, Policy

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["available_memory"]
+__all__ = ["available_memory", "share_memory"]
 
+_sharers = [1]  # processes like this one, that take from the same memory
 _ANCIENT = ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file"))
 _UNIFIED = ("memory.max", "memory.current", ("inactive_file", "active_file"))
 
@@ -22,7 +23,12 @@ def available_memory(root: Path = Path("/")) -> int | None:
     if not found and hasattr(os, "sysconf"):
         with suppress(ValueError, OSError):
             found.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    return max(0, min(found)) if found else None
+    return max(0, min(found) // _sharers[0]) if found else None
+
+
+def share_memory(processes: int) -> None:
+    """Leave the others their part from now on: this is one of so many processes that work at once."""
+    _sharers[0] = processes
 
 
 def _of_the_machine(root: Path) -> Iterator[int]:

@@ -75,7 +75,7 @@ learners = Shelf("learners", "stackclip.learners")
 methods = Shelf("methods", "stackclip.methods")
 backbones = Shelf("backbones", "stackclip.clip")
 taps = Ways("taps", "stackclip.clip.taps")
-executors = Shelf("executors", "stackclip.benchmarks")
+executors = Shelf("executors", "stackclip.executors")
 writers = Shelf("writers", "stackclip.reports.writers")
 
 SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, executors, writers)

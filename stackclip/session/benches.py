@@ -1,4 +1,4 @@
-"""From a job to its rows: the tower, what it lacks encoded, the bench."""
+"""From a contest of methods to its rows: the tower, what it lacks encoded, the bench."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.plan import Plan
-from stackclip.benchmarks.runner import Outcome
 from stackclip.cache import Store
-from stackclip.errors import CategoryOverlap, StackclipError
+from stackclip.errors import StackclipError
 from stackclip.ops.progress import Listener
 from stackclip.ops.words import agreed, counted, duration
-from stackclip.papers.jobs import Job, fitting, say_lacking
+from stackclip.papers.contests import Contest, fitting, say_lacking
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.session.apart import Foreman
+    from stackclip.session.jobs import BenchWords
 
-__all__ = ["Lineup", "forecast", "rows_of", "sparing"]
+__all__ = ["Lineup", "forecast", "rows_by", "rows_of", "sparing"]
 
 logger = logging.getLogger("stackclip")
 
@@ -41,14 +42,14 @@ class Lineup:
     errands: tuple[Errand, ...]
 
     @classmethod
-    def of(cls, job: Job, workbench: Workbench) -> Lineup:
-        """The plan of a job; of a suite's without the methods whose weights do not fit, which is said.
+    def of(cls, contest: Contest, workbench: Workbench) -> Lineup:
+        """The plan of a contest; of a suite's without the methods whose weights do not fit, which is said.
 
         Raises WeightsError where no method is left, or a method of one's own was given weights that do not fit.
         """
-        plan, entrants = job.plan, entrants_of(job.plan, workbench.tower.spec)
-        if job.suite is not None:
-            plan, entrants = fitting(plan, entrants, job.suite.name)
+        plan, entrants = contest.plan, entrants_of(contest.plan, workbench.tower.spec)
+        if contest.suite is not None:
+            plan, entrants = fitting(plan, entrants, contest.suite.name)
         return cls(plan, entrants, errands_of(plan, entrants))
 
     def only(self, specs: Iterable[str]) -> Lineup | None:
@@ -60,30 +61,20 @@ class Lineup:
 
 
 @contextmanager
-def sparing(job: Job, *errors: type[StackclipError]) -> Iterator[None]:
-    """Say what a suite's job lacks, in place of raising it."""
+def sparing(contest: Contest, *errors: type[StackclipError]) -> Iterator[None]:
+    """Say what a suite's contest lacks, in place of raising it."""
     try:
         yield
     except errors as error:
-        if job.suite is None:
+        if contest.suite is None:
             raise
-        say_lacking({str(error): [job.suite.name]})
+        say_lacking({str(error): [contest.suite.name]})
 
 
 def rows_of(
-    job: Job, workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
-) -> BenchRows:
-    """The rows of a job whose pictures are encoded; none of a suite's that trains on what it tests, which is said."""
-    with sparing(job, CategoryOverlap):
-        outcome = _compute(workbench, lineup, store, overwrite=overwrite, progress=progress)
-        return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
-    return BenchRows()
-
-
-def _compute(
     workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
-) -> Outcome:
-    """Run a bench and say how many cells were computed."""
+) -> BenchRows:
+    """The rows of a contest whose pictures are encoded; how many are new is said. Raises CategoryOverlap."""
     started = time.monotonic()
     with workbench.bench(lineup.plan, lineup.entrants, store, overwrite=overwrite, progress=progress) as bench:
         outcome = bench.run()
@@ -96,7 +87,27 @@ def _compute(
     else:
         every = "the cell was" if count == 1 else f"all {count} cells were"
         logger.info("nothing was left to compute: %s there already", every)
-    return outcome
+    return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
+
+
+def rows_by(
+    shared: Foreman,
+    words: BenchWords,
+    workbench: Workbench,
+    lineup: Lineup,
+    store: Store,
+    *,
+    progress: Listener,
+) -> BenchRows:
+    """The same, computed by processes; what they left undone is computed here. Raises as `Foreman.compute` does."""
+    plan, entrants, overwrite = lineup.plan, lineup.entrants, words.overwrite
+    with workbench.bench(plan, entrants, store, overwrite=overwrite) as bench:
+        found = shared.compute(words, bench)
+    again: Overwrite = overwrite if found.left else "only-missing"
+    how: dict[str, Any] = {"overwrite": again, "progress": progress, "failed": found.failed}
+    with workbench.bench(plan, entrants, store, **how) as bench:
+        outcome = bench.run()
+    return BenchRows(tuple(outcome.rows), found.cells + outcome.computed, outcome.unkept)
 
 
 def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:

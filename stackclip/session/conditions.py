@@ -12,7 +12,7 @@ from stackclip.benchmarks.curves import EvalEvery
 from stackclip.data.names import CategoryNames
 from stackclip.errors import UsageError
 from stackclip.ops.tiling import tiling_of
-from stackclip.registry import did_you_mean, executors
+from stackclip.registry import did_you_mean
 from stackclip.types import LARGEST_SEED
 
 __all__ = ["Conditions", "InspectionWords", "Names", "SuiteWords", "checked", "names_of", "one_of", "whole"]
@@ -29,7 +29,7 @@ class Conditions(TypedDict, total=False):
     `train_list` (a JSON-lines file that names them instead),
     `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact or streamed),
     `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `per_defect` (figures of each kind of
-    defect), `tiles` (large pictures in tiles: 2x2, or the side of a tile in pixels), `executor` (what runs the seeds),
+    defect), `tiles` (large pictures in tiles: 2x2, or the side of a tile in pixels),
     `allow_overlap` (not zero-shot then), `fail_fast` (raise the first failure; else it is a row).
     """
 
@@ -45,7 +45,6 @@ class Conditions(TypedDict, total=False):
     ci: bool
     per_defect: bool
     tiles: str | None
-    executor: str
     allow_overlap: bool
     fail_fast: bool
 
@@ -75,7 +74,7 @@ class InspectionWords(Conditions, total=False):
 
 
 _LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2}
-_TEXTS = {"executor", "class_names", "metrics", "tiles"}
+_TEXTS = {"class_names", "metrics", "tiles"}
 _NONE_TOO = {"class_names", "tiles"}
 _NAMES = {"methods", "train_on", "test_on"}
 
@@ -84,7 +83,7 @@ def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any
     """The words that a call was given, with lists as tuples.
 
     Raises UsageError for a word that means nothing, what is no whole number or too small, a seed that no generator
-    takes, and what an executor or class names that are wrong raise, before any work is done.
+    takes, and what class names that are wrong raise, before any work is done.
     """
     names = known.__annotations__
     given = dict(words)
@@ -96,8 +95,6 @@ def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any
     for name in _TEXTS & given.keys():
         if not isinstance(given[name], str) and not (name in _NONE_TOO and given[name] is None):
             raise UsageError(f"{name}={given[name]!r}; wanted text")
-    if "executor" in given:
-        executors.create(given["executor"])
     if given.get("tiles") is not None:
         tiling_of(given["tiles"], lambda: (1, 1))
     if given.get("class_names") is not None:

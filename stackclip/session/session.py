@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
+from stackclip.ops.shards import Shard
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
 from stackclip.reports.selection import Selection
 from stackclip.session.conditions import Conditions, Names, names_of
+from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Encoded
@@ -41,20 +43,26 @@ class Session(OwnPictures):
         categories: Sequence[str] = (),
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
-        processes: int = 1,
+        executor: str = "serial",
+        shard: str | None = None,
         progress: Listener = silent,
         **conditions: Unpack[Conditions],
     ) -> BenchRows:
         """Train methods on data sets, test them on others, and give a row for each method, category and seed.
 
         What is not encoded is, unless `cached_only` says that it is an error. Cells that are on disk are taken from
-        there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). Several
-        `processes` share the seeds, and the methods where there are fewer seeds.
+        there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). An
+        `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
+        the second of eight parts of the methods and seeds, whatever is there already.
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
-        job = self.job(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
-        return self.run(job, overwrite=overwrite, cached_only=cached_only, processes=processes, progress=progress)
+        some = None if shard is None else Shard.parse(shard)
+        self.check_executor(executor)
+        contest = self.contest(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
+        how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
+        contests = sharded([contest], some) if some else [contest]
+        return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
 
     def encode(
         self,
@@ -66,6 +74,8 @@ class Session(OwnPictures):
         tiles: str | None = None,
         strict: bool = False,
         wait: float = 0.0,
+        executor: str = "serial",
+        shard: str | None = None,
         progress: Listener = silent,
     ) -> Encoded:
         """Encode what methods read of a split of data sets (None: of all) and the store lacks.
@@ -73,10 +83,18 @@ class Session(OwnPictures):
         With `tiles` it is what they read of tested pictures, and of shots, in tiles: as in `bench`.
         A picture that cannot be used is among `failed` and the rest goes on; with `strict` it is raised as
         PictureError. Others may write to the store too; one who repairs it is waited for as many seconds as `wait`
-        says, after which StoreLocked is raised. Raises UsageError, DataError, WeightsError, StoreError too.
+        says, after which StoreLocked is raised. An `executor` shares the work, as in `bench`; a `shard`, `2/8`, is the
+        second of eight parts of the pictures, whatever is there already. Raises UsageError, DataError, WeightsError,
+        StoreError too.
         """
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
-        return workbench.encode(workbench.store(), errands, strict=strict, patience=wait, progress=progress)
+        self.check_executor(executor)
+        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
+        store = workbench.store()
+        with self._shared(executor, progress) as shared:
+            if shared is None:
+                return workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
+            words = EncodeWords(names_of(datasets), names_of(methods), split, tuple(categories), tiles, shard)
+            return shared.encode(words, workbench, store, errands, strict=strict, patience=wait)
 
     def report(
         self,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -11,13 +13,17 @@ from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
 from stackclip.clip.known import weights_files
 from stackclip.data import Dataset
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
-from stackclip.errors import StackclipError
+from stackclip.errors import CategoryOverlap, StackclipError, UsageError
+from stackclip.executors import Executor
 from stackclip.ops.progress import Listener, silent
+from stackclip.ops.shards import Shard
 from stackclip.papers.catalogue import Catalogue
-from stackclip.papers.jobs import Job, Request, jobs_of
+from stackclip.papers.contests import Contest, Request, contests_of
 from stackclip.papers.suites import Suite
-from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of, whole
+from stackclip.registry import Spec, executors, stay_with
+from stackclip.session.apart import Foreman, foreman
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
+from stackclip.session.jobs import BenchWords
 from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
@@ -34,9 +40,9 @@ OVERWRITE = ("only-missing", "always", "never")
 
 
 class Steps(Site):
-    """What the calls of a session are made of: jobs, what they would do, and their running."""
+    """What the calls of a session are made of: contests, what they would do, and their running."""
 
-    def job(
+    def contest(
         self,
         methods: Names = PROMPT_METHODS,
         *,
@@ -44,7 +50,7 @@ class Steps(Site):
         test_on: Names = TESTED,
         categories: Sequence[str] = (),
         **conditions: Unpack[Conditions],
-    ) -> Job:
+    ) -> Contest:
         """A bench that was not run yet: its data sets are opened and its methods made. Raises as `bench` does."""
         stay_with(self.workspace.registry)
         given = checked(conditions)
@@ -54,9 +60,9 @@ class Steps(Site):
         of_training, of_test = tuple(trained.values()), tuple(tested.values())
         plan = Plan(methods=names, resolved=known, train_on=of_training, test_on=of_test, **given)
         check_plan(plan)
-        return Job(plan, {dataset.name: text for text, dataset in (*trained.items(), *tested.items())})
+        return Contest(plan, {dataset.name: text for text, dataset in (*trained.items(), *tested.items())})
 
-    def suite_jobs(
+    def suite_contests(
         self,
         suites: Sequence[Suite],
         *,
@@ -64,7 +70,7 @@ class Steps(Site):
         own_tower: Collection[str] | None = None,
         categories: Collection[str] = (),
         **words: Unpack[SuiteWords],
-    ) -> list[Job]:
+    ) -> list[Contest]:
         """The benches of tables of papers, as far as the data and methods at hand allow; what they lack is logged.
 
         `words` change what the runs of the suites say. With `paper_tower` each has the tower of its paper, but for the
@@ -76,54 +82,74 @@ class Steps(Site):
         request = Request.of(given, categories=categories, paper_tower=paper_tower, own_tower=own)
         catalogue = Catalogue(lambda text: self.opened(text)[text])
         catalogue.make(given.get("methods", ()))  # a wrong name is said before data sets are opened
-        return jobs_of(suites, catalogue, request)
+        return contests_of(suites, catalogue, request)
 
     def run(
         self,
-        job: Job,
+        contest: Contest,
         *,
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
-        processes: int = 1,
+        executor: str = "serial",
         progress: Listener = silent,
     ) -> BenchRows:
-        """The rows of a job; of one of a suite that cannot run, it is logged what it lacks. Else raises as `bench`."""
-        from stackclip.session.benches import Lineup, rows_of, sparing
-        from stackclip.session.workers import compute_apart, died, works_of
+        """The rows of a contest; one of a suite that cannot run has none, which is logged. Else raises as `bench`."""
+        from stackclip.session.benches import Lineup, rows_by, rows_of, sparing
 
         one_of("overwrite", overwrite, OVERWRITE)
-        stay_with(self.workspace.registry)
+        self.check_executor(executor)
         lineup = None
-        with sparing(job, StackclipError):
-            workbench = self.workbench(job.tower)
-            lineup = Lineup.of(job, workbench)
+        with sparing(contest, StackclipError):
+            workbench = self.workbench(contest.tower)
+            lineup = Lineup.of(contest, workbench)
         if lineup is None:
             return BenchRows()
         store = workbench.store()
         errands = [] if overwrite == "never" else workbench.lacking(store, lineup.errands)
         if errands and cached_only:
             lacking = [found for each in errands for found in store.lacking(each.samples, each.parts)]
-            raise workbench.missing_parts(lineup.entrants, lacking, job.texts, self.data_root, job.plan.tiles)
-        failed = workbench.encode(store, errands, progress=progress).failed if errands else ()
-        if whole("processes", processes, 1) > 1 and overwrite != "never":
-            deadly = compute_apart(works_of(self, job, processes, overwrite), processes, progress)
+            raise workbench.missing_parts(lineup.entrants, lacking, contest.texts, self.data_root, contest.plan.tiles)
+        with self._shared("serial" if overwrite == "never" else executor, progress) as shared:
+            words = BenchWords.of(replace(contest, plan=lineup.plan), overwrite)
             rows = BenchRows()
-            if sound := lineup.only(each.spec for each in lineup.entrants if each.spec not in deadly):
-                rows += rows_of(job, workbench, sound, store, overwrite="only-missing", progress=progress)
-            if rest := lineup.only(deadly):
-                rows += died(rows_of(job, workbench, rest, store, overwrite="never", progress=progress))
-            return BenchRows(unencoded=failed) + rows
-        rows = rows_of(job, workbench, lineup, store, overwrite=overwrite, progress=progress)
-        return BenchRows(unencoded=failed) + rows
+            if errands and shared:
+                rows += BenchRows(unencoded=shared.encode(words, workbench, store, lineup.errands).failed)
+            elif errands:
+                rows += BenchRows(unencoded=workbench.encode(store, errands, progress=progress).failed)
+            with sparing(contest, CategoryOverlap):
+                if shared:
+                    return rows + rows_by(shared, words, workbench, lineup, store, progress=progress)
+                return rows + rows_of(workbench, lineup, store, overwrite=overwrite, progress=progress)
+            return rows
 
-    def forecast(self, job: Job, *, overwrite: Overwrite = "only-missing") -> Forecast | None:
-        """What `run` would encode and compute; nothing is written. None for a job of a suite that cannot run."""
+    def check_executor(self, executor: str) -> None:
+        """Raise UsageError, or what making a component does, for what is no executor."""
+        stay_with(self.workspace.registry)
+        if not isinstance(executor, str):
+            raise UsageError(f"executor={executor!r}; wanted text, as 'processes[workers=2]'")
+        executors.create(executor)
+
+    @contextmanager
+    def _shared(self, executor: str, progress: Listener) -> Iterator[Foreman | None]:
+        """What gives work to other processes; nothing where an executor does it all in this one."""
+        who: Executor = executors.create(executor)
+        if not who.apart:
+            yield None
+            return
+        with (
+            executors.find(Spec.parse(executor).name).guard_foreign("cannot run"),
+            foreman(who, self, progress) as shared,
+        ):
+            yield shared
+
+    def forecast(self, contest: Contest, *, overwrite: Overwrite = "only-missing") -> Forecast | None:
+        """What `run` would encode and compute; nothing is written. None for a contest of a suite that cannot run."""
         from stackclip.session.benches import Lineup, forecast, sparing
 
         stay_with(self.workspace.registry)
-        with sparing(job, StackclipError):
-            workbench = self.workbench(job.tower)
-            return forecast(workbench, Lineup.of(job, workbench), again=overwrite == "always")
+        with sparing(contest, StackclipError):
+            workbench = self.workbench(contest.tower)
+            return forecast(workbench, Lineup.of(contest, workbench), again=overwrite == "always")
         return None
 
     def forecast_encoding(
@@ -134,21 +160,22 @@ class Steps(Site):
         split: Literal["train", "test"] | None = "test",
         categories: Sequence[str] = (),
         tiles: str | None = None,
+        shard: str | None = None,
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles)
+        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
         planned = workbench.planned(errands)
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
 
-    def sheet(self, job: Job, path: Path, *, progress: Listener = silent) -> None:
+    def sheet(self, contest: Contest, path: Path, *, progress: Listener = silent) -> None:
         """Draw what the methods of a bench that was run see in some of its pictures into a file. Raises OSError too."""
         from stackclip.inspection.examples import draw_sheet
         from stackclip.session.benches import Lineup
 
         stay_with(self.workspace.registry)
-        workbench = self.workbench(job.tower)
-        lineup = Lineup.of(job, workbench)
+        workbench = self.workbench(contest.tower)
+        lineup = Lineup.of(contest, workbench)
         with workbench.bench(lineup.plan, lineup.entrants, workbench.store(), progress=progress) as bench:
             draw_sheet(bench, path)
 
@@ -170,14 +197,16 @@ class Steps(Site):
         split: Literal["train", "test"] | None,
         categories: Sequence[str],
         tiles: str | None,
+        shard: str | None = None,
     ) -> tuple[Workbench, tuple[Errand, ...]]:
-        """The tower at work, the pictures of the data sets, and the parts that the methods read of them."""
+        """The tower at work, the pictures of the data sets, or a shard, and the parts that methods read of them."""
         stay_with(self.workspace.registry)
+        some = Shard.parse(shard) if shard is not None else Shard(0, 1)
         known = resolved(names_of(methods))
         opened = self.opened(datasets, categories)
         workbench = self.workbench()
         tiling = tiling_for(tiles, opened.values()) if tiles else None
-        samples = tuple(sample for dataset in opened.values() for sample in dataset.select(split=split).samples)
+        samples = some.of([sample for dataset in opened.values() for sample in dataset.select(split=split).samples])
         readers = readers_of(known, workbench.tower.spec, tiling)
         if tiling is not None:
             return workbench, errands_in_tiles(samples, readers)

@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from stackclip.benchmarks.entrant import Entrant, Errand
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Bench
-from stackclip.cache import ExtractOptions, Planned, Store, TextCache, extract, find_store, plan
+from stackclip.cache import Extracted, ExtractOptions, Planned, Store, TextCache, extract, find_store, plan
 from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.known import KnownTower
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
@@ -28,15 +29,25 @@ from stackclip.ops.words import agreed, counted
 from stackclip.session.recipe import words_of
 from stackclip.session.work import Encoded, together
 from stackclip.training.residency import Resident
-from stackclip.types import Part, Sample
+from stackclip.types import Part, Row, Sample
 from stackclip.workspace import Workspace
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.benchmarks.seeds import CellName
 
 __all__ = ["Workbench"]
 
 logger = logging.getLogger("stackclip")
+NOTHING: Mapping[CellName, Row | str] = MappingProxyType({})
+
+
+class EncodeHow(TypedDict, total=False):
+    """How pictures are encoded, as keywords of `Workbench.extracted`."""
+
+    strict: bool
+    patience: float
+    progress: Listener
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,11 @@ class Workbench:
         store.keep_readings()
         return lacking
 
-    def encode(
+    def encode(self, store: Store, errands: Sequence[Errand], **how: Unpack[EncodeHow]) -> Encoded:
+        """Encode what the store lacks, and say so. Raises as `extracted` does."""
+        return self.said(store, self.extracted(store, errands, **how))
+
+    def extracted(
         self,
         store: Store,
         errands: Sequence[Errand],
@@ -91,8 +106,8 @@ class Workbench:
         strict: bool = False,
         patience: float = 0.0,
         progress: Listener = silent,
-    ) -> Encoded:
-        """Encode what the store lacks, and say so; one who repairs it is waited for as many seconds as `patience` says.
+    ) -> Extracted:
+        """Encode what the store lacks; one who repairs it is waited for as many seconds as `patience` says.
 
         Raises what `extract` raises, PictureError for the first picture that cannot be used only if `strict`.
         """
@@ -102,7 +117,10 @@ class Workbench:
             logger.warning("%s", dark)
         how: ExtractOptions = {"batch_size": self.batch_size, "workers": self.workers, "strict": strict}
         how |= {"progress": partial(progress, "encode"), "patience": patience}
-        done = together([extract(store, self.tower, each.samples, each.parts, **how) for each in errands])
+        return together([extract(store, self.tower, each.samples, each.parts, **how) for each in errands])
+
+    def said(self, store: Store, done: Extracted) -> Encoded:
+        """Say what was encoded, and which pictures could not be."""
         store.refresh()
         for failure in done.failed:
             logger.error("failed: %s", failure)
@@ -149,12 +167,26 @@ class Workbench:
         *,
         overwrite: Overwrite = "only-missing",
         progress: Listener = silent,
+        failed: Mapping[CellName, Row | str] = NOTHING,
     ) -> Iterator[Bench]:
         """A bench on the store; what it came to know of the pictures' files is kept, unless it may write nothing."""
+        yield self.bench_on(store, plan, entrants, overwrite=overwrite, progress=progress, failed=failed)
+        if overwrite != "never":
+            store.keep_readings()
+
+    def bench_on(
+        self,
+        store: Store,
+        plan: Plan,
+        entrants: tuple[Entrant, ...],
+        *,
+        overwrite: Overwrite = "only-missing",
+        progress: Listener = silent,
+        failed: Mapping[CellName, Row | str] = NOTHING,
+    ) -> Bench:
+        """A bench on the store, in the workspace."""
         workspace, tower = self.workspace, self.tower
         encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
         rows, heads = RowFolder(workspace.rows), workspace.heads
-        how: dict[str, Any] = {"resident": self.resident, "live": self.live}
-        yield Bench(plan, tower, encode, store, rows, heads, progress, overwrite, entrants=entrants, **how)
-        if overwrite != "never":
-            store.keep_readings()
+        how: dict[str, Any] = {"resident": self.resident, "live": self.live, "failed": failed}
+        return Bench(plan, tower, encode, store, rows, heads, progress, overwrite, entrants=entrants, **how)

@@ -15,12 +15,13 @@ import torch
 from torch import nn
 
 from stackclip.benchmarks.runner import Bench, Outcome
+from stackclip.benchmarks.seeds import Share
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.heads import load_head
 from stackclip.methods import Detector, Moment, Stage
 from stackclip.metrics import PIXEL_METRICS
-from stackclip.registry import executors, methods
+from stackclip.registry import methods
 from stackclip.reports.notes import notes
 from stackclip.reports.table import summarise
 from stackclip.training.sources import FeatureReader
@@ -428,21 +429,57 @@ def test_a_method_without_maps_has_reasons_instead_of_pixel_metrics(small, bench
         assert all(why.startswith("no map: ") for why in row.undefined.values())
 
 
-def test_the_executor_of_the_plan_runs_the_seeds(small, bench) -> None:
-    ran = []
+def test_the_seeds_are_run_in_their_order(small, bench) -> None:
+    rows: list[Row] = bench(small.plan("clip", seeds=(2, 0, 1))).run().rows
+    assert [row.seed for row in rows] == [2, 2, 0, 0, 1, 1]
 
-    @executors.register("telling")
-    class Telling:
-        """Counts the jobs."""
 
-        def run(self, jobs):
-            for job in jobs:
-                ran.append(job)
-                yield job()
+def test_a_seed_in_shares_gives_the_rows_of_the_whole(small, bench) -> None:
+    plan = small.plan("fuzzy", "precise", "clip", seeds=(3,))
+    whole = bench(plan, "whole").run().rows
+    parts = bench(plan, "parts")
+    assert parts.lacking() == {(row.method, row.test_on, row.category, 3) for row in whole}
+    learn = Share(frozenset({"fuzzy", "precise"}), learn_only=True)
+    assert parts.of_seed(3).run(learn) == ([], 0)
+    heads = {path: path.stat().st_mtime_ns for path in parts.heads.iterdir()}
+    found = []
+    for category in small.tested.categories:
+        one = bench(plan, "parts", alone=True).of_seed(3)  # as another process would
+        rows, computed = one.run(Share(None, frozenset({(small.tested.name, category)}), taught=True))
+        assert computed == len(rows) == 3
+        found += rows
+    assert {path: path.stat().st_mtime_ns for path in parts.heads.iterdir()} == heads  # learned once
+    assert parts.lacking() == frozenset()
+    digits = [{(row.method, row.category): row.metrics for row in rows} for rows in (found, whole)]
+    assert digits[0] == digits[1]
+    assert bench(plan, "parts").run().computed == 0
 
-    rows: list[Row] = bench(small.plan("clip", seeds=(0, 1, 2), executor="telling")).run().rows
-    assert len(ran) == 3
-    assert [row.seed for row in rows] == [0, 0, 1, 1, 2, 2]
+
+def test_what_is_to_be_computed_anew_is_taught_by_its_own_share_and_by_no_other(small, bench) -> None:
+    plan = small.plan("fuzzy")
+    bench(plan).run()
+    anew = bench(plan, overwrite="always")
+    [head] = anew.heads.glob("*.safetensors")
+    before = head.stat().st_mtime_ns
+    rows, computed = anew.of_seed(0).run(Share(taught=True))
+    assert (computed, head.stat().st_mtime_ns) == (len(rows), before)
+    anew.of_seed(0).run(Share(learn_only=True))
+    assert head.stat().st_mtime_ns > before
+
+
+def test_cells_that_failed_elsewhere_are_not_tried_again(small, bench) -> None:
+    first, second = small.tested.categories
+    alone = bench(small.plan("fuzzy", "clip")).run().rows
+    known = replace(alone[0], metrics={}, error="it broke there")
+    failed = {
+        ("fuzzy", small.tested.name, first, 0): known,
+        ("clip", small.tested.name, second, 0): "a process died",
+    }
+    outcome = bench(small.plan("fuzzy", "clip"), "elsewhere", failed=failed).run()
+    assert outcome.computed == 2
+    assert outcome.rows[0] is known
+    assert [row.error for row in outcome.rows] == ["it broke there", "", "", "a process died"]
+    assert [row.metrics for row in outcome.rows[1:3]] == [row.metrics for row in alone[1:3]]
 
 
 def test_progress_tells_how_far_training_and_test_are(small, bench) -> None:

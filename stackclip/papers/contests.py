@@ -1,4 +1,4 @@
-"""Suites as benches: what of them the data, methods and towers at hand allow, and what they lack."""
+"""Suites as contests of methods: what of them the data, methods and towers at hand allow, and what they lack."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stackclip.papers.published import Lookup, published
 from stackclip.papers.suites import Run, Suite, merged, redirected
 from stackclip.registry import Spec
 
-__all__ = ["Job", "Request", "fitting", "jobs_of", "printed_beside", "say_lacking"]
+__all__ = ["Contest", "Request", "contests_of", "fitting", "printed_beside", "say_lacking"]
 
 logger = logging.getLogger("stackclip")
 
 
 @dataclass(frozen=True)
-class Job:
-    """One bench: its plan, the suite that it belongs to, if any, and what its tower has otherwise than the session's.
+class Contest:
+    """A bench as it was asked for: its plan, its suite, if any, and what its tower has otherwise than the session's.
 
     `texts` are data sets as they are typed, by their names.
     """
@@ -56,17 +56,17 @@ class Request:
         return cls(runs, {name: value for name, value in words.items() if name not in of_runs}, **facts)
 
 
-def jobs_of(suites: Sequence[Suite], catalogue: Catalogue, request: Request) -> list[Job]:
+def contests_of(suites: Sequence[Suite], catalogue: Catalogue, request: Request) -> list[Contest]:
     """The benches of suites that can run; what they lack is said in one line for each thing."""
-    jobs: list[Job] = []
+    contests: list[Contest] = []
     lacking: dict[str, list[str]] = {}
     for suite in suites:
         one = _OneSuite(suite, catalogue, request)
-        jobs += one.jobs()
+        contests += one.contests()
         for what in one.lacking:
             lacking.setdefault(what, []).append(suite.name)
     say_lacking(lacking)
-    return jobs
+    return contests
 
 
 def fitting(plan: Plan, entrants: tuple[Entrant, ...], suite: str) -> tuple[Plan, tuple[Entrant, ...]]:
@@ -82,9 +82,9 @@ def fitting(plan: Plan, entrants: tuple[Entrant, ...], suite: str) -> tuple[Plan
     return replace(plan, methods=tuple(each.spec for each in fit)), fit
 
 
-def printed_beside(jobs: Iterable[Job], suites: Sequence[Suite] = ()) -> Lookup:
+def printed_beside(contests: Iterable[Contest], suites: Sequence[Suite] = ()) -> Lookup:
     """What is printed of suites, or of everything, with the families of the data sets that were read."""
-    read = [dataset for job in jobs for dataset in (*job.plan.train_on, *job.plan.test_on)]
+    read = [dataset for contest in contests for dataset in (*contest.plan.train_on, *contest.plan.test_on)]
     families = {dataset.name: dataset.family for dataset in read}
     if not suites:
         return Lookup(families=families)
@@ -107,7 +107,7 @@ class _OneSuite:
         self.suite, self.catalogue, self.request = suite, catalogue, request
         self.lacking: dict[str, None] = {}
 
-    def jobs(self) -> Iterator[Job]:
+    def contests(self) -> Iterator[Contest]:
         runs = redirected(self.suite.runs, **self.request.runs)
         if not self.request.paper_tower:
             runs = merged(replace(run, tower=None) for run in runs)
@@ -115,7 +115,10 @@ class _OneSuite:
             methods = tuple(self._known(run.methods))
             plan = self._plan(replace(run, methods=methods)) if methods else None
             if plan is not None:
-                yield Job(plan, self.catalogue.texts, self._tower(run), self.suite)
+                texts = self.catalogue.texts
+                whole = [self.catalogue.dataset(name).name for name in run.train_on]
+                parts = {part.name: texts[name] for part, name in zip(plan.train_on, whole, strict=True)}
+                yield Contest(plan, texts | parts, self._tower(run), self.suite)
 
     def _tower(self, run: Run) -> dict[str, Any]:
         facts = asdict(run.tower) if run.tower else {}

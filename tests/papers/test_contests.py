@@ -10,7 +10,7 @@ import pytest
 from stackclip.data import Dataset, open_dataset
 from stackclip.errors import DataError, StackclipError, UsageError
 from stackclip.papers.catalogue import Catalogue
-from stackclip.papers.jobs import Request, jobs_of
+from stackclip.papers.contests import Request, contests_of
 from stackclip.papers.suites import PaperTower, Run, Suite
 
 SMALL = "categories=2,per_category=2,train_good=1,size=56"
@@ -70,8 +70,10 @@ def test_what_several_suites_lack_is_one_line_and_the_rest_is_planned(
         suite("three", "clip", test_on=("./nowhere",)),
     ]
     with caplog.at_level(logging.WARNING, "stackclip"):
-        jobs = jobs_of(several, catalogue, Request())
-    assert [(job.suite and job.suite.name, job.plan.methods) for job in jobs] == [("one", ("fuzzy",))]
+        contests = contests_of(several, catalogue, Request())
+    assert [(contest.suite and contest.suite.name, contest.plan.methods) for contest in contests] == [
+        ("one", ("fuzzy",))
+    ]
     assert [record.getMessage().partition(": no folder")[0] for record in caplog.records] == [
         "lacking for one, two: no method is named nonsuch",
         "lacking for three: no data set './nowhere'",
@@ -80,18 +82,20 @@ def test_what_several_suites_lack_is_one_line_and_the_rest_is_planned(
 
 def test_a_request_changes_runs_plans_and_towers(catalogue: Catalogue) -> None:
     words = {"seeds": (3,), "ci": True}
-    [job] = jobs_of([suite("one", "fuzzy")], catalogue, Request.of(words, paper_tower=True, own_tower=("image_size",)))
-    assert (job.plan.seeds, job.plan.ci) == ((3,), True)
-    assert job.tower == {"backbone": "ViT-B-16", "pretrained": "openai"}
-    [job] = jobs_of([suite("one", "fuzzy")], catalogue, Request())
-    assert job.tower == {}
+    [contest] = contests_of(
+        [suite("one", "fuzzy")], catalogue, Request.of(words, paper_tower=True, own_tower=("image_size",))
+    )
+    assert (contest.plan.seeds, contest.plan.ci) == ((3,), True)
+    assert contest.tower == {"backbone": "ViT-B-16", "pretrained": "openai"}
+    [contest] = contests_of([suite("one", "fuzzy")], catalogue, Request())
+    assert contest.tower == {}
 
 
 def test_only_the_categories_asked_for_are_tested(catalogue: Catalogue) -> None:
     first, _ = sorted(catalogue.dataset(TESTED).categories)
-    [job] = jobs_of([suite("one", "fuzzy")], catalogue, Request(categories=(first,)))
-    assert [dataset.categories for dataset in job.plan.test_on] == [(first,)]
-    assert jobs_of([suite("one", "fuzzy")], catalogue, Request(categories=("none",))) == []
+    [contest] = contests_of([suite("one", "fuzzy")], catalogue, Request(categories=(first,)))
+    assert [dataset.categories for dataset in contest.plan.test_on] == [(first,)]
+    assert contests_of([suite("one", "fuzzy")], catalogue, Request(categories=("none",))) == []
 
 
 def test_a_wrong_method_that_was_asked_for_is_an_error(catalogue: Catalogue) -> None:

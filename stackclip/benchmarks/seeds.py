@@ -1,0 +1,247 @@
+"""One seed of a bench: its methods learn together, and are tested on one category after another."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from stackclip.benchmarks.entrant import Entrant, check_stages
+from stackclip.benchmarks.identity import Identities
+from stackclip.benchmarks.plan import Cell
+from stackclip.benchmarks.points import CurveWatch
+from stackclip.benchmarks.record import Recorder
+from stackclip.benchmarks.resume import MethodRows, Resume
+from stackclip.benchmarks.testing import Testing
+from stackclip.benchmarks.usability import cells_by, usable_by
+from stackclip.errors import NotApplicable
+from stackclip.methods import Detector, Task, refuse_shots, require_shots
+from stackclip.ops.given import check_detector, least_shots_of, stages_of
+from stackclip.training.failures import Failures
+from stackclip.training.scan import Training
+from stackclip.training.sources import FeatureReader
+from stackclip.training.text import TaskEncode
+from stackclip.training.trainee import Trainee
+from stackclip.types import MASK, PICTURE, Part, Row
+
+if TYPE_CHECKING:
+    from stackclip.benchmarks.runner import Bench
+
+__all__ = ["ALL", "CellName", "OneSeed", "Share"]
+
+logger = logging.getLogger(__name__)
+CellName = tuple[str, str, str, int]
+"""A cell of a method in a plan: the method's spec, the tested data set and category, and the seed."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some of the work on one seed: of these methods, on these categories (data set, category); None is all.
+
+    With `learn_only` nothing is tested, and the only rows are those of methods that could not learn. What is `taught`
+    was trained before by somebody else, however old it is.
+    """
+
+    methods: frozenset[str] | None = None
+    categories: frozenset[tuple[str, str]] | None = None
+    learn_only: bool = False
+    taught: bool = False
+
+
+ALL = Share()
+
+
+class OneSeed:
+    """What a bench does for one seed; `training` and `cells` are, by its spec, what each method can use."""
+
+    def __init__(self, bench: Bench, seed: int, reader: FeatureReader) -> None:
+        self.bench, self.plan, self.seed, self.reader = bench, bench.plan, seed, reader
+        self.entrants = {entrant.spec: entrant for entrant in bench.entrants}
+        self.failures = Failures(self.plan.fail_fast)
+        needs = {spec: _must_hold(bench, entrant.reads("train")) for spec, entrant in self.entrants.items()}
+        usable = usable_by(needs.values(), self.plan.training_of(seed), bench.store, localised=True)
+        self.training = {spec: usable[parts] for spec, parts in needs.items()}
+        pictures = {spec: usable.samples for spec, usable in self.training.items()}
+        facts = (self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source, bench.live.precision)
+        self.identities = Identities(*facts)
+        tested = {spec: _must_hold(bench, entrant.of_tested) for spec, entrant in self.entrants.items()}
+        self.cells = cells_by(tested, self.plan, bench.store)
+        self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
+        self._taught = dict[str, Trainee]()
+
+    def run(self, share: Share = ALL) -> tuple[list[Row], int]:
+        """Train what has to be trained, test what was not tested yet; the rows in order, and how many are new.
+
+        Cells are tested one after another, and what a method was for a cell is dropped with it.
+        """
+        chosen = [spec for spec in self.entrants if share.methods is None or spec in share.methods]
+        rows = {spec: self._rows_of(spec, share) for spec in chosen}
+        trainees = self._ready([spec for spec in chosen if rows[spec].lacking], rows, share)
+        tested = [trainee for trainee in trainees if trainee.error or not share.learn_only]
+        for cell in dict.fromkeys(cell for each in tested for cell in rows[each.spec].lacking):
+            self._test(cell, [trainee for trainee in tested if cell in rows[trainee.spec].lacking], rows)
+        found = [rows[spec].finished.get(cell) for spec in chosen for cell in self.cells[spec]]
+        return [row for row in found if row is not None], sum(len(rows[trainee.spec].lacking) for trainee in tested)
+
+    def lacking(self, specs: Sequence[str]) -> Iterator[CellName]:
+        """The cells of methods that lack a row, or something in it that is asked for."""
+        for spec in specs:
+            for cell in self._rows_of(spec, ALL).lacking:
+                yield spec, cell.dataset.name, cell.category, self.seed
+
+    def _ready(self, specs: Sequence[str], rows: dict[str, MethodRows], share: Share) -> list[Trainee]:
+        """Methods with lacking rows that have learned, now or for a share before; one that could not has an error."""
+        lacking = {spec: rows[spec].lacking for spec in specs}
+        known = [self._taught[spec] for spec in specs if spec in self._taught]
+        known = [each for each in known if not self._resume.without_curve(each, lacking[each.spec])]
+        there = {trainee.spec for trainee in known}
+        trainees = [self._trainee(self.entrants[spec]) for spec in specs if spec not in there]
+        if self.bench.overwrite == "never":
+            for trainee in trainees:
+                trainee.error = "not computed yet"
+        resume = replace(self._resume, anew=False) if share.taught else self._resume
+        self._learn(trainees, lacking, resume)
+        self._taught |= {trainee.spec: trainee for trainee in trainees}
+        every = {trainee.spec: trainee for trainee in (*known, *trainees)}
+        return [every[spec] for spec in specs]
+
+    def trained(self) -> list[Trainee]:
+        """All methods, trained before or now; one that could not be has an error."""
+        trainees = [self._trainee(entrant) for entrant in self.entrants.values()]
+        self._learn(trainees, {}, self._resume)
+        return trainees
+
+    @cached_property
+    def testing(self) -> Testing:
+        """What tests methods by the pictures of this bench."""
+        bench = self.bench
+        return Testing(
+            self.plan,
+            self.seed,
+            bench.tower.spec,
+            bench.store,
+            self.reader,
+            self.entrants,
+            self.failures,
+            bench.progress,
+        )
+
+    def task(self, entrant: Entrant) -> Task:
+        """All that a method may know when it begins."""
+        plan, tower, training = self.plan, self.bench.tower, self.training[entrant.spec].samples
+        return Task(
+            tower=tower.spec,
+            encode=TaskEncode(self.bench.encode, self.mean_of(entrant.spec)),
+            categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
+            train_on=tuple(dataset.family for dataset in plan.train_on),
+            seed=self.seed,
+            device=tower.device,
+            epochs=plan.epochs,
+            class_names=plan.class_names,
+            shots=entrant.shots.count,
+            pictures=len(training),
+            batch_size=plan.batch_size,
+            text=tower.text,
+            image=tower.image.running(self.bench.live),
+            micro_batch=self.bench.live.micro_batch,
+        )
+
+    def mean_of(self, spec: str) -> Callable[[str], Tensor]:
+        """What gives the mean unit class token (D,) of a training category, of the pictures that a method can use."""
+        training = self.training[spec].samples
+        return lambda category: self.reader.class_mean([each for each in training if each.category == category])
+
+    def _rows_of(self, spec: str, share: Share) -> MethodRows:
+        """What there is of a method's share of cells; those that failed elsewhere have a row with the error."""
+        wanted = share.categories
+        cells = [cell for cell in self.cells[spec] if wanted is None or (cell.dataset.name, cell.category) in wanted]
+        rows = self._resume.rows_of(spec, cells, lambda cell: self.tested[cell.dataset.name])
+        for cell in tuple(rows.lacking):
+            if known := self.bench.failed.get((spec, cell.dataset.name, cell.category, self.seed)):
+                self._fail(spec, cell, known, rows)
+        return rows
+
+    def _fail(self, spec: str, cell: Cell, known: Row | str, rows: MethodRows) -> None:
+        rows.lacking.remove(cell)
+        if isinstance(known, Row):
+            rows.finished[cell] = known
+            self._resume.say_failed(known)
+        else:
+            self._test(cell, [replace(self._trainee(self.entrants[spec]), error=known)], {spec: rows})
+
+    def _trainee(self, entrant: Entrant) -> Trainee:
+        samples = self.training[entrant.spec].samples
+        error = str(entrant.why_not or "")
+        return Trainee(entrant.spec, samples=samples, parts=entrant.reads("train"), error=error)
+
+    def _begun(self, trainee: Trainee) -> Detector:
+        """A method's detector that has learned nothing yet. Raises NotApplicable for what this bench does not have."""
+        entrant = self.entrants[trainee.spec]
+        detector = entrant.method.begin(self.task(entrant))
+        check_detector(detector)
+        if stages_of(detector.stages) and not trainee.samples:
+            raise NotApplicable("there is no picture to train on")
+        check_stages(entrant, detector.stages)
+        if not detector.takes_shots:
+            refuse_shots(entrant.shots.count)
+        require_shots(entrant.shots.count, least_shots_of(detector))
+        return detector
+
+    def _learn(self, trainees: Sequence[Trainee], lacking: dict[str, list[Cell]], resume: Resume) -> None:
+        """Begin all methods and train them together; what each has learned is kept after every epoch.
+
+        Raises WeightsError where the tower is not to be had any more.
+        """
+        if not all(trainee.error for trainee in trainees):
+            self.bench.tower.build()
+        for trainee in trainees:
+            cells = lacking.get(trainee.spec, [])
+            self.failures.attempt(trainee, resume.teach, trainee, cells, partial(self._begun, trainee))
+        learning = [trainee for trainee in trainees if trainee.detector and not trainee.error and not trainee.finished]
+        wanted = {t.spec: self._resume.without_curve(t, lacking.get(t.spec, [])) for t in learning}
+        for trainee in learning:
+            trainee.draw(wanted[trainee.spec].values())
+        watch = CurveWatch(
+            every=self.plan.eval_every,
+            wanted=wanted,
+            begin=self._begun,
+            evaluate=partial(self.testing.evaluate, aloud=False),
+            keep=lambda trainee: self.failures.attempt(trainee, self._resume.keep, trainee, learning),
+            failures=self.failures,
+            progress=partial(self.bench.progress, f"curves, seed {self.seed}"),
+            device=self.bench.tower.device,
+        )
+
+        def tell(stage: str, done: int, total: int) -> None:
+            self.bench.progress(f"train{' ' * bool(stage)}{stage}, seed {self.seed}", done, total)
+
+        Training(self.reader, self.plan.training_of(self.seed), self.seed, self.failures, tell).teach(learning, watch)
+
+    def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, MethodRows]) -> None:
+        """Predict one category with every method from the same batches, and write a row for each."""
+        tested = self.testing.evaluate(cell, trainees)
+        for trainee in trainees:
+            of_method = rows[trainee.spec]
+            row = self._recorder.row(trainee, cell, tested[trainee.spec], of_method.earlier.get(cell))
+            of_method.finished[cell] = row
+            self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name])
+
+    @cached_property
+    def _resume(self) -> Resume:
+        facts = {"fingerprint": self.bench.store.digest, "tower": self.bench.tower.spec.name}
+        anew, stored = self.bench.overwrite == "always", self.bench.overwrite == "never"
+        return Resume(self.plan, self.bench.keeper, self.identities, facts, anew=anew, only_stored=stored)
+
+    @cached_property
+    def _recorder(self) -> Recorder:
+        bench, of_seed = self.bench, (self.identities, self.entrants, self.training, self.tested, self.failures)
+        return Recorder(self.plan, self.seed, bench.tower, bench.store, *of_seed)
+
+
+def _must_hold(bench: Bench, parts: frozenset[Part]) -> frozenset[Part]:
+    """What a store must hold of a picture: what is read of it, or where the tower is live, that it was encoded."""
+    return parts if bench.source == "stored" else frozenset({PICTURE, MASK})
