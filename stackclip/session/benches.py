@@ -14,7 +14,9 @@ from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import Outcome
+from stackclip.benchmarks.sidecars import Sidecars
 from stackclip.cache import Store
 from stackclip.errors import CategoryOverlap, StackclipError
 from stackclip.ops.progress import Listener
@@ -76,7 +78,8 @@ def rows_of(
     """The rows of a job whose pictures are encoded; none of a suite's that trains on what it tests, which is said."""
     with sparing(job, CategoryOverlap):
         outcome = _compute(workbench, lineup, store, overwrite=overwrite, progress=progress)
-        return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
+        sidecars = Sidecars(RowFolder(workbench.workspace.rows))
+        return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept, sidecars=sidecars)
     return BenchRows()
 
 

@@ -1,0 +1,137 @@
+"""Exhibits as the data of a page: thumbnails, small maps and masks in few bytes, of the worst where all is too much."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stackclip.data import read_picture
+from stackclip.errors import PictureError
+from stackclip.ops.words import legible
+from stackclip.reports.exhibits import Exhibit
+
+__all__ = ["LIMIT", "Gallery"]
+
+LIMIT = 15_000_000
+"""Bytes of all pictures and maps of a page, about which it stops being easy to send and to open."""
+_THUMB, _QUALITY = 128, 60  # pixels of the longer side, and WebP's scale of 100
+_OTHER = 120  # bytes of what is said of a picture beside its thumbnail and map
+
+
+@dataclass
+class Gallery:
+    """The pictures of exhibits, each once, and what each method said of them.
+
+    Where that takes more than `limit` bytes, pictures and maps of the worst of every exhibit are kept, as many of each;
+    scores are kept of all.
+    """
+
+    exhibits: Sequence[Exhibit]
+    limit: int = LIMIT
+    gone: set[tuple[str, str]] = field(default_factory=set)
+    _places: dict[tuple[str, str], int] = field(default_factory=dict)
+    _pictures: list[dict[str, Any]] = field(default_factory=list)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """What the page's script reads, as JSON."""
+        walls = [self._wall(exhibit) for exhibit in self.exhibits]
+        self._fill(walls)
+        return {"pictures": self._pictures, "walls": walls}
+
+    @cached_property
+    def unshown(self) -> int:
+        """How many scores have neither a picture nor a map, for want of room."""
+        return sum(len(wall["scores"]) - len(wall["maps"]) for wall in self.data["walls"])
+
+    @cached_property
+    def unreadable(self) -> int:
+        """How many pictures can no longer be read where they lay."""
+        return len(self.gone) if self.data else 0
+
+    def _wall(self, exhibit: Exhibit) -> dict[str, Any]:
+        """One exhibit without pictures: `shown` are their places, in the order of `scores`; `maps` come by place."""
+        shown = exhibit.pictures
+        places = [self._place(exhibit, row) for row in range(len(shown))]
+        return {
+            "table": exhibit.table,
+            "method": legible(exhibit.method),
+            "category": legible(exhibit.category),
+            "seed": exhibit.seed,
+            "labelled": exhibit.labelled,
+            "threshold": exhibit.threshold,
+            "scale": exhibit.scale,
+            "peaks": None if shown.high is None else shown.high.tolist(),
+            "lows": None if shown.low is None else shown.low.tolist(),
+            "by_map": shown.scores is None,
+            "scores": exhibit.said.tolist(),
+            "shown": places,
+            "maps": {},
+        }
+
+    def _place(self, exhibit: Exhibit, row: int) -> int:
+        """Where a picture stands among all; the same picture has one place, whoever looked at it."""
+        shown = exhibit.pictures
+        key = (exhibit.content or str(exhibit.root), shown.ids[row])
+        if key not in self._places:
+            self._places[key] = len(self._pictures)
+            label = int(shown.labels[row]) if exhibit.labelled else None
+            said = {"name": legible(shown.ids[row]), "defect": legible(shown.defects[row]), "label": label}
+            mask = _runs(shown.masks[row]) if exhibit.labelled and shown.localised[row] else None
+            self._pictures.append({**said, "mask": mask, "thumb": None, "size": [1, 1]})
+        return self._places[key]
+
+    def _fill(self, walls: Sequence[dict[str, Any]]) -> None:
+        """Add pictures and maps, the worst of every exhibit first, then the next, up to the limit."""
+        room = self.limit - sum(_OTHER + len(each["mask"] or ()) * 4 for each in self._pictures)
+        done: set[int] = set()
+        for number, row in _in_turn(self.exhibits):
+            exhibit, wall = self.exhibits[number], walls[number]
+            levels = exhibit.pictures.levels
+            small = "" if levels is None else _webp(Image.fromarray(levels[row]), lossless=True)
+            place = wall["shown"][row]
+            fresh = {} if place in done else self._thumb(exhibit, row)
+            room -= len(small) + len(fresh.get("thumb") or "")
+            if room < 0:
+                return
+            done.add(place)
+            self._pictures[place] |= fresh
+            wall["maps"][row] = small
+
+    def _thumb(self, exhibit: Exhibit, row: int) -> dict[str, Any]:
+        """A small picture, and its size (width, height); nothing of one that is gone."""
+        try:
+            picture = read_picture(exhibit.root / exhibit.pictures.images[row])
+        except PictureError:
+            self.gone.add((exhibit.content or str(exhibit.root), exhibit.pictures.ids[row]))
+            return {}
+        picture.thumbnail((_THUMB, _THUMB), Image.Resampling.BOX)
+        return {"thumb": _webp(picture, quality=_QUALITY), "size": list(picture.size)}
+
+
+def _in_turn(exhibits: Sequence[Exhibit]) -> Iterator[tuple[int, int]]:
+    """The worst picture of each exhibit by its number, then the second of each, and so on."""
+    for rank in zip_longest(*(exhibit.worst_first for exhibit in exhibits)):
+        yield from ((number, row) for number, row in enumerate(rank) if row is not None)
+
+
+def _webp(picture: Image.Image, **how: Any) -> str:
+    """A picture as WebP, in base64."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "WEBP", method=4, **how)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[int]:
+    """The lengths of the runs of a mask (64, 64), row by row, of normal and anomalous pixels in turn."""
+    edges = np.flatnonzero(np.diff(mask.ravel().astype(np.int8), prepend=0))
+    return np.diff(edges, prepend=0, append=mask.size).tolist() if edges.size else [int(mask.size)]
