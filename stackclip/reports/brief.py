@@ -66,7 +66,7 @@ def _misses(exhibits: Sequence[Exhibit]) -> Iterator[str]:
         return
     bad, missed = Counter[str](), Counter[str]()
     for each in told:
-        kinds = [f"{each.category}: {kind}" for kind in each.pictures.defects]
+        kinds = each.pictures.defects
         bad.update(kind for kind, label in zip(kinds, each.pictures.labels, strict=True) if label == ANOMALOUS)
         missed.update(kinds[place] for place in each.missed)
     false, good = sum(len(each.false) for each in told), sum(len(each.pictures) for each in told) - bad.total()
@@ -74,10 +74,18 @@ def _misses(exhibits: Sequence[Exhibit]) -> Iterator[str]:
     where = "the threshold of the best F1" + (" in each category" if len(told) > 1 else "")
     seed = "" if told[0].seed is None else f" (seed {told[0].seed})"
     yield f"At {where}{seed} it misses {missed.total()} of {counted(bad.total(), 'defective picture')} and {raised}."
-    if missed:
+    if missed and max(missed.values()) > 1:
         kind, count = max(missed.items(), key=lambda item: (item[1], item[1] / bad[item[0]]))
-        yield f"It misses {kind} most often, {count} of {bad[kind]}."
-        worst = max((each for each in told if each.missed), key=lambda each: each.outranked[each.missed[0]])
-        place = worst.missed[0]
-        share = f"{100 * worst.outranked[place]:.0f} % of the good pictures score as high or higher"
-        yield f"Its worst miss is {worst.pictures.ids[place]} ({worst.pictures.defects[place]}): {share}."
+        yield f"Of the kinds of defects it misses {kind} most often, {count} of {bad[kind]}."
+    yield from _worst("miss", "the good pictures score as high or higher", [(each, each.missed) for each in told])
+    yield from _worst("false alarm", "the defective ones score as low or lower", [(each, each.false) for each in told])
+
+
+def _worst(noun: str, than: str, wrong: Sequence[tuple[Exhibit, Sequence[int]]]) -> Iterator[str]:
+    """The picture that most of the others outrank, of those of the exhibits that are wrong, the worst first."""
+    firsts = [(each, places[0]) for each, places in wrong if places]
+    if firsts:
+        each, place = max(firsts, key=lambda found: found[0].outranked[found[1]])
+        name = each.pictures.ids[place]
+        kind = f" ({each.pictures.defects[place]})" if noun == "miss" else ""
+        yield f"Its worst {noun} is {name}{kind}: {100 * each.outranked[place]:.0f} % of {than}."

@@ -147,8 +147,17 @@ def _drawn(line: _Line, x_at: _scale, y_at: _scale, x_ends: tuple[float, float])
     places = [(x_at(across), y_at(up)) for across, up in zip(x, y, strict=True)]
     above = [(x_at(across), y_at(up + by)) for across, up, by in zip(line.x, line.y, line.spread, strict=False)]
     below = [(x_at(across), y_at(up - by)) for across, up, by in zip(line.x, line.y, line.spread, strict=False)]
-    marks = tuple(places) if len(line.x) and len(places) <= _MARKED else ()
+    marks = tuple(places) if len(line.x) and len(places) <= _MARKED else _apart(line, places)
     return Drawn(line.name, line.look, _text(places), marks, _text([*above, *below[::-1]]))
+
+
+def _apart(line: _Line, places: Sequence[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """A mark on a level curve, where others have none; on one with many points one of these."""
+    share = (line.look % 7 + 1) / 8
+    if len(line.x):
+        return (places[int(share * len(places))],)
+    (first, height), (last, _) = places
+    return ((round(first + share * (last - first), 1), height),)
 
 
 def _text(places: Sequence[tuple[float, float]]) -> str:

@@ -81,6 +81,12 @@ class Page:
     records: Sequence[Record] = ()
 
     @property
+    def has_intervals(self) -> bool:
+        """Whether the tables have intervals over pictures."""
+        lines = (line for board in self.boards for line in board.summary.lines)
+        return any(cell.interval for line in lines for cell in line.cells)
+
+    @property
     def labelled(self) -> bool:
         """Whether it is known of the pictures of the gallery which are good."""
         return self.gallery is None or any(each.labelled for each in self.gallery.exhibits)

@@ -245,7 +245,7 @@
     && wall.method === choice.method.value && [ALL, wall.category].includes(choice.category.value));
 
   const histogram = (wall) => {
-    const svg = at("histogram"), width = 720, height = 170, middle = 86, bins = 48;
+    const svg = at("histogram"), width = Math.max(280, svg.clientWidth), height = 190, middle = 84, bins = 48;
     const [low, high] = [wall.sorted[0], wall.sorted.at(-1)];
     const share = (score) => high > low ? (score - low) / (high - low) : 0.5;
     const x = (score) => 8 + share(score) * (width - 16);
@@ -271,11 +271,11 @@
       parts.push(made);
     };
     text(labelled ? "defective, above the line" : "pictures", 8, 12);
-    if (labelled) text("good, below the line", 8, height - 18);
+    if (labelled) text("good, below the line", 8, height - 24);
     text(number(low), 8, height - 4);
     text(number(high), width - 8, height - 4, "end");
     const limit = wall.limit === Infinity ? width - 2 : x(Math.min(high, Math.max(low, wall.limit)));
-    parts.push(drawn("path", { class: "limit", d: `M${limit} 16V${height - 30}` }));
+    parts.push(drawn("path", { class: "limit", d: `M${limit} 16V${height - 36}` }));
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.replaceChildren(...parts);
   };
@@ -343,6 +343,10 @@
     });
   });
   at("threshold").addEventListener("change", arrange);
+  addEventListener("resize", () => {
+    const walls = chosen();
+    if (walls.length === 1) histogram(walls[0]);
+  });
   at("reset").addEventListener("click", () => {
     for (const wall of chosen()) {
       wall.limit = wall.threshold ?? Infinity;
@@ -363,7 +367,7 @@
     const plain = make("canvas");
     sheet.replaceChildren(figure(plain, picture.thumb ? "picture" : "picture: no longer where it lay"));
     drawPicture(plain, picture, false, 256);
-    if (picture.mask) {
+    if (picture.mask && picture.label) {
       const mask = make("canvas");
       sheet.append(figure(mask, "mask"));
       drawMask(mask, picture, 256);
@@ -375,7 +379,7 @@
       const seen = other.items[row], canvas = make("canvas"), said = verdict(seen);
       const limit = other.verdicts ? `, threshold ${other.limit === Infinity ? "above all" : number(other.limit)}` : "";
       const has = other.maps[row];
-      sheet.append(figure(has ? canvas : make("span", { className: "none", textContent: "no map kept" }),
+      sheet.append(figure(has ? canvas : make("span", { className: "none", textContent: "no map" }),
         make("b", { textContent: other.method }), ": ",
         make("span", { className: "verdict", textContent: `${SIGNS[said]} ${said}` }), `, ${number(seen.score)}${limit}`));
       if (has) drawMap(canvas, seen, 256);
