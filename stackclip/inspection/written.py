@@ -55,10 +55,11 @@ class Written:
     """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
 
     `names` are the file names of the heat maps, without extension, by the ids of the pictures. `components` are what
-    the scores are made of, by name; `looked` is where the method looked, if that is wanted. With `has_parts` the parts that the method found in each picture are drawn too, and
-    its maps are kept as they are in files of the format `maps`, if that is one. The `judgement` is what good pictures
-    say, `regions` are what lies above the threshold, by the ids of pictures of these `sizes`, (width, height).
-    `record` is how all this was made, `bad` what came of pictures that are known to be bad, in words.
+    the scores are made of, by name; `looked` is where the method looked, if that is wanted. With `has_parts` the parts
+    that the method found in each picture are drawn too, and its maps are kept as they are in files of the format
+    `maps`, if that is one. The `judgement` is what good pictures say, `regions` are what lies above the threshold, by
+    the ids of pictures of these `sizes`, (width, height). `record` is how all this was made, `bad` what came of
+    pictures that are known to be bad, in words.
     """
 
     method: str

@@ -36,11 +36,15 @@ def own_page(written: Sequence[Written]) -> str:
     exhibits = [exhibit for each in scored if (exhibit := _exhibit(each))]
     gallery = Gallery(exhibits) if exhibits else None
     pictures = {sample.id for each in scored for sample in each.samples}
+    commands = dict.fromkeys(str(each.record["command"]) for each in scored if "command" in each.record)
     shown = next((each.record.get("object", "") for each in scored), "")
     page = Page(
         title=f"Inspected: {shown}" if shown else "Inspected",
         subtitle=f"{counted(len(pictures), 'picture')}, {counted(len(written), 'method')}",
-        briefs=[Said(each.method, tuple(_sentences(each)), str(each.record.get("command", ""))) for each in written],
+        briefs=[
+            *(Said(each.method, tuple(_sentences(each))) for each in written),
+            *(Said("All of them", (), command) for command in commands),
+        ],
         gallery=gallery,
         tables=[shown],
         gallery_notes=list(_notes(gallery)),
@@ -67,7 +71,7 @@ def _exhibit(written: Written) -> Exhibit | None:
         low=None if maps is None else np.asarray(maps.low),
         high=None if maps is None else np.asarray(maps.high),
     )
-    scale = written.scale and (written.scale.cold, written.scale.hot)
+    scale = None if written.scale is None else (written.scale.cold, written.scale.hot)
     category = str(written.record.get("object", ""))
     fixed = _threshold(written, pictures)
     return Exhibit(written.method, category, pictures, Path(), labelled=False, fixed=fixed, ends=scale)
@@ -89,9 +93,8 @@ def _threshold(written: Written, pictures: CellPictures) -> float | None:
 def _sentences(written: Written) -> Iterator[str]:
     """What was found by a method, and how sure that is."""
     judged = written.judgement
-    yield from (
-        each for each in (str(judged) if judged else written.why_no_verdict, written.bad, written.error) if each
-    )
+    verdict = str(judged) if judged else written.why_no_verdict
+    yield from (each for each in (verdict, written.bad, written.error) if each)
     if judged is not None and judged.drift is not None:
         yield str(judged.drift)
     if written.scores is not None or written.peaks is not None:

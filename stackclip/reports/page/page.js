@@ -245,7 +245,8 @@
     && wall.method === choice.method.value && [ALL, wall.category].includes(choice.category.value));
 
   const histogram = (wall) => {
-    const svg = at("histogram"), width = Math.max(280, svg.clientWidth), height = 190, middle = 84, bins = 48;
+    const svg = at("histogram"), width = Math.max(280, svg.clientWidth), bins = 48;
+    const labelled = wall.good.length + wall.bad.length > 0, height = labelled ? 190 : 124, middle = 84;
     const [low, high] = [wall.sorted[0], wall.sorted.at(-1)];
     const share = (score) => high > low ? (score - low) / (high - low) : 0.5;
     const x = (score) => 8 + share(score) * (width - 16);
@@ -254,7 +255,6 @@
       for (const score of sorted) found[Math.min(bins - 1, Math.floor(share(score) * bins))] += 1;
       return found;
     };
-    const labelled = wall.good.length + wall.bad.length > 0;
     const [above, under] = labelled ? [count(wall.bad), count(wall.good)] : [count(wall.sorted), []];
     const most = Math.max(1, ...above, ...under), bar = (width - 16) / bins, parts = [];
     const box = (kind, place, count, up) => {
