@@ -90,7 +90,7 @@ class CellPictures:
     def packed(self, name: str) -> bytes:
         """A sealed file of all this."""
         numbers = {each: getattr(self, each) for each in ("labels", "localised", "scores", "levels", "low", "high")}
-        numbers["masks"] = np.packbits(self.masks.reshape(len(self), -1), axis=1)
+        numbers["masks"] = np.packbits(self.masks.reshape(len(self), SMALL_SIDE**2), axis=1)
         tensors = {each: torch.from_numpy(found) for each, found in numbers.items() if found is not None}
         facts = {each: list(getattr(self, each)) for each in _TEXTS}
         return packed(tensors, facts, form=FORMAT, name=name)

@@ -48,9 +48,11 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def test_a_suffix_that_no_writer_has_is_refused_with_those_there_are() -> None:
-    assert {".csv", ".jsonl", ".md", ".tex", ".txt"} <= set(suffixes())
+    assert {".csv", ".html", ".jsonl", ".md", ".tex", ".txt"} <= set(suffixes())
     for name in ("table.xlsx", "table", "table.", "csv"):
-        with pytest.raises(UsageError, match=r"no table is written as .*; wanted \.csv, \.jsonl, \.md, \.tex, \.txt"):
+        with pytest.raises(
+            UsageError, match=r"no table is written as .*; wanted \.csv, \.html, \.jsonl, \.md, \.tex, \.txt"
+        ):
             check_output(Path(name))
     for suffix in suffixes():
         check_output(Path(f"table{suffix}"))
