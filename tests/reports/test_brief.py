@@ -13,8 +13,8 @@ from stackclip.reports.exhibits import Exhibit
 from stackclip.reports.table import summarise
 from stackclip.types import Row
 
-SCORES = [0.1, 0.2, 0.3, 0.85, 0.05, 0.5, 0.6, 0.12]
-KINDS = ["good", "good", "good", "good", "dent", "scratch", "scratch", "dent"]
+SCORES = [0.1, 0.2, 0.3, 0.85, 0.15, 0.16, 0.17, 0.18, 0.05, 0.5, 0.6, 0.06, 0.7]
+KINDS = [*["good"] * 8, "dent", "scratch", "scratch", "dent", "scratch"]
 
 
 def exhibit(method: str = "bad", **words: object) -> Exhibit:
@@ -39,13 +39,13 @@ def test_the_worst_method_its_misses_and_its_false_alarms_are_told() -> None:
     tables = summarise(rows(good=0.9, bad=0.4, fair=0.5))
     [brief] = briefs(tables, [exhibit(seed=0), exhibit("good")])
     assert brief.worst == "bad"
-    # The best F1 is at 0.5: two scratches found, both dents missed, and one good picture above it.
+    # The best F1, 2/3, is at 0.5: three scratches found, both dents missed, and one good picture above it.
     assert brief.sentences == (
         "Worst of 3 methods is bad with image AUROC 40.0; best is good with image AUROC 90.0.",
-        "At the threshold of the best F1 (seed 0) it misses 2 of 4 defective pictures and raises 1 false alarm on 4 good "
-        "pictures.",
+        "At the threshold of the best F1 (seed 0) it misses 2 of 5 defective pictures and raises 1 false alarm on "
+        "8 good pictures.",
         "Of the kinds of defects it misses dent most often, 2 of 2.",
-        "Its worst miss is x/4.png (dent): 100 % of the good pictures score as high or higher.",
+        "Its worst miss is x/8.png (dent): 100 % of the good pictures score as high or higher.",
         "Its worst false alarm is x/3.png: 100 % of the defective ones score as low or lower.",
     )
 

@@ -15,18 +15,18 @@ from stackclip.reports.exhibits import Exhibit, best_threshold, exhibits_of
 from stackclip.types import Row
 
 
-def pictures_of(scores: list[float], labels: list[int], **words: object) -> CellPictures:
-    count = len(scores)
-    given = {
+def pictures_of(said: list[float], labels: list[int], **words: object) -> CellPictures:
+    count = len(said)
+    known = {
         "ids": tuple(f"{number}.png" for number in range(count)),
         "images": tuple(f"{number}.png" for number in range(count)),
         "labels": np.array(labels, np.uint8),
         "defects": tuple("dent" if label else "good" for label in labels),
         "masks": np.zeros((count, 64, 64), bool),
         "localised": np.ones(count, bool),
-        "scores": np.array(scores),
+        "scores": np.array(said),
     }
-    return CellPictures(**{**given, **words})  # type: ignore[arg-type]
+    return CellPictures(**{**known, **words})  # type: ignore[arg-type]
 
 
 def exhibit(scores: list[float], labels: list[int], **words: object) -> Exhibit:
