@@ -16,7 +16,7 @@ from PIL import Image
 
 from stackclip.data import read_picture
 from stackclip.errors import PictureError
-from stackclip.ops.words import legible
+from stackclip.ops.words import agreed, counted, legible
 from stackclip.reports.exhibits import Exhibit
 
 __all__ = ["LIMIT", "Gallery"]
@@ -57,6 +57,19 @@ class Gallery:
     def unreadable(self) -> int:
         """How many pictures can no longer be read where they lay."""
         return len(self.gone) if self.data else 0
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What has to be said of the pictures that are shown, and of those that are not."""
+        if count := self.unreadable:
+            lay = "it lay: its maps stand" if count == 1 else "they lay: their maps stand"
+            yield f"{counted(count, 'picture')} {agreed('are', count)} no longer where {lay} alone."
+        if self.unshown:
+            limit = f"{self.limit / 1e6:g} MB"
+            yield (
+                f"All pictures and maps would take more than {limit}: those of the worst of each method and category are "
+                f"here, and {self.unshown} more count in every number."
+            )
 
     def _wall(self, exhibit: Exhibit) -> dict[str, Any]:
         """One exhibit without pictures: `shown` are their places, in the order of `scores`; `maps` come by place."""

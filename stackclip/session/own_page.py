@@ -11,7 +11,7 @@ import numpy as np
 from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.inspection.written import Written
 from stackclip.ops.files import write_atomically
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import counted
 from stackclip.reports.exhibits import Exhibit
 from stackclip.reports.gallery import Gallery
 from stackclip.reports.pages import Page, Record, Said, render
@@ -47,7 +47,7 @@ def own_page(written: Sequence[Written]) -> str:
         ],
         gallery=gallery,
         tables=[shown],
-        gallery_notes=list(_notes(gallery)),
+        gallery_notes=list(gallery.notes) if gallery else (),
         records=[Record(each.method, list(_facts(each))) for each in written],
     )
     return render(page)
@@ -102,17 +102,6 @@ def _sentences(written: Written) -> Iterator[str]:
         top = written.ranked[0]
         assert said is not None
         yield f"Most anomalous is {written.samples[top].id}, with {float(said[top]):.6g}."
-
-
-def _notes(gallery: Gallery | None) -> Iterator[str]:
-    if gallery is not None and gallery.unreadable:
-        count = gallery.unreadable
-        yield f"{counted(count, 'picture')} {agreed('are', count)} no longer where it lay: maps stand alone there."
-    if gallery is not None and gallery.unshown:
-        yield (
-            f"All pictures and maps would take more than {gallery.limit / 1e6:g} MB: the most anomalous are here, and "
-            f"{gallery.unshown} more count in every number."
-        )
 
 
 def _facts(written: Written) -> Iterator[tuple[str, str]]:

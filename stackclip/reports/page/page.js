@@ -170,11 +170,16 @@
     }
     pen.putImageData(pixels, 0, 0);
     ctx.drawImage(scratch, 0, 0, canvas.width, canvas.height);
-    // Half a level of room: a peak that is the threshold is inside it, however it was rounded.
-    const level = contourLevel(wall);
-    if (level !== null && wall.peaks[row] >= level) {
-      stroke(ctx, contour(values, Math.min(level, wall.peaks[row] - step / 2), canvas.width, canvas.height));
+    const level = contourLevel(wall), peak = wall.peaks[row];
+    if (level === null || peak < level) return;
+    const path = contour(values, level, canvas.width, canvas.height);
+    if (level > peak - 2 * step) { // of a peak that hardly reaches it nothing would be seen: it has a ring
+      const top = values.indexOf(Math.max(...values)), radius = canvas.width / 32;
+      const x = (top % SIDE + 0.5) * canvas.width / SIDE, y = (Math.floor(top / SIDE) + 0.5) * canvas.height / SIDE;
+      path.moveTo(x + radius, y);
+      path.arc(x, y, radius, 0, 7);
     }
+    stroke(ctx, path);
   };
 
   // The tiles of what is chosen

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from stackclip.benchmarks.facts import facts_of
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import counted
 from stackclip.registry import writers
 from stackclip.reports.again import command_of
 from stackclip.reports.brief import Brief, briefs
@@ -51,7 +51,7 @@ class Html:
             gallery=gallery,
             tables=[table.title for table in plain.tables],
             start=_start(told, exhibits),
-            gallery_notes=list(_gallery_notes(gallery, lacking, document.rows)),
+            gallery_notes=[*(gallery.notes if gallery else ()), *_lacking_notes(lacking, document.rows)],
             commands_again=[command_of(group, again=True) for group in _groups(replace(document, rows=lacking))],
             notes=document.notes,
             records=[
@@ -110,18 +110,8 @@ def _is_of(brief: Brief, exhibit: Exhibit) -> bool:
     return (exhibit.table, exhibit.method) == (brief.table, brief.worst)
 
 
-def _gallery_notes(gallery: Gallery | None, lacking: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]:
-    """What has to be said of the pictures that are shown, and of those that are not."""
-    if gallery is not None:
-        if gallery.unreadable:
-            count = gallery.unreadable
-            yield f"{counted(count, 'picture')} {agreed('are', count)} no longer where it lay: maps stand alone there."
-        if gallery.unshown:
-            limit = f"{gallery.limit / 1e6:g} MB"
-            yield (
-                f"All pictures and maps would take more than {limit}: those of the worst of each method and category "
-                f"are here, and {gallery.unshown} more count in every number."
-            )
+def _lacking_notes(lacking: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]:
+    """What is said above the command that computes rows again of whose pictures nothing is known."""
     if lacking:
         some = f"{len(lacking)} of {counted(len(rows), 'cell')} have" if len(lacking) > 1 else "1 cell has"
         yield (
