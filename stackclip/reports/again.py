@@ -65,9 +65,10 @@ def _tower(row: Row) -> Iterator[tuple[str, object]]:
     facts = facts_of(row)
     said: dict[str, object] = {"--image-size": facts.image_size, "--layers": ",".join(map(str, facts.layers)) or None}
     if facts.tower not in ("", BACKBONE):
-        file = None if facts.pretrained else facts.recorded.get("weights_file")
-        found = {"--backbone": facts.tower, "--pretrained": facts.pretrained, "--weights": file}
-        said = {**found, **said, "--activation": facts.fingerprint.get("activation")}
+        file = facts.recorded.get("weights_file")  # of open_clip's; registered ones bring theirs, and their activation
+        found = {"--backbone": facts.tower, "--pretrained": facts.pretrained}
+        found |= {"--weights": file} if file and not facts.pretrained else {}
+        said = {**found, **said, "--activation": facts.fingerprint.get("activation") if file else None}
     dtype, positions = facts.fingerprint.get("dtype", "fp32"), facts.position_embedding
     said["--position-embedding"] = positions if positions != DEFAULT_POSITIONS else None
     said["--precision"] = dtype if dtype != "fp32" else None

@@ -67,8 +67,8 @@ class Gallery:
         if self.unshown:
             limit = f"{self.limit / 1e6:g} MB"
             yield (
-                f"All pictures and maps would take more than {limit}: those of the worst of each method and category are "
-                f"here, and {self.unshown} more count in every number."
+                f"All pictures and maps would take more than {limit}: those of the worst of each method and category "
+                f"are here, and {self.unshown} more count in every number."
             )
 
     def _wall(self, exhibit: Exhibit) -> dict[str, Any]:
