@@ -162,7 +162,7 @@
     const ctx = fit(canvas, picture.size, side);
     pen.drawImage(found, 0, 0);
     const pixels = pen.getImageData(0, 0, SIDE, SIDE), values = new Float64Array(SIDE * SIDE);
-    const low = wall.lows[row], step = (wall.peaks[row] - low) / 255, [cold, hot] = wall.scale;
+    const low = wall.lows[row], step = (wall.peaks[row] - low) / data.top, [cold, hot] = wall.scale;
     for (let place = 0; place < values.length; place += 1) {
       values[place] = low + step * pixels.data[place * 4];
       const share = Math.min(255, Math.max(0, Math.round((values[place] - cold) / (hot - cold) * 255)));
@@ -190,15 +190,18 @@
     await Promise.all([
       drawPicture(picture, item.picture), map && drawMap(map, item),
     ]);
-    tile.classList.add("drawn");
-    at("tiles").dataset.drawn = tiles.querySelectorAll(".drawn").length;
+    if (!tile.classList.contains("drawn") && tile.isConnected) {
+      tile.classList.add("drawn");
+      tiles.dataset.drawn = Number(tiles.dataset.drawn) + 1;
+    }
   };
   const near = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       target.near = isIntersecting;
       if (isIntersecting) drawTile(target);
-      else if (!target.first) {
+      else if (!target.first && target.classList.contains("drawn")) {
         target.classList.remove("drawn");
+        tiles.dataset.drawn -= 1;
         for (const canvas of target.querySelectorAll("canvas")) canvas.width = canvas.height = 1;
       }
     }
