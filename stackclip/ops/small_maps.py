@@ -58,7 +58,7 @@ class Looked:
 
     side: int
     maps: SmallMaps = field(default_factory=SmallMaps)
-    masks: list[NDArray[np.bool_]] = field(default_factory=list)
+    masks: list[NDArray[np.uint8]] = field(default_factory=list)  # eight pixels in a byte
     localised: list[bool] = field(default_factory=list)
 
     def add(self, maps: Tensor | None, runs: Sequence[Runs | None]) -> None:
@@ -67,11 +67,13 @@ class Looked:
             self.maps.add(maps)
         self.localised += [each is not None for each in runs]
         empty = np.empty((0, 3), np.uint32)
-        self.masks += [small_mask(empty if each is None else each, (self.side, self.side)) for each in runs]
+        found = [small_mask(empty if each is None else each, (self.side, self.side)) for each in runs]
+        self.masks += [np.packbits(mask) for mask in found]
 
     def all_masks(self) -> NDArray[np.bool_]:
         """The masks (N, 64, 64) of all pictures."""
-        return np.stack(self.masks) if self.masks else np.empty((0, SMALL_SIDE, SMALL_SIDE), bool)
+        packed = np.array(self.masks, np.uint8).reshape(len(self.masks), SMALL_SIDE**2 // 8)
+        return np.unpackbits(packed, axis=1).astype(bool).reshape(-1, SMALL_SIDE, SMALL_SIDE)
 
 
 def small_mask(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.reports.table import rows_of_tables
 from stackclip.types import ANOMALOUS, NORMAL, Row
 
-__all__ = ["Exhibit", "Finder", "best_threshold", "exhibits_of"]
+__all__ = ["Exhibit", "Finder", "best_threshold", "exhibits_of", "most_of_each"]
 
+ROOM = 40_000  # maps that are held in memory together, 0.2 GB: no page of 15 MB has so many
 COLD, HOT = 90.0, 99.8  # percentiles of the normal pixels and of all at the ends of a scale, as of heat maps on disk
 
 Finder = Callable[[Row], CellPictures | None]
@@ -30,7 +31,7 @@ class Exhibit:
 
     `table` is the place of its table in the document, `content` the same for exhibits of the same pictures. Without
     `labelled` nothing is known of the pictures. `fixed` is a threshold, and `ends` those of the colours, that were set
-    elsewhere; else they are made of these pictures.
+    elsewhere; else they are made of these pictures. A `light` one has `levels` and `masks` (64, 64) of some rows alone.
     """
 
     method: str
@@ -43,6 +44,31 @@ class Exhibit:
     labelled: bool = True
     fixed: float | None = None
     ends: tuple[float, float] | None = None
+    levels: Mapping[int, NDArray[np.uint8]] | None = None
+    masks: Mapping[int, NDArray[np.bool_]] | None = None
+
+    def light(self, most: int) -> Exhibit:
+        """The same with maps and masks of at most so many pictures, the worst."""
+        shown, rows = self.pictures, self.worst_first[:most]
+        levels = {} if shown.levels is None else {row: shown.levels[row].copy() for row in rows}
+        masks = {row: shown.masks[row].copy() for row in rows}
+        pictures = replace(shown, levels=None, masks=shown.masks[:0].copy())
+        return replace(self, pictures=pictures, ends=self.scale, levels=levels, masks=masks)
+
+    def level_of(self, row: int) -> NDArray[np.uint8] | None:
+        """The small map (64, 64) of a picture in levels; None where there is none."""
+        if self.levels is not None:
+            return self.levels.get(row)
+        return None if self.pictures.levels is None else self.pictures.levels[row]
+
+    def mask_of(self, row: int) -> NDArray[np.bool_]:
+        """The mask (64, 64) of a picture."""
+        return self.pictures.masks[row] if self.masks is None else self.masks[row]
+
+    @property
+    def shown(self) -> Sequence[int]:
+        """The pictures that can be shown, the worst first."""
+        return self.worst_first if self.masks is None else self.worst_first[: len(self.masks)]
 
     @cached_property
     def said(self) -> Numbers:
@@ -126,21 +152,33 @@ def best_threshold(scores: Numbers, labels: NDArray[np.uint8]) -> float | None:
 def exhibits_of(rows: Sequence[Row], find: Finder) -> tuple[list[Exhibit], list[Row]]:
     """An exhibit of each method and category of each table, and the rows of those of which no pictures were kept.
 
-    It is of the first seed whose pictures were kept. What failed, or says nothing of pictures, is in neither.
+    It is of the first seed whose pictures were kept. What failed, or says nothing of pictures, is in neither. Where
+    there are very many pictures the exhibits are light, one by one.
     """
-    exhibits, lacking = list[Exhibit](), list[Row]()
+    exhibits, lacking, cells = list[Exhibit](), list[Row](), dict[tuple[int, str, str], list[Row]]()
     for table, group in enumerate(group for alike in rows_of_tables(rows) for group in alike):
-        cells: dict[tuple[str, str], list[Row]] = {}
         for row in group:
             if not row.error:
-                cells.setdefault((row.method, row.category), []).append(row)
-        for of_seeds in cells.values():
-            found = next(((row, kept) for row in of_seeds if (kept := find(row)) is not None), None)
-            if found is None:
-                lacking += of_seeds
-            elif found[1].said is not None and len(found[1]):
-                exhibits.append(_exhibit(*found, table))
+                cells.setdefault((table, row.method, row.category), []).append(row)
+    most = most_of_each([facts_of(of_seeds[0]).tested_pictures for of_seeds in cells.values()])
+    for (table, _, _), of_seeds in cells.items():
+        found = next(((row, kept) for row in of_seeds if (kept := find(row)) is not None), None)
+        if found is None:
+            lacking += of_seeds
+        elif found[1].said is not None and len(found[1]):
+            exhibits.append(_exhibit(*found, table).light(most))
     return exhibits, lacking
+
+
+def most_of_each(counts: Sequence[int], room: int = ROOM) -> int:
+    """Of how many pictures each cell may show maps, so that all together are not many more than there is room for."""
+    left, waiting = room, sorted(counts)
+    for place, count in enumerate(waiting):
+        share = left // (len(waiting) - place)
+        if count > share:
+            return max(1, share)
+        left -= count
+    return room
 
 
 def _exhibit(row: Row, pictures: CellPictures, table: int) -> Exhibit:

@@ -100,26 +100,30 @@ class Gallery:
             self._places[key] = len(self._pictures)
             label = int(shown.labels[row]) if exhibit.labelled else None
             said = {"name": legible(shown.ids[row]), "defect": legible(shown.defects[row]), "label": label}
-            mask = _runs(shown.masks[row]) if exhibit.labelled and shown.localised[row] else None
-            self._pictures.append({**said, "mask": mask, "thumb": None, "size": [1, 1]})
+            self._pictures.append({**said, "mask": None, "thumb": None, "size": [1, 1]})
         return self._places[key]
 
     def _fill(self, walls: Sequence[dict[str, Any]]) -> None:
         """Add pictures and maps, the worst of every exhibit first, then the next, up to the limit."""
-        room = self.limit - sum(_OTHER + len(each["mask"] or ()) * 4 for each in self._pictures)
+        room = self.limit - _OTHER * len(self._pictures)
         done: set[int] = set()
         for number, row in _in_turn(self.exhibits):
             exhibit, wall = self.exhibits[number], walls[number]
-            levels = exhibit.pictures.levels
-            small = "" if levels is None else _webp(Image.fromarray(levels[row] >> 1), lossless=True)
+            level = exhibit.level_of(row)
+            small = "" if level is None else _webp(Image.fromarray(level >> 1), lossless=True)
             place = wall["shown"][row]
-            fresh = {} if place in done else self._thumb(exhibit, row)
-            room -= len(small) + len(fresh.get("thumb") or "")
+            fresh = {} if place in done else {**self._mask(exhibit, row), **self._thumb(exhibit, row)}
+            room -= len(small) + len(fresh.get("thumb", "")) + 4 * len(fresh.get("mask", ()))
             if room < 0:
                 return
             done.add(place)
             self._pictures[place] |= fresh
             wall["maps"][row] = small
+
+    def _mask(self, exhibit: Exhibit, row: int) -> dict[str, Any]:
+        """What is anomalous in a picture, as far as that is known."""
+        known = exhibit.labelled and exhibit.pictures.localised[row]
+        return {"mask": _runs(exhibit.mask_of(row))} if known else {}
 
     def _thumb(self, exhibit: Exhibit, row: int) -> dict[str, Any]:
         """A small picture, and its size (width, height); nothing of one that is gone."""
@@ -134,7 +138,7 @@ class Gallery:
 
 def _in_turn(exhibits: Sequence[Exhibit]) -> Iterator[tuple[int, int]]:
     """The worst picture of each exhibit by its number, then the second of each, and so on."""
-    for rank in zip_longest(*(exhibit.worst_first for exhibit in exhibits)):
+    for rank in zip_longest(*(exhibit.shown for exhibit in exhibits)):
         yield from ((number, row) for number, row in enumerate(rank) if row is not None)
 
 

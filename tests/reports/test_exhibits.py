@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from stackclip.benchmarks.sidecars import CellPictures
-from stackclip.reports.exhibits import Exhibit, best_threshold, exhibits_of
+from stackclip.reports.exhibits import Exhibit, best_threshold, exhibits_of, most_of_each
 from stackclip.types import Row
 
 
@@ -92,6 +92,34 @@ def test_the_scale_begins_where_nine_in_ten_normal_pixels_stay_below() -> None:
     assert Exhibit("m", "c", level, Path()).scale == (3.0, pytest.approx(3.0))
     cold, hot = Exhibit("m", "c", level, Path()).scale or (0, 0)
     assert hot > cold
+
+
+def test_a_light_exhibit_says_the_same_with_maps_of_the_worst_alone() -> None:
+    draws = np.random.default_rng(3)
+    levels, masks = draws.integers(0, 256, (9, 64, 64)).astype(np.uint8), draws.random((9, 64, 64)) < 0.1
+    shown = pictures_of(
+        draws.random(9).tolist(), [0, 1, 1] * 3, levels=levels, masks=masks, low=np.zeros(9), high=np.ones(9)
+    )
+    whole = Exhibit("m", "c", shown, Path())
+    light = whole.light(4)
+    assert light.scale == whole.scale
+    assert light.worst_first == whole.worst_first
+    assert (light.missed, light.false) == (whole.missed, whole.false)
+    assert light.shown == whole.worst_first[:4]
+    for row in light.shown:
+        np.testing.assert_array_equal(light.level_of(row), levels[row])
+        np.testing.assert_array_equal(light.mask_of(row), masks[row])
+    assert light.level_of(whole.worst_first[4]) is None
+
+
+@given(st.lists(st.integers(0, 50), max_size=8), st.integers(8, 200))
+def test_cells_share_the_room_and_small_ones_leave_theirs(counts: list[int], room: int) -> None:
+    most = most_of_each(counts, room)
+    assert sum(min(most, count) for count in counts) <= max(room, len(counts))
+    if sum(counts) > room:
+        assert sum(min(most + 1, count) for count in counts) > room
+    else:
+        assert all(count <= most for count in counts)
 
 
 def test_the_first_seed_with_pictures_is_shown_and_rows_without_are_named() -> None:
