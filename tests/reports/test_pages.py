@@ -20,7 +20,9 @@ import pytest
 from PIL import Image
 
 from stackclip.benchmarks.facts import found_at
+from stackclip.benchmarks.intervals import draw_facts
 from stackclip.benchmarks.sidecars import CellPictures
+from stackclip.metrics.evidence import Evidence
 from stackclip.reports.document import Document
 from stackclip.reports.exhibits import Exhibit
 from stackclip.reports.writers import written
@@ -37,6 +39,7 @@ ACTS = f"{HACK}\x1b[2J\u202egnp\u2066\"'&lt;\nnext --><!--{{{{7*7}}}}"
 METHODS = ("plain", f"=1+1{ACTS}", "mapless")
 CATEGORIES = ("bolt", f"@SUM(1){ACTS}")
 COUNT = 16
+LABELS = np.arange(COUNT) % 2
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Shown:
 def cell(root: Path, method: int, category: int) -> CellPictures:
     """Pictures with a bright spot each, which the maps see more or less well."""
     draws = np.random.default_rng([method, category])
-    labels = np.arange(COUNT) % 2
+    labels = LABELS
     y, x = np.mgrid[:64, :64]
     spots = np.stack([np.exp(-((x - 8 - 3 * n) ** 2 + (y - 30) ** 2) / 60) for n in range(COUNT)])
     high = draws.random(COUNT) + labels * 0.6
@@ -79,6 +82,7 @@ def row(method: str, category: str, seed: int = 0) -> Row:
     kinds = {f"dent{ACTS}": {"pictures": 8, "metrics": {"image_AUROC": 0.5}}}
     facts = {"by_defect": kinds, "note": f"note{ACTS}", "tower": "tower", "scores": {"1": 0.5, "2": 0.25}}
     facts |= {"tested": {"place": "", "content": category}}
+    facts |= draw_facts(Evidence(LABELS, LABELS + np.random.default_rng(number).random(COUNT)), "0" * 32)
     undefined = {} if "pixel_AUPRO" in metrics else {"pixel_AUPRO": f"no maps{ACTS}"}
     return Row(method, ("train",), "set", category, 0, seed, metrics, undefined, facts=facts)
 
@@ -96,7 +100,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
         (each.method, each.category): cell(root, METHODS.index(each.method), CATEGORIES.index(each.category))
         for each in rows
     }
-    document = Document(rows, find=lambda each: found[each.method, each.category])
+    document = Document(rows, ci=True, find=lambda each: found[each.method, each.category])
     file = root / "page.html"
     file.write_text(written(document, ".html"), "utf-8")
     return Shown(document, file)
@@ -124,7 +128,7 @@ class Elements(HTMLParser):
 
 def test_equal_documents_give_equal_bytes_and_hashes_that_fit(shown: Shown) -> None:
     text = shown.file.read_text("utf-8")
-    again = Document(shown.document.rows, find=shown.document.find)
+    again = Document(shown.document.rows, ci=True, find=shown.document.find)
     assert written(again, ".html") == text
     found = Elements(text)
     [policy] = [value for name, value in found.attributes if name == "content" and "default-src" in value]
@@ -290,6 +294,9 @@ def test_it_fits_every_width_in_both_colours_and_prints(
     for width in (400, 900, 2000):
         page.set_viewport_size({"width": width, "height": 900})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        cells = "[...document.querySelectorAll('td, th')].filter((cell) => cell.scrollWidth > cell.clientWidth + 1)"
+        assert page.evaluate(f"{cells}.length") == 0
+    assert page.locator("td .between").count() > 0
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details:not([open])").count() == 0
     assert page.pdf()[:5] == b"%PDF-"
