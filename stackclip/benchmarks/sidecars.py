@@ -127,7 +127,7 @@ def _below(root: Path, path: Path) -> str:
 
 @dataclass(frozen=True)
 class Sidecars:
-    """The sidecars of a folder of rows, `<cell id>.safetensors` each, read when they are asked for."""
+    """The sidecars of a folder of rows, in `sidecars/` beside it, `<cell id>.safetensors` each; read when asked for."""
 
     rows: RowFolder
     _named: set[Path] = field(default_factory=set, repr=False, compare=False)
@@ -166,7 +166,7 @@ class Sidecars:
         return {_known_by(entry.row): entry.cell for entry in self.rows.entries(aloud=False)}
 
     def _path(self, cell: str) -> Path:
-        return self.rows.folder / f"{cell}.safetensors"
+        return self.rows.folder.with_name("sidecars") / f"{cell}.safetensors"
 
 
 def _known_by(row: Row) -> tuple[object, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -49,7 +50,7 @@ def equal(one: CellPictures, other: CellPictures) -> bool:
     ids=["whole", "empty", "no scores", "no maps"],
 )
 def test_a_sidecar_is_read_as_it_was_written(pictures: CellPictures, tmp_path: Path) -> None:
-    sidecars = Sidecars(RowFolder(tmp_path))
+    sidecars = Sidecars(RowFolder(tmp_path / "rows"))
     sidecars.write("abc", pictures)
     found = sidecars.find("abc")
     assert found is not None
@@ -63,12 +64,12 @@ def test_every_byte_that_is_another_is_noticed_and_said_once(tmp_path: Path, cap
     for place in range(0, len(whole), 97):
         damaged = bytearray(whole)
         damaged[place] ^= 1
-        write_atomically(tmp_path / "abc.safetensors", bytes(damaged))
-        assert Sidecars(RowFolder(tmp_path)).find("abc") is None, place
+        write_atomically(tmp_path / "sidecars" / "abc.safetensors", bytes(damaged))
+        assert Sidecars(RowFolder(tmp_path / "rows")).find("abc") is None, place
     caplog.clear()
-    sidecars = Sidecars(RowFolder(tmp_path))
+    sidecars = Sidecars(RowFolder(tmp_path / "rows"))
     for data in (whole[:-5], b"", made(1).packed("another")):
-        write_atomically(tmp_path / "abc.safetensors", data)
+        write_atomically(tmp_path / "sidecars" / "abc.safetensors", data)
         assert sidecars.find("abc") is None
     [said] = caplog.messages
     assert "abc.safetensors" in said
@@ -118,8 +119,7 @@ def test_each_row_of_a_bench_has_one_that_gives_its_figures(small, bench: Make) 
 def test_rows_are_the_same_bytes_without_and_none_is_computed_again(small, bench: Make) -> None:
     run = bench(small.plan("fuzzy", "clip"))
     rows = run.run().rows
-    for path in run.rows.folder.glob("*.safetensors"):
-        path.unlink()
+    shutil.rmtree(run.rows.folder.with_name("sidecars"))
     before = {path: path.read_bytes() for path in run.rows.folder.iterdir()}
     again = bench(small.plan("fuzzy", "clip"))
     outcome = again.run()
@@ -159,3 +159,25 @@ def test_one_that_cannot_be_written_costs_itself_alone(
     assert len(said) == 1
     assert said[0].endswith("this sidecar is not kept (no room); the bench goes on")
     assert len(list(run.rows)) == len(outcome.rows) == 4
+
+
+def test_no_finished_row_is_without_whenever_a_bench_is_stopped(
+    small, bench: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, there = RowFolder.write, list[bool]()
+
+    def watched(rows: RowFolder, cell: str, *words: object) -> None:
+        there.append(Sidecars(rows).find(cell) is not None)
+        if len(there) == 2:
+            raise KeyboardInterrupt
+        write(rows, cell, *words)
+
+    monkeypatch.setattr(RowFolder, "write", watched)
+    run = bench(small.plan("fuzzy", "clip"))
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert there == [True, True]
+    assert len(list(run.rows)) == 1
+    outcome = bench(small.plan("fuzzy", "clip")).run()
+    assert outcome.computed == 3
+    assert all(there)

@@ -126,7 +126,7 @@ def _of_table(table: Summary, group: Sequence[Row]) -> Record:
     versions = {"stackclip": facts.stackclip, **facts.recorded}
     said = {
         "tower": facts.tower,
-        "fingerprint": json.dumps(dict(facts.fingerprint), sort_keys=True) if facts.fingerprint else "",
+        "fingerprint": json.dumps(facts.kept["fingerprint"], sort_keys=True) if facts.fingerprint else "",
         "features": f"{facts.features} {facts.feature_dtype}".strip(),
         "protocol": facts.protocol,
         "versions": ", ".join(f"{name} {value}" for name, value in versions.items() if value not in ("", None)),
@@ -140,9 +140,9 @@ def _of_methods(group: Sequence[Row]) -> Iterator[Record]:
     """How each method of a table was made."""
     for method in dict.fromkeys(row.method for row in group):
         own = [row for row in group if row.method == method]
-        options = facts_of(own[0]).kept.get("options") or {}
+        options = facts_of(own[0]).kept.get("options")
         seconds = sum(row.seconds for row in own)
-        typed = ", ".join(f"{name}={value}" for name, value in options.items())
+        typed = ", ".join(f"{name}={value}" for name, value in options.items()) if isinstance(options, dict) else ""
         said = {"method": method, "options": typed, "seconds of testing": f"{seconds:.3g}"}
         said["errors"] = "; ".join(dict.fromkeys(row.error for row in own if row.error))
         yield Record(f"{method}: options", [(name, value) for name, value in said.items() if value], command_of(own))
