@@ -34,7 +34,7 @@ __all__ = ["CellPictures", "Sidecars"]
 
 FORMAT = "stackclip-pictures/1"
 LARGEST = 1 << 33  # bytes of a sidecar that are read at all; one of a million pictures has 4.6e9
-_TEXTS = ("ids", "images", "defects")
+_TEXTS, _NUMBERS = ("ids", "images", "defects"), ("scores", "low", "high")
 logger = logging.getLogger(__name__)
 
 
@@ -102,22 +102,26 @@ class CellPictures:
         if file.format != FORMAT or not file.is_sealed or not all(list_of(is_text)(facts.get(each)) for each in _TEXTS):
             raise ValueError("its bytes are not those that were saved")
         count = len(facts["ids"])
-        shapes = {"labels": (count,), "localised": (count,), "masks": (count, SMALL_SIDE**2 // 8)}
-        optional = {"scores": (count,), "levels": (count, SMALL_SIDE, SMALL_SIDE), "low": (count,), "high": (count,)}
-        if not all(len(facts[each]) == count for each in _TEXTS) or not _fits(tensors, shapes, optional):
-            raise ValueError("it holds arrays of other shapes")
-        found: dict[str, Any] = {name: tensors[name].numpy() for name in (shapes | optional) if name in tensors}
+        if not all(len(facts[each]) == count for each in _TEXTS) or not _fits(tensors, count):
+            raise ValueError("it holds arrays of other shapes or kinds")
+        found: dict[str, Any] = {name: each.numpy() for name, each in tensors.items()}
         found["masks"] = np.unpackbits(found["masks"], axis=1).astype(bool).reshape(-1, SMALL_SIDE, SMALL_SIDE)
         found |= {each: tuple(facts[each]) for each in _TEXTS}
         return cls(**found)
 
 
-def _fits(tensors: Mapping[str, Tensor], needed: Mapping[str, Any], optional: Mapping[str, Any]) -> bool:
-    """Whether there are arrays of these shapes, the optional ones of maps all or none, and labels are labels."""
-    shapes = {name: tuple(each.shape) for name, each in tensors.items()}
-    wanted = {**needed, **{name: shape for name, shape in optional.items() if name in shapes}}
-    whole = len({"levels", "low", "high"} & shapes.keys()) in (0, 3)
-    return whole and shapes == wanted and bool(torch.isin(tensors["labels"], torch.tensor((NORMAL, ANOMALOUS))).all())
+def _fits(tensors: Mapping[str, Tensor], count: int) -> bool:
+    """Whether these are arrays of so many pictures: those of maps all or none, scores finite, and labels labels."""
+    square = (count, SMALL_SIDE, SMALL_SIDE)
+    wanted: dict[str, Any] = {"labels": ((count,), torch.uint8), "localised": ((count,), torch.bool)}
+    wanted["masks"] = ((count, SMALL_SIDE**2 // 8), torch.uint8)
+    optional: dict[str, Any] = {"levels": (square, torch.uint8), **dict.fromkeys(_NUMBERS, ((count,), torch.float64))}
+    wanted |= {name: found for name, found in optional.items() if name in tensors}
+    if {name: (tuple(each.shape), each.dtype) for name, each in tensors.items()} != wanted:
+        return False
+    finite = all(bool(tensors[name].isfinite().all()) for name in _NUMBERS if name in tensors)
+    labels = bool(torch.isin(tensors["labels"], torch.tensor((NORMAL, ANOMALOUS))).all())
+    return finite and labels and len({"levels", "low", "high"} & tensors.keys()) in (0, 3)
 
 
 def _below(root: Path, path: Path) -> str:

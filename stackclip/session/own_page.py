@@ -12,7 +12,7 @@ from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.inspection.written import Written
 from stackclip.ops.files import write_atomically
 from stackclip.ops.words import counted
-from stackclip.reports.exhibits import Exhibit
+from stackclip.reports.exhibits import Exhibit, most_of_each
 from stackclip.reports.gallery import Gallery
 from stackclip.reports.pages import Page, Record, Said, render
 
@@ -33,7 +33,8 @@ def write_page(written: Sequence[Written], path: Path) -> tuple[str, ...]:
 def own_page(written: Sequence[Written]) -> str:
     """A page with the pictures that methods scored, the most anomalous first."""
     scored = [each for each in written if each.samples]
-    exhibits = [exhibit for each in scored if (exhibit := _exhibit(each))]
+    most = most_of_each([len(each.samples) for each in scored])
+    exhibits = [exhibit.light(most) for each in scored if (exhibit := _exhibit(each))]
     gallery = Gallery(exhibits) if exhibits else None
     pictures = {sample.id for each in scored for sample in each.samples}
     commands = dict.fromkeys(str(each.record["command"]) for each in scored if "command" in each.record)

@@ -83,6 +83,8 @@ def test_arrays_that_do_not_fit_each_other_are_refused() -> None:
         {"scores": torch.zeros(2, dtype=torch.float64)},
         {"labels": torch.tensor([0, 1, 2], dtype=torch.uint8)},
         {"levels": torch.zeros(3, 64, 63, dtype=torch.uint8)},
+        {"levels": torch.zeros(3, 64, 64)},
+        {"scores": torch.tensor([0.0, float("nan"), 1.0], dtype=torch.float64)},
         {"more": torch.zeros(3)},
     ):
         data = packed({**tensors, **wrong}, facts, form=FORMAT, name="abc")
