@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -36,6 +36,7 @@ def exhibit(scores: list[float], labels: list[int], **words: object) -> Exhibit:
 SCORED = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1)), min_size=2, max_size=14)
 
 
+@settings(max_examples=40, deadline=None)
 @given(SCORED)
 def test_the_threshold_is_the_highest_of_the_best_f1(told: list[tuple[int, int]]) -> None:
     scores, labels = np.array([float(score) for score, _ in told]), np.array([label for _, label in told], np.uint8)
@@ -47,6 +48,7 @@ def test_the_threshold_is_the_highest_of_the_best_f1(told: list[tuple[int, int]]
     assert found == max(limit for limit, f1 in by.items() if f1 >= max(by.values()) - 1e-12)
 
 
+@settings(max_examples=40, deadline=None)
 @given(SCORED)
 def test_what_is_wrong_comes_first_and_most_outranked_first_of_all(told: list[tuple[int, int]]) -> None:
     shown = exhibit([float(score) for score, _ in told], [label for _, label in told])
@@ -112,6 +114,7 @@ def test_a_light_exhibit_says_the_same_with_maps_of_the_worst_alone() -> None:
     assert light.level_of(whole.worst_first[4]) is None
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 50), max_size=8), st.integers(8, 200))
 def test_cells_share_the_room_and_small_ones_leave_theirs(counts: list[int], room: int) -> None:
     most = most_of_each(counts, room)
