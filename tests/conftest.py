@@ -6,6 +6,7 @@ import inspect
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from stackclip.cli import cli
 from stackclip.registry import SHELVES, forget, use_workspace
 
 if TYPE_CHECKING:  # tests of what is light load no torch
+    from playwright.sync_api import Browser, Page
     from torch import Tensor
 
     from stackclip.benchmarks.plan import Plan
@@ -39,6 +41,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores, and print as
     os.environ.pop("COLUMNS", None)
 for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
     if _name not in (
+        "STACKCLIP_BROWSER",
         "STACKCLIP_FAULTS",
         "STACKCLIP_KEEP_FIGURES",
         "STACKCLIP_SHARED",
@@ -265,6 +268,51 @@ def stackclip() -> Callable[..., Result]:
         return result
 
     return run
+
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser of this machine (`STACKCLIP_BROWSER` names one), started once."""
+    path = os.environ.get("STACKCLIP_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser at hand, looked for {', '.join(BROWSERS)}: set STACKCLIP_BROWSER to run this test")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+    with api.sync_playwright() as started:
+        found = started.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`visit(file, **context)`: a page as a browser without a network shows it.
+
+    Whatever it says on its console, every error, and each request for anything outside the file fails the test.
+    """
+    wrong, contexts = list[str](), []
+
+    def open_page(file: Path, **how: Any) -> Page:
+        context = browser.new_context(offline=True, **how)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+        page.on("request", lambda asked: wrong.append(asked.url[:200]) if not _own(asked.url) else None)
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def _own(url: str) -> bool:
+    return url.startswith(("file:", "data:", "blob:"))
 
 
 TRAINING = "synthetic[categories=2,per_category=4,train_good=4,size=56]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import pickle
 import re
 import subprocess
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from click.testing import Result
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 import stackclip as package
 from stackclip.cli import cli
@@ -222,6 +224,24 @@ def test_rows_are_a_frame_of_pandas(rows: BenchRows) -> None:
         assert mean[seed] == pytest.approx(sum(cells) / len(cells))
     assert frame.pixel_AUROC.dtype == float
     assert frame.pixel_AUROC.isna().sum() == 4
+
+
+def test_rows_give_what_was_said_of_each_picture(session: Session, rows: BenchRows, caplog: Any) -> None:
+    pandas = pytest.importorskip("pandas", reason="the extra frames is not installed")
+    frame = rows.frame(pictures=True)
+    assert len(frame) == 8 * 4  # two good and two defective pictures in each cell
+    for row in rows:
+        own = frame[(frame.method == row.method) & (frame.category == row.category) & (frame.seed == row.seed)]
+        assert roc_auc_score(own.label == "anomalous", own.score) == pytest.approx(row.metrics["image_AUROC"])
+        assert own.map_maximum.isna().all() == (row.method == "clip")
+        assert all((own.defect == "good") == (own.label == "normal"))
+    again = session.bench(["stacked", "clip"], seeds=[0, 1], **HERE)
+    pandas.testing.assert_frame_equal((again + BenchRows()).frame(pictures=True), frame)
+    logging.getLogger("stackclip").propagate = True
+    empty = BenchRows(rows.rows).frame(pictures=True)
+    assert list(empty.columns) == list(frame.columns)
+    assert not len(empty)
+    assert "8 rows have no scores of single pictures; overwrite='always' computes them again" in caplog.text
 
 
 def test_without_pandas_a_frame_says_what_to_install(rows: BenchRows, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from stackclip.metrics import (
 from stackclip.metrics.counts import PixelCounter, PixelCounts
 from stackclip.metrics.evidence import Evidence
 from stackclip.ops.given import final_scores, prediction_of
+from stackclip.ops.small_maps import Looked
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Features, Prediction, Sample
 
@@ -36,7 +37,7 @@ class Evaluation:
 
     `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
     `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every picture,
-    its map (H, W) and the runs of its mask.
+    its map (H, W) and the runs of its mask. `looked` is what is kept of every picture for who looks at it later.
     """
 
     side: int | None = None
@@ -46,6 +47,7 @@ class Evaluation:
     counter: PixelCounter | None = None
     breakdown: Breakdown = field(default_factory=Breakdown)
     watch: Callable[[Sample, np.ndarray, np.ndarray], None] | None = None
+    looked: Looked | None = None
     settled: Tensor | None = None
     localised: list[bool] = field(default_factory=list)
     why_no_scores: str = ""
@@ -95,6 +97,8 @@ class Evaluation:
                 self.breakdown.take_map(sample, scores, mask_runs)
                 if self.watch:
                     self.watch(sample, scores, mask_runs)
+        if self.looked is not None:
+            self.looked.add(prediction.maps, runs)
 
     def settle(self, inspector: Inspector) -> Tensor | None:
         """The final scores (N,) of the pictures so far; None of a method that gives no scores."""

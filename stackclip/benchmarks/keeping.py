@@ -16,6 +16,7 @@ from stackclip.benchmarks.facts import facts_of, found_at
 from stackclip.benchmarks.rows import Entry, RowFolder, TestedAt, WrittenAt
 from stackclip.benchmarks.sets import latest_key, seen_at, trained_as
 from stackclip.benchmarks.shapes import check_learned
+from stackclip.benchmarks.sidecars import CellPictures, Sidecars
 from stackclip.errors import FingerprintMismatch, WeightsError
 from stackclip.heads import TrainedHead, load_head, save_head
 from stackclip.methods import Detector
@@ -27,7 +28,8 @@ from stackclip.types import Row
 __all__ = ["Keeper"]
 
 logger = logging.getLogger(__name__)
-Kind = Literal["row", "head", "checkpoint"]
+Kind = Literal["row", "head", "checkpoint", "sidecar"]
+_SPARED = ("checkpoint", "sidecar")  # without which no figure is lost
 
 
 @dataclass
@@ -42,9 +44,19 @@ class Keeper:
     unkept: Counter[Kind] = field(default_factory=Counter)
     _named: set[tuple[Kind, str]] = field(default_factory=set)
 
-    def keep_row(self, cell: str, row: Row, seen: TestedAt) -> None:
-        """Keep a row, with what its bench tested where; where that cannot be, say so once for each reason."""
-        self._keep("row", lambda: self.rows.write(cell, row, seen))
+    def keep_row(self, cell: str, row: Row, seen: TestedAt, pictures: CellPictures | None = None) -> None:
+        """Keep a row, with what its bench tested where; where that cannot be, say so once for each reason.
+
+        What was said of single pictures is there before it, so that no finished row is without.
+        """
+        failed = None
+        try:
+            if pictures is not None:
+                self.sidecars.write(cell, pictures)
+        except OSError as error:
+            failed = error
+        if self._keep("row", lambda: self.rows.write(cell, row, seen)) and failed is not None:
+            self._say("sidecar", failed)
 
     def find_row(self, cell: str, place: str, categories: Mapping[str, str], *, adopt: bool) -> Row | None:
         """The finished row of a cell whose data set lies at `place` and has these digests, as a row of that place.
@@ -131,6 +143,11 @@ class Keeper:
             logger.warning("%s", f"{kinds} could not be kept; mend that and run the same command again")
 
     @cached_property
+    def sidecars(self) -> Sidecars:
+        """What is kept of single pictures."""
+        return Sidecars(self.rows)
+
+    @cached_property
     def _history(self) -> _History:
         return _History.of(self.rows.entries(aloud=False))
 
@@ -140,21 +157,27 @@ class Keeper:
     def _checkpoint(self, name: str) -> Path:
         return self.heads / f"{name}.checkpoint.safetensors"
 
-    def _keep(self, kind: Kind, write: Callable[[], None]) -> None:
+    def _keep(self, kind: Kind, write: Callable[[], None]) -> bool:
+        """Whether something was written; where it was not, that is said."""
         try:
             write()
         except OSError as error:
-            reason, cache = error.strerror or str(error), self.rows.folder.parent
-            if error.errno in WRITE_PROTECTED and not os.access(cache, os.W_OK):
-                words = f"{cache} cannot be written to ({reason}): rows, heads and text features are not kept"
-                kind = "row"  # said once for both
-            else:
-                if kind != "checkpoint":  # nothing is lost while the bench goes on
-                    self.unkept[kind] += 1
-                words = f"{error.filename or cache}: this {kind} is not kept ({reason}); the bench goes on"
-            if (kind, reason) not in self._named:
-                logger.warning("%s", legible(words))
-            self._named.add((kind, reason))
+            self._say(kind, error)
+            return False
+        return True
+
+    def _say(self, kind: Kind, error: OSError) -> None:
+        reason, cache = error.strerror or str(error), self.rows.folder.parent
+        if error.errno in WRITE_PROTECTED and not os.access(cache, os.W_OK):
+            words = f"{cache} cannot be written to ({reason}): rows, heads and text features are not kept"
+            kind = "row"  # said once for both
+        else:
+            if kind not in _SPARED:
+                self.unkept[kind] += 1
+            words = f"{error.filename or cache}: this {kind} is not kept ({reason}); the bench goes on"
+        if (kind, reason) not in self._named:
+            logger.warning("%s", legible(words))
+        self._named.add((kind, reason))
 
 
 def _train_again(error: object) -> None:

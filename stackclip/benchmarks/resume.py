@@ -13,6 +13,7 @@ from stackclip.benchmarks.identity import Identities
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.plan import Cell, Plan
+from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.heads import TrainedHead
 from stackclip.methods import Detector
 from stackclip.training.checkpoints import checkpoint_of, resume
@@ -64,12 +65,15 @@ class Resume:
                 found.finished[cell] = row
         return found
 
-    def keep_row(self, trainee: Trainee, cell: Cell, row: Row, tested: Mapping[str, str]) -> None:
-        """Keep a row on disk unless it failed, which is told."""
+    def keep_row(
+        self, trainee: Trainee, cell: Cell, row: Row, tested: Mapping[str, str], pictures: CellPictures | None
+    ) -> None:
+        """Keep a row on disk, with what was said of single pictures, unless it failed, which is told."""
         if row.error:
             self.say_failed(row)
         else:
-            self.keeper.keep_row(self.identities.row(trainee.spec, cell), row, {cell.place: dict(tested)})
+            name, seen = self.identities.row(trainee.spec, cell), {cell.place: dict(tested)}
+            self.keeper.keep_row(name, row, seen, pictures)
 
     def say_failed(self, row: Row) -> None:
         """Say why there is no figure in a row, unless nothing was to be computed."""

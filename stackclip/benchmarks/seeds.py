@@ -16,6 +16,7 @@ from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.points import CurveWatch
 from stackclip.benchmarks.record import Recorder
 from stackclip.benchmarks.resume import MethodRows, Resume
+from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import cells_by, usable_by
 from stackclip.errors import NotApplicable
@@ -228,7 +229,8 @@ class OneSeed:
             of_method = rows[trainee.spec]
             row = self._recorder.row(trainee, cell, tested[trainee.spec], of_method.earlier.get(cell))
             of_method.finished[cell] = row
-            self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name])
+            pictures = None if row.error else CellPictures.of(cell, tested[trainee.spec].evaluation)
+            self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name], pictures)
 
     @cached_property
     def _resume(self) -> Resume:

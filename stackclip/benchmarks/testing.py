@@ -25,6 +25,7 @@ from stackclip.methods import Inspector
 from stackclip.metrics import TOLERANCE, Form, Measured, PixelMetricsByKind, pixel_metrics
 from stackclip.metrics.counts import PixelCounter
 from stackclip.ops.progress import Listener, silent
+from stackclip.ops.small_maps import Looked
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
 from stackclip.training.trainee import Trainee
@@ -145,6 +146,7 @@ class Testing:
             pixels=pixel_metrics(form),
             counter=PixelCounter() if plan.ci and aloud else None,
             breakdown=breakdown,
+            looked=Looked(self.plan.map_side(self.tower)) if aloud else None,
             error=error,
             seconds=seconds,
         )

@@ -133,7 +133,8 @@ def bench_verb(
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
-    if not (keep(Document(distinct(rows), **look, over_shots=over_shots), output, plot, as_json=json) and rows.whole):
+    document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find)
+    if not (keep(document, output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
     return None if rows.computed or output or plot or overwrite == "always" else _grounds(session, contests)
 

@@ -78,6 +78,9 @@ _own = options(
     help="Folder of pictures that are known to be bad: tells how many of them the threshold finds.",
 )
 @click.option("--maps", type=click.Choice(["npy", "tiff"]), help="Keep the maps as they are, too.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="A page with all pictures and maps, in one file."
+)
 @click.option("--watch", is_flag=True, help="Score pictures as they arrive in FOLDER, until Ctrl-C; wants --detector.")
 @click.option("--every", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds between looks.")
 @_own
@@ -122,7 +125,7 @@ def _watch(session: Session, folder: str, every: float, **words: Any) -> None:
 
     source, brought = click.get_current_context().get_parameter_source, ("seed", "epochs", "tiles", "calibrate")
     typed = [name for name in (*brought, "train_on") if source(name) is ParameterSource.COMMANDLINE]
-    if said := [name for name in ("object", "methods", "good", "bad") if words[name]] + typed:
+    if said := [name for name in ("object", "methods", "good", "bad", "html") if words[name]] + typed:
         raise UsageError(f"--watch goes by --detector FILE alone: leave out --{', --'.join(said).replace('_', '-')}")
     how = {name: words[name] for name in ("false_alarms", "maps")}
     arriving = session.watch(folder, words["detector"], words["output"], every=every, **how)

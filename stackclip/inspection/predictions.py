@@ -32,6 +32,7 @@ from stackclip.inspection.written import MapFormat, Written, keep_scores, name_e
 from stackclip.methods import Inspector
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
+from stackclip.ops.small_maps import Looked
 from stackclip.types import Part, Sample
 
 __all__ = ["Wishes", "cell_of_all", "crew_of", "predict"]
@@ -51,8 +52,8 @@ class Wishes:
     """What is wanted beside scores and heat maps.
 
     With a `policy` good pictures calibrate verdicts; a `bundle` brings a detector in place of those that learn here.
-    `bad` are pictures that are known to be bad, which verdicts are tried on. `maps` keeps maps as they are, and
-    `record` says how all was made.
+    `bad` are pictures that are known to be bad, which verdicts are tried on. `maps` keeps maps as they are, `record`
+    says how all was made, and with `looked` it is kept where methods looked.
     """
 
     policy: Policy | None = None
@@ -60,6 +61,7 @@ class Wishes:
     bad: tuple[Sample, ...] = ()
     maps: MapFormat = ""
     record: Mapping[str, Any] = field(default_factory=dict)
+    looked: bool = False
 
 
 def crew_of(run: OneSeed, cell: Cell, wishes: Wishes) -> Crew:
@@ -109,7 +111,8 @@ class _Pass:
         while True:
             samples = {spec: ScaleSample(len(self.cell.samples) * self.side**2) for spec in self.written}
             evaluations = {
-                spec: self._empty(written.error, self._sampler(samples[spec])) for spec, written in self.written.items()
+                spec: self._empty(written.error, self._sampler(samples[spec]), looked=self.wishes.looked)
+                for spec, written in self.written.items()
             }
             self.inspectors = self.crew.inspectors(self.cell, evaluations)
             self._scan(self.cell.samples, self.inspectors, evaluations, "predict")
@@ -133,7 +136,7 @@ class _Pass:
 
     def _fill(self, written: Written, evaluation: Evaluation, sample: ScaleSample) -> None:
         """Put down what a method predicted."""
-        written.samples, written.scores = self.cell.samples, evaluation.settled
+        written.samples, written.scores, written.looked = self.cell.samples, evaluation.settled, evaluation.looked
         written.components = evaluation.breakdown.components
         written.has_parts = part_masks_of(self.inspectors[written.method]) is not None
         written.why_no_verdict = WITHOUT_GOOD
@@ -219,8 +222,9 @@ class _Pass:
         broken.update(sample.id for sample in gone)
         return gone
 
-    def _empty(self, error: str, watch: Watch) -> Evaluation:
-        return Evaluation(side=self.side, pixels=None, watch=watch, error=error)
+    def _empty(self, error: str, watch: Watch, *, looked: bool = False) -> Evaluation:
+        kept = Looked(self.side) if looked else None
+        return Evaluation(side=self.side, pixels=None, watch=watch, looked=kept, error=error)
 
     def _scan(
         self,

@@ -8,14 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from stackclip.ops.colours import HEAT_STOPS
 from stackclip.ops.words import drawable
 
 __all__ = ["Scale", "ScaleSample", "colours_of", "heat_map", "scale_of", "share_of", "sheet", "step_at"]
 
-# Dark violet over red to pale yellow; even steps look evenly brighter.
-COLOURS = np.array(
-    [(0, 0, 4), (66, 10, 104), (147, 38, 103), (221, 81, 58), (252, 165, 10), (252, 255, 164)], np.float64
-)
 COLD, HOT = 90.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
 PIXELS = 1 << 22  # of all maps together, evenly spread, that a scale is taken from
 MARGIN, LINE, FONT = 6, 20, 15  # pixels between tiles, and of a line of text
@@ -92,8 +89,8 @@ def share_of(scores: np.ndarray, scale: Scale) -> np.ndarray:
 
 def colours_of(share: np.ndarray) -> np.ndarray:
     """The colours (..., 3), 0 to 255, of shares in [0, 1]."""
-    stops = np.linspace(0, 1, len(COLOURS))
-    return np.stack([np.interp(share, stops, COLOURS[:, channel]) for channel in range(3)], -1)
+    stops = np.linspace(0, 1, len(HEAT_STOPS))
+    return np.stack([np.interp(share, stops, HEAT_STOPS[:, channel]) for channel in range(3)], -1)
 
 
 def sheet(

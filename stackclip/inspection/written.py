@@ -21,6 +21,7 @@ from stackclip.inspection.tables import DRAWN, coco_text, lines_text, table_text
 from stackclip.ops.files import write_atomically
 from stackclip.ops.outputs import folder_name, is_output, is_unique_name, mark_output
 from stackclip.ops.seals import read_regular
+from stackclip.ops.small_maps import Looked
 from stackclip.ops.words import agreed, counted
 from stackclip.types import Sample
 
@@ -54,10 +55,11 @@ class Written:
     """What was kept of a method in `place`; `missing` are the pictures of which something could not be kept.
 
     `names` are the file names of the heat maps, without extension, by the ids of the pictures. `components` are what
-    the scores are made of, by name. With `has_parts` the parts that the method found in each picture are drawn too, and
-    its maps are kept as they are in files of the format `maps`, if that is one. The `judgement` is what good pictures
-    say, `regions` are what lies above the threshold, by the ids of pictures of these `sizes`, (width, height).
-    `record` is how all this was made, `bad` what came of pictures that are known to be bad, in words.
+    the scores are made of, by name; `looked` is where the method looked, if that is wanted. With `has_parts` the parts
+    that the method found in each picture are drawn too, and its maps are kept as they are in files of the format
+    `maps`, if that is one. The `judgement` is what good pictures say, `regions` are what lies above the threshold, by
+    the ids of pictures of these `sizes`, (width, height). `record` is how all this was made, `bad` what came of
+    pictures that are known to be bad, in words.
     """
 
     method: str
@@ -67,6 +69,7 @@ class Written:
     scores: Tensor | None = None
     peaks: Tensor | None = None
     components: Mapping[str, Tensor] = field(default_factory=dict)
+    looked: Looked | None = None
     scale: Scale | None = None
     has_parts: bool = False
     maps: MapFormat = ""

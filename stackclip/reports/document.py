@@ -10,6 +10,7 @@ from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
 from stackclip.reports.by_defect import kinds_table
+from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
@@ -50,7 +51,7 @@ class Document:
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
     `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
     numbers beside measured ones, `ci` adds intervals, and differences from the first method. With `over_shots` there is
-    a table of each metric instead, over the normal pictures shown.
+    a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's pictures.
     """
 
     rows: Sequence[Row]
@@ -60,6 +61,7 @@ class Document:
     ci: bool = False
     per_defect: bool = False
     over_shots: bool = False
+    find: Finder | None = None
 
     @cached_property
     def tables(self) -> tuple[Summary, ...]:
@@ -92,6 +94,20 @@ class Document:
     def charts(self) -> tuple[Chart, ...]:
         """The training curves; none unless they were asked for."""
         return tuple(charts(self.rows))
+
+    @property
+    def exhibits(self) -> Sequence[Exhibit]:
+        """What methods said of single pictures, as far as that was kept."""
+        return self._looked[0]
+
+    @property
+    def without_pictures(self) -> Sequence[Row]:
+        """The rows that did not fail, of whose pictures nothing was kept with any seed."""
+        return self._looked[1]
+
+    @cached_property
+    def _looked(self) -> tuple[Sequence[Exhibit], Sequence[Row]]:
+        return exhibits_of(self.rows, self.find or (lambda _: None))
 
     @cached_property
     def sheets(self) -> tuple[Sheet, ...]:

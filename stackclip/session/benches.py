@@ -14,6 +14,8 @@ from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.plan import Plan
+from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.sidecars import Sidecars
 from stackclip.cache import Store
 from stackclip.errors import StackclipError
 from stackclip.ops.progress import Listener
@@ -24,7 +26,7 @@ from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
 
 if TYPE_CHECKING:
-    from stackclip.benchmarks.runner import Overwrite
+    from stackclip.benchmarks.runner import Outcome, Overwrite
     from stackclip.session.apart import Foreman
     from stackclip.session.jobs import BenchWords
 
@@ -87,7 +89,7 @@ def rows_of(
     else:
         every = "the cell was" if count == 1 else f"all {count} cells were"
         logger.info("nothing was left to compute: %s there already", every)
-    return BenchRows(tuple(outcome.rows), outcome.computed, outcome.unkept)
+    return _found(workbench, outcome, outcome.computed)
 
 
 def rows_by(
@@ -107,7 +109,12 @@ def rows_by(
     how: dict[str, Any] = {"overwrite": again, "progress": progress, "failed": found.failed}
     with workbench.bench(plan, entrants, store, **how) as bench:
         outcome = bench.run()
-    return BenchRows(tuple(outcome.rows), found.cells + outcome.computed, outcome.unkept)
+    return _found(workbench, outcome, found.cells + outcome.computed)
+
+
+def _found(workbench: Workbench, outcome: Outcome, computed: int) -> BenchRows:
+    sidecars = Sidecars(RowFolder(workbench.workspace.rows))
+    return BenchRows(tuple(outcome.rows), computed, outcome.unkept, sidecars=sidecars)
 
 
 def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:

@@ -63,7 +63,7 @@ class InspectionWords(Conditions, total=False):
     `bad` is a folder of pictures that are known to be bad: how many of them a verdict finds is told. `false_alarms` is
     the share of good pictures that may be called anomalous, and `calibrate` how good pictures that a method takes are
     divided (auto, split, cross); both mean something with good pictures alone. `maps` keeps maps as files (npy, tiff).
-    `detector` is a file that `fit` saved.
+    `detector` is a file that `fit` saved, `html` one for a page with all pictures.
     """
 
     bad: PathLike[str] | str | None
@@ -71,6 +71,7 @@ class InspectionWords(Conditions, total=False):
     calibrate: str
     maps: str
     detector: PathLike[str] | str | None
+    html: PathLike[str] | str | None
 
 
 _LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2}

@@ -19,6 +19,7 @@ from stackclip.inspection.predictions import Wishes, predict
 from stackclip.inspection.written import Written
 from stackclip.ops.typed import typed_again
 from stackclip.session.making import Making, content_of
+from stackclip.session.own_page import write_page
 from stackclip.session.pictures import Inspection, check_normal, scores_of
 from stackclip.session.recipe import words_of
 from stackclip.session.wanted import Wanted
@@ -54,6 +55,7 @@ class Examination(Making):
         readable = self._readable(parts) if unencoded else self
         written, unkept = readable._predict(trained, untrained, output)
         failures = tuple(str(each) for each in written if each.error)
+        failures += write_page(written, self.wanted.html) if self.wanted.html else ()
         for failure in failures:
             logger.error("%s", failure)
         self.say_notes()
@@ -97,7 +99,9 @@ class Examination(Making):
             if trained and (overlap := trained_on(benches[0].plan, benches[0].store)):
                 logger.warning("%s", overlap)
             wanted = self.wanted
-            wishes = Wishes(wanted.policy, wanted.bundle, wanted.bad, wanted.maps, self._record())
+            wishes = Wishes(
+                wanted.policy, wanted.bundle, wanted.bad, wanted.maps, self._record(), wanted.html is not None
+            )
             written = predict(benches, output, seed=self.plan.seeds[0], wishes=wishes)
             unkept = sum(bench.keeper.unkept.total() for bench in benches)
         return sorted(written, key=lambda each: list(self.plan.resolved).index(each.method)), unkept
@@ -131,6 +135,7 @@ class Examination(Making):
             "--false-alarms": policy.rate,
             "--calibrate": policy.calibrate if policy.calibrate != "auto" else None,
             "--maps": wanted.maps or None,
+            "--html": wanted.html,
             "--methods": None if wanted.detector else ",".join(plan.resolved),
             "--train-on": typed_again(wanted.train_on) or None,
             "--seed": None if wanted.detector else plan.seeds[0] or None,

@@ -98,7 +98,7 @@ def fit(site: Site, output: Path, asked: Asked) -> Fitted:
     stay_with(site.workspace.registry)
     given = checked(asked.words, InspectionWords)
     wanted = wanted_of(given, asked.good)
-    if said := [name for name in ("bad", "maps") if asked.words.get(name)]:
+    if said := [name for name in ("bad", "maps", "html") if asked.words.get(name)]:
         raise UsageError(
             f"{' and '.join(said)}: words of an inspection, which say nothing to a detector: leave them out"
         )

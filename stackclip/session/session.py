@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.sidecars import Sidecars
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
@@ -117,6 +118,8 @@ class Session(OwnPictures):
         """
         metrics = columns_named(columns)
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
-        rows = selection.of(RowFolder(self.workspace.rows))
+        folder = RowFolder(self.workspace.rows)
+        rows = selection.of(folder)
         look = {"per_category": per_category, "per_defect": per_defect, "ci": ci}
-        return Document(rows, metrics=metrics, published=Lookup() if published else None, **look)
+        printed, find = Lookup() if published else None, Sidecars(folder).of
+        return Document(rows, metrics=metrics, published=printed, find=find, **look)

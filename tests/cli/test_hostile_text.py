@@ -69,7 +69,7 @@ def check_harmless(text: str) -> None:
 
 def test_a_bench_and_its_report_escape_names_at_every_exit(stackclip: Run, workspace: Path, pictures: Path) -> None:
     folder = workspace / "out"
-    files = [folder / f"table{suffix}" for suffix in (".csv", ".jsonl", ".md", ".tex")]
+    files = [folder / f"table{suffix}" for suffix in (".csv", ".html", ".jsonl", ".md", ".tex", ".txt")]
     outputs = [word for path in files for word in ("-o", str(path))]
     words = ("--methods", "fuzzy,loud", "--train-on", TRAINING, "--test-on", str(pictures), "--per-category", *TOWER)
     log = ("--log-file", str(folder / "log"))

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ import torch
 from click.testing import Result
 from PIL import Image
 from safetensors.torch import save_file
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 Run = Callable[..., Result]
 TRAINING = "synthetic[categories=2,per_category=4,train_good=3,size=56]"
@@ -249,3 +253,40 @@ def test_a_good_picture_counts_once_and_is_no_news_where_it_is_tested_or_bad(
     result = stackclip(tmp_path / "w", "inspect", str(tested), *WORDS, *words, "--bad", str(bad))
     assert result.exit_code == 2
     assert "copy.png is in --good too" in result.stderr
+
+
+def test_a_page_has_the_verdicts_of_the_tables_and_comes_in_equal_bytes(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path, visit: Callable[..., Page]
+) -> None:
+    from playwright.sync_api import expect
+
+    tested, good, _ = plates
+    file, out, kept = tmp_path / "found.html", tmp_path / "out", set[bytes]()
+    words = ("inspect", str(tested), *WORDS, "--good", str(good), "--methods", "patchcore-clip,sdp", "-o", str(out))
+    for _ in range(2):
+        done = stackclip(tmp_path / "w", *words, "--html", str(file))
+        assert done.exit_code == 0, done.output
+        kept.add(file.read_bytes())
+    assert len(kept) == 1
+    page = visit(file, viewport={"width": 1400, "height": 3000})
+    for method, place in (("patchcore-clip[shots=all]", next(out.glob("patchcore-clip*"))), ("sdp", out / "sdp")):
+        page.locator("#method").select_option(method)
+        called = [line["verdict"] == "anomalous" for line in rows(place)]
+        expect(page.locator("#counts b")).to_have_text([str(sum(called)), str(len(called) - sum(called))])
+        expect(page.locator(".tile .name")).to_have_text([line["picture"] for line in rows(place)])
+        expect(page.locator(".tile.drawn")).to_have_count(len(called))
+    expect(page.locator(".brief pre")).to_contain_text("stackclip --workspace")
+
+
+def test_a_page_that_cannot_be_written_costs_itself_alone(
+    stackclip: Run, plates: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    tested, _, _ = plates
+    out, words = tmp_path / "out", ("inspect", str(tested), *WORDS, "--methods", "clip", "--epochs", "0")
+    done = stackclip(tmp_path / "w", *words, "-o", str(out), "--html", str(tested / "fine" / "10.png" / "x.html"))
+    assert done.exit_code == 3
+    assert "x.html: not written (" in done.stderr
+    assert rows(out / "clip")
+    for wrong in (("--watch", "--detector", str(tested / "fine" / "10.png")), ()):
+        refused = stackclip(tmp_path / "w", *words, *wrong, "--html", str(tmp_path))
+        assert refused.exit_code == 2

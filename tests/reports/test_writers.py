@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,9 +50,11 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def test_a_suffix_that_no_writer_has_is_refused_with_those_there_are() -> None:
-    assert {".csv", ".jsonl", ".md", ".tex", ".txt"} <= set(suffixes())
+    assert {".csv", ".html", ".jsonl", ".md", ".tex", ".txt"} <= set(suffixes())
     for name in ("table.xlsx", "table", "table.", "csv"):
-        with pytest.raises(UsageError, match=r"no table is written as .*; wanted \.csv, \.jsonl, \.md, \.tex, \.txt"):
+        with pytest.raises(
+            UsageError, match=r"no table is written as .*; wanted \.csv, \.html, \.jsonl, \.md, \.tex, \.txt"
+        ):
             check_output(Path(name))
     for suffix in suffixes():
         check_output(Path(f"table{suffix}"))
@@ -80,3 +84,41 @@ def test_a_writer_dropped_into_the_registry_is_used_and_one_that_fails_costs_its
     assert "table.leaves: not written (writer 'leaves' (" in result.stderr
     assert "gives a bytes, wanted text" in result.stderr
     assert "its names" not in stackclip(workspace, "check", "names").stdout
+
+
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)>",
+    '=1+1"',
+    "'@SUM(A1)",
+    "a\x1b[2J\x9b31m\x07",
+    "\u202egnp\u2066",
+    "one\r\ntwo\u2028three",
+    r"\input{/etc/passwd}$x^2$ %",
+    "{{7*7}}{%raw%}",
+    "größe \udcff",
+)
+
+
+@pytest.mark.parametrize("suffix", suffixes())
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_name_acts_in_any_file(name: str, suffix: str) -> None:
+    facts = {"note": name, "tower": name, "by_defect": {name: {"pictures": 1, "metrics": {"image_AP": 0.5}}}}
+    rows = [
+        Row(name, (name,), name, name, 0, 0, {"image_AP": 0.5}, {"pixel_AP": name}, facts=facts),
+        Row("other", (name,), name, name, 0, 0, error=name),
+    ]
+    text = written(Document(rows, per_category=True, per_defect=True, ci=True), suffix)
+    text.encode("utf-8")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", text)
+    assert not [line for line in text.splitlines() if line.startswith(("two", "three"))]
+    if suffix == ".csv":
+        cells = [cell for line in csv.reader(text.splitlines()) for cell in line]
+        assert not [cell for cell in cells if cell.lstrip(" '\"").startswith(("=", "@")) and not cell.startswith("'")]
+    if suffix == ".html":
+        assert "<img" not in text
+        assert text.count("<script") == text.count("</script>") == 1
+        assert ">49<" not in text
+    if suffix == ".tex":
+        code = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
+        assert r"\input" not in code
+        assert re.search(r"(?<!\\)[$^]", code.replace(r"$\pm$", "").replace(r"$^\dagger$", "")) is None
