@@ -39,7 +39,7 @@ class Holdings:
     @property
     def size_bytes(self) -> int:
         """The bytes of the segments that serve."""
-        return sum(segment.manifest.size for segment in self._index.segments.values())
+        return self._index.size_bytes
 
     @property
     def parts(self) -> frozenset[Part]:

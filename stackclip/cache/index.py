@@ -4,168 +4,253 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import time_ns
+
+import numpy as np
 
 from stackclip.cache.check import Problem
+from stackclip.cache.contents import Contents, Found
 from stackclip.cache.header import Header
+from stackclip.cache.index_file import IndexFile, Seen, can_be_kept, index_of, read_index, seen_in, seen_of
 from stackclip.cache.manifest import Manifest, Record
-from stackclip.cache.reader import Place, Segment, signature
+from stackclip.cache.reader import Place, Segment
 from stackclip.cache.refusals import refused_read
-from stackclip.cache.shapes import is_mask
 from stackclip.cache.structure import check_frame
 from stackclip.errors import CorruptStore, StoreError, UnreadableStore
-from stackclip.ops.states import FileState
+from stackclip.ops.states import HAS_CHANGE_TIME, FileState
 from stackclip.types import Part
 
 __all__ = ["Index"]
 
 logger = logging.getLogger(__name__)
 
+_FEW = 1000  # records whose manifests are read in a moment: for fewer the file is not written anew
+_SHARE = 256  # nor for fewer than one in so many, so that writing it costs little beside writing features
+
 
 class Index:
     """Where the parts of each content are, by the content's digest; one that is given as None is nowhere.
 
-    Making it reads the manifests and checks them and the segments' metadata; a segment that fails is in `problems` and
-    the rest serves. Threads may share one.
+    Making it reads the index's file, where there is one, and the manifests that it does not cover; these and the
+    metadata of their segments are checked, and a segment that fails is in `problems` and the rest serves. What the file
+    covers is checked when it is first asked for. Threads may share one.
     """
 
     def __init__(self, folder: Path, header: Header) -> None:
         self.folder, self._header = folder, header
         self._lock = threading.RLock()
+        self._forget_all()
         self.read_again()
+
+    def _forget_all(self) -> None:
+        self._stems: list[str] = []  # of the segment that was given a number
+        self._numbers: dict[str, int] = {}
+        self._known: dict[str, Seen] = {}
+        self._believed = 0  # numbers below are of segments as the index's file tells of them
+        self._filed: frozenset[int] = frozenset()  # the numbers of those that the file has
+        self._least = _FEW
+        self._contents = Contents()
+        self._segments: dict[int, Segment] = {}
+        self._problems: dict[str, Problem] = {}
+        self._why: dict[int, StoreError] = {}
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """The files that failed when they were opened."""
+        """The segments that failed so far."""
         return tuple(self._problems.values())
 
     @property
-    def segments(self) -> dict[Path, Segment]:
-        """The segments that serve, each by its manifest."""
-        return dict(self._segments)
+    def size_bytes(self) -> int:
+        """The bytes of the segments that serve."""
+        with self._lock:
+            numbers, dead = self._numbers.items(), self._contents.dead
+            return sum(self._known[stem][-1].size for stem, number in numbers if number not in dead)
 
     @property
     def parts(self) -> frozenset[Part]:
         """Every part that some record has."""
         with self._lock:
-            return frozenset(part for places in self._places.values() for part in places)
+            return self._contents.parts
 
     def __len__(self) -> int:
         """How many different pictures there are features of."""
         with self._lock:
-            return sum(any(not is_mask(part) for part in places) for places in self._places.values())
+            return len(self._contents)
 
     def __contains__(self, digest: str) -> bool:
         """Whether something of this content is there."""
-        return digest in self._places
+        return bool(self.held(digest))
 
     def holds(self, digest: str | None, part: Part) -> bool:
         """Whether the part of this content can be read."""
-        return part in self._places.get(digest or "", ())
+        return part in self.held(digest)
 
     def held(self, digest: str | None) -> frozenset[Part]:
         """The parts of this content that can be read."""
         with self._lock:
-            return frozenset(self._places.get(digest or "", ()))
+            return self._contents.held(digest)
+
+    def held_of(self, digests: Sequence[str | None]) -> list[frozenset[Part]]:
+        """The parts of each content that can be read, many at a time."""
+        with self._lock:
+            return self._contents.held_of(digests)
 
     def place(self, digest: str | None, part: Part) -> Place | None:
-        """Where the part of this content is, if it can be read."""
-        return self._places.get(digest or "", {}).get(part)
+        """Where the part of this content is, if it can be read; that of a later segment counts.
+
+        Its segment is looked into when it is the first of it that is asked for. Raises UnreadableStore where the
+        system does not let us.
+        """
+        with self._lock:
+            for found in sorted(self._contents.of(digest), key=self._age, reverse=True):
+                if part in found.parts and found.segment not in self._contents.dead:
+                    segment = self._segment(found.segment)
+                    place = segment.place(found.record, digest or "", part) if segment else None
+                    if place is not None:
+                        return place
+                    if segment is not None and self._disown(found.segment):
+                        return self.place(digest, part)
+        return None
 
     def damage(self, digest: str | None, part: Part) -> StoreError | None:
         """What is wrong with the segment that has the part of this content, if one has it."""
-        return self._damaged.get((digest or "", part))
+        with self._lock:
+            wrong = (self._why.get(found.segment) for found in self._contents.of(digest) if part in found.parts)
+            return next(filter(None, wrong), None)
 
     def may_hold(self, files: tuple[FileState, ...]) -> bool:
         """Whether there are records of files as long as these: others need not be read to know that they lack."""
-        return all(file.size in self._lengths for file in files)
+        with self._lock:
+            return self._contents.may_have(file.size for file in files)
 
-    def read_again(self) -> None:
-        """Forget everything, and see what is there now."""
+    def read_again(self, *, believing: bool = True) -> None:
+        """Forget everything, and see what is there now, without `believing` by reading all manifests."""
         with self._lock:
             self._forget_all()
-            self.refresh()
+            found = seen_in(self.folder)
+            kept = read_index(self.folder, self._header.digest, found) if believing else None
+            if kept is not None:
+                self._believe(kept, found)
+            self._see(found)
 
     def refresh(self) -> None:
         """See what other processes committed, or dropped, since then."""
         with self._lock:
-            found = _manifests(self.folder)
-            if any(found.get(path) != known for path, known in self._known.items()):
-                self._forget_all()  # some are gone, or others took their names
-            for path in sorted(found.keys() - self._known.keys(), key=lambda path: int(path.stem)):
-                self._known[path] = found[path]
-                self._open(path)
+            self._see(seen_in(self.folder))
 
     def commit(self, path: Path, manifest: Manifest) -> None:
         """Take in a segment that this process has just written."""
-        manifest_path = path.with_suffix(".json")
+        path = path.with_suffix(".json")
         try:
-            found = signature(manifest_path.stat())
+            seen = seen_of(path)
         except OSError as error:
-            raise refused_read(manifest_path, error) from None
+            raise refused_read(path, error) from None
         with self._lock:
-            self._known[manifest_path] = found
-            self._adopt(manifest_path, manifest)
+            self._contents.add(self._new(path.stem, seen), manifest.records)
 
-    def _forget_all(self) -> None:
-        self._known: dict[Path, tuple[int, ...]] = {}
-        self._segments: dict[Path, Segment] = {}
-        self._problems: dict[Path, Problem] = {}
-        self._places: dict[str, dict[Part, Place]] = {}
-        self._damaged: dict[tuple[str, Part], StoreError] = {}
-        self._lengths: set[int] = set()
+    def keep(self) -> None:
+        """Write down what is in the segments where that spares the next process much; raises OSError.
 
-    def _open(self, path: Path) -> None:
+        What was changed in the last moments is left out: it may be changed once more and look the same.
+        """
+        with self._lock:
+            moment, found, numbers = time_ns(), seen_in(self.folder), self._numbers.items()
+            same = {number: stem for stem, number in numbers if found.get(stem) == self._known[stem]}
+            kept = {number: stem for number, stem in same.items() if can_be_kept(stem, found[stem], moment)}
+            table = self._contents.table().of(kept)
+            new = int(np.count_nonzero(~np.isin(table.segments, list(self._filed))))
+            if HAS_CHANGE_TIME and new >= max(self._least, len(table) // _SHARE, 1):
+                seen, contents = {stem: found[stem] for stem in kept.values()}, self._contents
+                file = IndexFile(moment, seen, contents.sets, contents.lengths, table.renumbered(list(kept)))
+                file.write(index_of(self.folder), self._header.digest)
+                self._filed, self._least = frozenset(kept), _FEW
+
+    def _believe(self, kept: IndexFile, found: Mapping[str, Seen]) -> None:
+        """Take over what the index's file tells of segments that are as they were."""
+        believed = kept.believed(found)
+        table = kept.table
+        self._contents = Contents(table.among(believed[table.segments]), kept.sets, kept.lengths)
+        self._stems, self._believed = list(kept.seen), len(kept.seen)
+        self._numbers = {stem: number for number, stem in enumerate(kept.seen) if believed[number]}
+        self._known = {stem: kept.seen[stem] for stem in self._numbers}
+        self._filed = frozenset(self._numbers.values())
+
+    def _see(self, found: Mapping[str, Seen]) -> None:
+        """Forget what is no longer as it was, and take in what is new."""
+        for stem in [stem for stem, seen in self._known.items() if found.get(stem) != seen]:
+            self._forget(stem)
+        for stem in sorted(found.keys() - self._known.keys(), key=int):
+            self._take(self._new(stem, found[stem]))
+
+    def _new(self, stem: str, seen: Seen) -> int:
+        """Give a segment a number."""
+        number = self._numbers[stem] = len(self._stems)
+        self._stems.append(stem)
+        self._known[stem] = seen
+        return number
+
+    def _forget(self, stem: str) -> None:
+        """Let go of a segment that is gone, or whose files are others now."""
+        del self._known[stem]
+        number = self._numbers.pop(stem)
+        self._contents.dead.add(number)
+        for known in (self._why, self._segments):
+            known.pop(number, None)
+        self._problems.pop(stem, None)
+
+    def _take(self, number: int) -> None:
+        """Read a segment's manifest, check what there is to check without its arrays, and take in its records."""
         records: tuple[Record, ...] | None = None
+        path = self._path(number)
         try:
             manifest = self._header.manifest(path)
             records = manifest.records
-            self._remember_lengths(manifest)
             check_frame(path.with_suffix(".h5"), manifest)
         except (CorruptStore, UnreadableStore) as error:
-            if not os.path.lexists(path):
-                return  # dropped by a repair while we looked
-            unreadable = isinstance(error, UnreadableStore)
-            problem = self._problems[path] = Problem(path, str(error), records, unreadable)
-            for record in records or ():
-                self._damaged.update(((record.digest, part), error) for part in record.hashes)
-            logger.warning("%s%s", problem, "" if unreadable else f". Run: stackclip repair {self.folder}")
-        else:
-            self._adopt(path, manifest)
+            if os.path.lexists(path):
+                self._fail(number, error, records)
+            else:
+                self._forget(path.stem)  # dropped by a repair while we looked
+        self._contents.add(number, records or ())
 
-    def _adopt(self, path: Path, manifest: Manifest) -> None:
-        """Make a committed segment's records findable; those of later segments win."""
-        segment = Segment(path.with_suffix(".h5"), manifest)
-        self._segments[path] = segment
-        self._remember_lengths(manifest)
-        rows: dict[Part, int] = dict.fromkeys(manifest.extents, 0)
-        for record in manifest.records:
-            places = self._places.setdefault(record.digest, {})
-            for part, digest in record.hashes.items():
-                places[part] = Place(segment, rows[part], digest)
-                rows[part] += 1
+    def _segment(self, number: int) -> Segment | None:
+        """A segment that is ready to be read, None where it turns out to be damaged."""
+        if number not in self._segments:
+            path = self._path(number)
+            try:
+                manifest = self._header.manifest(path)
+                check_frame(path.with_suffix(".h5"), manifest)
+            except CorruptStore as error:
+                self._fail(number, error, None)
+                return None
+            self._segments[number] = Segment(path.with_suffix(".h5"), manifest)
+        return self._segments[number]
 
-    def _remember_lengths(self, manifest: Manifest) -> None:
-        self._lengths.update(size for record in manifest.records for size, _ in record.stamps)
+    def _disown(self, number: int) -> bool:
+        """Deal with a segment that has not what is known of it; whether everything was looked at anew for that."""
+        if number < self._believed:
+            logger.warning(
+                "%s: does not tell what is in the store; the manifests are read again", index_of(self.folder)
+            )
+            self.read_again(believing=False)
+            self._least = 0
+            return True
+        self._fail(number, CorruptStore(f"{self._path(number)}: is another than it was when it was read"), None)
+        return False
 
+    def _fail(self, number: int, error: StoreError, records: tuple[Record, ...] | None) -> None:
+        """Let a segment serve no more; what it has is known as damaged, or as withheld."""
+        unreadable = isinstance(error, UnreadableStore)
+        problem = self._problems[self._stems[number]] = Problem(self._path(number), str(error), records, unreadable)
+        self._why[number] = error
+        self._contents.dead.add(number)
+        logger.warning("%s%s", problem, "" if unreadable else f". Run: stackclip repair {self.folder}")
 
-def _manifests(folder: Path) -> dict[Path, tuple[int, ...]]:
-    """The manifests that are there now, each with what changes when another file takes its name."""
-    found = {}
-    try:
-        with os.scandir(folder / "segments") as entries:
-            for entry in entries:
-                if re.fullmatch(r"\d{6,}\.json", entry.name):
-                    try:
-                        found[Path(entry.path)] = signature(entry.stat())
-                    except FileNotFoundError:
-                        continue  # dropped by a repair while we looked
-                    except OSError:
-                        found[Path(entry.path)] = ()  # opening it will say what is wrong with it
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise refused_read(folder / "segments", error) from None
-    return found
+    def _path(self, number: int) -> Path:
+        return self.folder / "segments" / f"{self._stems[number]}.json"
+
+    def _age(self, found: Found) -> tuple[int, int]:
+        return int(self._stems[found.segment]), found.record
