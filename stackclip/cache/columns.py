@@ -17,10 +17,8 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 from stackclip.errors import DamagedFile
 from stackclip.ops.files import canonical_json, write_pieces
 
-__all__ = ["Columns", "read_columns", "write_columns"]
+__all__ = ["read_columns", "write_columns"]
 
-Columns = dict[str, NDArray[Any]]
-"""Arrays by name; all rows of one have the same type."""
 
 _MAGIC = b"STKCOLS1"
 _HEAD = 24  # bytes: the magic, the xxh3 (64 bits) of all that follows it, and how long the facts are
@@ -45,7 +43,9 @@ def write_columns(path: Path, facts: Mapping[str, Any], columns: Mapping[str, ND
     write_pieces(path, (_MAGIC, digest.intdigest().to_bytes(8, "little"), *filter(len, pieces)))
 
 
-def read_columns(path: Path, wanted: Mapping[str, str], *, largest: int) -> tuple[dict[str, Any], Columns]:
+def read_columns(
+    path: Path, wanted: Mapping[str, str], *, largest: int
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """The facts and the columns of a file of at most `largest` bytes; `wanted` are their names and types in order.
 
     Raises DamagedFile for other bytes than were written, and for what cannot be read (the OSError is its cause).
@@ -75,7 +75,7 @@ def _bytes_of(path: Path, largest: int) -> NDArray[np.uint8]:
         os.close(descriptor)
 
 
-def _parsed(data: NDArray[np.uint8], wanted: Mapping[str, str]) -> tuple[dict[str, Any], Columns]:
+def _parsed(data: NDArray[np.uint8], wanted: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     head = data[:_HEAD].tobytes()
     if head[:8] != _MAGIC or int.from_bytes(head[8:16], "little") != xxh3_64_intdigest(data[16:].data):
         raise ValueError("its checksum does not fit")
@@ -85,7 +85,7 @@ def _parsed(data: NDArray[np.uint8], wanted: Mapping[str, str]) -> tuple[dict[st
     content = json.loads(data[_HEAD : _HEAD + length].tobytes())
     if [column[:2] for column in content["columns"]] != [[name, dtype] for name, dtype in wanted.items()]:
         raise ValueError("it has other columns")
-    end, columns = _up(_HEAD + length), Columns()
+    end, columns = _up(_HEAD + length), dict[str, NDArray[Any]]()
     for name, dtype, *shape in content["columns"]:
         if not all(type(side) is int and 0 <= side < 1 << 48 for side in shape):
             raise ValueError(f"{name} has the shape {shape}")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.cache.manifest import Record
+from stackclip.cache.record_table import RecordTable, digests_of, merged
 from stackclip.cache.shapes import is_mask
-from stackclip.cache.table import Table, digests_of, merged
 from stackclip.types import Part
 
 __all__ = ["Contents", "Found"]
@@ -37,14 +37,14 @@ class Contents:
 
     def __init__(
         self,
-        table: Table | None = None,
+        table: RecordTable | None = None,
         sets: Iterable[frozenset[Part]] = (),
         lengths: NDArray[np.uint64] = _NO_LENGTHS,
     ) -> None:
         self.dead: set[int] = set()
         self.sets, self._lengths = list(sets), lengths
         self._numbers = {parts: number for number, parts in enumerate(self.sets)}
-        self._tables: tuple[Table, ...] = () if table is None else (table,)
+        self._tables: tuple[RecordTable, ...] = () if table is None else (table,)
         self._new: list[tuple[NDArray[Any], ...]] = []
 
     def add(self, segment: int, records: Sequence[Record]) -> None:
@@ -68,7 +68,7 @@ class Contents:
         return all(place < len(known) and known[place] == size for place, size in places)
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[RecordTable, ...]:
         """All rows."""
         self._sort_in()
         return self._tables
@@ -78,7 +78,7 @@ class Contents:
             lengths, *columns = map(np.concatenate, zip(*self._new, strict=True))
             self._new = []
             self._lengths = np.unique(np.concatenate([self._lengths, lengths]))
-            self._tables += (Table.sorted(*columns),)
+            self._tables += (RecordTable.sorted(*columns),)
         while len(self._tables) > 1 and len(self._tables[-2]) <= 2 * len(self._tables[-1]):
             self._tables = (*self._tables[:-2], merged(self._tables[-2:]))
 
@@ -106,7 +106,7 @@ class Contents:
                     held[asked[at]] = joined(held[asked[at]], self.sets[number])
         return held
 
-    def table(self) -> Table:
+    def table(self) -> RecordTable:
         """All rows that serve."""
         whole = merged(self.tables)
         self._tables = (whole,)
@@ -123,7 +123,7 @@ class Contents:
         digests = table.digests[np.array(dense, bool)[table.sets]]
         return len(digests) - int(np.count_nonzero(digests[1:] == digests[:-1]))
 
-    def _serving(self, table: Table, rows: NDArray[np.intp] | slice) -> NDArray[np.bool_]:
+    def _serving(self, table: RecordTable, rows: NDArray[np.intp] | slice) -> NDArray[np.bool_]:
         """Which of some rows are of segments that serve."""
         segments = table.segments[rows]
         return ~np.isin(segments, list(self.dead)) if self.dead else np.ones(len(segments), bool)

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import cache
+from itertools import compress
 from pathlib import Path
 
 from stackclip.cache.check import Problem
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
 from stackclip.cache.reader import Place
-from stackclip.cache.readings import readings_of
+from stackclip.cache.readings import Look, readings_of
 from stackclip.cache.refusals import telling_how_to_mend
 from stackclip.cache.shapes import MASK_NEAREST
-from stackclip.cache.sources import Source, has_source, home_of, read_again, recorded_key, role_of, stamps_of, state_of
+from stackclip.cache.sources import (
+    Role,
+    Source,
+    has_source,
+    home_of,
+    read_again,
+    recorded_key,
+    role_of,
+    stamps_of,
+    state_of,
+)
 from stackclip.errors import MissingParts, PictureError
+from stackclip.ops.states import FileState
 from stackclip.ops.words import agreed
 from stackclip.types import CLS, MASK, Part, Sample
 
@@ -60,22 +73,18 @@ class Holdings:
         It is read and hashed, unless it was before and a look at the file tells that it is the same (see `Readings`).
         Raises PictureError for a file that cannot be read.
         """
-        role = role_of(part)
-        home = home_of(sample, role)
-        files = state_of(home, role)
-        digest = self._readings.digest(home, role, files)
-        if digest is None:
-            reading = read_again(home, role)
-            self._readings.add(home, role, reading)
-            digest, files = reading.digest, reading.files
-        return Source(recorded_key(sample), role, home, digest, stamps_of(files))
+        look = _look(sample, role_of(part))
+        [known] = self._readings.digests([look])
+        digest, files = (known, look.files) if known else self._named(look)
+        return Source(recorded_key(sample), look.role, look.home, digest, stamps_of(files))
 
     def keep_readings(self) -> None:
-        """Write down which files were found to be what the store holds, so that no later process has to read them.
+        """Write down which files were found to be what the store holds, and what is where in it, for later processes.
 
-        Where that cannot be written they are read again some day.
+        What cannot be written they see for themselves.
         """
         self._readings.keep(lambda digest: digest in self._index)
+        self._index.keep()
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part of this content can be read."""
@@ -86,32 +95,46 @@ class Holdings:
 
         A sample without a mask file has its mask parts by definition: no runs. A picture that cannot be read has none.
         """
-        return [self._held_of(sample) for sample in samples]
+        every = list(samples)
+        masked = [has_source(sample, "mask") for sample in every]
+        of_masks = iter(self._held_of(list(compress(every, masked)), MASK))
+        joined = cache(frozenset[Part].union)
+        return [
+            joined(held, next(of_masks) if has_mask else _MASK_PARTS)
+            for held, has_mask in zip(self._held_of(every, CLS), masked, strict=True)
+        ]
 
     def lacking(self, samples: Iterable[Sample], parts: Iterable[Part]) -> tuple[tuple[Sample, frozenset[Part]], ...]:
         """The samples that lack some of the parts, each with those that it lacks."""
-        wanted = frozenset(parts)
-        lacks = ((sample, wanted - self._held_of(sample)) for sample in samples)
+        wanted, every = frozenset(parts), list(samples)
+        lacks = ((sample, wanted - held) for sample, held in zip(every, self.holdings(every), strict=True))
         return tuple((sample, missing) for sample, missing in lacks if missing)
 
-    def _held_of(self, sample: Sample) -> frozenset[Part]:
-        held = self._held_by_source(sample, CLS)
-        return held | (self._held_by_source(sample, MASK) if has_source(sample, "mask") else _MASK_PARTS)
+    def _held_of(self, samples: Sequence[Sample], part: Part) -> list[frozenset[Part]]:
+        return self._index.held_of(self._digests(samples, part, lenient=True))
 
-    def _held_by_source(self, sample: Sample, part: Part) -> frozenset[Part]:
-        with suppress(PictureError):  # it is told when the picture is encoded or read
-            return self._index.held(self._digest(sample, part))
-        return frozenset()
+    def _digests(self, samples: Sequence[Sample], part: Part, *, lenient: bool = False) -> list[str | None]:
+        """The digest of each sample's content, or None where it cannot be in the store.
 
-    def _digest(self, sample: Sample, part: Part) -> str | None:
-        """The digest of the sample's content, or None where it cannot be in the store."""
-        role = role_of(part)
-        home = home_of(sample, role)
-        files = state_of(home, role)
-        digest = self._readings.digest(home, role, files)
-        if digest is None and self._index.may_hold(files):
-            digest = self.source(sample, part).digest
-        return digest
+        Raises PictureError for a file that cannot be read; if `lenient`, it has no content.
+        """
+        look_at = _look_if_there if lenient else _look
+        looks: list[Look | None] = [look_at(sample, role_of(part)) for sample in samples]
+        digests = iter(self._readings.digests([look for look in looks if look is not None]))
+        return [None if look is None else next(digests) or self._read(look, lenient=lenient) for look in looks]
+
+    def _read(self, look: Look, *, lenient: bool) -> str | None:
+        """The digest of a source that has to be read for it, or None where it cannot be in the store."""
+        with suppress(PictureError) if lenient else nullcontext():
+            if self._index.may_hold(look.files):
+                return self._named(look)[0]
+        return None
+
+    def _named(self, look: Look) -> tuple[str, tuple[FileState, ...]]:
+        """Read a source; its digest, and the states of its files then."""
+        reading = read_again(look.home, look.role)
+        self._readings.add(look.home, look.role, reading)
+        return reading.digest, reading.files
 
     def _locate(self, samples: Sequence[Sample], part: Part, digests: Sequence[str | None]) -> list[Place]:
         """Where the part of each sample is, whose content has these digests.
@@ -139,3 +162,17 @@ class Holdings:
             f"{self.folder.name}{problems} lacks {part} of {len(missing)} of {of} pictures, {first.key} among them. "
             f"Run: stackclip cache-features --dataset {first.dataset}, with --methods that read it"
         )
+
+
+def _look(sample: Sample, role: Role) -> Look:
+    """Look at a sample's picture or mask; raises PictureError."""
+    home = home_of(sample, role)
+    return Look(home, role, state_of(home, role))
+
+
+def _look_if_there(sample: Sample, role: Role) -> Look | None:
+    """The same, None for what cannot be looked at: that is told when it is encoded or read."""
+    try:
+        return _look(sample, role)
+    except PictureError:
+        return None

@@ -152,7 +152,7 @@ class Index:
             self._contents.add(self._new(path.stem, seen), manifest.records)
 
     def keep(self) -> None:
-        """Write down what is in the segments where that spares the next process much; raises OSError.
+        """Write down what is in the segments where that spares the next process much, and can be done.
 
         What was changed in the last moments is left out: it may be changed once more and look the same.
         """
@@ -165,8 +165,8 @@ class Index:
             if HAS_CHANGE_TIME and new >= max(self._least, len(table) // _SHARE, 1):
                 seen, contents = {stem: found[stem] for stem in kept.values()}, self._contents
                 file = IndexFile(moment, seen, contents.sets, contents.lengths, table.renumbered(list(kept)))
-                file.write(index_of(self.folder), self._header.digest)
-                self._filed, self._least = frozenset(kept), _FEW
+                if file.write(self.folder, self._header.digest):
+                    self._filed, self._least = frozenset(kept), _FEW
 
     def _believe(self, kept: IndexFile, found: Mapping[str, Seen]) -> None:
         """Take over what the index's file tells of segments that are as they were."""

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.cache.columns import read_columns, write_columns
+from stackclip.cache.record_table import RecordTable
 from stackclip.cache.refusals import refused_read
-from stackclip.cache.table import Table
 from stackclip.errors import DamagedFile
 from stackclip.ops.states import FileState, were_settled
 from stackclip.types import Part
@@ -51,22 +51,27 @@ class IndexFile:
     seen: Mapping[str, Seen]
     sets: Sequence[frozenset[Part]]
     lengths: NDArray[np.uint64]
-    table: Table
+    table: RecordTable
 
     def believed(self, found: Mapping[str, Seen]) -> NDArray[np.bool_]:
         """Of which segments (n,) the rows are believed, by what is found now."""
         pairs = self.seen.items()
         return np.array([found.get(stem) == seen and were_settled(seen, self.moment) for stem, seen in pairs], bool)
 
-    def write(self, path: Path, store: str) -> None:
-        """Put it in place of the file at `path`, for the store of this digest; raises OSError."""
+    def write(self, folder: Path, store: str) -> bool:
+        """Put it in place of the index in a folder, for the store of this digest; whether that could be done."""
         states = [[int(stem), *(value for file in seen for value in file[1:])] for stem, seen in self.seen.items()]
         sets = [sorted(map(str, parts)) for parts in self.sets]
         facts = {"format": _FORMAT, "store": store, "moment": self.moment, "sets": sets}
         table = self.table
         arrays: list[NDArray[Any]] = [np.array(states, np.int64).reshape(-1, 9), self.lengths]
         arrays += [table.digests, table.segments, table.records, table.sets]
-        write_columns(path, facts, dict(zip(_WANTED, arrays, strict=True)))
+        try:
+            write_columns(index_of(folder), facts, dict(zip(_WANTED, arrays, strict=True)))
+        except OSError as error:
+            logger.debug("the index is not kept: %s", error)
+            return False
+        return True
 
     @classmethod
     def read(cls, path: Path, store: str, *, largest: int) -> IndexFile | None:
@@ -81,7 +86,7 @@ class IndexFile:
 
     @classmethod
     def _parsed(cls, facts: dict[str, Any], *, states: Any, lengths: Any, **rows: Any) -> IndexFile:
-        table, sets = Table(**rows), [frozenset(map(Part.parse, names)) for names in facts["sets"]]
+        table, sets = RecordTable(**rows), [frozenset(map(Part.parse, names)) for names in facts["sets"]]
         if states.shape[1:] != (9,) or any(column.shape != (len(table),) for column in rows.values()):
             raise ValueError("its columns have other shapes")
         if len(table) and (table.segments.max() >= len(states) or table.sets.max() >= len(sets)):

@@ -240,7 +240,7 @@ def _flaws(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.n
         sample = next(sample for sample in samples if sample.key == key)
         if not np.array_equal(content(store, sample, part), array):
             yield f"{part} of {key} is wrong after running again"
-    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - {"writer.lock", "sources.json"}
+    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - {"writer.lock", "sources.bin"}
     segments = {f"{path.with_suffix('')}" for path in map(Path, names) if path.suffix == ".h5"}
     wanted = {"store.json", "segments", *(f"{path}.{kind}" for path in segments for kind in ("h5", "json"))}
     if names != wanted:

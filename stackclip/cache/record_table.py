@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Table", "digests_of", "merged"]
+__all__ = ["RecordTable", "digests_of", "merged"]
 
 _DIGEST, _INDEX = np.dtype("S32"), np.dtype("<u4")
 
@@ -21,7 +21,7 @@ def digests_of(digests: Iterable[str]) -> NDArray[np.bytes_]:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class RecordTable:
     """Rows (n,): the digest of a content, the segment that has a record of it, which of its records, its set of parts.
 
     Segments and sets are numbers that are given elsewhere. The rows are sorted by digest, those of one in any order.
@@ -33,7 +33,7 @@ class Table:
     sets: NDArray[np.uint32]
 
     @classmethod
-    def sorted(cls, digests: NDArray[np.bytes_], *columns: NDArray[Any] | Sequence[int]) -> Table:
+    def sorted(cls, digests: NDArray[np.bytes_], *columns: NDArray[Any] | Sequence[int]) -> RecordTable:
         """The table of rows in any order; `columns` are segments, records and sets."""
         order = np.argsort(digests, kind="stable")
         segments, records, sets = (np.asarray(column, _INDEX)[order] for column in columns)
@@ -42,17 +42,17 @@ class Table:
     def __len__(self) -> int:
         return len(self.digests)
 
-    def among(self, chosen: NDArray[np.bool_]) -> Table:
+    def among(self, chosen: NDArray[np.bool_]) -> RecordTable:
         """Some of the rows (n,)."""
         if chosen.all():
             return self
-        return Table(self.digests[chosen], self.segments[chosen], self.records[chosen], self.sets[chosen])
+        return RecordTable(self.digests[chosen], self.segments[chosen], self.records[chosen], self.sets[chosen])
 
-    def of(self, segments: Iterable[int]) -> Table:
+    def of(self, segments: Iterable[int]) -> RecordTable:
         """The rows of some segments, by number."""
         return self.among(np.isin(self.segments, list(segments)))
 
-    def renumbered(self, segments: Sequence[int]) -> Table:
+    def renumbered(self, segments: Sequence[int]) -> RecordTable:
         """The same rows, the segments numbered by their places among those given, which are all there are."""
         places = np.zeros(max(segments, default=-1) + 1, _INDEX)
         places[list(segments)] = np.arange(len(segments))
@@ -68,11 +68,11 @@ class Table:
             which = which[rows[which] < behind[which]]
 
 
-def merged(tables: Sequence[Table]) -> Table:
+def merged(tables: Sequence[RecordTable]) -> RecordTable:
     """The rows of all tables; none of none."""
     if len(tables) == 1:
         return tables[0]
     digests = np.concatenate([digests_of(()), *(table.digests for table in tables)])
     names = ("segments", "records", "sets")
     columns = ([np.empty(0, _INDEX), *(getattr(table, name) for table in tables)] for name in names)
-    return Table.sorted(digests, *map(np.concatenate, columns))
+    return RecordTable.sorted(digests, *map(np.concatenate, columns))
