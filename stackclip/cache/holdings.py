@@ -106,8 +106,8 @@ class Holdings:
 
     def lacking(self, samples: Iterable[Sample], parts: Iterable[Part]) -> tuple[tuple[Sample, frozenset[Part]], ...]:
         """The samples that lack some of the parts, each with those that it lacks."""
-        wanted, every = frozenset(parts), list(samples)
-        lacks = ((sample, wanted - held) for sample, held in zip(every, self.holdings(every), strict=True))
+        lacking, every = cache(frozenset(parts).difference), list(samples)
+        lacks = zip(every, map(lacking, self.holdings(every)), strict=True)
         return tuple((sample, missing) for sample, missing in lacks if missing)
 
     def _held_of(self, samples: Sequence[Sample], part: Part) -> list[frozenset[Part]]:

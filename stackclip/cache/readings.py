@@ -47,12 +47,12 @@ class Readings:
     def digests(self, looks: Sequence[Look]) -> list[str | None]:
         """The digest of each source, or None where it has to be read."""
         table, believed = self._kept
-        places = [_place(look.home, look.role) for look in looks]
+        places = [_place(home, role) for home, role, _ in looks]
         rows = table.find(np.array([key_of(place) for place in places], table.keys.dtype))
         known = np.flatnonzero((rows >= 0) & believed[rows]) if len(table) else np.empty(0, np.intp)
         found: list[str | None] = [None] * len(looks)
         # The five numbers of a file are of that file alone, whatever else has its place's key.
-        for at, (digest, files) in zip(known.tolist(), table.facts(rows[known]), strict=True):
+        for at, digest, files in zip(known.tolist(), *table.facts(rows[known]), strict=True):
             if looks[at].files == files:
                 found[at] = digest
         for at, place in enumerate(places) if self._own else ():

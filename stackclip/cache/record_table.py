@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stackclip.cache.columns import first_rows
+
 __all__ = ["RecordTable", "digests_of", "merged"]
 
 _DIGEST, _INDEX = np.dtype("S32"), np.dtype("<u4")
@@ -60,12 +62,13 @@ class RecordTable:
 
     def find(self, digests: NDArray[np.bytes_]) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
         """The rows of digests (m,): pairs of which digest and which row, the first of each, then the second."""
-        rows, behind = self.digests.searchsorted(digests), self.digests.searchsorted(digests, "right")
-        which = np.flatnonzero(rows < behind)
+        rows = first_rows(self.digests, digests)
+        which = np.flatnonzero(rows >= 0)
         while len(which):
             yield which, rows[which]
             rows += 1
-            which = which[rows[which] < behind[which]]
+            which = which[rows[which] < len(self)]
+            which = which[self.digests[rows[which]] == digests[which]]
 
 
 def merged(tables: Sequence[RecordTable]) -> RecordTable:

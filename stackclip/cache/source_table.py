@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128_digest
 
-from stackclip.cache.columns import read_columns, write_columns
+from stackclip.cache.columns import first_rows, read_columns, write_columns
 from stackclip.cache.sources import Reading, Role
 from stackclip.errors import DamagedFile
 from stackclip.ops.states import FileState, settled_rows
@@ -112,10 +112,7 @@ class SourceTable:
 
     def find(self, keys: NDArray[np.bytes_]) -> NDArray[np.intp]:
         """The row of each key (m,), -1 where there is none."""
-        rows = self.keys.searchsorted(keys)
-        there = rows < len(self)
-        there[there] = self.keys[rows[there]] == keys[there]
-        return np.where(there, rows, -1)
+        return first_rows(self.keys, keys)
 
     def place(self, row: int) -> ReadPlace:
         """What was read."""
@@ -124,15 +121,15 @@ class SourceTable:
 
     def reading(self, row: int) -> Reading:
         """What was found there."""
-        [(digest, files)] = self.facts(np.array([row]))
+        [digest], [files] = self.facts(np.array([row]))
         return Reading(digest, tuple(FileState(*file) for file in files), int(self.moments[row]))
 
-    def facts(self, rows: NDArray[np.intp]) -> Iterator[tuple[str, tuple[tuple[int, ...], ...]]]:
-        """The digest that was found, and the states of the files, of each of some rows."""
+    def facts(self, rows: NDArray[np.intp]) -> tuple[list[str], list[tuple[tuple[int, ...], ...]]]:
+        """The digests that were found (m,), and the states of the files of each, of some rows."""
         ends, files = _gathered(self.files, self.file_ends, rows)
-        states, digests = [tuple(file) for file in files.tolist()], self.digests[rows].tobytes().hex()
-        for row, (start, stop) in enumerate(pairwise(ends.tolist())):
-            yield digests[row * _HEX : (row + 1) * _HEX], tuple(states[start:stop])
+        states, digests = list(map(tuple, files.tolist())), self.digests[rows].tobytes().hex()
+        runs = [tuple(states[start:stop]) for start, stop in pairwise(ends.tolist())]
+        return [digests[start : start + _HEX] for start in range(0, len(digests), _HEX)], runs
 
     def believed(self) -> NDArray[np.bool_]:
         """Which rows (n,) are believed while their files are as they were."""
