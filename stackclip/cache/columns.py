@@ -97,7 +97,7 @@ def _parsed(data: NDArray[np.uint8], wanted: Mapping[str, str]) -> tuple[dict[st
         raise ValueError("it has other columns")
     end, columns = _up(_HEAD + length), dict[str, NDArray[Any]]()
     for name, dtype, *shape in content["columns"]:
-        if not all(type(side) is int and 0 <= side < 1 << 48 for side in shape):
+        if not shape or not all(type(side) is int and 0 <= side < 1 << 48 for side in shape):
             raise ValueError(f"{name} has the shape {shape}")
         size = np.dtype(dtype).itemsize * int(np.prod(shape, dtype=object))
         if end + size > len(data):

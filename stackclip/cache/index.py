@@ -131,7 +131,7 @@ class Index:
         with self._lock:
             self._forget_all()
             found = seen_in(self.folder)
-            kept = read_index(self.folder, self._header.digest, found) if believing else None
+            kept = read_index(self.folder, self._header.digest, found) if believing and HAS_CHANGE_TIME else None
             if kept is not None:
                 self._believe(kept, found)
             self._see(found)

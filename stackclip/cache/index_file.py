@@ -87,7 +87,11 @@ class IndexFile:
     @classmethod
     def _parsed(cls, facts: dict[str, Any], *, states: Any, lengths: Any, **rows: Any) -> IndexFile:
         table, sets = RecordTable(**rows), [frozenset(map(Part.parse, names)) for names in facts["sets"]]
-        if states.shape[1:] != (9,) or any(column.shape != (len(table),) for column in rows.values()):
+        if (
+            states.shape[1:] != (9,)
+            or lengths.ndim != 1
+            or any(column.shape != (len(table),) for column in rows.values())
+        ):
             raise ValueError("its columns have other shapes")
         if len(table) and (table.segments.max() >= len(states) or table.sets.max() >= len(sets)):
             raise ValueError("a record is of no segment, or of no set of parts")
