@@ -57,18 +57,18 @@ def mask(index: int) -> bytes:
 
 def samples_in(root: Path, count: int) -> list[Sample]:
     """So many samples, whose files are made where they are not there."""
-    there = (root / "made").exists()
+    made = root / "made"
+    there = int(made.read_text()) if made.exists() else 0
     samples = []
     for index in range(count):
         folder = root / f"{index // PER_FOLDER:05d}"
         image, own = folder / f"{index:09d}.png", folder / f"{index:09d}_mask.png" if index % 2 else None
-        if not there:
-            if not index % PER_FOLDER:
-                folder.mkdir(parents=True, exist_ok=True)
+        if index >= there:
+            folder.mkdir(parents=True, exist_ok=True)
             image.write_bytes(picture(index))
             if own:
                 own.write_bytes(mask(index))
         label = ANOMALOUS if own else NORMAL
         samples.append(Sample(image.name, "scale", "plate", "test", image, own, label, "cut" if own else GOOD))
-    (root / "made").touch()
+    made.write_text(str(max(there, count)))
     return samples

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import compress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from stackclip.cache.check import Problem
 from stackclip.cache.header import Header
@@ -27,11 +27,12 @@ from stackclip.cache.sources import (
     state_of,
 )
 from stackclip.errors import MissingParts, PictureError
-from stackclip.ops.states import FileState
 from stackclip.ops.words import agreed
 from stackclip.types import CLS, MASK, Part, Sample
 
 __all__ = ["Holdings"]
+
+Result = TypeVar("Result")
 
 _MASK_PARTS = frozenset({MASK, MASK_NEAREST})
 
@@ -73,10 +74,13 @@ class Holdings:
         It is read and hashed, unless it was before and a look at the file tells that it is the same (see `Readings`).
         Raises PictureError for a file that cannot be read.
         """
-        look = _look(sample, role_of(part))
-        [known] = self._readings.digests([look])
-        digest, files = (known, look.files) if known else self._named(look)
-        return Source(recorded_key(sample), look.role, look.home, digest, stamps_of(files))
+        home, role, files = look = _look(sample, role_of(part))
+        [digest] = self._readings.digests([look])
+        if digest is None:
+            reading = read_again(home, role)
+            self._readings.add(home, role, reading)
+            digest, files = reading.digest, reading.files
+        return Source(recorded_key(sample), role, home, digest, stamps_of(files))
 
     def keep_readings(self) -> None:
         """Write down which files were found to be what the store holds, and what is where in it, for later processes.
@@ -89,6 +93,10 @@ class Holdings:
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part of this content can be read."""
         return self._index.holds(source.digest, part)
+
+    def digests(self, samples: Sequence[Sample], part: Part = CLS) -> list[str | None]:
+        """What `source` names the content of each sample's picture, or mask; None for one that cannot be read."""
+        return self._contents(_looks(samples, part), _or_none(self._read))
 
     def holdings(self, samples: Iterable[Sample]) -> list[frozenset[Part]]:
         """The parts that can be read for each sample.
@@ -111,30 +119,24 @@ class Holdings:
         return tuple((sample, missing) for sample, missing in lacks if missing)
 
     def _held_of(self, samples: Sequence[Sample], part: Part) -> list[frozenset[Part]]:
-        return self._index.held_of(self._digests(samples, part, lenient=True))
+        return self._index.held_of(self._contents(_looks(samples, part), _or_none(self._read_what_may_be_held)))
 
-    def _digests(self, samples: Sequence[Sample], part: Part, *, lenient: bool = False) -> list[str | None]:
-        """The digest of each sample's content, or None where it cannot be in the store.
+    def _contents_to_read(self, samples: Sequence[Sample], part: Part) -> list[str | None]:
+        """The digest of each sample's content, None where the store cannot hold it. Raises PictureError."""
+        return self._contents([_look(sample, role_of(part)) for sample in samples], self._read_what_may_be_held)
 
-        Raises PictureError for a file that cannot be read; if `lenient`, it has no content.
-        """
-        look_at = _look_if_there if lenient else _look
-        looks: list[Look | None] = [look_at(sample, role_of(part)) for sample in samples]
-        digests = iter(self._readings.digests([look for look in looks if look is not None]))
-        return [None if look is None else next(digests) or self._read(look, lenient=lenient) for look in looks]
+    def _contents(self, looks: Sequence[Look | None], read: Callable[[Look], str | None]) -> list[str | None]:
+        """The digests of sources; what has to be read for it is."""
+        known = iter(self._readings.digests([look for look in looks if look is not None]))
+        return [None if look is None else next(known) or read(look) for look in looks]
 
-    def _read(self, look: Look, *, lenient: bool) -> str | None:
-        """The digest of a source that has to be read for it, or None where it cannot be in the store."""
-        with suppress(PictureError) if lenient else nullcontext():
-            if self._index.may_hold(look.files):
-                return self._named(look)[0]
-        return None
+    def _read_what_may_be_held(self, look: Look) -> str | None:
+        return self._read(look) if self._index.may_hold(look.files) else None
 
-    def _named(self, look: Look) -> tuple[str, tuple[FileState, ...]]:
-        """Read a source; its digest, and the states of its files then."""
+    def _read(self, look: Look) -> str:
         reading = read_again(look.home, look.role)
         self._readings.add(look.home, look.role, reading)
-        return reading.digest, reading.files
+        return reading.digest
 
     def _locate(self, samples: Sequence[Sample], part: Part, digests: Sequence[str | None]) -> list[Place]:
         """Where the part of each sample is, whose content has these digests.
@@ -170,9 +172,19 @@ def _look(sample: Sample, role: Role) -> Look:
     return Look(home, role, state_of(home, role))
 
 
-def _look_if_there(sample: Sample, role: Role) -> Look | None:
-    """The same, None for what cannot be looked at: that is told when it is encoded or read."""
-    try:
-        return _look(sample, role)
-    except PictureError:
-        return None
+def _looks(samples: Iterable[Sample], part: Part) -> list[Look | None]:
+    """The same of many; None for what cannot be looked at, which is told when it is encoded or read."""
+    role, look = role_of(part), _or_none(_look)
+    return [look(sample, role) for sample in samples]
+
+
+def _or_none(function: Callable[..., Result]) -> Callable[..., Result | None]:
+    """What gives None for a picture that cannot be read."""
+
+    def lenient(*given: Any) -> Result | None:
+        try:
+            return function(*given)
+        except PictureError:
+            return None
+
+    return lenient

@@ -85,12 +85,11 @@ class SourceTable:
         if facts.get("format") != _FORMAT:
             return cls.of({})
         table, count = cls(**columns), len(columns["keys"])
-        sound = all(column.shape == (count,) for column in (table.digests, table.moments, table.roles))
+        sound = all(column.shape == (count,) for column in (table.keys, table.digests, table.moments, table.roles))
         sound = sound and table.files.shape[1:] == (5,) and table.places.ndim == 1 and bool((table.roles < 2).all())
         sound = sound and not np.any(table.keys[1:] <= table.keys[:-1])
-        if not sound or not _are_ends(table.file_ends, count, len(table.files), least=1):
-            raise DamagedFile(f"{path}: its facts do not fit together")
-        if not _are_ends(table.place_ends, count, len(table.places), least=1):
+        sound = sound and _are_ends(table.file_ends, count, len(table.files))
+        if not sound or not _are_ends(table.place_ends, count, len(table.places)):
             raise DamagedFile(f"{path}: its facts do not fit together")
         return table
 
@@ -153,9 +152,9 @@ def _ends(lengths: Sequence[int]) -> NDArray[np.int64]:
     return np.cumsum([0, *lengths], dtype=np.int64)
 
 
-def _are_ends(ends: NDArray[np.int64], count: int, total: int, *, least: int) -> bool:
-    """Whether `count` runs of so many values at least have `total` values together."""
-    return ends.shape == (count + 1,) and ends[0] == 0 and ends[-1] == total and bool((np.diff(ends) >= least).all())
+def _are_ends(ends: NDArray[np.int64], count: int, total: int) -> bool:
+    """Whether `count` runs of values, none of them empty, have `total` values together."""
+    return ends.shape == (count + 1,) and ends[0] == 0 and ends[-1] == total and bool((ends[1:] > ends[:-1]).all())
 
 
 def _gathered(

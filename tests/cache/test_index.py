@@ -12,11 +12,11 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from stackclip.cache import Store, columns, extract, index, sources
+from stackclip.cache import Store, columns, committed, extract, sources
 from stackclip.cache.columns import read_columns, write_columns
 from stackclip.cache.index_file import _WANTED, IndexFile, index_of, seen_in
 from stackclip.cache.manifest import Manifest
-from stackclip.errors import CorruptStore, StackclipError
+from stackclip.errors import CorruptStore, MissingParts, StackclipError
 from stackclip.ops import states
 from stackclip.types import CLS, MASK, Part, Sample, patch
 
@@ -26,9 +26,9 @@ DENSE = (CLS, patch(1), patch(2))
 @pytest.fixture(autouse=True)
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is written down is old enough for being believed, and none is too little to be written."""
-    for module in (states, sources, index):
+    for module in (states, sources, committed):
         monkeypatch.setattr(module, "time_ns", lambda: time.time_ns() + 10**10)
-    monkeypatch.setattr(index, "_FEW", 1)
+    monkeypatch.setattr(committed, "_FEW", 1)
 
 
 @pytest.fixture
@@ -76,13 +76,13 @@ def test_what_the_file_covers_is_read_when_it_is_asked_for(filled, new_store, sa
 
 
 def test_only_what_came_since_is_read(filled, new_store, samples, tower, manifests, monkeypatch) -> None:
-    monkeypatch.setattr(index, "_FEW", 1000)
+    monkeypatch.setattr(committed, "_FEW", 1000)
     extract(new_store(), tower, samples, {patch(3)})
     manifests.clear()
     store = new_store()
     assert manifests == ["000002"]
     assert store.lacking(samples, {*DENSE, patch(3)}) == ()
-    monkeypatch.setattr(index, "_FEW", 1)
+    monkeypatch.setattr(committed, "_FEW", 1)
     new_store().keep_readings()
     manifests.clear()
     assert new_store().lacking(samples, {*DENSE, patch(3)}) == ()
@@ -91,7 +91,7 @@ def test_only_what_came_since_is_read(filled, new_store, samples, tower, manifes
 
 def test_a_young_segment_is_read_again_and_not_written_down(filled, new_store, manifests, monkeypatch) -> None:
     index_of(filled.folder).unlink()
-    for module in (states, sources, index):
+    for module in (states, sources, committed):
         monkeypatch.setattr(module, "time_ns", time.time_ns)
     new_store().keep_readings()
     assert not index_of(filled.folder).exists()
@@ -100,7 +100,7 @@ def test_a_young_segment_is_read_again_and_not_written_down(filled, new_store, m
 
 
 def test_an_index_from_the_future_is_not_believed(filled, new_store, manifests, monkeypatch) -> None:
-    for module in (states, sources, index):
+    for module in (states, sources, committed):
         monkeypatch.setattr(module, "time_ns", lambda: time.time_ns() - 10**9)
     assert len(new_store()) == 6
     assert manifests == ["000001"]
@@ -195,7 +195,7 @@ def test_a_lie_is_told_once_and_corrected(filled, new_store, samples, right, cap
     store = new_store()
     assert all_right(store, samples, right)
     assert [record.getMessage() for record in caplog.records] == [
-        f"{path}: does not tell what is in the store; the manifests are read again"
+        f"{path}: does not tell what is in the store; the manifests are read"
     ]
     store.keep_readings()
     manifests.clear()
@@ -208,7 +208,7 @@ def test_what_rots_while_its_times_stay_is_noticed_when_it_is_first_read(
     filled, new_store, samples, right, suffix, monkeypatch
 ) -> None:
     seen, path, random = seen_in(filled.folder), filled.folder / "segments" / f"000001{suffix}", Random(suffix)
-    monkeypatch.setattr(index, "seen_in", lambda folder: seen)  # as a disk that rots shows it
+    monkeypatch.setattr(committed, "seen_in", lambda folder: seen)  # as a disk that rots shows it
     data = path.read_bytes()
     for _ in range(60):
         at = random.randrange(len(data))
@@ -229,13 +229,28 @@ def test_an_older_segment_serves_where_the_later_one_turns_out_to_be_damaged(
         shutil.copy(segments / f"000001{suffix}", segments / f"000002{suffix}")
     new_store().keep_readings()
     seen = seen_in(filled.folder)
-    monkeypatch.setattr(index, "seen_in", lambda folder: seen)
+    monkeypatch.setattr(committed, "seen_in", lambda folder: seen)
     (segments / "000002.json").write_text("{}")
     store = new_store()
     assert store.problems == ()
     assert all_right(store, samples, right)
     assert [problem.path.name for problem in store.problems] == ["000002.json"]
     assert len(store) == 6
+
+
+def test_a_segment_that_takes_the_name_of_one_that_was_never_read_is_found(
+    filled, new_store, samples, tower, make_samples, tmp_path, right, caplog
+) -> None:
+    reader = new_store()
+    for path in (filled.folder / "segments").iterdir():
+        path.unlink()
+    others = make_samples(6, root=tmp_path / "others", seed=1)
+    extract(new_store(), tower, others, {CLS})
+    caplog.clear()
+    with pytest.raises(MissingParts, match="lacks cls of 6 of 6 pictures"):
+        reader.read(samples, CLS)
+    np.testing.assert_array_equal(reader.read(others, CLS), new_store().read(others, CLS))
+    assert caplog.records == []
 
 
 def test_two_who_write_it_at_once_leave_a_whole_one(filled, samples, right, manifests) -> None:
@@ -268,7 +283,7 @@ def test_an_index_that_cannot_be_written_stops_nobody(filled, new_store, samples
 
 
 def test_where_there_is_no_time_of_change_there_is_no_index(filled, new_store, manifests, monkeypatch) -> None:
-    monkeypatch.setattr(index, "HAS_CHANGE_TIME", False)
+    monkeypatch.setattr(committed, "HAS_CHANGE_TIME", False)
     assert len(new_store()) == 6
     assert manifests == ["000001"]
     index_of(filled.folder).unlink()
@@ -300,3 +315,16 @@ def test_many_at_a_time_get_the_answers_that_each_gets(new_store, right, samples
     digests = [store.source(sample).digest for sample in samples] + [None, "0" * 64, "f" * 64]
     assert store._index.held_of(digests) == [store._index.held(digest) for digest in digests]
     assert [digest in store._index for digest in digests[:6]] == [True] * 6
+
+
+def test_a_damaged_segment_is_told_by_every_store_that_is_opened(filled, new_store, samples, tower, right) -> None:
+    extract(filled, tower, samples, {patch(3)})
+    segment = filled.folder / "segments" / "000001.h5"
+    segment.write_bytes(segment.read_bytes()[:-1])
+    index_of(filled.folder).unlink()
+    for _ in range(3):
+        store = new_store()
+        assert [problem.path.stem for problem in store.problems] == ["000001"]
+        assert len(store.lacking(samples, {CLS})) == 6
+        store.keep_readings()
+        assert index_of(filled.folder).exists()

@@ -26,7 +26,7 @@ import numpy as np
 from PIL import Image
 
 from stackclip.cache import Store, Writer, extract, find_store
-from stackclip.cache import index as indexing
+from stackclip.cache import committed as indexing
 from stackclip.cache import writer as writing
 from stackclip.cache.manifest import Record
 from stackclip.errors import CorruptStore, MissingParts, StackclipError
