@@ -7,7 +7,7 @@ LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults check lint bench lowest newest constraints clean
+.PHONY: demo test faults check lint bench scale lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -25,6 +25,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+scale: $(READY)  ## how opening, planning and reading grow with a store, to a million pictures; 20 minutes, 5 GB
+	$(BIN)/python benchmarks/scale/growth.py
 
 bench: $(READY)  ## speed, as ratios against peers in the same run
 	$(BIN)/python -m pytest benchmarks/perf --benchmark-only -s

@@ -148,8 +148,8 @@ def test_a_second_bench_computes_nothing_and_encodes_nothing(
     assert "encoded" not in result.stderr
     # Pictures that were just made when they were read are read once more, and that is remembered.
     after = files_below(workspace)
-    assert {name: after[name] for name in after if not name.endswith("sources.json")} == {
-        name: before[name] for name in before if not name.endswith("sources.json")
+    assert {name: after[name] for name in after if not name.endswith("sources.bin")} == {
+        name: before[name] for name in before if not name.endswith("sources.bin")
     }
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
-from stackclip.cache import Source, Store
+from stackclip.cache import Store
 from stackclip.clip import Tower
 from stackclip.data import Dataset
-from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
+from stackclip.errors import NotApplicable, StackclipError, UsageError
 from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
 from stackclip.registry import EDITION, Component, Spec, bind, code_of, named_by
@@ -166,7 +166,9 @@ class Identities:
 
 
 def _hash_of(store: Store, samples: tuple[Sample, ...]) -> str:
-    facts = [[sample.id, sample.label, *_digests(store, sample)] for sample in samples]
+    masks = iter(store.digests([sample for sample in samples if sample.mask], MASK))
+    pairs = zip(samples, store.digests(samples), strict=True)
+    facts = [[sample.id, sample.label, digest, next(masks) if sample.mask else None] for sample, digest in pairs]
     return content_hash(canonical_json({"samples": facts}))
 
 
@@ -174,19 +176,6 @@ def _listing_of(datasets: Iterable[Dataset]) -> str:
     """The hash of what may be trained on by names and labels alone: no picture is read that is not drawn."""
     samples = (sample for dataset in datasets for sample in dataset.select(split="test").samples)
     return content_hash(canonical_json({"samples": [[sample.id, sample.label] for sample in samples]}))
-
-
-def _digests(store: Store, sample: Sample) -> list[str | None]:
-    """What names a picture and its mask; None for what there is not, or what cannot be read."""
-    mask = _digest(lambda: store.source(sample, MASK)) if sample.mask else None
-    return [_digest(lambda: store.source(sample)), mask]
-
-
-def _digest(source: Callable[[], Source]) -> str | None:
-    try:
-        return source().digest
-    except PictureError:
-        return None
 
 
 def _facts_of(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:

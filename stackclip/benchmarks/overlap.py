@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.plan import Plan
 from stackclip.cache import Store
 from stackclip.data import Dataset
-from stackclip.errors import CategoryOverlap, PictureError
+from stackclip.errors import CategoryOverlap
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.types import Row, Sample
 
@@ -33,9 +32,9 @@ def twins(tested: Iterable[Sample], others: Iterable[Sample], store: Store) -> t
 
     Those that nobody can read are left out: they are neither trained on nor tested.
     """
-    digest = cache(lambda sample: _digest(store, sample))
-    known = {content: other for other in others if (content := digest(other))}
-    return tuple(Twin(sample, known[content]) for sample in tested if (content := digest(sample)) in known)
+    known = {content: other for other, content in _named(others, store) if content}
+    pairs = _named(tested if known else (), store)
+    return tuple(Twin(sample, known[content]) for sample, content in pairs if content in known)
 
 
 def check_content(plan: Plan, store: Store) -> str:
@@ -63,7 +62,7 @@ def trained_on(plan: Plan, store: Store) -> str:
 
 def contents(samples: Iterable[Sample], store: Store) -> frozenset[str]:
     """The names of what is in the pictures that can be read."""
-    return frozenset(content for sample in samples if (content := _digest(store, sample)))
+    return frozenset(content for _, content in _named(samples, store) if content)
 
 
 def overlap_facts(
@@ -74,7 +73,7 @@ def overlap_facts(
     The training pictures are the same for all cells of a seed, so that their contents are asked for once.
     """
     of_role = {"trained": trained, "shots": contents(shots, store)}
-    own = [content for sample in tested if (content := _digest(store, sample))]
+    own = [content for _, content in _named(tested, store) if content]
     counts = {role: sum(content in known for content in own) for role, known in of_role.items()}
     return counts if any(counts.values()) else {}
 
@@ -93,12 +92,10 @@ def overlap_notes(rows: Iterable[Row]) -> Iterator[str]:
             yield f"tested pictures that were {verb}, byte for byte: {', '.join(where)}"
 
 
-def _digest(store: Store, sample: Sample) -> str:
-    """The name of a picture's content, empty for one that cannot be read."""
-    try:
-        return store.source(sample).digest
-    except PictureError:
-        return ""
+def _named(samples: Iterable[Sample], store: Store) -> Iterator[tuple[Sample, str | None]]:
+    """Pictures, each with the name of its content, None for one that cannot be read."""
+    every = tuple(samples)
+    return zip(every, store.digests(every), strict=True)
 
 
 def _tested(plan: Plan) -> tuple[Sample, ...]:

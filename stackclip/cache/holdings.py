@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import compress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from stackclip.cache.check import Problem
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
 from stackclip.cache.reader import Place
-from stackclip.cache.readings import readings_of
+from stackclip.cache.readings import Look, readings_of
 from stackclip.cache.refusals import telling_how_to_mend
 from stackclip.cache.shapes import MASK_NEAREST
-from stackclip.cache.sources import Source, has_source, home_of, read_again, recorded_key, role_of, stamps_of, state_of
+from stackclip.cache.sources import (
+    Role,
+    Source,
+    has_source,
+    home_of,
+    read_again,
+    recorded_key,
+    role_of,
+    stamps_of,
+    state_of,
+)
 from stackclip.errors import MissingParts, PictureError
 from stackclip.ops.words import agreed
 from stackclip.types import CLS, MASK, Part, Sample
 
 __all__ = ["Holdings"]
+
+Result = TypeVar("Result")
 
 _MASK_PARTS = frozenset({MASK, MASK_NEAREST})
 
@@ -39,7 +53,7 @@ class Holdings:
     @property
     def size_bytes(self) -> int:
         """The bytes of the segments that serve."""
-        return sum(segment.manifest.size for segment in self._index.segments.values())
+        return self._index.size_bytes
 
     @property
     def parts(self) -> frozenset[Part]:
@@ -60,10 +74,8 @@ class Holdings:
         It is read and hashed, unless it was before and a look at the file tells that it is the same (see `Readings`).
         Raises PictureError for a file that cannot be read.
         """
-        role = role_of(part)
-        home = home_of(sample, role)
-        files = state_of(home, role)
-        digest = self._readings.digest(home, role, files)
+        home, role, files = look = _look(sample, role_of(part))
+        [digest] = self._readings.digests([look])
         if digest is None:
             reading = read_again(home, role)
             self._readings.add(home, role, reading)
@@ -71,47 +83,60 @@ class Holdings:
         return Source(recorded_key(sample), role, home, digest, stamps_of(files))
 
     def keep_readings(self) -> None:
-        """Write down which files were found to be what the store holds, so that no later process has to read them.
+        """Write down which files were found to be what the store holds, and what is where in it, for later processes.
 
-        Where that cannot be written they are read again some day.
+        What cannot be written they see for themselves.
         """
         self._readings.keep(lambda digest: digest in self._index)
+        self._index.keep()
 
     def holds(self, source: Source, part: Part) -> bool:
         """Whether the part of this content can be read."""
         return self._index.holds(source.digest, part)
+
+    def digests(self, samples: Sequence[Sample], part: Part = CLS) -> list[str | None]:
+        """What `source` names the content of each sample's picture, or mask; None for one that cannot be read."""
+        return self._contents(_looks(samples, part), _or_none(self._read))
 
     def holdings(self, samples: Iterable[Sample]) -> list[frozenset[Part]]:
         """The parts that can be read for each sample.
 
         A sample without a mask file has its mask parts by definition: no runs. A picture that cannot be read has none.
         """
-        return [self._held_of(sample) for sample in samples]
+        every = list(samples)
+        masked = [has_source(sample, "mask") for sample in every]
+        of_masks = iter(self._held_of(list(compress(every, masked)), MASK))
+        joined = cache(frozenset[Part].union)
+        return [
+            joined(held, next(of_masks) if has_mask else _MASK_PARTS)
+            for held, has_mask in zip(self._held_of(every, CLS), masked, strict=True)
+        ]
 
     def lacking(self, samples: Iterable[Sample], parts: Iterable[Part]) -> tuple[tuple[Sample, frozenset[Part]], ...]:
         """The samples that lack some of the parts, each with those that it lacks."""
-        wanted = frozenset(parts)
-        lacks = ((sample, wanted - self._held_of(sample)) for sample in samples)
+        lacking, every = cache(frozenset(parts).difference), list(samples)
+        lacks = zip(every, map(lacking, self.holdings(every)), strict=True)
         return tuple((sample, missing) for sample, missing in lacks if missing)
 
-    def _held_of(self, sample: Sample) -> frozenset[Part]:
-        held = self._held_by_source(sample, CLS)
-        return held | (self._held_by_source(sample, MASK) if has_source(sample, "mask") else _MASK_PARTS)
+    def _held_of(self, samples: Sequence[Sample], part: Part) -> list[frozenset[Part]]:
+        return self._index.held_of(self._contents(_looks(samples, part), _or_none(self._read_what_may_be_held)))
 
-    def _held_by_source(self, sample: Sample, part: Part) -> frozenset[Part]:
-        with suppress(PictureError):  # it is told when the picture is encoded or read
-            return self._index.held(self._digest(sample, part))
-        return frozenset()
+    def _contents_to_read(self, samples: Sequence[Sample], part: Part) -> list[str | None]:
+        """The digest of each sample's content, None where the store cannot hold it. Raises PictureError."""
+        return self._contents([_look(sample, role_of(part)) for sample in samples], self._read_what_may_be_held)
 
-    def _digest(self, sample: Sample, part: Part) -> str | None:
-        """The digest of the sample's content, or None where it cannot be in the store."""
-        role = role_of(part)
-        home = home_of(sample, role)
-        files = state_of(home, role)
-        digest = self._readings.digest(home, role, files)
-        if digest is None and self._index.may_hold(files):
-            digest = self.source(sample, part).digest
-        return digest
+    def _contents(self, looks: Sequence[Look | None], read: Callable[[Look], str | None]) -> list[str | None]:
+        """The digests of sources; what has to be read for it is."""
+        known = iter(self._readings.digests([look for look in looks if look is not None]))
+        return [None if look is None else next(known) or read(look) for look in looks]
+
+    def _read_what_may_be_held(self, look: Look) -> str | None:
+        return self._read(look) if self._index.may_hold(look.files) else None
+
+    def _read(self, look: Look) -> str:
+        reading = read_again(look.home, look.role)
+        self._readings.add(look.home, look.role, reading)
+        return reading.digest
 
     def _locate(self, samples: Sequence[Sample], part: Part, digests: Sequence[str | None]) -> list[Place]:
         """Where the part of each sample is, whose content has these digests.
@@ -139,3 +164,27 @@ class Holdings:
             f"{self.folder.name}{problems} lacks {part} of {len(missing)} of {of} pictures, {first.key} among them. "
             f"Run: stackclip cache-features --dataset {first.dataset}, with --methods that read it"
         )
+
+
+def _look(sample: Sample, role: Role) -> Look:
+    """Look at a sample's picture or mask; raises PictureError."""
+    home = home_of(sample, role)
+    return Look(home, role, state_of(home, role))
+
+
+def _looks(samples: Iterable[Sample], part: Part) -> list[Look | None]:
+    """The same of many; None for what cannot be looked at, which is told when it is encoded or read."""
+    role, look = role_of(part), _or_none(_look)
+    return [look(sample, role) for sample in samples]
+
+
+def _or_none(function: Callable[..., Result]) -> Callable[..., Result | None]:
+    """What gives None for a picture that cannot be read."""
+
+    def lenient(*given: Any) -> Result | None:
+        try:
+            return function(*given)
+        except PictureError:
+            return None
+
+    return lenient

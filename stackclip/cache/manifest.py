@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +24,7 @@ from stackclip.types import Part, TowerSpec
 __all__ = ["Extent", "Manifest", "Record", "read_sealed"]
 
 _LARGEST = 1 << 28  # bytes of JSON that are read at all; a manifest of ten thousand pictures has about 4e6
-_HEX = re.compile(r"[0-9a-f]{64}")
+_HEX, _ROW_HASH = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -130,13 +132,12 @@ class Manifest:
             Part.parse(name): _extent(Part.parse(name), facts, spec, dtype)
             for name, facts in sorted(content["parts"].items(), key=lambda item: int(item[1]["offset"]))
         }
-        held = {part for record in records for part in record.hashes}
-        if held != set(extents):
+        rows = Counter(part for record in records for part in record.hashes)
+        if rows.keys() != extents.keys():
             raise ValueError("its records have other parts than its segment")
         for part, extent in extents.items():
-            rows = sum(part in record.hashes for record in records)
-            if not is_mask(part) and extent.shape[0] != rows:
-                raise ValueError(f"{part} has {extent.shape[0]} rows for {rows} records")
+            if not is_mask(part) and extent.shape[0] != rows[part]:
+                raise ValueError(f"{part} has {extent.shape[0]} rows for {rows[part]} records")
         end, size = 0, _natural(content["size"])
         for extent in extents.values():
             if extent.offset < end or extent.offset + extent.size > size:
@@ -150,11 +151,20 @@ def _record(facts: Mapping[str, Any]) -> Record:
     role = facts["role"]
     if role not in ("picture", "mask"):
         raise ValueError(f"unknown role {role!r}")
-    hashes = {Part.parse(name): str(digest) for name, digest in facts["xxh3"].items()}
+    hashes = {_part(name): _row_hash(digest) for name, digest in facts["xxh3"].items()}
     if any(is_mask(part) != (role == "mask") for part in hashes):
         raise ValueError(f"a {role} has the parts {', '.join(facts['xxh3'])}")
     stamps = tuple((int(size), int(time)) for size, time in facts["stamps"])
     return Record(str(facts["key"]), cast(Role, role), _digest(facts["source"]), stamps, hashes)
+
+
+_part = lru_cache(1024)(Part.parse)  # the same few in every record
+
+
+def _row_hash(value: Any) -> str:
+    if not isinstance(value, str) or not _ROW_HASH.fullmatch(value):
+        raise ValueError(f"{value!r} is no xxh3")
+    return value
 
 
 def _extent(part: Part, facts: Mapping[str, Any], spec: TowerSpec, dtype: FeatureDtype) -> Extent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +12,15 @@ from stackclip.cache.check import Problem, Progress, SourceCheck, check_sources
 from stackclip.cache.folders import clear_leftovers
 from stackclip.cache.header import Header, read_header
 from stackclip.cache.index import Index
+from stackclip.cache.index_file import damage_of_index, index_of, seen_in
 from stackclip.cache.lock import WriterLock
-from stackclip.cache.manifest import Record
+from stackclip.cache.manifest import Manifest, Record
 from stackclip.cache.reader import Place, RowToRead, Segment
-from stackclip.cache.readings import Readings, readings_of
+from stackclip.cache.readings import readings_of
 from stackclip.cache.shapes import is_mask
 from stackclip.cache.structure import check_frame
 from stackclip.errors import CorruptStore, StoreError, UnreadableStore
 from stackclip.ops.files import sync_folder
-from stackclip.types import Part
 
 __all__ = ["repair", "sources_again", "verify"]
 
@@ -29,17 +30,13 @@ def verify(folder: Path, header: Header, progress: Progress | None = None) -> li
 
     Raises CorruptStore when store.json itself is damaged, FingerprintMismatch where it is another's by now.
     """
-    index = Index(folder, read_header(folder, fingerprint=header.fingerprint))
-    problems, segments = list(index.problems), sorted(index.segments.items())
-    for done, (path, segment) in enumerate(segments, start=1):
-        try:
-            _read_all(segment)
-        except (CorruptStore, UnreadableStore) as error:
-            unreadable = isinstance(error, UnreadableStore)
-            problems.append(Problem(path, str(error), segment.manifest.records, unreadable))
+    header, problems = read_header(folder, fingerprint=header.fingerprint), list[Problem]()
+    stems = sorted(seen_in(folder), key=int)
+    for done, stem in enumerate(stems, start=1):
+        problems += _examined(folder / "segments" / f"{stem}.json", header)
         if progress is not None:
-            progress(done, len(segments))
-    return [*problems, *_damage(readings_of(folder))]
+            progress(done, len(stems))
+    return [*problems, *_of_derived(folder, header)]
 
 
 def sources_again(folder: Path, header: Header, progress: Progress | None = None) -> Iterator[SourceCheck]:
@@ -56,8 +53,13 @@ def repair(folder: Path, header: Header, progress: Progress | None = None) -> li
     """
     lock = WriterLock(folder / "writer.lock")
     try:
-        suspects = [problem.path for problem in verify(folder, header, progress)]
-        problems = [problem for path in suspects for problem in _examined(path, folder, header)]
+        suspects = {problem.path for problem in verify(folder, header, progress)}
+        problems = [problem for problem in _of_derived(folder, header) if problem.path in suspects]
+        for path in sorted(path for path in suspects if path.parent.name == "segments"):
+            problems += _examined(path, header)
+        for problem in problems:
+            if problem.unreadable:
+                raise UnreadableStore(f"{problem.reason}: nothing was dropped")
         for problem in problems:
             _drop(problem.path)
         clear_leftovers(folder)
@@ -66,40 +68,41 @@ def repair(folder: Path, header: Header, progress: Progress | None = None) -> li
     return problems
 
 
-def _examined(path: Path, folder: Path, header: Header) -> Iterator[Problem]:
-    """Look at one file by itself, all of it; raises UnreadableStore where that says nothing about its bytes."""
-    readings = readings_of(folder)
-    if path == readings.path:
-        yield from _damage(readings)
-        return
+def _examined(path: Path, header: Header) -> Iterator[Problem]:
+    """Look at one segment by itself, all of it; what is wrong with it, if anything is."""
     records: tuple[Record, ...] | None = None
     try:
         manifest = header.manifest(path)
         records = manifest.records
         check_frame(path.with_suffix(".h5"), manifest)
-        _read_all(Segment(path.with_suffix(".h5"), manifest))
-    except UnreadableStore as error:
-        raise UnreadableStore(f"{error}: nothing was dropped") from None
-    except CorruptStore as error:
-        yield Problem(path, str(error), records)
+        _read_all(path.with_suffix(".h5"), manifest)
+    except (CorruptStore, UnreadableStore) as error:
+        if os.path.lexists(path):  # else dropped by a repair while we looked
+            yield Problem(path, str(error), records, isinstance(error, UnreadableStore))
 
 
-def _damage(readings: Readings) -> Iterator[Problem]:
-    if (reason := readings.damage()) is not None:
-        yield Problem(readings.path, reason, ())
+def _of_derived(folder: Path, header: Header) -> Iterator[Problem]:
+    """What is wrong with the files that are made of the others."""
+    readings = readings_of(folder)
+    for path, reason in (
+        (readings.path, readings.damage()),
+        (index_of(folder), damage_of_index(folder, header.digest)),
+    ):
+        if reason is not None:
+            yield Problem(path, reason, ())
 
 
-def _read_all(segment: Segment) -> None:
+def _read_all(path: Path, manifest: Manifest) -> None:
     """Read every row; raises CorruptStore at the first that is not as it was written, UnreadableStore."""
-    rows: dict[Part, int] = dict.fromkeys(segment.manifest.extents, 0)
-    for record in segment.manifest.records:
+    segment, rows = Segment(path, manifest), dict.fromkeys(manifest.extents, 0)
+    for record in manifest.records:
         for part, digest in record.hashes.items():
             place = Place(segment, rows[part], digest)
             rows[part] += 1
             if is_mask(part):
                 segment.read_runs(part, place, record.key)
             else:
-                extent = segment.manifest.extents[part]
+                extent = manifest.extents[part]
                 row = np.empty(extent.shape[1:], extent.dtype)
                 segment.read([RowToRead(part, place, record.key, row)])
 

@@ -17,10 +17,12 @@ from stackclip.cache.manifest import Manifest
 from stackclip.cache.quantize import decode_tokens
 from stackclip.cache.refusals import refused_read
 from stackclip.cache.segment import array_hash, read_exactly
-from stackclip.cache.structure import run_offsets
+from stackclip.cache.structure import Layout, run_offsets
 from stackclip.errors import CorruptStore
 from stackclip.ops.regions import Runs
 from stackclip.types import Part
+
+_DIGEST = 32  # bytes
 
 __all__ = ["STORED", "Place", "RowToRead", "Segment", "decode", "read_rows", "signature"]
 
@@ -51,22 +53,35 @@ class _Opened:
 
     seen: tuple[int, ...]
     offsets: dict[Part, NDArray[np.uint64]]
-    checked: set[tuple[Part, int]] = field(default_factory=set)
+    checked: dict[Part, bytearray] = field(default_factory=dict)
 
 
 class Segment:
-    """A committed segment, opened anew for each read: nothing is shared with other processes or threads."""
+    """A committed segment, opened anew for each read: nothing is shared with other processes or threads.
+
+    Of its manifest it keeps what reading needs: sources, rows and hashes, some ten bytes for each row.
+    """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = path, manifest
+        self.path, self._layout = path, Layout.of(manifest)
+        self._digests = b"".join(bytes.fromhex(record.digest) for record in manifest.records)
+        self._rows = {part: _rows_of(manifest, part) for part in manifest.extents}
         self._last: _Opened | None = None
+
+    def place(self, record: int, digest: str, part: Part) -> Place | None:
+        """Where a part of one of its records is; None where that record is of another content or has no such part."""
+        if self._digests[record * _DIGEST : (record + 1) * _DIGEST].hex() != digest or part not in self._rows:
+            return None
+        records, hashes = self._rows[part]
+        row = int(records.searchsorted(record))
+        return Place(self, row, f"{hashes[row]:016x}") if row < len(records) and records[row] == record else None
 
     def read(self, wanted: Iterable[RowToRead]) -> None:
         """Fill every row's array, in the order of the file.
 
         Raises CorruptStore naming the segment and the picture, UnreadableStore where the system does not give the file.
         """
-        extents = self.manifest.extents
+        extents = self._layout.extents
         rows = []
         for each in wanted:
             extent = extents[each.part]
@@ -89,7 +104,7 @@ class Segment:
         with self._opened() as (file, opened):
             start, stop = (int(offset) for offset in opened.offsets[part][place.row : place.row + 2])
             runs = np.empty((stop - start, 3), np.dtype("<u4"))
-            offset = self.manifest.extents[part].offset + start * runs.itemsize * 3
+            offset = self._layout.extents[part].offset + start * runs.itemsize * 3
             self._fill(file, offset, runs, opened.checked, part=part, place=place, key=key)
         return runs
 
@@ -104,7 +119,7 @@ class Segment:
             seen = (os.getpid(), *signature(self._found(file)))
             opened = self._last
             if opened is None or opened.seen != seen:
-                opened = self._last = _Opened(seen, run_offsets(self.path, self.manifest))
+                opened = self._last = _Opened(seen, run_offsets(self.path, self._layout))
             yield file, opened
         finally:
             with suppress(OSError):  # what was read is checked, whatever becomes of closing
@@ -121,7 +136,7 @@ class Segment:
         file: io.FileIO,
         offset: int,
         array: NDArray[Any],
-        checked: set[tuple[Part, int]],
+        checked: dict[Part, bytearray],
         *,
         part: Part,
         place: Place,
@@ -133,10 +148,26 @@ class Segment:
             raise CorruptStore(f"{self.path}: {part} of {key}: {error}") from None
         except OSError as error:
             raise refused_read(self.path, error) from None
-        if (part, place.row) not in checked:
+        rows = checked.setdefault(part, bytearray(len(self._rows[part].records)))
+        if not rows[place.row]:
             if array_hash(array) != place.hash:
                 raise CorruptStore(f"{self.path}: {part} of {key} is not what was written (its xxh3 differs)")
-            checked.add((part, place.row))
+            rows[place.row] = True
+
+
+class _Rows(NamedTuple):
+    """The records that have a part, and the xxh3 of each one's row, in order."""
+
+    records: NDArray[np.uint32]
+    hashes: NDArray[np.uint64]
+
+
+def _rows_of(manifest: Manifest, part: Part) -> _Rows:
+    having = [
+        (index, int(record.hashes[part], 16)) for index, record in enumerate(manifest.records) if part in record.hashes
+    ]
+    records, hashes = zip(*having, strict=True)
+    return _Rows(np.array(records, np.uint32), np.array(hashes, np.uint64))
 
 
 def read_rows(wanted: Iterable[RowToRead]) -> None:

@@ -74,7 +74,12 @@ def state_of(home: Path, role: Role) -> tuple[FileState, ...]:
 
     Raises PictureError for a file that is missing, cannot be reached or is no regular file (a pipe would block).
     """
-    return tuple(_state(path) for path in _files(home, role))
+    found = _look(home, role)
+    if stat.S_ISREG(found.st_mode):
+        return (FileState.of(found),)
+    if role == "mask" and stat.S_ISDIR(found.st_mode):
+        return tuple(_state(path) for path in _pictures(home))
+    raise PictureError(home, "is no regular file")
 
 
 def stamps_of(files: tuple[FileState, ...]) -> Stamps:
@@ -106,28 +111,29 @@ def home_of(sample: Sample, role: Role) -> Path:
 
 
 def _files(home: Path, role: Role) -> tuple[Path, ...]:
-    if role == "picture" or not stat.S_ISDIR(_stat(home, missing="is missing: a mask was expected here").st_mode):
-        return (home,)
-    try:
-        return tuple(pictures_in(home))
-    except DataError as error:
-        raise PictureError(home, str(error)) from None
+    return _pictures(home) if role == "mask" and stat.S_ISDIR(_look(home, role).st_mode) else (home,)
 
 
-def _state(path: Path) -> FileState:
-    found = _stat(path)
-    if not stat.S_ISREG(found.st_mode):
-        raise PictureError(path, "is no regular file")
-    return FileState.of(found)
-
-
-def _stat(path: Path, missing: str | None = None) -> os.stat_result:
+def _look(path: Path, role: Role) -> os.stat_result:
     try:
         return os.stat(path)  # noqa: PTH116 -- Path.stat is the same call, slower
     except FileNotFoundError as error:
-        raise PictureError(path, missing or str(error.strerror)) from None
+        missing = "is missing: a mask was expected here" if role == "mask" else str(error.strerror)
+        raise PictureError(path, missing) from None
     except (OSError, ValueError) as error:
         raise PictureError(path, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _pictures(folder: Path) -> tuple[Path, ...]:
+    try:
+        return tuple(pictures_in(folder))
+    except DataError as error:
+        raise PictureError(folder, str(error)) from None
+
+
+def _state(path: Path) -> FileState:
+    [state] = state_of(path, "picture")
+    return state
 
 
 def _hash(path: Path) -> str:

@@ -96,7 +96,7 @@ class Store(Holdings):
         wanted = tuple(parts)
         forms = {part: _form_of(part, self._header, dtype) for part in wanted if not is_mask(part)}
         read = {part: self.buffers.empty((len(samples), *form.shape), form.dtype) for part, form in forms.items()}
-        digests = [self._digest(sample, CLS) for sample in samples] if read else []
+        digests = self._contents_to_read(samples, CLS) if read else []
         rows = [
             RowToRead(part, place, recorded_key(sample), array)
             for part, arrays in read.items()
@@ -110,7 +110,7 @@ class Store(Holdings):
         """The labelled runs (R, 3) of the sample's mask at the tower's picture size; none without a mask file."""
         if not has_source(sample, role_of(part)):
             return np.empty((0, 3), np.uint32)
-        [place] = self._locate([sample], part, [self._digest(sample, part)])
+        [place] = self._locate([sample], part, self._contents_to_read([sample], part))
         with telling_how_to_mend(self.folder):
             return place.segment.read_runs(part, place, recorded_key(sample))
 

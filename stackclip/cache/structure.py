@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from stackclip.cache.shapes import is_mask
 from stackclip.errors import CorruptStore
 from stackclip.types import Part
 
-__all__ = ["check_frame", "run_offsets"]
+__all__ = ["Layout", "check_frame", "run_offsets"]
 
 
 def check_frame(path: Path, manifest: Manifest) -> None:
@@ -45,7 +46,21 @@ def check_frame(path: Path, manifest: Manifest) -> None:
         raise CorruptStore(f"{path}: its HDF5 metadata is not what was written")
 
 
-def run_offsets(path: Path, manifest: Manifest) -> dict[Part, NDArray[np.uint64]]:
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is where in a segment: its bytes, its arrays, and the tree of its groups and data sets."""
+
+    size: int
+    extents: Mapping[Part, Extent]
+    tree: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Layout:
+        """What a manifest tells of."""
+        return cls(manifest.size, manifest.extents, _tree(manifest))
+
+
+def run_offsets(path: Path, layout: Layout) -> dict[Part, NDArray[np.uint64]]:
     """Check that the segment is the HDF5 file that its manifest tells of, and give the offsets of its ragged parts.
 
     Row i of a ragged part is [offsets[i], offsets[i + 1]). Everything is looked at before anything is read: links other
@@ -59,8 +74,8 @@ def run_offsets(path: Path, manifest: Manifest) -> dict[Part, NDArray[np.uint64]
     try:
         # HDF5 gets the open file, not its name: it takes no lock and cannot look for other files beside this one.
         with h5py.File(opened, "r") as file:
-            found = _guarded(file.id, _tree(manifest), manifest.size)
-            return {part: _offsets(found, part, extent) for part, extent in manifest.extents.items() if is_mask(part)}
+            found = _guarded(file.id, layout.tree, layout.size)
+            return {part: _offsets(found, part, extent) for part, extent in layout.extents.items() if is_mask(part)}
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if opened.failure is not None:
             raise refused_read(path, opened.failure) from None
@@ -110,11 +125,12 @@ def _tree(manifest: Manifest) -> dict[str, Any]:
             "source": _Expected(DIGESTS, (count,)),
         }
     }
+    having = Counter(part for record in manifest.records for part in record.hashes)
     for part, extent in manifest.extents.items():
         branch = tree
         for name in str(part).split("/"):
             branch = branch.setdefault(name, {})
-        rows = sum(part in record.hashes for record in manifest.records)
+        rows = having[part]
         branch["record"] = _Expected(INDICES, (rows,))
         branch["xxh3"] = _Expected(HASHES, (rows,))
         if is_mask(part):

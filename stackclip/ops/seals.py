@@ -17,7 +17,8 @@ __all__ = ["read_regular", "sealed", "unsealed"]
 
 def sealed(content: Mapping[str, Any]) -> bytes:
     """The content as canonical JSON beside the blake3 of its canonical JSON: one byte string for equal contents."""
-    return canonical_json({"blake3": content_hash(canonical_json(content)), "content": content}) + b"\n"
+    data = canonical_json(content)
+    return b'{"blake3":"%b","content":%b}\n' % (content_hash(data).encode(), data)
 
 
 def unsealed(data: bytes) -> dict[str, Any]:

@@ -121,18 +121,16 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     """What a bench would encode and how many cells it would compute; nothing is written."""
     plan = lineup.plan
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
-    there = 0 if again else _finished(workbench, lineup)
-    planned, folder = workbench.planned(lineup.errands), workbench.workspace.features
+    store, folder = workbench.found(), workbench.workspace.features
+    there = 0 if again or store is None else _finished(workbench, lineup, store)
+    planned = workbench.planned(lineup.errands, store)
     pictures = sum(len(each.samples) for each in lineup.errands)
     return Forecast(planned, pictures, folder, workbench.tower.spec.note, cells=count, missing=count - there)
 
 
-def _finished(workbench: Workbench, lineup: Lineup) -> int:
+def _finished(workbench: Workbench, lineup: Lineup, store: Store) -> int:
     """How many cells are there with all that is asked for."""
     plan = lineup.plan
-    store = workbench.found()
-    if store is None:
-        return 0
     with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
         rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
         return sum((not plan.ci or has_draws(row)) and (not plan.per_defect or has_kinds(row)) for row in rows)

@@ -164,7 +164,7 @@ class Steps(Site):
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
         workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
-        planned = workbench.planned(errands)
+        planned = workbench.planned(errands, workbench.found())
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
 

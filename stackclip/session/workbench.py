@@ -81,9 +81,9 @@ class Workbench:
         """The store of the tower's features, if there is one; nothing is written."""
         return find_store(self.workspace.features, self.tower.fingerprint, dtype=self.workspace.feature_dtype)
 
-    def planned(self, errands: Sequence[Errand]) -> Planned:
-        """What would be encoded; nothing is written."""
-        store, spec, dtype = self.found(), self.tower.spec, self.workspace.feature_dtype
+    def planned(self, errands: Sequence[Errand], store: Store | None) -> Planned:
+        """What would be encoded into the store that was `found`; nothing is written."""
+        spec, dtype = self.tower.spec, self.workspace.feature_dtype
         every = [plan(store, each.samples, each.parts, spec, dtype=dtype) for each in errands]
         parts = frozenset(part for each in every for part in each.parts)
         return Planned(sum(each.pictures for each in every), tuple(sorted(parts)), sum(each.bytes for each in every))

@@ -187,10 +187,14 @@ def test_rows_are_named_again_without_hashing_again(small, tmp_path, monkeypatch
 
     each_by_its_own = [anew().row(spec, cell) for spec, cell in wanted]
     asked: Counter[Any] = Counter()
-    source = Store.source
+    digests = Store.digests
     monkeypatch.setattr(identity, "file_hash", lambda path: asked.update([path]) or file_hash(path))
     monkeypatch.setattr(
-        Store, "source", lambda store, *what: asked.update([(what[0].key, what[1:])]) or source(store, *what)
+        Store,
+        "digests",
+        lambda store, samples, *part: (
+            asked.update((each.key, part) for each in samples) or digests(store, samples, *part)
+        ),
     )
     identities = anew()
     for _ in range(3):

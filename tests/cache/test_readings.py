@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stackclip.cache import extract, readings, sources
+from stackclip.cache import columns, extract, readings, sources
 from stackclip.data.masks import read_mask
 from stackclip.ops import states
+from stackclip.ops.seals import unsealed
 from stackclip.types import CLS, MASK, Sample
 
 AGE = 1_000_000_000  # seconds: of files as archives unpack them, long before they are read
@@ -121,9 +122,8 @@ def test_a_picture_replaced_within_a_moment_of_its_reading_is_another(new_store,
     before = store.read([sample], CLS)
     state = sources.state_of(path, "picture")
     bitmap(path, 220)
-    store._readings._readings["picture", str(path)] = readings.Reading(  # as a coarse clock would show it
-        store._readings._readings["picture", str(path)].digest, sources.state_of(path, "picture"), time.time_ns()
-    )
+    own = store._readings._own["picture", str(path)]  # as a coarse clock would show it
+    store._readings.add(path, "picture", own._replace(files=sources.state_of(path, "picture"), moment=time.time_ns()))
     assert sources.state_of(path, "picture")[0].size == state[0].size
     assert extract(store, tower, [sample], {CLS}).encoded == 1
     assert not np.array_equal(store.read([sample], CLS), before)
@@ -193,7 +193,7 @@ def test_what_is_lost_is_read_again_and_verify_says_what_is_damaged(
     filled, new_store, samples, parts, hashed, damage, caplog, clock
 ) -> None:
     clock(10)
-    path = filled.folder / "sources.json"
+    path = filled.folder / "sources.bin"
     data = path.read_bytes()
     path.unlink()
     if damage == "a pipe":
@@ -213,7 +213,7 @@ def test_what_is_lost_is_read_again_and_verify_says_what_is_damaged(
 
 
 def test_repair_drops_damaged_readings_and_nothing_else(filled, new_store, samples, parts) -> None:
-    path = filled.folder / "sources.json"
+    path = filled.folder / "sources.bin"
     path.write_bytes(path.read_bytes()[:-5])
     (problem,) = filled.repair()
     assert problem.path == path
@@ -225,7 +225,7 @@ def test_readings_that_cannot_be_written_stop_nobody(filled, new_store, samples,
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(readings, "write_atomically", refuse)
+    monkeypatch.setattr(columns, "write_pieces", refuse)
     clock(10)
     assert extract(new_store(), None, samples, parts).already_there == 6
 
@@ -263,8 +263,8 @@ def test_sources_are_told_the_same_changed_gone_or_unreadable(filled, new_store,
 def test_a_store_as_it_was_written_before_is_read_and_its_stamps_are_not_believed(
     filled, new_store, samples, parts, hashed
 ) -> None:
-    (filled.folder / "sources.json").unlink()  # older versions wrote none; the manifests are as they were
-    manifest = readings.unsealed((filled.folder / "segments" / "000001.json").read_bytes())
+    (filled.folder / "sources.bin").unlink()  # older versions wrote none; the manifests are as they were
+    manifest = unsealed((filled.folder / "segments" / "000001.json").read_bytes())
     assert manifest["records"][0].keys() == {"key", "role", "source", "stamps", "xxh3"}
     store = new_store()
     assert store.lacking(samples, parts) == ()
@@ -277,7 +277,7 @@ def test_where_there_is_no_time_of_change_no_other_process_is_believed(
     monkeypatch.setattr(readings, "HAS_CHANGE_TIME", False)
     clock(10)
     extract(new_store(), tower, samples, parts)
-    assert not (new_store().folder / "sources.json").exists()
+    assert not (new_store().folder / "sources.bin").exists()
     hashed.clear()
     store = new_store()
     store.lacking(samples, parts)

@@ -168,7 +168,7 @@ def test_a_forked_process_reads_and_checks_for_itself(filled, samples, parts) ->
 def test_any_flipped_bit_is_noticed(filled, samples, parts) -> None:
     random = np.random.default_rng(0)
     truth = {part: filled.read(samples, part) for part in parts - {MASK}}
-    derived = {"writer.lock", "sources.json"}
+    derived = {"writer.lock", "sources.bin"}
     for path in sorted(path for path in filled.folder.rglob("*.*") if path.name not in derived):
         data = path.read_bytes()
         for position in random.choice(len(data), min(len(data), 120), replace=False):

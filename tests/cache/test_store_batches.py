@@ -95,6 +95,8 @@ def test_a_batch_that_is_kept_never_changes(store, samples) -> None:
 def test_memory_is_used_again_and_its_amount_is_bounded(store, samples, monkeypatch) -> None:
     fresh = []
     empty = np.empty
+    for sample in samples:
+        store.read([sample], patch(1))  # segments are looked into when they are first read
     monkeypatch.setattr(buffers.np, "empty", lambda *given, **words: fresh.append(given) or empty(*given, **words))
     for _ in range(4):
         for _, features in store.batches(samples * 4, (patch(1),), batch_size=3, threads=2):

@@ -60,7 +60,7 @@ def made_in(workspace: Path) -> set[Path]:
     """The features, rows and heads."""
     suffixes = {".h5", ".json", ".safetensors"}
     found = {path for name in ("features", "rows", "heads") for path in (workspace / "cache" / name).rglob("*")}
-    return {path for path in found if path.suffix in suffixes and path.name not in ("store.json", "sources.json")}
+    return {path for path in found if path.suffix in suffixes and path.name not in ("store.json", "sources.bin")}
 
 
 @pytest.mark.parametrize("words", [[*BENCH, "--json"], [*BENCH, "--dry-run"], CACHE])

@@ -45,25 +45,36 @@ def damages(whole: Path, kind: str, random: Random) -> Iterator[Damage]:
                     yield name, start, stop, bytes(stop - start).hex()
 
 
+@pytest.fixture(scope="module")
+def indexed(lab: Lab, whole: Path) -> Path:
+    """A store whose index is there, and believed."""
+    root = copy_of(lab, whole)
+    assert lab.run("keep index", root, watched=False).code == 0
+    assert list(root.glob("*/index.bin"))
+    return root
+
+
+@pytest.mark.parametrize("task", ["endure", "rot"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_is_noticed_and_nothing_wrong_is_read(
-    lab: Lab, tally: Tally, full: bool, whole: Path, kind: str
+    lab: Lab, tally: Tally, full: bool, indexed: Path, kind: str, task: str
 ) -> None:
-    root, figures = copy_of(lab, whole), tally.of(kind, "a place in a file of a store")
-    every = damages(whole, kind, Random(kind))
+    root, fault = indexed, kind if task == "endure" else f"{kind}, the times kept"
+    figures = tally.of(fault, "a place in a file of a store")
+    every = damages(root, kind, Random(fault))
     left = TRIALS // len(KINDS) if full else 45
     while left:
         batch = list(islice(every, min(BATCH, left)))
         left -= len(batch)
         root.with_name("plan").write_text(json.dumps(batch))
-        ending = lab.run("endure", root, watched=False)
+        ending = lab.run(task, root, watched=False)
         figures.signals += ending.signal != 0 or ending.hung
         assert ending.answer is not None, ending
         for (name, start, stop, _), outcome in zip(batch, ending.answer, strict=True):
             where = f"{kind} at {start} to {stop} of {name}: {outcome}"
             silent, unmeant = outcome["silent"] + (not outcome["noticed"]), bool(outcome["why"])
-            tally.counted(kind, figures.figure, where, silent=0 if unmeant else silent, messages=unmeant)
-    tally.require(kind)
+            tally.counted(fault, figures.figure, where, silent=0 if unmeant else silent, messages=unmeant)
+    tally.require(fault)
 
 
 def damaged(lab: Lab, whole: Path, damage: Damage) -> Path:

@@ -16,6 +16,7 @@ from click.testing import Result
 from PIL import Image
 
 from stackclip.cache import Store, stores_in
+from stackclip.cache.manifest import read_sealed
 from stackclip.types import CLS, GOOD, NORMAL, Sample, TowerSpec
 
 from .lab import environment
@@ -27,8 +28,9 @@ def content(folder: Path) -> dict[tuple[str, str], str]:
     """By source and part the hash of what a store holds."""
     store = Store.open(folder)
     assert store.verify() == []
-    records = [record for segment in store._index.segments.values() for record in segment.manifest.records]
-    return {(record.digest, str(part)): value for record in records for part, value in record.hashes.items()}
+    manifests = [read_sealed(path) for path in sorted((folder / "segments").glob("*.json"))]
+    records = [record for manifest in manifests for record in manifest["records"]]
+    return {(record["source"], part): value for record in records for part, value in record["xxh3"].items()}
 
 
 @pytest.fixture

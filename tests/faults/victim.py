@@ -30,6 +30,7 @@ import numpy as np
 from PIL import Image
 
 from stackclip.cache import Store, Writer, commit, extract, find_store
+from stackclip.cache import committed as indexing
 from stackclip.cache.manifest import Record
 from stackclip.errors import CorruptStore, MissingParts, StackclipError
 from stackclip.ops.drafts import Draft
@@ -45,6 +46,7 @@ SEGMENT = 1100  # bytes at which a segment is sealed: four or five of them, and 
 HANG_SECONDS = 30.0
 SETTLED_SECONDS = 3.2
 SIEGE_SECONDS = 0.3  # about what a run takes beside others
+DERIVED = {"writer.lock", "sources.bin", "index.bin"}
 
 
 class Tower:
@@ -272,11 +274,28 @@ def _flaws(root: Path, samples: list[Sample], right: dict[tuple[str, Part], np.n
         sample = next(sample for sample in samples if sample.key == key)
         if not np.array_equal(content(store, sample, part), array):
             yield f"{part} of {key} is wrong after running again"
-    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - {"writer.lock", "sources.json"}
+    names = {str(path.relative_to(store.folder)) for path in store.folder.rglob("*")} - DERIVED
     segments = {f"{path.with_suffix('')}" for path in map(Path, names) if path.suffix == ".h5"}
     wanted = {"store.json", "segments", *(f"{path}.{kind}" for path in segments for kind in ("h5", "json"))}
     if names != wanted:
         yield f"left over: {sorted(names ^ wanted)}"
+
+
+def keep_index(root: Path, pictures: Path, told: Path) -> None:
+    """Write down what is in a store that nobody changed for long enough."""
+    time.sleep(SETTLED_SECONDS)
+    indexing._FEW = 1
+    store = find_store(root, FINGERPRINT)
+    assert store is not None
+    store.keep_readings()
+
+
+def rot(root: Path, pictures: Path, told: Path) -> list[dict[str, Any]]:
+    """`endure` on a disk that changes bytes and no times: what the index covers looks as it was."""
+    (folder,) = root.iterdir()
+    seen = indexing.seen_in(folder)
+    indexing.seen_in = lambda folder: seen
+    return endure(root, pictures, told)
 
 
 def endure(root: Path, pictures: Path, told: Path) -> list[dict[str, Any]]:
@@ -387,6 +406,8 @@ TASKS: dict[str, Task] = {
     "read": read,
     "judge": judge,
     "endure": endure,
+    "rot": rot,
+    "keep index": keep_index,
     "forge": forge,
     "race": race,
     "siege": siege,
