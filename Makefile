@@ -7,7 +7,7 @@ LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults check lint bench scale lowest newest constraints clean
+.PHONY: demo test faults check lint bench bench-diff scale lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -31,6 +31,9 @@ scale: $(READY)  ## how opening, planning and reading grow with a store, to a mi
 
 bench: $(READY)  ## speed, as ratios against peers in the same run
 	$(BIN)/python -m pytest benchmarks/perf --benchmark-only -s
+
+bench-diff: $(READY)  ## what the last run of the benchmarks found otherwise than the one before
+	@$(BIN)/python benchmarks/compare.py
 
 lowest: scripts/versions.py  ## the tests with the lowest versions that pyproject.toml promises, in .venv-lowest
 	@rm -rf .venv-lowest

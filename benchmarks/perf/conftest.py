@@ -29,6 +29,7 @@ import pytest
 HERE = Path(__file__).parent
 PAGE, RESULTS = HERE.parent / "README.md", HERE.parent / "results" / "perf.json"
 BEGIN, END = "<!-- figures: written by `make bench` -->\n", "<!-- end of figures -->"
+_FEATURES = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512-BF16", "amx_bf16": "AMX-BF16"}
 VERSIONS = ("torch", "numpy", "h5py")
 GOAL = re.compile(r"(>=|<=|>|<) ([-+.\de]+)")
 COMPARE = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
@@ -105,7 +106,9 @@ def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
     node = request.node
 
     def record(name: str, value: float, *, goal: str = "", unit: str = "x", note: str = "") -> None:
+        there = sum(kind == "figure" for kind, _ in node.user_properties)
         facts = {
+            "id": _short(f"{node.path.stem}_{node.name}") + (f"_{there + 1}" if there else ""),
             "value": float(f"{value:.4g}"),
             "unit": unit,
             "goal": goal,
@@ -117,6 +120,11 @@ def figure(request: pytest.FixtureRequest) -> Callable[..., None]:
         print(f"\n{name}: {shown(facts)}{f', goal {goal}: {answer(facts)}' if goal else ''}")
 
     return record
+
+
+def _short(test: str) -> str:
+    """What a figure is called where prose is too long: by its test, which changes less than the words about it."""
+    return re.sub(r"\W+", "_", test.replace("test_", "")).strip("_")
 
 
 class Recorder:
@@ -157,8 +165,10 @@ def machine() -> str:
 
 def _processor() -> str:
     listing = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", listing.read_text()) if listing.exists() else None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    said = listing.read_text() if listing.exists() else ""
+    found = re.search(r"model name\s*:\s*(.+)", said)
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    return " ".join([name, *(words for flag, words in _FEATURES.items() if re.search(rf"\b{flag}\b", said))])
 
 
 def _accelerators() -> list[str]:
@@ -176,7 +186,8 @@ def write(figures: Figures) -> None:
     old: Figures = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
     ran = {facts["test"] for facts in figures.values()}
     kept = {name: facts for name, facts in old.items() if facts["test"] not in ran and _exists(facts["test"])}
-    merged = {**kept, **{name: {**facts, "machine": here} for name, facts in figures.items()}}
+    now = {name: {**facts, "machine": here, **_before(old.get(name))} for name, facts in figures.items()}
+    merged = {**kept, **now}
     merged = dict(sorted(merged.items(), key=lambda item: str(item[1]["test"]).partition("::")[0]))
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     _replace(RESULTS, json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
@@ -185,6 +196,11 @@ def write(figures: Figures) -> None:
     if not (begin and end):
         raise ValueError(f"{PAGE.name} has no place for the figures; wanted the lines {BEGIN.strip()} and {END}")
     _replace(PAGE, head + begin + table(merged) + end + tail)
+
+
+def _before(facts: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What the last run found, for `make bench-diff`."""
+    return {"before": {name: facts[name] for name in ("value", "machine")}} if facts else {}
 
 
 def _exists(test: str) -> bool:

@@ -102,3 +102,24 @@ def test_runners_take_turns_and_the_first_round_does_not_count(harness: ModuleTy
     )
     assert "".join(calls) == "-p-o" + "-o-p" + "-p-o"
     assert race.ratio == race.against("p") == race.peers["p"] / race.ours
+
+
+def test_what_changed_between_two_runs_is_told(harness: ModuleType, copy: Path) -> None:
+    for fast, still in ((2.0, 5.0), (3.0, 5.1)):
+        found = {"fast": facts("test_speed.py::test_fast", fast), "still": facts("test_speed.py::test_size", still)}
+        harness.write(found)
+    spec = importlib.util.spec_from_file_location("compare", BENCHMARKS / "compare.py")
+    assert spec is not None
+    assert spec.loader is not None
+    compare = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(compare)
+    figures = json.loads((copy / "results" / "perf.json").read_text("utf-8"))
+    [line] = compare.changes(figures, 5)
+    assert line.split() == ["+50", "%", "2", "->", "3", "x", "fast"]
+    assert len([*compare.changes(figures, 1)]) == 2
+    figures["fast"]["before"]["machine"] = "another"
+    assert "before on another" in next(compare.changes(figures, 5))
+
+
+def test_a_figure_has_a_short_name_of_its_test(harness: ModuleType) -> None:
+    assert harness._short("test_reading_test_read[float16-a b]") == "reading_read_float16_a_b"
