@@ -720,7 +720,7 @@ class Free:
         (Writes, "changes no other part", "is another when it is asked for too"),
         (WritesOnTheWay, "changes no other part", "is another when it is asked for too"),
         (Remembers, "the same to the bit", "on-trial/1 asked for twice"),
-        (Larger, "have the shapes", "gives (1, 17, 128) for on-trial/1, wanted a tensor of shape (1, 16, 128)"),
+        (Larger, "have the shapes", "gives (4, 17, 128) for on-trial/1, wanted a tensor of shape (4, 16, 128)"),
         (Infinite, "are finite", "on-trial/1 holds NaN or infinity"),
         (Everywhere, "none of an index that no tower has", "for the index 1000000 its shape is (16, 128)"),
         (Nowhere, "it has parts of a small tower", "has none of its parts"),

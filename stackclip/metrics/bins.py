@@ -17,7 +17,7 @@ from stackclip.metrics.pictures import pixels_of
 
 __all__ = ["BUDGET", "ScoreBins"]
 
-BUDGET = 3 << 18  # bins at most; 16 bytes each
+BUDGET = 1 << 20  # bins at most; 16 bytes each
 _QUEUE = 1 << 20  # scores that numpy counts together
 _BITS = 32  # of a score
 

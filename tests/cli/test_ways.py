@@ -111,7 +111,7 @@ def test_a_way_that_fails_is_a_row_with_its_name_or_a_line_that_names_it(stackcl
     path = workspace / "registry" / "mean_joint.py"
     for code, words in {
         "        raise RuntimeError('not today')": "cannot give mean-joint~.*: RuntimeError: not today",
-        "        return sight.after": r"gives \(1, 50, 128\) for mean-joint~.*, wanted a tensor of shape \(1, 49, 96\)",
+        "        return sight.after": r"gives \(4, 50, 128\) for mean-joint~.*, wanted a tensor of shape \(4, 49, 96\)",
     }.items():
         lines = CODE[0].splitlines()
         path.write_text("\n".join([*lines[:-1], code]) + "\n")

@@ -181,4 +181,4 @@ def test_each_step_has_the_released_terms_and_weights(released: Released) -> Non
                 now, expected = sampled(detector.state_dict()[ours].clone(), released.stored[f"after{step}.{theirs}"])
                 assert ((now - expected).abs() > 1e-6 + 1e-3 * 1e-4 * step).float().mean() <= 0.005
     for at in range(4):
-        close(np.array(terms)[:, at], released.stored["terms"][:, at], atol=2e-5)
+        close(np.array(terms)[:, at], released.stored["terms"][:, at], atol=5e-5)
