@@ -60,7 +60,7 @@ class Holdings:
         self._index.refresh()
 
     def one_look(self) -> AbstractContextManager[None]:
-        """Within, `digests`, `holdings` and `lacking` look at each file once, until `look_again` or `refresh`.
+        """Within, `digests`, `holdings` and `lacking` of this thread look at each file once, until `look_again`.
 
         A file that is replaced meanwhile is the old one to them. What is encoded or read is looked at anew all the
         same: rows come from the content that a file has then.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -20,26 +21,31 @@ __all__ = ["Sight", "in_hex"]
 _HEX = 64  # digits of a digest
 
 
+class _Seen(threading.local):
+    """What was seen within `once`, by the thread that is in it; None outside."""
+
+    digests: dict[Role, dict[str, bytes]] | None = None
+
+
 class Sight:
     """The digests of sources (n,), 32 bytes each, zeros where there is none; what is read is added to `readings`."""
 
     def __init__(self, readings: Readings, index: Index) -> None:
-        self._readings, self._index = readings, index
-        self._seen: dict[Role, dict[str, bytes]] | None = None
+        self._readings, self._index, self._seen = readings, index, _Seen()
 
     @contextmanager
     def once(self) -> Iterator[None]:
         """Within, `planned` looks at no file again whose content it knows, until `look_again`."""
-        outer = self._seen
-        self._seen = {"picture": {}, "mask": {}} if outer is None else outer
+        outer = self._seen.digests
+        self._seen.digests = {"picture": {}, "mask": {}} if outer is None else outer
         try:
             yield
         finally:
-            self._seen = outer
+            self._seen.digests = outer
 
     def look_again(self) -> None:
         """Let go of what was seen."""
-        for seen in (self._seen or {}).values():
+        for seen in (self._seen.digests or {}).values():
             seen.clear()
 
     def planned(self, homes: Sequence[Path | None], role: Role, *, hopeless: bool = False) -> NDArray[np.bytes_]:
@@ -47,13 +53,13 @@ class Sight:
 
         With `hopeless` that is read too.
         """
-        seen = self._seen[role] if self._seen is not None else {}
+        seen = (self._seen.digests or {}).get(role, {})
         known = [seen.get(str(home), b"") if home else b"" for home in homes]
         new = [at for at, home in enumerate(homes) if home and not known[at]]
         digests = np.array(known, "S32") if known else np.empty(0, "S32")
         looks = look_at([home for at in new if (home := homes[at])], role)
         digests[new] = found = self._contents(looks, hopeless=hopeless)
-        if self._seen is not None:
+        if self._seen.digests is not None:
             seen.update((str(home), digest) for home, digest in zip(looks.homes, found.tolist(), strict=True) if digest)
         return digests
 

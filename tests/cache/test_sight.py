@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -165,3 +166,22 @@ def test_what_is_encoded_is_looked_at_anew(filled, new_store, samples, tower) ->
         assert store.digests([missing]) == [None]
         shutil.copy(samples[0].image, missing.image)
         assert store.digests([missing]) == store.digests(samples[:1])
+
+
+def test_each_thread_has_looks_of_its_own(filled, new_store, samples, looked) -> None:
+    store, paths = new_store(), {str(sample.image) for sample in samples}
+    with ThreadPoolExecutor(1) as other:
+        mine, others = store.one_look(), store.one_look()
+        with mine:
+            store.holdings(samples)
+            other.submit(others.__enter__).result()
+            looked.clear()
+            other.submit(store.holdings, samples).result()
+            assert paths <= set(looked)
+        looked.clear()
+        store.holdings(samples)
+        assert paths <= set(looked)
+        other.submit(others.__exit__, None, None, None).result()
+        looked.clear()
+        store.holdings(samples)
+        assert paths <= set(looked)
