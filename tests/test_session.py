@@ -9,6 +9,7 @@ import pickle
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
 from math import isnan
@@ -22,6 +23,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import stackclip as package
+from stackclip.cache import sight
 from stackclip.cli import cli
 from stackclip.clip import Tower, known
 from stackclip.errors import CategoryOverlap, MissingParts, PictureError, UnknownComponent, UsageError
@@ -98,6 +100,21 @@ def test_a_forecast_counts_the_cells_that_are_missing_and_writes_nothing(
     assert forecast is not None
     assert (forecast.cells, forecast.missing, forecast.planned.pictures) == (8, 4, 0)
     assert {path: path.stat().st_mtime_ns for path in place.rglob("*")} == before
+
+
+def test_each_file_is_looked_at_once_for_all_that_is_planned(
+    session: Session, rows: BenchRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = Counter[Path]()
+    look = sight.look_at
+    monkeypatch.setattr(sight, "look_at", lambda homes, role: looked.update(homes) or look(homes, role))
+    contest = session.contest(["stacked", "clip"], seeds=(0, 1), **HERE)
+    for call in (session.run, session.forecast):
+        looked.clear()
+        call(contest)
+        tested = [sample for dataset in contest.plan.test_on for sample in dataset.select(split="test").samples]
+        assert {sample.image for sample in tested} | {sample.mask for sample in tested if sample.mask} <= {*looked}
+        assert {*looked.values()} == {1}
 
 
 def test_nothing_is_loaded_before_it_is_needed_and_the_tower_once(

@@ -51,11 +51,14 @@ def lacking(folder: Path, samples: Sequence[Sample]) -> Store:
 
 
 def planning(folder: Path, samples: Sequence[Sample]) -> Store:
-    """What a bench does with a store before it reads: the forecast, what lacks, and what is usable."""
+    """What a bench does with a store before it reads: the forecast, what lacks, what is usable, and its names."""
     store = opening(folder, samples)
-    assert plan(store, samples, WANTED, SPEC).pictures == 0
-    assert store.lacking(samples, WANTED) == ()
-    assert all(parts >= WANTED for parts in store.holdings(samples))
+    with store.one_look():
+        assert plan(store, samples, WANTED, SPEC).pictures == 0
+        assert store.lacking(samples, WANTED) == ()
+        assert all(parts >= WANTED for parts in store.holdings(samples))
+        assert all(store.digests(samples))
+        assert all(store.digests([sample for sample in samples if sample.mask], MASK))
     store.keep_readings()
     return store
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from stackclip.cache import Store
+from stackclip.cache.commit import commit_segment
 from stackclip.cache.manifest import Record
 from stackclip.cache.segment import array_hash
-from stackclip.cache.writer import write_segment
 from stackclip.ops.files import content_hash
 from stackclip.types import ANOMALOUS, CLS, GOOD, MASK, NORMAL, Sample, TowerSpec
 
@@ -28,10 +28,10 @@ RUNS = np.array([[0, 4, 1]], np.uint32)
 def make_store(parent: Path, pictures: int, *, per_segment: int) -> Path:
     """A store of so many pictures, every second one with a mask, as `samples_in` gives them; its folder."""
     store = Store.create(parent, FINGERPRINT, spec=SPEC, recorded={})
-    for number, first in enumerate(range(0, pictures, per_segment), start=1):
+    for first in range(0, pictures, per_segment):
         records = list(_records(range(first, min(pictures, first + per_segment))))
         gathered = [(record, {MASK: RUNS} if record.role == "mask" else ROWS) for record in records]
-        write_segment(store.folder / "segments" / f"{number:06d}.h5", gathered, fingerprint=store.digest)
+        commit_segment(store.folder, gathered, fingerprint=store.digest, recorded={})
     return store.folder
 
 

@@ -64,14 +64,15 @@ class OneSeed:
         self.entrants = {entrant.spec: entrant for entrant in bench.entrants}
         self.failures = Failures(self.plan.fail_fast)
         needs = {spec: _must_hold(bench, entrant.reads("train")) for spec, entrant in self.entrants.items()}
-        usable = usable_by(needs.values(), self.plan.training_of(seed), bench.store, localised=True)
-        self.training = {spec: usable[parts] for spec, parts in needs.items()}
-        pictures = {spec: usable.samples for spec, usable in self.training.items()}
-        facts = (self.plan, bench.tower, bench.store, seed, pictures, self.entrants, bench.source, bench.live.precision)
-        self.identities = Identities(*facts)
         tested = {spec: _must_hold(bench, entrant.of_tested) for spec, entrant in self.entrants.items()}
-        self.cells = cells_by(tested, self.plan, bench.store)
-        self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
+        with bench.store.one_look():
+            usable = usable_by(needs.values(), self.plan.training_of(seed), bench.store, localised=True)
+            self.training = {spec: usable[parts] for spec, parts in needs.items()}
+            pictures = {spec: usable.samples for spec, usable in self.training.items()}
+            how = bench.source, bench.live.precision
+            self.identities = Identities(self.plan, bench.tower, bench.store, seed, pictures, self.entrants, *how)
+            self.cells = cells_by(tested, self.plan, bench.store)
+            self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
         self._taught = dict[str, Trainee]()
 
     def run(self, share: Share = ALL) -> tuple[list[Row], int]:
@@ -224,13 +225,15 @@ class OneSeed:
 
     def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, MethodRows]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""
-        tested = self.testing.evaluate(cell, trainees)
-        for trainee in trainees:
-            of_method = rows[trainee.spec]
-            row = self._recorder.row(trainee, cell, tested[trainee.spec], of_method.earlier.get(cell))
-            of_method.finished[cell] = row
-            pictures = None if row.error else CellPictures.of(cell, tested[trainee.spec].evaluation)
-            self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name], pictures)
+        tested, store = self.testing.evaluate(cell, trainees), self.bench.store
+        store.look_again()  # that took its time
+        with store.one_look():
+            for trainee in trainees:
+                of_method = rows[trainee.spec]
+                row = self._recorder.row(trainee, cell, tested[trainee.spec], of_method.earlier.get(cell))
+                of_method.finished[cell] = row
+                pictures = None if row.error else CellPictures.of(cell, tested[trainee.spec].evaluation)
+                self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name], pictures)
 
     @cached_property
     def _resume(self) -> Resume:

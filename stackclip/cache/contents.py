@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,11 +60,9 @@ class Contents:
         self._sort_in()
         return self._lengths
 
-    def may_have(self, sizes: Iterable[int]) -> bool:
-        """Whether there are records of files of all these sizes."""
-        known = self.lengths
-        places = ((int(known.searchsorted(size)), size) for size in sizes)
-        return all(place < len(known) and known[place] == size for place, size in places)
+    def may_have(self, sizes: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Of which of the sizes (n,) of files there are records."""
+        return np.isin(sizes.astype(np.uint64), self.lengths)
 
     @property
     def tables(self) -> tuple[RecordTable, ...]:
@@ -94,17 +91,18 @@ class Contents:
         """The parts of a content that serve."""
         return _NONE.union(*(found.parts for found in self.of(digest) if found.segment not in self.dead))
 
-    def held_of(self, digests: Sequence[str | None]) -> list[frozenset[Part]]:
-        """The parts of each content that serve; equal ones are one object."""
-        keys, asked = digests_of(filter(None, digests)), [at for at, digest in enumerate(digests) if digest]
-        held, joined = [_NONE] * len(digests), cache(frozenset[Part].union)
+    def held_of(self, digests: NDArray[np.bytes_]) -> list[frozenset[Part]]:
+        """The parts of each content (n,) that serve, none of one that is zeros; equal ones are one object."""
+        held, known = np.zeros(len(digests), np.intp), [_NONE]  # which of the known sets each has
         for table in self.tables:
-            for which, rows in table.find(keys):
+            for which, rows in table.find(digests):
                 serving = self._serving(table, rows)
-                numbers = table.sets[rows[serving]].tolist()
-                for at, number in zip(which[serving].tolist(), numbers, strict=True):
-                    held[asked[at]] = joined(held[asked[at]], self.sets[number])
-        return held
+                which = which[serving]
+                pairs = held[which] * len(self.sets) + table.sets[rows[serving]]
+                each, places = np.unique(pairs, return_inverse=True)
+                held[which] = len(known) + places
+                known += [known[pair // len(self.sets)] | self.sets[pair % len(self.sets)] for pair in each.tolist()]
+        return list(map(known.__getitem__, held.tolist()))
 
     def table(self) -> RecordTable:
         """All rows that serve."""

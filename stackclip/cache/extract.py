@@ -113,7 +113,7 @@ def extract(
     segment that cannot be read at this moment may hold what is wanted, and PictureError if `strict`.
     """
     manner, start = Manner(**options), time.monotonic()
-    lacking = partial(store.lacking, samples, frozenset(parts))
+    lacking = partial(_lacking, store, samples, frozenset(parts))
     run = None
     if lacks := lacking():
         _require_readable(store)
@@ -141,6 +141,14 @@ def _encode(store: Store, lacks: Sequence[tuple[Sample, frozenset[Part]]], run: 
         finally:
             run.land()
         _require_strict(run, manner)
+
+
+def _lacking(
+    store: Store, samples: Sequence[Sample], parts: frozenset[Part]
+) -> tuple[tuple[Sample, frozenset[Part]], ...]:
+    """What lacks of files as they are now."""
+    store.look_again()
+    return store.lacking(samples, parts)
 
 
 def _report(run: _Run | None, samples: Sequence[Sample], folder: Path, seconds: float) -> Extracted:

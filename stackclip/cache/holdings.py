@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from itertools import compress
 from pathlib import Path
-from typing import Any, TypeVar
 
 from stackclip.cache.check import Problem
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
 from stackclip.cache.reader import Place
-from stackclip.cache.readings import Look, readings_of
+from stackclip.cache.readings import readings_of
 from stackclip.cache.refusals import telling_how_to_mend
 from stackclip.cache.shapes import MASK_NEAREST
-from stackclip.cache.sources import (
-    Role,
-    Source,
-    has_source,
-    home_of,
-    read_again,
-    recorded_key,
-    role_of,
-    stamps_of,
-    state_of,
-)
-from stackclip.errors import MissingParts, PictureError
+from stackclip.cache.sight import Sight, in_hex
+from stackclip.cache.sources import Role, Source, has_source, home_of, recorded_key, role_of
+from stackclip.errors import MissingParts
 from stackclip.ops.words import agreed
 from stackclip.types import CLS, MASK, Part, Sample
 
 __all__ = ["Holdings"]
-
-Result = TypeVar("Result")
 
 _MASK_PARTS = frozenset({MASK, MASK_NEAREST})
 
@@ -44,6 +33,7 @@ class Holdings:
         self.folder = folder
         self._index = Index(folder, header)
         self._readings = readings_of(folder)
+        self._sight = Sight(self._readings, self._index)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -65,8 +55,21 @@ class Holdings:
         return len(self._index)
 
     def refresh(self) -> None:
-        """See what other processes committed, or dropped, since the store was opened."""
+        """See what other processes committed, or dropped, since the store was opened; `one_look` begins anew."""
+        self._sight.look_again()
         self._index.refresh()
+
+    def one_look(self) -> AbstractContextManager[None]:
+        """Within, `digests`, `holdings` and `lacking` of this thread look at each file once, until `look_again`.
+
+        A file that is replaced meanwhile is the old one to them. What is encoded or read is looked at anew all the
+        same: rows come from the content that a file has then.
+        """
+        return self._sight.once()
+
+    def look_again(self) -> None:
+        """See within `one_look` what became of files since then."""
+        self._sight.look_again()
 
     def source(self, sample: Sample, part: Part = CLS) -> Source:
         """Name the content of the sample's picture (or of its mask, for a mask part).
@@ -74,13 +77,10 @@ class Holdings:
         It is read and hashed, unless it was before and a look at the file tells that it is the same (see `Readings`).
         Raises PictureError for a file that cannot be read.
         """
-        home, role, files = look = _look(sample, role_of(part))
-        [digest] = self._readings.digests([look])
-        if digest is None:
-            reading = read_again(home, role)
-            self._readings.add(home, role, reading)
-            digest, files = reading.digest, reading.files
-        return Source(recorded_key(sample), role, home, digest, stamps_of(files))
+        role = role_of(part)
+        home = home_of(sample, role)
+        digest, stamps = self._sight.source(home, role)
+        return Source(recorded_key(sample), role, home, digest, stamps)
 
     def keep_readings(self) -> None:
         """Write down which files were found to be what the store holds, and what is where in it, for later processes.
@@ -96,7 +96,7 @@ class Holdings:
 
     def digests(self, samples: Sequence[Sample], part: Part = CLS) -> list[str | None]:
         """What `source` names the content of each sample's picture, or mask; None for one that cannot be read."""
-        return self._contents(_looks(samples, part), _or_none(self._read))
+        return in_hex(self._sight.planned(*_homes(samples, part), hopeless=True))
 
     def holdings(self, samples: Iterable[Sample]) -> list[frozenset[Part]]:
         """The parts that can be read for each sample.
@@ -119,24 +119,12 @@ class Holdings:
         return tuple((sample, missing) for sample, missing in lacks if missing)
 
     def _held_of(self, samples: Sequence[Sample], part: Part) -> list[frozenset[Part]]:
-        return self._index.held_of(self._contents(_looks(samples, part), _or_none(self._read_what_may_be_held)))
+        return self._index.held_of(self._sight.planned(*_homes(samples, part)))
 
     def _contents_to_read(self, samples: Sequence[Sample], part: Part) -> list[str | None]:
         """The digest of each sample's content, None where the store cannot hold it. Raises PictureError."""
-        return self._contents([_look(sample, role_of(part)) for sample in samples], self._read_what_may_be_held)
-
-    def _contents(self, looks: Sequence[Look | None], read: Callable[[Look], str | None]) -> list[str | None]:
-        """The digests of sources; what has to be read for it is."""
-        known = iter(self._readings.digests([look for look in looks if look is not None]))
-        return [None if look is None else next(known) or read(look) for look in looks]
-
-    def _read_what_may_be_held(self, look: Look) -> str | None:
-        return self._read(look) if self._index.may_hold(look.files) else None
-
-    def _read(self, look: Look) -> str:
-        reading = read_again(look.home, look.role)
-        self._readings.add(look.home, look.role, reading)
-        return reading.digest
+        role = role_of(part)
+        return in_hex(self._sight.to_read([home_of(sample, role) for sample in samples], role))
 
     def _locate(self, samples: Sequence[Sample], part: Part, digests: Sequence[str | None]) -> list[Place]:
         """Where the part of each sample is, whose content has these digests.
@@ -166,25 +154,7 @@ class Holdings:
         )
 
 
-def _look(sample: Sample, role: Role) -> Look:
-    """Look at a sample's picture or mask; raises PictureError."""
-    home = home_of(sample, role)
-    return Look(home, role, state_of(home, role))
-
-
-def _looks(samples: Iterable[Sample], part: Part) -> list[Look | None]:
-    """The same of many; None for what cannot be looked at, which is told when it is encoded or read."""
-    role, look = role_of(part), _or_none(_look)
-    return [look(sample, role) for sample in samples]
-
-
-def _or_none(function: Callable[..., Result]) -> Callable[..., Result | None]:
-    """What gives None for a picture that cannot be read."""
-
-    def lenient(*given: Any) -> Result | None:
-        try:
-            return function(*given)
-        except PictureError:
-            return None
-
-    return lenient
+def _homes(samples: Sequence[Sample], part: Part) -> tuple[list[Path | None], Role]:
+    """Where the files are that a part is made from, None for a mask that there is not."""
+    role = role_of(part)
+    return [sample.image if role == "picture" else sample.mask for sample in samples], role

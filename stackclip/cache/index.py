@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stackclip.cache.check import Problem
 from stackclip.cache.committed import Committed
@@ -15,7 +17,6 @@ from stackclip.cache.manifest import Manifest
 from stackclip.cache.reader import Place
 from stackclip.cache.refusals import refused_read
 from stackclip.errors import StoreError
-from stackclip.ops.states import FileState
 from stackclip.types import Part
 
 __all__ = ["Index"]
@@ -71,8 +72,8 @@ class Index:
         with self._lock:
             return self._committed.contents.held(digest)
 
-    def held_of(self, digests: Sequence[str | None]) -> list[frozenset[Part]]:
-        """The parts of each content that can be read, many at a time."""
+    def held_of(self, digests: NDArray[np.bytes_]) -> list[frozenset[Part]]:
+        """The parts of each content (n,) that can be read, many at a time; zeros are nowhere."""
         with self._lock:
             return self._committed.contents.held_of(digests)
 
@@ -95,10 +96,10 @@ class Index:
             every = self._committed.contents.of(digest)
             return next(filter(None, (self._committed.why(each.segment) for each in every if part in each.parts)), None)
 
-    def may_hold(self, files: tuple[FileState, ...]) -> bool:
-        """Whether there are records of files as long as these: others need not be read to know that they lack."""
+    def may_hold(self, sizes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Of which files (n,) as long as these there are records: others need not be read to know that they lack."""
         with self._lock:
-            return self._committed.contents.may_have(file.size for file in files)
+            return self._committed.contents.may_have(sizes)
 
     def read_again(self, *, believing: bool = True) -> None:
         """Forget everything, and see what is there now, without `believing` by reading all manifests."""

@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.cache.source_table import ReadPlace, SourceTable, key_of
+from stackclip.cache.looks import Looks, absolute
+from stackclip.cache.source_table import ReadPlace, SourceTable, gathered, keys_of
 from stackclip.cache.sources import Reading, Role
 from stackclip.errors import DamagedFile
-from stackclip.ops.states import HAS_CHANGE_TIME, FileState, were_settled
+from stackclip.ops.states import HAS_CHANGE_TIME, were_settled
 from stackclip.ops.words import legible
 
-__all__ = ["Look", "Readings", "readings_of"]
+__all__ = ["Readings", "readings_of"]
 
 logger = logging.getLogger(__name__)
-
-
-class Look(NamedTuple):
-    """A source as a look at it finds it: where it is, what it is used as, and the states of its files."""
-
-    home: Path
-    role: Role
-    files: tuple[FileState, ...]
 
 
 class Readings:
@@ -44,25 +36,25 @@ class Readings:
         self._own: dict[ReadPlace, Reading] = {}
         self._new: set[ReadPlace] = set()
 
-    def digests(self, looks: Sequence[Look]) -> list[str | None]:
-        """The digest of each source, or None where it has to be read."""
+    def digests(self, looks: Looks) -> NDArray[np.bytes_]:
+        """The digest of each source (n,), 32 bytes; zeros where it has to be read."""
         table, believed = self._kept
-        places = [_place(home, role) for home, role, _ in looks]
-        rows = table.find(np.array([key_of(place) for place in places], table.keys.dtype))
-        known = np.flatnonzero((rows >= 0) & believed[rows]) if len(table) else np.empty(0, np.intp)
-        found: list[str | None] = [None] * len(looks)
-        # The five numbers of a file are of that file alone, whatever else has its place's key.
-        for at, digest, files in zip(known.tolist(), *table.facts(rows[known]), strict=True):
-            if looks[at].files == files:
-                found[at] = digest
-        for at, place in enumerate(places) if self._own else ():
-            if (own := self._own.get(place)) is not None:
-                found[at] = own.digest if own.files == looks[at].files and _was_old_enough(own) else None
+        found = np.zeros(len(looks.homes), table.digests.dtype)
+        if len(table):
+            rows = table.find(keys_of(zip(repeat(looks.role), looks.places, strict=False)))
+            known = np.flatnonzero((rows >= 0) & believed[rows])
+            # The five numbers of a file are of that file alone, whatever else has its place's key.
+            known = known[table.have(rows[known], *gathered(looks.files, looks.ends, known))]
+            found[known] = table.digests[rows[known]]
+        for at, place in enumerate(looks.places) if self._own else ():
+            if (own := self._own.get((looks.role, place))) is not None:
+                same = own.files == looks.states(at) and _was_old_enough(own)
+                found[at] = bytes.fromhex(own.digest) if same else b""
         return found
 
     def add(self, home: Path, role: Role, reading: Reading) -> None:
         """Take in what was just read."""
-        place = _place(home, role)
+        place = role, absolute([home])[0]
         known = self._known(place)
         if known is None or known[:2] != reading[:2] or (_was_old_enough(reading) and not _was_old_enough(known)):
             self._new.add(place)
@@ -91,7 +83,7 @@ class Readings:
 
     def _known(self, place: ReadPlace) -> Reading | None:
         table, _ = self._kept
-        [row] = table.find(np.array([key_of(place)], table.keys.dtype))
+        [row] = table.find(keys_of([place]))
         return self._own.get(place) or (table.reading(int(row)) if row >= 0 else None)
 
     @cached_property
@@ -120,7 +112,3 @@ def readings_of(folder: Path) -> Readings:
 
 def _was_old_enough(reading: Reading) -> bool:
     return were_settled(reading.files, reading.moment)
-
-
-def _place(home: Path, role: Role) -> ReadPlace:
-    return role, os.path.abspath(home)  # noqa: PTH100 -- Path.absolute keeps `..`, Path.resolve reads every link

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from stackclip.cache.sources import Reading, Role
 from stackclip.errors import DamagedFile
 from stackclip.ops.states import FileState, settled_rows
 
-__all__ = ["ReadPlace", "SourceTable", "key_of"]
+__all__ = ["ReadPlace", "SourceTable", "gathered", "keys_of"]
 
 ReadPlace = tuple[Role, str]
 """What a file is used as, and its absolute path."""
@@ -37,12 +38,13 @@ _WANTED = {
     "places": "|u1",
 }
 _LIMIT = 1 << 63
-_HEX = 64  # digits of a digest
 
 
-def key_of(place: ReadPlace) -> bytes:
-    """By what a place is found: 16 bytes."""
-    return xxh3_128_digest(b"%b %b" % (place[0].encode(), os.fsencode(place[1])))
+def keys_of(places: Iterable[ReadPlace]) -> NDArray[np.bytes_]:
+    """By what places (n,) are found: 16 bytes each."""
+    digest, how = xxh3_128_digest, (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())  # as os.fsencode
+    keys = b"".join([digest(f"{role} {place}".encode(*how)) for role, place in places])
+    return np.frombuffer(bytearray(keys), _WANTED["keys"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class SourceTable:
         readings = {place: reading for place, reading in readings.items() if _fits(reading)}
         paths, found = [os.fsencode(path) for _, path in readings], readings.values()
         return cls(
-            np.array([key_of(place) for place in readings], _WANTED["keys"]),
+            keys_of(readings),
             np.array([bytes.fromhex(reading.digest) for reading in found], _WANTED["digests"]),
             np.array([reading.moment for reading in found], np.int64),
             np.array([_ROLES.index(role) for role, _ in readings], np.uint8),
@@ -120,15 +122,18 @@ class SourceTable:
 
     def reading(self, row: int) -> Reading:
         """What was found there."""
-        [digest], [files] = self.facts(np.array([row]))
+        files = self.files[self.file_ends[row] : self.file_ends[row + 1]].tolist()
+        digest = self.digests[row : row + 1].tobytes().hex()
         return Reading(digest, tuple(FileState(*file) for file in files), int(self.moments[row]))
 
-    def facts(self, rows: NDArray[np.intp]) -> tuple[list[str], list[tuple[tuple[int, ...], ...]]]:
-        """The digests that were found (m,), and the states of the files of each, of some rows."""
-        ends, files = _gathered(self.files, self.file_ends, rows)
-        states, digests = list(map(tuple, files.tolist())), self.digests[rows].tobytes().hex()
-        runs = [tuple(states[start:stop]) for start, stop in pairwise(ends.tolist())]
-        return [digests[start : start + _HEX] for start in range(0, len(digests), _HEX)], runs
+    def have(self, rows: NDArray[np.intp], ends: NDArray[np.int64], files: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of some rows (m,) are of files in these states, which lie as those of a table do."""
+        own_ends, own = gathered(self.files, self.file_ends, rows)
+        counts, own_counts = np.diff(ends), np.diff(own_ends)
+        same: NDArray[np.bool_] = counts == own_counts
+        equal = (files[np.repeat(same, counts)] == own[np.repeat(same, own_counts)]).all(1)
+        same[np.repeat(np.flatnonzero(same), counts[same])[~equal]] = False
+        return same
 
     def believed(self) -> NDArray[np.bool_]:
         """Which rows (n,) are believed while their files are as they were."""
@@ -140,7 +145,7 @@ class SourceTable:
         """Some of the rows, sorted."""
         rows = np.arange(len(self))[chosen]
         rows = rows[np.argsort(self.keys[rows], kind="stable")]
-        files, places = _gathered(self.files, self.file_ends, rows), _gathered(self.places, self.place_ends, rows)
+        files, places = gathered(self.files, self.file_ends, rows), gathered(self.places, self.place_ends, rows)
         return SourceTable(self.keys[rows], self.digests[rows], self.moments[rows], self.roles[rows], *files, *places)
 
 
@@ -157,10 +162,10 @@ def _are_ends(ends: NDArray[np.int64], count: int, total: int) -> bool:
     return ends.shape == (count + 1,) and ends[0] == 0 and ends[-1] == total and bool((ends[1:] > ends[:-1]).all())
 
 
-def _gathered(
+def gathered(
     values: NDArray[Any], ends: NDArray[np.int64], rows: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The runs of some rows one after another: where they end, and their values."""
+) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """The runs of some rows one after another: where they end (m + 1,), and their values."""
     lengths = np.diff(ends)[rows]
     new = np.cumsum(np.concatenate([[0], lengths]), dtype=np.int64)
     return new, values[np.arange(new[-1]) + np.repeat(ends[rows] - new[:-1], lengths)]

@@ -12,6 +12,7 @@ from typing import ClassVar
 from stackclip.data.annotations import annotation_format
 from stackclip.data.interpretation import Interpretation
 from stackclip.data.labels import GOOD_FOLDERS
+from stackclip.data.listing import place_below
 from stackclip.data.lookup import PictureFinder
 from stackclip.errors import DataError
 from stackclip.layouts.drawings import DrawnPicture
@@ -125,7 +126,7 @@ class Annotations(ABC):
         anomalous = defect not in (GOOD, UNLABELLED)
         said = drawing.split if drawing else None
         return Sample(
-            id=image.relative_to(root).as_posix(),
+            id=place_below(image, root),
             dataset=name,
             category=self.category or root.name,
             split=said or split_named((*(_names(drawing.source, root) if drawing else ()), *folders)) or "test",

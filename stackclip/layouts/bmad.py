@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from stackclip.data.labels import composed
-from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.listing import folders_in, pictures_below, place_below
 from stackclip.data.pairing import check_masks
 from stackclip.errors import DataError
 from stackclip.registry import datasets
@@ -118,7 +118,7 @@ def _samples(folder: Path, root: Path, name: str) -> Iterator[Sample]:
             localised = bool(masks) and split == "test" and place.label == ANOMALOUS
             expected = path.parent / "label" / f"{path.stem}.png"
             yield Sample(
-                id=path.relative_to(root).as_posix(),
+                id=place_below(path, root),
                 dataset=name,
                 category=_category(folder),
                 split=split,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from stackclip.data.listing import folders_in, pictures_in
+from stackclip.data.listing import folders_in, pictures_in, place_below
 from stackclip.data.pairing import MaskFolder
 from stackclip.errors import DataError
 from stackclip.registry import datasets
@@ -74,7 +74,7 @@ def _samples(category: Path, root: Path, name: str) -> Iterator[Sample]:
         for image in pictures:
             mask = masks.find(image)
             yield Sample(
-                id=image.relative_to(root).as_posix(),
+                id=place_below(image, root),
                 dataset=name,
                 category=category.name,
                 split=split,

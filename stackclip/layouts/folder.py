@@ -14,7 +14,7 @@ from stackclip.data.labels import (
     says_pictures,
     without_ending,
 )
-from stackclip.data.listing import folders_in, pictures_below, pictures_in
+from stackclip.data.listing import folders_in, pictures_below, pictures_in, place_below
 from stackclip.data.look import majority
 from stackclip.data.pairing import apart
 from stackclip.errors import DataError
@@ -136,7 +136,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
     def _labelled(self, folder: Path, category: str, root: Path, name: str) -> Iterator[Sample]:
         for each in labelled_pictures(folder, _areas(folder, root), good=self.good):
             yield Sample(
-                id=each.image.relative_to(root).as_posix(),
+                id=place_below(each.image, root),
                 dataset=name,
                 category=category,
                 split="test",
@@ -158,7 +158,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
             by_place.setdefault(path.parent, []).append(path)
         for image in _without_masks(root, by_place):
             yield Sample(
-                id=image.relative_to(root).as_posix(),
+                id=place_below(image, root),
                 dataset=name,
                 category=self.category or root.name,
                 split="test",

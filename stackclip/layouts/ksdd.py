@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from stackclip.data.images import read_picture
-from stackclip.data.listing import folders_in, pictures_in
+from stackclip.data.listing import folders_in, pictures_in, place_below
 from stackclip.data.masks import anomalous_pixels
 from stackclip.errors import BadOption, DataError, PictureError
 from stackclip.ops.files import canonical_json, content_hash, file_hash, naming, sync_folder, sync_tree
@@ -133,7 +133,7 @@ def _labelled_pictures(item: Path) -> list[tuple[Path, Path]]:
 def _sample(image: Path, label: Path, root: Path, name: str, *, in_train: bool) -> Sample:
     cracked = bool(anomalous_pixels(label).any())
     return Sample(
-        id=image.relative_to(root).as_posix(),
+        id=place_below(image, root),
         dataset=name,
         category=CATEGORY,
         split="train" if in_train else "test",

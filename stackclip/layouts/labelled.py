@@ -149,8 +149,11 @@ def _check_inner(held: Mapping[Path, Held], good: tuple[str, ...]) -> None:
     """Raise DataError for a picture in the folder of one label in that of another: `good/scratch/`, `scratch/good/`."""
     labels = {composed(folder.name) for folder in held}
     for folder, each in held.items():
+        first: dict[Path, Path] = {}
         for path in each.pictures:
-            for part in path.parent.relative_to(folder).parts:
+            first.setdefault(path.parent, path)
+        for place, path in first.items():
+            for part in place.relative_to(folder).parts:
                 if (is_good(part, good) and not is_good(folder.name, good)) or (
                     composed(part) in labels and composed(part) != composed(folder.name)
                 ):
@@ -218,11 +221,10 @@ def _below(home: Path, folder: Path, files: list[Path]) -> dict[Path, Path | Non
     whole, parts = MaskFolder(home), dict[Path, MaskFolder]()
     masks: dict[Path, Path | None] = {}
     for image in files:
-        below = home / image.parent.relative_to(folder)
-        if below != home and below.is_dir():
-            masks[image] = parts.setdefault(below, MaskFolder(below)).of(image)
-        else:
-            masks[image] = whole.of(image)
+        if (place := image.parent) not in parts:
+            below = home / place.relative_to(folder)
+            parts[place] = MaskFolder(below) if below != home and below.is_dir() else whole
+        masks[image] = parts[place].of(image)
     return masks
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from stackclip.data.listing import pictures_in
+from stackclip.data.listing import pictures_in, place_below
 from stackclip.data.pairing import MaskFolder
 from stackclip.errors import DataError
 from stackclip.registry import datasets
@@ -185,7 +185,7 @@ def _sample(
     split: Literal["train", "test"] = "test",
 ) -> Sample:
     return Sample(
-        id=image.relative_to(root).as_posix(),
+        id=place_below(image, root),
         dataset=name,
         category=category,
         split=split,

@@ -10,7 +10,7 @@ from typing import get_args
 from stackclip.data.census import published_categories
 from stackclip.data.defects import DEFECTS_CONFIG, read_kinds
 from stackclip.data.labels import holds_masks, without_ending
-from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.listing import folders_in, pictures_below, place_below
 from stackclip.data.look import majority
 from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
@@ -216,7 +216,7 @@ def read_splits(category: Path, splits: Mapping[Split, Path], root: Path, name: 
         areas = _areas(category, split, root)
         for each in labelled_pictures(folder, areas, localised=split == "test" or bool(areas)):
             yield Sample(
-                id=each.image.relative_to(root).as_posix(),
+                id=place_below(each.image, root),
                 dataset=name,
                 category=category.name,
                 split=split,

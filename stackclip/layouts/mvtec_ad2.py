@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from stackclip.data.listing import folders_in
+from stackclip.data.listing import folders_in, place_below
 from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -59,7 +59,7 @@ def _samples(category: Path, root: Path, name: str) -> Iterator[Sample]:
             continue
         for each in labelled_pictures(folder, (), localised=split == "test"):
             yield Sample(
-                id=each.image.relative_to(root).as_posix(),
+                id=place_below(each.image, root),
                 dataset=name,
                 category=category.name,
                 split="train" if split == "train" else "test",

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from stackclip.data.labels import composed
-from stackclip.data.listing import folders_in, pictures_below
+from stackclip.data.listing import folders_in, pictures_below, place_below
 from stackclip.errors import DataError
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
@@ -114,7 +114,7 @@ def _listed(path: Path, folder: Path, root: Path, name: str) -> Iterator[Sample]
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         wanted = 'wanted {"meta": {"normal_class"}, "train": [...], "test": [...]}'
         raise DataError(f"{path}: cannot be read as a list of Real-IAD ({error!r}); {wanted}") from None
-    there = {composed(file.relative_to(folder).as_posix()): file for file in pictures_below(folder)}
+    there = {composed(place_below(file, folder)): file for file in pictures_below(folder)}
     seen: set[Path] = set()
     for split, defect, image, mask in fields:
         is_normal = defect == normal or mask is None
@@ -155,7 +155,7 @@ def _sample(
     image: Path, mask: Path | None, defect: str, folder: Path, root: Path, name: str, *, train: bool = False
 ) -> Sample:
     return Sample(
-        id=image.relative_to(root).as_posix(),
+        id=place_below(image, root),
         dataset=name,
         category=folder.name,
         split="train" if train else "test",

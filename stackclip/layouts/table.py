@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stackclip.data.interpretation import Interpretation
 from stackclip.data.labels import GOOD_FOLDERS
-from stackclip.data.listing import pictures_below
+from stackclip.data.listing import pictures_below, place_below
 from stackclip.data.manifests import MANIFESTS, columns_of, lines_of
 from stackclip.errors import DataError
 from stackclip.layouts.columns import Columns
@@ -137,7 +137,7 @@ ROOT/
         anomalous = defect not in (GOOD, UNLABELLED)
         mask = entry.cell("mask") if anomalous else ""
         return Sample(
-            id=image.relative_to(root).as_posix(),
+            id=place_below(image, root),
             dataset=name,
             category=one_line(entry.cell("category")) or root.name,
             split=entry.split(),

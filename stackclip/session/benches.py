@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,7 @@ def rows_by(
     plan, entrants, overwrite = lineup.plan, lineup.entrants, words.overwrite
     with workbench.bench(plan, entrants, store, overwrite=overwrite) as bench:
         found = shared.compute(words, bench)
+    store.look_again()  # that took its time
     again: Overwrite = overwrite if found.left else "only-missing"
     how: dict[str, Any] = {"overwrite": again, "progress": progress, "failed": found.failed}
     with workbench.bench(plan, entrants, store, **how) as bench:
@@ -122,8 +123,9 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     plan = lineup.plan
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
     store, folder = workbench.found(), workbench.workspace.features
-    there = 0 if again or store is None else _finished(workbench, lineup, store)
-    planned = workbench.planned(lineup.errands, store)
+    with nullcontext() if store is None else store.one_look():
+        there = 0 if again or store is None else _finished(workbench, lineup, store)
+        planned = workbench.planned(lineup.errands, store)
     pictures = sum(len(each.samples) for each in lineup.errands)
     return Forecast(planned, pictures, folder, workbench.tower.spec.note, cells=count, missing=count - there)
 

@@ -105,22 +105,25 @@ class Steps(Site):
         if lineup is None:
             return BenchRows()
         store = workbench.store()
-        errands = [] if overwrite == "never" else workbench.lacking(store, lineup.errands)
-        if errands and cached_only:
-            lacking = [found for each in errands for found in store.lacking(each.samples, each.parts)]
-            raise workbench.missing_parts(lineup.entrants, lacking, contest.texts, self.data_root, contest.plan.tiles)
-        with self._shared("serial" if overwrite == "never" else executor, progress) as shared:
-            words = BenchWords.of(replace(contest, plan=lineup.plan), overwrite)
-            rows = BenchRows()
-            if errands and shared:
-                rows += BenchRows(unencoded=shared.encode(words, workbench, store, lineup.errands).failed)
-            elif errands:
-                rows += BenchRows(unencoded=workbench.encode(store, errands, progress=progress).failed)
-            with sparing(contest, CategoryOverlap):
-                if shared:
-                    return rows + rows_by(shared, words, workbench, lineup, store, progress=progress)
-                return rows + rows_of(workbench, lineup, store, overwrite=overwrite, progress=progress)
-            return rows
+        with store.one_look():
+            errands = [] if overwrite == "never" else workbench.lacking(store, lineup.errands)
+            if errands and cached_only:
+                lacking = [found for each in errands for found in store.lacking(each.samples, each.parts)]
+                raise workbench.missing_parts(
+                    lineup.entrants, lacking, contest.texts, self.data_root, contest.plan.tiles
+                )
+            with self._shared("serial" if overwrite == "never" else executor, progress) as shared:
+                words = BenchWords.of(replace(contest, plan=lineup.plan), overwrite)
+                rows = BenchRows()
+                if errands and shared:
+                    rows += BenchRows(unencoded=shared.encode(words, workbench, store, lineup.errands).failed)
+                elif errands:
+                    rows += BenchRows(unencoded=workbench.encode(store, errands, progress=progress).failed)
+                with sparing(contest, CategoryOverlap):
+                    if shared:
+                        return rows + rows_by(shared, words, workbench, lineup, store, progress=progress)
+                    return rows + rows_of(workbench, lineup, store, overwrite=overwrite, progress=progress)
+                return rows
 
     def check_executor(self, executor: str) -> None:
         """Raise UsageError, or what making a component does, for what is no executor."""

@@ -16,6 +16,7 @@ from stackclip.cache import Store, columns, committed, extract, sources
 from stackclip.cache.columns import read_columns, write_columns
 from stackclip.cache.index_file import _WANTED, IndexFile, index_of, seen_in
 from stackclip.cache.manifest import Manifest
+from stackclip.cache.record_table import digests_of
 from stackclip.errors import CorruptStore, MissingParts, StackclipError
 from stackclip.ops import states
 from stackclip.types import CLS, MASK, Part, Sample, patch
@@ -312,8 +313,8 @@ def test_a_name_that_no_writer_gives_is_read_and_not_written_down(filled, new_st
 
 def test_many_at_a_time_get_the_answers_that_each_gets(new_store, right, samples) -> None:
     store = new_store()
-    digests = [store.source(sample).digest for sample in samples] + [None, "0" * 64, "f" * 64]
-    assert store._index.held_of(digests) == [store._index.held(digest) for digest in digests]
+    digests = [store.source(sample).digest for sample in samples] + ["0" * 64, "f" * 64]
+    assert store._index.held_of(digests_of(digests)) == [store._index.held(digest) for digest in digests]
     assert [digest in store._index for digest in digests[:6]] == [True] * 6
 
 

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from stackclip.cache.source_table import ReadPlace, SourceTable, key_of
+from stackclip.cache.source_table import ReadPlace, SourceTable, keys_of
 from stackclip.cache.sources import Reading
 from stackclip.errors import DamagedFile
 from stackclip.ops.files import content_hash
@@ -45,9 +45,9 @@ def test_what_is_put_in_comes_out_whatever_was_there_before(tmp_path: Path) -> N
         table.joined(SourceTable.of(second)).write(tmp_path / "file")
         joined = SourceTable.read(tmp_path / "file")
         assert told(joined) == {**first, **second}
-        rows = joined.find(np.array([key_of(place) for place in second], "S16")).tolist()
+        rows = joined.find(keys_of(second)).tolist()
         assert [joined.reading(row) for row in rows] == list(second.values())
-        assert joined.find(np.array([key_of(("picture", "/elsewhere"))], "S16")).tolist() == [-1]
+        assert joined.find(keys_of([("picture", "/elsewhere")])).tolist() == [-1]
         believed = [were_settled(each.files, each.moment) for each in map(joined.reading, range(len(joined)))]
         assert joined.believed().tolist() == believed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.data.listing import folders_in, pictures_below, pictures_in
+from stackclip.data.listing import folders_in, pictures_below, pictures_in, place_below
 from stackclip.errors import DataError
 
 
@@ -63,3 +63,14 @@ def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         pytest.skip("this file system takes UTF-8 names only")
     with pytest.raises(DataError, match="is not UTF-8: rename it"):
         pictures_in(tmp_path)
+
+
+def test_a_place_below_a_folder_is_what_pathlib_says() -> None:
+    names = ["a", "a/b.png", "ab/c.png", "a/../c.png", "/", "/a", "/a/b/c.png", ".", "..", "../a", "é/d.png"]
+    for path in map(Path, names):
+        for folder in map(Path, names):
+            if path.is_relative_to(folder):
+                assert place_below(path, folder) == path.relative_to(folder).as_posix()
+            else:
+                with pytest.raises(ValueError, match="is not in the subpath of"):
+                    place_below(path, folder)
