@@ -97,11 +97,13 @@ class Foreman:
         A picture at which processes died is among those that failed. Raises as `Workbench.encode` does.
         """
         started = time.monotonic()
-        lacking = sum(len(store.lacking(each.samples, each.parts)) for each in errands)
-        jobs = encode_jobs(words, ceil(lacking / workbench.batch_size), self.workers, strict=strict, patience=patience)
-        agenda = Agenda(jobs, lambda job: halves(job, errands))
+        lacking = [sample for each in errands for sample, _ in store.lacking(each.samples, each.parts)]
+        batches, wanted = ceil(len(lacking) / workbench.batch_size), frozenset(lacking)
+        jobs = encode_jobs(words, batches, self.workers, strict=strict, patience=patience)
+        some = [job for job in jobs if any(wanted.intersection(job.what.shard.of(each.samples)) for each in errands)]
+        agenda = Agenda(some, lambda job: halves(job, errands))
         brought, deadly = [], set[Sample]()
-        for done in self._through(agenda, lacking):
+        for done in self._through(agenda, len(lacking)):
             if done.died:
                 store.refresh()
                 some = [(done.job.what.shard.of(each.samples), each.parts) for each in errands]
