@@ -100,8 +100,8 @@ class Foreman:
         lacking = [sample for each in errands for sample, _ in store.lacking(each.samples, each.parts)]
         batches, wanted = ceil(len(lacking) / workbench.batch_size), frozenset(lacking)
         jobs = encode_jobs(words, batches, self.workers, strict=strict, patience=patience)
-        some = [job for job in jobs if any(wanted.intersection(job.what.shard.of(each.samples)) for each in errands)]
-        agenda = Agenda(some, lambda job: halves(job, errands))
+        useful = [job for job in jobs if any(wanted.intersection(job.what.shard.of(each.samples)) for each in errands)]
+        agenda = Agenda(useful, lambda job: halves(job, errands))
         brought, deadly = [], set[Sample]()
         for done in self._through(agenda, len(lacking)):
             if done.died:
