@@ -128,6 +128,16 @@ def test_who_would_have_nothing_to_encode_is_not_hired(tmp_path: Path) -> None:
     assert (encoded.done.encoded, encoded.done.already_there) == (2, len(errand.samples) - 2)
 
 
+def test_a_picture_without_its_mask_was_not_there_already(tmp_path: Path) -> None:
+    session = Session(tmp_path, TowerRecipe("random-vit-8", image_size=56))
+    workbench, [errand] = session.wanted(TRAINING, "clip", "test", (), None)
+    next(sample.mask for sample in errand.samples if sample.mask).write_bytes(b"no picture")
+    words = EncodeWords((TRAINING,), ("clip",), "test", (), None, None)
+    with Serial().hired(Desk(session)) as run:
+        encoded = Foreman(run, 2, silent).encode(words, workbench, workbench.store(), [errand])
+    assert (encoded.done.already_there, len(encoded.failed)) == (0, 1)
+
+
 def test_a_job_that_encodes_has_halves_down_to_single_pictures(session: Session) -> None:
     _, errands = session.wanted(TRAINING, "clip", "test", (), None)
     pictures = errands[0].samples
