@@ -131,7 +131,8 @@ def test_who_would_have_nothing_to_encode_is_not_hired(tmp_path: Path) -> None:
 def test_a_picture_without_its_mask_was_not_there_already(tmp_path: Path) -> None:
     session = Session(tmp_path, TowerRecipe("random-vit-8", image_size=56))
     workbench, [errand] = session.wanted(TRAINING, "clip", "test", (), None)
-    next(sample.mask for sample in errand.samples if sample.mask).write_bytes(b"no picture")
+    [mask, *_] = [sample.mask for sample in errand.samples if sample.mask]
+    mask.write_bytes(b"no picture")
     words = EncodeWords((TRAINING,), ("clip",), "test", (), None, None)
     with Serial().hired(Desk(session)) as run:
         encoded = Foreman(run, 2, silent).encode(words, workbench, workbench.store(), [errand])
