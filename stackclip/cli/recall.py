@@ -22,8 +22,9 @@ from typing import Any, TextIO, cast
 import click
 
 from stackclip.cli.options import logger
+from stackclip.cli.parsing import given_here
 from stackclip.errors import DamagedFile
-from stackclip.ops.files import canonical_json, content_hash, write_atomically
+from stackclip.ops.files import canonical_json, content_hash, expanded, write_atomically
 from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.ops.states import HAS_CHANGE_TIME, FileState, were_settled
 from stackclip.registry import SHELVES
@@ -70,7 +71,10 @@ def recalled(answer: Callable[[], Iterable[Path] | None]) -> None:
         logger.removeHandler(said)
     if grounds is not None:
         code = (_PACKAGE, workspace.registry) if workspace.registry else (_PACKAGE,)
-        _keep(file, asked, moment, [*code, *grounds], {"printed": "".join(printed.parts), "said": said.messages})
+        named = _named([*context.params.values()])
+        _keep(
+            file, asked, moment, [*code, *grounds, *named], {"printed": "".join(printed.parts), "said": said.messages}
+        )
 
 
 def recalls(verb: Callable[..., Iterable[Path] | None]) -> Callable[..., None]:
@@ -92,10 +96,11 @@ def _asked(context: click.Context) -> dict[str, Any]:
         "version": [VERSION, sys.version, sys.executable],
         "verb": context.info_name,
         "words": {name: _text(value) for name, value in context.params.items()},
+        "typed": sorted(given_here([*context.params])),
         "level": logger.level,
         "place": str(Path.cwd()),
         "workspace": _text(context.obj),
-        "terminal": [output.width, output.color_system, output.encoding, output.is_terminal],
+        "terminal": [output.width, output.color_system, output.no_color, output.encoding, output.is_terminal],
         "environment": {name: value for name, value in sorted(os.environ.items()) if _ENVIRONMENT.fullmatch(name)},
     }
 
@@ -121,12 +126,12 @@ def _keep(file: Path, asked: dict[str, Any], moment: int, grounds: list[Path], a
     """Keep an answer for the next time, where that can be."""
     if any(entry_points(shelf.kind) for shelf in SHELVES):  # whose code may lie anywhere
         return
-    whole = dict.fromkeys(str(each.absolute()) for each in (*grounds, *_named(asked)))
+    whole = dict.fromkeys(str(each.absolute()) for each in grounds)
     content = {"asked": asked, "moment": moment, "whole": [*whole], "beside": _imported_from(), **answer}
-    content["state"] = _state(content)
-    if content["state"] is None:
-        return
     try:
+        content["state"] = _state(content)
+        if content["state"] is None:
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, sealed(content))
         _make_room(file.parent)
@@ -147,19 +152,23 @@ def _imported_from() -> list[str]:
     return [each for each in folders if each and (Path(each) != _PACKAGE.parent or "-packages" in each)]
 
 
-def _named(asked: dict[str, Any]) -> Iterator[Path]:
-    """Files that words name, be it in the options of a method."""
-    for words in asked["words"].values():
-        for text in re.split(r"[\[\]{}()'\",=+]+", words):
+def _named(value: object) -> Iterator[Path]:
+    """Files that words name, whole or in the options of a method."""
+    if isinstance(value, (tuple, list)):
+        for each in value:
+            yield from _named(each)
+    elif isinstance(value, (str, Path)):
+        for text in dict.fromkeys((str(value), *re.split(r"[\[\]{}()'\",=+]+", str(value)))):
             with suppress(OSError, ValueError):
-                if (path := Path(text).expanduser()).is_file():
+                if (path := expanded(text)).is_file():
                     yield path
 
 
 def _state(content: dict[str, Any]) -> str | None:
     """A digest of the states of all that an answer depends on; None where something is too young to be relied on."""
     found = [(each, _of(Path(each))) for each in content["beside"]]
-    found += [pair for each in content["whole"] for pair in _below(Path(each))]
+    seen = set[str]()
+    found += [pair for each in content["whole"] for pair in _below(Path(each), seen)]
     if not were_settled((state for _, state in found if state), content["moment"]):
         return None
     lines = [f"{place} {state and tuple(state)}" for place, state in found]
@@ -173,19 +182,23 @@ def _of(place: Path) -> FileState | None:
     return None
 
 
-def _below(place: Path) -> Iterator[tuple[str, FileState | None]]:
-    """The states of a place and, of a folder, of all that lies below it, in a fixed order."""
+def _below(place: Path, seen: set[str]) -> Iterator[tuple[str, FileState | None]]:
+    """The states of a place and, of a folder, of all that lies below it or behind its links, in a fixed order.
+
+    A folder that was `seen` before, by whatever way, is not gone through again.
+    """
     yield str(place), _of(place)
-    if not place.is_dir():
+    real = os.path.realpath(place)
+    if real in seen or not place.is_dir():
         return
+    seen.add(real)
     with os.scandir(place) as entries:
         inside = sorted(entries, key=lambda entry: entry.name)
     for entry in inside:
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name != "__pycache__":
-                yield from _below(Path(entry.path))
-        else:
+        if not entry.is_dir():
             yield entry.path, _of(Path(entry.path))
+        elif entry.name != "__pycache__":
+            yield from _below(Path(entry.path), seen)
 
 
 class _Copied:

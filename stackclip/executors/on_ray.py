@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ from stackclip.registry import executors
 __all__ = ["OnRay", "Post"]
 
 _OBJECTS = 100 << 20  # bytes that a cluster of our own keeps objects in: jobs and results are small
+_ANSWER = 10.0  # seconds in which a cluster answers at all
 _LOOK = 1.0  # seconds between two looks at how far jobs are
 
 
@@ -146,6 +148,7 @@ def _cluster(ray: Any, how: OnRay) -> Iterator[None]:
     where: dict[str, Any] = {"address": how.address}
     if not how.address:
         where = {"num_cpus": how.workers, "object_store_memory": _OBJECTS, "include_dashboard": False}
+    _check_there(how.address)
     try:
         with _signals_kept():
             ray.init(**where, configure_logging=False, log_to_driver=False)
@@ -155,6 +158,17 @@ def _cluster(ray: Any, how: OnRay) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _check_there(address: str) -> None:
+    """Raise UsageError where nobody answers at HOST:PORT, which Ray would ask for many minutes."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster at {address}: {getattr(error, 'strerror', None) or error}") from None
 
 
 @contextmanager

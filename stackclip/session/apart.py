@@ -97,11 +97,13 @@ class Foreman:
         A picture at which processes died is among those that failed. Raises as `Workbench.encode` does.
         """
         started = time.monotonic()
-        lacking = sum(len(store.lacking(each.samples, each.parts)) for each in errands)
-        jobs = encode_jobs(words, ceil(lacking / workbench.batch_size), self.workers, strict=strict, patience=patience)
-        agenda = Agenda(jobs, lambda job: halves(job, errands))
+        lacking = [sample for each in errands for sample, _ in store.lacking(each.samples, each.parts)]
+        batches, wanted = ceil(len(lacking) / workbench.batch_size), frozenset(lacking)
+        jobs = encode_jobs(words, batches, self.workers, strict=strict, patience=patience)
+        useful = [job for job in jobs if any(wanted.intersection(job.what.shard.of(each.samples)) for each in errands)]
+        agenda = Agenda(useful, lambda job: halves(job, errands))
         brought, deadly = [], set[Sample]()
-        for done in self._through(agenda, lacking):
+        for done in self._through(agenda, len(lacking)):
             if done.died:
                 store.refresh()
                 some = [(done.job.what.shard.of(each.samples), each.parts) for each in errands]
@@ -118,7 +120,7 @@ class Foreman:
         all_done = together([own, *brought])
         failed = own.failed + tuple(PictureError(sample.image, DIED) for sample in sorted(deadly, key=str))
         seconds = time.monotonic() - started
-        there = own.already_there - sum(each.encoded for each in brought)
+        there = sum(len(each.samples) for each in errands) - len(lacking)
         return workbench.said(store, replace(all_done, already_there=there, failed=failed, seconds=seconds))
 
     def compute(self, words: BenchWords, bench: Bench) -> Computed:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 
 from stackclip.cli import recall
 from stackclip.cli.options import FAILED_SOME
+from stackclip.defaults import BACKBONE
 from stackclip.ops import states
 from stackclip.ops.seals import sealed, unsealed
 
@@ -183,11 +185,51 @@ def test_other_words_another_place_and_another_environment_are_other_questions(
     assert not asked(stackclip, tmp_path, "list", "heads")[1]
 
 
-def test_what_a_word_names_is_looked_at_too(tmp_path: Path) -> None:
-    listed = tmp_path / "suite.toml"
+def test_an_option_that_is_typed_with_its_default_is_another_question(stackclip: Run, tmp_path: Path) -> None:
+    """A suite gives way to what is typed, be it what the option is anyway."""
+    words = ("show", "winclip")
+    asked(stackclip, tmp_path, *words)
+    typed = (*words, "--backbone", BACKBONE)
+    assert not asked(stackclip, tmp_path, *typed)[1]
+    assert asked(stackclip, tmp_path, *typed)[1]
+    assert asked(stackclip, tmp_path, *words)[1]
+
+
+def test_what_lies_behind_a_link_to_a_folder_is_looked_at_too(stackclip: Run, own: tuple[Path, Path]) -> None:
+    workspace, pictures = own
+    category = sorted(each for each in pictures.iterdir() if each.is_dir())[0]
+    elsewhere = category.rename(pictures.parent / "elsewhere")
+    category.symlink_to(elsewhere)
+    (elsewhere / "test" / "round").symlink_to(elsewhere)
+    words = (*BENCH, "--test-on", str(pictures))
+    stackclip(workspace, *words)
+    assert not asked(stackclip, workspace, *words)[1]
+    assert asked(stackclip, workspace, *words)[1]
+    mask = sorted(elsewhere.rglob("ground_truth/*/*.png"))[0]
+    mask.write_bytes(mask.read_bytes())
+    assert not asked(stackclip, workspace, *words)[1]
+
+
+def test_a_folder_that_many_links_lead_to_is_gone_through_once(tmp_path: Path) -> None:
+    for name in "abcdefghijkl":
+        (tmp_path / name).mkdir()
+    for name, other in product("abcdefghijkl", repeat=2):
+        (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    assert len([*recall._below(tmp_path, set())]) == 1 + 12 + 12 * 12
+
+
+@pytest.mark.parametrize("name", ["suite.toml", "a,b (1).toml", "it's [here]=+.toml", "line\nbreak.toml"])
+def test_what_a_word_names_is_looked_at_too(tmp_path: Path, name: str) -> None:
+    listed = tmp_path / name
     listed.write_text("")
-    context = {"words": {"weights": f"PosixPath('{listed}')", "methods": f"('clip-lad[parts={listed}]',)"}}
-    assert [*recall._named(context)] == [listed, listed]
+    assert [*recall._named([listed, 3, None])] == [listed]
+    assert [*recall._named([("winclip", str(listed))])] == [listed]
+
+
+def test_what_an_option_of_a_method_names_is_looked_at_too(tmp_path: Path) -> None:
+    listed = tmp_path / "parts.toml"
+    listed.write_text("")
+    assert [*recall._named([(f"clip-lad[parts={listed}]",)])] == [listed]
 
 
 @pytest.mark.parametrize("how", ["cut", "flipped", "of another question", "a lie about itself"])

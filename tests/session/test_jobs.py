@@ -5,15 +5,20 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackclip import Session
 from stackclip.benchmarks.entrant import entrants_of
-from stackclip.executors import Job
+from stackclip.clip.recipe import TowerRecipe
+from stackclip.executors import Job, Tell
+from stackclip.executors.serial import Serial
+from stackclip.ops.progress import silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.contests import Contest
+from stackclip.session.apart import Foreman
 from stackclip.session.desk import Desk
 from stackclip.session.jobs import BenchWords, EncodeWords, bench_jobs, encode_jobs, halves, methods_apart, sharded
 from stackclip.terminal import Bars
@@ -104,6 +109,34 @@ def test_encoding_is_cut_so_that_all_have_work_to_the_end(session: Session) -> N
         jobs = encode_jobs(words, batches, workers, strict=False)
         assert len(jobs) == wanted
         assert [job.what.shard for job in jobs] == [Shard(index, wanted) for index in range(wanted)]
+
+
+def test_who_would_have_nothing_to_encode_is_not_hired(tmp_path: Path) -> None:
+    session = Session(tmp_path, TowerRecipe("random-vit-8", image_size=56))
+    workbench, [errand] = session.wanted(TRAINING, "clip", "test", (), None)
+    store, desk, given = workbench.store(), Desk(session), list[Job]()
+    workbench.encode(store, [replace(errand, samples=errand.samples[2:])])
+
+    def do(job: Job, tell: Tell) -> Any:
+        given.append(job)
+        return desk(job, tell)
+
+    words = EncodeWords((TRAINING,), ("clip",), "test", (), None, None)
+    with Serial().hired(do) as run:
+        encoded = Foreman(run, 6, silent).encode(words, workbench, store, [errand])
+    assert [job.what.shard for job in given] == [Shard(0, 6), Shard(1, 6)]
+    assert (encoded.done.encoded, encoded.done.already_there) == (2, len(errand.samples) - 2)
+
+
+def test_a_picture_without_its_mask_was_not_there_already(tmp_path: Path) -> None:
+    session = Session(tmp_path, TowerRecipe("random-vit-8", image_size=56))
+    workbench, [errand] = session.wanted(TRAINING, "clip", "test", (), None)
+    [mask, *_] = [sample.mask for sample in errand.samples if sample.mask]
+    mask.write_bytes(b"no picture")
+    words = EncodeWords((TRAINING,), ("clip",), "test", (), None, None)
+    with Serial().hired(Desk(session)) as run:
+        encoded = Foreman(run, 2, silent).encode(words, workbench, workbench.store(), [errand])
+    assert (encoded.done.already_there, len(encoded.failed)) == (0, 1)
 
 
 def test_a_job_that_encodes_has_halves_down_to_single_pictures(session: Session) -> None:
