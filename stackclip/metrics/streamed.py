@@ -43,9 +43,7 @@ class StreamedPixelMetrics:
 
     def __init__(self, budget: int = BUDGET) -> None:
         self._bins = ScoreBins(budget)
-        self._first: list[
-            tuple[Scores, Scores, Whole, Whole, Numbers]
-        ] = []  # what is to be counted of each of the first maps
+        self._first: list[tuple[Scores, Scores, Whole, Whole, Numbers]] = []  # what is to be counted of the first maps
         self._regions = 0
         self._rounded = False
         self._range: tuple[Any, Any] | None = None
@@ -259,11 +257,8 @@ class _Step:
 
 
 def _mixed(hits_above: Numbers, alarms_above: Numbers, new_hits: Numbers, new_alarms: Numbers) -> Numbers:
-    """The sum of precisions at the new hits of each bin (B,), evenly mixed with its normal scores.
-
-    It is the integral of (a + t) / (b + m t), half a step in, over the new hits; bins that change little are taken in
-    their middle, which is off by less than 1e-8 of their hits.
-    """
+    """The sum of precisions at the new hits of each bin (B,), evenly mixed with its normal scores."""
+    # The integral of (a + t) / (b + m t), half a step in, over the new hits; in the middle, off by 1e-8, where few are.
     a, b = hits_above + 0.5, hits_above + 0.5 + alarms_above
     new = new_hits + new_alarms
     even: Numbers = new_hits * (a + new_hits / 2) / (b + new / 2)
