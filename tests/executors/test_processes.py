@@ -25,7 +25,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are not
 def driver(folder: Path, *whats: str, executor: str = "processes[workers=2]") -> subprocess.Popen[str]:
     words = [sys.executable, str(Path(__file__).with_name("driver.py")), executor, str(folder), *whats]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(words, **pipes, text=True, env=env, preexec_fn=_by_default)  # type: ignore[call-overload,no-any-return]
+
+
+def _by_default() -> None:
+    """Take Ctrl-C as it is by default: a test in the background has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def outcomes(process: subprocess.Popen[str]) -> dict[str, Any]:
