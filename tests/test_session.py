@@ -23,7 +23,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 import stackclip as package
-from stackclip.cache import sight
+from stackclip.cache import lookout as sight
 from stackclip.cli import cli
 from stackclip.clip import Tower, known
 from stackclip.errors import CategoryOverlap, MissingParts, PictureError, UnknownComponent, UsageError

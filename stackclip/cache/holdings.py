@@ -11,11 +11,11 @@ from pathlib import Path
 from stackclip.cache.check import Problem
 from stackclip.cache.header import Header
 from stackclip.cache.index import Index
+from stackclip.cache.lookout import Lookout, in_hex
 from stackclip.cache.reader import Place
 from stackclip.cache.readings import readings_of
 from stackclip.cache.refusals import telling_how_to_mend
 from stackclip.cache.shapes import MASK_NEAREST
-from stackclip.cache.sight import Sight, in_hex
 from stackclip.cache.sources import Role, Source, has_source, home_of, recorded_key, role_of
 from stackclip.errors import MissingParts
 from stackclip.ops.words import agreed
@@ -33,7 +33,7 @@ class Holdings:
         self.folder = folder
         self._index = Index(folder, header)
         self._readings = readings_of(folder)
-        self._sight = Sight(self._readings, self._index)
+        self._lookout = Lookout(self._readings, self._index)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -56,7 +56,7 @@ class Holdings:
 
     def refresh(self) -> None:
         """See what other processes committed, or dropped, since the store was opened; `one_look` begins anew."""
-        self._sight.look_again()
+        self._lookout.look_again()
         self._index.refresh()
 
     def one_look(self) -> AbstractContextManager[None]:
@@ -65,11 +65,11 @@ class Holdings:
         A file that is replaced meanwhile is the old one to them. What is encoded or read is looked at anew all the
         same: rows come from the content that a file has then.
         """
-        return self._sight.once()
+        return self._lookout.once()
 
     def look_again(self) -> None:
         """See within `one_look` what became of files since then."""
-        self._sight.look_again()
+        self._lookout.look_again()
 
     def source(self, sample: Sample, part: Part = CLS) -> Source:
         """Name the content of the sample's picture (or of its mask, for a mask part).
@@ -79,7 +79,7 @@ class Holdings:
         """
         role = role_of(part)
         home = home_of(sample, role)
-        digest, stamps = self._sight.source(home, role)
+        digest, stamps = self._lookout.source(home, role)
         return Source(recorded_key(sample), role, home, digest, stamps)
 
     def keep_readings(self) -> None:
@@ -96,7 +96,7 @@ class Holdings:
 
     def digests(self, samples: Sequence[Sample], part: Part = CLS) -> list[str | None]:
         """What `source` names the content of each sample's picture, or mask; None for one that cannot be read."""
-        return in_hex(self._sight.planned(*_homes(samples, part), hopeless=True))
+        return in_hex(self._lookout.planned(*_homes(samples, part), hopeless=True))
 
     def holdings(self, samples: Iterable[Sample]) -> list[frozenset[Part]]:
         """The parts that can be read for each sample.
@@ -119,12 +119,12 @@ class Holdings:
         return tuple((sample, missing) for sample, missing in lacks if missing)
 
     def _held_of(self, samples: Sequence[Sample], part: Part) -> list[frozenset[Part]]:
-        return self._index.held_of(self._sight.planned(*_homes(samples, part)))
+        return self._index.held_of(self._lookout.planned(*_homes(samples, part)))
 
     def _contents_to_read(self, samples: Sequence[Sample], part: Part) -> list[str | None]:
         """The digest of each sample's content, None where the store cannot hold it. Raises PictureError."""
         role = role_of(part)
-        return in_hex(self._sight.to_read([home_of(sample, role) for sample in samples], role))
+        return in_hex(self._lookout.to_read([home_of(sample, role) for sample in samples], role))
 
     def _locate(self, samples: Sequence[Sample], part: Part, digests: Sequence[str | None]) -> list[Place]:
         """Where the part of each sample is, whose content has these digests.

@@ -15,7 +15,7 @@ from typing import Any
 from stackclip.errors import BadOption, UsageError
 from stackclip.executors.job import Ask, Do, Done, Job, Run, Told
 from stackclip.executors.processes import Hand, ended
-from stackclip.executors.worker import PATIENCE, Place
+from stackclip.executors.worker import PATIENCE, Station
 from stackclip.registry import executors
 
 __all__ = ["OnRay", "Post"]
@@ -58,7 +58,7 @@ class OnRay:
 class Post:
     """What an actor is: it has a worker process on its machine, and speaks for it."""
 
-    def __init__(self, do: Do, place: Place, home: str) -> None:
+    def __init__(self, do: Do, place: Station, home: str) -> None:
         with suppress(OSError):  # what is named by relative paths is looked for where the driver has it
             os.chdir(home)
         self._how = do, place
@@ -93,7 +93,7 @@ class _Crew:
     def __init__(self, ray: Any, do: Do, how: OnRay) -> None:
         self.ray, self.workers = ray, how.workers
         actor: Any = ray.remote(num_cpus=1, num_gpus=how.gpus, max_restarts=0, max_concurrency=2)(Post)
-        place = Place(1 if how.address else how.workers)  # elsewhere Ray says which cores and GPUs there are
+        place = Station(1 if how.address else how.workers)  # elsewhere Ray says which cores and GPUs there are
         self._hire: Callable[[], Any] = lambda: actor.remote(do, place, str(Path.cwd()))
         self.idle: list[Any] = []
         self.busy: dict[Any, tuple[Any, Job]] = {}

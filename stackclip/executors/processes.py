@@ -12,7 +12,7 @@ from multiprocessing import connection, get_context
 
 from stackclip.errors import BadOption
 from stackclip.executors.job import Ask, Do, Done, Job, Run, Told
-from stackclip.executors.worker import PATIENCE, STOP, Place, work
+from stackclip.executors.worker import PATIENCE, STOP, Station, work
 from stackclip.registry import executors
 
 __all__ = ["Hand", "Processes", "ended"]
@@ -38,7 +38,7 @@ class Processes:
         """Processes that are started when there are jobs for them, and kept until the block ends."""
         hands: list[Hand] = []
         places = [
-            Place(self.workers, self._gpus[n % len(self._gpus)] if self._gpus else "") for n in range(self.workers)
+            Station(self.workers, self._gpus[n % len(self._gpus)] if self._gpus else "") for n in range(self.workers)
         ]
 
         def run(ask: Ask, told: Told) -> Iterator[Done]:
@@ -59,7 +59,7 @@ class Processes:
             ended(hands)
 
 
-def _hand_out(ask: Ask, do: Do, hands: list[Hand], places: Sequence[Place]) -> None:
+def _hand_out(ask: Ask, do: Do, hands: list[Hand], places: Sequence[Station]) -> None:
     """Give a job to each who has none, as long as there are some."""
     while any(hand.job is None for hand in hands) or len(hands) < len(places):
         if (job := ask()) is None:
@@ -75,7 +75,7 @@ def _hand_out(ask: Ask, do: Do, hands: list[Hand], places: Sequence[Place]) -> N
 class Hand:
     """A process that does jobs, seen from the one that gives them: `job` is what it is at."""
 
-    def __init__(self, do: Do, place: Place) -> None:
+    def __init__(self, do: Do, place: Station) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.place = place

@@ -18,7 +18,7 @@ from stackclip.errors import StackclipError
 from stackclip.executors.job import Do, Done, Job, Tell
 from stackclip.registry import ask_to_stop, reason
 
-__all__ = ["PATIENCE", "STOP", "Place", "attempt", "work"]
+__all__ = ["PATIENCE", "STOP", "Station", "attempt", "work"]
 
 STOP = "stop"  # comes in place of a job
 PATIENCE = 20.0  # seconds in which a process that is to stop has sealed what it gathered
@@ -26,7 +26,7 @@ _PAUSE = 0.1  # seconds between two messages on how far a job is
 
 
 @dataclass(frozen=True)
-class Place:
+class Station:
     """Where a process works: one of so many on this machine, on the GPU that CUDA calls so, if that is said."""
 
     workers: int
@@ -42,7 +42,7 @@ def attempt(do: Do, job: Job, tell: Tell) -> Done:
         return Done(job, error=error if known else StackclipError(reason(error)))
 
 
-def work(pipe: Connection, do: Do, place: Place) -> None:
+def work(pipe: Connection, do: Do, place: Station) -> None:
     """Do the jobs that come through a pipe until one is None.
 
     At STOP, and where the pipe ends with the process at its other end, what is being done is stopped as by Ctrl-C: what
@@ -58,7 +58,7 @@ def work(pipe: Connection, do: Do, place: Place) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
-def _settle_in(place: Place, *, any_gpu: bool) -> None:
+def _settle_in(place: Station, *, any_gpu: bool) -> None:
     """Take a share of the machine, and its own GPU; leave Ctrl-C to who started this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)

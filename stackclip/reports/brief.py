@@ -33,7 +33,7 @@ def briefs(tables: Sequence[Summary], exhibits: Sequence[Exhibit]) -> Iterator[B
         if ranking := _ranking(table):
             metric, methods = ranking
             (worst, low), (best, high) = methods[-1], methods[0]
-            shown = f"{metric.replace('_', ' ')}"
+            shown = metric.replace("_", " ")
             told = f"{best} with {shown} {100 * high:.1f}"
             first = (
                 f"Worst of {counted(len(methods), 'method')} is {worst} with {shown} {100 * low:.1f}; best is {told}."

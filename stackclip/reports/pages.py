@@ -21,7 +21,7 @@ from stackclip.reports.gallery import Gallery
 from stackclip.reports.lines import Panel
 from stackclip.reports.table import Figure, Summary, TableLine, ranked
 
-__all__ = ["Board", "Page", "Record", "Said", "render"]
+__all__ = ["Board", "Page", "Provenance", "Said", "render"]
 
 _SHAPES = (
     "M{x} {y}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0",
@@ -52,7 +52,7 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Provenance:
     """How something was made: facts by name, and a command line."""
 
     title: str
@@ -78,7 +78,7 @@ class Page:
     gallery_notes: Sequence[str] = ()
     commands_again: Sequence[str] = ()
     notes: Sequence[str] = ()
-    records: Sequence[Record] = ()
+    records: Sequence[Provenance] = ()
 
     @property
     def has_intervals(self) -> bool:

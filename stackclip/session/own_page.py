@@ -14,7 +14,7 @@ from stackclip.ops.files import write_atomically
 from stackclip.ops.words import counted
 from stackclip.reports.exhibits import Exhibit, most_of_each
 from stackclip.reports.gallery import Gallery
-from stackclip.reports.pages import Page, Record, Said, render
+from stackclip.reports.pages import Page, Provenance, Said, render
 
 __all__ = ["own_page", "write_page"]
 
@@ -49,7 +49,7 @@ def own_page(written: Sequence[Written]) -> str:
         gallery=gallery,
         tables=[shown],
         gallery_notes=list(gallery.notes) if gallery else (),
-        records=[Record(each.method, list(_facts(each))) for each in written],
+        records=[Provenance(each.method, list(_facts(each))) for each in written],
     )
     return render(page)
 

@@ -15,7 +15,7 @@ from stackclip.reports.document import Document
 from stackclip.reports.exhibits import Exhibit
 from stackclip.reports.gallery import LIMIT, Gallery
 from stackclip.reports.lines import drawings
-from stackclip.reports.pages import Board, Page, Record, Said, render
+from stackclip.reports.pages import Board, Page, Provenance, Said, render
 from stackclip.reports.table import Summary, rows_of_tables
 from stackclip.types import Row
 
@@ -120,7 +120,7 @@ def _lacking_notes(lacking: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]
         )
 
 
-def _of_table(table: Summary, group: Sequence[Row]) -> Record:
+def _of_table(table: Summary, group: Sequence[Row]) -> Provenance:
     """How a table was made."""
     facts = facts_of(group[0])
     versions = {"stackclip": facts.stackclip, **facts.recorded}
@@ -133,10 +133,10 @@ def _of_table(table: Summary, group: Sequence[Row]) -> Record:
         "trained on": f"{'+'.join(group[0].train_on)} ({facts.trained.content})" if group[0].train_on else "nothing",
         "tested on": f"{group[0].test_on}, at {facts.tested.place}" if facts.tested.place else group[0].test_on,
     }
-    return Record(table.title, [(name, value) for name, value in said.items() if value], command_of(group))
+    return Provenance(table.title, [(name, value) for name, value in said.items() if value], command_of(group))
 
 
-def _of_methods(group: Sequence[Row]) -> Iterator[Record]:
+def _of_methods(group: Sequence[Row]) -> Iterator[Provenance]:
     """How each method of a table was made."""
     for method in dict.fromkeys(row.method for row in group):
         own = [row for row in group if row.method == method]
@@ -145,4 +145,6 @@ def _of_methods(group: Sequence[Row]) -> Iterator[Record]:
         typed = ", ".join(f"{name}={value}" for name, value in options.items()) if isinstance(options, dict) else ""
         said = {"method": method, "options": typed, "seconds of testing": f"{seconds:.3g}"}
         said["errors"] = "; ".join(dict.fromkeys(row.error for row in own if row.error))
-        yield Record(f"{method}: options", [(name, value) for name, value in said.items() if value], command_of(own))
+        yield Provenance(
+            f"{method}: options", [(name, value) for name, value in said.items() if value], command_of(own)
+        )

@@ -16,7 +16,7 @@ from stackclip.cache.readings import Readings
 from stackclip.cache.sources import Reading, Role, Stamps, read_again, stamps_of
 from stackclip.errors import PictureError
 
-__all__ = ["Sight", "in_hex"]
+__all__ = ["Lookout", "in_hex"]
 
 _HEX = 64  # digits of a digest
 
@@ -27,7 +27,7 @@ class _Seen(threading.local):
     digests: dict[Role, dict[str, bytes]] | None = None
 
 
-class Sight:
+class Lookout:
     """The digests of sources (n,), 32 bytes each, zeros where there is none; what is read is added to `readings`."""
 
     def __init__(self, readings: Readings, index: Index) -> None:
