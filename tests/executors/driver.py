@@ -38,8 +38,8 @@ def do(folder: Path, job: Job, tell: Tell) -> Any:
 def work(folder: Path, tell: Tell) -> None:
     """Work for a minute, unless somebody says that this is enough."""
     mine = folder / f"{os.getpid()}"
-    mine.write_text("works")
     try:
+        mine.write_text("works")
         for second in range(600):
             time.sleep(0.1)
             tell(second, 600)
