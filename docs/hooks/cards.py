@@ -52,8 +52,8 @@ class Card:
 
     @property
     def trained(self) -> bool:
-        """Whether anything is learned."""
-        return bool(self.stages)
+        """Whether anything is learned, in a training or from the pictures that it is shown."""
+        return bool(self.stages or self.facts.get("epochs"))
 
     @property
     def live(self) -> bool:
@@ -73,7 +73,7 @@ class Card:
         elif self.least_shots:
             seen = "few-shot"
         else:
-            seen = "zero-shot, or few-shot" if self.takes_shots else "zero-shot"
+            seen = "zero-shot, or few-shot" if self.takes_shots and self.parts["shots"] else "zero-shot"
         return f"{'trained' if self.trained else 'not trained'}, {seen}"
 
 
@@ -153,17 +153,22 @@ def _facts(card: Card) -> Iterator[str]:
     rows = [("kind", card.kind), ("written in", f"`{card.component.source.partition(':')[0]}`")]
     if card.least_shots:
         rows.append(("normal pictures it cannot do without", str(card.least_shots)))
-    if transductive := card.facts.get("transductive"):
-        rows.append(("transductive", str(transductive)))
+    rows += [
+        (name.replace("_", " "), str(card.facts[name]))
+        for name in ("image_score", "transductive")
+        if name in card.facts
+    ]
     for stage in card.stages:
         rows.append((f"learns, stage `{stage.name}`", f"{stage.epochs} epochs, batches of {stage.batch}"))
     if card.live:
-        rows.append(("inside the image tower", "yes: it learns from the pictures, and a step costs a pass forth and back"))
+        rows.append(
+            ("inside the image tower", "yes: it learns from the pictures, and a step costs a pass forth and back")
+        )
     stored = f"{card.megabytes('test', 'survey'):.2g} MB"
     if card.parts["train"]:
         stored += f"; {card.megabytes('train'):.2g} MB of a training picture"
     rows.append((f"in the store, a tested picture ({TOWER.name})", stored))
-    yield f"## Facts\n\n{table(('', ''), rows)}"
+    yield f"## Facts\n\n{table(('fact', 'with its defaults'), rows)}"
 
 
 def _options(card: Card) -> Iterator[str]:
@@ -222,4 +227,6 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Text that stays in its cell; within backticks a bar is one as it is."""
+    words = text.replace("\n", " ").split("`")
+    return "`".join(word if number % 2 else word.replace("|", "\\|") for number, word in enumerate(words))

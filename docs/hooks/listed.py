@@ -32,8 +32,8 @@ def errors_page() -> str:
     tree = (inspect.getdoc(errors) or "").split("\n\n")[1]
     shown = "\n".join(line for line in inspect.cleandoc(tree).splitlines())
     head = (
-        "# Errors and their mends\n\nWhat goes wrong on purpose is one line: what was found, what was wanted, what to do "
-        "next. From Python it is one of these classes of `stackclip.errors`; a command ends with its exit code.\n\n"
+        "# Errors and their mends\n\nWhat goes wrong on purpose is one line: what was found, what was wanted, what to "
+        "do next. From Python it is one of these classes of `stackclip.errors`; a command ends with its exit code.\n\n"
         f"```text\n{shown}\n```\n"
     )
     return head + "".join(_error(found) for found in _below(errors.StackclipError))
@@ -48,10 +48,9 @@ def _below(kind: type[errors.StackclipError]) -> Iterator[type[errors.StackclipE
 
 
 def _error(kind: type[errors.StackclipError]) -> str:
-    *words, mend = (inspect.getdoc(kind) or "").split("\n\n")
+    text, _, mend = (inspect.getdoc(kind) or "").rpartition("\n\nMend: ")
     above = f", a `{kind.__mro__[1].__name__}`" if kind is not errors.StackclipError else ""
-    text = "\n\n".join(words)
-    return f"\n## {kind.__name__}\n\nExit code {kind.exit_code}{above}. {text}\n\n**Mend:** {mend.removeprefix('Mend: ')}\n"
+    return f"\n## {kind.__name__}\n\nExit code {kind.exit_code}{above}. {text}\n\n**Mend:** {mend}\n"
 
 
 def components_page() -> str:

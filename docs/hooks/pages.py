@@ -1,4 +1,4 @@
-"""What the build adds to the pages of this folder: generated ones, files of the repository, and a look at the result."""
+"""What the build adds to the pages of this folder: generated ones, files of the repository, a look at the result."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def _expanded(item: Any, pages: list[str]) -> Any:
 def _decisions_page() -> str:
     lines = [f"- [{_title(path)}]({path.name})" for path in sorted((ROOT / "docs" / "decisions").glob("0*.md"))]
     return (
-        "# Decisions\n\nWhere a paper leaves something open, or paper and released code part ways, a page says what was "
-        "chosen and why.\n\n" + "\n".join(lines) + "\n"
+        "# Decisions\n\nWhere a paper leaves something open, or paper and released code part ways, a page says what "
+        "was chosen and why.\n\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -93,6 +93,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"{found['text'][1:-1]} (`{there}`)" if there not in found["text"] else f"`{there}`"
 
     return _LINK.sub(link, _named(markdown, place, files) if place == "index.md" else markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Leave out what mkdocs-click shows of options without a default: click's own mark for that."""
+    return html.replace("<code>Sentinel.UNSET</code>", "") if page.file.src_uri == "commands.md" else html
 
 
 def _named(markdown: str, place: str, files: Files) -> str:
@@ -122,7 +127,7 @@ def loaded_from_elsewhere(text: str) -> Iterator[str]:
 
 
 def on_post_build(config: Any) -> None:
-    """Refuse a site that would load anything from another host: it is read offline, and tells nobody that it is read."""
+    """Refuse a site that would load anything from another host: it is read offline, and tells nobody so."""
     site = Path(config.site_dir)
     for path in sorted([*site.rglob("*.html"), *site.rglob("*.css")]):
         for address in loaded_from_elsewhere(path.read_text("utf-8")):
