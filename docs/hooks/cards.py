@@ -144,6 +144,9 @@ def page_of(card: Card) -> str:
 
 
 def _paper(card: Card) -> Iterator[str]:
+    """What its module says, where that is about it alone."""
+    if sum(component_of(name).module == card.component.module for name in method_names()) > 1:
+        return
     words = getattr(sys.modules.get(card.component.module), "__doc__", None) or ""
     if first := " ".join(words.partition("\n\n")[0].split()):
         yield f"*{first}*"

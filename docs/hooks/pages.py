@@ -60,7 +60,7 @@ def _expanded(item: Any, pages: list[str]) -> Any:
     if not item.endswith("/*"):
         return item
     own = [page for page in pages if page.startswith(item[:-1])]
-    return sorted(own, key=lambda page: (not page.endswith("/index.md"), page))
+    return sorted(own, key=lambda page: (not page.endswith("/index.md"), page.removesuffix(".md")))
 
 
 def _decisions_page() -> str:
@@ -76,8 +76,11 @@ def _title(path: Path) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Have links of the repository lead to the site's pages; to what is no page, they become its name."""
-    place = page.file.src_uri
+    """Have links of the repository lead to the site's pages; to what is no page, they become its name.
+
+    Commands are shown as what is typed: without prompts, the lexer for consoles takes them for what was printed.
+    """
+    place, markdown = page.file.src_uri, markdown.replace("```console\n", "```bash\n")
     source = next((source for source, brought in BROUGHT.items() if brought == place), f"docs/{place}")
 
     def link(found: re.Match[str]) -> str:

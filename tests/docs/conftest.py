@@ -1,39 +1,35 @@
-"""What tests of pages share: the pages, and their blocks of code."""
+"""Fixtures of the tests of pages."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("[a-z]*/README.md"), *(ROOT / "docs").rglob("*.md")])
-_BLOCK = re.compile(
-    r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
-)
+import numpy as np
+import pytest
+from PIL import Image
+
+TRAINING = "synthetic[categories=3,per_category=4,train_good=1,size=56]"
+SMALL = {
+    "STACKCLIP_BENCH_TRAIN_ON": TRAINING,
+    "STACKCLIP_BENCH_TEST_ON": TRAINING.replace("[", "[part=shapes,"),
+    "STACKCLIP_BENCH_EPOCHS": "1",
+    "STACKCLIP_CACHE_FEATURES_DATASET": TRAINING,
+    **{f"STACKCLIP_{verb}_IMAGE_SIZE": "56" for verb in ("BENCH", "CACHE_FEATURES", "INSPECT", "FIT", "EXPORT_ONNX")},
+}
 
 
-@dataclass(frozen=True)
-class Block:
-    """A block of code of a page; `mark` is the remark before it: `long`, or `not run: WHY`."""
-
-    language: str
-    code: str
-    mark: str = ""
-
-    @property
-    def why_not(self) -> str:
-        """Why it is not run; empty where it is."""
-        return self.mark.removeprefix("not run: ") if self.mark.startswith("not run") else ""
-
-    @property
-    def long(self) -> bool:
-        """Whether it is run by `make docs-test` alone."""
-        return self.mark == "long"
-
-
-def blocks_of(text: str) -> Iterator[Block]:
-    """The blocks of a page in their order."""
-    for found in _BLOCK.finditer(text):
-        yield Block(found["language"], found["code"], found["mark"] or "")
+@pytest.fixture
+def at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry_as_it_was: None) -> Path:
+    """A folder with pictures of plates, some of them with a spot: FOLDER, OK."""
+    draws = np.random.default_rng(0)
+    for place, count in (("FOLDER", 4), ("OK", 6)):
+        (tmp_path / place).mkdir()
+        for number in range(count):
+            plate = draws.integers(90, 110, (56, 56, 3), dtype=np.uint8)
+            if place == "FOLDER" and number % 2:
+                plate[20:30, 20:30] = (200, 30, 30)
+            Image.fromarray(plate).save(tmp_path / place / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    for name, value in SMALL.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path

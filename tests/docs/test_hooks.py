@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from click.testing import Result
 
 from stackclip import errors
 from stackclip.cli import cli
 from stackclip.methods import component_of, method_names
 from stackclip.papers.published import published
 from stackclip.registry import Spec, use_workspace
-from tests.docs.conftest import ROOT
+from tests.docs.blocks import ROOT, blocks_of, run_block
 
 pytest.importorskip("mkdocs", reason="needs the extra: pip install 'stackclip[docs]'")
 
@@ -172,3 +173,12 @@ def test_the_site_is_strict_and_asks_for_no_font_and_no_host() -> None:
     assert config["site_dir"] == "build/site"
     assert set(config["validation"].values()) == {"warn"}  # an error, in a build that is strict
     assert "://" not in text
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", method_names())
+def test_what_a_card_says_to_try_runs(
+    hooks: dict[str, ModuleType], name: str, at_work: Path, stackclip: Callable[..., Result]
+) -> None:
+    for block in blocks_of(hooks["cards"].page_of(hooks["cards"].card_of(name))):
+        run_block(block, at_work, stackclip, {})

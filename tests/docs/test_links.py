@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from markdown.extensions.toc import slugify
 
-from tests.docs.conftest import PAGES, ROOT
+from tests.docs.blocks import PAGES, ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 LINK = re.compile(r"\]\((?P<target>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
@@ -49,7 +49,7 @@ def test_the_readme_links_nowhere_and_names_files_that_are_there() -> None:
     paths = {file or folder for file, folder in named} - {"registry/", "cli.py"}
     assert {"docs/first-steps.md", "CHANGELOG.md", "docs/"} <= paths
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
-    assert len(README.splitlines()) <= 95
+    assert len(README.splitlines()) <= 90
 
 
 def test_no_page_holds_a_placeholder() -> None:
