@@ -24,7 +24,6 @@ from stackclip.cli.process import harmless_streams, signals
 
 __all__ = ["cli", "main"]
 
-cli.add_command(completion.completion_verb)
 completion.propose(cli)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from stackclip.cli.group import cli, echo
 from stackclip.errors import StackclipError
 
 __all__ = ["PROPOSED", "completion_verb", "propose"]
@@ -98,7 +99,7 @@ def _registry(context: click.Context) -> Path | None:
         return None
 
 
-@click.command("completion")
+@cli.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_verb(context: click.Context, shell: str) -> None:
@@ -110,4 +111,5 @@ def completion_verb(context: click.Context, shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None, shell  # all of the choice are click's own
     script = kind(context.find_root().command, {}, "stackclip", "_STACKCLIP_COMPLETE").source()
-    click.echo(script.replace('string split "," $', 'string split --max 1 "," $'))  # fish: a list has commas of its own
+    for line in script.replace('string split "," $', 'string split --max 1 "," $').splitlines():
+        echo(line)  # fish would cut a list at its first comma

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TRAINING = "synthetic[categories=3,per_category=4,train_good=1,size=56]"
+TRAINING = "synthetic[categories=3,per_category=4,train_good=4,size=56]"
 SMALL = {
     "STACKCLIP_BENCH_TRAIN_ON": TRAINING,
     "STACKCLIP_BENCH_TEST_ON": TRAINING.replace("[", "[part=shapes,"),

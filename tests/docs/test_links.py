@@ -47,7 +47,7 @@ def test_the_readme_links_nowhere_and_names_files_that_are_there() -> None:
     assert LINK.findall(README) == []  # on an index of packages a link to a neighbour leads nowhere
     named = re.findall(r"`([\w./-]+\.(?:md|cff|py))`|`([\w.-]+/)`", README)
     paths = {file or folder for file, folder in named} - {"registry/", "cli.py"}
-    assert {"docs/first-steps.md", "CHANGELOG.md", "docs/"} <= paths
+    assert {"docs/first-steps.md", "CONTRIBUTING.md", "docs/"} <= paths
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
     assert len(README.splitlines()) <= 90
 
