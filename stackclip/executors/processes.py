@@ -153,8 +153,8 @@ def _later(numbers: Iterable[signal.Signals]) -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number, frame in asked:
-            handlers[signal.Signals(number)](number, frame)
+        for which, frame in asked:
+            handlers[signal.Signals(which)](which, frame)
 
 
 def gpus() -> tuple[str, ...]:
