@@ -19,7 +19,7 @@ faults: $(READY)  ## every fault at every point, an hour; writes docs/reliabilit
 	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults
 
 docs: $(READY)  ## the documentation site in build/site, strictly and without a network
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
 
 docs-test: $(READY)  ## what pages print is run, what takes long too; some minutes
 	$(BIN)/python -m pytest tests/docs -m "long or not long"

@@ -182,7 +182,7 @@ def _options(card: Card) -> Iterator[str]:
 
 def _reads(card: Card) -> Iterator[str]:
     rows = [
-        (_READ[phase], ", ".join(f"`{part}`" for part in sorted(parts, key=str)[:12]) + _more(parts))
+        (_READ[phase], ", ".join(f"`{part}`" for part in sorted(parts)[:12]) + _more(parts))
         for phase, parts in card.parts.items()
         if parts
     ]
@@ -201,15 +201,24 @@ def _figures(card: Card) -> Iterator[str]:
     rows = []
     for each in card.printed:
         line = each.lines[0]
-        where = (line.label, f"`{line.method}`", "+".join(line.train_on) or "-", line.dataset, line.shots)
+        where = (line.label, f"`{line.method}`", line.tower, "+".join(line.train_on) or "-", line.dataset, line.shots)
         rows.append((*where, *(f"{100 * each.values[name]:.1f}" if name in each.values else "" for name in held)))
-    heads = ("printed in", "method", "trained on", "tested on", "shots", *(name.replace("_", " ") for name in held))
+    heads = (
+        "printed in",
+        "method",
+        "tower",
+        "trained on",
+        "tested on",
+        "shots",
+        *(name.replace("_", " ") for name in held),
+    )
     yield f"## Published figures\n\nIn percent, means over categories, as printed.\n\n{table(heads, rows)}"
 
 
 def _decisions(card: Card) -> Iterator[str]:
     said = re.compile(rf"`\"?{re.escape(card.name)}[`\[]")
-    found = [path for path in sorted(_DECISIONS.glob("*.md")) if said.search(path.read_text("utf-8"))]
+    every = sorted(_DECISIONS.glob("*.md"))
+    found = [path for path in every if path.stem[5:] == card.name or said.search(path.read_text("utf-8"))]
     titles = [path.read_text("utf-8").partition("\n")[0].lstrip("# ") for path in found]
     if found:
         lines = (f"- [{title}](../decisions/{path.name})" for title, path in zip(titles, found, strict=True))
