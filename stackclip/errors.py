@@ -55,8 +55,7 @@ __all__ = [
 class StackclipError(Exception):
     """Could not do it; the message is one line for a person.
 
-    Mend: what was found, what was wanted and what to do next stand in that line. All others on this page are of
-    this class.
+    Mend: what was found, what was wanted and what to do next stand in that line. All others are of this class.
     """
 
     exit_code = 1
