@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
 from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
-from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.shards import Shard
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.contests import Contest, Request, contests_of
 from stackclip.papers.suites import Suite
-from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of
+from stackclip.registry import spread_out, stay_with
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, whole
 from stackclip.session.recipe import changed_fields
 from stackclip.session.site import Site
 from stackclip.types import MASK
@@ -34,12 +34,13 @@ class Asking(Site):
         train_on: Names = TRAINING,
         test_on: Names = TESTED,
         categories: Sequence[str] = (),
+        most_points: int = MOST_POINTS,
         **conditions: Unpack[Conditions],
     ) -> Contest:
         """A bench that was not run yet: its data sets are opened and its methods made. Raises as `bench` does."""
         stay_with(self.workspace.registry)
         given = checked(conditions)
-        names = names_of(methods)
+        names = spread_out(names_of(methods), whole("most_points", most_points, 1))
         known = resolved(names)  # a wrong name is said before data sets are opened
         trained, tested = self.opened(train_on), self.opened(test_on, categories)
         of_training, of_test = tuple(trained.values()), tuple(tested.values())
