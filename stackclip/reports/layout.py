@@ -1,0 +1,126 @@
+"""Where the columns and lines of a grid go: panels no wider than a line of LaTeX's article, tables no longer than a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import ceil
+
+from stackclip.reports.grids import Block, Cell, Grid, GridLine, Head
+from stackclip.reports.table import Figure
+from stackclip.reports.typeset import SMALL, longest, width_of
+
+__all__ = ["SEP", "Layout", "Panel", "figure_texts"]
+
+SEP = 5.0
+"""Points between two columns."""
+
+_LINE = 344.0  # points of a line
+_LABEL, _PIECE, _HEAD = 110.0, 64.0, 40.0  # points: of labels, of a piece that is not broken, of heads that could be
+_LINES = 38  # of a table, below its caption
+_BOLD = 1.16  # how wide bold figures are
+
+Panel = tuple[range, tuple[Block, ...]]
+"""Some columns of a grid, and the blocks of lines below them."""
+
+
+def figure_texts(figure: Figure) -> tuple[str, str, str, str]:
+    """A figure in the parts that have sizes of their own: the number, its spread, of how many it is, its interval."""
+    if figure.value is None:
+        return "n/a", "", "", ""
+    if figure.signed:
+        return f"{100 * figure.value:+.1f}", "", "", ""
+    low_high = "" if figure.interval is None else "[{:.1f}, {:.1f}]".format(*(100 * end for end in figure.interval))
+    spread = "" if figure.spread is None else f"±{100 * figure.spread:.1f}"
+    partial = "" if figure.counted == figure.of else f"{figure.counted}/{figure.of}"
+    return f"{100 * figure.value:.1f}", spread, partial, low_high
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The points that labels and every column take at most, and how many columns go side by side."""
+
+    label: float
+    column: float
+    side_by_side: int
+
+    @classmethod
+    def of(cls, grid: Grid) -> Layout:
+        """The layout of a grid with the fewest panels, then with the least broken labels."""
+        column = max(_width(grid), *(_head(text) for head in grid.heads for text in head.lines), 1.0)
+        texts = [grid.corner, *(line.label for block in grid.blocks for line in block.lines)]
+        rooms = [min(max(map(width_of, texts)), _LABEL), min(max(map(longest, texts)), _PIECE)]
+        groups = [len(list(group)) for _, group in groupby(grid.heads, key=lambda head: head.group)]
+        found = [cls(room, column, _columns(groups, int((_LINE - room) / (column + SEP)))) for room in rooms]
+        return max(found, key=lambda layout: (layout.side_by_side, layout.label))
+
+    def tables(self, grid: Grid) -> Iterator[list[Panel]]:
+        """The panels of a grid, as many together as a page holds."""
+        table, filled = list[Panel](), 0
+        for first in range(0, len(grid.heads), self.side_by_side):
+            columns = range(first, min(first + self.side_by_side, len(grid.heads)))
+            above = self._above(grid.heads[first : columns.stop])
+            for blocks, height in self._pages(grid.blocks, above):
+                if table and filled + height > _LINES:
+                    yield table
+                    table, filled = [], 0
+                table.append((columns, blocks))
+                filled += height
+        yield table
+
+    def _above(self, heads: Sequence[Head]) -> int:
+        """The lines that heads take with their titles."""
+        groups = [(title, len(list(same))) for title, same in groupby(head.group for head in heads)]
+        titles = (_height(title, count * (self.column + SEP) - SEP) for title, count in groups if title)
+        return (
+            max(titles, default=0) + max(sum(_height(each, self.column, SMALL) for each in x.lines) for x in heads) + 1
+        )
+
+    def _pages(self, blocks: Sequence[Block], above: int) -> Iterator[tuple[tuple[Block, ...], int]]:
+        """The blocks, cut where they would be longer than a page; the height of each piece in lines."""
+        page, height = list[Block](), above
+        for block in blocks:
+            page, height = [*page, Block(block.title, ())], height + bool(block.title)
+            for line in block.lines:
+                if page[-1].lines and height + self._height(line) > _LINES:
+                    yield tuple(page), height
+                    page, height = [Block(block.title, ())], above + bool(block.title)
+                page[-1] = Block(block.title, (*page[-1].lines, line))
+                height += self._height(line)
+        yield tuple(page), height
+
+    def _height(self, line: GridLine) -> int:
+        """The lines that a line takes: its label where that is broken, and its intervals."""
+        intervals = any(cell and cell.figure.interval for cell in line.cells)
+        return _height(line.label, self.label) + intervals
+
+
+def _columns(groups: Sequence[int], most: int) -> int:
+    """How many columns go side by side where `most` could: equally many everywhere, and whole groups where they fit."""
+    most = max(1, most)
+    size = max(groups) if len({*groups}) == 1 and max(groups) <= most else 1
+    count = sum(groups) // size
+    return size * ceil(count / ceil(count / (most // size)))
+
+
+def _height(text: str, room: float, scale: float = 1.0) -> int:
+    """The lines that a text takes; broken ones end early."""
+    wide = scale * width_of(text)
+    return 1 if wide <= room else ceil(1.25 * wide / room)
+
+
+def _width(grid: Grid) -> float:
+    cells = (cell for block in grid.blocks for line in block.lines for cell in line.cells if cell)
+    return max(map(_width_of_cell, cells), default=0.0)
+
+
+def _width_of_cell(cell: Cell) -> float:
+    number, *small, interval = figure_texts(cell.figure)
+    text = "failed" if cell.failed and cell.figure.value is None else number
+    return max(_BOLD * width_of(text) + SMALL * sum(map(width_of, small)), SMALL * width_of(interval))
+
+
+def _head(text: str) -> float:
+    """The room of a head: as wide as it is, or as its pieces are where it can be broken."""
+    return SMALL * min(width_of(text), max(_HEAD, min(longest(text), _PIECE)))
