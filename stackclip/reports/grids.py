@@ -45,7 +45,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table for a page: a short title, the sentences of its caption, heads, blocks of lines, and remarks beside it."""
+    """A table for a page: a short title, the sentences of its caption, heads, blocks of lines, and remarks on it."""
 
     title: str
     caption: tuple[str, ...]

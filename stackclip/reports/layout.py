@@ -1,4 +1,4 @@
-"""Where the columns and lines of a grid go: panels no wider than a line of LaTeX's article, tables no longer than a page."""
+"""Where columns and lines go: panels are no wider than a line of LaTeX's article, tables no longer than its page."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from stackclip.reports.grids import Block, Cell, Grid, GridLine, Head
 from stackclip.reports.table import Figure
 from stackclip.reports.typeset import SMALL, longest, width_of
 
-__all__ = ["SEP", "Layout", "Panel", "figure_texts"]
+__all__ = ["SEP", "Layout", "Panel", "figure_texts", "indent"]
 
 SEP = 5.0
 """Points between two columns."""
 
 _LINE = 344.0  # points of a line
 _LABEL, _PIECE, _HEAD = 110.0, 64.0, 40.0  # points: of labels, of a piece that is not broken, of heads that could be
-_LINES = 38  # of a table, below its caption
+_LINES = 36  # of a table, below its caption
 _BOLD = 1.16  # how wide bold figures are
 
 Panel = tuple[range, tuple[Block, ...]]
@@ -37,6 +37,11 @@ def figure_texts(figure: Figure) -> tuple[str, str, str, str]:
     return f"{100 * figure.value:.1f}", spread, partial, low_high
 
 
+def indent(line: GridLine) -> float:
+    """The points before the label of a line that was not measured, which LaTeX calls a quad."""
+    return 10.0 if line.beside else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """The points that labels and every column take at most, and how many columns go side by side."""
@@ -48,11 +53,16 @@ class Layout:
     @classmethod
     def of(cls, grid: Grid) -> Layout:
         """The layout of a grid with the fewest panels, then with the least broken labels."""
-        column = max(_width(grid), *(_head(text) for head in grid.heads for text in head.lines), 1.0)
-        texts = [grid.corner, *(line.label for block in grid.blocks for line in block.lines)]
-        rooms = [min(max(map(width_of, texts)), _LABEL), min(max(map(longest, texts)), _PIECE)]
-        groups = [len(list(group)) for _, group in groupby(grid.heads, key=lambda head: head.group)]
-        found = [cls(room, column, _columns(groups, int((_LINE - room) / (column + SEP)))) for room in rooms]
+        groups = [(title, len(list(same))) for title, same in groupby(head.group for head in grid.heads)]
+        heads = [_head(text) for head in grid.heads for text in head.lines]
+        heads += [(min(longest(title), _PIECE) - (count - 1) * SEP) / count for title, count in groups]
+        column = max(_width(grid), *heads, 1.0)
+        lines = [line for block in grid.blocks for line in block.lines]
+        wide = max(width_of(grid.corner), *(width_of(line.label) + indent(line) for line in lines))
+        least = max(longest(grid.corner), *(longest(line.label) + indent(line) for line in lines))
+        rooms = [min(wide, _LABEL), min(least, _PIECE)]
+        counts = [count for _, count in groups]
+        found = [cls(room, column, _columns(counts, int((_LINE - room) / (column + SEP)))) for room in rooms]
         return max(found, key=lambda layout: (layout.side_by_side, layout.label))
 
     def tables(self, grid: Grid) -> Iterator[list[Panel]]:
@@ -93,7 +103,7 @@ class Layout:
     def _height(self, line: GridLine) -> int:
         """The lines that a line takes: its label where that is broken, and its intervals."""
         intervals = any(cell and cell.figure.interval for cell in line.cells)
-        return _height(line.label, self.label) + intervals
+        return _height(line.label, self.label - indent(line)) + intervals
 
 
 def _columns(groups: Sequence[int], most: int) -> int:

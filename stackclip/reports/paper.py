@@ -11,7 +11,7 @@ from stackclip.reports.captions import block_title, caption
 from stackclip.reports.document import Document
 from stackclip.reports.grids import Block, Cell, Grid, GridLine, Head, metric_words, plain_grid, titled
 from stackclip.reports.table import Summary, TableLine, rows_of_tables
-from stackclip.reports.tested import tested_marks
+from stackclip.reports.tested import marks_by_test
 from stackclip.types import Row
 
 __all__ = ["grids"]
@@ -69,7 +69,7 @@ class _Part:
             column = self.table.metrics.index(metric)
             figures = {each.method: each.cells[column] for each in self._lines(category) if not each.beside}
             rows = [row for row in self.rows if category in (MEAN, row.category)]
-            self._marks[category, metric] = tested_marks(rows, figures, metric)
+            self._marks[category, metric] = marks_by_test(rows, figures, metric)
         return self._marks[category, metric]
 
     def beside(self, method: str) -> dict[tuple[str, str], TableLine]:

@@ -8,13 +8,13 @@ from stackclip.benchmarks.intervals import compare
 from stackclip.reports.table import Figure
 from stackclip.types import Row
 
-__all__ = ["CHANCE", "tested_marks"]
+__all__ = ["CHANCE", "marks_by_test"]
 
 CHANCE = 0.05
 """The p of a paired test below which one figure is called better than another."""
 
 
-def tested_marks(rows: Sequence[Row], figures: Mapping[str, Figure], metric: str) -> dict[str, int]:
+def marks_by_test(rows: Sequence[Row], figures: Mapping[str, Figure], metric: str) -> dict[str, int]:
     """1 for the best method, where a paired test finds it better than each of the others, and 2 for the second then.
 
     Figures of fewer cells than others have are no match for these. Nothing is marked that looks equal to another.

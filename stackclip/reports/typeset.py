@@ -72,7 +72,7 @@ def longest(text: object) -> float:
 
 
 def breakable(text: object, room: float) -> str:
-    """Text whose words that are wider than `room` points may be broken at their signs, or anywhere if they have none."""
+    """Text in which words that are wider than `room` points may be broken, at their signs if they have some."""
     return " ".join(_broken(word, room) for word in legible(text).split())
 
 
@@ -99,8 +99,8 @@ def _has_glyph(letter: str) -> bool:
     """Whether pdfTeX shows a letter without packages."""
     if letter.isascii() or letter in _PLAIN:
         return True
-    base, *marks = unicodedata.normalize("NFD", letter)
-    return ord(letter) < 0x180 and base.isascii() and {*marks} <= _ACCENTS
+    apart = unicodedata.normalize("NFD", letter)
+    return ord(letter) < 0x180 and apart[0].isascii() and {*apart[1:]} <= _ACCENTS
 
 
 def _named(letters: str) -> str:

@@ -9,7 +9,7 @@ from stackclip.ops.words import legible
 from stackclip.registry import writers
 from stackclip.reports.document import Document
 from stackclip.reports.grids import Cell, Grid, GridLine, Head
-from stackclip.reports.layout import SEP, Layout, Panel, figure_texts
+from stackclip.reports.layout import SEP, Layout, Panel, figure_texts, indent
 from stackclip.reports.paper import grids
 from stackclip.reports.typeset import PREAMBLE, SMALL, boxed, breakable, tex
 
@@ -43,7 +43,7 @@ def _tables(grid: Grid) -> Iterator[str]:
         said = " ".join(f"{breakable(each, _WORD)}." for each in sentences)
         yield from (r"\begin{table}[!htbp]", r"\centering\sloppy", rf"\setlength{{\tabcolsep}}{{{SEP / 2}pt}}")
         yield r"\setlength{\belowcaptionskip}{6pt}"
-        yield rf"\caption[{{{tex(grid.title)}}}]{{{said}}}"
+        yield rf"\caption[{{{breakable(grid.title, _WORD)}}}]{{{said}}}"
         yield rf"\begin{{tabular}}{{@{{}}l*{{{layout.side_by_side}}}{{r}}@{{}}}}"
         yield r"\toprule"
         for place, panel in enumerate(panels):
@@ -97,8 +97,7 @@ def _head(text: str, span: int, layout: Layout, scale: float = SMALL) -> str:
 def _line(line: GridLine, columns: range, layout: Layout) -> Iterator[str]:
     """A line of figures; their intervals stand below them."""
     cells = [line.cells[place] for place in columns]
-    indent = r"\quad " if line.beside else ""
-    label = indent + boxed(line.label, layout.label - (10 if line.beside else 0))
+    label = (r"\quad " if line.beside else "") + boxed(line.label, layout.label - indent(line))
     intervals = [figure_texts(cell.figure)[3] if cell else "" for cell in cells]
     yield _row([label, *map(_figure, cells)]) + ("[-3pt]" if any(intervals) else "")
     if any(intervals):
