@@ -129,7 +129,7 @@ def bench_verb(
     for each, group in groupby(contests, key=attrgetter("suite")):
         measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, executor=executor)
         if measured:
-            show_suite(each, Document(measured, **look), as_json=json)
+            show_suite(each, Document(measured, **look, find=measured.find), as_json=json)
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")

@@ -156,7 +156,12 @@ live_options = options(
 answer_options = options(
     click.option("--per-category", is_flag=True, help="A line for every category."),
     click.option("--per-defect", is_flag=True, help="A table by kind of defect: its pictures and all good ones."),
-    several("--columns", callback=specs, help="Only these metrics in tables: image_AUROC, pixel_AUsPRO@0.05 ..."),
+    several(
+        "--columns",
+        "--metrics-shown",
+        callback=specs,
+        help="Only these metrics in tables: image_AUROC, pixel_AUsPRO@0.05 ...",
+    ),
     click.option(
         "-o",
         "--output",

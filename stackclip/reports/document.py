@@ -9,6 +9,7 @@ from functools import cached_property
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
+from stackclip.reports.alike import methods_alike
 from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.notes import notes
@@ -86,6 +87,15 @@ class Document:
         return tuple(notes(self.rows, self.published, self.metrics))
 
     @cached_property
+    def one_score(self) -> tuple[tuple[str, ...], ...]:
+        """The methods that have one image score in every table in which they stand, group by group."""
+        if self.find is None:
+            return ()
+        tables = [group for alike in rows_of_tables(self.rows) for group in alike]
+        found = dict.fromkeys(group for rows in tables for group in methods_alike(rows, self.find))
+        return tuple(group for group in found if all(_stands(group, rows, self.find) for rows in tables))
+
+    @cached_property
     def shot_curves(self) -> tuple[ShotCurves, ...]:
         """What methods are worth with more and more shots, where rows have several numbers of them."""
         return tuple(shot_curves(self.rows, self.metrics))
@@ -114,6 +124,12 @@ class Document:
         """One sheet, with a line for each row."""
         first = _first_methods(self.rows) if self.ci else {}
         return (Sheet(tuple(SheetLine(row, first.get(id(row))) for row in self.rows), self.ci),)
+
+
+def _stands(group: Sequence[str], rows: Sequence[Row], find: Finder) -> bool:
+    """Whether the methods of a group are alike in a table too, or none of them stands there."""
+    here = [row for row in rows if row.method in group]
+    return not here or methods_alike(here, find) == [tuple(group)]
 
 
 def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -187,10 +188,17 @@ def test_a_bench_in_which_all_failed_still_has_its_columns() -> None:
 
 def test_reasons_are_said_once_for_all_places_they_hold_at() -> None:
     rows = [row("a", None), row("a", None, category="cable"), row("b", 0.5), row("b", None, category="cable")]
-    said = notes(rows)
-    assert "a, everywhere: image metrics n/a: all pictures are normal" in said
-    assert "b, mvtec cable: pixel metrics n/a: all pictures are normal" in said
-    assert len(said) == 4
+    [said] = notes(rows)
+    assert said == "a, everywhere; b, mvtec cable: image and pixel metrics n/a: all pictures are normal"
+    pixels = replace(row("c", 0.5), undefined={"pixel_AP": "no masks"})
+    [said] = notes([pixels, replace(pixels, method="d", undefined={"image_AP": "no masks"})])
+    assert said == "c, everywhere: pixel metrics; d, everywhere: image metrics n/a: no masks"
+    assert notes([row("a", None, error="no"), row("b", None, error="no"), row("b", 0.5, category="cable")]) == [
+        "a, b, mvtec bottle: failed: no"
+    ]
+    assert notes(
+        [row("a", None, error="no"), row("b", None, error="no"), row("b", None, category="x", error="no")]
+    ) == ["a, mvtec bottle; b, everywhere: failed: no"]
 
 
 def test_the_score_curve_and_what_was_left_out_are_told() -> None:
