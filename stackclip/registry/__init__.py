@@ -62,6 +62,7 @@ __all__ = [
     "split_specs",
     "stay_with",
     "taps",
+    "trackers",
     "use_workspace",
     "writers",
 ]
@@ -77,5 +78,7 @@ backbones = Shelf("backbones", "stackclip.clip")
 taps = Ways("taps", "stackclip.clip.taps")
 executors = Shelf("executors", "stackclip.executors")
 writers = Shelf("writers", "stackclip.reports.writers")
+trackers = Shelf("trackers", "stackclip.trackers")
 
-SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, executors, writers)
+_TOOLS = (executors, writers, trackers)
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, *_TOOLS)

@@ -34,7 +34,7 @@ class BenchRows(Sequence[Row]):
 
     `computed` is how many were computed now, `unkept` how many rows and heads could not be kept on disk, and
     `unencoded` are the pictures that could not be encoded, with the reasons. `sidecars` have what was said of single
-    pictures.
+    pictures. `untold` counts the rows that a tracker could not be told.
     """
 
     rows: tuple[Row, ...] = ()
@@ -42,6 +42,7 @@ class BenchRows(Sequence[Row]):
     unkept: int = 0
     unencoded: tuple[PictureError, ...] = ()
     sidecars: Sidecars | None = None
+    untold: int = 0
 
     def __repr__(self) -> str:
         methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
@@ -66,6 +67,7 @@ class BenchRows(Sequence[Row]):
             self.unkept + other.unkept,
             self.unencoded + other.unencoded,
             next((Sidecars(each.sidecars.rows) for each in (self, other) if each.sidecars), None),
+            self.untold + other.untold,
         )
 
     @property
@@ -75,8 +77,8 @@ class BenchRows(Sequence[Row]):
 
     @property
     def whole(self) -> bool:
-        """Whether every cell was computed on all its pictures, and all was kept."""
-        return not (self.unkept or self.unencoded or self.failed or any(map(_leaves_out, self.rows)))
+        """Whether every cell was computed on all its pictures, and all was kept and told."""
+        return not (self.unkept or self.untold or self.unencoded or self.failed or any(map(_leaves_out, self.rows)))
 
     def find(self, row: Row) -> CellPictures | None:
         """What was kept of the pictures of a row, if anything was."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from stackclip.ops.shards import Shard
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.contests import Contest, Request, contests_of
 from stackclip.papers.suites import Suite
-from stackclip.registry import Spec, executors, stay_with
+from stackclip.registry import Spec, executors, stay_with, trackers
 from stackclip.session.apart import Foreman, foreman
 from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
 from stackclip.session.jobs import BenchWords
@@ -28,7 +28,7 @@ from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
 from stackclip.session.site import Site
 from stackclip.session.work import Forecast
-from stackclip.types import MASK
+from stackclip.types import MASK, Row
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -91,9 +91,28 @@ class Steps(Site):
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
         executor: str = "serial",
+        trackers: Names = (),
         progress: Listener = silent,
     ) -> BenchRows:
         """The rows of a contest; one of a suite that cannot run has none, which is logged. Else raises as `bench`."""
+        from stackclip.benchmarks.tracking import tracked
+
+        stay_with(self.workspace.registry)
+        with tracked(names_of(trackers), self.workspace.told) as tracking:
+            how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
+            rows = self._run(contest, progress=progress, told=tracking.tell, **how)
+        return rows + BenchRows(untold=tracking.untold)
+
+    def _run(
+        self,
+        contest: Contest,
+        *,
+        overwrite: Overwrite,
+        cached_only: bool,
+        executor: str,
+        progress: Listener,
+        told: Callable[[Row], None],
+    ) -> BenchRows:
         from stackclip.session.benches import Lineup, rows_by, rows_of, sparing
 
         one_of("overwrite", overwrite, OVERWRITE)
@@ -120,9 +139,10 @@ class Steps(Site):
                 elif errands:
                     rows += BenchRows(unencoded=workbench.encode(store, errands, progress=progress).failed)
                 with sparing(contest, CategoryOverlap):
+                    how: dict[str, Any] = {"progress": progress, "told": told}
                     if shared:
-                        return rows + rows_by(shared, words, workbench, lineup, store, progress=progress)
-                    return rows + rows_of(workbench, lineup, store, overwrite=overwrite, progress=progress)
+                        return rows + rows_by(shared, words, workbench, lineup, store, **how)
+                    return rows + rows_of(workbench, lineup, store, overwrite=overwrite, **how)
                 return rows
 
     def check_executor(self, executor: str) -> None:
@@ -131,6 +151,12 @@ class Steps(Site):
         if not isinstance(executor, str):
             raise UsageError(f"executor={executor!r}; wanted text, as 'processes[workers=2]'")
         executors.create(executor)
+
+    def check_trackers(self, names: Names) -> None:
+        """Raise UsageError, or what making a component does, for what is no tracker, or needs what is not installed."""
+        stay_with(self.workspace.registry)
+        for name in names_of(names):
+            trackers.create(name)
 
     @contextmanager
     def _shared(self, executor: str, progress: Listener) -> Iterator[Foreman | None]:
