@@ -55,7 +55,7 @@ def _run(row: Row) -> str:
 
 
 def _title(row: Row) -> str:
-    return legible(f"{row.method}, trained on {'+'.join(row.train_on) or 'nothing'}, seed {row.seed}")
+    return legible(f"{row.method} trained on {'+'.join(row.train_on) or 'nothing'} seed {row.seed}")
 
 
 def _said(row: Row) -> dict[str, str]:
@@ -104,7 +104,7 @@ class Tracking:
     def _tell(self, spec: str, tracker: Tracker, notices: Sequence[Notice]) -> bool:
         place = self.folder / content_hash(tracker.destination.encode())[:_DIGITS]
         for notice in notices:
-            values = [[value.name, value.number, value.step] for value in notice.values]
+            values = sorted([value.name, value.step, value.number] for value in notice.values)
             mark = place / content_hash(canonical_json({"run": notice.run, "values": values}))[:_DIGITS]
             if not mark.exists() and not self._tried(spec, partial(_log, tracker, notice, mark)):
                 return False

@@ -167,7 +167,7 @@ answer_options = options(
         "--output",
         multiple=True,
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Write the table: .csv, .html (with pictures), .jsonl, .md, .tex or .txt; may be given several times.",
+        help="Write tables, several too: .csv, .html (with pictures), .jsonl, .md, .parquet, .tex, .txt or .xlsx.",
     ),
     click.option(
         "--ci", is_flag=True, help="Intervals of 95 % over pictures, and paired tests against the first method."

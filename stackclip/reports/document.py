@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
@@ -12,10 +13,15 @@ from stackclip.papers.published import Lookup
 from stackclip.reports.alike import methods_alike
 from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
+from stackclip.reports.fragments import document_html
+from stackclip.reports.frames import frame_of_document
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
 from stackclip.types import Row
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["Document", "Sheet", "SheetLine"]
 
@@ -118,6 +124,14 @@ class Document:
     @cached_property
     def _looked(self) -> tuple[Sequence[Exhibit], Sequence[Row]]:
         return exhibits_of(self.rows, self.find or (lambda _: None))
+
+    def frame(self) -> DataFrame:
+        """The sheets as a table of pandas, with the columns of CSV. Raises UsageError where pandas is not installed."""
+        return frame_of_document(self)
+
+    def _repr_html_(self) -> str:
+        """The tables and notes, for notebooks."""
+        return document_html(self)
 
     @cached_property
     def sheets(self) -> tuple[Sheet, ...]:

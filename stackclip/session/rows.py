@@ -9,15 +9,18 @@ from math import nan
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from markupsafe import Markup
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.benchmarks.sidecars import CellPictures, Sidecars
 from stackclip.errors import PictureError
 from stackclip.ops.files import canonical_json
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import agreed, counted, legible
+from stackclip.reports.document import Document
+from stackclip.reports.fragments import document_html
+from stackclip.reports.frames import frame_of
 from stackclip.reports.table import METRICS
-from stackclip.session.frames import frame_of
 from stackclip.types import ANOMALOUS, Row
 
 if TYPE_CHECKING:
@@ -47,6 +50,11 @@ class BenchRows(Sequence[Row]):
     def __repr__(self) -> str:
         methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
         return f"<BenchRows: {counted(len(self), 'row')} of {methods or 'no method'}; {len(self.failed)} failed>"
+
+    def _repr_html_(self) -> str:
+        """Tables of the rows with what has to be said of them, for notebooks."""
+        said = Markup("<p>{}</p>").format(legible(repr(self)))
+        return said + Markup(document_html(Document(self.rows, find=self.find)))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...

@@ -23,14 +23,15 @@ _OWN = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "
 class OnMlflow:
     """Runs of MLflow (the extra `mlflow`): one for each method and seed, with a metric for each category.
 
-    `uri` is a server, a database or a folder, `http://HOST:5000`, `mlruns`; MLflow's own (MLFLOW_TRACKING_URI) without.
+    `uri` is a server, a folder, or with all of MLflow a database: `http://HOST:5000`, `mlruns`, `sqlite:///mlflow.db`.
+    Without one it is what MLFLOW_TRACKING_URI says, or the folder `mlruns`.
     """
 
     def __init__(self, *, uri: str = "", experiment: str = "stackclip") -> None:
         for name, value in _OWN.items():
             os.environ.setdefault(name, value)
         self._mlflow, self.experiment = _mlflow(), experiment
-        self.uri = _address(uri) if uri else str(self._mlflow.get_tracking_uri())
+        self.uri = _address(uri or os.environ.get("MLFLOW_TRACKING_URI") or "mlruns")
         if self.uri.startswith("file:"):  # a folder that was named is meant
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         self.destination = f"{self.uri} {experiment}"
