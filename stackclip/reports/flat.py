@@ -40,7 +40,8 @@ def flat(document: Document, text: Callable[[object], str] = legible) -> Flat:
 
     What only some data sets have (sPRO) follows the metrics of all, where a row has it. With intervals, these come
     last, and the differences from the first method. By kind of defect there is a column `defect`, empty in the lines of
-    whole categories, and a line for each kind behind them. Shots are text, as they may be `all`; `text` makes what is shown of it.
+    whole categories, and a line for each kind behind them. Shots are text, as they may be `all`. All text goes through
+    `text`.
     """
     ci, kinds = any(sheet.ci for sheet in document.sheets), document.per_defect
     held = {name for row in document.rows for name in (*row.metrics, *row.undefined)}

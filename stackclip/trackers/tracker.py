@@ -55,4 +55,8 @@ class Tracker(Protocol):
 def plain_name(text: str) -> str:
     """A name of letters, digits, spaces, dots, hyphens and underscores, another one for every text."""
     plain = re.sub(r"[^\w .-]", "_", legible(text)).strip(" .")[:LONGEST]
-    return plain if plain == text else f"{plain or '_'}-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    return (
+        plain
+        if plain and plain == text
+        else f"{plain or '_'}-{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+    )
