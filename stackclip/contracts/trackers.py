@@ -12,7 +12,7 @@ def _says_where(subject: Subject) -> str:
     where = first.destination
     require(isinstance(where, str) and bool(where.strip()), f"its destination is {where!r}, wanted text")
     require(where == again.destination, f"one made alike says {again.destination!r}, and not {where!r}")
-    return where
+    return str(where)
 
 
 def _closes(subject: Subject) -> None:

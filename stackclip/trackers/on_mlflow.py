@@ -24,7 +24,7 @@ class OnMlflow:
     """Runs of MLflow (the extra `mlflow`): one for each method and seed, with a metric for each category.
 
     `uri` is a server, a folder, or with all of MLflow a database: `http://HOST:5000`, `mlruns`, `sqlite:///mlflow.db`.
-    Without one it is what MLFLOW_TRACKING_URI says, or the folder `mlruns`.
+    Without one it is what MLFLOW_TRACKING_URI says, or the folder `mlruns`. They are in an `experiment` of that name.
     """
 
     def __init__(self, *, uri: str = "", experiment: str = "stackclip") -> None:

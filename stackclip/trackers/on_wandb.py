@@ -16,7 +16,8 @@ __all__ = ["OnWandb"]
 class OnWandb:
     """Runs of Weights & Biases (the extra `wandb`): one for each method and seed, a summary value for each category.
 
-    With `mode=offline` they stay in `folder` until `wandb sync` is run there; `auto` is what WANDB_MODE says.
+    They are in a `project` of an `entity`, a team or a user. With `mode=offline` they stay in `folder` until `wandb
+    sync` is run there; `auto` is what WANDB_MODE says.
     """
 
     def __init__(
