@@ -44,11 +44,11 @@ def indent(line: GridLine) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The points that labels and every column take at most, and how many columns go side by side."""
+    """The points that labels and every column take at most, and how many columns each panel has."""
 
     label: float
     column: float
-    side_by_side: int
+    panels: tuple[int, ...]
 
     @classmethod
     def of(cls, grid: Grid) -> Layout:
@@ -62,15 +62,16 @@ class Layout:
         least = max(longest(grid.corner), *(longest(line.label) + indent(line) for line in lines))
         rooms = [min(wide, _LABEL), min(least, _PIECE)]
         counts = [count for _, count in groups]
-        found = [cls(room, column, _columns(counts, int((_LINE - room) / (column + SEP)))) for room in rooms]
-        return max(found, key=lambda layout: (layout.side_by_side, layout.label))
+        most = [(room, max(1, int((_LINE - room) / (column + SEP)))) for room in rooms]
+        found = [cls(room, column, tuple(_panels(counts, several))) for room, several in most]
+        return max(found, key=lambda layout: (-len(layout.panels), layout.label))
 
     def tables(self, grid: Grid) -> Iterator[list[Panel]]:
         """The panels of a grid, as many together as a page holds."""
         table, filled = list[Panel](), 0
-        for first in range(0, len(grid.heads), self.side_by_side):
-            columns = range(first, min(first + self.side_by_side, len(grid.heads)))
-            above = self._above(grid.heads[first : columns.stop])
+        for place, count in enumerate(self.panels):
+            columns = range(sum(self.panels[:place]), sum(self.panels[:place]) + count)
+            above = self._above(grid.heads[columns.start : columns.stop])
             for blocks, height in self._pages(grid.blocks, above):
                 if table and filled + height > _LINES:
                     yield table
@@ -106,12 +107,17 @@ class Layout:
         return _height(line.label, self.label - indent(line)) + intervals
 
 
-def _columns(groups: Sequence[int], most: int) -> int:
-    """How many columns go side by side where `most` could: equally many everywhere, and whole groups where they fit."""
-    most = max(1, most)
-    size = max(groups) if len({*groups}) == 1 and max(groups) <= most else 1
-    count = sum(groups) // size
-    return size * ceil(count / ceil(count / (most // size)))
+def _panels(groups: Sequence[int], most: int) -> list[int]:
+    """How many columns stand side by side in each panel, where `most` could: whole groups if they fit, evenly."""
+    if max(groups) > most:
+        parts = [(count, ceil(count / most)) for count in groups]
+        return [(count + place) // panels for count, panels in parts for place in range(panels)]
+    greedy = [0]
+    for count in groups:
+        greedy = [*greedy[:-1], greedy[-1] + count] if greedy[-1] + count <= most else [*greedy, count]
+    step = ceil(len(groups) / len(greedy))
+    even = [sum(groups[first : first + step]) for first in range(0, len(groups), step)]
+    return even if max(even) <= most else greedy
 
 
 def _height(text: str, room: float, scale: float = 1.0) -> int:

@@ -44,7 +44,7 @@ def _tables(grid: Grid) -> Iterator[str]:
         yield from (r"\begin{table}[!htbp]", r"\centering\sloppy", rf"\setlength{{\tabcolsep}}{{{SEP / 2}pt}}")
         yield r"\setlength{\belowcaptionskip}{6pt}"
         yield rf"\caption[{{{breakable(grid.title, _WORD)}}}]{{{said}}}"
-        yield rf"\begin{{tabular}}{{@{{}}l*{{{layout.side_by_side}}}{{r}}@{{}}}}"
+        yield rf"\begin{{tabular}}{{@{{}}l*{{{max(layout.panels)}}}{{r}}@{{}}}}"
         yield r"\toprule"
         for place, panel in enumerate(panels):
             yield from [r"\midrule"] if place else []
