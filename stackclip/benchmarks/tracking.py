@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,9 +29,7 @@ _DIGITS = 24  # of the hashes that name runs, destinations and notices
 
 
 def notices_of(row: Row) -> Iterator[Notice]:
-    """What there is to tell of a row that did not fail: how its method was trained, and its figures and curve."""
-    if row.error:
-        return
+    """What there is to tell of a row: how its method was trained, and its figures and curve."""
     facts, run, title = facts_of(row), _run(row), _title(row)
     losses = [Value(f"train/{plain_name(n)}", x, i) for i, each in enumerate(facts.losses, 1) for n, x in each.items()]
     if losses:
@@ -91,24 +89,25 @@ class Tracking:
     _failed: set[str] = field(default_factory=set)
 
     def tell(self, row: Row) -> None:
-        """Tell every tracker what it was not told yet of a row."""
-        notices = list(notices_of(row))
-        told = [self._tell(spec, tracker, notices) for spec, tracker in self.trackers.items()]
-        self.untold += bool(notices) and not all(told)
+        """Tell every tracker what it was not told yet of a row; of one that failed there is nothing to tell."""
+        if not row.error:
+            told = [self._tried(spec, partial(self._log, each, row)) for spec, each in self.trackers.items()]
+            self.untold += not all(told)
 
     def close(self) -> None:
         """Close the trackers."""
         for spec, tracker in self.trackers.items():
             self._tried(spec, tracker.close)
 
-    def _tell(self, spec: str, tracker: Tracker, notices: Sequence[Notice]) -> bool:
-        place = self.folder / content_hash(tracker.destination.encode())[:_DIGITS]
-        for notice in notices:
+    def _log(self, tracker: Tracker, row: Row) -> None:
+        place = self.folder / content_hash(tracker.destination.encode("utf-8", "surrogatepass"))[:_DIGITS]
+        for notice in notices_of(row):
             values = sorted([value.name, value.step, value.number] for value in notice.values)
             mark = place / content_hash(canonical_json({"run": notice.run, "values": values}))[:_DIGITS]
-            if not mark.exists() and not self._tried(spec, partial(_log, tracker, notice, mark)):
-                return False
-        return True
+            if not mark.exists():
+                tracker.log(notice)
+                place.mkdir(parents=True, exist_ok=True)
+                mark.touch()
 
     def _tried(self, spec: str, do: Callable[[], None]) -> bool:
         """Whether a tracker did what it had to; where it fails, that is said and it is left alone from then on."""
@@ -123,12 +122,6 @@ class Tracking:
             logger.warning("%s", legible(f"tracker {spec}: {one_line(error)}; {what}"))
             return False
         return True
-
-
-def _log(tracker: Tracker, notice: Notice, mark: Path) -> None:
-    tracker.log(notice)
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
-from stackclip.reports.alike import methods_alike
+from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
@@ -98,8 +98,9 @@ class Document:
         if self.find is None:
             return ()
         tables = [group for alike in rows_of_tables(self.rows) for group in alike]
-        found = dict.fromkeys(group for rows in tables for group in methods_alike(rows, self.find))
-        return tuple(group for group in found if all(_stands(group, rows, self.find) for rows in tables))
+        scores = ScoreFinder(self.find)
+        found = dict.fromkeys(group for rows in tables for group in methods_alike(rows, scores))
+        return tuple(group for group in found if all(_stands(group, rows, scores) for rows in tables))
 
     @cached_property
     def shot_curves(self) -> tuple[ShotCurves, ...]:
@@ -140,10 +141,10 @@ class Document:
         return (Sheet(tuple(SheetLine(row, first.get(id(row))) for row in self.rows), self.ci),)
 
 
-def _stands(group: Sequence[str], rows: Sequence[Row], find: Finder) -> bool:
+def _stands(group: Sequence[str], rows: Sequence[Row], scores: ScoreFinder) -> bool:
     """Whether the methods of a group are alike in a table too, or none of them stands there."""
     here = [row for row in rows if row.method in group]
-    return not here or methods_alike(here, find) == [tuple(group)]
+    return not here or methods_alike(here, scores) == [tuple(group)]
 
 
 def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:

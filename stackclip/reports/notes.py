@@ -50,23 +50,23 @@ def _stacks(rows: Iterable[Row]) -> Iterator[str]:
 
 def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
     """Why metrics are not defined, and why cells failed, each reason once."""
-    places = {_place(row) for row in rows}
     found: dict[str, dict[str, dict[str, dict[str, None]]]] = {}  # reason -> what -> method -> places
+    for reason, what, row in _unmeasured(rows, metrics):
+        found.setdefault(reason, {}).setdefault(what, {}).setdefault(row.method, {})[_place(row)] = None
+    places = {_place(row) for row in rows}
+    for reason, whats in found.items():
+        yield f"{'; '.join(_where(whats, places))}{': ' if '' in whats else ' '}{reason}"
+
+
+def _unmeasured(rows: Iterable[Row], metrics: Sequence[str]) -> Iterator[tuple[str, str, Row]]:
+    """Each reason of each row, with the metrics that it is about; nothing for all of a row that failed."""
     for row in rows:
         for metric, reason in row.undefined.items():
             if not metrics or metric in metrics:
-                about = (
-                    "sPRO" if metric in _SPRO else "pixel metrics" if metric.startswith("pixel") else "image metrics"
-                )
-                found.setdefault(f"n/a: {reason}", {}).setdefault(about, {}).setdefault(row.method, {})[_place(row)] = (
-                    None
-                )
+                kind = "sPRO" if metric in _SPRO else f"{metric.partition('_')[0]} metrics"
+                yield f"n/a: {reason}", kind, row
         if row.error:
-            found.setdefault(f"failed: {row.error}", {}).setdefault("", {}).setdefault(row.method, {})[_place(row)] = (
-                None
-            )
-    for reason, whats in found.items():
-        yield f"{'; '.join(_where(whats, places))}{' ' if '' not in whats else ': '}{reason}"
+            yield f"failed: {row.error}", "", row
 
 
 def _where(whats: Mapping[str, Mapping[str, Mapping[str, None]]], places: Collection[str]) -> Iterator[str]:

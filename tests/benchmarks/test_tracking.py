@@ -103,6 +103,19 @@ def test_what_was_told_is_not_told_again_by_whomever_and_training_once_for_all_r
     assert again.told == []
 
 
+@pytest.mark.parametrize("name", ["</script>", "a\x1b[2J", "\udcff", "../../x", "größe 日本", ""])
+def test_any_name_can_be_told_and_stays_apart_from_others(
+    name: str, tmp_path: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    tracker = Remembers(f"here {name}")
+    of(tmp_path, tracker).tell(replace(row(name, category=name, note=name), test_on=name, train_on=(name,)))
+    of(tmp_path, tracker).tell(row())
+    assert heard.records == []
+    assert len({notice.run for notice in tracker.told}) == 2
+    assert len(tracker.names) == 2 * (2 + 1 + 1)  # losses, figures and points of two runs
+    assert not [each for each in tracker.names if each.count("/") != 2 - each.startswith("train") + ("/curve/" in each)]
+
+
 def test_other_figures_and_other_places_are_told(tmp_path: Path) -> None:
     first, elsewhere = Remembers(), Remembers("there")
     of(tmp_path, first).tell(row())

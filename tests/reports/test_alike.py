@@ -9,7 +9,7 @@ import pytest
 
 from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.ops.small_maps import SMALL_SIDE
-from stackclip.reports.alike import methods_alike
+from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.document import Document
 from stackclip.reports.writers import written
 from stackclip.types import Row
@@ -33,12 +33,14 @@ def find(row: Row) -> CellPictures | None:
 
 def test_methods_are_alike_that_score_every_picture_alike_and_not_by_equal_figures() -> None:
     rows = [row(method, category) for method in "abcde" for category in ("nut", "pill")]
-    assert methods_alike(rows, find) == [("a", "b", "d")]
-    assert methods_alike([replace(each, error="x") if each.method == "b" else each for each in rows], find) == [
-        ("a", "d")
-    ]
-    assert methods_alike([each for each in rows if (each.method, each.category) != ("b", "pill")], find) == [("a", "d")]
-    assert methods_alike([row("a"), row("b", value=0.7)], find) == []
+    assert methods_alike(rows, ScoreFinder(find)) == [("a", "b", "d")]
+    assert methods_alike(
+        [replace(each, error="x") if each.method == "b" else each for each in rows], ScoreFinder(find)
+    ) == [("a", "d")]
+    assert methods_alike(
+        [each for each in rows if (each.method, each.category) != ("b", "pill")], ScoreFinder(find)
+    ) == [("a", "d")]
+    assert methods_alike([row("a"), row("b", value=0.7)], ScoreFinder(find)) == []
 
 
 @pytest.mark.parametrize("per_category", [False, True])

@@ -17,7 +17,7 @@ __all__ = ["Excel"]
 
 _TEXT_ALONE = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
 _MADE = datetime(2000, 1, 1, tzinfo=UTC)  # so that equal documents are equal files
-_LONGEST = 32767  # letters of a cell
+_LONGEST, _MOST = 32767, 1 << 20  # letters of a cell, and lines of a sheet
 
 
 @writers.register("xlsx")
@@ -57,9 +57,12 @@ def _fill(book: Any, name: str, lines: Iterable[Sequence[str | float | None]]) -
     sheet = book.add_worksheet(name)
     sheet.freeze_panes(1, 0)
     for row, line in enumerate(lines):
+        if row == _MOST:
+            raise UsageError(f"a sheet of Excel holds {_MOST} lines, and there are more {name}: take .parquet or .csv")
         for column, value in enumerate(line):
             if isinstance(value, str):
-                sheet.write_string(row, column, legible(value)[:_LONGEST])
+                text = legible(value)
+                sheet.write_string(row, column, text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
             elif value is not None:
                 sheet.write_number(row, column, value)
 

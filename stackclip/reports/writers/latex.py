@@ -59,7 +59,8 @@ def _panel(grid: Grid, panel: Panel, layout: Layout) -> Iterator[str]:
     for block in blocks:
         yield r"\midrule"
         if block.title:
-            yield _row([rf"\emph{{{boxed(block.title, layout.label + layout.column)}}}"])
+            room = layout.label + len(columns) * (layout.column + SEP)
+            yield _row([rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l@{{}}}}{{\emph{{{boxed(block.title, room)}}}}}"])
         for line in block.lines:
             yield from _line(line, columns, layout)
 
