@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 
 from stackclip.reports.table import Figure, Summary, TableLine
 
-__all__ = ["Block", "Cell", "Grid", "GridLine", "Head", "metric_words", "plain_grid", "titled"]
+__all__ = ["Grid", "GridBlock", "GridCell", "GridHead", "GridLine", "metric_words", "plain_grid", "titled"]
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class GridHead:
     """What stands above a column: the title that it shares with its neighbours, and its own lines."""
 
     group: str
@@ -18,7 +18,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridCell:
     """A figure, and its mark: 1 where it is better than all others that it is tested against, 2 than all but one."""
 
     figure: Figure
@@ -31,12 +31,12 @@ class GridLine:
     """A line of a grid, with None where it has no cell; `beside` is one that was not measured."""
 
     label: str
-    cells: tuple[Cell | None, ...]
+    cells: tuple[GridCell | None, ...]
     beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class GridBlock:
     """Lines below a title of their own, if they have one."""
 
     title: str
@@ -50,12 +50,12 @@ class Grid:
     title: str
     caption: tuple[str, ...]
     corner: str
-    heads: tuple[Head, ...]
-    blocks: tuple[Block, ...]
+    heads: tuple[GridHead, ...]
+    blocks: tuple[GridBlock, ...]
     remarks: tuple[str, ...] = ()
 
 
-def titled(blocks: list[Block]) -> tuple[Block, ...]:
+def titled(blocks: list[GridBlock]) -> tuple[GridBlock, ...]:
     """The blocks; of one alone the title says nothing."""
     return tuple(blocks) if len(blocks) > 1 else tuple(replace(block, title="") for block in blocks)
 
@@ -68,12 +68,12 @@ def metric_words(name: str) -> tuple[str, ...]:
 def plain_grid(table: Summary) -> Grid:
     """One table with its own columns, a block for each category or kind of defect; nothing of it is tested."""
     parts = dict.fromkeys(line.category for line in table.lines)
-    blocks = [Block(each, tuple(_line(line) for line in table.lines if line.category == each)) for each in parts]
-    heads = tuple(Head("", (name,) if table.over_shots else metric_words(name)) for name in table.metrics)
+    blocks = [GridBlock(each, tuple(_line(line) for line in table.lines if line.category == each)) for each in parts]
+    heads = tuple(GridHead("", (name,) if table.over_shots else metric_words(name)) for name in table.metrics)
     if table.by_defect:
         return Grid(table.title, (table.title,), f"{table.part} and method", heads, tuple(blocks))
     return Grid(table.title, (table.title,), "method", heads, titled(blocks))
 
 
 def _line(line: TableLine) -> GridLine:
-    return GridLine(line.label, tuple(Cell(cell, failed=bool(line.error)) for cell in line.cells), line.beside)
+    return GridLine(line.label, tuple(GridCell(cell, failed=bool(line.error)) for cell in line.cells), line.beside)

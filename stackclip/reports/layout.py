@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
 
-from stackclip.reports.grids import Block, Cell, Grid, GridLine, Head
+from stackclip.reports.grids import Grid, GridBlock, GridCell, GridHead, GridLine
 from stackclip.reports.table import Figure
 from stackclip.reports.typeset import SMALL, longest, width_of
 
-__all__ = ["SEP", "Layout", "Panel", "figure_texts", "indent"]
+__all__ = ["SEP", "PageLayout", "PagePanel", "figure_texts", "indent"]
 
 SEP = 5.0
 """Points between two columns."""
@@ -21,7 +21,7 @@ _LABEL, _PIECE, _HEAD = 110.0, 64.0, 40.0  # points: of labels, of a piece that 
 _LINES = 36  # of a table, below its caption
 _BOLD = 1.16  # how wide bold figures are
 
-Panel = tuple[range, tuple[Block, ...]]
+PagePanel = tuple[range, tuple[GridBlock, ...]]
 """Some columns of a grid, and the blocks of lines below them."""
 
 
@@ -43,7 +43,7 @@ def indent(line: GridLine) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class PageLayout:
     """The points that labels and every column take at most, and how many columns each panel has."""
 
     label: float
@@ -51,7 +51,7 @@ class Layout:
     panels: tuple[int, ...]
 
     @classmethod
-    def of(cls, grid: Grid) -> Layout:
+    def of(cls, grid: Grid) -> PageLayout:
         """The layout of a grid with the fewest panels, then with the least broken labels."""
         groups = [(title, len(list(same))) for title, same in groupby(head.group for head in grid.heads)]
         heads = [_head(text) for head in grid.heads for text in head.lines]
@@ -66,9 +66,9 @@ class Layout:
         found = [cls(room, column, tuple(_panels(counts, several))) for room, several in most]
         return max(found, key=lambda layout: (-len(layout.panels), layout.label))
 
-    def tables(self, grid: Grid) -> Iterator[list[Panel]]:
+    def tables(self, grid: Grid) -> Iterator[list[PagePanel]]:
         """The panels of a grid, as many together as a page holds."""
-        table, filled = list[Panel](), 0
+        table, filled = list[PagePanel](), 0
         for place, count in enumerate(self.panels):
             columns = range(sum(self.panels[:place]), sum(self.panels[:place]) + count)
             above = self._above(grid.heads[columns.start : columns.stop])
@@ -80,7 +80,7 @@ class Layout:
                 filled += height
         yield table
 
-    def _above(self, heads: Sequence[Head]) -> int:
+    def _above(self, heads: Sequence[GridHead]) -> int:
         """The lines that heads take with their titles."""
         groups = [(title, len(list(same))) for title, same in groupby(head.group for head in heads)]
         titles = (_height(title, count * (self.column + SEP) - SEP) for title, count in groups if title)
@@ -88,16 +88,16 @@ class Layout:
             max(titles, default=0) + max(sum(_height(each, self.column, SMALL) for each in x.lines) for x in heads) + 1
         )
 
-    def _pages(self, blocks: Sequence[Block], above: int) -> Iterator[tuple[tuple[Block, ...], int]]:
+    def _pages(self, blocks: Sequence[GridBlock], above: int) -> Iterator[tuple[tuple[GridBlock, ...], int]]:
         """The blocks, cut where they would be longer than a page; the height of each piece in lines."""
-        page, height = list[Block](), above
+        page, height = list[GridBlock](), above
         for block in blocks:
-            page, height = [*page, Block(block.title, ())], height + bool(block.title)
+            page, height = [*page, GridBlock(block.title, ())], height + bool(block.title)
             for line in block.lines:
                 if page[-1].lines and height + self._height(line) > _LINES:
                     yield tuple(page), height
-                    page, height = [Block(block.title, ())], above + bool(block.title)
-                page[-1] = Block(block.title, (*page[-1].lines, line))
+                    page, height = [GridBlock(block.title, ())], above + bool(block.title)
+                page[-1] = GridBlock(block.title, (*page[-1].lines, line))
                 height += self._height(line)
         yield tuple(page), height
 
@@ -131,7 +131,7 @@ def _width(grid: Grid) -> float:
     return max(map(_width_of_cell, cells), default=0.0)
 
 
-def _width_of_cell(cell: Cell) -> float:
+def _width_of_cell(cell: GridCell) -> float:
     number, *small, interval = figure_texts(cell.figure)
     text = "failed" if cell.failed and cell.figure.value is None else number
     return max(_BOLD * width_of(text) + SMALL * sum(map(width_of, small)), SMALL * width_of(interval))

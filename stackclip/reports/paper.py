@@ -9,7 +9,7 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.ops.words import few_of
 from stackclip.reports.captions import block_title, caption
 from stackclip.reports.document import Document
-from stackclip.reports.grids import Block, Cell, Grid, GridLine, Head, metric_words, plain_grid, titled
+from stackclip.reports.grids import Grid, GridBlock, GridCell, GridHead, GridLine, metric_words, plain_grid, titled
 from stackclip.reports.table import Summary, TableLine, rows_of_tables
 from stackclip.reports.tested import marks_by_test
 from stackclip.types import Row
@@ -50,18 +50,18 @@ class _Part:
         """A method's own line, if it has one."""
         return next((each for each in self._lines(category) if each.method == method and not each.beside), None)
 
-    def cell(self, method: str, category: str, metric: str) -> Cell | None:
+    def cell(self, method: str, category: str, metric: str) -> GridCell | None:
         """A method's figure with its mark, if it has one."""
         line = self.line(method, category)
         if line is None or metric not in self.table.metrics:
             return None
         return self.cell_of(line, metric, self.marks(category, metric).get(method, 0))
 
-    def cell_of(self, line: TableLine, metric: str, mark: int = 0) -> Cell | None:
+    def cell_of(self, line: TableLine, metric: str, mark: int = 0) -> GridCell | None:
         """The figure of any line, if there is one."""
         if metric not in self.table.metrics:
             return None
-        return Cell(line.cells[self.table.metrics.index(metric)], mark, bool(line.error))
+        return GridCell(line.cells[self.table.metrics.index(metric)], mark, bool(line.error))
 
     def marks(self, category: str, metric: str) -> dict[str, int]:
         """The marks of methods, tested once."""
@@ -121,10 +121,10 @@ def _of_means(parts: Sequence[_Part]) -> Grid:
     for title in dict.fromkeys(part.block for part in parts):
         at = {part.place: part for part in parts if part.block == title}
         methods = dict.fromkeys(method for part in at.values() for method in part.methods)
-        blocks.append(Block(title, tuple(line for method in methods for line in _lines(method, at, columns))))
+        blocks.append(GridBlock(title, tuple(line for method in methods for line in _lines(method, at, columns))))
     names = [test_on for test_on, _ in places]
     heads = (
-        Head(f"{place[0]} (trained on {place[1]})" if names.count(place[0]) > 1 else place[0], metric_words(name))
+        GridHead(f"{place[0]} (trained on {place[1]})" if names.count(place[0]) > 1 else place[0], metric_words(name))
         for place, name in columns
     )
     title = f"Anomaly detection on {few_of(dict.fromkeys(names))}"
@@ -160,7 +160,7 @@ def _by_category(parts: Sequence[_Part]) -> Iterator[Grid]:
         columns = [(part, method) for part in here for method in part.methods]
         labels = [line.label for part, method in columns if (line := part.line(method))]
         groups = [part.block if len(here) > 1 else "" for part, _ in columns]
-        heads = tuple(Head(group, (label,)) for group, label in zip(groups, labels, strict=True))
+        heads = tuple(GridHead(group, (label,)) for group, label in zip(groups, labels, strict=True))
         categories = dict.fromkeys(category for part in here for category in part.table.categories)
         for name in _metrics(parts, place):
             lines = [
@@ -169,5 +169,9 @@ def _by_category(parts: Sequence[_Part]) -> Iterator[Grid]:
             ]
             title = f"{' '.join(metric_words(name))} on {place[0]} by category"
             yield Grid(
-                title, _caption(title, here), "category", heads, (Block("", (*lines[:-1],)), Block("", (lines[-1],)))
+                title,
+                _caption(title, here),
+                "category",
+                heads,
+                (GridBlock("", (*lines[:-1],)), GridBlock("", (lines[-1],))),
             )

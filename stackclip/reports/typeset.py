@@ -8,7 +8,7 @@ from itertools import groupby
 
 from stackclip.ops.words import legible
 
-__all__ = ["PREAMBLE", "SMALL", "boxed", "breakable", "longest", "tex", "width_of"]
+__all__ = ["PREAMBLE", "SMALL", "breakable", "in_box", "longest", "tex", "width_of"]
 
 SMALL = 0.8
 """How wide \\scriptsize is beside \\normalsize."""
@@ -84,7 +84,7 @@ def _broken(word: str, room: float) -> str:
     return r"\allowbreak{}".join(map(tex, parts))
 
 
-def boxed(text: object, room: float, *, scale: float = 1.0, head: bool = False) -> str:
+def in_box(text: object, room: float, *, scale: float = 1.0, head: bool = False) -> str:
     """Text that is no wider than `room` points, in several lines where it has to; heads stand on their last one.
 
     `scale` is the size of the letters beside \\normalsize.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stackclip.reports.typeset import boxed, breakable, longest, tex, width_of
+from stackclip.reports.typeset import breakable, in_box, longest, tex, width_of
 
 
 @pytest.mark.parametrize(
@@ -31,5 +31,5 @@ def test_only_words_that_are_too_wide_may_be_broken_and_at_their_signs_if_they_h
     assert breakable("xxxx", 12) == r"\allowbreak{}".join("xxxx")
     assert width_of("xxxx") > 12 > width_of("x")
     assert longest("a bc winclip[shots=4]") == width_of("[shots=")
-    assert boxed("short", 100) == "short"
-    assert boxed("two words", 30, head=True) == r"\parbox[b]{30.0pt}{\centering\strut two words\strut}"
+    assert in_box("short", 100) == "short"
+    assert in_box("two words", 30, head=True) == r"\parbox[b]{30.0pt}{\centering\strut two words\strut}"

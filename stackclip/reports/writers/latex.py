@@ -8,10 +8,10 @@ from itertools import groupby
 from stackclip.ops.words import legible
 from stackclip.registry import writers
 from stackclip.reports.document import Document
-from stackclip.reports.grids import Cell, Grid, GridLine, Head
-from stackclip.reports.layout import SEP, Layout, Panel, figure_texts, indent
+from stackclip.reports.grids import Grid, GridCell, GridHead, GridLine
+from stackclip.reports.layout import SEP, PageLayout, PagePanel, figure_texts, indent
 from stackclip.reports.paper import grids
-from stackclip.reports.typeset import PREAMBLE, SMALL, boxed, breakable, tex
+from stackclip.reports.typeset import PREAMBLE, SMALL, breakable, in_box, tex
 
 __all__ = ["Latex"]
 
@@ -36,7 +36,7 @@ class Latex:
 
 def _tables(grid: Grid) -> Iterator[str]:
     """A grid, on as many pages as it needs."""
-    layout = Layout.of(grid)
+    layout = PageLayout.of(grid)
     yield from (f"% {legible(remark)}" for remark in grid.remarks)
     for number, panels in enumerate(layout.tables(grid)):
         sentences = grid.caption if not number else (f"{grid.title}, continued",)
@@ -52,7 +52,7 @@ def _tables(grid: Grid) -> Iterator[str]:
         yield from (r"\bottomrule", r"\end{tabular}", r"\end{table}", "")
 
 
-def _panel(grid: Grid, panel: Panel, layout: Layout) -> Iterator[str]:
+def _panel(grid: Grid, panel: PagePanel, layout: PageLayout) -> Iterator[str]:
     columns, blocks = panel
     heads = [grid.heads[place] for place in columns]
     yield from _heads(heads, grid.corner, layout)
@@ -60,12 +60,12 @@ def _panel(grid: Grid, panel: Panel, layout: Layout) -> Iterator[str]:
         yield r"\midrule"
         if block.title:
             room = layout.label + len(columns) * (layout.column + SEP)
-            yield _row([rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l@{{}}}}{{\emph{{{boxed(block.title, room)}}}}}"])
+            yield _row([rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l@{{}}}}{{\emph{{{in_box(block.title, room)}}}}}"])
         for line in block.lines:
             yield from _line(line, columns, layout)
 
 
-def _heads(heads: Sequence[Head], corner: str, layout: Layout) -> Iterator[str]:
+def _heads(heads: Sequence[GridHead], corner: str, layout: PageLayout) -> Iterator[str]:
     """The titles of groups with rules below them, and the lines of each head, the last of them beside the corner."""
     if any(head.group for head in heads):
         yield from _groups(heads, layout)
@@ -74,10 +74,10 @@ def _heads(heads: Sequence[Head], corner: str, layout: Layout) -> Iterator[str]:
         texts = [(head.group, *("",) * (count - len(head.lines)), *head.lines)[: number + 2] for head in heads]
         spans = groupby(texts) if number < count - 1 else ((text, [text]) for text in texts)
         cells = [_head(text[-1], len(list(same)), layout) for text, same in spans]
-        yield _row([boxed(corner, layout.label) if number == count - 1 else "", *cells])
+        yield _row([in_box(corner, layout.label) if number == count - 1 else "", *cells])
 
 
-def _groups(heads: Sequence[Head], layout: Layout) -> Iterator[str]:
+def _groups(heads: Sequence[GridHead], layout: PageLayout) -> Iterator[str]:
     cells, rules, column = [""], [], 2
     for title, same in groupby(head.group for head in heads):
         span = len(list(same))
@@ -88,24 +88,24 @@ def _groups(heads: Sequence[Head], layout: Layout) -> Iterator[str]:
     yield "".join(rules)
 
 
-def _head(text: str, span: int, layout: Layout, scale: float = SMALL) -> str:
+def _head(text: str, span: int, layout: PageLayout, scale: float = SMALL) -> str:
     """A head over some columns, centred."""
     room = span * layout.column + (span - 1) * SEP
     size = "" if scale == 1.0 else r"\scriptsize "
-    return rf"\multicolumn{{{span}}}{{c}}{{{size}{boxed(text, room, scale=scale, head=True)}}}"
+    return rf"\multicolumn{{{span}}}{{c}}{{{size}{in_box(text, room, scale=scale, head=True)}}}"
 
 
-def _line(line: GridLine, columns: range, layout: Layout) -> Iterator[str]:
+def _line(line: GridLine, columns: range, layout: PageLayout) -> Iterator[str]:
     """A line of figures; their intervals stand below them."""
     cells = [line.cells[place] for place in columns]
-    label = (r"\quad " if line.beside else "") + boxed(line.label, layout.label - indent(line))
+    label = (r"\quad " if line.beside else "") + in_box(line.label, layout.label - indent(line))
     intervals = [figure_texts(cell.figure)[3] if cell else "" for cell in cells]
     yield _row([label, *map(_figure, cells)]) + ("[-3pt]" if any(intervals) else "")
     if any(intervals):
         yield _row(["", *(rf"\scriptsize {each}" if each else "" for each in intervals)])
 
 
-def _figure(cell: Cell | None) -> str:
+def _figure(cell: GridCell | None) -> str:
     if cell is None or (cell.figure.value is None and not (cell.figure.why or cell.failed)):
         return ""
     number, spread, partial, _ = figure_texts(cell.figure)
