@@ -42,7 +42,7 @@ def habits_of(run: OneSeed) -> Mapping[str, Habits]:
 
 
 def _habits(run: OneSeed, entrant: Entrant) -> Habits:
-    task = run.task(entrant)
+    task = run.lessons.task(entrant)
     encode, trains, reads_name = _TriedEncode(task.encode, task.tower.joint), False, True
     try:  # what is wrong with it is told when it is run in earnest
         with guarded(entrant.spec):

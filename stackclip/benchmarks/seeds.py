@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from stackclip.benchmarks.entrant import Entrant, check_stages
 from stackclip.benchmarks.identity import Identities
+from stackclip.benchmarks.lessons import Lessons
 from stackclip.benchmarks.plan import Cell
-from stackclip.benchmarks.points import CurveWatch
 from stackclip.benchmarks.record import Recorder
 from stackclip.benchmarks.resume import MethodRows, Resume
 from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import cells_by, usable_by
-from stackclip.errors import NotApplicable
-from stackclip.methods import Detector, Task, refuse_shots, require_shots
-from stackclip.ops.given import check_detector, least_shots_of, stages_of
 from stackclip.training.failures import Failures
-from stackclip.training.scan import Training
 from stackclip.training.sources import FeatureReader
-from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
 from stackclip.types import MASK, PICTURE, Part, Row
 
@@ -73,6 +65,7 @@ class OneSeed:
             self.identities = Identities(self.plan, bench.tower, bench.store, seed, pictures, self.entrants, *how)
             self.cells = cells_by(tested, self.plan, bench.store)
             self.tested = {dataset.name: self.identities.tested(dataset) for dataset in self.plan.test_on}
+        self.lessons = Lessons(bench, seed, reader, self.failures, self.entrants, self.training)
         self._taught = dict[str, Trainee]()
 
     def run(self, share: Share = ALL) -> tuple[list[Row], int]:
@@ -103,20 +96,20 @@ class OneSeed:
         known = [self._taught[spec] for spec in specs if spec in self._taught]
         known = [each for each in known if not self._resume.without_curve(each, lacking[each.spec])]
         there = {trainee.spec for trainee in known}
-        trainees = [self._trainee(self.entrants[spec]) for spec in specs if spec not in there]
+        trainees = [self.lessons.trainee(self.entrants[spec]) for spec in specs if spec not in there]
         if self.bench.overwrite == "never":
             for trainee in trainees:
                 trainee.error = "not computed yet"
         resume = replace(self._resume, anew=False) if share.taught else self._resume
-        self._learn(trainees, lacking, resume)
+        self.lessons.teach(trainees, lacking, resume, self.testing)
         self._taught |= {trainee.spec: trainee for trainee in trainees}
         every = {trainee.spec: trainee for trainee in (*known, *trainees)}
         return [every[spec] for spec in specs]
 
     def trained(self) -> list[Trainee]:
         """All methods, trained before or now; one that could not be has an error."""
-        trainees = [self._trainee(entrant) for entrant in self.entrants.values()]
-        self._learn(trainees, {}, self._resume)
+        trainees = [self.lessons.trainee(entrant) for entrant in self.entrants.values()]
+        self.lessons.teach(trainees, {}, self._resume, self.testing)
         return trainees
 
     @cached_property
@@ -134,31 +127,6 @@ class OneSeed:
             bench.progress,
         )
 
-    def task(self, entrant: Entrant) -> Task:
-        """All that a method may know when it begins."""
-        plan, tower, training = self.plan, self.bench.tower, self.training[entrant.spec].samples
-        return Task(
-            tower=tower.spec,
-            encode=TaskEncode(self.bench.encode, self.mean_of(entrant.spec)),
-            categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
-            train_on=tuple(dataset.family for dataset in plan.train_on),
-            seed=self.seed,
-            device=tower.device,
-            epochs=plan.epochs,
-            class_names=plan.class_names,
-            shots=entrant.shots.count,
-            pictures=len(training),
-            batch_size=plan.batch_size,
-            text=tower.text,
-            image=tower.image.running(self.bench.live),
-            micro_batch=self.bench.live.micro_batch,
-        )
-
-    def mean_of(self, spec: str) -> Callable[[str], Tensor]:
-        """What gives the mean unit class token (D,) of a training category, of the pictures that a method can use."""
-        training = self.training[spec].samples
-        return lambda category: self.reader.class_mean([each for each in training if each.category == category])
-
     def _rows_of(self, spec: str, share: Share) -> MethodRows:
         """What there is of a method's share of cells; those that failed elsewhere have a row with the error."""
         wanted = share.categories
@@ -175,55 +143,7 @@ class OneSeed:
             rows.finished[cell] = known
             self._resume.say_failed(known)
         else:
-            self._test(cell, [replace(self._trainee(self.entrants[spec]), error=known)], {spec: rows})
-
-    def _trainee(self, entrant: Entrant) -> Trainee:
-        samples = self.training[entrant.spec].samples
-        error = str(entrant.why_not or "")
-        return Trainee(entrant.spec, samples=samples, parts=entrant.reads("train"), error=error)
-
-    def _begun(self, trainee: Trainee) -> Detector:
-        """A method's detector that has learned nothing yet. Raises NotApplicable for what this bench does not have."""
-        entrant = self.entrants[trainee.spec]
-        detector = entrant.method.begin(self.task(entrant))
-        check_detector(detector)
-        if stages_of(detector.stages) and not trainee.samples:
-            raise NotApplicable("there is no picture to train on")
-        check_stages(entrant, detector.stages)
-        if not detector.takes_shots:
-            refuse_shots(entrant.shots.count)
-        require_shots(entrant.shots.count, least_shots_of(detector))
-        return detector
-
-    def _learn(self, trainees: Sequence[Trainee], lacking: dict[str, list[Cell]], resume: Resume) -> None:
-        """Begin all methods and train them together; what each has learned is kept after every epoch.
-
-        Raises WeightsError where the tower is not to be had any more.
-        """
-        if not all(trainee.error for trainee in trainees):
-            self.bench.tower.build()
-        for trainee in trainees:
-            cells = lacking.get(trainee.spec, [])
-            self.failures.attempt(trainee, resume.teach, trainee, cells, partial(self._begun, trainee))
-        learning = [trainee for trainee in trainees if trainee.detector and not trainee.error and not trainee.finished]
-        wanted = {t.spec: self._resume.without_curve(t, lacking.get(t.spec, [])) for t in learning}
-        for trainee in learning:
-            trainee.draw(wanted[trainee.spec].values())
-        watch = CurveWatch(
-            every=self.plan.eval_every,
-            wanted=wanted,
-            begin=self._begun,
-            evaluate=partial(self.testing.evaluate, aloud=False),
-            keep=lambda trainee: self.failures.attempt(trainee, self._resume.keep, trainee, learning),
-            failures=self.failures,
-            progress=partial(self.bench.progress, f"curves, seed {self.seed}"),
-            device=self.bench.tower.device,
-        )
-
-        def tell(stage: str, done: int, total: int) -> None:
-            self.bench.progress(f"train{' ' * bool(stage)}{stage}, seed {self.seed}", done, total)
-
-        Training(self.reader, self.plan.training_of(self.seed), self.seed, self.failures, tell).teach(learning, watch)
+            self._test(cell, [replace(self.lessons.trainee(self.entrants[spec]), error=known)], {spec: rows})
 
     def _test(self, cell: Cell, trainees: Sequence[Trainee], rows: dict[str, MethodRows]) -> None:
         """Predict one category with every method from the same batches, and write a row for each."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from stackclip.cache.check import Progress
 from stackclip.cache.claims import Claims
+from stackclip.cache.folders import make_durable
 from stackclip.cache.preparation import Encoder, Prepared, prepared_ahead
 from stackclip.cache.shapes import FeatureDtype, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of
@@ -122,7 +123,7 @@ def extract(
             # Where one was waited for, others may have brought some.
             _encode(store, lacking() if manner.patience else lacks, run, manner)
     else:
-        store.make_durable()
+        make_durable(store.folder)
     store.keep_readings()
     return _report(run, samples, store.folder, time.monotonic() - start)
 

@@ -14,7 +14,6 @@ from stackclip.cache import mend
 from stackclip.cache.buffers import Buffers
 from stackclip.cache.check import Problem, Progress, SourceCheck
 from stackclip.cache.fingerprint import store_name, stored_as
-from stackclip.cache.folders import make_durable
 from stackclip.cache.header import Header, has_header, header_made, read_header
 from stackclip.cache.holdings import Holdings
 from stackclip.cache.manifest import Record
@@ -155,13 +154,6 @@ class Store(Holdings):
         """
         sealing = Sealing(seal_bytes, seal_seconds, on_sealed, self._adds)
         return open_writer(self.folder, self._header, self._index, sealing, patience=patience)
-
-    def make_durable(self) -> None:
-        """Force the names of what is here to the disk, which a writer that was killed may not have come to.
-
-        Who reports as done what others wrote needs it. Raises StoreError where the disk fails.
-        """
-        make_durable(self.folder)
 
     def verify(self, progress: Progress | None = None) -> list[Problem]:
         """Read every byte again and compare it with what was written; the problems found, one for each file.

@@ -28,7 +28,7 @@ from stackclip.cli.options import (
 from stackclip.cli.parsing import given_here, places, several, specs
 from stackclip.cli.recall import recalls
 from stackclip.cli.tower import tower_options
-from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     "--paper-tower", is_flag=True, help="Each table of --suite with its paper's tower; open_clip may download."
 )
 @several("--methods", callback=specs, default=",".join(PROMPT_METHODS), show_default=True)
+@click.option(
+    "--most-points",
+    type=click.IntRange(1),
+    default=MOST_POINTS,
+    show_default=True,
+    help="How many methods one name with values between | may stand for.",
+)
 @several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
 @several(
     "--test-on",
@@ -151,13 +158,13 @@ def _grounds(session: Session, contests: Iterable[Contest], trackers: Sequence[s
 
 
 def _contests(
-    session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, **words: Any
+    session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, most_points: int, **words: Any
 ) -> list[Contest]:
     """The benches that were typed: one, or those of suites with what was typed beside them."""
     if not suites:
         if paper_tower:
             raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
-        return [session.contest(words.pop("methods"), categories=category, **words)]
+        return [session.contest(words.pop("methods"), categories=category, most_points=most_points, **words)]
     if paper_tower and given_here(("backbone",)):
         raise UsageError("--paper-tower and --backbone name two towers: leave out one of them")
     conditions = {name: value for name, value in words.items() if name not in _OF_RUNS}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from multiprocessing import connection, get_context
+from types import FrameType
 
 from stackclip.errors import BadOption
 from stackclip.executors.job import Ask, Do, Done, Job, Run, Told
@@ -16,6 +18,9 @@ from stackclip.executors.worker import PATIENCE, STOP, Station, work
 from stackclip.registry import executors
 
 __all__ = ["Hand", "Processes", "ended"]
+
+_NAMED = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
+_ASKS_TO_STOP = frozenset(number for number in _NAMED if number is not None)
 
 
 @executors.register("processes")
@@ -67,8 +72,9 @@ def _hand_out(ask: Ask, do: Do, hands: list[Hand], places: Sequence[Station]) ->
         idle = next((hand for hand in hands if hand.job is None), None)
         if idle is None:
             taken = [hand.place for hand in hands]
-            idle = Hand(do, next(place for place in places if taken.count(place) < places.count(place)))
-            hands.append(idle)
+            place = next(place for place in places if taken.count(place) < places.count(place))
+            with _later(_ASKS_TO_STOP):  # a process that is not among the hands would be ended by nobody
+                hands.append(idle := Hand(do, place))
         idle.give(job)
 
 
@@ -81,7 +87,7 @@ class Hand:
         self.place = place
         self.job: Job | None = None
         self.process = context.Process(target=work, args=(theirs, do, place), name="stackclip-worker")
-        with _undisturbed():
+        with _unheard(_ASKS_TO_STOP):
             self.process.start()
         theirs.close()  # so that the pipe ends with the process
 
@@ -120,16 +126,35 @@ def ended(hands: Sequence[Hand]) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Start a process that hears no Ctrl-C of the terminal: it is told to stop through its pipe, and seals then."""
+def _unheard(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Start a process that does not hear Ctrl-C and its like: it is told to stop through its pipe, and seals then."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _later(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Keep for the end of the block what asks this process to stop. Only its main thread is ever asked."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked = list[tuple[int, FrameType | None]]()
+    handlers = {each: found for each in numbers if callable(found := signal.getsignal(each))}
+    for number in handlers:
+        signal.signal(number, lambda *which: asked.append(which))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for which, frame in asked:
+            handlers[signal.Signals(which)](which, frame)
 
 
 def gpus() -> tuple[str, ...]:

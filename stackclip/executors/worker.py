@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
@@ -59,9 +60,13 @@ def work(pipe: Connection, do: Do, place: Station) -> None:
 
 
 def _settle_in(place: Station, *, any_gpu: bool) -> None:
-    """Take a share of the machine, and its own GPU; leave Ctrl-C to who started this process."""
+    """Take a share of the machine, and its own GPU; leave Ctrl-C, and stdout, to who started this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # who started this one blocked it for so long
+    with suppress(OSError):
+        os.dup2(2, 1)  # an answer is not to be mixed with what a component prints
     if place.gpu and any_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = place.gpu  # before CUDA begins, so `auto` is this one
     from stackclip.ops.memory import share_memory

@@ -98,9 +98,9 @@ class Learning:
         if surveys(ready):
             raise StackclipError(f"{spec}: its scores depend on all pictures that are scored together: no detector")
         cell, entrant, shots = self._cell_of(spec), self.run.entrants[spec], self.shots_of(spec)
-        task = self.run.task(entrant)
+        task = self.run.lessons.task(entrant)
         normals = self.run.plan.normals_of(cell.dataset, cell.category, shots) if entrant.reads("calibrate") else ()
-        means = _Means(self.run.mean_of(spec))
+        means = _Means(self.run.lessons.mean_of(spec))
         entrant.method.begin(replace(task, encode=TaskEncode(self.run.bench.encode, means)))
         kept = ("categories", "train_on", "seed", "epochs", "class_names", "shots", "pictures", "batch_size")
         return Bundle(
@@ -197,7 +197,7 @@ class Bundled:
         [entrant] = self.run.entrants.values()
         if entrant.why_not:
             raise entrant.why_not
-        task = self.run.task(entrant)
+        task = self.run.lessons.task(entrant)
         kept: dict[str, Any] = {
             name: tuple(each) if isinstance(each, list) else each for name, each in self.bundle.task.items()
         }

@@ -61,7 +61,7 @@ class Deployment(Making):
                 return self._bundled(bench, entrant, self.bundle)
         with self.bench(entrants) as bench:
             run = bench.of_seed(self.plan.seeds[0])
-            check_inspector(entrant.method.begin(run.task(entrant)), entrant.spec)  # before it learns in vain
+            check_inspector(entrant.method.begin(run.lessons.task(entrant)), entrant.spec)  # before it learns in vain
             [habits] = habits_of(run).values()
         self._encode_learned_from(entrants, habits.trains)
         with self.bench(entrants) as bench:

@@ -2,87 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal
 
-from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
-from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
 from stackclip.clip.known import weights_files
 from stackclip.data import Dataset
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.executors import Executor
 from stackclip.ops.progress import Listener, silent
-from stackclip.ops.shards import Shard
-from stackclip.papers.catalogue import Catalogue
-from stackclip.papers.contests import Contest, Request, contests_of
-from stackclip.papers.suites import Suite
+from stackclip.papers.contests import Contest
 from stackclip.registry import Spec, executors, stay_with, trackers
 from stackclip.session.apart import Foreman, foreman
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, one_of
+from stackclip.session.asking import Asking
+from stackclip.session.conditions import Names, names_of, one_of
 from stackclip.session.jobs import BenchWords
-from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
-from stackclip.session.site import Site
 from stackclip.session.work import Forecast
-from stackclip.types import MASK, Row
+from stackclip.types import Row
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
-    from stackclip.session.workbench import Workbench
 
 __all__ = ["Steps"]
 
 OVERWRITE = ("only-missing", "always", "never")
 
 
-class Steps(Site):
-    """What the calls of a session are made of: contests, what they would do, and their running."""
-
-    def contest(
-        self,
-        methods: Names = PROMPT_METHODS,
-        *,
-        train_on: Names = TRAINING,
-        test_on: Names = TESTED,
-        categories: Sequence[str] = (),
-        **conditions: Unpack[Conditions],
-    ) -> Contest:
-        """A bench that was not run yet: its data sets are opened and its methods made. Raises as `bench` does."""
-        stay_with(self.workspace.registry)
-        given = checked(conditions)
-        names = names_of(methods)
-        known = resolved(names)  # a wrong name is said before data sets are opened
-        trained, tested = self.opened(train_on), self.opened(test_on, categories)
-        of_training, of_test = tuple(trained.values()), tuple(tested.values())
-        plan = Plan(methods=names, resolved=known, train_on=of_training, test_on=of_test, **given)
-        check_plan(plan)
-        return Contest(plan, {dataset.name: text for text, dataset in (*trained.items(), *tested.items())})
-
-    def suite_contests(
-        self,
-        suites: Sequence[Suite],
-        *,
-        paper_tower: bool = False,
-        own_tower: Collection[str] | None = None,
-        categories: Collection[str] = (),
-        **words: Unpack[SuiteWords],
-    ) -> list[Contest]:
-        """The benches of tables of papers, as far as the data and methods at hand allow; what they lack is logged.
-
-        `words` change what the runs of the suites say. With `paper_tower` each has the tower of its paper, but for the
-        fields in `own_tower`: those that the recipe names, if not given.
-        """
-        stay_with(self.workspace.registry)
-        given = checked(words, SuiteWords)
-        own = changed_fields(self.backbone) if own_tower is None else own_tower
-        request = Request.of(given, categories=categories, paper_tower=paper_tower, own_tower=own)
-        catalogue = Catalogue(lambda text: self.opened(text)[text])
-        catalogue.make(given.get("methods", ()))  # a wrong name is said before data sets are opened
-        return contests_of(suites, catalogue, request)
+class Steps(Asking):
+    """What the calls of a session are made of: what contests would do, and their running."""
 
     def run(
         self,
@@ -218,25 +169,3 @@ class Steps(Site):
         files = (file for dataset in datasets for sample in dataset for file in (sample.image, sample.mask) if file)
         places |= {file.parent for file in files if not any(map(file.is_relative_to, places))}
         return (*sorted(places), store.folder, workspace.rows, workspace.towers, *weights)
-
-    def wanted(
-        self,
-        datasets: Names,
-        methods: Names,
-        split: Literal["train", "test"] | None,
-        categories: Sequence[str],
-        tiles: str | None,
-        shard: str | None = None,
-    ) -> tuple[Workbench, tuple[Errand, ...]]:
-        """The tower at work, the pictures of the data sets, or a shard, and the parts that methods read of them."""
-        stay_with(self.workspace.registry)
-        some = Shard.parse(shard) if shard is not None else Shard(0, 1)
-        known = resolved(names_of(methods))
-        opened = self.opened(datasets, categories)
-        workbench = self.workbench()
-        tiling = tiling_for(tiles, opened.values()) if tiles else None
-        samples = some.of([sample for dataset in opened.values() for sample in dataset.select(split=split).samples])
-        readers = readers_of(known, workbench.tower.spec, tiling)
-        if tiling is not None:
-            return workbench, errands_in_tiles(samples, readers)
-        return workbench, (Errand(samples, stored(frozenset({MASK}).union(*(each.parts for each in readers)))),)

@@ -23,6 +23,7 @@ from stackclip.registry import executors
 def do(folder: Path, job: Job, tell: Tell) -> Any:
     """Do what a job is told."""
     what: str = job.what
+    print("a job prints")
     if what.startswith("die") and job.deaths < int(what[3:] or 99):
         os._exit(9)
     if what == "raise":

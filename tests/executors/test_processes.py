@@ -64,7 +64,7 @@ def test_all_is_done_by_two_and_what_goes_wrong_is_told(tmp_path: Path) -> None:
     assert found["raise"] == [None, "PictureError: a.png: it is broken", False]
     assert found["odd"] == [None, "StackclipError: Odd: nobody knows this error", False]
     assert found["die1"][0][0] == 1  # at its second try
-    assert [1, 1] in found["told"][0]
+    assert [1, 1] in found["told"][0]  # and what a job prints stands in no answer
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,26 @@ def test_whatever_ends_the_driver_work_is_sealed_and_no_process_is_left(
     wait_for(lambda: not any(map(lives, workers)))
     assert {path.read_text() for path in tmp_path.iterdir()} == {end}
     assert process.returncode != 0
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="there is no /proc to find the process in")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_driver_that_is_stopped_while_a_process_starts_leaves_neither_a_traceback_nor_the_process(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = driver(tmp_path, "work", "work")
+
+    def started() -> list[int]:
+        found = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        return [int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    wait_for(lambda: bool(started()))
+    children = started()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    wait_for(lambda: not any(map(lives, children)))
+    assert process.returncode != 0
+    assert errors.count("Traceback") == errors.count("Stopped") <= 1  # the driver's own
 
 
 def test_a_worker_that_is_killed_costs_its_job_alone(tmp_path: Path) -> None:

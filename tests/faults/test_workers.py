@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -32,6 +33,8 @@ SETS = (
     *("--test-on", "synthetic[part=combinations,categories=2,per_category=4,train_good=3,size=56]"),
 )
 BENCH = ("bench", *SETS, *TOWER, "--methods", "precise,clip,stacked", "--epochs", "2", "--seeds", "0,1", "--json")
+TWO, FOUR, RAY = ("--workers", "2"), ("--workers", "4"), ("--executor", "ray[workers=2]")
+CREWS = (*[TWO] * 6, *[FOUR] * 3, *([RAY] * 3 if find_spec("ray") else [TWO] * 3))
 STARTED: list[subprocess.Popen[str]] = []
 PARTS = (CLS, patch(2), patch(8))
 
@@ -69,21 +72,21 @@ def command(place: Path, *words: str) -> subprocess.Popen[str]:
     return process
 
 
-def cache_features(place: Path, pictures: Path, workers: int = 2) -> subprocess.Popen[str]:
+def cache_features(place: Path, pictures: Path, *crew: str) -> subprocess.Popen[str]:
     words = ("--dataset", str(pictures), "--split", "all", "--methods", "precise", "--encode-batch-size", "2")
-    return command(place, "cache-features", *words, *TOWER, "--workers", str(workers))
+    return command(place, "cache-features", *words, *TOWER, *crew)
 
 
-def processes_of(place: Path, parent: int | None = None) -> list[int]:
-    """The processes of a trial that live, or those that one of them started to do jobs."""
+def processes_of(place: Path, *, at_jobs: bool = False) -> list[int]:
+    """The processes of a trial that live, or those that do jobs, or speak for one that does."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if f"STACKCLIP_TRIAL={place}\0".encode() not in (folder / "environ").read_bytes():
                 continue
             status = (folder / "stat").read_text().rpartition(")")[2].split()
-            job = b"spawn_main" in (folder / "cmdline").read_bytes()
-            if status[0] != "Z" and (parent is None or (job and int(status[1]) == parent)):
+            name = (folder / "cmdline").read_bytes()
+            if status[0] != "Z" and (not at_jobs or b"spawn_main" in name or name.startswith(b"ray::Post")):
                 found.append(int(folder.name))
     return found
 
@@ -100,7 +103,7 @@ def besieged(
 ) -> Iterator[set[str]]:
     """Kill what the list says, one after another, at random moments of the work; what was acknowledged before each."""
     while kills and process.poll() is None:
-        workers = processes_of(place, process.pid)
+        workers = processes_of(place, at_jobs=True)
         if not workers:
             time.sleep(0.02)
             continue
@@ -120,13 +123,13 @@ def test_nothing_is_lost_where_workers_and_drivers_are_killed(
     figures = tally.of(fault, "SIGKILL of a worker, or of who gives work to it, while both fill a store")
     samples = open_dataset(str(pictures), generated=tmp_path).samples
     whole = tmp_path / "whole"
-    assert cache_features(whole, pictures, 1).wait(300) == 0
+    assert cache_features(whole, pictures).wait(300) == 0
     [right] = (Store.open(folder) for folder in stores_in(whole / "cache" / "features"))
-    for cycle in range(12 if full else 1):
+    for cycle, crew in enumerate(CREWS if full else (TWO,)):
         place = tmp_path / str(cycle)
         kills = [random.choice(("worker", "worker", "driver")) for _ in range(9)] if full else ["worker", "driver"]
         while True:
-            process = cache_features(place, pictures)
+            process = cache_features(place, pictures, *crew)
             for safe in besieged(process, place, random, kills, samples):
                 figures.points += 1
                 figures.acknowledged += len(safe)
