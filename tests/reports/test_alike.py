@@ -52,6 +52,9 @@ def test_a_terminal_says_their_image_columns_once_and_why(per_category: bool) ->
     said = ["75.0", '"', "75.0", "75.0"]  # d is not behind b
     assert [line[2 if per_category else 1] for line in lines] == said * (len(lines) // 4)
     assert '- a, b, d: one image score, so their image columns are the same; " is as above' in text
+    apart = written(Document([each for each in rows if each.method != "b"], find=find), ".txt")
+    assert "- a, d: one image score, so their image columns are the same\n" in apart
+    assert '"' not in apart
     assert "one image score" not in written(Document(rows), ".txt")
     assert "one image score" not in written(Document(rows, find=find, metrics=("pixel_AUPRO",)), ".txt")
 

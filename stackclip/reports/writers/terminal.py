@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from stackclip.metrics import IMAGE_METRICS
@@ -68,7 +69,10 @@ def _remarks(document: Document) -> Iterator[str]:
     """What a reader of the columns may wonder about: equal ones, and two of one name."""
     shown = {name for table in document.tables for name in table.metrics}
     for group in document.one_score if shown & {*IMAGE_METRICS} else ():
-        yield f"{', '.join(group)}: one image score, so their image columns are the same; {_DITTO} is as above"
+        pairs = (pair for table in document.tables for pair in pairwise(table.lines))
+        once = any(_said_above(line, above, [group]) for above, line in pairs)
+        same = f"{', '.join(group)}: one image score, so their image columns are the same"
+        yield f"{same}; {_DITTO} is as above" if once else same
     if {*_AUPROS} <= shown:
         yield f"{_AUPROS[0]} is exact; {_AUPROS[1]} repeats the script with 200 thresholds that most papers print"
 
