@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,14 @@ from stackclip.training.residency import Kept, Resident
 from stackclip.training.sources import FeatureReader, LiveSource
 from stackclip.types import CLS, Row
 
-__all__ = ["Bench", "Outcome", "Overwrite"]
+__all__ = ["Bench", "Outcome", "Overwrite", "unheard"]
 
 logger = logging.getLogger(__name__)
 Overwrite = Literal["only-missing", "always", "never"]
+
+
+def unheard(row: Row) -> None:
+    """Tell nobody of a row."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class Bench:
     sees every picture anew, which gives the same figures up to the store's rounding, and takes as long as it takes.
     `live` says how what trains inside a tower runs there: figures depend on its precision alone.
     Cells that `failed` elsewhere are not tried again: they have the row that they had there, or a row with the error.
+    What is `told` of every finished row, found or new, may be told of it again.
     """
 
     plan: Plan
@@ -63,6 +68,7 @@ class Bench:
     source: Literal["stored", "live"] = "stored"
     live: LiveTraining = PLAIN_TRAINING
     failed: Mapping[CellName, Row | str] = field(default_factory=dict)
+    told: Callable[[Row], None] = unheard
 
     def __post_init__(self) -> None:
         if not self.entrants:

@@ -68,6 +68,7 @@ __all__ = [
     "spread_out",
     "stay_with",
     "taps",
+    "trackers",
     "use_workspace",
     "writers",
 ]
@@ -83,5 +84,7 @@ backbones = Shelf("backbones", "stackclip.clip")
 taps = Ways("taps", "stackclip.clip.taps")
 executors = Shelf("executors", "stackclip.executors")
 writers = Shelf("writers", "stackclip.reports.writers")
+trackers = Shelf("trackers", "stackclip.trackers")
 
-SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, executors, writers)
+_TOOLS = (executors, writers, trackers)
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, *_TOOLS)

@@ -23,7 +23,8 @@ from stackclip.methods import Method
 from stackclip.ops.given import why_no_name
 from stackclip.ops.words import agreed, counted, few_of
 from stackclip.registry import Spec
-from stackclip.session.frames import frame_of
+from stackclip.reports.fragments import table_html
+from stackclip.reports.frames import frame_of
 from stackclip.session.opening import open_datasets
 from stackclip.types import Sample
 from stackclip.workspace import Workspace
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger("stackclip")
+SHOWN = 20  # scores that a notebook shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,14 @@ class Inspection(Sequence[PictureScore]):
     unencoded: tuple[PictureError, ...] = ()
     unkept: int = 0
 
+    def _repr_html_(self) -> str:
+        """The first pictures of all, for notebooks."""
+        shown = [{name: _text(value) for name, value in each.items()} for each in self.records()[:SHOWN]]
+        more = f", the first {SHOWN} of them" if len(self) > SHOWN else ""
+        columns = [each.name for each in fields(PictureScore) if any(line[each.name] for line in shown)]
+        lines = [[line[name] for name in columns] for line in shown]
+        return table_html(f"{counted(len(self), 'score')}{more}", columns, lines)
+
     @overload
     def __getitem__(self, index: int) -> PictureScore: ...
 
@@ -123,6 +133,11 @@ class Inspection(Sequence[PictureScore]):
             }
             for each in self.scores
         ]
+
+
+def _text(value: object) -> str:
+    """A value as a cell of a table; empty where there is none."""
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def scores_of(written: Written, *, drawn: bool) -> Iterator[PictureScore]:
