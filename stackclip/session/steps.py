@@ -171,17 +171,6 @@ class Steps(Site):
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
 
-    def sheet(self, contest: Contest, path: Path, *, progress: Listener = silent) -> None:
-        """Draw what the methods of a bench that was run see in some of its pictures into a file. Raises OSError too."""
-        from stackclip.inspection.examples import draw_sheet
-        from stackclip.session.benches import Lineup
-
-        stay_with(self.workspace.registry)
-        workbench = self.workbench(contest.tower)
-        lineup = Lineup.of(contest, workbench)
-        with workbench.bench(lineup.plan, lineup.entrants, workbench.store(), progress=progress) as bench:
-            draw_sheet(bench, path)
-
     def grounds(self, datasets: Iterable[Dataset], tower: Mapping[str, Any] | None = None) -> tuple[Path, ...] | None:
         """The files and folders that rows of these data sets rest on, but for code; None where that is not known."""
         workbench, workspace = self.workbench(tower), self.workspace
