@@ -39,7 +39,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What an extraction did: pictures encoded, there before, failed; bytes written, seconds, the store's folder."""
+    """What an extraction did: pictures encoded, there before, failed; bytes written, the store's folder.
+
+    `seconds` are those of encoding and sealing, without what comes before the first picture.
+    """
 
     encoded: int
     already_there: int
@@ -112,7 +115,7 @@ def extract(
     goes on from there. Raises StoreLocked, StoreError where the store cannot be written to, UnreadableStore where a
     segment that cannot be read at this moment may hold what is wanted, and PictureError if `strict`.
     """
-    manner, start = Manner(**options), time.monotonic()
+    manner, seconds = Manner(**options), 0.0
     lacking = partial(_lacking, store, samples, frozenset(parts))
     run = None
     if lacks := lacking():
@@ -120,11 +123,15 @@ def extract(
         with store.writer(patience=manner.patience) as writer:
             run = _Run(tower, writer, manner.batch_size)
             # Where one was waited for, others may have brought some.
-            _encode(store, lacking() if manner.patience else lacks, run, manner)
+            lacks = lacking() if manner.patience else lacks
+            getattr(tower, "build", lambda: None)()  # before time counts, and progress has a rate
+            start = time.monotonic()
+            _encode(store, lacks, run, manner)
+        seconds = time.monotonic() - start
     else:
         store.make_durable()
     store.keep_readings()
-    return _report(run, samples, store.folder, time.monotonic() - start)
+    return _report(run, samples, store.folder, seconds)
 
 
 def _encode(store: Store, lacks: Sequence[tuple[Sample, frozenset[Part]]], run: _Run, manner: Manner) -> None:

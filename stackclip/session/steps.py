@@ -166,7 +166,7 @@ class Steps(Site):
         shard: str | None = None,
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
+        workbench, errands, _ = self.wanted(datasets, methods, split, categories, tiles, shard)
         planned = workbench.planned(errands, workbench.found())
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
@@ -190,16 +190,17 @@ class Steps(Site):
         categories: Sequence[str],
         tiles: str | None,
         shard: str | None = None,
-    ) -> tuple[Workbench, tuple[Errand, ...]]:
-        """The tower at work, the pictures of the data sets, or a shard, and the parts that methods read of them."""
+    ) -> tuple[Workbench, tuple[Errand, ...], tuple[Dataset, ...]]:
+        """The tower at work, the pictures of the data sets, or a shard, the parts that methods read, and the sets."""
         stay_with(self.workspace.registry)
         some = Shard.parse(shard) if shard is not None else Shard(0, 1)
         known = resolved(names_of(methods))
-        opened = self.opened(datasets, categories)
+        opened = tuple(self.opened(datasets, categories).values())
         workbench = self.workbench()
-        tiling = tiling_for(tiles, opened.values()) if tiles else None
-        samples = some.of([sample for dataset in opened.values() for sample in dataset.select(split=split).samples])
+        tiling = tiling_for(tiles, opened) if tiles else None
+        samples = some.of([sample for dataset in opened for sample in dataset.select(split=split).samples])
         readers = readers_of(known, workbench.tower.spec, tiling)
         if tiling is not None:
-            return workbench, errands_in_tiles(samples, readers)
-        return workbench, (Errand(samples, stored(frozenset({MASK}).union(*(each.parts for each in readers)))),)
+            return workbench, errands_in_tiles(samples, readers), opened
+        parts = stored(frozenset({MASK}).union(*(each.parts for each in readers)))
+        return workbench, (Errand(samples, parts),), opened
