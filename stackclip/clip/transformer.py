@@ -159,7 +159,6 @@ def _listed(phrases: Sequence[str]) -> Sequence[str]:
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.long)
-    for index, row in enumerate(rows):
-        tokens[index, : len(row)] = torch.tensor(row)
-    return tokens
+    length = max(map(len, rows), default=1)
+    filled = [[*row, *[0] * (length - len(row))] for row in rows]
+    return torch.tensor(filled, dtype=torch.long).reshape(len(rows), length)
