@@ -186,7 +186,7 @@ class _Run:
         self.tower, self._writer, self._batch_size = tower, writer, batch_size
         self._waiting: dict[frozenset[Part], list[Prepared]] = {}
         self._on_its_way: tuple[list[Prepared], list[tuple[list[tuple[int, str]], Coming]]] | None = None
-        self._claims = Claims(writer.claims.holds)
+        self._claims = Claims(writer.claims.held)
 
     def take(self, prepared: Prepared | PictureError) -> None:
         """Put one sample into its batch, and encode the batch when it is full; or note why it cannot be used."""
