@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stackclip.cache.check import Progress
 from stackclip.cache.claims import Claims
 from stackclip.cache.preparation import Encoder, Prepared, prepared_ahead
-from stackclip.cache.shapes import FeatureDtype, part_bytes
+from stackclip.cache.shapes import FeatureDtype, is_mask, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of
 from stackclip.cache.store import Store
 from stackclip.cache.transfer import Coming, is_awaited, sent
@@ -124,7 +124,8 @@ def extract(
             run = _Run(tower, writer, manner.batch_size)
             # Where one was waited for, others may have brought some.
             lacks = lacking() if manner.patience else lacks
-            getattr(tower, "build", lambda: None)()  # before time counts, and progress has a rate
+            if not all(is_mask(part) for _, missing in lacks for part in missing):
+                getattr(tower, "build", lambda: None)()  # before time counts, and progress has a rate
             start = time.monotonic()
             _encode(store, lacks, run, manner)
         seconds = time.monotonic() - start

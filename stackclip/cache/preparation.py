@@ -29,7 +29,7 @@ __all__ = ["Encoder", "Prepared", "prepared_ahead"]
 
 
 class Encoder(Protocol):
-    """What extraction asks of a tower."""
+    """What extraction asks of a tower. One that has a method `build` is told so before its time counts."""
 
     @property
     def spec(self) -> TowerSpec:

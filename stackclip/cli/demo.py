@@ -49,7 +49,8 @@ def demo_verb(session: Session, /) -> None:
     if drawn:
         echo(f"pictures with heat maps  {pictures}")
     if lacking:
-        echo(f"no heat maps were kept of {', '.join(lacking)}: {program()} bench --overwrite always makes them")
+        again = f"{program()} bench --methods {shlex.quote(','.join(lacking))} --overwrite always"
+        echo(f"no heat maps were kept of {', '.join(lacking)}: {again} makes them")
     echo(f"the table                {table}.md, .csv, .jsonl")
     echo(f"generated pictures       {workspace.generated}")
     echo(f"features                 {workspace.features}")

@@ -327,3 +327,5 @@ def test_a_tower_is_built_before_time_counts(store, samples, tower, monkeypatch)
     assert done.seconds == 3
     assert extract(store, tower, samples, {CLS}).seconds == 0
     assert clock[0] == 103  # nothing is built where nothing is lacking
+    assert extract(store, tower, samples, {CLS, MASK}).encoded
+    assert clock[0] == 103  # nor for masks
