@@ -147,7 +147,9 @@ def bench_verb(
     document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find)
     if not (keep(document, output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
-    return None if rows.computed or output or plot or overwrite == "always" else _grounds(session, contests, trackers)
+    wanting = bool(suites) or not {*words["test_on"]} <= {text for each in contests for text in each.texts.values()}
+    again = not (rows.computed or output or plot or wanting or overwrite == "always")
+    return _grounds(session, contests, trackers) if again else None
 
 
 def _grounds(session: Session, contests: Iterable[Contest], trackers: Sequence[str]) -> Iterable[Path] | None:

@@ -17,8 +17,6 @@ from stackclip.data import Dataset
 from stackclip.data.alike import also_among, first_of_each
 from stackclip.data.own import bad_pictures, own_pictures, without_folders
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
-from stackclip.inspection.regions import Region
-from stackclip.inspection.written import Written, check_folders
 from stackclip.methods import Method
 from stackclip.ops.given import why_no_name
 from stackclip.ops.words import agreed, counted, few_of
@@ -31,6 +29,9 @@ from stackclip.workspace import Workspace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from stackclip.inspection.regions import Region
+    from stackclip.inspection.written import Written
 
 __all__ = [
     "Inspection",
@@ -165,6 +166,8 @@ def output_folder(output: Path | None, methods: Iterable[str]) -> Iterator[Path]
     Raises StackclipError where a method's folder in it holds what stackclip did not write.
     """
     if output is not None:
+        from stackclip.inspection.written import check_folders
+
         check_folders(list(methods), output)
         yield output
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from stackclip.benchmarks.rows import RowFolder
@@ -93,13 +94,15 @@ class Session(OwnPictures):
         StoreError too.
         """
         self.check_executor(executor)
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
+        workbench, errands, opened = self.wanted(datasets, methods, split, categories, tiles, shard)
         store = workbench.store()
         with self._shared(executor, progress) as shared:
             if shared is None:
-                return workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
-            words = EncodeWords(names_of(datasets), names_of(methods), split, tuple(categories), tiles, shard)
-            return shared.encode(words, workbench, store, errands, strict=strict, patience=wait)
+                encoded = workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
+            else:
+                words = EncodeWords(names_of(datasets), names_of(methods), split, tuple(categories), tiles, shard)
+                encoded = shared.encode(words, workbench, store, errands, strict=strict, patience=wait)
+            return replace(encoded, datasets=opened)
 
     def report(
         self,

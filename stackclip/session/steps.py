@@ -143,21 +143,10 @@ class Steps(Asking):
         shard: str | None = None,
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
+        workbench, errands, _ = self.wanted(datasets, methods, split, categories, tiles, shard)
         planned = workbench.planned(errands, workbench.found())
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
-
-    def sheet(self, contest: Contest, path: Path, *, progress: Listener = silent) -> None:
-        """Draw what the methods of a bench that was run see in some of its pictures into a file. Raises OSError too."""
-        from stackclip.inspection.examples import draw_sheet
-        from stackclip.session.benches import Lineup
-
-        stay_with(self.workspace.registry)
-        workbench = self.workbench(contest.tower)
-        lineup = Lineup.of(contest, workbench)
-        with workbench.bench(lineup.plan, lineup.entrants, workbench.store(), progress=progress) as bench:
-            draw_sheet(bench, path)
 
     def grounds(self, datasets: Iterable[Dataset], tower: Mapping[str, Any] | None = None) -> tuple[Path, ...] | None:
         """The files and folders that rows of these data sets rest on, but for code; None where that is not known."""
