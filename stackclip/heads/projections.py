@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.ops.losses import segmentation_loss
-from stackclip.ops.maps import projected_logits, unit, upsample
+from stackclip.ops.maps import probability_maps, projected_logits, unit, upsample
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
@@ -140,21 +140,20 @@ class Projections(nn.Module):
 
     def maps(self, features: Features, anchors: Tensor, weights: Tensor) -> Tensor:
         """Sum over stacks of weight times the sum over layers of the probability: (B, H, W), between 0 and layers."""
-        total = weights.new_zeros(len(features), self.side, self.side)
-        for index in range(len(self.fc)):
-            under = slice(None) if len(self.fc) == 1 else slice(index, index + 1)  # a set for all stacks, or its own
-            for part, linear in self._layers(index):
-                logits = projected_logits(features[part], anchors[:, under], weight=linear.weight, bias=linear.bias)
-                for of_stack, weight in zip(logits.unbind(1), weights[:, under].unbind(1), strict=True):
-                    total += weight[:, None, None] * torch.sigmoid(upsample(of_stack, self.side))
-        return total
+        under = [anchors] if len(self.fc) == 1 else anchors.split(1, dim=1)  # a set for all stacks, or its own
+        of_sets = [self._logits(index, features, each, slice(None)) for index, each in enumerate(under)]
+        return probability_maps([torch.cat(each, 1) for each in zip(*of_sets, strict=True)], weights, self.side)
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
-        anchors, masks, terms = anchors[rows, None], masks[rows], []
-        for part, linear in self._layers(index):
-            logits = projected_logits(features[part][rows], anchors, weight=linear.weight, bias=linear.bias)
-            terms.append(segmentation_loss(upsample(logits[:, 0], self.side), masks))
-        return torch.stack(terms).sum()
+        logits, masks = self._logits(index, features, anchors[rows, None], rows), masks[rows]
+        return torch.stack([segmentation_loss(upsample(each[:, 0], self.side), masks) for each in logits]).sum()
+
+    def _logits(self, index: int, features: Features, anchors: Tensor, rows: Tensor | slice) -> list[Tensor]:
+        """The logits (B, K, g, g) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
+        return [
+            projected_logits(features[part][rows], anchors, weight=linear.weight, bias=linear.bias)
+            for part, linear in self._layers(index)
+        ]
 
     def _layers(self, index: int) -> Iterator[tuple[Part, nn.Linear]]:
         """The taps with the linear layers of a set."""
