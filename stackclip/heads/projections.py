@@ -6,7 +6,7 @@ one stack that is APRIL-GAN's head, so both are this one module: `linear` shares
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.ops.losses import segmentation_loss
-from stackclip.ops.maps import probability_maps, projected_logits, unit, upsample
+from stackclip.ops.maps import layers_logits, probability_maps, unit, upsample
+from stackclip.ops.portions import pieces
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
@@ -140,24 +141,25 @@ class Projections(nn.Module):
 
     def maps(self, features: Features, anchors: Tensor, weights: Tensor) -> Tensor:
         """Sum over stacks of weight times the sum over layers of the probability: (B, H, W), between 0 and layers."""
-        under = [anchors] if len(self.fc) == 1 else anchors.split(1, dim=1)  # a set for all stacks, or its own
-        of_sets = [self._logits(index, features, each, slice(None)) for index, each in enumerate(under)]
-        return probability_maps([torch.cat(each, 1) for each in zip(*of_sets, strict=True)], weights, self.side)
+        own = len(self.fc) > 1  # a set for each stack, or one for all
+        under = [slice(index, index + 1) if own else slice(None) for index in range(len(self.fc))]
+        of_sets = [self._logits(index, features, anchors[:, each], slice(None)) for index, each in enumerate(under)]
+        return probability_maps(torch.cat(of_sets, 2), weights, self.side)
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
-        logits, masks = self._logits(index, features, anchors[rows, None], rows), masks[rows]
-        return torch.stack([segmentation_loss(upsample(each[:, 0], self.side), masks) for each in logits]).sum()
+        logits, masks = self._logits(index, features, anchors[rows, None], rows)[:, :, 0], masks[rows]  # (L, B, g, g)
+        some = pieces(len(logits), len(masks) * self.side**2, logits.device)
+        return torch.stack([segmentation_loss(upsample(logits[each], self.side), masks) for each in some]).sum()
 
-    def _logits(self, index: int, features: Features, anchors: Tensor, rows: Tensor | slice) -> list[Tensor]:
-        """The logits (B, K, g, g) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
-        return [
-            projected_logits(features[part][rows], anchors, weight=linear.weight, bias=linear.bias)
-            for part, linear in self._layers(index)
-        ]
-
-    def _layers(self, index: int) -> Iterator[tuple[Part, nn.Linear]]:
-        """The taps with the linear layers of a set."""
-        return zip(self.taps, cast(Sequence[nn.Linear], self.fc[index]), strict=True)
+    def _logits(self, index: int, features: Features, anchors: Tensor, rows: Tensor | slice) -> Tensor:
+        """The logits (L, B, K, g, g) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
+        linears = cast(Sequence[nn.Linear], self.fc[index])
+        return layers_logits(
+            [features[part][rows] for part in self.taps],
+            anchors,
+            weights=[linear.weight for linear in linears],
+            biases=[linear.bias for linear in linears],
+        )
 
 
 def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:

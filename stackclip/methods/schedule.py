@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from stackclip.errors import BadOption, BrokenPlugin
 from stackclip.methods.method import Stage, Task
@@ -18,6 +18,7 @@ __all__ = [
     "BETAS",
     "BILINEAR_POSITIONS",
     "OPEN_CLIP_POSITIONS",
+    "adam",
     "check_schedule",
     "check_shots",
     "check_sigma",
@@ -31,6 +32,12 @@ BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of Anomal
 
 OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
 """How released code resizes position embeddings; a method says it as its fact `released_positions`."""
+
+
+def adam(parameters: Iterable[Tensor], *, lr: float, betas: tuple[float, float] = BETAS) -> Adam:
+    """Adam that moves all parameters at once where PyTorch can, which is on a CPU and on a CUDA device."""
+    learned = list(parameters)
+    return Adam(learned, lr=lr, betas=betas, fused=all(each.device.type in ("cpu", "cuda") for each in learned))
 
 
 def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Iterable[Tensor] = ()) -> dict[str, float]:

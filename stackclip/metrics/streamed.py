@@ -59,10 +59,10 @@ class StreamedPixelMetrics:
         self._extend(low, high)
         self._rounded |= flat.dtype != np.float32
         with np.errstate(over="ignore"):
-            flat, ends = flat.astype(np.float32, copy=False), np.array([low, high]).astype(np.float32)
+            flat, narrow = flat.astype(np.float32, copy=False), np.array([low, high]).astype(np.float32)
         self._regions += regions.areas.size
         shares = (1 / regions.areas)[regions.numbers]
-        self._take(flat, ends, regions.starts, regions.lengths, shares)
+        self._take(flat, narrow, regions.starts, regions.lengths, shares)
 
     def merge(self, other: StreamedPixelMetrics) -> None:
         """Take all pictures of another accumulator, as if they had been added here; the other one stays as it is.

@@ -194,10 +194,10 @@ def test_what_a_method_that_predicts_asks_for_first_serves_one_that_trains():
     assert maps.grad.sum() == pytest.approx(found.sum().item())
 
 
-def logits_of(*, grid: int, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-    """The logits (B, K, g, g) of three layers, two pictures and two stacks."""
+def logits_of(*, grid: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The logits (L, B, K, g, g) of three layers, two pictures and two stacks."""
     draws = torch.Generator().manual_seed(grid)
-    return [5 * torch.randn(2, 2, grid, grid, generator=draws, dtype=dtype) for _ in range(3)]
+    return 5 * torch.randn(3, 2, 2, grid, grid, generator=draws, dtype=dtype)
 
 
 WEIGHTS = torch.tensor([[1.0, 0.0], [0.3, 0.7]])  # (B, K)
@@ -218,7 +218,7 @@ def test_maps_of_probabilities_are_sums_of_interpolated_logits_through_the_sigmo
 @pytest.mark.parametrize("learns", ["logits", "weights"])
 def test_maps_of_probabilities_have_gradients_where_they_are_asked_for(learns: str):
     layers, weights = logits_of(grid=3, dtype=torch.float64), WEIGHTS.double()
-    learned = layers[1] if learns == "logits" else weights
+    learned = layers if learns == "logits" else weights
     assert torch.autograd.gradcheck(lambda _: probability_maps(layers, weights, 5), learned.requires_grad_())
     with torch.no_grad():
         found = probability_maps(layers, weights, 5)
@@ -229,5 +229,5 @@ def test_a_map_of_probabilities_does_not_depend_on_the_other_pictures():
     layers = logits_of(grid=7)
     with torch.inference_mode():
         together = probability_maps(layers, WEIGHTS, 112)
-        alone = probability_maps([each[1:] for each in layers], WEIGHTS[1:], 112)
+        alone = probability_maps(layers[:, 1:], WEIGHTS[1:], 112)
     assert torch.equal(together[1:], alone)
