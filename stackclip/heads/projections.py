@@ -28,6 +28,7 @@ Batches = Literal["own", "mixed"]
 class Head(Protocol):
     """A trainable map head over the K stacks of a prompt strategy; an `nn.Module`.
 
+    One that can make the large matrix products of its loss in other numbers has their type as an attribute `products`.
     `anchors` are unit text features, indices NORMAL and ANOMALOUS; `stacks` (B,) says which stack a training picture
     belongs to; `keys` (B, K, D) are the unit text features that a picture's class token is compared with.
     """
@@ -109,8 +110,11 @@ class Efa(Linear):
 class Projections(nn.Module):
     """Sets of per-layer linear layers C -> D with bias, named `fc.<set>.<layer>.weight`. FuzzyCLIP, equation 5.
 
-    `taps` are the patch parts that they read; the tower's own unless given.
+    `taps` are the patch parts that they read; the tower's own unless given. `products` is the type of the numbers in
+    the matrix products of a training step.
     """
+
+    products: torch.dtype = torch.float32
 
     def __init__(
         self, tower: TowerSpec, sets: int, *, seed: int, temperature: float = 1.0, taps: Sequence[Part] | None = None
@@ -147,11 +151,18 @@ class Projections(nn.Module):
         return probability_maps(torch.cat(of_sets, 2), weights, self.side)
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
-        logits, masks = self._logits(index, features, anchors[rows, None], rows)[:, :, 0], masks[rows]  # (L, B, g, g)
+        logits, masks = self._logits(index, features, anchors[rows, None], rows, self.products)[:, :, 0], masks[rows]
         some = pieces(len(logits), len(masks) * self.side**2, logits.device)
         return torch.stack([segmentation_loss(upsample(logits[each], self.side), masks) for each in some]).sum()
 
-    def _logits(self, index: int, features: Features, anchors: Tensor, rows: Tensor | slice) -> Tensor:
+    def _logits(
+        self,
+        index: int,
+        features: Features,
+        anchors: Tensor,
+        rows: Tensor | slice,
+        products: torch.dtype | None = None,
+    ) -> Tensor:
         """The logits (L, B, K, g, g) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
         linears = cast(Sequence[nn.Linear], self.fc[index])
         return layers_logits(
@@ -159,6 +170,7 @@ class Projections(nn.Module):
             anchors,
             weights=[linear.weight for linear in linears],
             biases=[linear.bias for linear in linears],
+            products=products,
         )
 
 

@@ -26,6 +26,7 @@ from stackclip.methods.schedule import (
     check_schedule,
     check_sigma,
     descend,
+    lower_products,
     schedule_of,
 )
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
@@ -220,6 +221,7 @@ class SurgeryDetector(Detector):
         schedule: dict[str, Any] = {}
         if isinstance(method, SdpPlus) and head is not None:
             stage = task.stage("head", epochs=method.epochs, batch=_BATCH)
+            lower_products(head, task)
             self.optimiser = adam(head.parameters(), lr=method.lr, betas=(0.9, 0.999))
             if method.weights is not None:
                 released = load_released(head, method.weights, owner="sdp-plus")

@@ -73,15 +73,17 @@ def layers_logits(
     weights: Sequence[Tensor],
     biases: Sequence[Tensor],
     scale: float = LOGIT_SCALE,
+    products: torch.dtype | None = None,
 ) -> Tensor:
     """The `projected_logits` of L layers, each with tokens, weight and bias of its own: (L, B, K, g, g).
 
-    Small layers are worked on together, as one operation costs more than what it does to a few numbers.
+    Small layers are worked on together, as one operation costs more than what it does to a few numbers. `products` is
+    the type of the numbers in the large matrix products, forward and backward; all else keeps that of the tokens.
     """
     directions = anchors[:, :, ANOMALOUS] - anchors[:, :, NORMAL]  # (B, K, D)
     numbers, keep = tokens[0].shape[:2].numel() * len(weights[0]), torch.is_grad_enabled()
     cosines: list[Tensor] = [
-        _ProjectedCosines.apply(directions, keep, *tokens[some], *weights[some], *biases[some])
+        _ProjectedCosines.apply(directions, keep, products, *tokens[some], *weights[some], *biases[some])
         for some in pieces(len(tokens), numbers, directions.device)
     ]
     return scale * on_grid(torch.cat(cosines) if len(cosines) > 1 else cosines[0])
@@ -96,14 +98,16 @@ class _ProjectedCosines(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, directions: Tensor, keep: bool, *given: Tensor) -> Tensor:
+    def forward(ctx: Any, directions: Tensor, keep: bool, products: torch.dtype | None, *given: Tensor) -> Tensor:
         """`given` are the tokens, weights and biases of all layers; `keep` says whether a backward will follow.
 
         z is then kept, all else is made again.
         """
-        layers, kept, lengths, cosines = list(_layers(given)), [], [], []
+        ctx.products = products or directions.dtype
+        layers = [(tokens, weight.to(ctx.products), bias.to(ctx.products)) for tokens, weight, bias in _layers(given)]
+        kept, lengths, cosines = [], [], []
         for some in portions(directions, len(layers) * given[0].shape[1] * directions.shape[-1]):
-            each = [F.linear(tokens[some], weight, bias) for tokens, weight, bias in layers]
+            each = [F.linear(tokens[some].to(ctx.products), *layer).to(directions) for tokens, *layer in layers]
             z = torch.stack(each) if len(each) > 1 else each[0][None]  # (L, b, P, D)
             length = torch.linalg.vector_norm(z, dim=-1).clamp_(min=1e-12)[:, :, None]  # (L, b, 1, P), as F.normalize
             cosines.append((directions[some] @ z.mT).div_(length))  # (L, b, K, P)
@@ -119,7 +123,7 @@ class _ProjectedCosines(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         directions, cosines, lengths, *saved = ctx.saved_tensors
-        of_direction, _, *wanted = ctx.needs_input_grad
+        of_direction, _, _, *wanted = ctx.needs_input_grad
         given, kept = saved[: len(wanted)], saved[len(wanted) :]
         grads = [torch.zeros_like(each) if asked else None for each, asked in zip(given, wanted, strict=True)]
         grad_directions = torch.empty_like(directions) if of_direction else None
@@ -133,8 +137,8 @@ class _ProjectedCosines(torch.autograd.Function):
             toward = directions[some].expand(len(z), -1, -1, -1).flatten(0, 1)
             grad_z.view(-1, *z.shape[2:]).baddbmm_(along[:, some].mT.flatten(0, 1), toward)
             for of_layer, layer, into in zip(grad_z, _layers(given), _layers(grads), strict=True):
-                _add_grads(of_layer, layer, into, some)
-        return grad_directions, None, *grads
+                _add_grads(of_layer.flatten(0, 1).to(ctx.products), layer, into, some)
+        return grad_directions, None, None, *grads
 
 
 def _layers(given: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
@@ -144,15 +148,18 @@ def _layers(given: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
 
 
 def _add_grads(grad_z: Tensor, layer: tuple[Tensor, ...], grads: tuple[Tensor | None, ...], some: slice) -> None:
-    """Add to the gradients of a layer what some pictures give, those of whose z are (b, P, D)."""
+    """Add to the gradients of a layer what some pictures give, those of whose z are (bP, D)."""
     (tokens, weight, _), (grad_tokens, grad_weight, grad_bias) = layer, grads
-    flat = grad_z.flatten(0, 1)  # (bP, D)
     if grad_weight is not None:
-        grad_weight.addmm_(flat.mT, tokens[some].flatten(0, 1))
+        flat = tokens[some].flatten(0, 1).to(grad_z)
+        if grad_z.dtype == grad_weight.dtype:
+            grad_weight.addmm_(grad_z.mT, flat)
+        else:
+            grad_weight += grad_z.mT @ flat
     if grad_bias is not None:
-        grad_bias += flat.sum(0)
+        grad_bias += grad_z.sum(0)
     if grad_tokens is not None:
-        grad_tokens[some] = (flat @ weight).view_as(tokens[some])
+        grad_tokens[some] = (grad_z @ weight.to(grad_z)).view_as(tokens[some])
 
 
 def on_grid(patches: Tensor) -> Tensor:
