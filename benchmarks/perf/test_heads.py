@@ -164,7 +164,8 @@ def test_a_training_step_with_products_in_bf16(race: Any, figure: Any) -> None:
     losses = [float(fused_step(batch, products)()) for products in (torch.float32, torch.bfloat16)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     outcome = race(fused_step(batch, torch.bfloat16), fused_step(batch), rounds=5)
-    note = f"4 layers, 4 pictures, {torch.get_num_threads()} thread(s); the losses differ by {losses[1] / losses[0] - 1:.1g}"
+    apart = losses[1] / losses[0] - 1
+    note = f"4 layers, 4 pictures, {torch.get_num_threads()} thread(s); the losses differ by {apart:.1g}"
     figure(f"training step of a head ({LARGE.name}) in bf16, than in fp32", outcome.ratio, note=note)
 
 

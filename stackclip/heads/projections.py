@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.ops.losses import segmentation_loss
-from stackclip.ops.maps import layers_logits, probability_maps, unit, upsample
+from stackclip.ops.maps import large_logits, layers_logits, probability_maps, unit
 from stackclip.ops.portions import pieces
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
@@ -153,7 +153,7 @@ class Projections(nn.Module):
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
         logits, masks = self._logits(index, features, anchors[rows, None], rows, self.products)[:, :, 0], masks[rows]
         some = pieces(len(logits), len(masks) * self.side**2, logits.device)
-        return torch.stack([segmentation_loss(upsample(logits[each], self.side), masks) for each in some]).sum()
+        return torch.stack([segmentation_loss(large_logits(logits[each], self.side), masks) for each in some]).sum()
 
     def _logits(
         self,

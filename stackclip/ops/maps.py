@@ -22,6 +22,7 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "large_logits",
     "largest_mean",
     "layers_logits",
     "local_means",
@@ -182,7 +183,13 @@ def pixels(patches: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
 def upsample(maps: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
     """Bilinear: (..., g, g) -> (..., side, side), as two small matrix products."""
     matrix = interpolation_matrix(maps.shape[-1], side, align_corners).to(maps)
-    return matrix @ (maps @ matrix.mT)  # in this order, and so that of its gradient, no product has long narrow rows
+    return matrix @ maps @ matrix.mT
+
+
+def large_logits(logits: Tensor, side: int) -> Tensor:
+    """`upsample` for training: across first, so that no product has long narrow rows, and none of its gradient has."""
+    matrix = interpolation_matrix(logits.shape[-1], side).to(logits)
+    return matrix @ (logits @ matrix.mT)
 
 
 def probability_maps(layers: Tensor, weights: Tensor, side: int) -> Tensor:
