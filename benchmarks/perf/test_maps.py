@@ -21,7 +21,8 @@ from torch import Tensor
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.methods import Inspector
 from stackclip.metrics import StreamedPixelMetrics
-from stackclip.ops.maps import probability_maps, upsample
+from stackclip.ops.maps import upsample
+from stackclip.ops.probabilities import probability_maps
 from stackclip.ops.regions import Runs, label_regions
 from stackclip.ops.small_maps import Looked
 from stackclip.types import ANOMALOUS, NORMAL, Prediction, Sample

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.ops.losses import segmentation_loss
-from stackclip.ops.maps import large_logits, layers_logits, probability_maps, unit
+from stackclip.ops.maps import large_logits, layers_logits, unit
 from stackclip.ops.portions import pieces
+from stackclip.ops.probabilities import probability_maps
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
