@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 import torch
 
-from stackclip.clip.device import choose_device, choose_precision, flush_denormals, plain_attention
+from stackclip.clip.device import choose_device, choose_precision, cost_of_bf16, flush_denormals, plain_attention
 from stackclip.errors import UsageError
 
 
@@ -84,6 +84,10 @@ def test_the_fused_attention_is_off_inside_only() -> None:
         assert not torch.backends.mha.get_fastpath_enabled()
         raise KeyError
     assert torch.backends.mha.get_fastpath_enabled() is before
+
+
+def test_what_bf16_costs_is_a_multiple_of_what_float32_costs() -> None:
+    assert 0.01 < cost_of_bf16() < 1000
 
 
 def test_denormal_numbers_become_zero_after_flushing() -> None:
