@@ -153,7 +153,7 @@ class Projections(nn.Module):
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
         logits, masks = self._logits(index, features, anchors[rows, None], rows, self.products)[:, :, 0], masks[rows]
-        some = pieces(len(logits), len(masks) * self.side**2, logits.device)
+        some = pieces(len(logits), len(masks) * self.side**2)
         return torch.stack([segmentation_loss(large_logits(logits[each], self.side), masks) for each in some]).sum()
 
     def _logits(

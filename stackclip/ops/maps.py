@@ -84,7 +84,7 @@ def layers_logits(
     numbers, keep = tokens[0].shape[:2].numel() * len(weights[0]), torch.is_grad_enabled()
     cosines: list[Tensor] = [
         _ProjectedCosines.apply(directions, keep, products, *tokens[some], *weights[some], *biases[some])
-        for some in pieces(len(tokens), numbers, directions.device)
+        for some in pieces(len(tokens), numbers)
     ]
     return scale * on_grid(torch.cat(cosines) if len(cosines) > 1 else cosines[0])
 

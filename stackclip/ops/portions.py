@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 __all__ = ["PORTION", "pieces", "portions"]
@@ -13,15 +12,15 @@ PORTION = 1 << 20  # numbers: 4 MB of float32
 
 
 def portions(batch: Tensor, numbers: int) -> Iterator[slice]:
-    """Slices that cover a batch (B, ...) whose work makes `numbers` numbers a picture: PORTION of them at once."""
-    return pieces(len(batch), numbers, batch.device)
+    """Slices that cover a batch (B, ...) whose work makes `numbers` numbers a picture: PORTION of them at once.
 
-
-def pieces(count: int, numbers: int, device: torch.device) -> Iterator[slice]:
-    """Slices that cover so many things whose work makes `numbers` numbers each: PORTION of them at once, or one thing.
-
-    A GPU has no such cache and is slowed by small kernels: there, all is one.
+    A portion has at least one picture. A GPU has no such cache and is slowed by small kernels: there, all is one.
     """
-    size = max(1, PORTION // max(1, numbers)) if device.type == "cpu" else max(1, count)
+    return pieces(len(batch), numbers if batch.device.type == "cpu" else 0)
+
+
+def pieces(count: int, numbers: int) -> Iterator[slice]:
+    """Slices that cover so many things whose work makes `numbers` numbers each: PORTION of them at once, or one."""
+    size = max(1, PORTION // max(1, numbers))
     for start in range(0, count, size):
         yield slice(start, start + size)
