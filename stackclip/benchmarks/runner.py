@@ -17,6 +17,7 @@ from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.seeds import CellName, OneSeed
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
+from stackclip.clip.device import bf16_share
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.ops.progress import Listener, silent
 from stackclip.training.residency import Kept, Resident
@@ -88,10 +89,20 @@ class Bench:
         self.check()
         if self.plan.batch_size is not None and self.plan.training:
             logger.info("all methods train in batches of %d, instead of their own", self.plan.batch_size)
+        if self.live.precision == "bf16" and self.plan.training:
+            self._warn_of_bf16()
         outcomes = [self.of_seed(seed).run() for seed in self.plan.seeds]
         self.keeper.say_unkept()
         rows, computed = [row for found, _ in outcomes for row in found], sum(new for _, new in outcomes)
         return Outcome(rows, computed, self.keeper.unkept.total())
+
+    def _warn_of_bf16(self) -> None:
+        """Say so where training in bf16 takes longer than in fp32."""
+        if self.tower.device.type == "cpu" and (cost := bf16_share()) > 1:
+            logger.warning(
+                "a matrix product in bf16 takes %.1f times as long as in fp32 on this CPU: training is slower so",
+                cost,
+            )
 
     def check(self) -> None:
         """Raise what `check_plan` does, and CategoryOverlap for pictures that are trained on and tested."""

@@ -149,7 +149,7 @@ live_options = options(
         type=click.Choice(["fp32", "bf16"]),
         default="fp32",
         show_default=True,
-        help="Numbers inside the image tower for what trains there.",
+        help="Numbers of training: of the products of heads, and inside the image tower for what trains there.",
     ),
 )
 

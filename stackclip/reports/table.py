@@ -236,7 +236,7 @@ def _changed(row: Row) -> Iterator[str]:
     if facts.feature_dtype == "int8":
         yield "features kept as int8"
     if facts.live_precision != "fp32":
-        yield f"image tower trained in {facts.live_precision}"
+        yield f"trained in {facts.live_precision}"
     if facts.train_list:
         yield f"trained on {facts.train_list}"
     if facts.train_shots is not None:
