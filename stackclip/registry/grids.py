@@ -9,10 +9,12 @@ from math import prod
 from stackclip.errors import UsageError
 from stackclip.registry.spec import Spec, split_at, split_specs
 
-__all__ = ["LARGEST", "axes_of", "flat_options", "points_of", "spread_out"]
+__all__ = ["LARGEST", "NOT_GIVEN", "axes_of", "flat_options", "points_of", "spread_out"]
 
 LARGEST = 4096
 """Points of the largest grid that is read at all."""
+NOT_GIVEN = "default"
+"""The value of an option that is not given, where others give it."""
 
 
 def points_of(text: str) -> tuple[str, ...]:
@@ -70,8 +72,8 @@ def flat_options(spec: str) -> dict[str, str]:
 
 
 def axes_of(specs: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-    """The options by which specs differ, each with its values in their order; `default` stands for one not given."""
+    """The options by which specs differ, each with its values in their order; NOT_GIVEN stands for one not given."""
     options = [flat_options(spec) for spec in specs]
     names = dict.fromkeys(name for each in options for name in each)
-    values = {name: tuple(dict.fromkeys(each.get(name, "default") for each in options)) for name in names}
+    values = {name: tuple(dict.fromkeys(each.get(name, NOT_GIVEN) for each in options)) for name in names}
     return {name: several for name, several in values.items() if len(several) > 1}
