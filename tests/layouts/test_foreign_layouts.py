@@ -171,10 +171,11 @@ TREES = {
         " can/test_private/0_regular.png can/test_private_mixed/0_mixed.png",
         (
             "can/train/good/0_regular.png good",
+            "can/validation/good/1_regular.png good",
             "can/test_public/good/0_regular.png good",
             "can/test_public/bad/0_regular.png defective can/test_public/ground_truth/bad/0_regular_mask.png",
         ),
-        ("3 other pictures left out", "can/validation/good/1_regular.png"),
+        ("2 other pictures left out", "can/test_private/0_regular.png", "validation 1 good"),
     ),
     "Real-IAD without lists": Tree(
         "pcb/OK/S0001/pcb_1_OK_C1.jpg pcb/NG/HS/S0001/pcb_1_NG_HS_C1.jpg =pcb/NG/HS/S0001/pcb_1_NG_HS_C1.png"
