@@ -20,7 +20,7 @@ __all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "layout_wi
 _SHOWN = 4  # names of folders and of files
 
 LAYOUTS = (
-    *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad", "ksdd2", "manta"),
+    *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad-variety", "real-iad", "bmad", "ksdd2", "manta"),
     *ANNOTATED.values(),
     *("mvtec", "table", "folder"),
 )  # in this order; the last takes any

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Literal
 
 from stackclip.data.census import published_categories
 from stackclip.data.images import picture_size, read_picture
 from stackclip.data.interpretation import Interpretation
-from stackclip.data.listing import folders_in, place_below
+from stackclip.data.listing import folders_in, pictures_below, place_below
 from stackclip.errors import DataError, PictureError
 from stackclip.layouts.cuts import cut_once, mask_of_size, save_crop
 from stackclip.layouts.mvtec import Mvtec
@@ -59,16 +59,16 @@ ROOT/
         return any(folder.name.casefold() in known for folder in self._every_category(root))
 
     def detects(self, root: Path) -> bool:
-        """Whether a picture of such a category is a strip besides: others make nuts and buttons too."""
-        return self.recognises(root) and any(_is_strip(each.image) for each in self._strips(root, "", few=True))
+        """Whether its first picture is a strip besides: others make nuts and buttons too."""
+        return self.recognises(root) and any(map(_is_strip, islice(pictures_below(root), 1)))
 
     def understand(self, root: Path, name: str, folder: Path) -> Interpretation:
         """The samples, of views that are cut into `folder`; raises DataError, and PictureError for one that is none."""
         self._check_only(root)
         if self.views == "strip":
             return Interpretation(self.read(root, name), root)
-        strips = tuple(self._strips(root, name))
-        facts = {each.id: [_stamp(each.image), each.mask and _stamp(each.mask)] for each in strips}
+        strips = self.read(root, name)
+        facts = {each.id: [_stamp(each.image), _stamp(each.mask)] for each in strips}
         said = f"{name}: cutting {len(strips)} strips into {_VIEWS} views each"
         place = cut_once(folder, "manta-views", facts, lambda draft: _cut_all(strips, draft), what=said)
         samples = tuple(view for strip in strips for view in _views(strip, place))
@@ -76,7 +76,7 @@ ROOT/
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
         """All strips, by category, then train before test, then defect, then file name; raises DataError."""
-        return tuple(self._strips(root, name))
+        return tuple(each for folder in self.categories_in(root) for each in self.samples_of(folder, root, name))
 
     def categories_in(self, root: Path) -> list[Path]:
         """The folders of the categories, in domains or in `root` itself, of those that are wanted."""
@@ -85,10 +85,6 @@ ROOT/
     def _every_category(self, root: Path) -> list[Path]:
         own = super().categories_in(root)
         return own or [folder for domain in folders_in(root) for folder in super(Manta, self).categories_in(domain)]
-
-    def _strips(self, root: Path, name: str, *, few: bool = False) -> Iterator[Sample]:
-        for folder in self.categories_in(root)[: 1 if few else None]:
-            yield from self.samples_of(folder, root, name)
 
     def _check_only(self, root: Path) -> None:
         """Raise DataError for a category that is wanted and not there."""
@@ -105,8 +101,10 @@ def _is_strip(path: Path) -> bool:
     return width == _VIEWS * height
 
 
-def _stamp(path: Path) -> list[int]:
-    """What tells a file from an other of its name: its size, and when it was written."""
+def _stamp(path: Path | None) -> list[int]:
+    """What tells a file from another of its name: its size, and when it was written; nothing where there is none."""
+    if path is None or not path.exists():
+        return []
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
@@ -128,7 +126,9 @@ def _cut(strip: Sample, draft: Path) -> None:
     picture = read_picture(strip.image)
     if picture.width != _VIEWS * picture.height:
         size = f"{picture.width} x {picture.height}"
-        raise PictureError(strip.image, f"{size} pixels; wanted {_VIEWS} views side by side: manta[views=strip] cuts none")
+        raise PictureError(
+            strip.image, f"{size} pixels; wanted {_VIEWS} views side by side: manta[views=strip] cuts none"
+        )
     masked = strip.mask is not None and strip.mask.exists()
     mask = mask_of_size(strip.mask, strip.image, picture) if masked and strip.mask else None
     edges = range(0, picture.width + 1, picture.height)

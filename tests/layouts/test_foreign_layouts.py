@@ -15,6 +15,7 @@ from PIL import Image
 from stackclip.data import Dataset, open_dataset
 from stackclip.errors import DataError
 from stackclip.ops.outputs import mark_output
+from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS
 
 VOC_BOX = "<object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object>"
@@ -163,7 +164,8 @@ TREES = {
     "Eyecandies": Tree("lolly/train/data/0.png lolly/test_public/data/0.png", refused="data: no label; wanted"),
     "YOLO": Tree("train/images/a.jpg ~train/labels/a.txt ~data.yaml", refused="images: no label; wanted"),
     "KolektorSDD2": Tree(
-        "train/1.png =train/1_GT.png test/2.png =test/2_GT.png", refused="beside folders that are lab"
+        "train/1.png 0train/1_GT.png test/2.png =test/2_GT.png",
+        ("train/1.png good", "test/2.png defective test/2_GT.png"),
     ),
     "MVTec AD 2": Tree(
         "can/train/good/0_regular.png can/validation/good/1_regular.png can/test_public/good/0_regular.png"
@@ -260,7 +262,8 @@ def unaccounted(found: Dataset) -> int:
     """How many files below the root are no sample's, and not among those that the finding says were left out."""
     consumed = {path for sample in found.samples for path in (sample.image, sample.mask) if path}
     files = {path for path in found.root.rglob("*") if path.is_file()}
-    spare = {path for path in files if path.parts[-3:-1] == ("good", "label")} if found.layout == "bmad" else set()
+    reader = datasets.create(found.layout)
+    spare = {path for path in files - consumed if hasattr(reader, "spare") and reader.spare(path, found.root)}
     return len(files - consumed - spare) - accounted(found)
 
 
@@ -327,7 +330,7 @@ def test_real_iad_is_split_and_labelled_by_its_lists(tmp_path: Path) -> None:
     assert "left out" not in found.finding
     table["test"][0]["image_path"] = "OK/S0009/z.jpg"  # type: ignore[index]  # a list of objects
     text(root / "realiad_jsons/realiad_jsons/pcb.json", json.dumps(table))
-    with pytest.raises(DataError, match=r"names 'OK/S0009/z\.jpg', which is not below"):
+    with pytest.raises(DataError, match=r"names 1 of 5 files that are not below .*'OK/S0009/z\.jpg' for one"):
         open_dataset("real-iad", data_root=root, generated=tmp_path)
     text(root / "realiad_jsons/realiad_jsons/pcb.json", "[]")
     with pytest.raises(DataError, match="cannot be read as a list of Real-IAD"):

@@ -148,7 +148,13 @@ def test_the_two_class_lists_of_visa_as_its_script_leaves_them_have_masks_in_bot
 def test_vad_is_one_category_whatever_its_folder_is_called_and_defects_may_train(
     plant: Plant, tmp_path: Path, around: str
 ) -> None:
-    names = ("train/good/0.png", "train/bad/1.png", "test/good/2.png", "test/bad/3.png", "test/bad_unseen_defects/4.png")
+    names = (
+        "train/good/0.png",
+        "train/bad/1.png",
+        "test/good/2.png",
+        "test/bad/3.png",
+        "test/bad_unseen_defects/4.png",
+    )
     plant(tmp_path / "Valeo-VAD", *(around + name for name in (*names, "low_shot_train.json")))
     plant(tmp_path / "nut", "train/good/0.png", "test/good/0.png")
     found = open_dataset("vad", data_root=tmp_path, generated=tmp_path)
