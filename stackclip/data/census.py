@@ -11,7 +11,16 @@ from typing import NamedTuple
 
 from stackclip.types import ANOMALOUS, Sample
 
-__all__ = ["TOTAL", "Counts", "difference", "is_published", "part_of", "published_categories", "published_counts"]
+__all__ = [
+    "TOTAL",
+    "Counts",
+    "difference",
+    "is_published",
+    "part_of",
+    "published_categories",
+    "published_counts",
+    "published_size",
+]
 
 TOTAL = "*"  # in place of a category, where only the sum over all of them is known
 _TABLE = "published_counts.csv"
@@ -52,6 +61,21 @@ def published_categories(name: str) -> tuple[str, ...]:
 def is_published(name: str) -> bool:
     """Whether a published data set has this name."""
     return bool(published_counts(name))
+
+
+def published_size(name: str, protocol: str = "") -> str:
+    """How many categories and pictures a published data set has, in words; empty where nothing is known."""
+    counts, categories = published_counts(name, protocol), published_categories(name)
+    rows = [counts[TOTAL]] if TOTAL in counts else list(counts.values())
+    if not rows:
+        return ""
+    sums = [None if None in column else sum(column) for column in zip(*rows, strict=True)]  # type: ignore[arg-type]  # no None there
+    parts = [f"{len(categories)} {'category' if len(categories) == 1 else 'categories'}"] if categories else []
+    for split, good, defective in (("train", *sums[:2]), ("test", *sums[2:])):
+        known = ((good, "good"), (defective, "defective"))
+        if said := " + ".join(f"{number} {what}" for number, what in known if number):
+            parts.append(f"{split} {said}")
+    return ", ".join(parts)
 
 
 def part_of(samples: Iterable[Sample]) -> str:

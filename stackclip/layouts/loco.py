@@ -34,6 +34,7 @@ class MvtecLoco(PublishedLayout):
 
     published = "mvtec-loco"
     source = "CC BY-NC-SA 4.0, MVTec Software GmbH, www.mvtec.com/company/research/datasets/mvtec-loco"
+    size = "one archive, 5.7 GB"
     folders: tuple[str, ...] = ("mvtec_loco", "mvtec_loco_anomaly_detection")
     tree = """\
 ROOT/

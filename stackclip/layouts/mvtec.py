@@ -35,6 +35,7 @@ class Mvtec:
 
     title = "MVTec-AD layout"
     source = "CC BY-NC-SA 4.0, MVTec Software GmbH, www.mvtec.com/company/research/datasets/mvtec-ad"
+    size = "one archive, 4.9 GB"
     folders: tuple[str, ...] = ("mvtec_ad", "mvtec_anomaly_detection")
     tree = """\
 ROOT/

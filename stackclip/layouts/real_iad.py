@@ -46,7 +46,7 @@ class RealIad:
     published = "real-iad"
     wants_lists = False
     source = "CC BY-NC-SA 4.0, Wang et al., realiad4ad.github.io/Real-IAD"
-    folders = ("Real-IAD", "realiad", "realiad_256", "realiad_512", "realiad_1024", "realiad_raw")
+    folders: tuple[str, ...] = ("Real-IAD", "realiad", "realiad_256", "realiad_512", "realiad_1024", "realiad_raw")
     tree = """\
 ROOT/
   realiad_jsons/CATEGORY.json             (the split; here, in its own folder again, or beside ROOT)
@@ -101,6 +101,7 @@ class RealIadVariety(RealIad):
 
     published = "real-iad-variety"
     source = "CC BY-NC-SA 4.0, Zhu et al., realiad4ad.github.io/Real-IAD"
+    size = "160 archives, 262 GB as photographed"
     folders = ("Real-IAD_Variety", "realiad-variety", "realiadvariety_raw", "realiadvariety_1024")
     wants_lists = True
     tree = """\

@@ -105,7 +105,7 @@ def test_half_an_archive_is_told_in_one_line(plant: Plant, document: Document, t
     with pytest.raises(DataError, match=wanted):
         read("real-iad", root, tmp_path)
     document(root / "realiad_jsons/pcb.json", {**table([], {}), "test": [{"anomaly_class": "OK", "image_path": None}]})
-    with pytest.raises(DataError, match="names 1 of 1 files that are not below .*'None' for one"):
+    with pytest.raises(DataError, match=r"names 1 of 1 files that are not below .*'None' for one"):
         read("real-iad", root, tmp_path)
 
 
