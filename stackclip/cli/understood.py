@@ -56,8 +56,7 @@ def page_of_published(text: str, *, wanted: bool = False) -> Iterator[Renderable
     from stackclip.registry import datasets
 
     spec = registered_spec(given_name(text, None)[1])
-    reader = datasets.create(spec) if spec else None
-    if spec is None or not hasattr(reader, "source"):
+    if spec is None or not hasattr(reader := datasets.create(spec), "source"):
         return
     yield line(datasets.find(spec.name).summary, "bold")
     yield line(f"  from {reader.source}")

@@ -69,7 +69,7 @@ def published_size(name: str, protocol: str = "") -> str:
     rows = [counts[TOTAL]] if TOTAL in counts else list(counts.values())
     if not rows:
         return ""
-    sums = [None if None in column else sum(column) for column in zip(*rows, strict=True)]  # type: ignore[arg-type]  # no None there
+    sums = [None if None in column else sum(column) for column in zip(*rows, strict=True)]
     parts = [f"{len(categories)} {'category' if len(categories) == 1 else 'categories'}"] if categories else []
     for split, good, defective in (("train", *sums[:2]), ("test", *sums[2:])):
         known = ((good, "good"), (defective, "defective"))
