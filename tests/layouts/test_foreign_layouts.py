@@ -193,10 +193,11 @@ TREES = {
         " =Brain/test/Ungood/anomaly_mask/4.png 0Brain/test/good/label/3.png",
         (
             "Brain/train/good/img/1.png good",
+            "Brain/valid/good/img/2.png good",
             "Brain/test/good/img/3.png good",
             "Brain/test/Ungood/img/4.png defective Brain/test/Ungood/anomaly_mask/4.png",
         ),
-        ("1 other picture left out (Brain/valid/good/img/2.png)",),
+        ("validation 1 good",),
     ),
     "BMAD, img then label": Tree(
         "test/img/good/3.png test/img/Ungood/4.png =test/label/Ungood/4.png train/img/good/1.png",
