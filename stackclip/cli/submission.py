@@ -24,7 +24,7 @@ __all__ = ["submission_verb"]
 
 @cli.command("submission")
 @click.option("--method", default=GOOD_METHODS[0], show_default=True)
-@several("--category", help="Categories of the data set; all by default, as the server wants them.")
+@several("--category", help="All by default, as the server wants them; the others, where a run was stopped.")
 @click.option("--check", is_flag=True, help="Write nothing: check what lies in the folder of -o.")
 @own_options
 @click.option(
@@ -33,7 +33,7 @@ __all__ = ["submission_verb"]
     type=click.Path(path_type=Path, file_okay=False),
     default="submission",
     show_default=True,
-    help="A folder that is new: a file too many is refused.",
+    help="A folder that is new, or has other categories: a file too many is refused.",
 )
 @tower_options
 @encode_options
@@ -62,7 +62,7 @@ def submission_verb(
             how = {"methods": (method,), "seeds": (seed,), "progress": bars}
             for line in submitting.submit(session, output, category, **how, **words):
                 echo(line)
-    problems = list(submitting.check(session, output, category))
+    problems = list(submitting.check(session, output))
     for problem in problems:
         logger.error("%s", problem)
     if problems:

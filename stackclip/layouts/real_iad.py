@@ -18,7 +18,7 @@ __all__ = ["RealIad", "RealIadVariety"]
 
 _GOOD, _BAD = "OK", "NG"
 _SAMPLE = re.compile(r"S\d+")
-_VIEW = re.compile(r"(?P<part>.+?)_+C\d(?:_[^_]*)?")  # of which part a picture is a view
+_VIEW = re.compile(r"(?P<part>.+?)_+C\d(?:_.*)?")  # of which part a picture is a view
 _DEFECTS = {
     "AK": "pit",
     "BX": "deformation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from stackclip.data import Dataset, open_dataset
 from stackclip.data.listing import pictures_in
 from stackclip.data.names import category_name
 from stackclip.errors import DataError, StackclipError, UsageError
-from stackclip.inspection.submission import Wanted, problems_of, write_maps
+from stackclip.inspection.submission import MAPS, THRESHOLDED, Wanted, problems_of, write_maps
 from stackclip.inspection.written import RECORD
 from stackclip.layouts.mvtec_ad2 import PRIVATE, categories_of
 
@@ -24,31 +24,35 @@ __all__ = ["check", "submit"]
 
 logger = logging.getLogger("stackclip")
 
-_NAME = "mvtec-ad2"
+_NAME, _GOOD = "mvtec-ad2", "train/good"
 
 
 def submit(session: Session, output: Path, categories: Sequence[str] = (), **words: Any) -> Iterator[str]:
     """Write what a method says of the private pictures of some categories, all by default; a line for each.
 
-    Good pictures are those of `train/good/`; `words` are those of `Session.inspect`. Raises DataError for categories
-    or pictures that are not there, UsageError for an output that holds anything, and what an inspection raises.
+    Good pictures are those of `train/good/`; `words` are those of `Session.inspect`. A category is written as a whole
+    or not at all. Raises DataError for categories or pictures that are not there, UsageError for categories that are in
+    the output already, and what an inspection raises.
     """
-    folders = _folders(session, categories)
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UsageError(f"{output}: is there and not empty, and the server refuses a file too many: name a new folder")
+    folders = _folders(session, categories, (*PRIVATE, _GOOD))
+    _check_free(output, folders)
     for category, folder in folders.items():
-        with TemporaryDirectory() as scratch:
-            maps, threshold = _inspected(session, category, folder, Path(scratch), words)
-            write_maps(output, category, maps, threshold)
+        output.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:  # some GB, of heat maps too
+            maps, threshold = _inspected(session, category, folder, Path(scratch, "maps"), words)
+            write_maps(Path(scratch), category, maps, threshold)
+            for name in (THRESHOLDED, MAPS)[threshold is None :]:
+                (output / name).mkdir(exist_ok=True)
+                Path(scratch, name, category).rename(output / name / category)
         said = "" if threshold is None else f", and what is above {threshold:.6g}"
         yield f"{category}: {len(maps)} maps{said}"
 
 
-def check(session: Session, submission: Path, categories: Sequence[str] = ()) -> Iterator[str]:
+def check(session: Session, submission: Path) -> Iterator[str]:
     """What the server would refuse in a folder, a line each; raises DataError where the pictures are not there."""
     if not submission.is_dir():
-        raise UsageError(f"{submission}: no such folder; name the one that holds anomaly_images/")
-    folders = _folders(session, categories)
+        raise UsageError(f"{submission}: no such folder; name the one that holds {MAPS}/")
+    folders = _folders(session, (), PRIVATE)
     wanted: Wanted = {
         category: {split: {path.stem for path in pictures_in(folder / split)} for split in PRIVATE}
         for category, folder in folders.items()
@@ -59,20 +63,34 @@ def check(session: Session, submission: Path, categories: Sequence[str] = ()) ->
             yield remark
 
 
+def _check_free(output: Path, categories: Collection[str]) -> None:
+    """Raise UsageError for an output that is no folder, and where a category is in it: by another method, it may be."""
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output}: is a file; name a folder that is new")
+    there = [category for category in categories for name in (MAPS, THRESHOLDED) if (output / name / category).exists()]
+    if there:
+        left = ",".join(category for category in categories if category not in there)
+        way = f"go on with --category {left}" if left else "it has all that is wanted"
+        raise UsageError(f"{output}: holds {', '.join(dict.fromkeys(there))} already: {way}, or name a new folder")
+
+
 def _opened(session: Session, test: str) -> Dataset:
     data = session.data_root
     return open_dataset(f"{_NAME}[test={test}]", data_root=data, generated=session.workspace.generated)
 
 
-def _folders(session: Session, categories: Sequence[str]) -> dict[str, Path]:
-    """The folders of the categories that are wanted; raises DataError, and UsageError for one that is not there."""
+def _folders(session: Session, categories: Sequence[str], places: Sequence[str]) -> dict[str, Path]:
+    """The folders of the categories that are wanted, which have pictures in `places`.
+
+    Raises DataError, and UsageError for a category that is not there.
+    """
     dataset = _opened(session, "private")
     chosen = dataset.select(categories=categories or None).categories
     folders = {folder.name: folder for folder in categories_of(dataset.root) if folder.name in chosen}
     for folder in folders.values():
-        for place in (*PRIVATE, "train/good"):
+        for place in places:
             if not ((folder / place).is_dir() and pictures_in(folder / place)):
-                raise DataError(f"{folder / place}: no pictures; a submission wants {' and '.join(PRIVATE)} and train/")
+                raise DataError(f"{folder / place}: no pictures; wanted are {', '.join(places)}")
     return folders
 
 
@@ -90,15 +108,15 @@ def _inspected(
         found = session.inspect(
             folder / split,
             object=category_name(category, style="spaced"),
-            good=folder / "train" / "good",
+            good=folder / _GOOD,
             output=scratch / split,
             **{**words, "maps": "npy"},
         )
-        without = [each.picture for each in found if each.heat_map is None]
-        if without or not found.whole:
-            lacking = f"{without[0]}: no map of it" if without else "; ".join(found.failures) or f"{split} is not whole"
-            raise StackclipError(f"{category}: {lacking}, and the server takes all pictures or none")
-        maps |= {each.picture: each.heat_map.with_suffix(".npy") for each in found if each.heat_map}
+        drawn = {each.picture.name: each for each in found if each.heat_map is not None}
+        if without := [path for path in pictures_in(folder / split) if path.name not in drawn]:
+            why = "; ".join(map(str, (*found.failures, *found.unencoded))) or "see above"
+            raise StackclipError(f"{without[0]}: no map of it, and the server takes all pictures or none ({why})")
+        maps |= {each.picture: each.heat_map.with_suffix(".npy") for each in drawn.values() if each.heat_map}
         [place] = {each.heat_map.parent for each in found if each.heat_map}
         thresholds.add(json.loads((place / RECORD).read_text(encoding="utf-8")).get("pixel_threshold"))
     return maps, next(iter(thresholds)) if len(thresholds) == 1 else None

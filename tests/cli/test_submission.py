@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_a_submission_has_a_map_of_float16_and_a_mask_of_each_private_picture_at
     assert "fruit_jelly: 4 maps, and what is above" in result.stdout
     again = stackclip(data / "w", "submission", "--data-root", str(data), *WORDS, "-o", str(output))
     assert again.exit_code == 2
-    assert "is there and not empty, and the server refuses a file too many" in again.stderr
+    assert f"{output}: holds fruit_jelly already: it has all that is wanted, or name a new folder" in again.stderr
+    assert not list(data.glob(".mine.*"))
 
 
 def test_what_is_not_as_the_server_wants_it_is_named(stackclip: Run, data: Path) -> None:
@@ -102,7 +104,27 @@ def test_a_submission_wants_private_and_training_pictures(stackclip: Run, data: 
         path.unlink()
     result = stackclip(data / "w", "submission", "--data-root", str(data), *WORDS, "-o", str(data / "mine"))
     assert result.exit_code == 1
-    assert "test_private_mixed: no pictures; a submission wants test_private and test_private_mixed" in result.stderr
+    assert "test_private_mixed: no pictures; wanted are test_private, test_private_mixed, train/good" in result.stderr
     absent = stackclip(data / "w", "submission", "--data-root", str(data), *WORDS, "--category", "can")
     assert absent.exit_code == 2
     assert "has no category 'can'" in absent.stderr
+
+
+def test_a_picture_that_cannot_be_read_leaves_no_category_half_written(stackclip: Run, data: Path) -> None:
+    broken = data / "mvtec_ad_2/fruit_jelly/fruit_jelly/test_private_mixed/001_mixed.png"
+    broken.write_bytes(broken.read_bytes()[:300])
+    output = data / "mine"
+    result = stackclip(data / "w", "submission", "--data-root", str(data), *WORDS, "-o", str(output))
+    assert result.exit_code == 1
+    assert f"{broken}: no map of it, and the server takes all pictures or none" in result.stderr
+    assert not list(output.rglob("*"))
+    assert not list(data.glob(".mine.*"))
+
+
+def test_a_stopped_run_goes_on_with_the_other_categories(stackclip: Run, data: Path) -> None:
+    shutil.copytree(data / "mvtec_ad_2/fruit_jelly", data / "mvtec_ad_2/rice")
+    (data / "mvtec_ad_2/rice/fruit_jelly").rename(data / "mvtec_ad_2/rice/rice")
+    (data / "mine/anomaly_images/fruit_jelly").mkdir(parents=True)
+    result = stackclip(data / "w", "submission", "--data-root", str(data), *WORDS, "-o", str(data / "mine"))
+    assert result.exit_code == 2
+    assert "holds fruit_jelly already: go on with --category rice, or name a new folder" in result.stderr
