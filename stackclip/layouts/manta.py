@@ -68,6 +68,7 @@ ROOT/
         if self.views == "strip":
             return Interpretation(self.read(root, name), root)
         strips = self.read(root, name)
+        _check_names(strips)
         facts = {each.id: [_stamp(each.image), _stamp(each.mask)] for each in strips}
         said = f"{name}: cutting {len(strips)} strips into {_VIEWS} views each"
         place = cut_once(folder, "manta-views", facts, lambda draft: _cut_all(strips, draft), what=said)
@@ -107,6 +108,14 @@ def _stamp(path: Path | None) -> list[int]:
         return []
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
+
+
+def _check_names(strips: tuple[Sample, ...]) -> None:
+    """Raise DataError for two strips that differ in their extension alone: their views would be called the same."""
+    known: dict[str, Sample] = {}
+    for strip in strips:
+        if (other := known.setdefault(strip.id.rpartition(".")[0], strip)) is not strip:
+            raise DataError(f"{strip.image}: {other.image.name} lies beside it: which of the two is the strip?")
 
 
 def _place(strip: Sample, place: Path, number: int, *, mask: bool = False) -> Path:

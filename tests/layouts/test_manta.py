@@ -95,6 +95,9 @@ def test_a_picture_that_is_no_strip_is_named_and_nothing_half_cut_stays(tmp_path
     with pytest.raises(PictureError, match=r"g\.png.*12 x 4 pixels; wanted 5 views side by side"):
         open_dataset("manta", data_root=root, generated=tmp_path / "made")
     assert not list((tmp_path / "made").iterdir())
+    strip(root / "medicine/capsule/test/good/f.bmp")
+    with pytest.raises(DataError, match=r"f\.png: f\.bmp lies beside it: which of the two is the strip"):
+        open_dataset("manta", data_root=root, generated=tmp_path / "made")
 
 
 def test_a_path_is_taken_for_it_by_its_strips_and_not_by_names_alone(tmp_path: Path) -> None:
