@@ -9,7 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from stackclip.types import ANOMALOUS, Sample
+from stackclip.types import ANOMALOUS, UNLABELLED, Sample
 
 __all__ = [
     "TOTAL",
@@ -71,8 +71,10 @@ def published_size(name: str, protocol: str = "") -> str:
         return ""
     sums = [None if None in column else sum(column) for column in zip(*rows, strict=True)]
     parts = [f"{len(categories)} {'category' if len(categories) == 1 else 'categories'}"] if categories else []
-    for split, good, defective in (("train", *sums[:2]), ("test", *sums[2:])):
-        known = ((good, "good"), (defective, "defective"))
+    kinds = {row["kinds"] for row in _rows() if (row["dataset"], row["protocol"]) == (name, protocol)}
+    normal = UNLABELLED if kinds == {UNLABELLED} else "good"
+    for split, word, good, defective in (("train", "good", *sums[:2]), ("test", normal, *sums[2:])):
+        known = ((good, word), (defective, "defective"))
         if said := " + ".join(f"{number} {what}" for number, what in known if number):
             parts.append(f"{split} {said}")
     return ", ".join(parts)

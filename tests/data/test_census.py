@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stackclip.data import open_dataset
-from stackclip.data.census import TOTAL, difference, part_of, published_categories, published_counts
+from stackclip.data.census import TOTAL, difference, part_of, published_categories, published_counts, published_size
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
@@ -27,6 +27,8 @@ TOTALS = {
     ("mvtec-ad2", ""): (2528, 0, 379, 705),
     ("mvtec-ad2", "private"): (2528, 0, 2045, 0),
     ("mvtec-ad2", "private_mixed"): (2528, 0, 2045, 0),
+    ("ksdd2", ""): (2085, 246, 894, 110),
+    ("ksdd2", "356"): (2623, 0, 356, 356),
     ("goodsad", ""): (3136, 0, 1328, 1660),
     ("vad", ""): (2000, 1000, 1000, 1000),
     ("bmad", ""): (52742, 0, 4537, 22635),
@@ -54,6 +56,8 @@ CATEGORIES = {
     "autovi": 6,
     "mvtec-ad2": 8,
     "goodsad": 6,
+    "manta": 38,
+    "ksdd2": 1,
     "vad": 1,
     "real-iad": 30,
     "bmad": 6,
@@ -106,6 +110,22 @@ def test_the_counts_of_visa_are_those_of_its_lists(shared: Path, split_csv: str)
     for category, counts in table.items():
         kinds = [(split, label) for split in ("train", "test") for label in ("normal", "anomaly")]
         assert counts == tuple(listed[category, *kind] for kind in kinds)
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "said"),
+    [
+        ("mpdd", "", "6 categories, train 888 good, test 176 good + 282 defective"),
+        ("visa", "2cls_fewshot", "12 categories, train 1924 good + 240 defective, test 7697 good + 960 defective"),
+        ("isic", "", "1 category, test 379 defective"),
+        ("mvtec-ad2", "private", "8 categories, train 2528 good, test 2045 unlabelled"),
+        ("real-iad-variety", "", "train 19955 good"),
+        ("manta", "", "38 categories"),
+        ("mine", "", ""),
+    ],
+)
+def test_the_size_of_a_published_set_is_said_as_far_as_it_is_known(name: str, protocol: str, said: str) -> None:
+    assert published_size(name, protocol) == said
 
 
 def samples_of(name: str, **changed: tuple[int, int]) -> list[Sample]:
