@@ -11,7 +11,7 @@ __all__ = ["packed", "packed_in"]
 
 _ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".7z", ".rar")
 _PARTIAL = (".part", ".crdownload", ".aria2", ".download", ".filepart")
-_SHOWN = 3
+_SHOWN, _FOLDERS = 3, 64
 
 
 def packed(paths: Iterable[Path]) -> str:
@@ -24,9 +24,13 @@ def packed(paths: Iterable[Path]) -> str:
     return " and ".join(said)
 
 
-def packed_in(folder: Path) -> str:
-    """The same of the files directly in a folder; empty where it cannot be listed."""
+def packed_in(folder: Path, *, inner: bool = False) -> str:
+    """The same of the files directly in a folder, and with `inner` of those in up to 64 folders in it."""
     try:
-        return packed(path for path in folder.iterdir() if path.is_file())
-    except OSError:
+        there = sorted(folder.iterdir())
+        below = [place for place in there if place.is_dir()][:_FOLDERS] if inner else []
+        return packed(
+            path for files in (there, *(place.iterdir() for place in below)) for path in files if path.is_file()
+        )
+    except OSError:  # what cannot be listed is told where it is read
         return ""

@@ -71,7 +71,7 @@ def layout_with(root: Path, options: Sequence[tuple[str, str]]) -> Spec:
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:
     """What `root` holds, in one line, and then the trees of the readers `wanted`."""
     trees = "\n".join(f"{name}:\n{datasets.create(name).tree.rstrip()}\n" for name in wanted)
-    unpack = f"{said}: unpack them first; " if (said := packed_in(root)) else ""
+    unpack = f"{said}: unpack them first; " if (said := packed_in(root, inner=True)) else ""
     return UnknownLayout(f"{root}: {_contents(root)}; {unpack}wanted {' or '.join(wanted)}, as below", f"\n{trees}")
 
 

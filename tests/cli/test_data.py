@@ -120,6 +120,10 @@ def test_data_of_a_folder_with_nothing_but_archives_says_so(stackclip: Run, tmp_
     result = stackclip(tmp_path, "data", str(tmp_path / "mvtec_ad_2"))
     assert result.exit_code == 1
     assert "archives that are not unpacked (can.tar.gz): unpack them first" in result.stderr
+    (tmp_path / "mvtec_ad_2" / "rice").mkdir()
+    (tmp_path / "mvtec_ad_2" / "rice" / "rice.zip").touch()
+    result = stackclip(tmp_path, "data", "mvtec-ad2", "--data-root", str(tmp_path))
+    assert "archives that are not unpacked (can.tar.gz, rice.zip): unpack them first" in result.stderr
 
 
 def test_data_escapes_names_from_files(stackclip: Run, tmp_path: Path) -> None:
