@@ -63,7 +63,7 @@ class Sample:
     the root lies. `mask` is a file, a folder of files whose union counts, or None: a normal sample needs none, and
     for an anomalous one None means that its defect is not localised (pixel metrics are then undefined). `published` is
     the published data set that the picture is of, empty for any other. `defects` is the file that says from which area
-    on each defect of its category counts as found (`stackclip.data.defects`), None where all of it has to be.
+    on a defect counts as found (`stackclip.data.defects`), None where all has to. Views of one object have one `group`.
     """
 
     id: str
@@ -76,6 +76,7 @@ class Sample:
     defect: str
     published: str = ""
     defects: Path | None = None
+    group: str = ""
 
     @property
     def key(self) -> str:
@@ -109,10 +110,7 @@ class Part:
         return cls(kind, int(index) if index else 0, view)
 
     def exact(self) -> Part:
-        """The part as a store keeps it: the name of a way from outside has a digest of its code, `my-way~1a2b3c4d/6`.
-
-        So what was made by other code is not taken for it. Our own ways stand under the tower's fingerprint.
-        """
+        """The part as a store keeps it: a way from outside has a digest of its code in its name, `mine~1a2b3c4d/6`."""
         way = None if EDITION in self.kind else taps.way(self.kind)
         return replace(self, kind=f"{self.kind}{EDITION}{way.edition}") if way and way.edition else self
 

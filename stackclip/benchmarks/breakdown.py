@@ -16,6 +16,7 @@ from stackclip.errors import BrokenPlugin
 from stackclip.metrics import (
     IMAGE_METRICS,
     PIXEL_METRICS,
+    SAMPLE_METRICS,
     Measured,
     PixelMetricsByKind,
     image_metrics,
@@ -25,7 +26,7 @@ from stackclip.ops.regions import Runs
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, GOOD, Row, Sample
 
-__all__ = ["BY_DEFECT", "Breakdown", "component_aurocs", "defects_of", "has_kinds", "image_aurocs"]
+__all__ = ["BY_DEFECT", "Breakdown", "component_aurocs", "defects_of", "has_kinds", "image_aurocs", "sample_metrics"]
 
 BY_DEFECT = ("image_AUROC", "image_AP", "pixel_AUROC", "pixel_AUPRO")
 """The metrics that are told of each kind of defect."""
@@ -72,7 +73,7 @@ class Breakdown:
         self, samples: Sequence[Sample], scores: Scores | None, why_no_scores: str, why_no_maps: str
     ) -> Measured:
         """The metrics of kinds of anomalies that rows have beside those of all, from scores (N,); keeps the `facts`."""
-        found = [image_aurocs(samples, scores, why_no_scores)]
+        found = [image_aurocs(samples, scores, why_no_scores), sample_metrics(samples, scores, why_no_scores)]
         if self.saturation:
             overlap = self.saturation.undefined(why_no_maps) if why_no_maps else self.saturation.compute()
             found.append(overlap)
@@ -114,6 +115,29 @@ def image_aurocs(samples: Sequence[Sample], scores: Scores | None, why_not: str 
         values |= {name: found.values[_AUROC]} if _AUROC in found.values else {}
         undefined |= {name: found.undefined[_AUROC]} if _AUROC in found.undefined else {}
     return Measured(values, undefined)
+
+
+def sample_metrics(samples: Sequence[Sample], scores: Scores | None, why_not: str = "") -> Measured:
+    """The image metrics of objects that are seen in several views; none where no picture is a view.
+
+    An object scores as the highest of its views, (N,) in `scores`, and is anomalous if one of them is; `why_not` says
+    why there are none. The sample-level metrics of Real-IAD (Wang et al., CVPR 2024).
+    """
+    if not any(sample.group for sample in samples):
+        return Measured({}, {})
+    if scores is None:
+        return Measured({}, dict.fromkeys(SAMPLE_METRICS, why_not))
+    names = [f"group {sample.group}" if sample.group else f"id {sample.id}" for sample in samples]
+    _, places = np.unique(names, return_inverse=True)
+    order = np.argsort(places, kind="stable")
+    starts = np.flatnonzero(np.diff(places[order], prepend=-1))
+    labels = np.array([sample.label for sample in samples])
+    tops, anomalous = (np.maximum.reduceat(each[order], starts) for each in (scores, labels))
+    found, own = image_metrics(tops, anomalous), dict(zip(IMAGE_METRICS, SAMPLE_METRICS, strict=True))
+    return Measured(
+        {own[name]: value for name, value in found.values.items()},
+        {own[name]: why.replace("picture", "object") for name, why in found.undefined.items()},
+    )
 
 
 def component_aurocs(components: Mapping[str, Scores], samples: Sequence[Sample]) -> dict[str, dict[str, float]]:

@@ -168,7 +168,10 @@ class Identities:
 def _hash_of(store: Store, samples: tuple[Sample, ...]) -> str:
     masks = iter(store.digests([sample for sample in samples if sample.mask], MASK))
     pairs = zip(samples, store.digests(samples), strict=True)
-    facts = [[sample.id, sample.label, digest, next(masks) if sample.mask else None] for sample, digest in pairs]
+    facts = [
+        [each.id, each.label, digest, next(masks) if each.mask else None, *([each.group] if each.group else [])]
+        for each, digest in pairs
+    ]
     return content_hash(canonical_json({"samples": facts}))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,12 @@ def data_verb(
 ) -> None:
     """Show what data sets are taken for: layout, counts, masks, what was left out, and the words that change it.
 
-    PATH is a name, a folder, PATH[good=fine,bad=dent,masks=outlines,mask_suffix=_anno], NAME=PATH, a picture or a
-    pattern. Nothing is trained or encoded.
+    PATH is a name, whose terms, origin and size are told too, a folder, a picture or a pattern, NAME=PATH, or
+    PATH[good=fine,bad=dent,masks=outlines,mask_suffix=_anno]. Nothing is trained or encoded.
     """
     from rich.table import Table
 
-    from stackclip.cli.understood import page, page_of_unread
+    from stackclip.cli.understood import page, page_of_published, page_of_unread
     from stackclip.console import output as answers
     from stackclip.data.understood import understood
 
@@ -60,11 +61,11 @@ def data_verb(
         except DataError as error:
             what = error.line.partition("; wanted")[0] if isinstance(error, UnknownLayout) else error
             logger.error("Error: %s", what)
-            blocks: Iterator[object] = page_of_unread(text, data_root)
+            blocks: Iterator[object] = chain(page_of_published(text, wanted=True), page_of_unread(text, data_root))
             failed += 1
         else:
             opened.append(dataset)
-            blocks = page(understood(dataset, text), text, words)
+            blocks = chain(page_of_published(text), page(understood(dataset, text), text, words))
         for block in blocks:
             answers.print(block, soft_wrap=not isinstance(block, Table))  # a command can be copied
     if output is not None and opened:

@@ -29,10 +29,10 @@ from stackclip.types import LARGEST_SEED
 if TYPE_CHECKING:
     from stackclip.session import Session
 
-__all__ = ["fit_verb", "inspect_verb"]
+__all__ = ["fit_verb", "inspect_verb", "own_options"]
 
 
-_own = options(
+own_options = options(
     click.option(
         "--false-alarms",
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -84,7 +84,7 @@ _own = options(
 )
 @click.option("--watch", is_flag=True, help="Score pictures as they arrive in FOLDER, until Ctrl-C; wants --detector.")
 @click.option("--every", type=click.FloatRange(min=0), default=2.0, show_default=True, help="Seconds between looks.")
-@_own
+@own_options
 @click.option(
     "-o",
     "--output",
@@ -146,7 +146,7 @@ cli.add_command(_older)
 @click.option("--object", required=True, help="What the pictures show, in words: 'metal plate'.")
 @click.option("--good", type=click.Path(path_type=Path), required=True, help="Folder of good pictures of the object.")
 @click.option("--method", default=GOOD_METHODS[0], show_default=True)
-@_own
+@own_options
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="plate.stackclip")
 @tower_options
 @encode_options

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stackclip.data.understood import MaskFacts, PictureFacts, Understood
     from stackclip.types import Sample
 
-__all__ = ["page", "page_of_unread"]
+__all__ = ["page", "page_of_published", "page_of_unread"]
 
 _DEFECTS, _FOLDERS, _SIZES = 12, 20, 4
 
@@ -44,6 +44,30 @@ def page(found: Understood, text: str, words: str) -> Iterator[RenderableType]:
     own = len(dataset.categories) == 1 and Path(text.partition("[")[0]).exists()
     if own or any(tally.unlabelled for tally in found.tallies):
         yield line(f"  next: {_next(dataset.samples, text, words)}", "dim")
+
+
+def page_of_published(text: str, *, wanted: bool = False) -> Iterator[RenderableType]:
+    """What is known of the data set that a name stands for: terms and origin, size, and the tree where it is `wanted`.
+
+    Nothing for a place.
+    """
+    from stackclip.data.census import published_size
+    from stackclip.data.naming import given_name, registered_spec
+    from stackclip.registry import datasets
+
+    spec = registered_spec(given_name(text, None)[1])
+    if spec is None or not hasattr(reader := datasets.create(spec), "source"):
+        return
+    yield line(datasets.find(spec.name).summary, "bold")
+    yield line(f"  from {reader.source}")
+    known = published_size(getattr(reader, "published", spec.name), getattr(reader, "protocol", ""))
+    own = vars(type(reader)).get("size", "")  # that of another data set, which its reader is made of, is not its own
+    if sizes := [each for each in (known, own) if each]:
+        yield line(f"  published: {'; '.join(sizes)}")
+    if wanted:
+        folders = ", ".join((spec.name, *getattr(reader, "folders", ())))
+        yield line(f"  looked for below --data-root in folders called {folders}, in any case, or in it itself")
+        yield from (line(f"  {each}", "dim") for each in reader.tree.rstrip().splitlines())
 
 
 def page_of_unread(text: str, data_root: Path | None) -> Iterator[RenderableType]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from stackclip.data.annotations import ANNOTATED, ANNOTATIONS, annotation_format
+from stackclip.data.archives import packed
 from stackclip.data.finding import few_names
 from stackclip.data.images import open_picture
 from stackclip.data.labels import composed, holds_masks, is_good, says_mask, without_ending
@@ -76,6 +77,7 @@ def account_for(
         *_named("folder", "that stackclip filled left out", rest.outputs, root),
     )
     warnings = (
+        *([said] if (said := packed(rest.others)) else []),
         *_annotations(rest.others),
         *_foreign_pictures(rest.others, root),
         *(_unread_tables(rest.others, root) if any(sample.defect == UNLABELLED for sample in samples) else ()),

@@ -9,9 +9,18 @@ from functools import cache
 from importlib import resources
 from typing import NamedTuple
 
-from stackclip.types import ANOMALOUS, Sample
+from stackclip.types import ANOMALOUS, UNLABELLED, Sample
 
-__all__ = ["TOTAL", "Counts", "difference", "is_published", "part_of", "published_categories", "published_counts"]
+__all__ = [
+    "TOTAL",
+    "Counts",
+    "difference",
+    "is_published",
+    "part_of",
+    "published_categories",
+    "published_counts",
+    "published_size",
+]
 
 TOTAL = "*"  # in place of a category, where only the sum over all of them is known
 _TABLE = "published_counts.csv"
@@ -52,6 +61,23 @@ def published_categories(name: str) -> tuple[str, ...]:
 def is_published(name: str) -> bool:
     """Whether a published data set has this name."""
     return bool(published_counts(name))
+
+
+def published_size(name: str, protocol: str = "") -> str:
+    """How many categories and pictures a published data set has, in words; empty where nothing is known."""
+    counts, categories = published_counts(name, protocol), published_categories(name)
+    rows = [counts[TOTAL]] if TOTAL in counts else list(counts.values())
+    if not rows:
+        return ""
+    sums = [None if None in column else sum(column) for column in zip(*rows, strict=True)]
+    parts = [f"{len(categories)} {'category' if len(categories) == 1 else 'categories'}"] if categories else []
+    kinds = {row["kinds"] for row in _rows() if (row["dataset"], row["protocol"]) == (name, protocol)}
+    normal = UNLABELLED if kinds == {UNLABELLED} else "good"
+    for split, word, good, defective in (("train", "good", *sums[:2]), ("test", normal, *sums[2:])):
+        known = ((good, word), (defective, "defective"))
+        if said := " + ".join(f"{number} {what}" for number, what in known if number):
+            parts.append(f"{split} {said}")
+    return ", ".join(parts)
 
 
 def part_of(samples: Iterable[Sample]) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from stackclip.data.account import account_for
 from stackclip.data.annotations import ANNOTATED
+from stackclip.data.archives import packed_in
 from stackclip.data.census import difference, is_published, part_of, published_categories
-from stackclip.data.detection import LAYOUTS, check_folder, detect_file, layout_with, unknown_layout
+from stackclip.data.detection import LAYOUTS, check_folder, detect_file, detects, layout_with, unknown_layout
 from stackclip.data.finding import counts_of, few_names
 from stackclip.data.interpretation import Interpretation
 from stackclip.data.listing import folders_in
@@ -38,7 +39,8 @@ class Reader(Protocol):
     """What stands on the shelf `datasets`; its keyword-only arguments are the options.
 
     It may also have `name` (of the data set; else its registered one and the protocol), `title` (the layout, for the
-    finding), `source` (licence and origin), `folders` (other names that its folder usually has), `recognises(root)`,
+    finding), `source` (licence and origin), `size` (of what is downloaded, in words), `folders` (other names that its
+    folder usually has), `recognises(root)`,
     `detects(root)` (where nobody named the layout, and more has to be sure), `named_by_folder` (the folder's name is
     the data set's), `published` (the one published data set that it reads) and `protocol` (which split or selection of
     it, empty for the usual one). `generate(folder)` writes the pictures unless they are there and returns their root;
@@ -235,8 +237,10 @@ def _root_of(spec: Spec, reader: Any, data_root: Path | None, generated: Path) -
             raise _other_layout(spec.name, reader, place)
     looked = " and ".join(str(place) for place in places)
     source = f"get it from its authors ({reader.source}) and " if hasattr(reader, "source") else ""
+    near = [(place, packed_in(place)) for place in dict.fromkeys((parent, *places)) if place.is_dir()]
+    packed = "".join(f"; {place} holds {said}" for place, said in near if said)
     raise DataError(
-        f"{spec.name}: not found at {looked}; nothing is downloaded: {source}name its folder with --data-root"
+        f"{spec.name}: not found at {looked}; nothing is downloaded: {source}name its folder with --data-root{packed}"
     )
 
 
@@ -255,7 +259,7 @@ def _recognised(reader: Any, root: Path) -> bool:
 
 def _other_layout(name: str, reader: Any, root: Path) -> DataError:
     for layout in LAYOUTS[:-1]:
-        if layout != name and _recognised(datasets.create(layout), root):
+        if layout != name and detects(datasets.create(layout), root):
             if isinstance(reader, type(datasets.create(layout))):
                 held = few_names(tuple(folder.name for folder in folders_in(root)))
                 wanted = few_names(published_categories(reader.published))

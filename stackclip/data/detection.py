@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.data.annotations import ANNOTATED, annotation_format
+from stackclip.data.archives import packed_in
 from stackclip.data.finding import few_names
 from stackclip.data.listing import folders_in, pictures_below
 from stackclip.data.manifests import MANIFESTS
@@ -15,12 +16,12 @@ from stackclip.ops.outputs import is_output
 from stackclip.ops.words import counted
 from stackclip.registry import Spec, datasets
 
-__all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "layout_with", "unknown_layout"]
+__all__ = ["LAYOUTS", "check_folder", "detect_file", "detect_layout", "detects", "layout_with", "unknown_layout"]
 
 _SHOWN = 4  # names of folders and of files
 
 LAYOUTS = (
-    *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad", "bmad"),
+    *("visa", "ksdd", "dagm", "headct", "isic", "mvtec-ad2", "real-iad-variety", "real-iad", "bmad", "ksdd2", "manta"),
     *ANNOTATED.values(),
     *("mvtec", "table", "folder"),
 )  # in this order; the last takes any
@@ -33,11 +34,11 @@ def detect_layout(root: Path) -> str:
     """
     check_folder(root)
     for layout in LAYOUTS[:-1]:
-        if _detects(datasets.create(layout), root):
+        if detects(datasets.create(layout), root):
             return layout
     if held := [folder.name for folder in folders_in(root) if _is_published(folder)]:
         raise UnknownLayout(f"{root}: holds data sets ({few_names(held, _SHOWN)}) and is none itself: name one of them")
-    if _detects(datasets.create(LAYOUTS[-1]), root):
+    if detects(datasets.create(LAYOUTS[-1]), root):
         return LAYOUTS[-1]
     raise unknown_layout(root, LAYOUTS)
 
@@ -70,7 +71,8 @@ def layout_with(root: Path, options: Sequence[tuple[str, str]]) -> Spec:
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:
     """What `root` holds, in one line, and then the trees of the readers `wanted`."""
     trees = "\n".join(f"{name}:\n{datasets.create(name).tree.rstrip()}\n" for name in wanted)
-    return UnknownLayout(f"{root}: {_contents(root)}; wanted {' or '.join(wanted)}, as below", f"\n{trees}")
+    unpack = f"{said}: unpack them first; " if (said := packed_in(root, inner=True)) else ""
+    return UnknownLayout(f"{root}: {_contents(root)}; {unpack}wanted {' or '.join(wanted)}, as below", f"\n{trees}")
 
 
 def check_folder(root: Path) -> None:
@@ -83,14 +85,14 @@ def check_folder(root: Path) -> None:
     raise DataError(f"{root}: {reason}")
 
 
-def _detects(reader: Any, root: Path) -> bool:
+def detects(reader: Any, root: Path) -> bool:
     """Whether a reader takes a root that was not opened by its name: some want to know more then."""
     return bool(reader.detects(root) if hasattr(reader, "detects") else reader.recognises(root))
 
 
 def _is_published(folder: Path) -> bool:
     own = (*ANNOTATED.values(), "table", "folder")
-    return any(datasets.create(layout).recognises(folder) for layout in LAYOUTS if layout not in own)
+    return any(detects(datasets.create(layout), folder) for layout in LAYOUTS if layout not in own)
 
 
 def _contents(root: Path) -> str:

@@ -33,6 +33,8 @@ NATURAL_NAMES: Mapping[str, str] = {
     "electrical commutators": "electrical commutator",
     "ksdd": "electrical commutator",
     "sdd": "electrical commutator",
+    # Valeo does not say what its product is
+    "vad": "industrial product",
     # DAGM
     **{f"class{number}": "textured surface" for number in range(1, 11)},
     # Medical sets, by the folders that other projects prepare; ours are called so already

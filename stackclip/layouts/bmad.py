@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple, get_args
 
 from stackclip.data.labels import composed
 from stackclip.data.listing import folders_in, pictures_below, place_below
 from stackclip.data.pairing import check_masks
 from stackclip.errors import DataError
 from stackclip.registry import datasets
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample, Split
 
 __all__ = ["Bmad"]
 
-_SPLITS = {"train": "train", "valid": "valid", "val": "valid", "test": "test"}
+_SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "val": "validation", "test": "test"}
 _LABELS = {"good": NORMAL, "ungood": ANOMALOUS}
 _MASKS = ("label", "anomaly_mask", "train_label", "val_label", "valid_label", "test_label")
 _PICTURES = "img"
 _NAMES = {
-    "brats2021_slice": "Brain",
-    "hist_diy": "Liver",
-    "resc": "Retina_RESC",
-    "oct2017": "Retina_OCT2017",
-    "chest-rsna": "Chest",
-    "camelyon16_256": "Histopathology",
+    alias: name
+    for name, aliases in {
+        "Brain": ("brain", "brats2021_slice"),
+        "Liver": ("liver", "hist_diy"),
+        "Retina_RESC": ("retina_resc", "resc"),
+        "Retina_OCT2017": ("retina_oct2017", "oct2017"),
+        "Chest": ("chest", "chest-rsna", "rsna"),
+        "Histopathology": ("histopathology", "camelyon16", "camelyon16_256"),
+    }.items()
+    for alias in aliases
 }
 _DEPTH = 3  # how far a set's folder lies below the root
 
 
 class _Place(NamedTuple):
-    split: str
+    split: Split
     label: int
     is_mask: bool
 
@@ -41,8 +45,8 @@ class Bmad:
     """BMAD: 6 medical sets, test 4537 normal and 22635 anomalous pictures (Bao et al., CVPR workshops 2024).
 
     Parts of a path tell, in any case and order: the split is `train`, `valid` or `test`, the label `good` or `Ungood`,
-    a mask is below `label`, `anomaly_mask` or `SPLIT_label` and has its picture's stem. The validation split is not
-    read. A set that has no masks at all is not localised.
+    a mask is below `label`, `anomaly_mask` or `SPLIT_label` and has its picture's stem. The good pictures of the
+    validation split are those that methods calibrate by. A set that has no masks at all is not localised.
     """
 
     published = "bmad"
@@ -62,7 +66,7 @@ ROOT/
         return bool(_sets(root))
 
     def read(self, root: Path, name: str) -> tuple[Sample, ...]:
-        """All samples, by set, then train before test, then file name; raises DataError for masks of no picture."""
+        """All samples, by set, then train, validation, test, then file name; raises DataError for a mask too many."""
         return tuple(sample for folder in _sets(root) for sample in _samples(folder, root, name))
 
     def spare(self, path: Path, root: Path) -> bool:
@@ -102,20 +106,20 @@ def _place(below: Path) -> _Place | None:
 
 def _samples(folder: Path, root: Path, name: str) -> Iterator[Sample]:
     places = {path: place for path in pictures_below(folder) if (place := _place(path.relative_to(folder)))}
-    masks: dict[str, Path] = {}
+    masks: dict[tuple[Split, str], Path] = {}
     for path, place in places.items():
-        if place == ("test", ANOMALOUS, True):
-            if (stem := composed(path.stem)) in masks:
-                raise DataError(f"{path}: a second mask of {stem}, beside {masks[stem]}")
-            masks[stem] = path
+        if place.is_mask and place.label == ANOMALOUS and place.split != "train":
+            key = (place.split, composed(path.stem))
+            if key in masks:
+                raise DataError(f"{path}: a second mask of {path.stem}, beside {masks[key]}")
+            masks[key] = path
     check_masks(list(masks.values()))
-    _check_folders(folder, [path for path, place in places.items() if place.split == "test"])
-    splits: tuple[Literal["train", "test"], ...] = ("train", "test")
-    for split in splits:
+    _check_folders(folder, [path for path, place in places.items() if place.split != "train"])
+    for split in get_args(Split):
         for path, place in places.items():
             if place.split != split or place.is_mask:
                 continue
-            localised = bool(masks) and split == "test" and place.label == ANOMALOUS
+            localised = bool(masks) and split != "train" and place.label == ANOMALOUS
             expected = path.parent / "label" / f"{path.stem}.png"
             yield Sample(
                 id=place_below(path, root),
@@ -123,7 +127,7 @@ def _samples(folder: Path, root: Path, name: str) -> Iterator[Sample]:
                 category=_category(folder),
                 split=split,
                 image=path,
-                mask=masks.get(composed(path.stem), expected) if localised else None,
+                mask=masks.get((split, composed(path.stem)), expected) if localised else None,
                 label=place.label,
                 defect=GOOD if place.label == NORMAL else "anomaly",
             )
@@ -139,5 +143,5 @@ def _check_folders(folder: Path, paths: Iterable[Path]) -> None:
 
 
 def _category(folder: Path) -> str:
-    """The set's name, also where only the inner folder of its archive tells it."""
-    return _NAMES.get(folder.name.lower(), folder.name)
+    """The set's name, however its folder or the inner one of its archive is called: `Brain_AD`, `BraTS2021_slice`."""
+    return _NAMES.get(folder.name.lower().removesuffix("_ad"), folder.name)

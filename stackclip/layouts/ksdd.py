@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import re
-import shutil
-import tempfile
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from PIL import Image
-
 from stackclip.data.images import read_picture
 from stackclip.data.listing import folders_in, pictures_in, place_below
 from stackclip.data.masks import anomalous_pixels
-from stackclip.errors import BadOption, DataError, PictureError
-from stackclip.ops.files import canonical_json, content_hash, file_hash, naming, sync_folder, sync_tree
+from stackclip.errors import BadOption, DataError
+from stackclip.layouts.cuts import cut_once, mask_of_size, save_crop
+from stackclip.ops.files import file_hash
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
 __all__ = ["CATEGORY", "Ksdd"]
-
-logger = logging.getLogger(__name__)
 
 CATEGORY = "electrical-commutators"  # its one category, which has no folder of its own, as AnomalyCLIP calls it
 _ITEM = re.compile(r"kos\d+")
@@ -157,48 +150,27 @@ def _drawn(samples: tuple[Sample, ...], seed: int) -> tuple[Sample, ...]:
 def _cropped(root: Path, folder: Path) -> Path:
     """The root of the crops of all pictures below `root`, in the same layout: `kos01/Part0-1.png` of `kos01/Part0.jpg`.
 
-    They are written into a hidden folder that is then renamed, so what has the name is whole. The name holds a hash of
-    the names and contents of the files that were cut.
+    The name of the folder holds a hash of the names and contents of the files that were cut.
     """
     pairs = [(item.name, *pair) for item in _items(root) for pair in _labelled_pictures(item)]
     if not pairs:
         return root
     facts = {f"{item}/{path.name}": file_hash(path) for item, *pair in pairs for path in pair}
-    crops = folder / f"ksdd-crops-{content_hash(canonical_json(facts))[:12]}"
-    if crops.is_dir():
-        return crops
-    logger.info("ksdd: cutting %d pictures in three, once, into %s", len(pairs), crops)
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{crops.name}.", dir=folder))
-    try:
-        draft.chmod(0o755)
+
+    def cut(draft: Path) -> None:
         for item, image, label in pairs:
             (draft / item).mkdir(exist_ok=True)
             _cut(image, label, draft / item)
-        sync_tree(draft)  # else a loss of power could leave the name of what is whole around empty files
-        try:
-            draft.rename(crops)
-        except OSError:
-            if not crops.is_dir():  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    sync_folder(folder)
-    return crops
+
+    return cut_once(folder, "ksdd-crops", facts, cut, what=f"ksdd: cutting {len(pairs)} pictures in three")
 
 
 def _cut(image: Path, label: Path, folder: Path) -> None:
     """Write the crops of a picture and of its label, as PNG; raises PictureError where their sizes differ."""
     picture = read_picture(image)
-    cracked = anomalous_pixels(label)
-    if cracked.shape != (picture.height, picture.width):
-        found, wanted = (f"{width} x {height}" for height, width in (cracked.shape, picture.size[::-1]))
-        raise PictureError(label, f"label of {found} pixels for a picture of {wanted} ({image.name})")
-    mask = Image.fromarray(cracked.astype(np.uint8) * 255)
+    cracked = mask_of_size(label, image, picture)
     edges = [picture.height * number // _CROPS for number in range(_CROPS + 1)]
     for number, (top, bottom) in enumerate(pairwise(edges)):
         box = (0, top, picture.width, bottom)
-        for drawn, ending in ((picture, ""), (mask, "_label")):
-            path = folder / f"{image.stem}-{number}{ending}.png"
-            with naming(path):
-                drawn.crop(box).save(path)
+        for drawn, ending in ((picture, ""), (cracked, "_label")):
+            save_crop(drawn, box, folder / f"{image.stem}-{number}{ending}.png")

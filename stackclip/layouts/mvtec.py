@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args
 
 from stackclip.data.census import published_categories
 from stackclip.data.defects import DEFECTS_CONFIG, read_kinds
@@ -16,25 +16,13 @@ from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample, Split
 
-__all__ = ["Btad", "DtdSynthetic", "Mpdd", "Mvtec", "PublishedLayout", "VisaPrepared", "read_splits", "with_validation"]
+__all__ = ["Mvtec", "PublishedLayout", "VisaPrepared", "read_splits", "with_validation"]
 
 _SPLITS: tuple[tuple[Split, tuple[str, ...]], ...] = (
     ("train", ("train", "training")),
     ("test", ("test", "testing")),
 )
 _VALIDATION: Split = "validation"
-
-
-def _tree(categories: str, defect: str) -> str:
-    """The tree of a published data set that keeps the layout as it is."""
-    return f"""\
-ROOT/
-  CATEGORY/                               {categories}
-    train/good/NNN.png
-    test/good/NNN.png
-    test/{defect}/NNN.png
-    ground_truth/{defect}/NNN_mask.png
-"""
 
 
 @datasets.register("mvtec")
@@ -47,6 +35,7 @@ class Mvtec:
 
     title = "MVTec-AD layout"
     source = "CC BY-NC-SA 4.0, MVTec Software GmbH, www.mvtec.com/company/research/datasets/mvtec-ad"
+    size = "one archive, 4.9 GB"
     folders: tuple[str, ...] = ("mvtec_ad", "mvtec_anomaly_detection")
     tree = """\
 ROOT/
@@ -99,65 +88,36 @@ class PublishedLayout(Mvtec):
         return any(folder.name.lower() in known for folder in self.categories_in(root))
 
 
-@datasets.register("mpdd")
-class Mpdd(PublishedLayout):
-    """MPDD: 6 categories of painted metal parts, test 176 normal and 282 anomalous (Jezek et al., ICUMT 2021)."""
-
-    published = "mpdd"
-    source = "CC BY-NC-SA 4.0, Jezek et al., github.com/stepanje/MPDD"
-    folders = ()
-    tree = _tree("bracket_black, connector, tubes, ...", "scratches")
-
-
-@datasets.register("dtd-synthetic")
-class DtdSynthetic(PublishedLayout):
-    """DTD-Synthetic: 12 textures with painted defects, test 357 normal and 947 anomalous (Aota et al., WACV 2023)."""
-
-    published = "dtd-synthetic"
-    source = "see its authors' terms, Aota et al., WACV 2023"
-    folders = ("DTD-Synthetic",)
-    tree = _tree("Blotchy_099, Mesh_114, Woven_001, ...", "bad")
-
-
-@datasets.register("btad")
-class Btad(PublishedLayout):
-    """BTAD: 3 products, test 451 normal (`ok`) and 290 anomalous (`ko`) (Mishra et al., ISIE 2021)."""
-
-    published = "btad"
-    source = "CC BY-NC-SA 4.0, Mishra et al., github.com/pankajmishra000/VT-ADL"
-    folders = ("BTech_Dataset_transformed",)
-    tree = """\
-ROOT/
-  01/                                     and 02, 03
-    train/ok/NNNN.bmp                     (or .png)
-    test/ok/NNNN.bmp
-    test/ko/NNNN.bmp
-    ground_truth/ko/NNNN.png              (or .bmp)
-"""
-
-
 @datasets.register("visa-prepared")
 class VisaPrepared(PublishedLayout):
     """VisA as its authors' script rearranges it into the MVTec-AD layout: 12 categories, `test/bad` the anomalous ones.
 
-    The folder `1cls` may lie around the categories, as the script leaves it. The raw layout is `visa`.
+    `split_csv` is the list that was rearranged: `1cls`, or a two-class one, whose train split holds anomalous pictures
+    with masks of their own. The folder of its name may lie around the categories, as the script leaves it. The raw
+    layout is `visa`.
     """
 
     published = "visa"
     source = "CC BY 4.0, Zou et al., ECCV 2022, github.com/amazon-science/spot-diff"
     folders = ("visa_prepared", "visa_pytorch", "1cls")
     tree = """\
-ROOT/                                     (or ROOT/1cls/)
+ROOT/                                     (or ROOT/1cls/, ROOT/2cls_fewshot/, ROOT/2cls_highshot/)
   CATEGORY/                               candle, pcb1, pipe_fryum, ...
-    train/good/NNNN.JPG
+    train/good/NNNN.JPG                   (and train/bad/ of two classes)
     test/good/NNNN.JPG
     test/bad/NNN.JPG
-    ground_truth/bad/NNN.png
+    ground_truth/bad/NNN.png              (or ground_truth/{train,test}/bad/)
 """
 
+    def __init__(self, *, split_csv: Literal["1cls", "2cls_fewshot", "2cls_highshot"] = "1cls") -> None:
+        self.split_csv = split_csv
+        self.protocol = "" if split_csv == "1cls" else split_csv
+        self.title = f"MVTec-AD layout ({split_csv})"
+
     def categories_in(self, root: Path) -> list[Path]:
-        """The folders of the categories below `root`, or below its folder `1cls`."""
-        return super().categories_in(root / "1cls" if (root / "1cls").is_dir() else root)
+        """The folders of the categories below `root`, or below the folder of the list in it."""
+        inner = root / self.split_csv
+        return super().categories_in(inner if inner.is_dir() else root)
 
 
 def _is_category(folder: Path) -> bool:

@@ -30,6 +30,7 @@ class Visa:
 
     published = "visa"
     source = "CC BY 4.0, Zou et al., ECCV 2022, github.com/amazon-science/spot-diff"
+    size = "one archive, 1.8 GB"
     folders = ("VisA_20220922",)
     tree = """\
 ROOT/

@@ -15,6 +15,7 @@ __all__ = [
     "KINDS",
     "ON_REQUEST",
     "PIXEL_METRICS",
+    "SAMPLE_METRICS",
     "SPRO_LIMITS",
     "Measured",
     "named_for_kind",
@@ -51,6 +52,9 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 )
 """Other projects' names of the same numbers, and ours."""
 
+SAMPLE_METRICS = ("sample_AUROC", "sample_AP", "sample_F1max")
+"""The image metrics of objects that are seen in several pictures, by the highest score of their views (Real-IAD)."""
+
 KINDS = ("structural", "logical")
 """The kinds of anomalies that MVTec-LOCO tells apart, as metrics of one of them are called."""
 
@@ -69,11 +73,12 @@ def named_for_kind(name: str, kind: str) -> str:
 
 _SPRO = tuple(spro_name(limit) for limit in SPRO_LIMITS)
 ON_REQUEST = (
+    *SAMPLE_METRICS,
     *(named_for_kind("image_AUROC", kind) for kind in KINDS),
     *_SPRO,
     *(named_for_kind(name, kind) for name in _SPRO for kind in KINDS),
 )
-"""What rows of data sets of logical and structural anomalies have besides, and tables show where it is asked for."""
+"""What rows of data sets of several views, or of logical and structural anomalies, have too; shown where asked for."""
 
 FPR_LIMIT = 0.3  # AUPRO is integrated up to here and divided by it (MVTec AD, Bergmann et al. 2021)
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from stackclip.benchmarks.facts import EmptyMasks, facts_of
 from stackclip.benchmarks.overlap import overlap_notes
-from stackclip.metrics import ON_REQUEST
+from stackclip.metrics import ON_REQUEST, SAMPLE_METRICS
 from stackclip.ops.words import counted, few_of
 from stackclip.papers.positions import position_notes
 from stackclip.papers.published import Lookup
@@ -121,7 +121,10 @@ def _on_request(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
         yield from [f"sPRO is binned: the exact one differs by at most {max(bounds):.0e}"] if max(bounds) else []
     held = {name for row in rows for name in (*row.metrics, *row.undefined)}
     if lacking := [name for name in metrics if name in ON_REQUEST and name not in held]:
-        yield f"no row has {', '.join(lacking)}: only data sets of logical and structural anomalies have"
+        views = set(lacking) & set(SAMPLE_METRICS)
+        whose = [*(["of several views an object"] if views else [])]
+        whose += ["of logical and structural anomalies"] if set(lacking) - views else []
+        yield f"no row has {', '.join(lacking)}: only data sets {' or '.join(whose)} have"
 
 
 def _boxes(rows: Iterable[Row]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Tensor
 
-from stackclip.benchmarks.breakdown import BY_DEFECT, Breakdown, component_aurocs, has_kinds
+from stackclip.benchmarks.breakdown import BY_DEFECT, Breakdown, component_aurocs, has_kinds, sample_metrics
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import row_from_json, row_to_json
@@ -106,6 +106,47 @@ def test_what_a_kind_lacks_has_a_reason(
     undefined = evaluation.breakdown.facts["by_defect"]["crack"]["undefined"]
     wanted = {**dict.fromkeys(BY_DEFECT[:2], image), **dict.fromkeys(BY_DEFECT[2:], pixel)}
     assert undefined == {name: why for name, why in wanted.items() if why}
+
+
+def view(name: str, group: str, label: int) -> Sample:
+    return Sample(name, "own", "nut", "test", Path(name), None, label, "dent" if label else GOOD, group=group)
+
+
+def test_an_object_scores_as_its_highest_view_and_is_anomalous_if_one_is() -> None:
+    draw = np.random.default_rng(0)
+    labels = draw.integers(0, 2, (12, 5)) * draw.integers(0, 2, (12, 1))
+    scores = draw.normal(labels, 1.5).astype(np.float32)
+    order = draw.permutation(60)
+    cells = [(number, place) for number in range(12) for place in range(5)]
+    samples = [view(f"{number}-{place}", f"S{number:04}", int(labels[number, place])) for number, place in cells]
+    found = sample_metrics([samples[each] for each in order], scores.ravel()[order])
+    assert not found.undefined
+    assert found.values["sample_AUROC"] == pytest.approx(roc_auc_score(labels.max(1), scores.max(1)))
+    assert found.values["sample_AP"] == pytest.approx(average_precision_score(labels.max(1), scores.max(1)))
+    assert set(found.values) == {"sample_AUROC", "sample_AP", "sample_F1max"}
+
+
+def test_pictures_that_are_no_views_have_no_sample_metrics_and_stand_for_themselves_beside_views() -> None:
+    alone = [view("a", "", NORMAL), view("b", "", ANOMALOUS)]
+    scores = np.array([0.5, 0.4])
+    assert sample_metrics(alone, scores).values == {}
+    both = [*alone, view("c", "a", NORMAL), view("d", "a", ANOMALOUS)]
+    # objects: a .5 good, b .4 bad, and the views c .1 and d .9 of one: bad, .9
+    assert sample_metrics(both, np.array([0.5, 0.4, 0.1, 0.9])).values["sample_AUROC"] == 0.5
+    assert sample_metrics(both, None, "no scores").undefined["sample_AP"] == "no scores"
+    good = [view("c", "a", NORMAL), view("d", "a", NORMAL)]
+    assert sample_metrics(good, scores).undefined["sample_AUROC"] == "no anomalous object"
+
+
+def test_rows_of_views_have_the_metrics_of_their_objects() -> None:
+    samples = [replace(each, group=f"S{place // 2}") for place, each in enumerate(pictures())]
+    prediction = drawn()
+    assert prediction.scores is not None
+    found = evaluated(samples, prediction)[0].compute(samples, UNCHANGED)
+    expected = sample_metrics(samples, prediction.scores.numpy())
+    assert len(expected.values) == 3
+    assert expected.values.items() <= found.values.items()
+    assert not [name for name in found.values if name.startswith("image_AUROC_")]
 
 
 def test_components_are_kept_picture_by_picture_and_have_their_auroc() -> None:

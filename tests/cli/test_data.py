@@ -79,6 +79,53 @@ def test_data_of_what_cannot_be_read_shows_what_lies_there_and_goes_on(stackclip
     assert "dent 1" in result.stdout
 
 
+def test_data_of_a_name_tells_terms_size_and_tree_and_what_is_not_unpacked(stackclip: Run, tmp_path: Path) -> None:
+    (tmp_path / "sets").mkdir()
+    for name in ("VisA_20220922.tar", "can.tar.gz.part", "notes.txt"):
+        (tmp_path / "sets" / name).touch()
+    result = stackclip(tmp_path, "data", "visa", "vad", "--data-root", str(tmp_path / "sets"))
+    assert result.exit_code == 1
+    for words in (
+        "from CC BY 4.0, Zou et al., ECCV 2022, github.com/amazon-science/spot-diff",
+        "published: 12 categories, train 8659 good, test 962 good + 1200 defective; one archive, 1.8 GB",
+        "in folders called visa, VisA_20220922, in any case",
+        "split_csv/1cls.csv",
+        "published: 1 category, train 2000 good + 1000 defective, test 1000 good + 1000 defective\n",
+        "test/bad_unseen_defects/NNN.png",
+    ):
+        assert words in result.stdout, result.stdout
+    held = "archives that are not unpacked (VisA_20220922.tar) and downloads that are not whole (can.tar.gz.part)"
+    assert f"Error: visa: not found at {tmp_path / 'sets'}" in result.stderr
+    assert result.stderr.count(f"{tmp_path / 'sets'} holds {held}") == 2
+
+
+def test_data_of_a_name_checks_the_tree_that_is_there(stackclip: Run, tmp_path: Path) -> None:
+    root = pictures(tmp_path / "MPDD", "tubes/train/good/0.png", "tubes/test/good/1.png", "tubes/test/hole/2.png")
+    (root / "connector.zip").touch()
+    result = stackclip(tmp_path, "data", "mpdd", "--data-root", str(tmp_path))
+    assert result.exit_code == 0
+    for words in (
+        "from CC BY-NC-SA 4.0, Jezek et al.",
+        "published: 6 categories, train 888 good, test 176 good + 282 defective",
+        "not mpdd as published: 1 of its 6 categories",
+        "! mpdd: archives that are not unpacked (connector.zip)",
+    ):
+        assert words in result.stdout, result.stdout
+    assert "expected" not in result.stdout
+
+
+def test_data_of_a_folder_with_nothing_but_archives_says_so(stackclip: Run, tmp_path: Path) -> None:
+    (tmp_path / "mvtec_ad_2").mkdir()
+    (tmp_path / "mvtec_ad_2" / "can.tar.gz").touch()
+    result = stackclip(tmp_path, "data", str(tmp_path / "mvtec_ad_2"))
+    assert result.exit_code == 1
+    assert "archives that are not unpacked (can.tar.gz): unpack them first" in result.stderr
+    (tmp_path / "mvtec_ad_2" / "rice").mkdir()
+    (tmp_path / "mvtec_ad_2" / "rice" / "rice.zip").touch()
+    result = stackclip(tmp_path, "data", "mvtec-ad2", "--data-root", str(tmp_path))
+    assert "archives that are not unpacked (can.tar.gz, rice.zip): unpack them first" in result.stderr
+
+
 def test_data_escapes_names_from_files(stackclip: Run, tmp_path: Path) -> None:
     root = pictures(tmp_path / "nut", "good/1.png", "de\x1b[2Jnt/2.png")
     result = stackclip(tmp_path, "data", str(root))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from stackclip.data.detection import LAYOUTS, detect_layout
 from stackclip.errors import DataError, UnknownLayout
@@ -96,6 +97,11 @@ def test_the_tree_that_each_reader_shows_is_one_it_recognises(plant: Plant, tmp_
     plant(tmp_path / "mvtec-ad2", "can/test_public/good/0_regular.png")
     plant(tmp_path / "real-iad", "pcb/OK/S0001/pcb_0001_OK_C1_1.jpg")
     plant(tmp_path / "bmad", "Brain/test/good/img/0.png")
+    variety = "realiadvariety_raw/gear/OK/S0001/gear_0001_OK_C1_1.png"
+    plant(tmp_path / "real-iad-variety", variety, "realiadvariety_jsons/gear.json")
+    plant(tmp_path / "ksdd2", "train/10000.png", "train/10000_GT.png")
+    plant(tmp_path / "manta", "agriculture/maize/test/good/0.png")
+    Image.new("L", (50, 10)).save(tmp_path / "manta/agriculture/maize/test/good/0.png")
     for layout, names in ANNOTATED_TREES.items():
         for name, content in names.items():
             (tmp_path / layout / name).parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from PIL import Image
 from stackclip.data import Dataset, open_dataset
 from stackclip.errors import DataError
 from stackclip.ops.outputs import mark_output
+from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS
 
 VOC_BOX = "<object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object>"
@@ -163,7 +164,8 @@ TREES = {
     "Eyecandies": Tree("lolly/train/data/0.png lolly/test_public/data/0.png", refused="data: no label; wanted"),
     "YOLO": Tree("train/images/a.jpg ~train/labels/a.txt ~data.yaml", refused="images: no label; wanted"),
     "KolektorSDD2": Tree(
-        "train/1.png =train/1_GT.png test/2.png =test/2_GT.png", refused="beside folders that are lab"
+        "train/1.png 0train/1_GT.png test/2.png =test/2_GT.png",
+        ("train/1.png good", "test/2.png defective test/2_GT.png"),
     ),
     "MVTec AD 2": Tree(
         "can/train/good/0_regular.png can/validation/good/1_regular.png can/test_public/good/0_regular.png"
@@ -171,10 +173,11 @@ TREES = {
         " can/test_private/0_regular.png can/test_private_mixed/0_mixed.png",
         (
             "can/train/good/0_regular.png good",
+            "can/validation/good/1_regular.png good",
             "can/test_public/good/0_regular.png good",
             "can/test_public/bad/0_regular.png defective can/test_public/ground_truth/bad/0_regular_mask.png",
         ),
-        ("3 other pictures left out", "can/validation/good/1_regular.png"),
+        ("2 other pictures left out", "can/test_private/0_regular.png", "validation 1 good"),
     ),
     "Real-IAD without lists": Tree(
         "pcb/OK/S0001/pcb_1_OK_C1.jpg pcb/NG/HS/S0001/pcb_1_NG_HS_C1.jpg =pcb/NG/HS/S0001/pcb_1_NG_HS_C1.png"
@@ -190,10 +193,11 @@ TREES = {
         " =Brain/test/Ungood/anomaly_mask/4.png 0Brain/test/good/label/3.png",
         (
             "Brain/train/good/img/1.png good",
+            "Brain/valid/good/img/2.png good",
             "Brain/test/good/img/3.png good",
             "Brain/test/Ungood/img/4.png defective Brain/test/Ungood/anomaly_mask/4.png",
         ),
-        ("1 other picture left out (Brain/valid/good/img/2.png)",),
+        ("validation 1 good",),
     ),
     "BMAD, img then label": Tree(
         "test/img/good/3.png test/img/Ungood/4.png =test/label/Ungood/4.png train/img/good/1.png",
@@ -259,7 +263,8 @@ def unaccounted(found: Dataset) -> int:
     """How many files below the root are no sample's, and not among those that the finding says were left out."""
     consumed = {path for sample in found.samples for path in (sample.image, sample.mask) if path}
     files = {path for path in found.root.rglob("*") if path.is_file()}
-    spare = {path for path in files if path.parts[-3:-1] == ("good", "label")} if found.layout == "bmad" else set()
+    reader = datasets.create(found.layout)
+    spare = {path for path in files - consumed if hasattr(reader, "spare") and reader.spare(path, found.root)}
     return len(files - consumed - spare) - accounted(found)
 
 
@@ -326,7 +331,7 @@ def test_real_iad_is_split_and_labelled_by_its_lists(tmp_path: Path) -> None:
     assert "left out" not in found.finding
     table["test"][0]["image_path"] = "OK/S0009/z.jpg"  # type: ignore[index]  # a list of objects
     text(root / "realiad_jsons/realiad_jsons/pcb.json", json.dumps(table))
-    with pytest.raises(DataError, match=r"names 'OK/S0009/z\.jpg', which is not below"):
+    with pytest.raises(DataError, match=r"names 1 of 5 files that are not below .*'OK/S0009/z\.jpg' for one"):
         open_dataset("real-iad", data_root=root, generated=tmp_path)
     text(root / "realiad_jsons/realiad_jsons/pcb.json", "[]")
     with pytest.raises(DataError, match="cannot be read as a list of Real-IAD"):

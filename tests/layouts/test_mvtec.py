@@ -14,7 +14,7 @@ from stackclip.data import open_dataset
 from stackclip.data.census import published_counts
 from stackclip.errors import DataError
 from stackclip.layouts.loco import MvtecLoco
-from stackclip.layouts.mvtec import Btad, Mvtec
+from stackclip.layouts.mvtec import Mvtec
 from stackclip.registry import datasets
 from stackclip.types import ANOMALOUS, GOOD, NORMAL
 
@@ -70,7 +70,7 @@ def test_anomalous_train_pictures_do_not_take_the_masks_of_test_pictures(plant: 
 
 def test_the_ok_and_ko_of_btad_are_understood(plant: Plant, tmp_path: Path) -> None:
     names = ("01/train/ok/0.bmp", "01/test/ok/1.bmp", "01/test/ko/2.bmp", "01/ground_truth/ko/2.png")
-    samples = Btad().read(plant(tmp_path, *names), "btad")
+    samples = datasets.create("btad").read(plant(tmp_path, *names), "btad")
     assert [(sample.defect, sample.label) for sample in samples] == [(GOOD, 0), ("ko", 1), (GOOD, 0)]
     assert samples[1].mask == tmp_path / "01/ground_truth/ko/2.png"
 
@@ -99,6 +99,7 @@ def test_a_picture_beside_the_defect_folders_is_refused(plant: Plant, tmp_path: 
         ("btad", ("01", "03"), "tubes"),
         ("dtd-synthetic", ("Woven_001", "mesh_114"), "wood"),
         ("mvtec-loco", ("screw_bag",), "screw"),
+        ("goodsad", ("food_box", "drink_can"), "food"),
         ("visa-prepared", ("pcb1", "candle"), "pcb"),
     ],
 )
@@ -124,6 +125,48 @@ def test_visa_as_its_script_leaves_it_is_read_with_and_without_the_folder_around
     assert (bad.label, bad.mask) == (ANOMALOUS, tmp_path / f"{below}pcb1/ground_truth/bad/000.png")
 
 
+@pytest.mark.parametrize("split_csv", ["2cls_fewshot", "2cls_highshot"])
+def test_the_two_class_lists_of_visa_as_its_script_leaves_them_have_masks_in_both_splits(
+    plant: Plant, tmp_path: Path, split_csv: str
+) -> None:
+    pictures = [f"pcb1/{split}/{label}/{split}{label}.JPG" for split in ("train", "test") for label in ("good", "bad")]
+    masks = [f"pcb1/ground_truth/{split}/bad/{split}bad.png" for split in ("train", "test")]
+    names = [f"{split_csv}/{name}" for name in (*pictures, *masks)]
+    plant(tmp_path / "visa_pytorch", *names, "1cls/pcb1/train/good/0.JPG", "1cls/pcb1/test/good/0.JPG")
+    name = f"visa-prepared[split_csv={split_csv}]"
+    found = open_dataset(name, data_root=tmp_path, generated=tmp_path)
+    assert [(each.split, each.defect, each.mask is not None) for each in found] == [
+        *(("train", "bad", True), ("train", "good", False)),
+        *(("test", "bad", True), ("test", "good", False)),
+    ]
+    assert found.family == "visa"
+    counts = published_counts("visa", split_csv)["pcb1"]
+    assert f"pcb1 has train 1 + 1 (published {counts.train_good} + {counts.train_defective})" in found.remark
+
+
+@pytest.mark.parametrize("around", ["", "vad/"])
+def test_vad_is_one_category_whatever_its_folder_is_called_and_defects_may_train(
+    plant: Plant, tmp_path: Path, around: str
+) -> None:
+    names = (
+        "train/good/0.png",
+        "train/bad/1.png",
+        "test/good/2.png",
+        "test/bad/3.png",
+        "test/bad_unseen_defects/4.png",
+    )
+    plant(tmp_path / "Valeo-VAD", *(around + name for name in (*names, "low_shot_train.json")))
+    plant(tmp_path / "nut", "train/good/0.png", "test/good/0.png")
+    found = open_dataset("vad", data_root=tmp_path, generated=tmp_path)
+    assert [(each.category, each.split, each.label, each.defect) for each in found] == [
+        *(("vad", "train", 1, "bad"), ("vad", "train", 0, "good")),
+        *(("vad", "test", 1, "bad"), ("vad", "test", 1, "bad_unseen_defects"), ("vad", "test", 0, "good")),
+    ]
+    assert "left out" not in found.finding
+    differing = "vad has train 1 + 1 (published 2000 + 1000), test 1 + 2 (published 1000 + 1000)"
+    assert found.remark == f"vad: not vad as published: {differing}"
+
+
 @pytest.mark.parametrize(
     ("anomalies", "defects"),
     [
@@ -147,6 +190,7 @@ def test_the_anomalies_of_loco_are_tested_together_or_by_kind(
     [
         ("btad", "ok", "ko", "train 1799 good, test 451 good + 290 defective, 290 masks"),
         ("mpdd", "good", "hole", "train 888 good, test 176 good + 282 defective, 282 masks"),
+        ("goodsad", "good", "opened", "train 3136 good, test 1328 good + 1660 defective, 1660 masks"),
     ],
 )
 def test_a_tree_of_the_published_counts_is_found_as_published(
