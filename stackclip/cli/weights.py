@@ -60,7 +60,7 @@ def show_weights_verb(workspace: Workspace, name: str) -> None:
     from stackclip.clip import describe_weights, named_weights
 
     every = [describe_weights(model, tag) for model, tag in named_weights(name)]
-    for line in _page(every[0], workspace) if len(every) == 1 else map(_in_short, every):
+    for line in list(_page(every[0], workspace)) if len(every) == 1 else map(_in_short, every):
         echo(line)
 
 
@@ -79,7 +79,7 @@ def fetch_weights_verb(workspace: Workspace, name: str, again: bool) -> None:
     ((model, tag),) = named
     with Bars.shown() as bars:
         fetch_weights(model, tag, again=again, progress=partial(_tell, bars, f"{model}:{tag}, kB"))
-    for line in _page(describe_weights(model, tag), workspace):
+    for line in list(_page(describe_weights(model, tag), workspace)):
         echo(line)
 
 

@@ -138,7 +138,7 @@ def _downloaded(model: str, tag: str, progress: Told | None, again: bool) -> Pat
 
     repository, names = hub_place(model, tag)
     cache = cache_folder()
-    with refusals(f"{tag} of {model}", repository, cache), _one_voice():
+    with refusals(f"{tag} of {model}", repository or "such file where open_clip looks for it", cache), _one_voice():
         if not repository:
             return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
         name, count = _found(repository, names)
@@ -214,22 +214,22 @@ def _check_room(name: str, count: int | None, cache: Path) -> None:
 
 
 class _Forwarded(logging.Handler):
-    """What the hub's client says, as lines of ours."""
+    """What the hub's client says, as lines of ours, without addresses: those of content are signed, and long."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        logger.log(record.levelno, "%s", one_line(record.getMessage()))
+        logger.log(record.levelno, "%s", re.sub(r"https?://\S+?(?=:?\s|$)", "the hub", one_line(record.getMessage())))
 
 
 @contextmanager
 def _one_voice() -> Iterator[None]:
-    """The hub's client has a handler of its own, which writes over progress bars and into several lines."""
+    """The hub's client has a handler of its own, which writes over progress bars and in several lines."""
     theirs = logging.getLogger("huggingface_hub")
-    handlers = theirs.handlers
-    theirs.handlers = [_Forwarded()]
+    handlers, propagate = theirs.handlers, theirs.propagate
+    theirs.handlers, theirs.propagate = [_Forwarded()], False
     try:
         yield
     finally:
-        theirs.handlers = handlers
+        theirs.handlers, theirs.propagate = handlers, propagate
 
 
 def _telling(progress: Told) -> type[Any]:

@@ -79,22 +79,22 @@ def _told(error: BaseException, repository: str, cache: Path) -> tuple[str, str]
     if "OfflineModeIsEnabled" in kinds:
         return "HF_HUB_OFFLINE is set and they are not in the local cache", f"unset it to fetch them, {_ELSEWHERE}"
     if "FileMetadataError" in kinds:
-        return "what answers is no hub (its headers lack)", f"check HF_ENDPOINT and the proxy, {_ELSEWHERE}"
+        return "what answers is no hub (it names no commit)", f"check HF_ENDPOINT and the proxy, {_ELSEWHERE}"
     if (status := status_of(error)) is not None:
         return _answered(status, kinds, asked_wait(error), repository)
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"the disk of {legible(cache)} is full", "make room and run again, or point HF_HOME at another disk"
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
         place = legible(error.filename or cache)
-        return f"{place} cannot be written ({error.strerror})", f"let HF_HOME be a folder that can, or {_ELSEWHERE}"
+        return f"{place} cannot be written ({error.strerror})", f"point HF_HOME at a folder that can, or {_ELSEWHERE}"
     if "Consistency check failed" in str(error) or "SHA256 checksum" in str(error):
-        return "what came is not the whole file, or another one", f"run again, or {_ELSEWHERE}"
+        return "what came is not the whole file, or another one", f"run again, {_ELSEWHERE}"
     if kinds & {*_SLOW}:
         return "the hub did not answer in time", (
-            f"run again, let HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT be more seconds, or {_ELSEWHERE}"
+            f"run again, let HF_HUB_ETAG_TIMEOUT and HF_HUB_DOWNLOAD_TIMEOUT be more seconds, {_ELSEWHERE}"
         )
     if kinds & {*_BROKEN}:
-        return "the connection broke off", f"run again, or {_ELSEWHERE}"
+        return "the connection broke off", f"run again, {_ELSEWHERE}"
     if kinds & {*_UNREACHABLE}:
         reason = legible(one_line(error))[:_LONGEST]
         return (
@@ -108,21 +108,21 @@ def _answered(status: int, kinds: set[str], wait: float | None, repository: str)
     """What the hub answered with an HTTP status, and what to do."""
     if "GatedRepoError" in kinds:
         terms = "accept its terms on its page, let HF_TOKEN be a token of yours and run again"
-        return f"{repository} is gated ({status})", f"{terms}, or {_ELSEWHERE}"
+        return f"{repository} is gated ({status})", f"{terms}, {_ELSEWHERE}"
     if "RevisionNotFoundError" in kinds:
-        return f"{repository} has no revision main ({status})", f"check HF_ENDPOINT, or {_ELSEWHERE}"
+        return f"{repository} has no revision main ({status})", f"check HF_ENDPOINT, {_ELSEWHERE}"
     if "EntryNotFoundError" in kinds:
-        return f"{repository} has no such file of weights ({status})", f"check HF_ENDPOINT, or {_ELSEWHERE}"
+        return f"{repository} has no such file of weights ({status})", f"check HF_ENDPOINT, {_ELSEWHERE}"
     if status in (401, 403) and "RepositoryNotFoundError" not in kinds:
-        return f"the hub refuses {repository} ({status})", f"let HF_TOKEN be a token that may read it, or {_ELSEWHERE}"
+        return f"the hub refuses {repository} ({status})", f"let HF_TOKEN be a token that may read it, {_ELSEWHERE}"
     if status in (401, 403, 404):
         token = "check HF_ENDPOINT, let HF_TOKEN be a token that may read it"
-        return f"the hub has no {repository}, or hides it ({status})", f"{token}, or {_ELSEWHERE}"
+        return f"there is no {repository}, or it is hidden ({status})", f"{token}, {_ELSEWHERE}"
     if status == 429:
         later = f"in {duration(wait)}" if wait is not None else "later"
-        return "the hub is asked too often (429)", f"run again {later}, let HF_TOKEN raise the limit, or {_ELSEWHERE}"
+        return "the hub is asked too often (429)", f"run again {later}, let HF_TOKEN raise the limit, {_ELSEWHERE}"
     what = "is out of order" if status >= 500 else "answers what was not expected"
-    return f"the hub {what} ({status})", f"run again later, or {_ELSEWHERE}"
+    return f"the hub {what} ({status})", f"run again later, {_ELSEWHERE}"
 
 
 def _unknown(error: BaseException) -> tuple[str, str]:
