@@ -61,7 +61,10 @@ def hub_place(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
 def cached_weights(model: str, tag: str) -> Path | None:
     """The file of an open_clip tag in the hub's local cache, or None; the network is not asked."""
     repository, names = hub_place(model, tag)
-    return next(filter(None, (_cached(repository, name) for name in names)), None) if repository else None
+    if not repository:
+        file = _file_by_address(model, tag)
+        return file if file.is_file() else None
+    return next(filter(None, (_cached(repository, name) for name in names)), None)
 
 
 def fetch_weights(model: str, tag: str, *, progress: Told | None = None, again: bool = False) -> Path:
@@ -80,16 +83,16 @@ def fetch_weights(model: str, tag: str, *, progress: Told | None = None, again: 
 
 
 def check_content(path: Path, model: str, tag: str) -> None:
-    """Raise WeightsError for a file of the hub's cache whose content has another sha256 than its name there says."""
-    wanted = _named_hash(path)
-    if wanted is None:
+    """Raise WeightsError for content with another sha256 than the file's name in the cache, or its address, says."""
+    wanted = _named_hash(path) or _hash_in_address(model, tag)
+    if not wanted:
         return
     try:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}), wanted weights that were downloaded") from error
-    if found != wanted:
+    if not found.startswith(wanted):
         raise WeightsError(
             f"{path}: not what the hub has as {tag} of {model} (sha256 {found[:12]}, wanted {wanted[:12]}): get it "
             f"again with: stackclip weights fetch {model}:{tag} --again"
@@ -133,14 +136,45 @@ def _named_hash(path: Path) -> str | None:
     return target.name if target.parent.name == "blobs" and _SHA256.fullmatch(target.name) else None
 
 
-def _downloaded(model: str, tag: str, progress: Told | None, again: bool) -> Path:
+def _address(model: str, tag: str) -> str:
+    """Where open_clip gets weights from that are on no hub; empty for those that are."""
     import open_clip  # here, since it takes seconds
 
+    facts = open_clip.get_pretrained_cfg(model, tag)
+    return "" if facts.get("hf_hub") else str(facts.get("url", ""))
+
+
+def _file_by_address(model: str, tag: str) -> Path:
+    """Where open_clip keeps what it got from an address."""
+    return Path.home() / ".cache" / "clip" / _address(model, tag).rpartition("/")[2]
+
+
+def _hash_in_address(model: str, tag: str) -> str:
+    """The beginning of the sha256 that an address names, as a folder or at the end of the file's name."""
+    folder, _, file = _address(model, tag).rpartition("/")
+    named = _SHA256.fullmatch(folder.rpartition("/")[2]) or re.search(r"(?<=-)[0-9a-f]{8,64}(?=\.\w+$)", file)
+    return named[0] if named else ""
+
+
+def _by_address(model: str, tag: str) -> Path:
+    """Have open_clip download weights that are on no hub; nothing is left of what did not come whole."""
+    import open_clip  # here, since it takes seconds
+
+    file = _file_by_address(model, tag)
+    file.unlink(missing_ok=True)
+    try:
+        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+
+
+def _downloaded(model: str, tag: str, progress: Told | None, again: bool) -> Path:
     repository, names = hub_place(model, tag)
-    cache = cache_folder()
+    cache = cache_folder() if repository else _file_by_address(model, tag).parent
     with refusals(f"{tag} of {model}", repository or "such file where open_clip looks for it", cache), _one_voice():
         if not repository:
-            return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
+            return _by_address(model, tag)
         name, count = _found(repository, names)
         _check_room(f"{tag} of {model}", count, cache)
         logger.info("downloading %s of %s: %s into %s", tag, model, size(count) if count else "some bytes", cache)

@@ -36,7 +36,9 @@ def refusals(name: str, repository: str, cache: Path) -> Iterator[None]:
     except StackclipError:
         raise
     except Exception as error:  # hub, network and file system raise kinds of their own
-        what, todo = next(filter(None, (_told(each, repository, cache) for each in _chain(error))), _unknown(error))
+        chain = list(_chain(error))
+        told = (_told(each, repository, cache) for each in chain)
+        what, todo = next(filter(None, (*told, *map(_unreached, chain))), _unknown(error))
         raise WeightsError(f"the weights {name} could not be downloaded: {what}: {todo}") from error
 
 
@@ -85,8 +87,8 @@ def _told(error: BaseException, repository: str, cache: Path) -> tuple[str, str]
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"the disk of {legible(cache)} is full", "make room and run again, or point HF_HOME at another disk"
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
-        place = legible(error.filename or cache)
-        return f"{place} cannot be written ({error.strerror})", f"point HF_HOME at a folder that can, or {_ELSEWHERE}"
+        what = f"{legible(error.filename or cache)} cannot be written ({error.strerror})"
+        return what, "point HF_HOME at a folder that can, or at a cache that holds them, or give --weights FILE"
     if "Consistency check failed" in str(error) or "SHA256 checksum" in str(error):
         return "what came is not the whole file, or another one", f"run again, {_ELSEWHERE}"
     if kinds & {*_SLOW}:
@@ -95,7 +97,12 @@ def _told(error: BaseException, repository: str, cache: Path) -> tuple[str, str]
         )
     if kinds & {*_BROKEN}:
         return "the connection broke off", f"run again, {_ELSEWHERE}"
-    if kinds & {*_UNREACHABLE}:
+    return None
+
+
+def _unreached(error: BaseException) -> tuple[str, str] | None:
+    """The same for a hub that cannot be reached, which errors that say more than that are wrapped in too."""
+    if {kind.__name__ for kind in type(error).__mro__} & {*_UNREACHABLE}:
         reason = legible(one_line(error))[:_LONGEST]
         return (
             f"the hub cannot be reached ({reason})",

@@ -155,8 +155,12 @@ class Client:
     def sees(self, ending: Ending) -> str:
         """What a person sees of an ending, without how far it was and what is another in each test."""
         lines = [line for line in ending.said.splitlines() if not line.startswith(("downloading ", f"{MODEL}:"))]
+        lines = [
+            re.sub(r"(from the hub): .* (Trying)", r"\1. \2", line) for line in lines if line and "B/s]" not in line
+        ]
         text = "; ".join(["a tower", *lines] if ending.code == 0 else lines)
-        named = text.replace(str(self.home), "HF_HOME").replace(self.hub.address, "HF_ENDPOINT").replace("|", "/")
+        named = text.replace(str(self.home), "HF_HOME").replace(self.hub.address, "HF_ENDPOINT")
+        named = named.replace("|", "/").replace("[Errno 111] ", "")
         return re.sub(r"\b[0-9a-f]{12}\b", "HASH", re.sub(r"snapshots/[0-9a-f]{40}", "snapshots/COMMIT", named))
 
 
