@@ -187,6 +187,8 @@ def _taken(repository: str, name: str, progress: Told | None, again: bool) -> Pa
 
     before = _cached(repository, name)
     known = before and _named_hash(before)
+    if again and before and not before.is_symlink():  # a copy, where links cannot be made, would stay as it is
+        before.unlink()
     bars = _telling(progress) if progress else None
     path = Path(hf_hub_download(repository, name, force_download=again, tqdm_class=bars))
     if known and known != (now := _named_hash(path)):

@@ -87,7 +87,7 @@ def _told(error: BaseException, repository: str, cache: Path) -> tuple[str, str]
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"the disk of {legible(cache)} is full", "make room and run again, or point HF_HOME at another disk"
     if isinstance(error, OSError) and error.errno in _FORBIDDEN:
-        what = f"{legible(error.filename or cache)} cannot be written ({error.strerror})"
+        what = f"{legible(error.filename or cache)} cannot be used ({error.strerror})"
         return what, "point HF_HOME at a folder that can, or at a cache that holds them, or give --weights FILE"
     if "Consistency check failed" in str(error) or "SHA256 checksum" in str(error):
         return "what came is not the whole file, or another one", f"run again, {_ELSEWHERE}"

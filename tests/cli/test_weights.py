@@ -60,3 +60,16 @@ def test_without_a_network_nothing_is_fetched(run: Run) -> None:
     found = run("fetch", "ViT-B-32:openai")
     assert found.exit_code == 1
     assert "HF_HUB_OFFLINE is set" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HF_HUB_ETAG_TIMEOUT", "1.5"), ("HF_HUB_DOWNLOAD_TIMEOUT", ""), ("HF_ENDPOINT", "http://[::1")],
+)
+def test_a_variable_that_the_hubs_client_cannot_read_is_one_line(run: Run, name: str, value: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(name, value)
+        found = run("ViT-B-32:openai")
+    assert found.exit_code == 2
+    assert f"{name} in the environment is {value!r}, wanted " in found.stderr
+    assert len(found.stderr.splitlines()) == 1

@@ -68,9 +68,9 @@ def test_the_status_of_either_library() -> None:
     [
         (errno.ENOSPC, "the disk of cache is full"),
         (errno.EDQUOT, "the disk of cache is full"),
-        (errno.EACCES, "/x cannot be written"),
-        (errno.EROFS, "/x cannot be written"),
-        (errno.ENOTDIR, "/x cannot be written"),
+        (errno.EACCES, "/x cannot be used"),
+        (errno.EROFS, "/x cannot be used"),
+        (errno.ENOTDIR, "/x cannot be used"),
     ],
 )
 def test_what_a_disk_refuses_is_told_however_deep_it_lies(number: int, said: str) -> None:

@@ -158,7 +158,7 @@ class Client:
         lines = [
             re.sub(r"(from the hub): .* (Trying)", r"\1. \2", line) for line in lines if line and "B/s]" not in line
         ]
-        text = "; ".join(["a tower", *lines] if ending.code == 0 else lines)
+        text = "; ".join(["a tower", *lines] if ending.code == 0 else lines or ["nothing"])
         named = text.replace(str(self.home), "HF_HOME").replace(self.hub.address, "HF_ENDPOINT")
         named = named.replace("|", "/").replace("[Errno 111] ", "")
         return re.sub(r"\b[0-9a-f]{12}\b", "HASH", re.sub(r"snapshots/[0-9a-f]{40}", "snapshots/COMMIT", named))

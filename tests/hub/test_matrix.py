@@ -231,6 +231,16 @@ def test_a_file_of_the_cache_that_was_changed_is_one_line(client: Client, row: R
     assert client.fetch("--again").fingerprint == fingerprint
 
 
+def test_a_cache_without_links_is_used_and_mended(client: Client, fingerprint: str) -> None:
+    assert client.fetch(HF_HUB_DISABLE_SYMLINKS="1").fingerprint == fingerprint
+    (file,) = client.home.rglob(WEIGHTS)
+    assert not file.is_symlink()
+    file.write_bytes(file.read_bytes()[:-100])
+    assert "not a safetensors file" in client.fetch(HF_HUB_DISABLE_SYMLINKS="1").refusal
+    assert client.fetch("--again", HF_HUB_DISABLE_SYMLINKS="1").fingerprint == fingerprint
+    assert client.fetch(HF_HUB_OFFLINE="1").fingerprint == fingerprint
+
+
 def test_other_weights_under_the_same_tag_are_told(
     client: Client, hub: Hub, row: Row, made_weights: dict[str, Tensor], fingerprint: str
 ) -> None:
@@ -273,6 +283,7 @@ def test_a_file_that_runs_code_is_one_line(client: Client, hub: Hub, row: Row, m
     torch.save({"state_dict": made_weights, "extra": Code()}, plain)
     for case, stream in (("the hub has a checkpoint with code", plain), ("the hub has a TorchScript archive", script)):
         hub.files["makers/tiny"] = {"open_clip_pytorch_model.bin": stream.getvalue()}
+        hub.commit = sha256(stream.getvalue())[:40]
         ending = row(case, client.fetch("--again"))
         assert "code ran" not in ending.said
 
