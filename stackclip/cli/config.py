@@ -65,7 +65,7 @@ def say_unknown_variables(command: click.Command) -> None:
 
 
 def check_hub_variables() -> None:
-    """Raise UsageError for variables that would end the client of the model hub with a traceback, when it is imported."""
+    """Raise UsageError for variables that the client of the model hub cannot read, which it does when imported."""
     for name, wanted, read in (
         ("HF_HUB_ETAG_TIMEOUT", "whole seconds", int),
         ("HF_HUB_DOWNLOAD_TIMEOUT", "whole seconds", int),

@@ -106,7 +106,7 @@ def _page(facts: WeightsFacts, workspace: Workspace) -> Iterator[str]:
     yield f"  activation   {facts.activation}"
     yield f"  here         {facts.file or f'no; get them with: stackclip weights fetch {name}'}"
     if facts.unfinished:
-        yield f"  unfinished   {size(facts.unfinished)} of downloads that were killed, or run now: they begin anew"
+        yield f"  unfinished   {size(facts.unfinished)} of downloads that were killed, or run now"
     if facts.file:
         yield f"  fingerprint  {_fingerprint(facts, workspace)}"
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save
@@ -25,6 +26,10 @@ from .double import Answer, Hub, sha256
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "weights.md"
 WEIGHTS = "open_clip_model.safetensors"
 Row = Callable[[str, Ending], Ending]
+RECENT = tuple(map(int, huggingface_hub.__version__.split(".")[:2])) >= (2, 4)
+of_recent = pytest.mark.skipif(
+    not RECENT, reason="huggingface_hub before 2.4 keeps what is unfinished, goes on from it, and says other words"
+)
 
 
 @pytest.fixture
@@ -33,6 +38,8 @@ def row(client: Client) -> Row:
 
     def check(case: str, ending: Ending) -> Ending:
         assert ending.code != 1 or ending.refusal
+        if not RECENT:
+            return ending
         text, wanted = PAGE.read_text("utf-8"), f"| {case} | {client.sees(ending)} |"
         if os.environ.get("STACKCLIP_FAULTS") == "full" and wanted not in text:
             table = [line for line in text.splitlines() if line.startswith("|")]
@@ -109,6 +116,7 @@ def test_nothing_is_asked_where_the_network_must_not_be_used(client: Client, hub
     assert "no weights in" in client.run("weights").printed
 
 
+@of_recent
 def test_a_connection_that_breaks_is_gone_on_from_where_it_was(client: Client, hub: Hub, row: Row) -> None:
     hub.fault = once(half, of_content=True)
     assert row("the connection breaks half-way", client.fetch()).fingerprint
@@ -123,6 +131,7 @@ def test_a_connection_that_stands_still_is_gone_on_from_where_it_was(client: Cli
     assert [asked for asked in hub.asked if "bytes=" in asked]
 
 
+@of_recent
 def test_a_connection_that_always_breaks_is_one_line(client: Client, hub: Hub) -> None:
     hub.fault = always(lambda request: setattr(request, "close_connection", True), of_content=True)
     ending = client.fetch()
@@ -130,6 +139,7 @@ def test_a_connection_that_always_breaks_is_one_line(client: Client, hub: Hub) -
     assert not [*client.home.rglob("*.incomplete")]
 
 
+@of_recent
 @pytest.mark.parametrize(("word", "ended_by"), [("killed", signal.SIGKILL), ("Ctrl-C", signal.SIGINT)])
 def test_a_download_that_is_ended_half_way_is_begun_anew(
     client: Client, hub: Hub, row: Row, word: str, ended_by: signal.Signals
@@ -169,6 +179,7 @@ REFUSED = {
 }
 
 
+@of_recent
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_hub_that_refuses_is_one_line(client: Client, hub: Hub, row: Row, case: str) -> None:
     hub.fault = always(REFUSED[case])
@@ -203,6 +214,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(client: Client, row: Row) -> N
     assert re.search(r"the hub cannot be reached \(.+\): connect \(HTTPS_PROXY, HF_ENDPOINT\)", ending.refusal)
 
 
+@of_recent
 def test_content_that_is_not_whole_is_one_line(client: Client, hub: Hub, row: Row) -> None:
     hub.fault = always(lambda request: request.say(200, b"short"), of_content=True)
     row("the content is cut short", client.fetch())
@@ -231,6 +243,7 @@ def test_a_file_of_the_cache_that_was_changed_is_one_line(client: Client, row: R
     assert client.fetch("--again").fingerprint == fingerprint
 
 
+@of_recent
 def test_a_cache_without_links_is_used_and_mended(client: Client, fingerprint: str) -> None:
     assert client.fetch(HF_HUB_DISABLE_SYMLINKS="1").fingerprint == fingerprint
     (file,) = client.home.rglob(WEIGHTS)
@@ -322,6 +335,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@of_recent
 def test_a_disk_without_room_is_one_line(
     client: Client, hub: Hub, row: Row, small_disk: Callable[[str], Path], fingerprint: str
 ) -> None:
