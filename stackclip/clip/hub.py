@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stackclip.clip.addresses import fetch_by_address, file_by_address, hash_in_address
 from stackclip.clip.refusals import asked_wait, refusals, status_of
 from stackclip.errors import WeightsError
 from stackclip.ops.words import duration, legible, one_line, size
@@ -37,6 +38,7 @@ _CARD = "README.md"
 _WAITS = (1.0, 3.0)  # seconds before a hub that is out of order, or busy, is asked again
 _LONGEST_WAIT = 60.0  # seconds that a hub may ask to wait for
 _AGAIN = (408, 429, 500, 502, 503, 504)
+_SECONDS_BETWEEN_LINES = 5.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,7 +64,7 @@ def cached_weights(model: str, tag: str) -> Path | None:
     """The file of an open_clip tag in the hub's local cache, or None; the network is not asked."""
     repository, names = hub_place(model, tag)
     if not repository:
-        file = _file_by_address(model, tag)
+        file = file_by_address(model, tag)
         return file if file.is_file() else None
     return next(filter(None, (_cached(repository, name) for name in names)), None)
 
@@ -84,7 +86,7 @@ def fetch_weights(model: str, tag: str, *, progress: Told | None = None, again: 
 
 def check_content(path: Path, model: str, tag: str) -> None:
     """Raise WeightsError for content with another sha256 than the file's name in the cache, or its address, says."""
-    wanted = _named_hash(path) or _hash_in_address(model, tag)
+    wanted = _named_hash(path) or hash_in_address(model, tag)
     if not wanted:
         return
     try:
@@ -136,52 +138,19 @@ def _named_hash(path: Path) -> str | None:
     return target.name if target.parent.name == "blobs" and _SHA256.fullmatch(target.name) else None
 
 
-def _address(model: str, tag: str) -> str:
-    """Where open_clip gets weights from that are on no hub; empty for those that are."""
-    import open_clip  # here, since it takes seconds
-
-    facts = open_clip.get_pretrained_cfg(model, tag)
-    return "" if facts.get("hf_hub") else str(facts.get("url", ""))
-
-
-def _file_by_address(model: str, tag: str) -> Path:
-    """Where open_clip keeps what it got from an address."""
-    return Path.home() / ".cache" / "clip" / _address(model, tag).rpartition("/")[2]
-
-
-def _hash_in_address(model: str, tag: str) -> str:
-    """The beginning of the sha256 that an address names, as a folder or at the end of the file's name."""
-    folder, _, file = _address(model, tag).rpartition("/")
-    named = _SHA256.fullmatch(folder.rpartition("/")[2]) or re.search(r"(?<=-)[0-9a-f]{8,64}(?=\.\w+$)", file)
-    return named[0] if named else ""
-
-
-def _by_address(model: str, tag: str) -> Path:
-    """Have open_clip download weights that are on no hub; nothing is left of what did not come whole."""
-    import open_clip  # here, since it takes seconds
-
-    file = _file_by_address(model, tag)
-    file.unlink(missing_ok=True)
-    try:
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
-
-
 def _downloaded(model: str, tag: str, progress: Told | None, again: bool) -> Path:
     repository, names = hub_place(model, tag)
-    cache = cache_folder() if repository else _file_by_address(model, tag).parent
+    cache = cache_folder() if repository else file_by_address(model, tag).parent
     with refusals(f"{tag} of {model}", repository or "such file where open_clip looks for it", cache), _one_voice():
         if not repository:
-            return _by_address(model, tag)
+            return fetch_by_address(model, tag)
         name, count = _found(repository, names)
         _check_room(f"{tag} of {model}", count, cache)
         logger.info("downloading %s of %s: %s into %s", tag, model, size(count) if count else "some bytes", cache)
-        return _taken(repository, name, progress, again)
+        return _taken(repository, name, progress or _spoken(f"{model}:{tag}"), again)
 
 
-def _taken(repository: str, name: str, progress: Told | None, again: bool) -> Path:
+def _taken(repository: str, name: str, progress: Told, again: bool) -> Path:
     """Download a file of weights, and the model card where there is one."""
     from huggingface_hub import hf_hub_download
 
@@ -189,8 +158,7 @@ def _taken(repository: str, name: str, progress: Told | None, again: bool) -> Pa
     known = before and _named_hash(before)
     if again and before and not before.is_symlink():  # a copy, where links cannot be made, would stay as it is
         before.unlink()
-    bars = _telling(progress) if progress else None
-    path = Path(hf_hub_download(repository, name, force_download=again, tqdm_class=bars))
+    path = Path(hf_hub_download(repository, name, force_download=again, tqdm_class=_telling(progress)))
     if known and known != (now := _named_hash(path)):
         logger.warning("%s: the hub has other weights than before (%.12s, was %.12s)", repository, now, known)
     try:
@@ -266,6 +234,19 @@ def _one_voice() -> Iterator[None]:
         yield
     finally:
         theirs.handlers, theirs.propagate = handlers, propagate
+
+
+def _spoken(name: str) -> Told:
+    """Tells in lines, some seconds apart, how far a download is."""
+    said = time.monotonic()
+
+    def tell(done: int, whole: int) -> None:
+        nonlocal said
+        if (now := time.monotonic()) - said >= _SECONDS_BETWEEN_LINES:
+            said = now
+            logger.info("%s: %s of %s", name, size(done), size(whole) if whole else "an unknown size")
+
+    return tell
 
 
 def _telling(progress: Told) -> type[Any]:

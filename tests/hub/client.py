@@ -95,6 +95,7 @@ def serve(folder: Path) -> None:
     import open_clip
 
     import stackclip.cli
+    import stackclip.clip.hub
     import stackclip.clip.known
     import stackclip.terminal
     from stackclip.clip import named_weights
@@ -102,7 +103,7 @@ def serve(folder: Path) -> None:
     register(folder)
     named_weights(MODEL)
     open_clip.get_tokenizer(MODEL)
-    stackclip.terminal.SECONDS_BETWEEN_LINES = 0.0
+    stackclip.terminal.SECONDS_BETWEEN_LINES = stackclip.clip.hub._SECONDS_BETWEEN_LINES = 0.0
     gc.freeze()
     for line in sys.stdin:
         request = json.loads(line)

@@ -308,6 +308,7 @@ def test_a_command_that_needs_weights_says_the_same(client: Client, hub: Hub) ->
     cached = client.run("cache-features", *words, "--pretrained", "made")
     assert cached.code == 0, cached.said
     assert f"downloading made of {MODEL}" in cached.said
+    assert re.search(rf"^{MODEL}:made: \d+\.\d kB of 954\.8 kB$", cached.said, re.M)
     assert len([asked for asked in hub.asked if "/cdn/" in asked]) == 1
 
 
