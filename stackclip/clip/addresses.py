@@ -16,22 +16,22 @@ def file_by_address(model: str, tag: str) -> Path:
 def hash_in_address(model: str, tag: str) -> str:
     """The beginning of the sha256 that an address names, as a folder or at the end of the file's name."""
     folder, _, file = _address(model, tag).rpartition("/")
-    named = re.fullmatch(r"[0-9a-f]{64}", folder.rpartition("/")[2]) or re.search(
-        r"(?<=-)[0-9a-f]{8,64}(?=\.\w+$)", file
-    )
+    named = re.search(r"(?<=/)[0-9a-f]{64}$", folder) or re.search(r"(?<=-)[0-9a-f]{8,64}(?=\.\w+$)", file)
     return named[0] if named else ""
 
 
 def fetch_by_address(model: str, tag: str) -> Path:
-    """Have open_clip download weights that are on no hub; nothing is left of what did not come whole."""
+    """Have open_clip get weights that are on no hub; nothing is left of what did not come whole."""
     import open_clip  # here, since it takes seconds
 
-    file = file_by_address(model, tag)
-    file.unlink(missing_ok=True)
+    file = file_by_address(model, tag) if _address(model, tag) else None  # a program may name a file of its own
+    if file is not None:
+        file.unlink(missing_ok=True)
     try:
         return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
     except BaseException:
-        file.unlink(missing_ok=True)
+        if file is not None:
+            file.unlink(missing_ok=True)
         raise
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub
@@ -12,7 +13,7 @@ import open_clip
 import pytest
 from huggingface_hub import constants
 
-from stackclip.clip.hub import cached_weights, check_content, fetch_weights, hub_place, read_card
+from stackclip.clip.hub import _telling, cached_weights, check_content, fetch_weights, hub_place, read_card
 from stackclip.errors import WeightsError
 
 REPOSITORY = "timm/vit_base_patch16_clip_224.openai"
@@ -102,3 +103,18 @@ def test_what_the_hubs_client_raises_is_one_line(cache: Path, monkeypatch: pytes
         WeightsError, match=r"openai of ViT-B-16 .*ValueError: several lines .* HF_HOME .* --weights FILE"
     ):
         fetch_weights("ViT-B-16", "openai")
+
+
+def test_a_client_that_fetches_in_pieces_tells_how_far_it_is_too() -> None:
+    reporting = pytest.importorskip("huggingface_hub.utils._xet_progress_reporting")
+    told: list[tuple[int, int]] = []
+    bars = _telling(lambda done, whole: told.append((done, whole)))
+    how = {"reconstruction_desc": "whole", "transfer_desc": "came", "log_level": logging.WARNING, "tqdm_class": bars}
+    with reporting.XetDownloadProgressReporter(total=100, **how) as progress:
+        for came, whole in ((40, 0), (70, 40), (100, 100)):
+            rates = {"total_bytes_completion_rate": 1.0, "total_transfer_bytes_completion_rate": 1.0}
+            counts = {"total_bytes_completed": whole, "total_transfer_bytes_completed": came, "total_bytes": 100}
+            progress.update_progress(SimpleNamespace(**counts, **rates))
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[0][0] == 40
+    assert told[-1] == (100, 100)

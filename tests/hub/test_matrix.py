@@ -19,7 +19,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from .client import MODEL
+from stackclip.clip import assemble_tower, read_weights
+
+from .client import CONFIG, MODEL
 from .conftest import Client, Ending
 from .double import Answer, Hub, sha256
 
@@ -106,6 +108,8 @@ def test_what_is_here_is_not_asked_for_and_is_the_same_tower(client: Client, hub
     hub.asked.clear()
     assert row("in the cache", client.fetch()).fingerprint == first
     assert row("`HF_HUB_OFFLINE=1`, in the cache", client.fetch(HF_HUB_OFFLINE="1")).fingerprint == first
+    (file,) = client.home.rglob(WEIGHTS)
+    assert assemble_tower(CONFIG, read_weights(file), name="by file", device="cpu").fingerprint["weights"] == first
     assert f"{MODEL}:made  954.8 kB in {client.home}" in client.run("weights").printed
     assert not hub.asked
 
