@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +115,13 @@ def read_card(model: str, tag: str) -> dict[str, Any]:
 
 
 def unfinished_bytes(model: str, tag: str) -> int:
-    """The bytes of downloads into the local cache that were killed half-way, or run now: nobody goes on from them."""
+    """The bytes of downloads into the local cache that were killed half-way, or run now."""
     repository, _ = hub_place(model, tag)
-    blobs = cache_folder() / f"models--{repository.replace('/', '--')}" / "blobs"
-    return sum(path.stat().st_size for path in blobs.glob("*.incomplete")) if repository else 0
+    blobs, count = cache_folder() / f"models--{repository.replace('/', '--')}" / "blobs", 0
+    for path in blobs.glob("*.incomplete"):
+        with suppress(FileNotFoundError):  # it came to its end just now
+            count += path.stat().st_size
+    return count
 
 
 def _cached(repository: str, name: str) -> Path | None:

@@ -21,13 +21,18 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def nothing(answer: Answer) -> bool:
+    """No fault."""
+    return False
+
+
 @dataclass
 class Hub:
     """Repositories by name, their files by name; what was asked; and the fault of the moment."""
 
     files: dict[str, dict[str, bytes]] = field(default_factory=dict)
     commit: str = COMMIT
-    fault: Fault = staticmethod(lambda answer: False)  # noqa: RUF009 - a function without a state
+    fault: Fault = nothing
     asked: list[str] = field(default_factory=list)
     half: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)

@@ -23,7 +23,7 @@ from stackclip.clip import assemble_tower, read_weights
 
 from .client import CONFIG, MODEL
 from .conftest import Client, Ending
-from .double import Answer, Hub, sha256
+from .double import Answer, Hub, nothing, sha256
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "weights.md"
 WEIGHTS = "open_clip_model.safetensors"
@@ -222,7 +222,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line(client: Client, row: Row) -> N
 def test_content_that_is_not_whole_is_one_line(client: Client, hub: Hub, row: Row) -> None:
     hub.fault = always(lambda request: request.say(200, b"short"), of_content=True)
     row("the content is cut short", client.fetch())
-    hub.fault = staticmethod(lambda request: False)
+    hub.fault = nothing
     assert client.fetch().fingerprint
 
 
@@ -231,7 +231,7 @@ def test_other_content_of_the_same_size_is_one_line(client: Client, hub: Hub, ro
     wrong[-2:] = b"\0\x3c"
     hub.fault = always(lambda request: request.say(200, bytes(wrong)), of_content=True)
     row("the content has another hash than the hub says", client.fetch())
-    hub.fault = staticmethod(lambda request: False)
+    hub.fault = nothing
     assert "--again" in client.fetch().refusal
     assert client.fetch("--again").fingerprint == fingerprint
 
