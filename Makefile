@@ -7,7 +7,7 @@ LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults check lint bench bench-diff scale lowest newest constraints clean
+.PHONY: demo test faults docs docs-test check lint bench bench-diff scale lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -18,6 +18,12 @@ test: $(READY)  ## all tests, as many at once as there are cores
 faults: $(READY)  ## every fault at every point, an hour; writes docs/reliability.md and the table of docs/weights.md
 	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults tests/hub
 
+docs: $(READY)  ## the documentation site in build/site, strictly and without a network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean
+
+docs-test: $(READY)  ## what pages print is run, what takes long too; some minutes
+	$(BIN)/python -m pytest tests/docs -m "long or not long"
+
 check: lint test  ## all that CI asks
 
 lint: $(READY)
@@ -25,6 +31,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) docs
 
 scale: $(READY)  ## how opening, planning and reading grow with a store, to a million pictures; 20 minutes, 5 GB
 	$(BIN)/python benchmarks/scale/growth.py

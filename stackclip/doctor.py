@@ -13,6 +13,7 @@ from pathlib import Path
 from stackclip.cache import Store, stores_in
 from stackclip.cache.fitness import fitness
 from stackclip.clip import describe_backbones
+from stackclip.clip.device import bf16_share
 from stackclip.errors import BrokenPlugin, StackclipError
 from stackclip.ops.words import size
 from stackclip.registry import SHELVES, problems, reason
@@ -21,6 +22,7 @@ from stackclip.workspace import Workspace
 
 __all__ = ["findings", "store_findings"]
 
+_PAYS = 0.8  # of the time of float32: what is not a product gains nothing
 NEEDED = (
     "torch",
     "open_clip_torch",
@@ -88,6 +90,15 @@ def _devices() -> Iterator[str]:
             yield f"cuda:{index} {facts.name}, {size(facts.total_memory)}; autocast bf16"
     else:
         yield f"cpu, {os.cpu_count()} cores, {torch.get_num_threads()} threads; float32 (no GPU that torch can use)"
+        yield _of_bf16(bf16_share())
+
+
+def _of_bf16(share: float) -> str:
+    """What `--precision bf16` is worth on this CPU, where a product takes that share of the time of one in float32."""
+    measured = f"a product takes {share:.2g} of the time of one in float32 (measured now)"
+    if share < _PAYS:
+        return f"bf16 pays: {measured}; --precision bf16 encodes with it, into a store of its own; never chosen unasked"
+    return f"bf16 does not pay: {measured}"
 
 
 def _weights() -> Iterator[str]:

@@ -72,6 +72,11 @@ class Workspace:
         return self.cache / "rows"
 
     @property
+    def told(self) -> Path:
+        """What trackers were told of rows."""
+        return self.cache / "told"
+
+    @property
     def heads(self) -> Path:
         """Trained heads."""
         return self.cache / "heads"

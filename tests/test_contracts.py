@@ -51,8 +51,8 @@ EVERY = [(shelf.kind, name) for shelf in SHELVES for name in shelf.names()]
 
 @pytest.mark.parametrize(("shelf", "name"), EVERY, ids=[f"{shelf}/{name}" for shelf, name in EVERY])
 def test_every_component_of_the_package_keeps_its_contract(shelf: str, name: str):
-    if name == "ray":
-        pytest.importorskip("ray")
+    if name in ("ray", "mlflow", "tensorboard", "wandb"):
+        pytest.importorskip(name)
     reports = [report for report in check(SMALLER.get(name, name)) if report.component.shelf == shelf]
     assert len(reports) == 1
     assert [f"{finding.sentence}: {finding.detail}" for finding in reports[0].findings if not finding.passed] == []

@@ -112,3 +112,12 @@ def test_a_disk_is_looked_at_where_a_store_is_yet_to_be_made(tmp_path: Path, mon
         "make room, or writers will end with a full disk"
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.31, "bf16 pays: a product takes 0.31 "), (4.2, "bf16 does not pay: ")])
+def test_it_says_where_bf16_pays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, share: float, said: str) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("stackclip.doctor.bf16_share", lambda: share)
+    device = found(Workspace(tmp_path))["device"]
+    assert said in device
+    assert ("--precision bf16" in device) == (share < 1)

@@ -83,15 +83,17 @@ class Evaluation:
             _check_finite(prediction.scores.isfinite(), samples)
             self.scores.append(_kept(prediction.scores))
         if prediction.maps is not None:
-            _check_finite(prediction.maps.isfinite().flatten(1).all(1), samples)
             maps = _kept(prediction.maps)
-            self.peaks.append(maps.amax((1, 2)))
-            for sample, scores, mask_runs in zip(samples, maps.numpy(), runs, strict=True):
+            low, high = _ends(maps)
+            _check_finite(low.isfinite() & high.isfinite(), samples)
+            self.peaks.append(high)
+            each = zip(samples, maps.numpy(), low.numpy(), high.numpy(), runs, strict=True)
+            for sample, scores, least, most, mask_runs in each:
                 self.localised.append(mask_runs is not None)
                 if mask_runs is None:
                     continue
                 if self.pixels is not None:
-                    self.pixels.add(scores, mask_runs)
+                    self.pixels.add(scores, mask_runs, (least, most))
                 if self.counter:
                     self.counter.add(scores, mask_runs)
                 self.breakdown.take_map(sample, scores, mask_runs)
@@ -170,6 +172,12 @@ def _kept(numbers: Tensor) -> Tensor:
     """Scores as numpy can hold them: halves as float32, which is exact, and all others as they are."""
     narrow = numbers.is_floating_point() and numbers.element_size() < torch.float32.itemsize
     return numbers.detach().to("cpu", torch.float32 if narrow else numbers.dtype)
+
+
+def _ends(maps: Tensor) -> tuple[Tensor, Tensor]:
+    """The lowest and the highest score (B,) of each map (B, H, W), in one pass; NaN where a score is."""
+    low, high = zip(*(each.aminmax() for each in maps), strict=True)
+    return torch.stack(low), torch.stack(high)
 
 
 def _check_finite(finite: Tensor, samples: Sequence[Sample]) -> None:

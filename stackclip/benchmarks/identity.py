@@ -23,7 +23,7 @@ from stackclip.types import MASK, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
 
-SEMANTICS = 4
+SEMANTICS = 5
 """Raised when a change of the package's own code changes figures, so that old rows and heads are not taken for new ones
 (decision 0034)."""
 

@@ -59,6 +59,7 @@ class Lessons:
             text=tower.text,
             image=tower.image.running(self.bench.live),
             micro_batch=self.bench.live.micro_batch,
+            precision=self.bench.live.precision,
         )
 
     def mean_of(self, spec: str) -> Callable[[str], Tensor]:

@@ -24,7 +24,7 @@ from stackclip.metrics import FORMS, Form, choose_form
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.ops.tiling import Tiling, tiling_of
 from stackclip.ops.words import agreed, counted
-from stackclip.registry import Spec
+from stackclip.registry import Spec, spread_out
 from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved", "tiling_for"]
@@ -212,11 +212,11 @@ class Plan:
 
 
 def resolved(names: Iterable[str], known: Mapping[str, Method] = MappingProxyType({})) -> dict[str, Method]:
-    """The methods of names as they are typed, by their specs; those that are `known` are not made again.
+    """The methods of names as they are typed, grids too, by their specs; those that are `known` are not made again.
 
     Raises UnknownComponent, DuplicateComponent, BrokenPlugin or BadOption.
     """
-    specs = dict.fromkeys(str(Spec.parse(name)) for name in names)
+    specs = dict.fromkeys(str(Spec.parse(name)) for name in spread_out(names))
     return {spec: known[spec] if spec in known else resolve(spec) for spec in specs}
 
 

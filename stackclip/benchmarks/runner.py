@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,16 +17,21 @@ from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.seeds import CellName, OneSeed
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
+from stackclip.clip.device import bf16_share
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.ops.progress import Listener, silent
 from stackclip.training.residency import Kept, Resident
 from stackclip.training.sources import FeatureReader, LiveSource
 from stackclip.types import CLS, Row
 
-__all__ = ["Bench", "Outcome", "Overwrite"]
+__all__ = ["Bench", "Outcome", "Overwrite", "unheard"]
 
 logger = logging.getLogger(__name__)
 Overwrite = Literal["only-missing", "always", "never"]
+
+
+def unheard(row: Row) -> None:
+    """Tell nobody of a row."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Bench:
     sees every picture anew, which gives the same figures up to the store's rounding, and takes as long as it takes.
     `live` says how what trains inside a tower runs there: figures depend on its precision alone.
     Cells that `failed` elsewhere are not tried again: they have the row that they had there, or a row with the error.
+    What is `told` of every finished row, found or new, may be told of it again.
     """
 
     plan: Plan
@@ -63,6 +69,7 @@ class Bench:
     source: Literal["stored", "live"] = "stored"
     live: LiveTraining = PLAIN_TRAINING
     failed: Mapping[CellName, Row | str] = field(default_factory=dict)
+    told: Callable[[Row], None] = unheard
 
     def __post_init__(self) -> None:
         if not self.entrants:
@@ -82,10 +89,20 @@ class Bench:
         self.check()
         if self.plan.batch_size is not None and self.plan.training:
             logger.info("all methods train in batches of %d, instead of their own", self.plan.batch_size)
+        if self.live.precision == "bf16" and self.plan.training:
+            self._warn_of_bf16()
         outcomes = [self.of_seed(seed).run() for seed in self.plan.seeds]
         self.keeper.say_unkept()
         rows, computed = [row for found, _ in outcomes for row in found], sum(new for _, new in outcomes)
         return Outcome(rows, computed, self.keeper.unkept.total())
+
+    def _warn_of_bf16(self) -> None:
+        """Say so where training in bf16 takes longer than in fp32."""
+        if self.tower.device.type == "cpu" and (cost := bf16_share()) > 1:
+            logger.warning(
+                "a matrix product in bf16 takes %.1f times as long as in fp32 on this CPU: training is slower so",
+                cost,
+            )
 
     def check(self) -> None:
         """Raise what `check_plan` does, and CategoryOverlap for pictures that are trained on and tested."""

@@ -75,6 +75,8 @@ class OneSeed:
         """
         chosen = [spec for spec in self.entrants if share.methods is None or spec in share.methods]
         rows = {spec: self._rows_of(spec, share) for spec in chosen}
+        for finished in (row for of_method in rows.values() for row in of_method.finished.values()):
+            self.bench.told(finished)
         trainees = self._ready([spec for spec in chosen if rows[spec].lacking], rows, share)
         tested = [trainee for trainee in trainees if trainee.error or not share.learn_only]
         for cell in dict.fromkeys(cell for each in tested for cell in rows[each.spec].lacking):
@@ -154,6 +156,7 @@ class OneSeed:
                 of_method.finished[cell] = row
                 pictures = None if row.error else CellPictures.of(cell, tested[trainee.spec].evaluation)
                 self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name], pictures)
+                self.bench.told(row)
 
     @cached_property
     def _resume(self) -> Resume:

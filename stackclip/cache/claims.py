@@ -12,19 +12,19 @@ __all__ = ["Claims"]
 class Claims:
     """The parts of contents that nobody has to bring any more, by the contents' digests.
 
-    `held` tells what is there already, before any claim: the index of a store, or the claims of a writer to it.
+    `before` tells what is there already, before any claim: the index of a store, or the claims of a writer to it.
     """
 
-    def __init__(self, held: Callable[[str, Part], bool]) -> None:
-        self._held = held
-        self._taken: set[tuple[str, Part]] = set()
+    def __init__(self, before: Callable[[str], frozenset[Part]]) -> None:
+        self._before = before
+        self._taken: dict[str, frozenset[Part]] = {}
 
-    def holds(self, digest: str, part: Part) -> bool:
-        """Whether the part was there before, or was taken since."""
-        return (digest, part) in self._taken or self._held(digest, part)
+    def held(self, digest: str) -> frozenset[Part]:
+        """The parts that were there before, or were taken since."""
+        return self._before(digest) | self._taken.get(digest, frozenset())
 
     def take(self, digest: str, parts: Iterable[Part]) -> frozenset[Part]:
         """Claim parts; gives those that nobody had before."""
-        new = frozenset(part for part in parts if not self.holds(digest, part))
-        self._taken.update((digest, part) for part in new)
+        if new := frozenset(parts) - self.held(digest):
+            self._taken[digest] = self._taken.get(digest, frozenset()) | new
         return new

@@ -17,7 +17,7 @@ from stackclip.cache.check import Progress
 from stackclip.cache.claims import Claims
 from stackclip.cache.folders import make_durable
 from stackclip.cache.preparation import Encoder, Prepared, prepared_ahead
-from stackclip.cache.shapes import FeatureDtype, part_bytes
+from stackclip.cache.shapes import FeatureDtype, is_mask, part_bytes
 from stackclip.cache.sources import Source, has_source, role_of
 from stackclip.cache.store import Store
 from stackclip.cache.transfer import Coming, is_awaited, sent
@@ -40,7 +40,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What an extraction did: pictures encoded, there before, failed; bytes written, seconds, the store's folder."""
+    """What an extraction did: pictures encoded, there before, failed; bytes written, the store's folder.
+
+    `seconds` are those of encoding and sealing, without what comes before the first picture.
+    """
 
     encoded: int
     already_there: int
@@ -113,7 +116,7 @@ def extract(
     goes on from there. Raises StoreLocked, StoreError where the store cannot be written to, UnreadableStore where a
     segment that cannot be read at this moment may hold what is wanted, and PictureError if `strict`.
     """
-    manner, start = Manner(**options), time.monotonic()
+    manner, seconds = Manner(**options), 0.0
     lacking = partial(_lacking, store, samples, frozenset(parts))
     run = None
     if lacks := lacking():
@@ -121,11 +124,16 @@ def extract(
         with store.writer(patience=manner.patience) as writer:
             run = _Run(tower, writer, manner.batch_size)
             # Where one was waited for, others may have brought some.
-            _encode(store, lacking() if manner.patience else lacks, run, manner)
+            lacks = lacking() if manner.patience else lacks
+            if not all(is_mask(part) for _, missing in lacks for part in missing):
+                getattr(tower, "build", lambda: None)()  # before time counts, and progress has a rate
+            start = time.monotonic()
+            _encode(store, lacks, run, manner)
+        seconds = time.monotonic() - start
     else:
         make_durable(store.folder)
     store.keep_readings()
-    return _report(run, samples, store.folder, time.monotonic() - start)
+    return _report(run, samples, store.folder, seconds)
 
 
 def _encode(store: Store, lacks: Sequence[tuple[Sample, frozenset[Part]]], run: _Run, manner: Manner) -> None:
@@ -180,7 +188,7 @@ class _Run:
         self.tower, self._writer, self._batch_size = tower, writer, batch_size
         self._waiting: dict[frozenset[Part], list[Prepared]] = {}
         self._on_its_way: tuple[list[Prepared], list[tuple[list[tuple[int, str]], Coming]]] | None = None
-        self._claims = Claims(writer.claims.holds)
+        self._claims = Claims(writer.claims.held)
 
     def take(self, prepared: Prepared | PictureError) -> None:
         """Put one sample into its batch, and encode the batch when it is full; or note why it cannot be used."""

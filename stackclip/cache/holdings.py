@@ -90,9 +90,9 @@ class Holdings:
         self._readings.keep(lambda digest: digest in self._index)
         self._index.keep()
 
-    def holds(self, source: Source, part: Part) -> bool:
-        """Whether the part of this content can be read."""
-        return self._index.holds(source.digest, part)
+    def held(self, source: Source) -> frozenset[Part]:
+        """The parts of this content that can be read."""
+        return self._index.held(source.digest)
 
     def digests(self, samples: Sequence[Sample], part: Part = CLS) -> list[str | None]:
         """What `source` names the content of each sample's picture, or mask; None for one that cannot be read."""

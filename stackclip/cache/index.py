@@ -63,10 +63,6 @@ class Index:
         """Whether something of this content is there."""
         return bool(self.held(digest))
 
-    def holds(self, digest: str | None, part: Part) -> bool:
-        """Whether the part of this content can be read."""
-        return part in self.held(digest)
-
     def held(self, digest: str | None) -> frozenset[Part]:
         """The parts of this content that can be read."""
         with self._lock:

@@ -29,7 +29,7 @@ __all__ = ["Encoder", "Prepared", "prepared_ahead"]
 
 
 class Encoder(Protocol):
-    """What extraction asks of a tower."""
+    """What extraction asks of a tower. One that has a method `build` is told so before its time counts."""
 
     @property
     def spec(self) -> TowerSpec:
@@ -95,7 +95,7 @@ def _prepare(store: Store, tower: Encoder, sample: Sample, missing: frozenset[Pa
     pictures, runs = dict[str, NDArray[np.float32]](), dict[Part, Runs]()
     if dense:
         source = store.source(sample)
-        dense = frozenset(part for part in dense if not store.holds(source, part))
+        dense -= store.held(source)
         if dense:
             picture = read_picture(sample.image, getattr(tower, "picture_range", "auto"))
             pictures = {view: prepared(tower.prepare, picture, view, source.digest) for view in by_view(dense)}

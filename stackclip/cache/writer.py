@@ -65,13 +65,9 @@ class Writer:
         self._folder, self._header, self._index = folder, header, index
         self._when, self._sealer = sealing, sealer
         self._gathered: list[Gathered] = []
-        self.claims = Claims(index.holds)
+        self.claims = Claims(index.held)
         self._bytes, self._since = 0, 0.0
         self._sealing: Future[None] | None = None
-
-    def holds(self, source: Source, part: Part) -> bool:
-        """Whether the part is in the store, or was given to this writer before."""
-        return self.claims.holds(source.digest, part)
 
     def add(self, source: Source, parts: Mapping[Part, NDArray[Any]]) -> None:
         """Take parts of one source: float16 arrays of the part's shape, or runs (R, 3) uint32 for a mask.
@@ -81,10 +77,11 @@ class Writer:
         segment from being written.
         """
         self._raise_earlier_failure()
+        held = self.claims.held(source.digest)
         arrays = {
             part: self._as_stored(part, self._checked(source, part, array))
             for part, array in parts.items()
-            if not self.holds(source, part)
+            if part not in held
         }
         if not arrays:
             return
@@ -153,7 +150,8 @@ class Writer:
         self._index.refresh()
         lacking = []
         for record, arrays in gathered:
-            left = {part: each for part, each in arrays.items() if not self._index.holds(record.digest, part)}
+            held = self._index.held(record.digest)
+            left = {part: each for part, each in arrays.items() if part not in held}
             if left:
                 hashes = {part: record.hashes[part] for part in left}
                 lacking.append((replace(record, hashes=hashes), left))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from stackclip.cli import (  # importing a verb's module adds it to the group
     bench,  # noqa: F401
+    completion,
     components,  # noqa: F401
     data,  # noqa: F401
     demo,  # noqa: F401
@@ -23,6 +24,8 @@ from stackclip.cli.group import cli, echo
 from stackclip.cli.process import harmless_streams, signals
 
 __all__ = ["cli", "main"]
+
+completion.propose(cli)
 
 
 def main(workspace: Path | None = None) -> None:

@@ -38,11 +38,11 @@ def say_forecast(forecast: Forecast, *, err: bool = False) -> None:
 def show_document(document: Document, *, as_json: bool) -> None:
     """Print the tables with the notes, or every cell as a line of JSON."""
     from stackclip.console import output, say_text
-    from stackclip.reports.writers import written
+    from stackclip.reports.writers.jsonlines import JsonLines
     from stackclip.reports.writers.terminal import blocks
 
     if as_json:
-        say_text(written(document, ".jsonl"))
+        say_text(JsonLines().write(document))
         return
     for block in blocks(document):
         output.print(block.content, soft_wrap=block.soft_wrap)
@@ -118,7 +118,8 @@ def write_document(document: Document, outputs: Sequence[Path]) -> bool:
     all_written = True
     for path in outputs:
         try:
-            write_atomically(path, written(document, path.suffix).encode("utf-8", "backslashreplace"))
+            made = written(document, path.suffix)
+            write_atomically(path, made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made)
         except (OSError, StackclipError) as error:
             all_written = _not_written(path, error)
     return all_written

@@ -28,7 +28,7 @@ from stackclip.cli.options import (
 from stackclip.cli.parsing import given_here, places, several, specs
 from stackclip.cli.recall import recalls
 from stackclip.cli.tower import tower_options
-from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     "--paper-tower", is_flag=True, help="Each table of --suite with its paper's tower; open_clip may download."
 )
 @several("--methods", callback=specs, default=",".join(PROMPT_METHODS), show_default=True)
+@click.option(
+    "--most-points",
+    type=click.IntRange(1),
+    default=MOST_POINTS,
+    show_default=True,
+    help="How many methods one name with values between | may stand for.",
+)
 @several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
 @several(
     "--test-on",
@@ -69,6 +76,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     help="Compute missing cells, all cells, or none.",
 )
 @share_options
+@several("--tracker", "trackers", callback=specs, help="Tell of rows too: mlflow[uri=mlruns], tensorboard, wandb.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")
 @click.option("--published", is_flag=True, help="What papers print beside what was measured; always so with --suite.")
 @answer_options
@@ -90,6 +98,7 @@ def bench_verb(
     overwrite: Any,
     executor: str,
     shard: str | None,
+    trackers: tuple[str, ...],
     **words: Any,
 ) -> Iterable[Path] | None:
     """Train methods on one data set, test them on others, and print the table.
@@ -109,6 +118,7 @@ def bench_verb(
     from stackclip.session.jobs import sharded
 
     check_files(output, plot)
+    session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     contests = _contests(session, suites, **words)
@@ -127,32 +137,36 @@ def bench_verb(
     look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
     for each, group in groupby(contests, key=attrgetter("suite")):
-        measured = _run(session, group, overwrite=overwrite, cached_only=cached_only, executor=executor)
+        how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "trackers": trackers}
+        measured = _run(session, group, overwrite=overwrite, **how)
         if measured:
-            show_suite(each, Document(measured, **look), as_json=json)
+            show_suite(each, Document(measured, **look, find=measured.find), as_json=json)
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find)
     if not (keep(document, output, plot, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
-    return None if rows.computed or output or plot or overwrite == "always" else _grounds(session, contests)
+    wanting = bool(suites) or not {*words["test_on"]} <= {text for each in contests for text in each.texts.values()}
+    again = not (rows.computed or output or plot or wanting or overwrite == "always")
+    return _grounds(session, contests, trackers) if again else None
 
 
-def _grounds(session: Session, contests: Iterable[Contest]) -> Iterable[Path] | None:
-    """What rows that were there already rest on."""
+def _grounds(session: Session, contests: Iterable[Contest], trackers: Sequence[str]) -> Iterable[Path] | None:
+    """What rows that were there already rest on, and what trackers were told of them."""
+    told = [session.workspace.told] if trackers else []
     every = [session.grounds((*each.plan.train_on, *each.plan.test_on), each.tower) for each in contests]
-    return None if None in every else [path for paths in every if paths for path in paths]
+    return None if None in every else [*told, *(path for paths in every if paths for path in paths)]
 
 
 def _contests(
-    session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, **words: Any
+    session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, most_points: int, **words: Any
 ) -> list[Contest]:
     """The benches that were typed: one, or those of suites with what was typed beside them."""
     if not suites:
         if paper_tower:
             raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
-        return [session.contest(words.pop("methods"), categories=category, **words)]
+        return [session.contest(words.pop("methods"), categories=category, most_points=most_points, **words)]
     if paper_tower and given_here(("backbone",)):
         raise UsageError("--paper-tower and --backbone name two towers: leave out one of them")
     conditions = {name: value for name, value in words.items() if name not in _OF_RUNS}

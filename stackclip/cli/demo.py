@@ -32,6 +32,7 @@ RPL = ("rpl_ce", "rpl_mse")  # the terms of equation 12: cross-entropy, and the 
 @pass_session
 def demo_verb(session: Session, /) -> None:
     """A first run on any machine: generate pictures, cache their features, bench methods, show what they see."""
+    from stackclip.inspection.examples import draw_sheet
     from stackclip.reports.document import Document
     from stackclip.terminal import Bars
 
@@ -44,9 +45,12 @@ def demo_verb(session: Session, /) -> None:
     table, pictures = workspace.cache / "demo", workspace.cache / "demo.png"
     files = [table.with_suffix(suffix) for suffix in (".md", ".csv", ".jsonl")]
     kept = write_document(Document(rows, per_category=True), files)
-    with Bars.shown() as bars:
-        session.sheet(contest, pictures, progress=bars)
-    echo(f"pictures with heat maps  {pictures}")
+    drawn, lacking = draw_sheet(rows, rows.find, pictures)
+    if drawn:
+        echo(f"pictures with heat maps  {pictures}")
+    if lacking:
+        again = f"{program()} bench --methods {shlex.quote(','.join(lacking))} --overwrite always"
+        echo(f"no heat maps were kept of {', '.join(lacking)}: {again} makes them")
     echo(f"the table                {table}.md, .csv, .jsonl")
     echo(f"generated pictures       {workspace.generated}")
     echo(f"features                 {workspace.features}")

@@ -27,7 +27,6 @@ from stackclip.cli.tower import tower_options
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 
 if TYPE_CHECKING:
-    from stackclip.data import Dataset
     from stackclip.session import Session
 
 __all__ = ["cache_features_verb", "export_verb"]
@@ -94,14 +93,8 @@ def cache_features_verb(
         encoded = session.encode(dataset, strict=strict, wait=wait, executor=executor, progress=bars, **wanted)
     if encoded.failed:
         sys.exit(FAILED_SOME)
-    return None if encoded.done.encoded else session.grounds(_opened(session, dataset))
-
-
-def _opened(session: Session, texts: Iterable[str]) -> list[Dataset]:
-    from stackclip.data import open_dataset
-
-    generated, data_root = session.workspace.generated, session.data_root
-    return [open_dataset(text, data_root=data_root, generated=generated) for text in texts]
+    whole = len(encoded.datasets) == len({*dataset})  # one that has no such category may come to have it
+    return session.grounds(encoded.datasets) if whole and not encoded.done.encoded else None
 
 
 @cli.command("export")

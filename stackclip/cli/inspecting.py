@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,9 @@ def _watch(session: Session, folder: str, every: float, **words: Any) -> None:
             echo(f"{each.picture}: {verdict}, score {each.score:.6g}, p {each.p_value:.3g}, {each.heat_map}")
 
 
-cli.add_command(inspect_verb, "predict")  # as it was called
+_older = copy(inspect_verb)
+_older.name, _older.hidden = "predict", True  # as it was called
+cli.add_command(_older)
 
 
 @cli.command("fit")

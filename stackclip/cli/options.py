@@ -149,20 +149,25 @@ live_options = options(
         type=click.Choice(["fp32", "bf16"]),
         default="fp32",
         show_default=True,
-        help="Numbers inside the image tower for what trains there.",
+        help="Numbers of training: of the products of heads, and inside the image tower for what trains there.",
     ),
 )
 
 answer_options = options(
     click.option("--per-category", is_flag=True, help="A line for every category."),
     click.option("--per-defect", is_flag=True, help="A table by kind of defect: its pictures and all good ones."),
-    several("--columns", callback=specs, help="Only these metrics in tables: image_AUROC, pixel_AUsPRO@0.05 ..."),
+    several(
+        "--columns",
+        "--metrics-shown",
+        callback=specs,
+        help="Only these metrics in tables: image_AUROC, pixel_AUsPRO@0.05 ...",
+    ),
     click.option(
         "-o",
         "--output",
         multiple=True,
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Write the table: .csv, .html (with pictures), .jsonl, .md, .tex or .txt; may be given several times.",
+        help="Write tables, several too: .csv, .html (with pictures), .jsonl, .md, .parquet, .tex, .txt or .xlsx.",
     ),
     click.option(
         "--ci", is_flag=True, help="Intervals of 95 % over pictures, and paired tests against the first method."

@@ -95,8 +95,8 @@ class LiveTraining:
 
     With `recompute` the image tower's activations are not kept for the backward pass, which runs each block once more.
     `micro_batch` pictures of a step go through at once, and their gradients are summed: the same step up to rounding,
-    in the memory of so many pictures. `precision` are the numbers of the image tower's blocks, in training and in test;
-    bf16 means autocast over float32 weights.
+    in the memory of so many pictures. `precision` are the numbers of the image tower's blocks, in training and in test,
+    and of the matrix products of heads on cached features, in training; bf16 means autocast over float32 weights.
     """
 
     recompute: bool = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import torch
@@ -32,6 +33,7 @@ class TextTransformer:
         self.context_length = int(self._module.positional_embedding.shape[0])
         self._tokenizer = tokenizer
         self._ids: dict[str, tuple[int, ...]] = {}  # of phrases that were counted or encoded before
+        self._word_ids: Callable[[str], Sequence[int]] = cache(tokenizer.encode)
 
     def encode(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the device, whatever the precision for pictures.
@@ -126,7 +128,8 @@ class TextTransformer:
     def _token_ids(self, phrase: str) -> tuple[int, ...]:
         if phrase not in self._ids:
             tokenizer = self._tokenizer
-            self._ids[phrase] = (tokenizer.sot_token_id, *tokenizer.encode(phrase), tokenizer.eot_token_id)
+            ids = [each for word in _words(phrase) for each in self._word_ids(word)]
+            self._ids[phrase] = (tokenizer.sot_token_id, *ids, tokenizer.eot_token_id)
         return self._ids[phrase]
 
     def _tokens(self, phrase: str) -> tuple[int, ...]:
@@ -140,6 +143,15 @@ class TextTransformer:
         return ids
 
 
+def _words(phrase: str) -> Sequence[str]:
+    """Pieces of a phrase whose tokens are those of the whole: words, where cleaning looks at nothing else.
+
+    Repairs of encodings and HTML's entities, which may go over spaces, are of other letters and of `&` alone.
+    """
+    plain = phrase.isascii() and phrase.isprintable() and "&" not in phrase
+    return phrase.split(" ") if plain else (phrase,)
+
+
 def _listed(phrases: Sequence[str]) -> Sequence[str]:
     if isinstance(phrases, str):
         raise UsageError(f"one phrase came, {phrases!r}, wanted a list of phrases: [{phrases!r}]")
@@ -147,7 +159,6 @@ def _listed(phrases: Sequence[str]) -> Sequence[str]:
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
-    tokens = torch.zeros(len(rows), max(map(len, rows), default=1), dtype=torch.long)
-    for index, row in enumerate(rows):
-        tokens[index, : len(row)] = torch.tensor(row)
-    return tokens
+    length = max(map(len, rows), default=1)
+    filled = [[*row, *[0] * (length - len(row))] for row in rows]
+    return torch.tensor(filled, dtype=torch.long).reshape(len(rows), length)

@@ -15,6 +15,7 @@ from stackclip.contracts.methods import METHODS
 from stackclip.contracts.prompts import PROMPTS
 from stackclip.contracts.selectors import SCORERS, SELECTORS
 from stackclip.contracts.taps import TAPS
+from stackclip.contracts.trackers import TRACKERS
 from stackclip.contracts.trial import GATES, Promise, Promises, Subject, Unkept
 from stackclip.contracts.writers import WRITERS
 from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent, UsageError
@@ -118,5 +119,6 @@ _OF_SHELF: Mapping[str, Promises] = {
     "scorers": SCORERS,
     "selectors": SELECTORS,
     "taps": TAPS,
+    "trackers": TRACKERS,
     "writers": WRITERS,
 }

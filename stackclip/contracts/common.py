@@ -26,6 +26,7 @@ ASKED: Mapping[str, tuple[str, ...]] = {
     "prompts": ("stacks", "subject"),
     "scorers": ("__call__",),
     "selectors": ("__call__",),
+    "trackers": ("destination", "log", "close"),
     "writers": ("write",),
 }
 """What a component of a shelf has. docs of each: its Protocol, and `stackclip new`."""

@@ -9,6 +9,7 @@ from stackclip.types import Row
 
 __all__ = ["WRITERS"]
 
+_NOT_SEEN = "it writes bytes, which are not read here"
 _HOSTILE = "a\x1b[2J\r\u202eb"
 
 
@@ -25,16 +26,19 @@ def _document(category: str = "bottle") -> Document:
     return Document([*rows, failed], per_category=True)
 
 
-def _text(subject: Subject, document: Document) -> str:
-    text = subject.make().write(document)
-    require(isinstance(text, str), f"write() gives a {type(text).__name__}, wanted text")
-    return str(text)
+def _text(subject: Subject, document: Document) -> str | bytes:
+    made = subject.make().write(document)
+    require(isinstance(made, str | bytes), f"write() gives a {type(made).__name__}, wanted text or bytes")
+    return made if isinstance(made, bytes) else str(made)
 
 
-def _names_all(subject: Subject) -> None:
+def _names_all(subject: Subject) -> str | None:
     text = _text(subject, _document())
+    if isinstance(text, bytes):
+        return _NOT_SEEN
     for name in ("precise", "fuzzy", "clip", "bottle", "cable"):
         require(name in text, f"{name} is not in what it writes")
+    return None
 
 
 def _writes_again(subject: Subject) -> None:
@@ -50,10 +54,13 @@ def _writes_nothing(subject: Subject) -> None:
         require(False, f"a document without rows is refused: {error}")
 
 
-def _is_harmless(subject: Subject) -> None:
+def _is_harmless(subject: Subject) -> str | None:
     text = _text(subject, _document(_HOSTILE))
+    if isinstance(text, bytes):
+        return _NOT_SEEN
     found = [sign for sign in ("\x1b", "\r", "\u202e") if sign in text]
     require(not found, f"{', '.join(map(repr, found))} of a name stands in what it writes")
+    return None
 
 
 WRITERS: Promises = {

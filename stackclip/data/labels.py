@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 __all__ = [
     *("GOOD_FOLDERS", "MASK_ENDINGS", "composed", "holds_drawings", "holds_masks", "is_good", "may_be_good"),
@@ -93,7 +94,7 @@ def is_good(name: str, names: tuple[str, ...] = GOOD_FOLDERS) -> bool:
 
     Only a word that is never a defect's counts beside others: `ok_front` is good, and `pass_mark` is not.
     """
-    if _plain(name) in {_plain(each) for each in names}:
+    if _plain(name) in frozenset(map(_plain, names)):
         return True
     words = _words(name)
     sure = [word for word in words if word in _SURE and word in names]
@@ -146,5 +147,6 @@ def _words(name: str) -> list[str]:
     return [word for word in _WORDS.split(composed(name).casefold()) if word]
 
 
+@lru_cache(maxsize=4096)
 def _plain(name: str) -> str:
     return "".join(letter for letter in composed(name).casefold() if letter not in "-_. ")

@@ -6,7 +6,7 @@ one stack that is APRIL-GAN's head, so both are this one module: `linear` shares
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, cast
 
@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.ops.losses import segmentation_loss
-from stackclip.ops.maps import projected_logits, unit, upsample
+from stackclip.ops.maps import large_logits, layers_logits, unit
+from stackclip.ops.portions import pieces
+from stackclip.ops.probabilities import probability_maps
 from stackclip.registry import heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
@@ -27,6 +29,7 @@ Batches = Literal["own", "mixed"]
 class Head(Protocol):
     """A trainable map head over the K stacks of a prompt strategy; an `nn.Module`.
 
+    One that can make the large matrix products of its loss in other numbers has their type as an attribute `products`.
     `anchors` are unit text features, indices NORMAL and ANOMALOUS; `stacks` (B,) says which stack a training picture
     belongs to; `keys` (B, K, D) are the unit text features that a picture's class token is compared with.
     """
@@ -108,8 +111,11 @@ class Efa(Linear):
 class Projections(nn.Module):
     """Sets of per-layer linear layers C -> D with bias, named `fc.<set>.<layer>.weight`. FuzzyCLIP, equation 5.
 
-    `taps` are the patch parts that they read; the tower's own unless given.
+    `taps` are the patch parts that they read; the tower's own unless given. `products` is the type of the numbers in
+    the matrix products of a training step.
     """
+
+    products: torch.dtype = torch.float32
 
     def __init__(
         self, tower: TowerSpec, sets: int, *, seed: int, temperature: float = 1.0, taps: Sequence[Part] | None = None
@@ -140,25 +146,33 @@ class Projections(nn.Module):
 
     def maps(self, features: Features, anchors: Tensor, weights: Tensor) -> Tensor:
         """Sum over stacks of weight times the sum over layers of the probability: (B, H, W), between 0 and layers."""
-        total = weights.new_zeros(len(features), self.side, self.side)
-        for index in range(len(self.fc)):
-            under = slice(None) if len(self.fc) == 1 else slice(index, index + 1)  # a set for all stacks, or its own
-            for part, linear in self._layers(index):
-                logits = projected_logits(features[part], anchors[:, under], weight=linear.weight, bias=linear.bias)
-                for of_stack, weight in zip(logits.unbind(1), weights[:, under].unbind(1), strict=True):
-                    total += weight[:, None, None] * torch.sigmoid(upsample(of_stack, self.side))
-        return total
+        own = len(self.fc) > 1  # a set for each stack, or one for all
+        under = [slice(index, index + 1) if own else slice(None) for index in range(len(self.fc))]
+        of_sets = [self._logits(index, features, anchors[:, each], slice(None)) for index, each in enumerate(under)]
+        return probability_maps(torch.cat(of_sets, 2), weights, self.side)
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
-        anchors, masks, terms = anchors[rows, None], masks[rows], []
-        for part, linear in self._layers(index):
-            logits = projected_logits(features[part][rows], anchors, weight=linear.weight, bias=linear.bias)
-            terms.append(segmentation_loss(upsample(logits[:, 0], self.side), masks))
-        return torch.stack(terms).sum()
+        logits, masks = self._logits(index, features, anchors[rows, None], rows, self.products)[:, :, 0], masks[rows]
+        some = pieces(len(logits), len(masks) * self.side**2)
+        return torch.stack([segmentation_loss(large_logits(logits[each], self.side), masks) for each in some]).sum()
 
-    def _layers(self, index: int) -> Iterator[tuple[Part, nn.Linear]]:
-        """The taps with the linear layers of a set."""
-        return zip(self.taps, cast(Sequence[nn.Linear], self.fc[index]), strict=True)
+    def _logits(
+        self,
+        index: int,
+        features: Features,
+        anchors: Tensor,
+        rows: Tensor | slice,
+        products: torch.dtype | None = None,
+    ) -> Tensor:
+        """The logits (L, B, K, g, g) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
+        linears = cast(Sequence[nn.Linear], self.fc[index])
+        return layers_logits(
+            [features[part][rows] for part in self.taps],
+            anchors,
+            weights=[linear.weight for linear in linears],
+            biases=[linear.bias for linear in linears],
+            products=products,
+        )
 
 
 def empty_linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:

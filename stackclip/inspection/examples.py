@@ -1,60 +1,99 @@
-"""Pictures that show what methods see: some of many, as varied as there is room for, on one sheet."""
+"""Pictures that show what methods saw: some of many, as varied as there is room for, on one sheet."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stackclip.benchmarks.evaluation import Evaluation
-from stackclip.benchmarks.runner import Bench
+from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.data import read_picture
 from stackclip.data.images import png_of
 from stackclip.inspection.sheet import sheet
 from stackclip.ops.files import write_atomically
-from stackclip.ops.regions import paint_mask
-from stackclip.types import ANOMALOUS, NORMAL, Sample
+from stackclip.types import ANOMALOUS, NORMAL, Row
 
-__all__ = ["draw_sheet", "varied"]
+__all__ = ["Example", "draw_sheet", "varied"]
 
-
-def draw_sheet(bench: Bench, path: Path, *, rows: int = 8, seed: int = 0) -> None:
-    """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them."""
-    run, side = bench.of_seed(seed), bench.tower.spec.image_size
-    cells = next(iter(run.cells.values()))
-    chosen = varied([sample for cell in cells for sample in cell.samples if sample not in cell.without_mask], rows)
-    trainees = run.trained()
-    maps: dict[str, dict[Sample, np.ndarray]] = {t.spec: {} for t in trainees}
-    map_side = run.plan.map_side(bench.tower.spec)
-    evaluations = {t.spec: Evaluation(side=map_side, pixels=None, error=t.error) for t in trainees}
-    for spec, evaluation in evaluations.items():
-        evaluation.watch = partial(lambda found, sample, scores, runs: found.update({sample: scores}), maps[spec])
-    of_place = {(cell.dataset.name, cell.category): cell for cell in cells}
-    for place in dict.fromkeys((sample.dataset, sample.category) for sample in chosen):
-        showing, cell = run.testing.showing, of_place[place]
-        inspectors = showing.inspectors(cell, trainees, evaluations, showing.shots(cell, evaluations))
-        of_cell = [sample for sample in chosen if (sample.dataset, sample.category) == place]
-        run.testing.scan(of_cell, inspectors, evaluations, partial(bench.progress, "predict"))
-    image = sheet(
-        [read_picture(sample.image, bench.tower.picture_range) for sample in chosen],
-        [paint_mask(bench.store.runs(sample), (side, side)) for sample in chosen],
-        {spec: [found[sample] for sample in chosen] for spec, found in maps.items() if len(found) == len(chosen)},
-        names=[f"{sample.category}, {sample.defect}" for sample in chosen],
-        note=bench.tower.spec.note,
-    )
-    write_atomically(path, png_of(image))
+Place = tuple[str, str]
+"""A data set and a category."""
 
 
-def varied(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """One normal sample in eight, then anomalous ones: new categories and new defects first."""
-    normal = [sample for sample in samples if sample.label == NORMAL][: max(1, count // 8)]
-    rest = [sample for sample in samples if sample.label == ANOMALOUS]
-    chosen: list[Sample] = []
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One picture of those that were tested in a place, by its number there, and what it is of."""
+
+    place: Place
+    number: int
+    label: int
+    defect: str
+
+    @property
+    def category(self) -> str:
+        """The category whose picture it is."""
+        return self.place[1]
+
+
+def draw_sheet(
+    rows: Sequence[Row], find: Callable[[Row], CellPictures | None], path: Path, *, count: int = 8
+) -> tuple[bool, tuple[str, ...]]:
+    """Save a sheet: pictures of as many categories and kinds of defects as there is room for, a good one among them.
+
+    They are as they were tested, with the small maps that `find` gives of what was kept beside a row; nothing is
+    computed. Gives whether there was anything to draw, and the methods of which nothing was kept in some place.
+    Raises PictureError for a picture that can no longer be read, OSError where the sheet cannot be written.
+    """
+    kept: dict[Place, dict[str, CellPictures]] = {}
+    roots, lacking = dict[Place, Path](), dict[str, None]()
+    for row in (row for row in rows if not row.error):
+        place = row.test_on, row.category
+        if (found := find(row)) is None:
+            lacking[row.method] = None
+            continue
+        kept.setdefault(place, {}).setdefault(row.method, found)
+        roots[place] = Path(facts_of(row).tested.place)
+    if chosen := varied([each for place, seen in kept.items() for each in _examples(place, seen)], count):
+        some = [(each, next(iter(kept[each.place].values()))) for each in chosen]
+        image = sheet(
+            [read_picture(roots[each.place] / seen.images[each.number]) for each, seen in some],
+            [seen.masks[each.number] for each, seen in some],
+            _maps(chosen, kept),
+            names=[f"{each.category}, {each.defect}" for each in chosen],
+            note=facts_of(rows[0]).note,
+        )
+        write_atomically(path, png_of(image))
+    return bool(chosen), tuple(lacking)
+
+
+def _examples(place: Place, seen: Mapping[str, CellPictures]) -> list[Example]:
+    """The pictures of a place whose masks could be used."""
+    first = next(iter(seen.values()))
+    labelled = zip(first.labels.tolist(), first.defects, first.localised.tolist(), strict=True)
+    return [Example(place, number, label, defect) for number, (label, defect, usable) in enumerate(labelled) if usable]
+
+
+def _maps(chosen: Sequence[Example], kept: Mapping[Place, Mapping[str, CellPictures]]) -> dict[str, list[np.ndarray]]:
+    """The small maps of chosen pictures by method, of those that have one of each."""
+    maps: dict[str, list[np.ndarray]] = {}
+    for each in chosen:
+        for method, seen in kept[each.place].items():
+            if seen.levels is not None and seen.low is not None and seen.high is not None:
+                low, high = seen.low[each.number], seen.high[each.number]
+                maps.setdefault(method, []).append(low + (high - low) / 255 * seen.levels[each.number])
+    return {method: found for method, found in maps.items() if len(found) == len(chosen)}
+
+
+def varied(examples: Sequence[Example], count: int) -> list[Example]:
+    """One normal example in eight, then anomalous ones: new categories and new defects first."""
+    normal = [each for each in examples if each.label == NORMAL][: max(1, count // 8)]
+    rest = [each for each in examples if each.label == ANOMALOUS]
+    chosen: list[Example] = []
     while rest and len(chosen) < count - len(normal):
-        seen = Counter(word for sample in chosen for word in (sample.category, sample.defect))
-        chosen.append(min(rest, key=lambda sample: seen[sample.category] + seen[sample.defect]))
+        seen = Counter(word for each in chosen for word in (each.category, each.defect))
+        chosen.append(min(rest, key=lambda each: seen[each.category] + seen[each.defect]))
         rest.remove(chosen[-1])
     return normal + chosen

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stackclip.errors import BadOption
 from stackclip.layouts.drawn import check_ranges, seed_of, write_picture, written_once
 from stackclip.registry import datasets
 from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread, subtlety_of
-from stackclip.synthetic.scene import Pair, draw_pair
+from stackclip.synthetic.scene import Pair, draw, draw_pair
 from stackclip.types import GOOD, Sample
 
 __all__ = ["Synthetic"]
@@ -97,11 +98,9 @@ ROOT/                               made by the generator
         kinds = kinds_of(self.part)
         defective = self.per_category - self.per_category // 2
         for index in range(self.train_good):
-            write_picture(
-                folder / "train" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], "train", index).good
-            )
+            write_picture(folder / "train" / GOOD, f"{index:03}.png", self._good(category, "train", index))
         for index in range(self.per_category // 2):
-            write_picture(folder / "test" / GOOD, f"{index:03}.png", self._pair(category, kinds[0], GOOD, index).good)
+            write_picture(folder / "test" / GOOD, f"{index:03}.png", self._good(category, GOOD, index))
         for turn in range(defective):
             # Categories begin at different kinds, so that few pictures still show all kinds.
             kind, index = kinds[(turn + number * defective) % len(kinds)], turn // len(kinds)
@@ -110,6 +109,11 @@ ROOT/                               made by the generator
             write_picture(folder / "test" / kind, f"{index:03}.png", pair.defective)
             mask = pair.mask.astype(np.uint8) * np.uint8(255)
             write_picture(folder / "ground_truth" / kind, f"{index:03}_mask.png", mask)
+
+    def _good(self, category: str, role: str, index: int) -> NDArray[np.uint8]:
+        """The good one of a pair, without its defective twin."""
+        pattern, _, shape = category.partition("-")
+        return draw(pattern, shape, seed=seed_of(self.seed, category, role, index), size=self.size)
 
     def _pair(self, category: str, kind: str, role: str, index: int) -> Pair:
         seed = seed_of(self.seed, category, role, index)

@@ -22,9 +22,11 @@ from stackclip.methods.method import Detector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import (
     BILINEAR_POSITIONS,
     OPEN_CLIP_POSITIONS,
+    adam,
     check_schedule,
     check_sigma,
     descend,
+    lower_products,
     schedule_of,
 )
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
@@ -219,7 +221,8 @@ class SurgeryDetector(Detector):
         schedule: dict[str, Any] = {}
         if isinstance(method, SdpPlus) and head is not None:
             stage = task.stage("head", epochs=method.epochs, batch=_BATCH)
-            self.optimiser = torch.optim.Adam(head.parameters(), lr=method.lr)
+            lower_products(head, task)
+            self.optimiser = adam(head.parameters(), lr=method.lr, betas=(0.9, 0.999))
             if method.weights is not None:
                 released = load_released(head, method.weights, owner="sdp-plus")
             elif stage.epochs:

@@ -11,7 +11,7 @@ from torch import Tensor
 from stackclip.heads import Head, HeadRecipe, SetQueues
 from stackclip.methods.method import Moment, Task
 from stackclip.methods.pipeline import Pipeline
-from stackclip.methods.schedule import BETAS, descend, schedule_of
+from stackclip.methods.schedule import adam, descend, lower_products, schedule_of
 from stackclip.methods.stacks import StackTexts
 from stackclip.prompts import Strategy
 from stackclip.types import CLS, MASK, NORMAL, Features
@@ -29,8 +29,9 @@ class LearnedMaps:
         epochs, self.rate = pipeline.schedule(strategy, task.train_on)
         stage = task.stage("head", epochs=epochs, batch=pipeline.batch)
         module = recipe.build(task.tower, len(texts.stacks), seed=task.seed).to(task.device)
+        lower_products(module, task)
         self.head, self.queues = cast(Head, module), cast("SetQueues | None", None)
-        self._optimiser = torch.optim.Adam(module.parameters(), lr=self.rate, betas=BETAS)
+        self._optimiser = adam(module.parameters(), lr=self.rate)
         if len(texts.stacks) > 1 and getattr(recipe, "batches", "mixed") == "own":
             self.queues = SetQueues(len(texts.stacks), stage.batch, recipe.needs(task.tower) | {MASK})
         self.released = pipeline.begin_with(module)

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stackclip.clip.image import ImageTower
+from stackclip.clip.recipe import LivePrecision
 from stackclip.errors import NotApplicable
 from stackclip.learners import TextTower
 from stackclip.ops.words import counted
@@ -96,7 +97,9 @@ class Task:
     training pictures it can use. `batch_size`, `epochs` and `class_names` override the method's own where they are
     given. `shots` normal pictures a category will be shown before the test, `all` that there are. `text` and `image`
     are the live towers for what is learned through them; None where there is none. `micro_batch` pictures
-    of a step go through them at once, all where it is None (`stackclip.methods.schedule.descend_by`).
+    of a step go through them at once, all where it is None (`stackclip.methods.schedule.descend_by`). `precision` are
+    the numbers of the large matrix products of training, for those who can take others than float32
+    (`stackclip.methods.schedule.lower_products`).
     """
 
     tower: TowerSpec
@@ -113,6 +116,7 @@ class Task:
     text: TextTower | None = None
     image: ImageTower | None = None
     micro_batch: int | None = None
+    precision: LivePrecision = "fp32"
 
     def stage(self, name: str, *, epochs: int, batch: int, parts: frozenset[Part] | None = None) -> Stage:
         """A stage with a method's own `epochs` and `batch`, or those that the task says instead."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,6 +22,7 @@ from stackclip.types import CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["MuSc", "MuScDetector", "normed_patches", "rescored"]
 
+_Batch = Mapping[Part, Tensor]
 _NEIGHBOURS = (1, 2, 3)  # as released for MVTec-AD and BTAD; for VisA, chosen by its test set, 1, 8 and 9
 _POSITIONS = "bicubic"  # the released code resizes position embeddings without antialiasing
 
@@ -81,7 +82,7 @@ class MuScDetector(Detector):
     def __init__(self, method: MuSc, task: Task) -> None:
         super().__init__()
         self.method, self.taps = method, task.tower.taps
-        self.side, self.grid = task.tower.image_size, task.tower.grid
+        self.side, self.grid, self.width = task.tower.image_size, task.tower.grid, task.tower.width
         self._found = Surveyed(())
         self.facts = {
             "epochs": 0,
@@ -106,16 +107,30 @@ class MuScDetector(Detector):
     def levels(self, tested: Callable[[], Iterator[Features]], count: int) -> Tensor:
         """The scores of the patches of all `count` pictures by each layer and then each side: (K R, N, P)."""
         method, found = self.method, []
+        tokens, room = self._tokens(tested, count)
         for tap in self.taps:
             for side in method.sides:
 
                 def pictures(tap: Part = tap, side: int = side) -> Iterator[Tensor]:
-                    return (each for features in tested() for each in normed_patches(features[tap], side))
+                    return (each for batch in tokens() for each in normed_patches(batch[tap], side))
 
-                room, in_place = int(method.room * 2**30), method.match == "same-place"
-                distances = mutual_distances(pictures, count, room=room, same_place=in_place)
+                distances = mutual_distances(pictures, count, room=room, same_place=method.match == "same-place")
                 found.append(lowest_means(distances, *method.interval))
         return torch.stack(found)
+
+    def _tokens(
+        self, tested: Callable[[], Iterator[Features]], count: int
+    ) -> tuple[Callable[[], Iterator[_Batch]], int]:
+        """The tokens of all taps, batch by batch, as often as they are asked for, and the bytes that are left for more.
+
+        They are read once if they fit into half of the room; else each time.
+        """
+        room = int(self.method.room * 2**30)
+        size = 4 * count * self.grid**2 * self.width * len(self.taps)
+        if 2 * size > room:
+            return lambda: ({tap: features[tap] for tap in self.taps} for features in tested()), room
+        held = [{tap: features[tap].clone() for tap in self.taps} for features in tested()]
+        return lambda: iter(held), room - size
 
     def _check(self, count: int) -> None:
         """Raise NotApplicable for more pictures than there is room for, or fewer than `k`."""

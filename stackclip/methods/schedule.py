@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
+from stackclip.clip.device import DTYPES
 from stackclip.errors import BadOption, BrokenPlugin
 from stackclip.methods.method import Stage, Task
 from stackclip.types import Features
@@ -18,19 +20,39 @@ __all__ = [
     "BETAS",
     "BILINEAR_POSITIONS",
     "OPEN_CLIP_POSITIONS",
+    "adam",
     "check_schedule",
     "check_shots",
     "check_sigma",
     "descend",
     "descend_by",
+    "lower_products",
     "schedule_of",
     "schedules_of",
 ]
+
+logger = logging.getLogger(__name__)
 
 BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
 
 OPEN_CLIP_POSITIONS, BILINEAR_POSITIONS = "bicubic-antialias", "bilinear"
 """How released code resizes position embeddings; a method says it as its fact `released_positions`."""
+
+
+def adam(parameters: Iterable[Tensor], *, lr: float, betas: tuple[float, float] = BETAS) -> Adam:
+    """Adam that moves all parameters at once where PyTorch can, which is on a CPU and on a CUDA device."""
+    learned = list(parameters)
+    return Adam(learned, lr=lr, betas=betas, fused=all(each.device.type in ("cpu", "cuda") for each in learned))
+
+
+def lower_products(head: Any, task: Task) -> None:
+    """Let the matrix products of a head's training be made in the task's numbers; it is said of a head that cannot."""
+    if task.precision == "fp32":
+        return
+    if hasattr(head, "products"):
+        head.products = DTYPES[task.precision]
+    else:
+        logger.warning("%s is trained in fp32: it has no products in %s", type(head).__name__, task.precision)
 
 
 def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Iterable[Tensor] = ()) -> dict[str, float]:

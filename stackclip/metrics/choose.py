@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from stackclip.metrics.exact import PixelMetrics
 from stackclip.metrics.names import Measured
+from stackclip.metrics.pictures import Ends
 from stackclip.metrics.streamed import StreamedPixelMetrics
 from stackclip.ops.regions import Runs
 
@@ -19,7 +20,7 @@ EXACT_UP_TO = 2**27  # pixels of a category: 500 maps of 518 x 518, .5 GB a meth
 class PixelAccumulator(Protocol):
     """Takes the maps of one category one by one, and measures them."""
 
-    def add(self, scores: Any, runs: Runs) -> None:
+    def add(self, scores: Any, runs: Runs, ends: Ends | None = None) -> None:
         """Take a map (H, W) and the labelled regions of its mask (R, 3)."""
 
     def merge(self, other: Any) -> None:

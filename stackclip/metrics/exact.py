@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stackclip.errors import NonFiniteScores
 from stackclip.metrics.cflow import area_of, thresholds_of, trapezoid
 from stackclip.metrics.names import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
-from stackclip.metrics.pictures import Regions, as_scores, flat_map, non_finite, pixels_of
+from stackclip.metrics.pictures import Ends, Regions, as_scores, flat_map, non_finite, pixels_of
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS, NORMAL
 
@@ -61,12 +61,13 @@ class PixelMetrics:
         self._areas: list[NDArray[np.int64]] = []  # pixels of each region
         self._region_count = 0
 
-    def add(self, scores: Any, runs: Runs) -> None:
+    def add(self, scores: Any, runs: Runs, ends: Ends | None = None) -> None:
         """Take a map (H, W) and the labelled regions of its mask (R, 3) at the same size; higher is more anomalous.
 
+        `ends` are the lowest and the highest score, of who knows them already.
         Raises NonFiniteScores for NaN or infinity and ValueError for a map or runs of the wrong form.
         """
-        flat, _, _ = flat_map(scores)
+        flat, _, _ = flat_map(scores, ends)
         if not len(runs):
             self._normal.append(flat.copy())
             return

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from stackclip.errors import NonFiniteScores
 from stackclip.ops.regions import Runs
 
-__all__ = ["Regions", "as_scores", "flat_map", "non_finite", "pixels_of"]
+__all__ = ["Ends", "Regions", "as_scores", "flat_map", "non_finite", "pixels_of"]
+
+Ends = tuple[Any, Any]
+"""The lowest and the highest score of a map, NaN where there is one in it."""
 
 
 def as_scores(scores: Any) -> NDArray[Any]:
@@ -20,15 +23,15 @@ def as_scores(scores: Any) -> NDArray[Any]:
     return array.astype(np.result_type(array.dtype, np.float32), copy=False)
 
 
-def flat_map(scores: Any) -> tuple[NDArray[Any], Any, Any]:
-    """A map (H, W) as (H * W,), with its lowest and its highest score.
+def flat_map(scores: Any, ends: Ends | None = None) -> tuple[NDArray[Any], Any, Any]:
+    """A map (H, W) as (H * W,), with its lowest and its highest score, which are looked for where `ends` are not given.
 
     Raises NonFiniteScores for NaN or infinity and ValueError for another shape or no pixel.
     """
     array = as_scores(scores)
     if array.ndim != 2 or not array.size:
         raise ValueError(f"a map is (H, W), this one has the shape {array.shape}")
-    low, high = array.min(), array.max()
+    low, high = (array.min(), array.max()) if ends is None else map(array.dtype.type, ends)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise NonFiniteScores(f"{non_finite(array)} of {array.size} pixels of the map are NaN or infinite")
     return array.reshape(-1), low, high

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stackclip.metrics.bins import BUDGET, ScoreBins
 from stackclip.metrics.cflow import TOO_FEW_RATES, area_of, thresholds_of
 from stackclip.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured
-from stackclip.metrics.pictures import Regions, flat_map
+from stackclip.metrics.pictures import Ends, Regions, flat_map
 from stackclip.ops.regions import Runs
 
 __all__ = ["TOLERANCE", "StreamedPixelMetrics", "areas_of_bins"]
@@ -48,20 +48,21 @@ class StreamedPixelMetrics:
         self._rounded = False
         self._range: tuple[Any, Any] | None = None
 
-    def add(self, scores: Any, runs: Runs) -> None:
+    def add(self, scores: Any, runs: Runs, ends: Ends | None = None) -> None:
         """Take a map (H, W) and the labelled regions of its mask (R, 3) at the same size; higher is more anomalous.
 
+        `ends` are the lowest and the highest score, of who knows them already.
         Raises NonFiniteScores for NaN or infinity and ValueError for a map or runs of the wrong form.
         """
-        flat, low, high = flat_map(scores)
+        flat, low, high = flat_map(scores, ends)
         regions = Regions.of(runs, flat.size)
         self._extend(low, high)
         self._rounded |= flat.dtype != np.float32
         with np.errstate(over="ignore"):
-            flat, ends = flat.astype(np.float32, copy=False), np.array([low, high]).astype(np.float32)
+            flat, narrow = flat.astype(np.float32, copy=False), np.array([low, high]).astype(np.float32)
         self._regions += regions.areas.size
         shares = (1 / regions.areas)[regions.numbers]
-        self._take(flat, ends, regions.starts, regions.lengths, shares)
+        self._take(flat, narrow, regions.starts, regions.lengths, shares)
 
     def merge(self, other: StreamedPixelMetrics) -> None:
         """Take all pictures of another accumulator, as if they had been added here; the other one stays as it is.

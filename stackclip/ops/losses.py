@@ -47,9 +47,11 @@ def dice_loss(probability: Tensor, mask: Tensor) -> Tensor:
 def segmentation_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Focal plus dice loss of a two-class map, in a few passes over the pixels: (B, H, W) both.
 
-    It is `focal_loss(logits, mask) + dice_loss(sigmoid(logits), mask)` with the gradient of both made on the way.
+    It is `focal_loss(logits, mask) + dice_loss(sigmoid(logits), mask)` with the gradient of both made on the way; of
+    the logits of several layers (L, B, H, W) the sum.
     """
-    loss: Tensor = _FocalDice.apply(logits, mask, torch.is_grad_enabled())
+    layers = logits if logits.ndim == 4 else logits[None]
+    loss: Tensor = _FocalDice.apply(layers.flatten(2), mask.flatten(1), torch.is_grad_enabled())
     return loss
 
 
@@ -59,40 +61,42 @@ class _FocalDice(torch.autograd.Function):
     With the logit l, s the smoothing, y = 1 where the mask is set and -1 elsewhere, and p = sigmoid(y l), w = 1 - p:
     focal: r = p + 2 s w = 1 - k w for k = 1 - 2 s, and f = -(k w)^2 log r, so df/dl = y p k^2 w^2 (2 log r - k w / r).
     dice: q = sigmoid(l) is p or w, D = 1 - n / d for n = 2 sum(q m) + 1, d = sum(q) + sum(m) + 1, so dD/dl =
-    p w (n / d - 2 m) / d. Both p and w are sigmoids: a difference from 1 would lose the digits that count.
+    p w (n / d - 2 m) / d. Both p and w are sigmoids: a difference from 1 would lose the digits that count. As q m is
+    p m, and q + m is w + 2 p m, summed over a picture, q itself is not made.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, mask: Tensor, keep: bool) -> Tensor:
-        """`keep` says whether a backward will follow."""
+        """Of logits (L, B, N) and a mask (B, N); `keep` says whether a backward will follow."""
         gradient = torch.empty_like(logits) if keep else None
-        span, pixels = 1 - 2 * FOCAL_SMOOTH, logits[0].numel()  # k
+        span, count = 1 - 2 * FOCAL_SMOOTH, logits[0].numel()  # k
         focal, dice = [], []
         scratch: Tensor | None = None  # memory that is new for each portion would cost more than the arithmetic
-        for some in portions(logits, pixels):
-            here, marked = logits[some].flatten(1), mask[some].flatten(1).to(logits)  # l, m
-            scratch = here.new_empty(6, *here.shape) if scratch is None else scratch
-            right, wrong, smooth, sign, square, work = scratch[:, : len(here)]
-            torch.mul(marked, 2, out=sign).sub_(1)  # y
-            torch.mul(sign, here, out=work)
-            torch.sigmoid(work, out=right)  # p
-            torch.sigmoid(work.neg_(), out=wrong)  # w
+        for some in portions(mask, logits[:, 0].numel()):
+            here, marked = logits[:, some], mask[some].to(logits)  # l (L, b, N), m (b, N)
+            scratch = here.new_empty(4, *here.shape) if scratch is None else scratch
+            right, wrong, smooth, cost = scratch[:, :, : len(marked)]
+            sign = torch.add(marked, -0.5).mul_(2)  # y
+            torch.mul(sign, here, out=smooth)
+            torch.sigmoid(smooth, out=right)  # p
+            torch.sigmoid(smooth.neg_(), out=wrong)  # w
+            shared = torch.mul(right, marked, out=smooth).sum(2)  # of q m, (L, b)
+            total = torch.add(wrong.sum(2), shared, alpha=2).add_(DICE_SMOOTH)  # d
+            overlap = shared.mul_(2).add_(DICE_SMOOTH).div_(total)  # n / d
+            dice.append(1 - overlap)
             torch.add(right, wrong, alpha=2 * FOCAL_SMOOTH, out=smooth)  # r
-            torch.mul(wrong, wrong, out=square)
-            total = torch.lerp(wrong, right, marked, out=work).sum(1, keepdim=True)  # of q
-            total = total + marked.sum(1, keepdim=True) + DICE_SMOOTH  # d
-            twice = 2 * torch.mul(right, marked, out=work).sum(1, keepdim=True) + DICE_SMOOTH  # n
-            cost = torch.log(smooth, out=work).mul_(square)  # w^2 log r
-            focal.append(cost.sum(1))
-            dice.append(1 - twice / total)
+            torch.log(smooth, out=cost).mul_(wrong)  # w log r
+            work = smooth if gradient is None else gradient[:, some]
+            focal.append(torch.mul(cost, wrong, out=work).sum(2))
             if gradient is not None:
-                cost.mul_(2).sub_(square.mul_(wrong).div_(smooth), alpha=span)
-                cost.mul_(sign.mul_(span**2 / logits.numel()))
-                share = torch.mul(marked, -2, out=square).add_(twice / total).mul_(1 / (total * len(logits)))
-                torch.mul(share.mul_(wrong).add_(cost), right, out=gradient[some].view_as(here))
+                cost.sub_(torch.div(wrong, smooth, out=smooth).mul_(wrong), alpha=span / 2)
+                share = total.mul_(len(mask)).reciprocal_()[..., None]  # 1 / (d B)
+                torch.addcmul(share * overlap[..., None], marked, share * -2, out=smooth)
+                smooth.addcmul_(cost, sign.mul_(2 * span**2 / count))
+                torch.mul(smooth.mul_(right), wrong, out=work)
         if gradient is not None:
             ctx.save_for_backward(gradient)
-        return -(span**2) * torch.cat(focal).sum() / logits.numel() + torch.cat(dice).mean()
+        return -(span**2) * torch.cat(focal, 1).sum() / count + torch.cat(dice, 1).sum() / len(mask)
 
     @staticmethod
     @once_differentiable

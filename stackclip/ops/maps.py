@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from stackclip.ops.portions import portions
+from stackclip.ops.portions import pieces, portions
 from stackclip.types import ANOMALOUS, NORMAL
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "large_logits",
     "largest_mean",
+    "layers_logits",
     "local_means",
     "min_max",
     "on_grid",
@@ -60,13 +63,34 @@ def projected_logits(
     `weight` (D, C) and `bias` (D,) are those of a linear layer into the joint space, `anchors` (B, K, 2, D) its unit
     text features. Upsampled, these are the `anomaly_logits` of the projected tokens; here those are never copied.
     """
+    return layers_logits([tokens], anchors, weights=[weight], biases=[bias], scale=scale)[0]
+
+
+def layers_logits(
+    tokens: Sequence[Tensor],
+    anchors: Tensor,
+    *,
+    weights: Sequence[Tensor],
+    biases: Sequence[Tensor],
+    scale: float = LOGIT_SCALE,
+    products: torch.dtype | None = None,
+) -> Tensor:
+    """The `projected_logits` of L layers, each with tokens, weight and bias of its own: (L, B, K, g, g).
+
+    Small layers are worked on together, as one operation costs more than what it does to a few numbers. `products` is
+    the type of the numbers in the large matrix products, forward and backward; all else keeps that of the tokens.
+    """
     directions = anchors[:, :, ANOMALOUS] - anchors[:, :, NORMAL]  # (B, K, D)
-    cosines: Tensor = _ProjectedCosines.apply(tokens, weight, bias, directions, torch.is_grad_enabled())
-    return scale * on_grid(cosines)
+    numbers, keep = tokens[0].shape[:2].numel() * len(weights[0]), torch.is_grad_enabled()
+    cosines: list[Tensor] = [
+        _ProjectedCosines.apply(directions, keep, products, *tokens[some], *weights[some], *biases[some])
+        for some in pieces(len(tokens), numbers)
+    ]
+    return scale * on_grid(torch.cat(cosines) if len(cosines) > 1 else cosines[0])
 
 
 class _ProjectedCosines(torch.autograd.Function):
-    """The dot of directions d (B, K, D) with unit projected tokens z / |z|, z = W x + b: (B, K, P).
+    """The dot of directions d (B, K, D) with unit projected tokens z / |z|, z = W x + b, of L layers: (L, B, K, P).
 
     The gradient by hand: with the cosine s = d . z / |z|, ds/dz = (d - s z / |z|) / |z|. So for gradients g_k of the
     s_k, grad z = sum_k (g_k / |z|) d_k - (sum_k g_k s_k / |z|^2) z: z scaled, and a product of rank K. Then grad W =
@@ -74,45 +98,68 @@ class _ProjectedCosines(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, tokens: Tensor, weight: Tensor, bias: Tensor, directions: Tensor, keep: bool) -> Tensor:
-        """`keep` says whether a backward will follow: z is then kept, all else is made again."""
+    def forward(ctx: Any, directions: Tensor, keep: bool, products: torch.dtype | None, *given: Tensor) -> Tensor:
+        """`given` are the tokens, weights and biases of all layers; `keep` says whether a backward will follow.
+
+        z is then kept, all else is made again.
+        """
+        ctx.products = products or directions.dtype
+        layers = [(tokens, weight.to(ctx.products), bias.to(ctx.products)) for tokens, weight, bias in _layers(given)]
         kept, lengths, cosines = [], [], []
-        for some in portions(tokens, tokens.shape[1] * len(weight)):
-            z = F.linear(tokens[some], weight, bias)  # (b, P, D)
-            length = torch.linalg.vector_norm(z, dim=-1).clamp_(min=1e-12)[:, None]  # (b, 1, P), as F.normalize
-            cosines.append((directions[some] @ z.mT).div_(length))  # (b, K, P)
+        for some in portions(directions, len(layers) * given[0].shape[1] * directions.shape[-1]):
+            each = [F.linear(tokens[some].to(ctx.products), *layer).to(directions) for tokens, *layer in layers]
+            z = torch.stack(each) if len(each) > 1 else each[0][None]  # (L, b, P, D)
+            length = torch.linalg.vector_norm(z, dim=-1).clamp_(min=1e-12)[:, :, None]  # (L, b, 1, P), as F.normalize
+            cosines.append((directions[some] @ z.mT).div_(length))  # (L, b, K, P)
             if keep:
                 kept.append(z)
                 lengths.append(length)
-        result = torch.cat(cosines)
+        result = torch.cat(cosines, 1)
         if keep:
-            ctx.save_for_backward(tokens, weight, directions, result, torch.cat(lengths), *kept)
+            ctx.save_for_backward(directions, result, torch.cat(lengths, 1), *given, *kept)
         return result
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        tokens, weight, directions, cosines, lengths, *kept = ctx.saved_tensors
-        of_token, of_weight, of_bias, of_direction, _ = ctx.needs_input_grad
-        along = gradient / lengths  # (B, K, P), what each direction counts
-        back = -(along * cosines).sum(1).div_(lengths[:, 0])[..., None]  # (B, P, 1), what z counts
-        grad_tokens = torch.empty_like(tokens) if of_token else None
-        grad_weight = torch.zeros_like(weight) if of_weight else None
-        grad_bias = weight.new_zeros(len(weight)) if of_bias else None
+        directions, cosines, lengths, *saved = ctx.saved_tensors
+        of_direction, _, _, *wanted = ctx.needs_input_grad
+        given, kept = saved[: len(wanted)], saved[len(wanted) :]
+        grads = [torch.zeros_like(each) if asked else None for each, asked in zip(given, wanted, strict=True)]
         grad_directions = torch.empty_like(directions) if of_direction else None
+        along = gradient / lengths  # (L, B, K, P), what each direction counts
+        back = -(along * cosines).sum(2).div_(lengths[:, :, 0])[..., None]  # (L, B, P, 1), what z counts
         scratch = torch.empty_like(kept[0])
-        for some, z in zip(portions(tokens, tokens.shape[1] * len(weight)), kept, strict=True):
+        for some, z in zip(portions(directions, kept[0][:, 0].numel()), kept, strict=True):
             if grad_directions is not None:
-                grad_directions[some] = along[some] @ z
-            grad_z = torch.mul(z, back[some], out=scratch[: len(z)])
-            grad_z = grad_z.baddbmm_(along[some].mT, directions[some]).flatten(0, 1)  # (bP, D)
-            if grad_weight is not None:
-                grad_weight.addmm_(grad_z.mT, tokens[some].flatten(0, 1))
-            if grad_bias is not None:
-                grad_bias += grad_z.sum(0)
-            if grad_tokens is not None:
-                grad_tokens[some] = (grad_z @ weight).view_as(tokens[some])
-        return grad_tokens, grad_weight, grad_bias, grad_directions, None
+                grad_directions[some] = (along[:, some] @ z).sum(0)
+            grad_z = torch.mul(z, back[:, some], out=scratch[:, : z.shape[1]])
+            toward = directions[some].expand(len(z), -1, -1, -1).flatten(0, 1)
+            grad_z.view(-1, *z.shape[2:]).baddbmm_(along[:, some].mT.flatten(0, 1), toward)
+            for of_layer, layer, into in zip(grad_z, _layers(given), _layers(grads), strict=True):
+                _add_grads(of_layer.flatten(0, 1).to(ctx.products), layer, into, some)
+        return grad_directions, None, None, *grads
+
+
+def _layers(given: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    """Tokens, weight and bias of each layer, where all tokens stand first, then all weights, then all biases."""
+    count = len(given) // 3
+    return zip(given[:count], given[count : 2 * count], given[2 * count :], strict=True)
+
+
+def _add_grads(grad_z: Tensor, layer: tuple[Tensor, ...], grads: tuple[Tensor | None, ...], some: slice) -> None:
+    """Add to the gradients of a layer what some pictures give, those of whose z are (bP, D)."""
+    (tokens, weight, _), (grad_tokens, grad_weight, grad_bias) = layer, grads
+    if grad_weight is not None:
+        flat = tokens[some].flatten(0, 1).to(grad_z)
+        if grad_z.dtype == grad_weight.dtype:
+            grad_weight.addmm_(grad_z.mT, flat)
+        else:
+            grad_weight += grad_z.mT @ flat
+    if grad_bias is not None:
+        grad_bias += grad_z.sum(0)
+    if grad_tokens is not None:
+        grad_tokens[some] = (grad_z @ weight.to(grad_z)).view_as(tokens[some])
 
 
 def on_grid(patches: Tensor) -> Tensor:
@@ -136,6 +183,12 @@ def upsample(maps: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
     """Bilinear: (..., g, g) -> (..., side, side), as two small matrix products."""
     matrix = interpolation_matrix(maps.shape[-1], side, align_corners).to(maps)
     return matrix @ maps @ matrix.mT
+
+
+def large_logits(logits: Tensor, side: int) -> Tensor:
+    """`upsample` for training: across first, so that no product has long narrow rows, and none of its gradient has."""
+    matrix = interpolation_matrix(logits.shape[-1], side).to(logits)
+    return matrix @ (logits @ matrix.mT)
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:

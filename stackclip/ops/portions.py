@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-__all__ = ["PORTION", "portions"]
+__all__ = ["PORTION", "pieces", "portions"]
 
 PORTION = 1 << 20  # numbers: 4 MB of float32
 
@@ -16,6 +16,11 @@ def portions(batch: Tensor, numbers: int) -> Iterator[slice]:
 
     A portion has at least one picture. A GPU has no such cache and is slowed by small kernels: there, all is one.
     """
-    size = max(1, PORTION // max(1, numbers)) if batch.device.type == "cpu" else len(batch)
-    for start in range(0, len(batch), max(1, size)):
+    return pieces(len(batch), numbers if batch.device.type == "cpu" else 0)
+
+
+def pieces(count: int, numbers: int) -> Iterator[slice]:
+    """Slices that cover so many things whose work makes `numbers` numbers each: PORTION of them at once, or one."""
+    size = max(1, PORTION // max(1, numbers))
+    for start in range(0, count, size):
         yield slice(start, start + size)

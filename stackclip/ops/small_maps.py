@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class SmallMaps:
         if not len(maps):
             return
         whole = maps.detach() if maps.dtype in (torch.float32, torch.float64) else maps.detach().to(torch.float32)
-        small = torch.nn.functional.adaptive_max_pool2d(whole[:, None], SMALL_SIDE)[:, 0].cpu().to(torch.float64)
+        small = torch.stack([_highest(each) for each in whole]).cpu().to(torch.float64)
         low, high = small.amin((1, 2)), small.amax((1, 2))
         range_ = torch.where(high > low, high - low, 1.0)
         levels = (_TOP * ((small - low[:, None, None]) / range_[:, None, None])).round()
@@ -76,6 +77,27 @@ class Looked:
         return np.unpackbits(packed, axis=1).astype(bool).reshape(-1, SMALL_SIDE, SMALL_SIDE)
 
 
+def _highest(scores: Tensor) -> Tensor:
+    """The highest score of the pixels that each small pixel stands for: (H, W) -> (64, 64).
+
+    It is `adaptive_max_pool2d`, by whole rows: two to three times as fast on a CPU.
+    """
+    for _ in scores.shape:  # down its rows, then down its columns, which are rows by then
+        places = _windows(len(scores)).to(scores.device)
+        rows = scores.index_select(0, places.flatten()).view(*places.shape, -1)
+        scores = rows.amax(1).T.contiguous()
+    return scores
+
+
+@lru_cache(maxsize=32)
+def _windows(size: int) -> Tensor:
+    """The pixels of a side of so many that each small pixel stands for, the last of them repeated: (64, most)."""
+    spans = [_touched(first, first, SMALL_SIDE, size) for first in range(SMALL_SIDE)]
+    most = max(each.stop - each.start for each in spans)
+    with torch.inference_mode(mode=False):
+        return torch.tensor([[min(each.start + step, each.stop - 1) for step in range(most)] for each in spans])
+
+
 def small_mask(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
     """The mask (64, 64) of the regions (R, 3) of a picture of `size` (height, width): every pixel that one touches."""
     found = np.zeros((SMALL_SIDE, SMALL_SIDE), bool)
@@ -83,8 +105,8 @@ def small_mask(runs: Runs, size: tuple[int, int]) -> NDArray[np.bool_]:
         return found
     height, width = size
     for (start, last), row in zip(_ends(runs), (runs[:, 0] // width).tolist(), strict=True):
-        rows = _touched(row, row, height)
-        found[rows, _touched(start - row * width, last - row * width, width)] = True
+        rows = _touched(row, row, height, SMALL_SIDE)
+        found[rows, _touched(start - row * width, last - row * width, width, SMALL_SIDE)] = True
     return found
 
 
@@ -93,6 +115,6 @@ def _ends(runs: Runs) -> Sequence[tuple[int, int]]:
     return [(start, stop - 1) for start, stop, _ in runs.tolist()]
 
 
-def _touched(first: int, last: int, side: int) -> slice:
-    """The small pixels that stand for any of these, as `adaptive_max_pool2d` shares them out."""
-    return slice(first * SMALL_SIDE // side, -(-(last + 1) * SMALL_SIDE // side))
+def _touched(first: int, last: int, side: int, other: int) -> slice:
+    """The pixels of another side that any of these touch, as `adaptive_max_pool2d` shares them out."""
+    return slice(first * other // side, -(-(last + 1) * other // side))

@@ -4,6 +4,7 @@ from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
 from stackclip.registry.examples import EXAMPLES, Example, examples
 from stackclip.registry.folder import placed
+from stackclip.registry.grids import LARGEST, axes_of, flat_options, points_of, spread_out
 from stackclip.registry.guard import (
     Stopped,
     ask_to_stop,
@@ -23,6 +24,7 @@ from stackclip.registry.ways import EDITION, Way, Ways
 __all__ = [
     "EDITION",
     "EXAMPLES",
+    "LARGEST",
     "SHELVES",
     "Component",
     "Example",
@@ -35,6 +37,7 @@ __all__ = [
     "Way",
     "ask_to_stop",
     "at_work",
+    "axes_of",
     "backbones",
     "bind",
     "code_of",
@@ -42,6 +45,7 @@ __all__ = [
     "did_you_mean",
     "examples",
     "executors",
+    "flat_options",
     "forget",
     "forget_stop",
     "guarded",
@@ -54,14 +58,17 @@ __all__ = [
     "noun",
     "options_of",
     "placed",
+    "points_of",
     "problems",
     "prompts",
     "reason",
     "scorers",
     "selectors",
     "split_specs",
+    "spread_out",
     "stay_with",
     "taps",
+    "trackers",
     "use_workspace",
     "writers",
 ]
@@ -77,5 +84,7 @@ backbones = Shelf("backbones", "stackclip.clip")
 taps = Ways("taps", "stackclip.clip.taps")
 executors = Shelf("executors", "stackclip.executors")
 writers = Shelf("writers", "stackclip.reports.writers")
+trackers = Shelf("trackers", "stackclip.trackers")
 
-SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, executors, writers)
+_TOOLS = (executors, writers, trackers)
+SHELVES = (datasets, prompts, selectors, scorers, heads, learners, methods, backbones, taps, *_TOOLS)

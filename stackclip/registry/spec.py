@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stackclip.errors import UsageError
 
-__all__ = ["Spec", "did_you_mean", "split_specs"]
+__all__ = ["Spec", "did_you_mean", "split_at", "split_specs"]
 
 _CLOSING = {"[": "]", "(": ")"}
 
@@ -53,6 +53,11 @@ class Spec:
 
 def split_specs(text: str) -> tuple[str, ...]:
     """Split at the commas that stand outside brackets: `a[x=1,y=2],b` gives `a[x=1,y=2]` and `b`."""
+    return tuple(piece for piece in split_at(",", text) if piece)
+
+
+def split_at(divider: str, text: str) -> tuple[str, ...]:
+    """The pieces between the dividers that stand outside brackets. Raises UsageError for brackets that do not fit."""
     pieces, awaited, start = [], "", 0  # the brackets that must close, the innermost last
     for position, character in enumerate(text):
         if character in _CLOSING:
@@ -61,13 +66,13 @@ def split_specs(text: str) -> tuple[str, ...]:
             if not awaited.endswith(character):
                 raise UsageError(f"cannot read {text!r}: {character!r} closes no bracket")
             awaited = awaited[:-1]
-        elif character == "," and not awaited:
+        elif character == divider and not awaited:
             pieces.append(text[start:position])
             start = position + 1
     if awaited:
         raise UsageError(f"cannot read {text!r}: a bracket is not closed")
     pieces.append(text[start:])
-    return tuple(piece.strip() for piece in pieces if piece.strip())
+    return tuple(piece.strip() for piece in pieces)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

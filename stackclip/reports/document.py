@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
+from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
+from stackclip.reports.fragments import document_html
+from stackclip.reports.frames import frame_of_document
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
 from stackclip.types import Row
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["Document", "Sheet", "SheetLine"]
 
@@ -86,6 +93,16 @@ class Document:
         return tuple(notes(self.rows, self.published, self.metrics))
 
     @cached_property
+    def one_score(self) -> tuple[tuple[str, ...], ...]:
+        """The methods that have one image score in every table in which they stand, group by group."""
+        if self.find is None:
+            return ()
+        tables = [group for alike in rows_of_tables(self.rows) for group in alike]
+        scores = ScoreFinder(self.find)
+        found = dict.fromkeys(group for rows in tables for group in methods_alike(rows, scores))
+        return tuple(group for group in found if all(_stands(group, rows, scores) for rows in tables))
+
+    @cached_property
     def shot_curves(self) -> tuple[ShotCurves, ...]:
         """What methods are worth with more and more shots, where rows have several numbers of them."""
         return tuple(shot_curves(self.rows, self.metrics))
@@ -109,11 +126,25 @@ class Document:
     def _looked(self) -> tuple[Sequence[Exhibit], Sequence[Row]]:
         return exhibits_of(self.rows, self.find or (lambda _: None))
 
+    def frame(self) -> DataFrame:
+        """The sheets as a table of pandas, with the columns of CSV. Raises UsageError where pandas is not installed."""
+        return frame_of_document(self)
+
+    def _repr_html_(self) -> str:
+        """The tables and notes, for notebooks."""
+        return document_html(self)
+
     @cached_property
     def sheets(self) -> tuple[Sheet, ...]:
         """One sheet, with a line for each row."""
         first = _first_methods(self.rows) if self.ci else {}
         return (Sheet(tuple(SheetLine(row, first.get(id(row))) for row in self.rows), self.ci),)
+
+
+def _stands(group: Sequence[str], rows: Sequence[Row], scores: ScoreFinder) -> bool:
+    """Whether the methods of a group are alike in a table too, or none of them stands there."""
+    here = [row for row in rows if row.method in group]
+    return not here or methods_alike(here, scores) == [tuple(group)]
 
 
 def _first_methods(rows: Sequence[Row]) -> dict[int, Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from stackclip.benchmarks.facts import EmptyMasks, facts_of
 from stackclip.benchmarks.overlap import overlap_notes
@@ -49,23 +49,43 @@ def _stacks(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
-    """Why metrics are not defined, and why cells failed."""
+    """Why metrics are not defined, and why cells failed, each reason once."""
+    found: dict[str, dict[str, dict[str, dict[str, None]]]] = {}  # reason -> what -> method -> places
+    for reason, what, row in _unmeasured(rows, metrics):
+        found.setdefault(reason, {}).setdefault(what, {}).setdefault(row.method, {})[_place(row)] = None
     places = {_place(row) for row in rows}
-    reasons: dict[tuple[str, str], dict[str, None]] = {}
+    for reason, whats in found.items():
+        yield f"{'; '.join(_where(whats, places))}{': ' if '' in whats else ' '}{reason}"
+
+
+def _unmeasured(rows: Iterable[Row], metrics: Sequence[str]) -> Iterator[tuple[str, str, Row]]:
+    """Each reason of each row, with the metrics that it is about; nothing for all of a row that failed."""
     for row in rows:
         for metric, reason in row.undefined.items():
-            if metrics and metric not in metrics:
-                continue
-            about = "sPRO" if metric in _SPRO else "pixel metrics" if metric.startswith("pixel") else "image metrics"
-            reasons.setdefault((row.method, f"{about} n/a: {reason}"), {})[_place(row)] = None
+            if not metrics or metric in metrics:
+                kind = "sPRO" if metric in _SPRO else f"{metric.partition('_')[0]} metrics"
+                yield f"n/a: {reason}", kind, row
         if row.error:
-            reasons.setdefault((row.method, f"failed: {row.error}"), {})[_place(row)] = None
-    alike: dict[tuple[str, str], dict[str, None]] = {}
-    for (method, reason), where in reasons.items():
-        place = "everywhere" if len(where) == len(places) else ", ".join(where)
-        alike.setdefault((place, reason), {})[method] = None
-    for (place, reason), who in alike.items():
-        yield f"{few_of(who)}, {place}: {reason}"
+            yield f"failed: {row.error}", "", row
+
+
+def _where(whats: Mapping[str, Mapping[str, Mapping[str, None]]], places: Collection[str]) -> Iterator[str]:
+    """Of which methods what is meant, and where; what holds of the same ones is told together."""
+    together: dict[str, list[str]] = {}
+    for what, methods in whats.items():
+        alike: dict[str, dict[str, None]] = {}
+        for method, where in methods.items():
+            place = "everywhere" if len(where) == len(places) else ", ".join(where)
+            alike.setdefault(place, {})[method] = None
+        who = "; ".join(f"{few_of(names)}, {place}" for place, names in alike.items())
+        together.setdefault(who, []).append(what)
+    for who, about in together.items():
+        yield f"{who}: {_joined(about)}" if any(about) else who
+
+
+def _joined(about: Sequence[str]) -> str:
+    """`image and pixel metrics`, `image metrics and sPRO`."""
+    return " and ".join(about).replace("image metrics and pixel", "image and pixel")
 
 
 def _place(row: Row) -> str:

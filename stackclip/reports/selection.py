@@ -9,7 +9,7 @@ from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported, standing
 from stackclip.data.naming import name_of
 from stackclip.errors import StackclipError
-from stackclip.registry import Spec, did_you_mean
+from stackclip.registry import Spec, did_you_mean, spread_out
 from stackclip.types import Row
 
 __all__ = ["Selection"]
@@ -29,7 +29,7 @@ class Selection:
 
         Raises StackclipError for a data set that no row has, and where nothing is selected.
         """
-        wanted = {str(Spec.parse(method)): place for place, method in enumerate(self.methods)}
+        wanted = {str(Spec.parse(method)): place for place, method in enumerate(spread_out(self.methods))}
         every = reported(folder.entries())
         trained = _named("trained", self.train_on, (name for row in every for name in row.train_on))
         tested = _named("tested", self.test_on, (row.test_on for row in every))

@@ -14,6 +14,7 @@ from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
 from stackclip.reports.columns import METRICS
 from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
+from stackclip.reports.sweeps import swept
 from stackclip.types import Row
 
 __all__ = [
@@ -85,9 +86,9 @@ class Summary:
     """One table: everything trained on one place and tested on another with the same shots, and asked alike.
 
     `protocol` says in words what was asked in place of the methods' own, and where other tables of the same places were
-    asked otherwise, all that was asked. `compared` are the differences from the first method on the same pictures, a
-    line a method. `by_defect` says that the lines are of kinds of defects, in place of categories. With `over_shots` it
-    is of that metric alone, and its columns are numbers of normal pictures shown.
+    asked otherwise, all that was asked. `compared` are lines of text: the differences from the first method on the same
+    pictures, and what the options of a grid come to. `by_defect` says that the lines are of kinds of defects, in place
+    of categories. With `over_shots` it is of that metric alone, and its columns are numbers of normal pictures shown.
     """
 
     train_on: str
@@ -236,7 +237,7 @@ def _changed(row: Row) -> Iterator[str]:
     if facts.feature_dtype == "int8":
         yield "features kept as int8"
     if facts.live_precision != "fp32":
-        yield f"image tower trained in {facts.live_precision}"
+        yield f"trained in {facts.live_precision}"
     if facts.train_list:
         yield f"trained on {facts.train_list}"
     if facts.train_shots is not None:
@@ -266,8 +267,11 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
     lines.sort(key=lambda line: order[line.category])
     first = rows[0]
     trained = "+".join(first.train_on)
-    differences = tuple(compared(rows, metrics)) if ci else ()
-    return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, differences)
+    said = (
+        *(compared(rows, metrics) if ci else ()),
+        *swept([each for each in lines if each.category == MEAN], metrics),
+    )
+    return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, said)
 
 
 def figure_of(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool = False) -> Figure:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal, Unpack
 
 from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
 from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
-from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
+from stackclip.data import Dataset
+from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.shards import Shard
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.contests import Contest, Request, contests_of
 from stackclip.papers.suites import Suite
-from stackclip.registry import stay_with
-from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of
+from stackclip.registry import spread_out, stay_with
+from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, whole
 from stackclip.session.recipe import changed_fields
 from stackclip.session.site import Site
 from stackclip.types import MASK
@@ -34,12 +35,13 @@ class Asking(Site):
         train_on: Names = TRAINING,
         test_on: Names = TESTED,
         categories: Sequence[str] = (),
+        most_points: int = MOST_POINTS,
         **conditions: Unpack[Conditions],
     ) -> Contest:
         """A bench that was not run yet: its data sets are opened and its methods made. Raises as `bench` does."""
         stay_with(self.workspace.registry)
         given = checked(conditions)
-        names = names_of(methods)
+        names = spread_out(names_of(methods), whole("most_points", most_points, 1))
         known = resolved(names)  # a wrong name is said before data sets are opened
         trained, tested = self.opened(train_on), self.opened(test_on, categories)
         of_training, of_test = tuple(trained.values()), tuple(tested.values())
@@ -77,16 +79,17 @@ class Asking(Site):
         categories: Sequence[str],
         tiles: str | None,
         shard: str | None = None,
-    ) -> tuple[Workbench, tuple[Errand, ...]]:
-        """The tower at work, the pictures of the data sets, or a shard, and the parts that methods read of them."""
+    ) -> tuple[Workbench, tuple[Errand, ...], tuple[Dataset, ...]]:
+        """The tower at work, the pictures of the data sets, or a shard, the parts that methods read, and the sets."""
         stay_with(self.workspace.registry)
         some = Shard.parse(shard) if shard is not None else Shard(0, 1)
         known = resolved(names_of(methods))
-        opened = self.opened(datasets, categories)
+        opened = tuple(self.opened(datasets, categories).values())
         workbench = self.workbench()
-        tiling = tiling_for(tiles, opened.values()) if tiles else None
-        samples = some.of([sample for dataset in opened.values() for sample in dataset.select(split=split).samples])
+        tiling = tiling_for(tiles, opened) if tiles else None
+        samples = some.of([sample for dataset in opened for sample in dataset.select(split=split).samples])
         readers = readers_of(known, workbench.tower.spec, tiling)
         if tiling is not None:
-            return workbench, errands_in_tiles(samples, readers)
-        return workbench, (Errand(samples, stored(frozenset({MASK}).union(*(each.parts for each in readers)))),)
+            return workbench, errands_in_tiles(samples, readers), opened
+        parts = stored(frozenset({MASK}).union(*(each.parts for each in readers)))
+        return workbench, (Errand(samples, parts),), opened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_o
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.runner import unheard
 from stackclip.benchmarks.sidecars import Sidecars
 from stackclip.cache import Store
 from stackclip.errors import StackclipError
@@ -24,6 +25,7 @@ from stackclip.papers.contests import Contest, fitting, say_lacking
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
+from stackclip.types import Row
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Outcome, Overwrite
@@ -74,11 +76,18 @@ def sparing(contest: Contest, *errors: type[StackclipError]) -> Iterator[None]:
 
 
 def rows_of(
-    workbench: Workbench, lineup: Lineup, store: Store, *, overwrite: Overwrite, progress: Listener
+    workbench: Workbench,
+    lineup: Lineup,
+    store: Store,
+    *,
+    overwrite: Overwrite,
+    progress: Listener,
+    told: Callable[[Row], None] = unheard,
 ) -> BenchRows:
     """The rows of a contest whose pictures are encoded; how many are new is said. Raises CategoryOverlap."""
     started = time.monotonic()
-    with workbench.bench(lineup.plan, lineup.entrants, store, overwrite=overwrite, progress=progress) as bench:
+    how: dict[str, Any] = {"overwrite": overwrite, "progress": progress, "told": told}
+    with workbench.bench(lineup.plan, lineup.entrants, store, **how) as bench:
         outcome = bench.run()
     there, count = len(outcome.rows) - outcome.computed, len(outcome.rows)
     if overwrite == "never":
@@ -100,6 +109,7 @@ def rows_by(
     store: Store,
     *,
     progress: Listener,
+    told: Callable[[Row], None] = unheard,
 ) -> BenchRows:
     """The same, computed by processes; what they left undone is computed here. Raises as `Foreman.compute` does."""
     plan, entrants, overwrite = lineup.plan, lineup.entrants, words.overwrite
@@ -107,7 +117,7 @@ def rows_by(
         found = shared.compute(words, bench)
     store.look_again()  # that took its time
     again: Overwrite = overwrite if found.left else "only-missing"
-    how: dict[str, Any] = {"overwrite": again, "progress": progress, "failed": found.failed}
+    how: dict[str, Any] = {"overwrite": again, "progress": progress, "failed": found.failed, "told": told}
     with workbench.bench(plan, entrants, store, **how) as bench:
         outcome = bench.run()
     return _found(workbench, outcome, found.cells + outcome.computed)

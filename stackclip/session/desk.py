@@ -117,7 +117,7 @@ class _Opened:
 
 def _opened(session: Steps, words: BenchWords | EncodeWords) -> _Opened:
     if isinstance(words, EncodeWords):
-        workbench, errands = session.wanted(*(getattr(words, each.name) for each in fields(words)))
+        workbench, errands, _ = session.wanted(*(getattr(words, each.name) for each in fields(words)))
         return _Opened(words, workbench, workbench.store(), errands)
     from stackclip.session.benches import Lineup
 

@@ -17,19 +17,21 @@ from stackclip.data import Dataset
 from stackclip.data.alike import also_among, first_of_each
 from stackclip.data.own import bad_pictures, own_pictures, without_folders
 from stackclip.errors import NotApplicable, PictureError, StackclipError, UsageError
-from stackclip.inspection.regions import Region
-from stackclip.inspection.written import Written, check_folders
 from stackclip.methods import Method
 from stackclip.ops.given import why_no_name
 from stackclip.ops.words import agreed, counted, few_of
 from stackclip.registry import Spec
-from stackclip.session.frames import frame_of
+from stackclip.reports.fragments import table_html
+from stackclip.reports.frames import frame_of
 from stackclip.session.opening import open_datasets
 from stackclip.types import Sample
 from stackclip.workspace import Workspace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from stackclip.inspection.regions import Region
+    from stackclip.inspection.written import Written
 
 __all__ = [
     "Inspection",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger("stackclip")
+SHOWN = 20  # scores that a notebook shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,14 @@ class Inspection(Sequence[PictureScore]):
     missing: frozenset[str] = frozenset()
     unencoded: tuple[PictureError, ...] = ()
     unkept: int = 0
+
+    def _repr_html_(self) -> str:
+        """The first pictures of all, for notebooks."""
+        shown = [{name: _text(value) for name, value in each.items()} for each in self.records()[:SHOWN]]
+        more = f", the first {SHOWN} of them" if len(self) > SHOWN else ""
+        columns = [each.name for each in fields(PictureScore) if any(line[each.name] for line in shown)]
+        lines = [[line[name] for name in columns] for line in shown]
+        return table_html(f"{counted(len(self), 'score')}{more}", columns, lines)
 
     @overload
     def __getitem__(self, index: int) -> PictureScore: ...
@@ -125,6 +136,11 @@ class Inspection(Sequence[PictureScore]):
         ]
 
 
+def _text(value: object) -> str:
+    """A value as a cell of a table; empty where there is none."""
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def scores_of(written: Written, *, drawn: bool) -> Iterator[PictureScore]:
     """What a method said of each picture; with `drawn` where its heat map is, and its parts."""
     for place, sample in enumerate(written.samples):
@@ -150,6 +166,8 @@ def output_folder(output: Path | None, methods: Iterable[str]) -> Iterator[Path]
     Raises StackclipError where a method's folder in it holds what stackclip did not write.
     """
     if output is not None:
+        from stackclip.inspection.written import check_folders
+
         check_folders(list(methods), output)
         yield output
         return

@@ -45,13 +45,15 @@ class LastTower:
     def of(self, recipe: TowerRecipe, known: Path) -> KnownTower:
         """The tower of a recipe, unless it is there; the folder `known` may say what it is, which is asked each time.
 
-        Numbers below 1e-38 are zero in this thread from now on.
+        Numbers below 1e-38 are zero in this thread from now on, and PyTorch has the threads that suit the tower.
         """
-        from stackclip.clip.device import flush_denormals
+        from stackclip.clip.device import flush_denormals, settle_threads
         from stackclip.clip.known import find_tower
 
         if self._tower is None or self._recipe != recipe or not self._tower.tower.is_built:
             self._tower = None
             flush_denormals()
             self._recipe, self._tower = recipe, find_tower(recipe, known)
+            tower = self._tower.tower
+            settle_threads((tower.spec.grid**2 + 1) * tower.spec.width, tower.device)
         return self._tower

@@ -9,15 +9,18 @@ from math import nan
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+from markupsafe import Markup
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import row_to_json
 from stackclip.benchmarks.sidecars import CellPictures, Sidecars
 from stackclip.errors import PictureError
 from stackclip.ops.files import canonical_json
-from stackclip.ops.words import agreed, counted
+from stackclip.ops.words import agreed, counted, legible
+from stackclip.reports.document import Document
+from stackclip.reports.fragments import document_html
+from stackclip.reports.frames import frame_of
 from stackclip.reports.table import METRICS
-from stackclip.session.frames import frame_of
 from stackclip.types import ANOMALOUS, Row
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ class BenchRows(Sequence[Row]):
 
     `computed` is how many were computed now, `unkept` how many rows and heads could not be kept on disk, and
     `unencoded` are the pictures that could not be encoded, with the reasons. `sidecars` have what was said of single
-    pictures.
+    pictures. `untold` counts the rows that a tracker could not be told.
     """
 
     rows: tuple[Row, ...] = ()
@@ -42,10 +45,16 @@ class BenchRows(Sequence[Row]):
     unkept: int = 0
     unencoded: tuple[PictureError, ...] = ()
     sidecars: Sidecars | None = None
+    untold: int = 0
 
     def __repr__(self) -> str:
         methods = ", ".join(dict.fromkeys(row.method for row in self.rows))
         return f"<BenchRows: {counted(len(self), 'row')} of {methods or 'no method'}; {len(self.failed)} failed>"
+
+    def _repr_html_(self) -> str:
+        """Tables of the rows with what has to be said of them, for notebooks."""
+        said = Markup("<p>{}</p>").format(legible(repr(self)))
+        return said + Markup(document_html(Document(self.rows, find=self.find)))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -66,6 +75,7 @@ class BenchRows(Sequence[Row]):
             self.unkept + other.unkept,
             self.unencoded + other.unencoded,
             next((Sidecars(each.sidecars.rows) for each in (self, other) if each.sidecars), None),
+            self.untold + other.untold,
         )
 
     @property
@@ -75,8 +85,8 @@ class BenchRows(Sequence[Row]):
 
     @property
     def whole(self) -> bool:
-        """Whether every cell was computed on all its pictures, and all was kept."""
-        return not (self.unkept or self.unencoded or self.failed or any(map(_leaves_out, self.rows)))
+        """Whether every cell was computed on all its pictures, and all was kept and told."""
+        return not (self.unkept or self.untold or self.unencoded or self.failed or any(map(_leaves_out, self.rows)))
 
     def find(self, row: Row) -> CellPictures | None:
         """What was kept of the pictures of a row, if anything was."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from stackclip.benchmarks.rows import RowFolder
@@ -46,6 +47,7 @@ class Session(OwnPictures):
         cached_only: bool = False,
         executor: str = "serial",
         shard: str | None = None,
+        trackers: Names = (),
         progress: Listener = silent,
         **conditions: Unpack[Conditions],
     ) -> BenchRows:
@@ -54,14 +56,17 @@ class Session(OwnPictures):
         What is not encoded is, unless `cached_only` says that it is an error. Cells that are on disk are taken from
         there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). An
         `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
-        the second of eight parts of the methods and seeds, whatever is there already.
+        the second of eight parts of the methods and seeds, whatever is there already. Each of the `trackers`
+        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet.
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
         some = None if shard is None else Shard.parse(shard)
         self.check_executor(executor)
+        self.check_trackers(trackers)
         contest = self.contest(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
+        how["trackers"] = trackers
         contests = sharded([contest], some) if some else [contest]
         return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
 
@@ -89,13 +94,15 @@ class Session(OwnPictures):
         StoreError too.
         """
         self.check_executor(executor)
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
+        workbench, errands, opened = self.wanted(datasets, methods, split, categories, tiles, shard)
         store = workbench.store()
         with self._shared(executor, progress) as shared:
             if shared is None:
-                return workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
-            words = EncodeWords(names_of(datasets), names_of(methods), split, tuple(categories), tiles, shard)
-            return shared.encode(words, workbench, store, errands, strict=strict, patience=wait)
+                encoded = workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
+            else:
+                words = EncodeWords(names_of(datasets), names_of(methods), split, tuple(categories), tiles, shard)
+                encoded = shared.encode(words, workbench, store, errands, strict=strict, patience=wait)
+            return replace(encoded, datasets=opened)
 
     def report(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,14 @@ from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.executors import Executor
 from stackclip.ops.progress import Listener, silent
 from stackclip.papers.contests import Contest
-from stackclip.registry import Spec, executors, stay_with
+from stackclip.registry import Spec, executors, stay_with, trackers
 from stackclip.session.apart import Foreman, foreman
 from stackclip.session.asking import Asking
-from stackclip.session.conditions import Names, one_of
+from stackclip.session.conditions import Names, names_of, one_of
 from stackclip.session.jobs import BenchWords
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
+from stackclip.types import Row
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -41,9 +42,28 @@ class Steps(Asking):
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
         executor: str = "serial",
+        trackers: Names = (),
         progress: Listener = silent,
     ) -> BenchRows:
         """The rows of a contest; one of a suite that cannot run has none, which is logged. Else raises as `bench`."""
+        from stackclip.benchmarks.tracking import tracked
+
+        stay_with(self.workspace.registry)
+        with tracked(names_of(trackers), self.workspace.told) as tracking:
+            how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
+            rows = self._run(contest, progress=progress, told=tracking.tell, **how)
+        return rows + BenchRows(untold=tracking.untold)
+
+    def _run(
+        self,
+        contest: Contest,
+        *,
+        overwrite: Overwrite,
+        cached_only: bool,
+        executor: str,
+        progress: Listener,
+        told: Callable[[Row], None],
+    ) -> BenchRows:
         from stackclip.session.benches import Lineup, rows_by, rows_of, sparing
 
         one_of("overwrite", overwrite, OVERWRITE)
@@ -70,9 +90,10 @@ class Steps(Asking):
                 elif errands:
                     rows += BenchRows(unencoded=workbench.encode(store, errands, progress=progress).failed)
                 with sparing(contest, CategoryOverlap):
+                    how: dict[str, Any] = {"progress": progress, "told": told}
                     if shared:
-                        return rows + rows_by(shared, words, workbench, lineup, store, progress=progress)
-                    return rows + rows_of(workbench, lineup, store, overwrite=overwrite, progress=progress)
+                        return rows + rows_by(shared, words, workbench, lineup, store, **how)
+                    return rows + rows_of(workbench, lineup, store, overwrite=overwrite, **how)
                 return rows
 
     def check_executor(self, executor: str) -> None:
@@ -81,6 +102,12 @@ class Steps(Asking):
         if not isinstance(executor, str):
             raise UsageError(f"executor={executor!r}; wanted text, as 'processes[workers=2]'")
         executors.create(executor)
+
+    def check_trackers(self, names: Names) -> None:
+        """Raise UsageError, or what making a component does, for what is no tracker, or needs what is not installed."""
+        stay_with(self.workspace.registry)
+        for name in names_of(names):
+            trackers.create(name)
 
     @contextmanager
     def _shared(self, executor: str, progress: Listener) -> Iterator[Foreman | None]:
@@ -116,21 +143,10 @@ class Steps(Asking):
         shard: str | None = None,
     ) -> Forecast:
         """What `encode` would encode; nothing is written. Raises as that does."""
-        workbench, errands = self.wanted(datasets, methods, split, categories, tiles, shard)
+        workbench, errands, _ = self.wanted(datasets, methods, split, categories, tiles, shard)
         planned = workbench.planned(errands, workbench.found())
         pictures = sum(len(each.samples) for each in errands)
         return Forecast(planned, pictures, self.workspace.features, workbench.tower.spec.note)
-
-    def sheet(self, contest: Contest, path: Path, *, progress: Listener = silent) -> None:
-        """Draw what the methods of a bench that was run see in some of its pictures into a file. Raises OSError too."""
-        from stackclip.inspection.examples import draw_sheet
-        from stackclip.session.benches import Lineup
-
-        stay_with(self.workspace.registry)
-        workbench = self.workbench(contest.tower)
-        lineup = Lineup.of(contest, workbench)
-        with workbench.bench(lineup.plan, lineup.entrants, workbench.store(), progress=progress) as bench:
-            draw_sheet(bench, path)
 
     def grounds(self, datasets: Iterable[Dataset], tower: Mapping[str, Any] | None = None) -> tuple[Path, ...] | None:
         """The files and folders that rows of these data sets rest on, but for code; None where that is not known."""

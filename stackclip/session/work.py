@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stackclip.cache import Extracted, Planned
+from stackclip.data import Dataset
 from stackclip.errors import PictureError
 from stackclip.ops.tiling import parts_in_words
 from stackclip.ops.words import agreed, counted, duration, size
@@ -16,11 +17,15 @@ __all__ = ["Encoded", "Forecast", "together"]
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """What an encoding did, and what its store holds now: pictures, and bytes on disk."""
+    """What an encoding did, and what its store holds now: pictures, and bytes on disk.
+
+    `datasets` are those whose pictures were asked for, as they were found, where that was asked by their names.
+    """
 
     done: Extracted
     pictures: int
     bytes: int
+    datasets: tuple[Dataset, ...] = ()
 
     @property
     def failed(self) -> tuple[PictureError, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from stackclip.benchmarks.entrant import Entrant, Errand
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
-from stackclip.benchmarks.runner import Bench
+from stackclip.benchmarks.runner import Bench, unheard
 from stackclip.cache import Extracted, ExtractOptions, Planned, Store, TextCache, extract, find_store, plan
 from stackclip.clip import TextEncoder, Tower
 from stackclip.clip.known import KnownTower
@@ -168,9 +168,11 @@ class Workbench:
         overwrite: Overwrite = "only-missing",
         progress: Listener = silent,
         failed: Mapping[CellName, Row | str] = NOTHING,
+        told: Callable[[Row], None] = unheard,
     ) -> Iterator[Bench]:
         """A bench on the store; what it came to know of the pictures' files is kept, unless it may write nothing."""
-        yield self.bench_on(store, plan, entrants, overwrite=overwrite, progress=progress, failed=failed)
+        how: dict[str, Any] = {"overwrite": overwrite, "progress": progress, "failed": failed, "told": told}
+        yield self.bench_on(store, plan, entrants, **how)
         if overwrite != "never":
             store.keep_readings()
 
@@ -183,10 +185,11 @@ class Workbench:
         overwrite: Overwrite = "only-missing",
         progress: Listener = silent,
         failed: Mapping[CellName, Row | str] = NOTHING,
+        told: Callable[[Row], None] = unheard,
     ) -> Bench:
         """A bench on the store, in the workspace."""
         workspace, tower = self.workspace, self.tower
         encode = TextEncoder(tower, TextCache(workspace.text, tower.text_fingerprint))
         rows, heads = RowFolder(workspace.rows), workspace.heads
-        how: dict[str, Any] = {"resident": self.resident, "live": self.live, "failed": failed}
+        how: dict[str, Any] = {"resident": self.resident, "live": self.live, "failed": failed, "told": told}
         return Bench(plan, tower, encode, store, rows, heads, progress, overwrite, entrants=entrants, **how)

@@ -157,6 +157,16 @@ def test_a_number_that_is_none_names_the_picture(bad: float, where: str) -> None
         Evaluation().add(Prediction(scores, maps), samples, [label_regions(mask) for mask in masks])
 
 
+def test_no_place_of_a_map_hides_a_number_that_is_none() -> None:
+    samples, _, maps, masks = toy()
+    run = label_regions(masks[2])
+    for place in range(SIDE * SIDE):
+        one = maps[2:3].clone()
+        one.view(-1)[place] = float("nan")
+        with pytest.raises(NonFiniteScores, match=r"toy/2\.png"):
+            Evaluation().add(Prediction(None, one), samples[2:3], [run])
+
+
 @pytest.mark.parametrize(
     ("scores", "maps", "said"),
     [

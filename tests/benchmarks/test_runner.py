@@ -17,6 +17,7 @@ from torch import nn
 from stackclip.benchmarks.runner import Bench, Outcome
 from stackclip.benchmarks.seeds import Share
 from stackclip.cache import Store
+from stackclip.clip.recipe import LiveTraining
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.heads import load_head
 from stackclip.methods import Detector, Moment, Stage
@@ -252,6 +253,24 @@ def test_a_damaged_head_is_trained_again(small, bench, caplog) -> None:
         path.unlink()
     assert figures(bench(plan).run()) == figures(whole)
     assert "it is trained again" in caplog.text
+
+
+def test_heads_in_bf16_are_other_cells_and_a_cpu_that_is_slower_so_is_named(
+    small, bench, caplog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logging.getLogger("stackclip").propagate = True
+    plan, found = small.plan("fuzzy"), {}
+    monkeypatch.setattr("stackclip.benchmarks.runner.bf16_share", lambda: 3.0)
+    for precision in ("fp32", "bf16"):
+        assert "as long as in fp32" not in caplog.text
+        outcome = bench(plan, live=LiveTraining(precision=precision)).run()
+        assert outcome.computed == len(outcome.rows)
+        found[precision] = outcome.rows
+    assert "a matrix product in bf16 takes 3.0 times as long as in fp32 on this CPU" in caplog.text
+    one, other = (rows[0].facts for rows in found.values())
+    assert (one.get("live_precision"), other["live_precision"]) == (None, "bf16")
+    assert one["losses"] != other["losses"]
+    assert other["losses"][0]["loss"] == pytest.approx(one["losses"][0]["loss"], rel=1e-3)
 
 
 def test_a_row_says_what_a_reader_needs_to_trust_it(small, bench) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from stackclip.cache.claims import Claims
-from stackclip.types import CLS, MASK, patch
+from stackclip.types import CLS, MASK, Part, patch
 
 
 def test_what_was_there_before_or_was_taken_is_not_taken_again() -> None:
-    claims = Claims(lambda digest, part: (digest, part) == ("a", CLS))
+    claims = Claims(lambda digest: frozenset({CLS} if digest == "a" else ()))
     assert claims.take("a", (CLS, patch(1))) == {patch(1)}
     assert claims.take("a", (patch(1), patch(2), MASK)) == {patch(2), MASK}
     assert claims.take("a", (CLS, patch(2))) == frozenset()
@@ -15,11 +15,12 @@ def test_what_was_there_before_or_was_taken_is_not_taken_again() -> None:
 
 
 def test_claims_see_what_others_brought_meanwhile() -> None:
-    held = set()
-    ours = Claims(lambda digest, part: (digest, part) in held)
-    theirs = Claims(ours.holds)
-    assert not theirs.holds("a", CLS)
-    held.add(("a", CLS))
+    held = dict[str, frozenset[Part]]()
+    ours = Claims(lambda digest: held.get(digest, frozenset()))
+    theirs = Claims(ours.held)
+    assert CLS not in theirs.held("a")
+    held["a"] = frozenset({CLS})
     ours.take("a", (MASK,))
     assert theirs.take("a", (CLS, MASK, patch(1))) == {patch(1)}
-    assert not ours.holds("a", patch(1))
+    assert ours.held("a") == {CLS, MASK}
+    assert theirs.held("a") == {CLS, MASK, patch(1)}

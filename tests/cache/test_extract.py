@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from contextlib import closing
 from dataclasses import fields, replace
 from time import sleep
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from stackclip.cache import Store, extract, plan, preparation
 from stackclip.cache.extract import ExtractOptions, Manner
@@ -275,6 +278,16 @@ def test_a_picture_is_decoded_once_for_all_its_tiles_and_they_go_through_the_tow
             np.testing.assert_allclose(store.read([sample], Part("cls", view=view))[0], wanted, atol=2e-3)
 
 
+def test_every_picture_and_mask_is_decoded_once_for_all_parts_views_and_tiles(
+    store, samples, tower, parts, monkeypatch
+) -> None:
+    decoded, load = [], ImageFile.load
+    monkeypatch.setattr(ImageFile, "load", lambda self: (decoded.append(self) if self.tile else None, load(self))[1])
+    wanted = parts | Tiling(rows=2, columns=2).parts(parts - {MASK}) | {Part("cls", view="rot45")}
+    assert extract(store, tower, samples, wanted, batch_size=3).encoded == len(samples)
+    assert len(decoded) == len(samples) + sum(sample.mask is not None for sample in samples)
+
+
 @pytest.mark.parametrize(("views", "most"), [(1, 13), (6, 2), (40, 2)])
 def test_fewer_pictures_are_prepared_ahead_where_each_has_many_views(store, samples, tower, views, most) -> None:
     waiting = [0]
@@ -294,3 +307,25 @@ def test_fewer_pictures_are_prepared_ahead_where_each_has_many_views(store, samp
 
 def test_keyword_arguments_are_the_fields_of_the_manner() -> None:
     assert {field.name for field in fields(Manner)} == set(ExtractOptions.__annotations__)
+
+
+def test_a_tower_is_built_before_time_counts(store, samples, tower, monkeypatch) -> None:
+    clock, told = [0.0], []
+    extraction = sys.modules[extract.__module__]
+    monkeypatch.setattr(extraction, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def encode(self, pictures, parts):
+        assert clock[0] >= 100
+        clock[0] += 1
+        return plainly(self, pictures, parts)
+
+    plainly = type(tower).encode
+    monkeypatch.setattr(type(tower), "encode", encode)
+    monkeypatch.setattr(type(tower), "build", lambda self: clock.__setitem__(0, clock[0] + 100), raising=False)
+    done = extract(store, tower, samples, {CLS}, batch_size=2, progress=lambda *_: told.append(clock[0]))
+    assert min(told) >= 100
+    assert done.seconds == 3
+    assert extract(store, tower, samples, {CLS}).seconds == 0
+    assert clock[0] == 103  # nothing is built where nothing is lacking
+    assert extract(store, tower, samples, {CLS, MASK}).encoded
+    assert clock[0] == 103  # nor for masks

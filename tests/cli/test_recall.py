@@ -210,6 +210,26 @@ def test_what_lies_behind_a_link_to_a_folder_is_looked_at_too(stackclip: Run, ow
     assert not asked(stackclip, workspace, *words)[1]
 
 
+@pytest.mark.parametrize("verb", ["bench", "cache-features"])
+def test_a_data_set_without_the_category_that_comes_to_have_it_is_no_longer_left_out(
+    stackclip: Run, own: tuple[Path, Path], verb: str
+) -> None:
+    workspace, pictures = own
+    first, second = sorted(each for each in pictures.iterdir() if each.is_dir())
+    apart = pictures.parent / "apart"
+    apart.mkdir()
+    first.rename(apart / first.name)
+    named = f"{pictures},{apart}"
+    sets = ("--test-on", named) if verb == "bench" else ("--dataset", named, "--methods", "clip", *TOWER)
+    words = (*(BENCH if verb == "bench" else (verb,)), *sets, "--category", second.name)
+    stackclip(workspace, *words)
+    assert "apart" not in asked(stackclip, workspace, *words)[0].stderr
+    shutil.copytree(second, apart / second.name)
+    result, again = asked(stackclip, workspace, *words)
+    assert not again
+    assert "apart" in result.stderr
+
+
 def test_a_folder_that_many_links_lead_to_is_gone_through_once(tmp_path: Path) -> None:
     for name in "abcdefghijkl":
         (tmp_path / name).mkdir()

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 
 import pytest
 import torch
 
-from stackclip.clip.device import choose_device, choose_precision, flush_denormals, plain_attention
+from stackclip.clip.device import (
+    bf16_share,
+    choose_device,
+    choose_precision,
+    flush_denormals,
+    plain_attention,
+    settle_threads,
+)
 from stackclip.errors import UsageError
 
 
@@ -93,3 +102,46 @@ def test_denormal_numbers_become_zero_after_flushing() -> None:
         assert (torch.tensor([1e-38]) * 1e-3).item() == 0.0
     finally:
         torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """How many threads PyTorch has before; it has as many afterwards."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    had = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setattr("stackclip.clip.device._threads_at_first", cache(torch.get_num_threads))
+    yield 3
+    torch.set_num_threads(had)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "device", "alone"), [(25216, "cpu", True), (151296, "cpu", False), (1, "cuda", False)]
+)
+def test_a_small_tower_has_one_thread_and_the_next_has_all_again(
+    threads: int, numbers: int, device: str, alone: bool
+) -> None:
+    for _ in range(2):
+        settle_threads(1, torch.device("cpu"))
+        assert torch.get_num_threads() == 1
+        settle_threads(numbers, torch.device(device))
+        assert torch.get_num_threads() == (1 if alone else threads)
+
+
+def test_who_says_how_many_threads_there_are_is_heard(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    settle_threads(1, torch.device("cpu"))
+    assert torch.get_num_threads() == threads
+
+
+def test_what_bf16_takes_is_measured_as_a_share_of_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, linear = [0.0], torch.nn.functional.linear
+
+    def slow(tokens: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        clock[0] += 0.5 if tokens.dtype == torch.bfloat16 else 2.0
+        return linear(tokens, weight)
+
+    monkeypatch.setattr(torch.nn.functional, "linear", slow)
+    monkeypatch.setattr("stackclip.clip.device.perf_counter", lambda: clock[0])
+    assert bf16_share() == 0.25

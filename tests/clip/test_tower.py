@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from string import ascii_letters, punctuation
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from torch import Tensor
 
 from stackclip.clip import Tower, assemble_tower, load_tower, random_tower
 from stackclip.clip.recipe import TowerRecipe
+from stackclip.clip.transformer import TextTransformer
 from stackclip.data.images import read_picture
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.types import CLS, MASK, Part, patch
@@ -355,3 +358,33 @@ def test_a_range_that_is_named_is_read_and_is_part_of_the_fingerprint_and_others
     np.testing.assert_array_equal(named.prepare(deep), tower.prepare(plain))
     with pytest.raises(UsageError, match="range"):
         tower.with_range("4095:0")
+
+
+@pytest.mark.parametrize("clean", ["lower", "canonicalize", "whitespace"])
+def test_a_phrase_has_the_tokens_that_open_clip_gives_it_whole(tower: Tower, clean: str) -> None:
+    tokenizer = open_clip.SimpleTokenizer(clean=clean)
+    text = TextTransformer(tower.model, tokenizer, name="it", joint=tower.spec.joint, device=tower.device)
+    odd = (
+        *(
+            "<start_of_text>",
+            "<end_of_text>",
+            "it's",
+            "DON'T",
+            "''s",
+            "a_b",
+            "&amp;",
+            "&amp",
+            ";",
+            "<_of",
+            "\u00e2\u20ac\u2122",
+        ),
+        *("\ufb01", "\u2018x\u2019", "1/2", "...", "", "\t", "\x1b[31m", "a\nb", "\xa0", "''", "(c)", "--"),
+    )
+    draw = random.Random(0)
+    for _ in range(2000):
+        words = [
+            draw.choice(odd) if draw.random() < 0.3 else draw.choice(ascii_letters + punctuation) for _ in range(5)
+        ]
+        phrase = " ".join(words)
+        ids = (tokenizer.sot_token_id, *tokenizer.encode(phrase), tokenizer.eot_token_id)
+        assert tuple(text.tokenize([phrase])[0].tolist()) == ids, phrase

@@ -194,3 +194,25 @@ def test_the_global_random_state_is_left_alone():
     before = torch.get_rng_state()
     Efa().build(TOWER, 3, seed=0)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_bf16_products_have_nearly_the_loss_and_the_direction_of_the_gradient_of_fp32():
+    tower = TowerSpec("wide", image_size=56, grid=7, depth=4, width=256, joint=192, layers=(2, 4))
+    draws = torch.Generator().manual_seed(0)
+    masks = torch.zeros(6, 56, 56, dtype=torch.uint8)
+    masks[::2, 10:30, 20:40] = 1
+    parts = {part: torch.randn(6, 49, 256, generator=draws) for part in tower.taps} | {MASK: masks}
+    features = Features(features_of(6).samples, parts)
+    anchors = unit(torch.randn(6, 2, 192, generator=draws))
+    losses, gradients = [], []
+    for products in (torch.float32, torch.bfloat16):
+        head = Linear().build(tower, 1, seed=0)
+        head.products = products
+        loss = head.loss(features, anchors, torch.zeros(6, dtype=torch.long))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([each.grad.flatten() for each in head.parameters()]))
+        assert all(each.dtype == each.grad.dtype == torch.float32 for each in head.parameters())
+    assert not torch.equal(*gradients)
+    assert losses[1] == pytest.approx(losses[0], rel=2e-4)
+    assert float(torch.cosine_similarity(*gradients, dim=0)) > 0.9999

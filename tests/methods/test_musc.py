@@ -98,6 +98,13 @@ def test_patches_score_as_released_however_few_are_held_at_a_time(released: Rele
     close(found.mean(0), released.stored["scores_mean"])
 
 
+@pytest.mark.parametrize(("room", "reads"), [(4.0, 1), (1e-5, 4 * len(SIDES) * 12)])
+def test_tested_pictures_are_read_once_where_there_is_room(released: Released, room: float, reads: int) -> None:
+    tested, counted = released.tested(), []
+    released.detector(f"[room={room}]").levels(lambda: counted.append(1) or tested(), 12)
+    assert len(counted) == reads
+
+
 def test_other_intervals_are_the_released_ones(released: Released) -> None:
     for interval, name in (("0.1+0.6", "10_60"), ("0.0+1.0", "all")):
         found = released.detector(f"[sides=3,interval={interval}]").levels(released.tested(), 12)

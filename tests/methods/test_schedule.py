@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from torch import Tensor
 
 from stackclip.contracts.trial import task_of
 from stackclip.errors import BrokenPlugin
-from stackclip.methods.schedule import descend, descend_by
+from stackclip.methods import resolve
+from stackclip.methods.schedule import adam, descend, descend_by, lower_products
 from stackclip.types import CLS, Features, Sample
 
 
@@ -60,3 +63,30 @@ def test_micro_batches_take_the_step_of_the_whole_batch(at_once: int) -> None:
         descend(torch.optim.SGD([whole], lr=0.1), {"loss": squared + whole.sum(), "squared": squared}, clipped=[whole])
     )
     torch.testing.assert_close(parameter, whole)
+
+
+def test_adam_at_once_moves_as_adam_one_by_one() -> None:
+    draws = torch.Generator().manual_seed(0)
+    values = [torch.randn(shape, generator=draws) for shape in ((3, 4), (5,))]
+    ours, plain = ([torch.nn.Parameter(each.clone()) for each in values] for _ in range(2))
+    steps = adam(ours, lr=0.1), torch.optim.Adam(plain, lr=0.1, betas=(0.5, 0.999))
+    for step in range(4):
+        for parameters, optimiser in zip((ours, plain), steps, strict=True):
+            optimiser.zero_grad()
+            sum(((each - step) ** 2).sum() for each in parameters[: 1 + step % 2]).backward()  # one rests in between
+            optimiser.step()
+    for one, other in zip(ours, plain, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+def test_heads_are_trained_in_the_numbers_of_the_task_or_it_is_said_that_they_are_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    task = replace(task_of(), precision="bf16")
+    with caplog.at_level(logging.WARNING):
+        for method, products in (("precise", torch.bfloat16), ("sdp-plus", torch.bfloat16)):
+            assert resolve(method).begin(task).head.products == products
+            assert resolve(method).begin(task_of()).head.products == torch.float32
+        assert not caplog.text
+        lower_products(torch.nn.Linear(1, 1), task)
+    assert "Linear is trained in fp32: it has no products in bf16" in caplog.text

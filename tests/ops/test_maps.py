@@ -13,6 +13,7 @@ from stackclip.ops import portions
 from stackclip.ops.maps import (
     anomaly_logits,
     interpolation_matrix,
+    large_logits,
     min_max,
     on_grid,
     pixels,
@@ -30,7 +31,8 @@ from stackclip.types import ANOMALOUS, NORMAL
 def test_upsampling_is_bilinear_with_aligned_corners(grid: int, side: int, seed: int):
     maps = torch.randn(2, 3, grid, grid, generator=torch.Generator().manual_seed(seed))
     oracle = F.interpolate(maps.double(), size=(side, side), mode="bilinear", align_corners=True)
-    torch.testing.assert_close(upsample(maps, side), oracle.float(), atol=5e-6, rtol=0)
+    for ours in (upsample, large_logits):
+        torch.testing.assert_close(ours(maps, side), oracle.float(), atol=5e-6, rtol=0)
 
 
 def test_the_corners_of_a_map_stay_what_they_were():

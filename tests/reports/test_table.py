@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,10 +118,6 @@ def test_the_best_is_bold_and_the_second_underlined() -> None:
     assert "| best | **90.0** |" in markdown
     assert "| second | <u>50.0</u> |" in markdown
     assert "| low | 10.0 |" in markdown
-    latex = text_of(".tex", rows, per_category=False)
-    assert r"best & \textbf{90.0} &" in latex
-    assert r"second & \underline{50.0} &" in latex
-    assert "low & 10.0 &" in latex
 
 
 def test_what_looks_equal_in_the_table_is_marked_alike() -> None:
@@ -191,10 +188,17 @@ def test_a_bench_in_which_all_failed_still_has_its_columns() -> None:
 
 def test_reasons_are_said_once_for_all_places_they_hold_at() -> None:
     rows = [row("a", None), row("a", None, category="cable"), row("b", 0.5), row("b", None, category="cable")]
-    said = notes(rows)
-    assert "a, everywhere: image metrics n/a: all pictures are normal" in said
-    assert "b, mvtec cable: pixel metrics n/a: all pictures are normal" in said
-    assert len(said) == 4
+    [said] = notes(rows)
+    assert said == "a, everywhere; b, mvtec cable: image and pixel metrics n/a: all pictures are normal"
+    pixels = replace(row("c", 0.5), undefined={"pixel_AP": "no masks"})
+    [said] = notes([pixels, replace(pixels, method="d", undefined={"image_AP": "no masks"})])
+    assert said == "c, everywhere: pixel metrics; d, everywhere: image metrics n/a: no masks"
+    assert notes([row("a", None, error="no"), row("b", None, error="no"), row("b", 0.5, category="cable")]) == [
+        "a, b, mvtec bottle: failed: no"
+    ]
+    assert notes(
+        [row("a", None, error="no"), row("b", None, error="no"), row("b", None, category="x", error="no")]
+    ) == ["a, mvtec bottle; b, everywhere: failed: no"]
 
 
 def test_the_score_curve_and_what_was_left_out_are_told() -> None:
@@ -250,11 +254,6 @@ def test_a_csv_cell_that_a_spreadsheet_would_run_is_quoted(start: str) -> None:
     assert line["category"] == f"'{legible(start)}HYPERLINK(1)"
 
 
-def test_latex_signs_in_names_are_escaped() -> None:
-    text = text_of(".tex", [row("a[x=1_2%]", 0.5, category="50% #1 & $x^2$ {~}\\")], per_category=True)
-    assert r"a[x=1\_2\%] & 50\% \#1 \& \$x\textasciicircum{}2\$ \{\textasciitilde{}\}\textbackslash{} & 50.0" in text
-
-
 def test_a_pipe_in_a_name_stays_in_its_markdown_cell() -> None:
     assert "| a\\|b |" in text_of(".md", [row("a|b", 0.5)], per_category=False)
 
@@ -279,14 +278,6 @@ def test_names_are_only_names_in_markdown(name: str, written: str) -> None:
     text = text_of(".md", [row("a", 0.5, category=name, note=name)], per_category=True)
     assert f"| a | {written} |" in text
     assert f"\n- {written}\n" in text
-
-
-def test_names_neither_end_a_comment_nor_begin_a_command_in_latex() -> None:
-    name = "a\n\\input{x}<|>"
-    text = text_of(".tex", [row("a", 0.5, category=name, note=name, test_on=name)], per_category=True)
-    assert r"a\textbackslash{}n\textbackslash{}input\{x\}\textless{}\textbar{}\textgreater{}" in text
-    assert not [line for line in text.splitlines() if line.startswith(("\\input", "input"))]
-    assert "% a\\n\\input{x}" in text
 
 
 def test_every_metric_has_its_column_in_order() -> None:

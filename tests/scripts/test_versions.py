@@ -9,7 +9,7 @@ import pytest
 
 from scripts.versions import frozen, lowest, main
 
-OPTIONAL = {"faiss-cpu", "faiss-gpu-cu12"}  # extras that `make` does not install
+OPTIONAL = {"faiss-cpu", "faiss-gpu-cu12", "wandb"}  # extras that `make` does not install
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -113,7 +113,7 @@ def test_encoding_is_cut_so_that_all_have_work_to_the_end(session: Session) -> N
 
 def test_who_would_have_nothing_to_encode_is_not_hired(tmp_path: Path) -> None:
     session = Session(tmp_path, TowerRecipe("random-vit-8", image_size=56))
-    workbench, [errand] = session.wanted(TRAINING, "clip", "test", (), None)
+    workbench, [errand], _ = session.wanted(TRAINING, "clip", "test", (), None)
     store, desk, given = workbench.store(), Desk(session), list[Job]()
     workbench.encode(store, [replace(errand, samples=errand.samples[2:])])
 
@@ -130,7 +130,7 @@ def test_who_would_have_nothing_to_encode_is_not_hired(tmp_path: Path) -> None:
 
 def test_a_picture_without_its_mask_was_not_there_already(tmp_path: Path) -> None:
     session = Session(tmp_path, TowerRecipe("random-vit-8", image_size=56))
-    workbench, [errand] = session.wanted(TRAINING, "clip", "test", (), None)
+    workbench, [errand], _ = session.wanted(TRAINING, "clip", "test", (), None)
     [mask, *_] = [sample.mask for sample in errand.samples if sample.mask]
     mask.write_bytes(b"no picture")
     words = EncodeWords((TRAINING,), ("clip",), "test", (), None, None)
@@ -140,7 +140,7 @@ def test_a_picture_without_its_mask_was_not_there_already(tmp_path: Path) -> Non
 
 
 def test_a_job_that_encodes_has_halves_down_to_single_pictures(session: Session) -> None:
-    _, errands = session.wanted(TRAINING, "clip", "test", (), None)
+    _, errands, _ = session.wanted(TRAINING, "clip", "test", (), None)
     pictures = errands[0].samples
     left = encode_jobs(EncodeWords((TRAINING,), ("clip",), "test", (), None, None), 2, 2, strict=False)
     alone: list[Any] = []

@@ -316,3 +316,15 @@ def test_a_sheet_shows_something_for_every_name(what: SheetName) -> None:
     picture = contact_sheet(what, size=32)
     assert picture.mode == "RGB"
     assert len(picture.getcolors(1 << 24) or ()) > 1000
+
+
+@pytest.mark.parametrize("size", [48, 112])
+def test_a_good_picture_of_a_data_set_is_that_of_its_pair(tmp_path: Path, size: int) -> None:
+    dataset = Synthetic(part="novel", categories=2, per_category=4, train_good=2, size=size)
+    root = dataset.generate(tmp_path)
+    for category in dataset.categories:
+        for role, folder in (("train", "train/good"), ("good", "test/good")):
+            for index in range(2):
+                pair = dataset._pair(category, "hole", role, index)
+                with Image.open(root / category / folder / f"{index:03}.png") as picture:
+                    assert np.array_equal(np.asarray(picture), pair.good)

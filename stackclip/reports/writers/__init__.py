@@ -13,10 +13,10 @@ __all__ = ["DocumentWriter", "check_output", "suffixes", "written"]
 
 
 class DocumentWriter(Protocol):
-    """Something that makes a text of a document."""
+    """Something that makes a file of a document."""
 
-    def write(self, document: Document) -> str:
-        """The whole text; nothing in it acts on whoever shows it."""
+    def write(self, document: Document) -> str | bytes:
+        """The whole text, or the bytes of a file that is none; nothing in it acts on whoever shows it."""
 
 
 def suffixes() -> tuple[str, ...]:
@@ -25,12 +25,13 @@ def suffixes() -> tuple[str, ...]:
 
 
 def check_output(path: Path) -> None:
-    """Raise UsageError for a file whose suffix no writer has."""
+    """Raise UsageError for a file whose suffix no writer has, or one that needs what is not installed."""
     if path.suffix not in suffixes():
         raise UsageError(f"{path}: no table is written as {path.suffix or 'that'}; wanted {', '.join(suffixes())}")
+    writers.create(path.suffix.removeprefix("."))
 
 
-def written(document: Document, suffix: str) -> str:
+def written(document: Document, suffix: str) -> str | bytes:
     """A document as the writer of that suffix writes it.
 
     Raises UnknownComponent for a suffix that no writer has, BrokenPlugin for a writer of others that fails.
@@ -38,7 +39,7 @@ def written(document: Document, suffix: str) -> str:
     component = writers.find(suffix.removeprefix("."))
     writer: DocumentWriter = component.create(Spec(component.name))
     with component.guard_foreign("cannot write the document"):
-        text = writer.write(document)
-    if not isinstance(text, str):
-        raise BrokenPlugin(f"{component} gives a {type(text).__name__}, wanted text")
-    return text
+        made = writer.write(document)
+    if not isinstance(made, str | bytes):
+        raise BrokenPlugin(f"{component} gives a {type(made).__name__}, wanted text or bytes")
+    return made

@@ -1,58 +1,120 @@
-"""A document as LaTeX: a `tabular` for each table, with booktabs, and the notes as comments."""
+"""A document as LaTeX: tables for a paper, which fit its page at 10 points, and the notes as comments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from stackclip.ops.words import legible
 from stackclip.registry import writers
 from stackclip.reports.document import Document
-from stackclip.reports.table import Summary, ranked
+from stackclip.reports.grids import Grid, GridCell, GridHead, GridLine
+from stackclip.reports.layout import SEP, PageLayout, PagePanel, figure_texts, indent
+from stackclip.reports.paper import grids
+from stackclip.reports.typeset import PREAMBLE, SMALL, breakable, in_box, tex
 
 __all__ = ["Latex"]
 
-_RANKS = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}", "{}")
-_SIGNS = str.maketrans(
-    {
-        **{sign: f"\\{sign}" for sign in "_%&#${}"},
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        "±": r"$\pm$",
-        "†": r"$^\dagger$",
-    }
-)
+_MARKS = ("{}", r"\textbf{{{}}}", r"\underline{{{}}}")
+_WORD = 60.0  # points of a word of a caption that is not broken
 
 
 @writers.register("tex")
 class Latex:
-    """LaTeX, with the best bold and the second underlined."""
+    """LaTeX for a paper: methods by data sets in one `tabular`, and with `--per-category` an appendix by category.
+
+    Bold and underlined is what a paired test finds better (`--ci`). It needs booktabs, and fits the lines of `article`
+    at 10 points: columns that do not fit beside the others stand below them, in the same `tabular`.
+    """
 
     def write(self, document: Document) -> str:
         """The tables and the notes below them."""
-        out = [line for table in document.tables for line in _table(table, document.per_category or table.by_defect)]
+        out = [line for grid in grids(document) for line in _tables(grid)]
         notes = (f"% {legible(note)}" for note in document.notes)
-        return "\n".join(["% needs \\usepackage{booktabs}", *out, *notes]) + "\n"
+        return "\n".join([r"% needs \usepackage{booktabs}", *PREAMBLE, "", *out, *notes]) + "\n"
 
 
-def _table(table: Summary, by_part: bool) -> Iterator[str]:
-    head = ["method", *([table.part] if by_part else []), *table.metrics]
-    yield f"% {legible(table.title)}"
-    yield f"\\begin{{tabular}}{{{'l' * (2 if by_part else 1)}{'r' * len(table.metrics)}}}"
-    yield from ("\\toprule", " & ".join(map(_tex, head)) + r" \\", "\\midrule")
-    previous = table.lines[0].category if table.lines else ""
-    for line in table.lines:
-        if line.category != previous:
-            yield "\\midrule"
-            previous = line.category
-        cells = [_RANKS[min(rank, 3)].format(_tex(text)) for text, rank in ranked(table, line)]
-        name = (r"\quad " if line.beside else "") + _tex(line.label)
-        yield " & ".join([name, *([_tex(line.category)] if by_part else []), *cells]) + r" \\"
-    yield from ("\\bottomrule", "\\end{tabular}", *(f"% {legible(line)}" for line in table.compared), "")
+def _tables(grid: Grid) -> Iterator[str]:
+    """A grid, on as many pages as it needs."""
+    layout = PageLayout.of(grid)
+    yield from (f"% {legible(remark)}" for remark in grid.remarks)
+    for number, panels in enumerate(layout.tables(grid)):
+        sentences = grid.caption if not number else (f"{grid.title}, continued",)
+        said = " ".join(f"{breakable(each, _WORD)}." for each in sentences)
+        yield from (r"\begin{table}[!htbp]", r"\centering\sloppy", rf"\setlength{{\tabcolsep}}{{{SEP / 2}pt}}")
+        yield r"\setlength{\belowcaptionskip}{6pt}"
+        yield rf"\caption[{{{breakable(grid.title, _WORD)}}}]{{{said}}}"
+        yield rf"\begin{{tabular}}{{@{{}}l*{{{max(layout.panels)}}}{{r}}@{{}}}}"
+        yield r"\toprule"
+        for place, panel in enumerate(panels):
+            yield from [r"\midrule"] if place else []
+            yield from _panel(grid, panel, layout)
+        yield from (r"\bottomrule", r"\end{tabular}", r"\end{table}", "")
 
 
-def _tex(text: str) -> str:
-    return legible(text).translate(_SIGNS)
+def _panel(grid: Grid, panel: PagePanel, layout: PageLayout) -> Iterator[str]:
+    columns, blocks = panel
+    heads = [grid.heads[place] for place in columns]
+    yield from _heads(heads, grid.corner, layout)
+    for block in blocks:
+        yield r"\midrule"
+        if block.title:
+            room = layout.label + len(columns) * (layout.column + SEP)
+            yield _row([rf"\multicolumn{{{len(columns) + 1}}}{{@{{}}l@{{}}}}{{\emph{{{in_box(block.title, room)}}}}}"])
+        for line in block.lines:
+            yield from _line(line, columns, layout)
+
+
+def _heads(heads: Sequence[GridHead], corner: str, layout: PageLayout) -> Iterator[str]:
+    """The titles of groups with rules below them, and the lines of each head, the last of them beside the corner."""
+    if any(head.group for head in heads):
+        yield from _groups(heads, layout)
+    count = max(len(head.lines) for head in heads)
+    for number in range(count):
+        texts = [(head.group, *("",) * (count - len(head.lines)), *head.lines)[: number + 2] for head in heads]
+        spans = groupby(texts) if number < count - 1 else ((text, [text]) for text in texts)
+        cells = [_head(text[-1], len(list(same)), layout) for text, same in spans]
+        yield _row([in_box(corner, layout.label) if number == count - 1 else "", *cells])
+
+
+def _groups(heads: Sequence[GridHead], layout: PageLayout) -> Iterator[str]:
+    cells, rules, column = [""], [], 2
+    for title, same in groupby(head.group for head in heads):
+        span = len(list(same))
+        cells.append(_head(title, span, layout, scale=1.0))
+        rules += [rf"\cmidrule(lr){{{column}-{column + span - 1}}}"] if title else []
+        column += span
+    yield _row(cells)
+    yield "".join(rules)
+
+
+def _head(text: str, span: int, layout: PageLayout, scale: float = SMALL) -> str:
+    """A head over some columns, centred."""
+    room = span * layout.column + (span - 1) * SEP
+    size = "" if scale == 1.0 else r"\scriptsize "
+    return rf"\multicolumn{{{span}}}{{c}}{{{size}{in_box(text, room, scale=scale, head=True)}}}"
+
+
+def _line(line: GridLine, columns: range, layout: PageLayout) -> Iterator[str]:
+    """A line of figures; their intervals stand below them."""
+    cells = [line.cells[place] for place in columns]
+    label = (r"\quad " if line.beside else "") + in_box(line.label, layout.label - indent(line))
+    intervals = [figure_texts(cell.figure)[3] if cell else "" for cell in cells]
+    yield _row([label, *map(_figure, cells)]) + ("[-3pt]" if any(intervals) else "")
+    if any(intervals):
+        yield _row(["", *(rf"\scriptsize {each}" if each else "" for each in intervals)])
+
+
+def _figure(cell: GridCell | None) -> str:
+    if cell is None or (cell.figure.value is None and not (cell.figure.why or cell.failed)):
+        return ""
+    number, spread, partial, _ = figure_texts(cell.figure)
+    text = "failed" if cell.failed and cell.figure.value is None else number
+    more = rf"{{\scriptsize {tex(spread)}}}" if spread else ""
+    return _MARKS[cell.mark].format(tex(text)) + more + (rf"\textsuperscript{{{partial}}}" if partial else "")
+
+
+def _row(cells: Sequence[str]) -> str:
+    """The cells as a row; what would be an option of the row above it is none."""
+    text = " & ".join(cells)
+    return ("{}" if text.startswith(("[", "*")) else "") + text + r" \\"

@@ -1,0 +1,59 @@
+"""What a reader of a printed table has to know to compare its numbers with others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.intervals import has_draws
+from stackclip.ops.words import counted
+from stackclip.reports.marks import TRANSDUCTIVE
+from stackclip.reports.table import Summary
+from stackclip.reports.tested import CHANCE
+from stackclip.types import Row
+
+__all__ = ["block_title", "caption"]
+
+
+def block_title(table: Summary) -> str:
+    """How many normal pictures methods are shown, as papers say it."""
+    return counted(table.shots, "shot") if table.shots else "zero-shot"
+
+
+def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple[str, ...]:
+    """The protocol of tables that stand together, sentence by sentence, without full stops."""
+    facts, seeds = facts_of(rows[0]), dict.fromkeys(row.seed for row in rows)
+    blocks = dict.fromkeys(map(block_title, tables))
+    said = [f"{title}, in %"]
+    if facts.tower:
+        weights = f" ({facts.pretrained})" if facts.pretrained else ""
+        said.append(f"{facts.tower}{weights} at {facts.image_size} pixels")
+    said += [f"{each[0].upper()}{each[1:]}" for each in (blocks if len(blocks) == 1 else ())]
+    said += [*_places(tables), *([tables[0].protocol] if tables[0].protocol else [])]
+    if len(seeds) > 1:
+        said.append(f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}")
+    said += _marking(rows)
+    if any(line.marked for table in tables for line in table.lines):
+        said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")
+    return (*said, *([facts.note] if facts.note else []))
+
+
+def _places(tables: Sequence[Summary]) -> Iterator[str]:
+    """What was tested after which training, and over how many categories."""
+    found = dict[str, dict[str, int]]()
+    for table in tables:
+        found.setdefault(table.train_on, {})[table.test_on] = len(table.categories)
+    for trained, tested in found.items():
+        sets = (f"{name} ({count} {'category' if count == 1 else 'categories'})" for name, count in tested.items())
+        yield f"{f'Trained on {trained}' if trained else 'Not trained'}, tested on {', '.join(sets)}"
+
+
+def _marking(rows: Sequence[Row]) -> Iterator[str]:
+    """What marks mean; that there are none, and how to have some."""
+    if any(map(has_draws, rows)):
+        yield (
+            "Bold: better than every other of its block; underlined: than every other but that one; "
+            f"by paired bootstraps over pictures (each p < {CHANCE:g}, not corrected)"
+        )
+    elif len({row.method for row in rows}) > 1:
+        yield "No figure is marked, as none was tested against others (bench --ci)"

@@ -1,0 +1,79 @@
+"""Tables as a page shows them: blocks of lines below heads that share titles, with a caption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stackclip.reports.table import Figure, Summary, TableLine
+
+__all__ = ["Grid", "GridBlock", "GridCell", "GridHead", "GridLine", "metric_words", "plain_grid", "titled"]
+
+
+@dataclass(frozen=True, slots=True)
+class GridHead:
+    """What stands above a column: the title that it shares with its neighbours, and its own lines."""
+
+    group: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridCell:
+    """A figure, and its mark: 1 where it is better than all others that it is tested against, 2 than all but one."""
+
+    figure: Figure
+    mark: int = 0
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GridLine:
+    """A line of a grid, with None where it has no cell; `beside` is one that was not measured."""
+
+    label: str
+    cells: tuple[GridCell | None, ...]
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GridBlock:
+    """Lines below a title of their own, if they have one."""
+
+    title: str
+    lines: tuple[GridLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table for a page: a short title, the sentences of its caption, heads, blocks of lines, and remarks on it."""
+
+    title: str
+    caption: tuple[str, ...]
+    corner: str
+    heads: tuple[GridHead, ...]
+    blocks: tuple[GridBlock, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def titled(blocks: list[GridBlock]) -> tuple[GridBlock, ...]:
+    """The blocks; of one alone the title says nothing."""
+    return tuple(blocks) if len(blocks) > 1 else tuple(replace(block, title="") for block in blocks)
+
+
+def metric_words(name: str) -> tuple[str, ...]:
+    """A metric's name as the lines of a head: `image`, `AUROC`."""
+    return tuple(name.split("_"))
+
+
+def plain_grid(table: Summary) -> Grid:
+    """One table with its own columns, a block for each category or kind of defect; nothing of it is tested."""
+    parts = dict.fromkeys(line.category for line in table.lines)
+    blocks = [GridBlock(each, tuple(_line(line) for line in table.lines if line.category == each)) for each in parts]
+    heads = tuple(GridHead("", (name,) if table.over_shots else metric_words(name)) for name in table.metrics)
+    if table.by_defect:
+        return Grid(table.title, (table.title,), f"{table.part} and method", heads, tuple(blocks))
+    return Grid(table.title, (table.title,), "method", heads, titled(blocks))
+
+
+def _line(line: TableLine) -> GridLine:
+    return GridLine(line.label, tuple(GridCell(cell, failed=bool(line.error)) for cell in line.cells), line.beside)
