@@ -15,8 +15,8 @@ demo: $(READY)  ## a first run: generated pictures, cached features, a table of 
 test: $(READY)  ## all tests, as many at once as there are cores
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
-faults: $(READY)  ## every fault at every point, an hour; writes docs/reliability.md
-	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults
+faults: $(READY)  ## every fault at every point, an hour; writes docs/reliability.md and the table of docs/weights.md
+	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults tests/hub
 
 docs: $(READY)  ## the documentation site in build/site, strictly and without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --clean

@@ -18,6 +18,7 @@ from stackclip.cli import (  # importing a verb's module adds it to the group
     report,  # noqa: F401
     stores,  # noqa: F401
     submission,  # noqa: F401
+    weights,  # noqa: F401
 )
 from stackclip.cli.config import ENVIRONMENT
 from stackclip.cli.group import cli, echo

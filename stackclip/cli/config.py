@@ -8,13 +8,14 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
 from stackclip.cli.options import logger
-from stackclip.errors import DamagedFile
+from stackclip.errors import DamagedFile, UsageError
 
-__all__ = ["ENVIRONMENT", "place_of", "read_config", "say_unknown_variables"]
+__all__ = ["ENVIRONMENT", "check_hub_variables", "place_of", "read_config", "say_unknown_variables"]
 
 ENVIRONMENT = "STACKCLIP"
 LARGEST = 1 << 20  # bytes of a config file
@@ -61,6 +62,19 @@ def say_unknown_variables(command: click.Command) -> None:
         for near in difflib.get_close_matches(name, known, n=1, cutoff=0.8):
             words = f"{ENVIRONMENT}_{name} in the environment is no option, and does nothing"
             logger.warning("%s", f"{words} (did you mean {ENVIRONMENT}_{near}?)")
+
+
+def check_hub_variables() -> None:
+    """Raise UsageError for variables that the client of the model hub cannot read, which it does when imported."""
+    for name, wanted, read in (
+        ("HF_HUB_ETAG_TIMEOUT", "whole seconds", int),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "whole seconds", int),
+        ("HF_ENDPOINT", "the address of a hub", urlsplit),
+    ):
+        try:
+            read(os.environ.get(name, "0"))
+        except ValueError:
+            raise UsageError(f"{name} in the environment is {os.environ[name]!r}, wanted {wanted}") from None
 
 
 def _variables(command: click.Command, prefix: str) -> Iterator[str]:

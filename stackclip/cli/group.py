@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 from click.exceptions import Exit
 
-from stackclip.cli.config import place_of, read_config, say_unknown_variables
+from stackclip.cli.config import check_hub_variables, place_of, read_config, say_unknown_variables
 from stackclip.cli.options import logger
 from stackclip.cli.process import discard_output, interruption
 from stackclip.errors import StackclipError, UnknownLayout
@@ -133,6 +133,7 @@ def cli(context: click.Context, workspace: Path | None, verbose: int, quiet: boo
 
         context.call_on_close(set_up_logging(-1 if quiet else verbose, log_file))
         say_unknown_variables(context.command)
+        check_hub_variables()
     typed = context.get_parameter_source("workspace") is not ParameterSource.DEFAULT_MAP
     context.obj = Workspace.find(workspace, typed=typed)
     use_workspace(context.obj.registry)

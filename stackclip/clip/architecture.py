@@ -22,6 +22,7 @@ __all__ = [
     "check_architecture",
     "check_layers",
     "check_size",
+    "count_parameters",
     "find_architecture",
     "largest_file",
     "packaged_config",
@@ -118,9 +119,13 @@ def largest_file(config: Mapping[str, Any]) -> int:
     A checkpoint of a training holds its parameters up to four times, as float32: with two moments of its optimiser and
     an average over steps. The rest is for what is written beside them.
     """
+    return _COPIES * 4 * count_parameters(config) + _BESIDE
+
+
+def count_parameters(config: Mapping[str, Any]) -> int:
+    """The numbers that weights of that configuration hold, at its own picture size."""
     model = build_model(config, image_size=int(config["vision_cfg"].get("image_size", 224)), quick_gelu=False)
-    parameters: int = sum(tensor.numel() for tensor in model.state_dict().values())
-    return _COPIES * 4 * parameters + _BESIDE
+    return sum(tensor.numel() for tensor in model.state_dict().values())
 
 
 def architecture_hash(config: Mapping[str, Any]) -> str:

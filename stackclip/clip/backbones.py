@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stackclip.clip.architecture import why_not
-from stackclip.clip.weights import cached_weights
+from stackclip.clip.hub import cached_weights
 from stackclip.registry import backbones
 
 __all__ = ["BackboneFacts", "describe_backbones"]

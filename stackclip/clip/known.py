@@ -22,11 +22,11 @@ import torch
 
 from stackclip.clip.architecture import packaged_config
 from stackclip.clip.device import choose_device, choose_precision, name_device
+from stackclip.clip.hub import cached_weights
 from stackclip.clip.loading import is_ambiguous, known_tag, listed_name, load_tower
 from stackclip.clip.recipe import TowerRecipe
 from stackclip.clip.tower import TOWER_SEMANTICS, BuiltTower, Tower, TowerFacts
 from stackclip.clip.transform import ImageTransform
-from stackclip.clip.weights import cached_weights
 from stackclip.errors import DamagedFile, StackclipError, WeightsError
 from stackclip.ops.files import canonical_json, content_hash, file_hash, write_atomically
 from stackclip.ops.once import Once

@@ -11,14 +11,23 @@ from typing import Any, Protocol, Unpack
 
 from stackclip.clip.architecture import check_architecture, find_architecture, largest_file
 from stackclip.clip.assembly import assemble_tower, name_activation
+from stackclip.clip.hub import fetch_weights
 from stackclip.clip.positions import DEFAULT_POSITIONS, check_positions
 from stackclip.clip.recipe import Activation, Precision, TowerOptions, TowerRecipe
 from stackclip.clip.tower import Tower
-from stackclip.clip.weights import fetch_weights, read_weights
+from stackclip.clip.weights import read_weights
 from stackclip.errors import BrokenPlugin, UsageError, WeightsError
 from stackclip.registry import Spec, backbones, did_you_mean
 
-__all__ = ["Backbone", "is_ambiguous", "known_tag", "listed_name", "load_tower"]
+__all__ = [
+    "Backbone",
+    "is_ambiguous",
+    "known_normalisation",
+    "known_tag",
+    "listed_name",
+    "load_tower",
+    "native_activation",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -77,17 +86,22 @@ def _load_listed(spec: Spec, recipe: TowerRecipe) -> Tower:
     tag = known_tag(model, recipe.pretrained)
     weights = recipe.weights or _published_weights(model, tag)
     native = recipe.activation == "native"
-    activation = _native_activation(model, config, tag) if native else recipe.activation
-    facts = _published(model)[tag] if tag else {}
+    activation = native_activation(model, config, tag) if native else recipe.activation
     return assemble_tower(
         config,
         read_weights(weights, largest=largest_file(config), of=f"weights of {model}"),
         name=model,
-        normalisation={key: facts[key] for key in ("mean", "std", "interpolation") if key in facts},
+        normalisation=known_normalisation(model, tag),
         source=str(weights),
         recorded={"pretrained": tag, "weights_file": weights.name},
         **replace(recipe, activation=activation).build,
     )
+
+
+def known_normalisation(model: str, tag: str | None) -> dict[str, Any]:
+    """How pictures are normalised for the weights of a tag: `mean`, `std` and `interpolation`, as far as it says so."""
+    facts = _published(model)[tag] if tag else {}
+    return {key: facts[key] for key in ("mean", "std", "interpolation") if key in facts}
 
 
 def _published_weights(model: str, tag: str | None) -> Path:
@@ -146,7 +160,7 @@ def _tags_offered(model: str) -> str:
     return f"--pretrained TAG ({first}) or " if tags else ""
 
 
-def _native_activation(model: str, config: Mapping[str, Any], tag: str | None) -> Activation:
+def native_activation(model: str, config: Mapping[str, Any], tag: str | None) -> Activation:
     """What the weights were trained with: the tag knows; of a file, what all weights of this model have in common.
 
     Where the published weights of a model differ, a file is taken to be as the model's configuration says, and the

@@ -1,9 +1,8 @@
-"""Weights: where they come from, whether they fit, and the hash that names them."""
+"""Weights: how they are read, whether they fit, and the hash that names them."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,9 @@ from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positi
 from stackclip.errors import WeightsError
 from stackclip.ops.words import legible
 
-__all__ = ["GRID", "align_weights", "cached_weights", "fetch_weights", "place_weights", "read_weights", "weights_hash"]
+__all__ = ["GRID", "align_weights", "place_weights", "read_weights", "weights_hash"]
 
 GRID = "visual.positional_embedding"  # the one tensor whose length follows the picture size
-_HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHOWN = 3
 
 
@@ -35,40 +33,6 @@ def read_weights(path: Path, *, largest: int = LARGEST, of: str = "such weights"
     tensor that holds other numbers than finite floats.
     """
     return finite_floats(read_tensors(path, largest=largest, of=of), source=path)
-
-
-def fetch_weights(model: str, tag: str) -> Path:
-    """The file of an open_clip tag: from the local cache, else downloaded; HF_HOME and HF_HUB_OFFLINE are honoured.
-
-    Raises WeightsError where it is neither here nor to be had.
-    """
-    import open_clip  # here, since it takes seconds
-
-    here = cached_weights(model, tag)
-    if here is not None:
-        return here
-    try:
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
-    except Exception as error:  # hub, network and file system raise kinds of their own
-        offline = ", with HF_HUB_OFFLINE set" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
-        raise WeightsError(
-            f"the weights {tag} of {model} are not in the local cache and could not be downloaded{offline}: "
-            f"connect and run again, point HF_HOME at a cache that holds them, or give --weights FILE"
-        ) from error
-
-
-def cached_weights(model: str, tag: str) -> Path | None:
-    """The file of an open_clip tag in the hub's local cache, or None; the network is not asked."""
-    import open_clip  # here, since both take long
-    from huggingface_hub import try_to_load_from_cache
-
-    repository, name = os.path.split(open_clip.get_pretrained_cfg(model, tag).get("hf_hub", ""))
-    names = (Path(name).with_suffix(".safetensors").name, name) if name else _HUB_FILES
-    for each in names if repository else ():
-        found = try_to_load_from_cache(repository, each)
-        if isinstance(found, str):
-            return Path(found)
-    return None
 
 
 def align_weights(

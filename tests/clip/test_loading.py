@@ -15,7 +15,7 @@ from torch import Tensor
 from stackclip.clip import assemble_tower, load_tower
 from stackclip.clip import loading as module
 from stackclip.clip.doubles import random_weights
-from stackclip.clip.loading import _native_activation
+from stackclip.clip.loading import native_activation
 from stackclip.errors import BadOption, UnknownComponent, UsageError, WeightsError
 from stackclip.types import CLS, patch
 
@@ -203,10 +203,10 @@ def test_the_tag_decides_the_activation_and_the_normalisation(
         ("ViT-S-16", None, "gelu"),
     ],
 )
-def test_native_activation_is_what_the_weights_were_trained_with(
+def testnative_activation_is_what_the_weights_were_trained_with(
     model: str, tag: str | None, activation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert _native_activation(model, open_clip.get_model_config(model), tag) == activation
+    assert native_activation(model, open_clip.get_model_config(model), tag) == activation
     assert not caplog.records
 
 
@@ -214,7 +214,7 @@ def test_a_file_for_a_model_of_both_activations_is_taken_as_configured_with_a_wa
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert _native_activation("ViT-B-16", open_clip.get_model_config("ViT-B-16"), None) == "gelu"
+        assert native_activation("ViT-B-16", open_clip.get_model_config("ViT-B-16"), None) == "gelu"
     assert "name ViT-B-16-quickgelu" in caplog.text
 
 
