@@ -317,6 +317,12 @@ def test_the_jobs_of_a_suite_run_one_by_one(session: Session, rows: BenchRows) -
     assert len(distinct([*measured, *measured])) == len(measured) == 2 * len(suites[0].methods)
 
 
+def test_a_grid_beside_a_suite_is_no_larger_than_one_beside_none(session: Session) -> None:
+    words = {"train_on": TRAINING, "test_on": TESTED, "methods": "stacked[clusters=1|2|3]"}
+    with pytest.raises(UsageError, match=r"are 3 methods.*--most-points 3"):
+        session.suite_contests(find_suites("fuzzyclip-table4"), most_points=2, **words)
+
+
 def test_the_tower_of_a_paper_gives_way_to_what_the_recipe_names(tmp_path: Path) -> None:
     suites = find_suites("fuzzyclip-table1")
     words = {"train_on": TRAINING, "test_on": TESTED}

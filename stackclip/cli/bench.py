@@ -172,7 +172,8 @@ def _contests(
     conditions = {name: value for name, value in words.items() if name not in _OF_RUNS}
     own_tower = given_here(("pretrained", "image_size"))
     tower: Mapping[str, Any] = {"paper_tower": paper_tower, "own_tower": own_tower}
-    return session.suite_contests(suites, categories=category, **tower, **conditions, **given_here(_OF_RUNS))
+    conditions |= given_here(_OF_RUNS)
+    return session.suite_contests(suites, categories=category, most_points=most_points, **tower, **conditions)
 
 
 def _run(session: Session, contests: Iterable[Contest], **how: Any) -> BenchRows:

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from time import perf_counter
 from typing import Literal
 
@@ -100,13 +99,24 @@ def settle_threads(numbers: int, device: torch.device) -> None:
     processors there are. OMP_NUM_THREADS and MKL_NUM_THREADS have the last word. This is of the whole process.
     """
     if not any(map(os.environ.get, _THREADS)):
-        had = _threads_at_first()
-        torch.set_num_threads(1 if device.type == "cpu" and numbers < _FEW else had)
+        _settled.settle(1 if device.type == "cpu" and numbers < _FEW else None)
 
 
-@cache
-def _threads_at_first() -> int:
-    return torch.get_num_threads()
+class _Settled:
+    """The threads that PyTorch had when they were not ours."""
+
+    def __init__(self) -> None:
+        self._had = self._ours = 0
+
+    def settle(self, threads: int | None) -> None:
+        """Have so many, or None: as many as there were, which is what somebody else said last."""
+        if torch.get_num_threads() != self._ours:
+            self._had = torch.get_num_threads()
+        self._ours = threads or self._had
+        torch.set_num_threads(self._ours)
+
+
+_settled = _Settled()
 
 
 def bf16_share() -> float:

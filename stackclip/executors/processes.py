@@ -17,7 +17,7 @@ from stackclip.executors.job import Ask, Do, Done, Job, Run, Told
 from stackclip.executors.worker import PATIENCE, STOP, Station, work
 from stackclip.registry import executors
 
-__all__ = ["Hand", "Processes", "ended"]
+__all__ = ["Hand", "Processes", "ended", "gpus", "later"]
 
 _NAMED = (getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP"))
 _ASKS_TO_STOP = frozenset(number for number in _NAMED if number is not None)
@@ -73,7 +73,7 @@ def _hand_out(ask: Ask, do: Do, hands: list[Hand], places: Sequence[Station]) ->
         if idle is None:
             taken = [hand.place for hand in hands]
             place = next(place for place in places if taken.count(place) < places.count(place))
-            with _later(_ASKS_TO_STOP):  # a process that is not among the hands would be ended by nobody
+            with later(_ASKS_TO_STOP):  # a process that is not among the hands would be ended by nobody
                 hands.append(idle := Hand(do, place))
         idle.give(job)
 
@@ -139,18 +139,26 @@ def _unheard(numbers: Iterable[signal.Signals]) -> Iterator[None]:
 
 
 @contextmanager
-def _later(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+def later(numbers: Iterable[signal.Signals]) -> Iterator[None]:
     """Keep for the end of the block what asks this process to stop. Only its main thread is ever asked."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = list[tuple[int, FrameType | None]]()
+    asked, kept = list[tuple[int, FrameType | None]](), True
     handlers = {each: found for each in numbers if callable(found := signal.getsignal(each))}
+
+    def hear(which: int, frame: FrameType | None) -> None:
+        if kept:
+            asked.append((which, frame))
+        else:  # it comes while handlers are put back
+            handlers[signal.Signals(which)](which, frame)
+
     for number in handlers:
-        signal.signal(number, lambda *which: asked.append(which))
+        signal.signal(number, hear)
     try:
         yield
     finally:
+        kept = False
         for number, handler in handlers.items():
             signal.signal(number, handler)
         for which, frame in asked:

@@ -101,6 +101,10 @@ def _values(terms: Mapping[str, Tensor]) -> dict[str, float]:
 def _backward(terms: Mapping[str, Tensor], share: float = 1.0) -> None:
     if "loss" not in terms:
         raise BrokenPlugin(f"its terms are {', '.join(terms) or 'none'}; wanted one called loss, which is descended")
+    for name, term in terms.items():
+        if not isinstance(term, Tensor) or term.numel() != 1:
+            shape = tuple(term.shape) if isinstance(term, Tensor) else type(term).__name__
+            raise BrokenPlugin(f"its term {name} is {shape}; wanted a tensor of one number")
     scaled = terms["loss"] if share == 1 else terms["loss"] * share
     scaled.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 

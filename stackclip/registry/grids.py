@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from itertools import product
 from math import prod
 
 from stackclip.errors import UsageError
 from stackclip.registry.spec import Spec, split_at, split_specs
 
-__all__ = ["LARGEST", "NOT_GIVEN", "axes_of", "flat_options", "points_of", "spread_out"]
+__all__ = ["DEEPEST", "LARGEST", "NOT_GIVEN", "axes_of", "flat_options", "points_of", "spread_out"]
 
 LARGEST = 4096
 """Points of the largest grid that is read at all."""
+DEEPEST = 16
+"""Brackets within brackets that are looked into."""
 NOT_GIVEN = "default"
 """The value of an option that is not given, where others give it."""
 
@@ -20,29 +23,36 @@ NOT_GIVEN = "default"
 def points_of(text: str) -> tuple[str, ...]:
     """The specs of a grid as they would be typed one by one, the last option's values next to each other.
 
-    `|` stands between the values of an option, also within the brackets of one of them. A name without it is one point.
+    `|` stands between the values of an option, also within the brackets of one of them; what has none stays as it is.
     Raises UsageError for an empty value, more than LARGEST points, and text whose brackets do not fit.
     """
-    name, bracket, inside = text.strip().partition("[")
-    if "|" in name:
+    text = text.strip()
+    if "|" in text and len(split_at("|", text)) > 1:
         raise UsageError(f"cannot read {text!r}: | stands between values of an option; names are divided by commas")
-    if not bracket or not inside.endswith("]"):
-        return (text.strip(),)
-    axes = [tuple(f"{key}={value}" for value in values) for key, values in map(_axis, split_specs(inside[:-1]))]
+    return _points(text, DEEPEST)
+
+
+def _points(text: str, deep: int) -> tuple[str, ...]:
+    name, bracket, inside = text.partition("[")
+    if "|" not in inside or not bracket or not inside.endswith("]"):
+        return (text,)
+    if not deep:
+        raise UsageError(f"cannot read a grid with brackets in more than {DEEPEST} others: {text[:40]}...")
+    axes = [_choices(item, deep - 1) for item in split_specs(inside[:-1])]
     if (count := prod(map(len, axes))) > LARGEST:
         raise UsageError(f"{text} are {count} points; wanted {LARGEST} at most: leave values out")
     return tuple(f"{name.strip()}[{','.join(point)}]" for point in product(*axes))
 
 
-def _axis(item: str) -> tuple[str, tuple[str, ...]]:
-    """An option with its values: `clusters=1|2` has two."""
+def _choices(item: str, deep: int) -> tuple[str, ...]:
+    """An option with each of its values: `clusters=1|2` has two."""
+    if "|" not in item:
+        return (item,)
     key, equals, value = item.partition("=")
-    if not equals:
-        return key, ("",)  # which is told by who reads the spec
-    values = tuple(point for each in split_at("|", value) for point in points_of(each))
-    if "" in values:
-        raise UsageError(f"cannot read {item!r}: wanted a value on each side of |")
-    return key, values
+    values = tuple(point for each in split_at("|", value) for point in _points(each, deep))
+    if not equals or "" in values:
+        raise UsageError(f"cannot read {item!r}: wanted option=value|value, with a value on each side of |")
+    return tuple(f"{key}={each}" for each in values)
 
 
 def spread_out(names: Iterable[str], most: int = LARGEST) -> tuple[str, ...]:
@@ -60,14 +70,22 @@ def spread_out(names: Iterable[str], most: int = LARGEST) -> tuple[str, ...]:
 
 
 def flat_options(spec: str) -> dict[str, str]:
-    """The options of a spec by their paths: `stackclip[head=efa[temperature=1]]` has `head` and `head.temperature`."""
+    """The options of a spec by their paths: `stackclip[head=efa[temperature=1]]` has `head` and `head.temperature`.
+
+    A value in brackets that is no component with options is itself. Raises UsageError for what is no spec.
+    """
+    return _flat(Spec.parse(spec), DEEPEST)
+
+
+def _flat(spec: Spec, deep: int) -> dict[str, str]:
     flat: dict[str, str] = {}
-    for key, value in Spec.parse(spec).options:
-        if value.endswith("]") and "[" in value:
-            flat[key] = value.partition("[")[0].strip()
-            flat |= {f"{key}.{inner}": each for inner, each in flat_options(value).items()}
-        else:
-            flat[key] = value
+    for key, value in spec.options:
+        flat[key] = value
+        if deep and "[" in value and value.endswith("]"):
+            with suppress(UsageError):
+                inner = Spec.parse(value)
+                flat[key] = inner.name
+                flat |= {f"{key}.{name}": each for name, each in _flat(inner, deep - 1).items()}
     return flat
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from stackclip.registry import Spec, axes_of, flat_options
+from stackclip.errors import UsageError
+from stackclip.registry import axes_of, flat_options
 from stackclip.registry.grids import NOT_GIVEN
 
 if TYPE_CHECKING:
@@ -25,18 +27,23 @@ def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
     """
     of_name: dict[str, list[TableLine]] = {}
     for line in lines:
-        of_name.setdefault(Spec.parse(line.method).name, []).append(line)
+        of_name.setdefault(line.method.partition("[")[0].strip(), []).append(line)
     shown = [next((name for name in metrics if name.startswith(place)), None) for place in _PLACES]
     for name, points in of_name.items():
-        axes = axes_of(line.method for line in points)
-        if len(points) >= FEWEST and axes:
+        if len(points) < FEWEST:
+            continue
+        with suppress(UsageError):  # a name of another kind, in a row of somebody's
+            axes = axes_of(line.method for line in points)
             yield from (_told(name, points, axes, metric, metrics.index(metric)) for metric in shown if metric)
 
 
 def _told(name: str, lines: Sequence[TableLine], axes: Mapping[str, Sequence[str]], metric: str, column: int) -> str:
     """One metric of a grid in a line."""
-    found = {line.method: value for line in lines if line.cells and (value := line.cells[column].value) is not None}
-    title = f"{name}, {len(lines)} points, {metric.replace('_', ' ')}"
+    cells = {line.method: line.cells[column] for line in lines if line.cells}
+    most = max((cell.counted for cell in cells.values()), default=0)  # a mean of fewer is no match for these
+    found = {at: cell.value for at, cell in cells.items() if cell.value is not None and cell.counted == most}
+    left = f", {len(lines) - len(found)} of them left out: measured on less" if len(found) < len(lines) else ""
+    title = f"{name}, {len(lines)} points{left}, {metric.replace('_', ' ')}"
     if not found:
         return f"{title}: of none"
     low, high = min(found.values()), max(found.values())

@@ -56,6 +56,7 @@ class Asking(Site):
         paper_tower: bool = False,
         own_tower: Collection[str] | None = None,
         categories: Collection[str] = (),
+        most_points: int = MOST_POINTS,
         **words: Unpack[SuiteWords],
     ) -> list[Contest]:
         """The benches of tables of papers, as far as the data and methods at hand allow; what they lack is logged.
@@ -65,6 +66,8 @@ class Asking(Site):
         """
         stay_with(self.workspace.registry)
         given = checked(words, SuiteWords)
+        if "methods" in given:
+            given["methods"] = spread_out(given["methods"], whole("most_points", most_points, 1))
         own = changed_fields(self.backbone) if own_tower is None else own_tower
         request = Request.of(given, categories=categories, paper_tower=paper_tower, own_tower=own)
         catalogue = Catalogue(lambda text: self.opened(text)[text])

@@ -12,7 +12,7 @@ from stackclip.benchmarks.curves import EvalEvery
 from stackclip.data.names import CategoryNames
 from stackclip.errors import UsageError
 from stackclip.ops.tiling import tiling_of
-from stackclip.registry import did_you_mean, spread_out
+from stackclip.registry import did_you_mean
 from stackclip.types import LARGEST_SEED
 
 __all__ = ["Conditions", "InspectionWords", "Names", "SuiteWords", "checked", "names_of", "one_of", "whole"]
@@ -104,10 +104,7 @@ def checked(words: Mapping[str, Any], known: type = Conditions) -> dict[str, Any
         given["train_list"] = _file("train_list", given["train_list"])
     if "seeds" in given:
         given["seeds"] = _seeds(given["seeds"])
-    given |= {name: names_of(given[name]) for name in _NAMES & given.keys()}
-    if "methods" in given:
-        given["methods"] = spread_out(given["methods"])
-    return given
+    return {name: names_of(value) if name in _NAMES else value for name, value in given.items()}
 
 
 def _file(name: str, value: object) -> Path:

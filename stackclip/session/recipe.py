@@ -54,6 +54,6 @@ class LastTower:
             self._tower = None
             flush_denormals()
             self._recipe, self._tower = recipe, find_tower(recipe, known)
-            tower = self._tower.tower
-            settle_threads((tower.spec.grid**2 + 1) * tower.spec.width, tower.device)
+        tower = self._tower.tower
+        settle_threads((tower.spec.grid**2 + 1) * tower.spec.width, tower.device)
         return self._tower

@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
 
 import pytest
 import torch
 
 from stackclip.clip.device import (
+    _Settled,
     bf16_share,
     choose_device,
     choose_precision,
@@ -111,7 +111,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         monkeypatch.delenv(name, raising=False)
     had = torch.get_num_threads()
     torch.set_num_threads(3)
-    monkeypatch.setattr("stackclip.clip.device._threads_at_first", cache(torch.get_num_threads))
+    monkeypatch.setattr("stackclip.clip.device._settled", _Settled())
     yield 3
     torch.set_num_threads(had)
 
@@ -127,6 +127,15 @@ def test_a_small_tower_has_one_thread_and_the_next_has_all_again(
         assert torch.get_num_threads() == 1
         settle_threads(numbers, torch.device(device))
         assert torch.get_num_threads() == (1 if alone else threads)
+
+
+def test_what_somebody_says_between_two_towers_is_what_the_next_large_one_has(threads: int) -> None:
+    settle_threads(1, torch.device("cpu"))
+    torch.set_num_threads(2)
+    settle_threads(1, torch.device("cpu"))
+    assert torch.get_num_threads() == 1
+    settle_threads(151296, torch.device("cpu"))
+    assert torch.get_num_threads() == 2 != threads
 
 
 def test_who_says_how_many_threads_there_are_is_heard(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:

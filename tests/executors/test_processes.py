@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stackclip.errors import BadOption
-from stackclip.executors.processes import gpus
+from stackclip.executors.processes import gpus, later
 from stackclip.registry import executors
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +117,34 @@ def test_a_worker_that_is_killed_costs_its_job_alone(tmp_path: Path) -> None:
     found = outcomes(process)
     assert found["work"] == [None, "", True]
     assert {what: found[what][0][0] for what in "123456"} == {str(n): n * n for n in range(1, 7)}
+
+
+def test_a_signal_while_handlers_are_put_back_costs_no_handler(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, put = list[int](), signal.signal
+    kept = {number: put(number, lambda which, _: heard.append(which)) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupted(number: signal.Signals, handler: object) -> object:
+        if len(calls) == 2:  # both were taken, and the first is being put back
+            calls.append(number)
+            raise KeyboardInterrupt
+        calls.append(number)
+        return put(number, handler)  # type: ignore[arg-type]
+
+    calls = list[signal.Signals]()
+    monkeypatch.setattr(signal, "signal", interrupted)
+    try:
+        with suppress(KeyboardInterrupt), later([signal.SIGINT, signal.SIGTERM]):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            assert heard == []
+        assert len(calls) == 3
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+        assert heard == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        for number, handler in kept.items():
+            put(number, handler)
 
 
 def test_gpus_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

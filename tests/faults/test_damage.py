@@ -15,7 +15,7 @@ from .lab import FAIL, FAIL_FROM, KILL, Lab, log_of, operations, told_by
 from .tally import Tally
 
 TRIALS = 13_500  # of a full run, over all kinds
-BATCH = 250  # trials of one process
+BATCH = 100  # trials of one process, which takes seconds
 KINDS = ("bit flip", "truncation", "zeros")
 
 Damage = tuple[str, int, int, str]

@@ -31,6 +31,13 @@ def test_terms_without_a_loss_are_refused_by_name() -> None:
         descend(torch.optim.SGD([weight], lr=0.1), {"dice": weight**2})
 
 
+@pytest.mark.parametrize(("term", "said"), [(1.0, "float"), (torch.ones(2), r"\(2,\)")])
+def test_a_term_that_is_no_number_of_torch_is_named(term: object, said: str) -> None:
+    weight = torch.nn.Parameter(torch.tensor(1.0))
+    with pytest.raises(BrokenPlugin, match=f"its term dice is {said}; wanted a tensor of one number"):
+        descend(torch.optim.SGD([weight], lr=0.1), {"loss": weight**2, "dice": term})  # type: ignore[dict-item]
+
+
 def test_gradients_that_are_clipped_are_shortened_each_by_itself() -> None:
     long, short, free = (torch.nn.Parameter(torch.zeros(2)) for _ in range(3))
     loss = 3 * long[0] + 4 * long[1] + 0.5 * short[0] + 7 * free[1]

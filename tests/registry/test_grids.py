@@ -20,7 +20,11 @@ def test_a_grid_is_each_choice_of_values_the_last_option_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["stacked", "stacked[clusters=2]", "stacked[head=efa[temperature=1]]", " stacked ", "a["]
+    "text",
+    [
+        *("stacked", "stacked[clusters=2]", "stacked[head=efa[temperature=1]]", " stacked ", "a[", "a[b]", "a[b=]"),
+        *("clip-lad[parts=/data/parts [v2]]", "a[words=(one|two)]", "a[" * 300 + "]" * 300),
+    ],
 )
 def test_a_name_without_alternatives_is_itself(text: str) -> None:
     assert points_of(text) == (text.strip(),)
@@ -32,6 +36,16 @@ def test_half_a_grid_is_refused(text: str) -> None:
         points_of(text)
 
 
+def test_what_has_no_alternatives_stays_as_it_is_typed_beside_what_has() -> None:
+    assert points_of("a[parts=/x [v2],k=1|2,c]") == ("a[parts=/x [v2],k=1,c]", "a[parts=/x [v2],k=2,c]")
+
+
+def test_brackets_without_end_are_refused() -> None:
+    with pytest.raises(UsageError, match="brackets in more than"):
+        points_of("a[b=" * 300 + "1|2" + "]" * 300)
+    assert flat_options("a[b=" + "c[d=" * 300 + "1" + "]" * 301)["b"] == "c"
+
+
 def test_points_are_taken_once_and_many_only_where_that_is_asked_for() -> None:
     assert spread_out(["a[b=1|2]", "a[b=2]", "c"]) == ("a[b=1]", "a[b=2]", "c")
     assert len(spread_out(["a[b=1|2|3]"], 3)) == 3
@@ -40,6 +54,10 @@ def test_points_are_taken_once_and_many_only_where_that_is_asked_for() -> None:
     many = "|".join(map(str, range(65)))
     with pytest.raises(UsageError, match=f"are 4225 points; wanted {LARGEST}"):
         points_of(f"a[b={many},c={many}]")
+
+
+def test_a_value_in_brackets_that_is_no_component_is_itself() -> None:
+    assert flat_options("a[b=part [A],c=x[],d=[1]]") == {"b": "part [A]", "c": "x", "d": "[1]"}
 
 
 def test_what_differs_is_an_axis_by_its_path() -> None:

@@ -10,8 +10,8 @@ from stackclip.reports.table import Figure, TableLine
 METRICS = ("image_AUROC", "image_AP", "pixel_AUPRO")
 
 
-def line(method: str, *values: float | None) -> TableLine:
-    return TableLine(method, "mean", tuple(Figure(value) for value in values))
+def line(method: str, *values: float | None, counted: int = 2) -> TableLine:
+    return TableLine(method, "mean", tuple(Figure(value, counted=counted, of=2) for value in values))
 
 
 def test_a_grid_has_its_range_its_best_point_and_the_mean_at_each_value() -> None:
@@ -23,16 +23,28 @@ def test_a_grid_has_its_range_its_best_point_and_the_mean_at_each_value() -> Non
     assert list(swept([*lines, line("b", 0.99, 0.1, 0.2)], METRICS)) == [
         "a, 4 points, image AUROC: 50.0 to 90.0, in hindsight best at clusters=2, head.temperature=10; "
         "means: clusters 1 60.0, 2 75.0; head.temperature 1 55.0, 10 80.0",
-        "a, 4 points, pixel AUPRO: of none",
+        "a, 4 points, 4 of them left out: measured on less, pixel AUPRO: of none",
     ]
 
 
 def test_ties_are_counted_and_what_is_not_given_is_a_value() -> None:
     [said] = swept([line("a", 0.5), line("a[k=2]", 0.5), line("a[k=3]", None)], ["image_AUROC"])
     assert said == (
-        "a, 3 points, image AUROC: 50.0 to 50.0, in hindsight best at k=default and 1 more; "
+        "a, 3 points, 1 of them left out: measured on less, image AUROC: 50.0 to 50.0, "
+        "in hindsight best at k=default and 1 more; "
         "means: k default 50.0, 2 50.0, 3 n/a"
     )
+
+
+def test_a_mean_of_fewer_categories_is_no_match_for_the_others() -> None:
+    [said] = swept([line("a[k=1]", 0.5), line("a[k=2]", 0.95, counted=1), line("a[k=3]", 0.6)], ["image_AUROC"])
+    assert "1 of them left out: measured on less" in said
+    assert "50.0 to 60.0, in hindsight best at k=3; means: k 1 50.0, 2 n/a, 3 60.0" in said
+
+
+def test_a_name_of_another_kind_costs_nobody_a_table() -> None:
+    odd = [line(name, 0.5) for name in ("x[", "x[a", "x[b]", "")]
+    assert list(swept([*odd, *(line(f"a[k={k}]", 0.1 * k) for k in (1, 2, 3))], ["image_AUROC"]))[-1].startswith("a, 3")
 
 
 def test_two_methods_of_one_name_are_no_grid() -> None:
