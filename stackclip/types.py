@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANOMALOUS",
+    "CLASS_TOKEN",
     "CLS",
     "GOOD",
     "LARGEST_SEED",
     "MASK",
     "NORMAL",
+    "OPEN_BLOCKS",
     "PICTURE",
+    "SINGLE_PATCHES",
     "UNLABELLED",
     "Features",
     "Part",
@@ -40,6 +43,7 @@ __all__ = [
     "is_live",
     "patch",
     "read_view",
+    "spec_of",
 ]
 
 NORMAL, ANOMALOUS = 0, 1
@@ -51,6 +55,11 @@ _VIEW = re.compile(
     rf"(?P<rot>{_ROT})|(?P<tile>tile[1-9]\d?x[1-9]\d?(?:o[1-9]\d?)?-[1-9]\d{{0,3}})(?:\+{_ROT})?"
     r"|(?:live-)?(?:(?P<move>move-[1-9]\d{0,5})|(?P<jitter>jitter-[1-9]\d{0,5}))"
 )
+
+CLASS_TOKEN = "a class token that is the image feature"
+OPEN_BLOCKS = "open_clip's own attention blocks"
+SINGLE_PATCHES = "a reading of single patches as the image feature is read"
+"""What a way through the tower may want, and a tower lack, as it is said."""
 
 Split = Literal["train", "validation", "test"]
 
@@ -173,7 +182,8 @@ class TowerSpec:
 
     `layers` are the tapped stages (1-based): quarters of the depth unless named. `image_size` is the side of the
     square picture, `grid` the side of the square of patches. `note` is printed with every output that the tower makes
-    (empty for real weights).
+    (empty for real weights). `lacks` is what ways through other towers want and this one has not: `CLASS_TOKEN`,
+    `OPEN_BLOCKS`, `SINGLE_PATCHES`.
     """
 
     name: str
@@ -184,6 +194,7 @@ class TowerSpec:
     joint: int
     layers: tuple[int, ...]
     note: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def taps(self) -> tuple[Part, ...]:
@@ -200,6 +211,9 @@ class TowerSpec:
         way = taps.way(part.kind)
         if way is not None and (not part.view or read_view(part.view)):
             with way.guard(f"cannot tell the shape of {part}"):
+                wants = way.tap.wants(part) if self.lacks and hasattr(way.tap, "wants") else ()
+                for need in (each for each in wants if each in self.lacks):
+                    raise NotApplicable(f"{self.name} has no part {part}: that wants {need}")
                 shape = way.tap.shape(self, part)
                 if shape is not None:
                     return _checked(shape, f"{way.component} gives {part}")
@@ -208,6 +222,11 @@ class TowerSpec:
             f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{self.depth}, and with other indices "
             f"{others}"
         )
+
+
+def spec_of(facts: Mapping[str, Any]) -> TowerSpec:
+    """The spec that JSON holds. Raises KeyError or TypeError for what is none."""
+    return TowerSpec(**{**facts, "layers": tuple(facts["layers"]), "lacks": tuple(facts.get("lacks", ()))})
 
 
 def _checked(shape: Any, who: str) -> tuple[int, ...]:

@@ -66,24 +66,16 @@ def packaged_config(name: str) -> dict[str, Any] | None:
 def why_not(config: Mapping[str, Any]) -> str:
     """Why a model of that configuration cannot be used, in a few words; empty where it can.
 
-    Wanted are patch tokens on a square grid, a class token that is the image feature, and a causal text tower that
-    reads open_clip's own tokens up to the end-of-text.
+    Wanted are patch tokens on a square grid, and a text tower that open_clip itself builds.
     """
-    vision, text = config["vision_cfg"], config["text_cfg"]
+    vision, text = config["vision_cfg"], config.get("text_cfg", {})
     reasons = {
-        "its image tower is a timm model, which has no class token in common with CLIP's": vision.get(
-            "timm_model_name"
-        ),
-        "its image tower is a ResNet, which has no patch tokens": isinstance(vision.get("layers"), list | tuple),
-        "its image feature is pooled by attention, not the class token": vision.get("attentional_pool"),
-        "its image feature is the average of the patches, not the class token": vision.get("pool_type", "tok") != "tok",
-        "it is a captioning model": "multimodal_cfg" in config,
         "its text tower is a model of transformers": text.get("hf_model_name"),
-        "its tokenizer comes from transformers": text.get("hf_tokenizer_name"),
-        "its text tower does not end at the end-of-text token": (
-            text.get("pool_type", "argmax") != "argmax" or text.get("no_causal_mask") or text.get("embed_cls")
+        "its image tower is a ResNet, which has no patch tokens": isinstance(vision.get("layers"), list | tuple),
+        "its pooled tokens and its image feature come from two attentions": isinstance(
+            vision.get("attentional_pool"), str
         ),
-        "its text tower has no projection": text.get("proj_type", "linear") == "none",
+        "its image tower pools nothing": vision.get("pool_type", "tok") not in ("tok", "avg"),
         "its picture is not a square": not isinstance(vision.get("image_size", 224), int),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -96,17 +88,21 @@ def check_architecture(config: Mapping[str, Any], *, name: str) -> None:
         raise UsageError(f"{name} cannot be used: {reason}; take a plain ViT such as ViT-L-14-336 or ViT-B-16-plus-240")
 
 
-def build_model(config: Mapping[str, Any], *, image_size: int, quick_gelu: bool) -> nn.Module:
+def build_model(config: Mapping[str, Any], *, image_size: int | None, quick_gelu: bool) -> nn.Module:
     """open_clip's model of that configuration at a picture size, its parameters without values (on `meta`).
 
-    No random numbers are drawn: weights are put in afterwards, all of them.
+    No random numbers are drawn: weights are put in afterwards, all of them. A timm model is built at its own size, to
+    which its weights belong (`stackclip.clip.weights.place_weights`).
     """
     import open_clip  # here, since it takes seconds
 
     arguments = json.loads(json.dumps(config))
-    arguments["vision_cfg"]["image_size"] = image_size
+    if image_size is not None:
+        arguments["vision_cfg"]["image_size"] = image_size
     arguments["quick_gelu"] = quick_gelu
     kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
+    if "multimodal_cfg" in arguments:
+        kind = open_clip.CoCa
     with torch.device("meta"):
         model: nn.Module = kind(**arguments)
     return model.eval().requires_grad_(False)
@@ -118,7 +114,7 @@ def largest_file(config: Mapping[str, Any]) -> int:
     A checkpoint of a training holds its parameters up to four times, as float32: with two moments of its optimiser and
     an average over steps. The rest is for what is written beside them.
     """
-    model = build_model(config, image_size=int(config["vision_cfg"].get("image_size", 224)), quick_gelu=False)
+    model = build_model(config, image_size=None, quick_gelu=False)
     parameters: int = sum(tensor.numel() for tensor in model.state_dict().values())
     return _COPIES * 4 * parameters + _BESIDE
 
@@ -134,14 +130,12 @@ def architecture_hash(config: Mapping[str, Any]) -> str:
     return content_hash(canonical_json(facts))
 
 
-def check_size(config: Mapping[str, Any], size: int | None, *, name: str) -> int:
+def check_size(size: int | None, *, own: int, patch: int, name: str) -> int:
     """The side of the picture in pixels: `size`, else the model's own. Raises UsageError unless patches fill it.
 
     A side above 4096 is refused too: no tower was trained for so many patches, and attention grows with their square.
     """
-    vision = config["vision_cfg"]
-    patch = int(vision.get("patch_size", 16))
-    side = int(vision.get("image_size", 224)) if size is None else size
+    side = own if size is None else size
     if side > _LARGEST_SIDE:
         raise UsageError(f"--image-size {side} is more than {_LARGEST_SIDE} pixels: take a smaller one")
     if side < patch or side % patch:

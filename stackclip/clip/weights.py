@@ -14,8 +14,9 @@ from blake3 import blake3
 from torch import Tensor, nn
 
 from stackclip.clip.containers import LARGEST, NOT_WEIGHTS, finite_floats, read_tensors
+from stackclip.clip.makes import fill_buffers, resize_to
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positions
-from stackclip.errors import WeightsError
+from stackclip.errors import UsageError, WeightsError
 from stackclip.ops.words import legible
 
 __all__ = ["GRID", "align_weights", "cached_weights", "fetch_weights", "place_weights", "read_weights", "weights_hash"]
@@ -23,6 +24,7 @@ __all__ = ["GRID", "align_weights", "cached_weights", "fetch_weights", "place_we
 GRID = "visual.positional_embedding"  # the one tensor whose length follows the picture size
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHOWN = 3
+_COUNTS = "num_batches_tracked"  # what a batch norm counts in training, as whole numbers
 
 
 def read_weights(path: Path, *, largest: int = LARGEST, of: str = "such weights") -> dict[str, Tensor]:
@@ -34,7 +36,9 @@ def read_weights(path: Path, *, largest: int = LARGEST, of: str = "such weights"
     Raises WeightsError for a file that is missing, is of another kind or takes more than `largest` bytes, and for a
     tensor that holds other numbers than finite floats.
     """
-    return finite_floats(read_tensors(path, largest=largest, of=of), source=path)
+    found = read_tensors(path, largest=largest, of=of)
+    weights = {name: tensor for name, tensor in found.items() if not name.endswith(_COUNTS)}
+    return finite_floats(weights, source=path)
 
 
 def fetch_weights(model: str, tag: str) -> Path:
@@ -84,7 +88,7 @@ def align_weights(
     named = {name: tensor for name, tensor in weights.items() if name not in NOT_WEIGHTS}
     if hasattr(model, "text"):
         named = open_clip.model.convert_to_custom_text_state_dict(named)
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    wanted = {name: each.shape for name, each in model.state_dict().items() if not name.endswith(_COUNTS)}
     for name in ("logit_scale", "logit_bias"):  # a scalar in some files, one number in a row in others
         if name in named and name in wanted and named[name].numel() == wanted[name].numel():
             named[name] = named[name].reshape(wanted[name])
@@ -111,14 +115,24 @@ def align_weights(
     return named
 
 
-def place_weights(model: nn.Module, weights: Mapping[str, Tensor], *, positions: Positions = DEFAULT_POSITIONS) -> None:
-    """Make aligned weights the parameters of a model, its grid of position embeddings resized to its picture size.
+def place_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], *, side: int, positions: Positions = DEFAULT_POSITIONS
+) -> bool:
+    """Make aligned weights the parameters of a model for squares of `side` pixels; whether anything was resized for it.
 
-    The class token's embedding stays. The tensors are not copied, so that a large tower is in memory once.
+    The class token's embedding stays. The tensors are not copied, so that a large tower is in memory once. A timm model
+    resizes its positions as its family does. Raises UsageError where it is to do that otherwise.
     """
     visual: Any = model.visual
+    if GRID not in weights:
+        if positions != DEFAULT_POSITIONS:
+            raise UsageError("models of timm resize their position embeddings themselves: omit --position-embedding")
+        model.load_state_dict(weights, strict=True, assign=True)
+        fill_buffers(model)
+        return resize_to(visual, side)
     resized = {**weights, GRID: resize_positions(weights[GRID], visual.grid_size[0], positions)}
     model.load_state_dict(resized, strict=True, assign=True)
+    return len(resized[GRID]) != len(weights[GRID])
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
