@@ -71,7 +71,6 @@ def why_not(config: Mapping[str, Any]) -> str:
     vision, text = config["vision_cfg"], config.get("text_cfg", {})
     reasons = {
         "its text tower is a model of transformers": text.get("hf_model_name"),
-        "its image tower is a ResNet, which has no patch tokens": isinstance(vision.get("layers"), list | tuple),
         "its pooled tokens and its image feature come from two attentions": isinstance(
             vision.get("attentional_pool"), str
         ),

@@ -112,7 +112,8 @@ def _sized(config: Mapping[str, Any], assembly: Assembly, quick_gelu: bool) -> t
         model = build_model(config, image_size=None, quick_gelu=quick_gelu)
         own, patch = timm_sizes(model.visual)
         return model, check_size(asked, own=own, patch=patch, name=name)
-    side = check_size(asked, own=vision.get("image_size", 224), patch=vision.get("patch_size", 16), name=name)
+    patch = 32 if isinstance(vision.get("layers"), list | tuple) else vision.get("patch_size", 16)
+    side = check_size(asked, own=vision.get("image_size", 224), patch=patch, name=name)
     return build_model(config, image_size=side, quick_gelu=quick_gelu), side
 
 

@@ -14,14 +14,16 @@ from blake3 import blake3
 from torch import Tensor, nn
 
 from stackclip.clip.containers import LARGEST, NOT_WEIGHTS, finite_floats, read_tensors
-from stackclip.clip.makes import fill_buffers, resize_to
+from stackclip.clip.makes import fill_buffers, make_of, resize_to
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positions
 from stackclip.errors import UsageError, WeightsError
 from stackclip.ops.words import legible
 
-__all__ = ["GRID", "align_weights", "cached_weights", "fetch_weights", "place_weights", "read_weights", "weights_hash"]
+__all__ = ["align_weights", "cached_weights", "fetch_weights", "place_weights", "read_weights", "weights_hash"]
 
-GRID = "visual.positional_embedding"  # the one tensor whose length follows the picture size
+GRIDS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
+"""The tensors of open_clip's own towers whose length follows the picture size."""
+
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHOWN = 3
 _COUNTS = "num_batches_tracked"  # what a batch norm counts in training, as whole numbers
@@ -124,15 +126,15 @@ def place_weights(
     resizes its positions as its family does. Raises UsageError where it is to do that otherwise.
     """
     visual: Any = model.visual
-    if GRID not in weights:
-        if positions != DEFAULT_POSITIONS:
-            raise UsageError("models of timm resize their position embeddings themselves: omit --position-embedding")
-        model.load_state_dict(weights, strict=True, assign=True)
-        fill_buffers(model)
+    grids = {name: resize_positions(weights[name], make_of(visual).grid, positions) for name in GRIDS if name in weights}
+    if not grids and positions != DEFAULT_POSITIONS:
+        raise UsageError("models of timm resize their position embeddings themselves: omit --position-embedding")
+    counts = {name: torch.tensor(0) for name in model.state_dict() if name.endswith(_COUNTS)}
+    model.load_state_dict({**counts, **weights, **grids}, strict=True, assign=True)
+    fill_buffers(visual)
+    if not grids:
         return resize_to(visual, side)
-    resized = {**weights, GRID: resize_positions(weights[GRID], visual.grid_size[0], positions)}
-    model.load_state_dict(resized, strict=True, assign=True)
-    return len(resized[GRID]) != len(weights[GRID])
+    return any(len(grid) != len(weights[name]) for name, grid in grids.items())
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
@@ -157,7 +159,7 @@ def _foreign_prefix(named: Mapping[str, Tensor], wanted: Mapping[str, torch.Size
 
 
 def _fits(name: str, found: torch.Size, wanted: torch.Size) -> bool:
-    if name != GRID or len(found) != 2 or found == wanted:
+    if name not in GRIDS or len(found) != 2 or found == wanted:
         return found == wanted
     patches = found[0] - 1
     return patches > 0 and math.isqrt(patches) ** 2 == patches and found[1:] == wanted[1:]
