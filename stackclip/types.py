@@ -217,11 +217,17 @@ class TowerSpec:
                 shape = way.tap.shape(self, part)
                 if shape is not None:
                     return _checked(shape, f"{way.component} gives {part}")
-        others = ", ".join(name for name in taps.names() if name not in ("cls", "patch"))
+        others = [name for name in taps.names() if name not in ("cls", "patch") and not self._missing(name)]
         raise NotApplicable(
             f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{self.depth}, and with other indices "
-            f"{others}"
+            f"{', '.join(others)}"
         )
+
+    def _missing(self, kind: str) -> str:
+        """What a way wants and this tower lacks; empty where nothing is in its way."""
+        way = taps.way(kind) if self.lacks else None
+        wants = way.tap.wants(Part(kind)) if way is not None and hasattr(way.tap, "wants") else ()
+        return next((need for need in wants if need in self.lacks), "")
 
 
 def spec_of(facts: Mapping[str, Any]) -> TowerSpec:

@@ -14,7 +14,7 @@ from timm.models.vitamin import VitCfg, VitConvCfg
 __all__ = ["family_of", "small_config", "small_timm"]
 
 WIDTH, JOINT = 48, 24
-_VIT: dict[str, Any] = {"depth": 2, "embed_dim": WIDTH, "num_heads": 2}
+_VIT: dict[str, Any] = {"embed_dim": WIDTH, "num_heads": 2}
 _STEM = VitCfg(
     embed_dim=(8, 16, WIDTH),
     depths=(1, 1, 1),
@@ -28,35 +28,34 @@ _SMALL: dict[str, dict[str, Any]] = {
     "fastvit_mci3": {"layers": (1, 1, 1, 1, 1), "embed_dims": (8, 16, 32, 64, 128)},
     "fastvit_mci4": {"layers": (1, 1, 1, 1, 1), "embed_dims": (8, 16, 32, 64, 128)},
     "fastvit": {"layers": (1, 1, 1, 1), "embed_dims": (16, 32, 64, 128)},
-    "vit_base_mci": {"depth": 2},
+    "vit_base_mci": {},
     "swin": {"embed_dim": 16, "depths": (1, 1, 2, 1), "num_heads": (1, 2, 2, 4)},
 }
 
 
-def _create(name: str, **options: Any) -> Any:
-    small = next((kind for kind in _SMALL if name.startswith(kind)), "")
-    return _timm_create(name, **{**options, **_SMALL.get(small, _VIT)})
-
-
-_timm_create = timm.create_model
-
-
 @contextmanager
-def small_timm() -> Iterator[None]:
-    """While it lasts, models of timm are built small."""
-    with mock.patch.object(timm, "create_model", _create):
+def small_timm(blocks: int = 2) -> Iterator[None]:
+    """While it lasts, models of timm are built small, a ViT of so many blocks."""
+    create = timm.create_model
+
+    def create_small(name: str, **options: Any) -> Any:
+        kind = next((kind for kind in _SMALL if name.startswith(kind)), "")
+        depth = {} if "layers" in _SMALL.get(kind, {}) or "depths" in _SMALL.get(kind, {}) else {"depth": blocks}
+        return create(name, **{**options, **_SMALL.get(kind, _VIT), **depth})
+
+    with mock.patch.object(timm, "create_model", create_small):
         yield
 
 
-def small_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration of open_clip with few channels and layers, everything else as it is; timm stays large."""
+def small_config(config: Mapping[str, Any], blocks: int = 2) -> dict[str, Any]:
+    """A configuration of open_clip with few channels and so many layers, all else as it is; timm stays large."""
     small: dict[str, Any] = json.loads(json.dumps(config))
     vision, text = small["vision_cfg"], small["text_cfg"]
     small["embed_dim"] = JOINT
     if isinstance(vision.get("layers"), list):
         vision.update(layers=[1, 1, 1, 2], width=8)
     elif "timm_model_name" not in vision:
-        vision.update(layers=2, width=WIDTH, head_width=WIDTH // 2, attn_pooler_queries=4, attn_pooler_heads=2)
+        vision.update(layers=blocks, width=WIDTH, head_width=WIDTH // 2, attn_pooler_queries=4, attn_pooler_heads=2)
         small["vision_cfg"] = vision
     text.update(width=32, heads=2, layers=1)
     if text.get("proj_type") == "none":

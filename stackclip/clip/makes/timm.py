@@ -20,10 +20,10 @@ _ALONE_AT_ONCE = 8192  # tokens that are pooled alone
 
 
 class _Seen(Step):
-    """A block of a timm model that has run: the patches (B, P, C) behind it, and what makes the image feature."""
+    """A block of a timm model that has run: the tokens behind it, and what makes the image feature."""
 
-    def __init__(self, layer: int, patches: Tensor, pool: Callable[[], Tensor] | None = None) -> None:
-        super().__init__(layer, patches, lambda tokens: tokens)
+    def __init__(self, layer: int, tokens: Tensor, pool: Callable[[], Tensor] | None = None) -> None:
+        super().__init__(layer, tokens, lambda same: same)
         self.pool = pool
 
 
@@ -42,7 +42,9 @@ class Timm(Make):
         side = visual.image_size[0]
         self.grid = self.trunk.patch_embed.grid_size[0] if self.is_flat else side // stages[-1]["reduction"]
         self.width, self.joint = stages[-1]["num_chs"], _joint_of(visual)
-        self.lacks = (CLASS_TOKEN, OPEN_BLOCKS) if self.is_flat else (CLASS_TOKEN, OPEN_BLOCKS, SINGLE_PATCHES)
+        self._by_token = self.is_flat and self.trunk.global_pool == "token"
+        self.lacks = () if self._by_token else (CLASS_TOKEN,)
+        self.lacks += (OPEN_BLOCKS,) if self.is_flat else (OPEN_BLOCKS, SINGLE_PATCHES)
 
     def steps(self, pictures: Tensor, layers: Collection[int]) -> Iterator[Step]:
         """Step 0, which has no tokens, then a step for each of `layers`; the picture is seen once."""
@@ -57,17 +59,29 @@ class Timm(Make):
             intermediates_only=not whole,
             stop_early=not whole,
             output_fmt="NCHW",
+            **({"return_prefix_tokens": True} if self._by_token else {}),
         )
         last, maps = found if whole else (None, found)
         for layer, each in zip(wanted, maps, strict=True):
-            yield _Seen(layer, each.flatten(2).transpose(1, 2), partial(self._pooled, last))
+            yield _Seen(layer, self._tokens(each), partial(self._pooled, last))
+
+    def _tokens(self, seen: Any) -> Tensor:
+        """The patches (B, P, C) of what timm gives of a block, behind the class token where that is the image feature.
+
+        Registers, and a class token that is not, are left out.
+        """
+        if not self._by_token:
+            rows: Tensor = seen.flatten(2).transpose(1, 2)
+            return rows
+        patches, prefix = seen
+        return torch.cat([prefix[:, :1], patches.flatten(2).transpose(1, 2)], dim=1)
 
     def _pooled(self, last: Tensor) -> Tensor:
         pooled: Tensor = self.visual.head(self.trunk.forward_head(last))
         return pooled
 
     def patches(self, step: Step) -> Tensor:
-        return step.after
+        return step.after[:, 1:] if self._by_token else step.after
 
     def feature(self, step: Step) -> Tensor:
         pool = step.pool if isinstance(step, _Seen) and step.layer == self.depth else None
