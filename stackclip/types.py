@@ -225,7 +225,7 @@ class TowerSpec:
 
     def _missing(self, kind: str) -> str:
         """What a way wants and this tower lacks; empty where nothing is in its way."""
-        way = taps.way(kind) if self.lacks else None
+        way = (taps.way(kind) or taps.way(f"{kind}1")) if self.lacks else None
         wants = way.tap.wants(Part(kind)) if way is not None and hasattr(way.tap, "wants") else ()
         return next((need for need in wants if need in self.lacks), "")
 

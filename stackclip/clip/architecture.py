@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from stackclip.clip.catalogue import config_of, listed_models, without_text
 from stackclip.errors import UnknownComponent, UsageError
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.registry import did_you_mean
@@ -34,17 +35,14 @@ _LARGEST_SIDE = 4096
 
 
 def find_architecture(name: str, *, also: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The configuration that open_clip lists under `name`.
+    """The configuration that is listed under `name` (`stackclip.clip.catalogue`).
 
-    Raises UnknownComponent for a name that it does not list, with the nearest of its names and those in `also`.
+    Raises UnknownComponent for a name that is not listed, with the nearest of those that are and those in `also`.
     """
-    import open_clip  # here, since it takes seconds
-
-    listed = open_clip.list_models()
-    if name not in listed:
-        near = did_you_mean(name, (*also, *listed))
+    config = config_of(name)
+    if config is None:
+        near = did_you_mean(name, (*also, *listed_models()))
         raise UnknownComponent(f"no backbone is named {name!r}{near}; see: stackclip list backbones")
-    config: dict[str, Any] = open_clip.get_model_config(name)
     return config
 
 
@@ -53,6 +51,8 @@ def packaged_config(name: str) -> dict[str, Any] | None:
 
     None where there is none, and where a program put another in its place.
     """
+    if (of_timm := without_text(name)) is not None:
+        return of_timm
     package = find_spec("open_clip")
     try:
         file = Path(str(package and package.origin)).parent / "model_configs" / f"{name}.json"
@@ -102,9 +102,27 @@ def build_model(config: Mapping[str, Any], *, image_size: int | None, quick_gelu
     kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
     if "multimodal_cfg" in arguments:
         kind = open_clip.CoCa
+    if "text_cfg" not in arguments:
+        kind = _PicturesAlone
     with torch.device("meta"):
         model: nn.Module = kind(**arguments)
     return model.eval().requires_grad_(False)
+
+
+class _PicturesAlone(nn.Module):
+    """A tower of timm without text, in the place where open_clip's models have theirs."""
+
+    def __init__(self, embed_dim: int, vision_cfg: Mapping[str, Any], quick_gelu: bool) -> None:
+        from open_clip.timm_model import TimmModel  # here, since it takes seconds
+
+        super().__init__()
+        name, pool, proj = (vision_cfg[f"timm_{key}"] for key in ("model_name", "pool", "proj"))
+        self.visual = TimmModel(name, embed_dim, image_size=vision_cfg["image_size"], pool=pool, proj=proj)
+
+    def encode_image(self, pictures: Tensor) -> Tensor:
+        """The class tokens (B, D)."""
+        features: Tensor = self.visual(pictures)
+        return features
 
 
 def largest_file(config: Mapping[str, Any]) -> int:

@@ -68,7 +68,7 @@ def assemble_tower(
     precision = choose_precision(assembly.precision, device)
     aligned = align_weights(model, weights, architecture=assembly.name, source=assembly.source or assembly.name)
     resized = place_weights(model, aligned, side=side, positions=assembly.position_embedding)
-    spec = _spec_of(model.visual, side, assembly)
+    spec = _spec_of(model, side, assembly)
     restore_text(model)
     model = model.to(device)
     text = text_of(model, config, name=spec.name, joint=spec.joint, device=device)
@@ -117,8 +117,8 @@ def _sized(config: Mapping[str, Any], assembly: Assembly, quick_gelu: bool) -> t
     return build_model(config, image_size=side, quick_gelu=quick_gelu), side
 
 
-def _spec_of(visual: nn.Module, side: int, assembly: Assembly) -> TowerSpec:
-    make = make_of(visual)
+def _spec_of(model: nn.Module, side: int, assembly: Assembly) -> TowerSpec:
+    make = make_of(model.visual)
     return TowerSpec(
         name=assembly.name,
         image_size=side,

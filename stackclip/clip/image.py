@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from stackclip.clip.attention import attend_by_value
 from stackclip.clip.device import DTYPES, plain_attention
-from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.clip.makes import make_of
+from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.clip.walk import Prompts, walk
 from stackclip.errors import UsageError
 

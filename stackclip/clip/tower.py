@@ -184,14 +184,15 @@ class Tower:
         Raises UsageError for a phrase that is longer than the text tower's context: its end is never cut; NotApplicable
         for a tower without text.
         """
-        return self._reader.encode(phrases)
+        return self.reader.encode(phrases)
 
     def count_tokens(self, phrase: str) -> int:
         """The tokens of a phrase, start and end of text among them."""
-        return self._reader.count_tokens(phrase)
+        return self.reader.count_tokens(phrase)
 
     @property
-    def _reader(self) -> TextTransformer:
+    def reader(self) -> TextTransformer:
+        """The text tower. Raises NotApplicable for a tower without text."""
         if self.text is None:
             raise NotApplicable(f"it compares pictures with phrases, and {self.spec.name} has no text tower")
         return self.text

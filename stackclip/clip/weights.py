@@ -13,6 +13,7 @@ import torch
 from blake3 import blake3
 from torch import Tensor, nn
 
+from stackclip.clip.catalogue import published
 from stackclip.clip.containers import LARGEST, NOT_WEIGHTS, finite_floats, read_tensors
 from stackclip.clip.makes import fill_buffers, make_of, resize_to
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positions
@@ -26,6 +27,7 @@ GRIDS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
 
 _HUB_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _SHOWN = 3
+_WITHIN, _MASKED = "visual.trunk.", "mask_token"  # the latter stands for hidden patches in training
 _COUNTS = "num_batches_tracked"  # what a batch norm counts in training, as whole numbers
 
 
@@ -54,7 +56,7 @@ def fetch_weights(model: str, tag: str) -> Path:
     if here is not None:
         return here
     try:
-        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
+        return Path(open_clip.download_pretrained(published(model)[tag]))
     except Exception as error:  # hub, network and file system raise kinds of their own
         offline = ", with HF_HUB_OFFLINE set" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
         raise WeightsError(
@@ -65,10 +67,9 @@ def fetch_weights(model: str, tag: str) -> Path:
 
 def cached_weights(model: str, tag: str) -> Path | None:
     """The file of an open_clip tag in the hub's local cache, or None; the network is not asked."""
-    import open_clip  # here, since both take long
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub import try_to_load_from_cache  # here, since it takes long
 
-    repository, name = os.path.split(open_clip.get_pretrained_cfg(model, tag).get("hf_hub", ""))
+    repository, name = os.path.split(published(model)[tag].get("hf_hub", ""))
     names = (Path(name).with_suffix(".safetensors").name, name) if name else _HUB_FILES
     for each in names if repository else ():
         found = try_to_load_from_cache(repository, each)
@@ -88,7 +89,9 @@ def align_weights(
     import open_clip  # here, since it takes seconds
 
     named = {name: tensor for name, tensor in weights.items() if name not in NOT_WEIGHTS}
-    if hasattr(model, "text"):
+    if not hasattr(model, "logit_scale"):  # timm's own file, where open_clip's names have its model's in front
+        named = {f"{_WITHIN}{name.removeprefix(_WITHIN)}": each for name, each in named.items() if name != _MASKED}
+    elif hasattr(model, "text"):
         named = open_clip.model.convert_to_custom_text_state_dict(named)
     wanted = {name: each.shape for name, each in model.state_dict().items() if not name.endswith(_COUNTS)}
     for name in ("logit_scale", "logit_bias"):  # a scalar in some files, one number in a row in others
@@ -126,7 +129,8 @@ def place_weights(
     resizes its positions as its family does. Raises UsageError where it is to do that otherwise.
     """
     visual: Any = model.visual
-    grids = {name: resize_positions(weights[name], make_of(visual).grid, positions) for name in GRIDS if name in weights}
+    grid = make_of(visual).grid
+    grids = {name: resize_positions(weights[name], grid, positions) for name in GRIDS if name in weights}
     if not grids and positions != DEFAULT_POSITIONS:
         raise UsageError("models of timm resize their position embeddings themselves: omit --position-embedding")
     counts = {name: torch.tensor(0) for name in model.state_dict() if name.endswith(_COUNTS)}

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import timm
+import torch
 from timm.models.vitamin import VitCfg, VitConvCfg
+from torch import Tensor
 
-__all__ = ["family_of", "small_config", "small_timm"]
+from stackclip.clip import Tower, assemble_tower
+from stackclip.clip.catalogue import config_of
+from stackclip.clip.doubles import random_weights
+
+__all__ = ["FAMILIES", "AutoTokenizer", "family_of", "small_config", "small_timm", "small_tower", "small_weights"]
 
 WIDTH, JOINT = 48, 24
 _VIT: dict[str, Any] = {"embed_dim": WIDTH, "num_heads": 2}
@@ -50,31 +59,94 @@ def small_timm(blocks: int = 2) -> Iterator[None]:
 def small_config(config: Mapping[str, Any], blocks: int = 2) -> dict[str, Any]:
     """A configuration of open_clip with few channels and so many layers, all else as it is; timm stays large."""
     small: dict[str, Any] = json.loads(json.dumps(config))
-    vision, text = small["vision_cfg"], small["text_cfg"]
-    small["embed_dim"] = JOINT
+    vision, text = small["vision_cfg"], small.get("text_cfg", {})
+    small["embed_dim"] = WIDTH if vision.get("timm_proj") == "none" else JOINT
     if isinstance(vision.get("layers"), list):
         vision.update(layers=[1, 1, 1, 2], width=8)
     elif "timm_model_name" not in vision:
         vision.update(layers=blocks, width=WIDTH, head_width=WIDTH // 2, attn_pooler_queries=4, attn_pooler_heads=2)
-        small["vision_cfg"] = vision
     text.update(width=32, heads=2, layers=1)
     if text.get("proj_type") == "none":
-        text["width"] = JOINT
+        text["width"] = small["embed_dim"]
     if text.get("hf_tokenizer_name"):
         text["vocab_size"] = 300
-    for part in ("multimodal_cfg",):
-        if part in small:
-            small[part].update(width=32, heads=2, layers=1, dim_head=16, attn_pooler_heads=2)
+    if "multimodal_cfg" in small:
+        small["multimodal_cfg"].update(width=32, heads=2, layers=1, dim_head=16, attn_pooler_heads=2)
     return small
+
+
+@cache
+def small_weights(name: str, blocks: int = 2) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The small configuration of a model, and weights for it."""
+    with small_timm(blocks):
+        config = small_config(config_of(name) or {}, blocks)
+        return config, random_weights(config, seed=1)
+
+
+def small_tower(name: str, **options: Any) -> Tower:
+    """A model that is listed, made small, with random weights."""
+    config, weights = small_weights(name)
+    with small_timm():
+        return assemble_tower(config, weights, name=name, device="cpu", precision="fp32", **options)
+
+
+FAMILIES = {
+    "CLIP": "ViT-B-32",
+    "CLIPA": "ViT-L-14-CLIPA",
+    "CoCa": "coca_ViT-B-32",
+    "worldwide": "ViT-H-14-worldwide",
+    "SigLIP": "ViT-B-16-SigLIP",
+    "SigLIP2": "ViT-B-32-SigLIP2-256",
+    "PE-Core": "PE-Core-B-16",
+    "EVA01": "EVA01-g-14",
+    "EVA02": "EVA02-B-16",
+    "MobileCLIP": "MobileCLIP-S1",
+    "MobileCLIP2": "MobileCLIP2-L-14",
+    "ViTamin": "ViTamin-S",
+    "ViT of averages": "vit_medium_patch16_gap_256",
+    "relpos ViT": "vit_relpos_medium_patch16_cls_224",
+    "ConvNeXt": "convnext_tiny",
+    "Swin": "swin_base_patch4_window7_224",
+    "ResNet": "RN50",
+    "DINOv2": "dinov2-vits14-reg",
+    "DINOv3": "dinov3-vits16",
+}
+"""Families, and a model of each."""
+
+_SIGNS = tuple(
+    ["CLIPA", "SigLIP2", "SigLIP", "worldwide", "EVA01", "EVA02", "MobileCLIP2", "MobileCLIP", "PE-Core", "ViTamin"]
+)
+_STARTS = {
+    "coca": "CoCa",
+    "convnext": "ConvNeXt",
+    "RN": "ResNet",
+    "swin": "Swin",
+    "vit_relpos": "relpos ViT",
+    "vit_medium": "ViT of averages",
+    "dinov2": "DINOv2",
+    "dinov3": "DINOv3",
+}
 
 
 def family_of(name: str) -> str:
     """The family of a model's name, as the table has it."""
-    for family in ("CLIPA", "SigLIP2", "SigLIP", "worldwide", "EVA01", "EVA02", "MobileCLIP2", "MobileCLIP", "PE-Core"):
-        if family in name:
-            return family
-    for start, family in (("coca", "CoCa"), ("convnext", "ConvNeXt"), ("RN", "ResNet"), ("ViTamin", "ViTamin")):
-        if name.startswith(start):
-            return family
-    others = {"swin": "Swin", "vit_relpos": "relpos ViT", "vit_medium": "ViT of averages"}
-    return next((family for start, family in others.items() if name.startswith(start)), "CLIP")
+    sign = next((sign for sign in _SIGNS if sign in name), "")
+    return sign or next((family for start, family in _STARTS.items() if name.startswith(start)), "CLIP")
+
+
+class AutoTokenizer:
+    """A double of transformers' class: a number for each word, and one for the end of the text."""
+
+    sep_token_id = 2
+
+    @classmethod
+    def from_pretrained(cls, name: str, **options: Any) -> AutoTokenizer:
+        """A tokenizer, whatever the name."""
+        return cls()
+
+    def __call__(self, texts: str | list[str], max_length: int = 0, **options: Any) -> SimpleNamespace:
+        """The ids of texts, padded with ones to a length, as a tensor; of one text, as a list."""
+        if isinstance(texts, str):
+            return SimpleNamespace(input_ids=[3 + zlib.crc32(word.encode()) % 290 for word in texts.split()] + [2])
+        rows = [self(text).input_ids[:max_length] for text in texts]
+        return SimpleNamespace(input_ids=torch.tensor([row + [1] * (max_length - len(row)) for row in rows]))

@@ -21,6 +21,7 @@ class Make(ABC):
     `grid` is the side of the square of patches, `depth` the number of blocks that can be tapped, `width` C, `joint` D.
     """
 
+    visual: Any
     grid: int
     depth: int
     width: int
@@ -52,10 +53,10 @@ class Make(ABC):
 
     def whole(self, pictures: Tensor) -> Tensor:
         """The image features (B, D) of prepared pictures."""
-        for step in self.steps(pictures, (self.depth,)):
-            last = step
-        return self.feature(last)
+        found: Any = self.visual(pictures)
+        features: Tensor = found[0] if isinstance(found, tuple) else found  # captioning models give tokens too
+        return features
 
     def opened(self, need: str = OPEN_BLOCKS) -> Any:
-        """open_clip's own image tower, for what takes its blocks apart. Raises NotApplicable for one of another make."""
+        """open_clip's own ViT, for what takes its blocks apart. Raises NotApplicable for a tower of another make."""
         raise NotApplicable(f"that wants {need}, which this tower lacks")

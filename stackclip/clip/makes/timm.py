@@ -63,7 +63,7 @@ class Timm(Make):
         )
         last, maps = found if whole else (None, found)
         for layer, each in zip(wanted, maps, strict=True):
-            yield _Seen(layer, self._tokens(each), partial(self._pooled, last))
+            yield _Seen(layer, self._tokens(each), None if last is None else partial(self._pooled, last))
 
     def _tokens(self, seen: Any) -> Tensor:
         """The patches (B, P, C) of what timm gives of a block, behind the class token where that is the image feature.
@@ -94,7 +94,7 @@ class Timm(Make):
         if getattr(self.trunk, "attn_pool", None) is None:
             rows = rows[:, 0]
         else:
-            rows = torch.cat([self.trunk.attn_pool(some) for some in rows.split(_ALONE_AT_ONCE)])
+            rows = torch.cat([self.trunk.attn_pool(some) for some in torch.split(rows, _ALONE_AT_ONCE)])
         joint: Tensor = self.visual.head(self.trunk.head(self.trunk.fc_norm(rows)))
         return joint.reshape(*tokens.shape[:-1], -1)
 
@@ -126,14 +126,15 @@ def fill_buffers(visual: nn.Module) -> None:
     Raises UsageError for a table that nothing says how to make.
     """
     for module in visual.modules():
-        empty = [name for name, table in module._buffers.items() if table is not None and table.is_meta]
+        empty = {name: table for name, table in module._buffers.items() if table is not None and table.is_meta}
         if not empty:
             continue
-        if not hasattr(module, "init_non_persistent_buffers"):
+        fill: Any = getattr(module, "init_non_persistent_buffers", None)
+        if fill is None:
             raise UsageError(f"{type(module).__name__} of timm cannot fill its {', '.join(empty)}: update timm")
-        for name in empty:
-            module._buffers[name] = torch.empty_like(module._buffers[name], device="cpu")
-        module.init_non_persistent_buffers()
+        for name, table in empty.items():
+            module._buffers[name] = torch.empty_like(table, device="cpu")
+        fill()
 
 
 def resize_to(visual: Any, side: int) -> bool:

@@ -47,5 +47,5 @@ class Crops(Tap):
         far, middle = large - side, (large - side) // 2
         corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
         crops = torch.stack([enlarged[..., top : top + side, left : left + side] for top, left in corners], dim=1)
-        seen = [sight.make.whole(each) for each in torch.cat([crops, crops.flip(-1)], dim=1)]  # one picture's ten at a time
-        return torch.stack(seen)
+        crops = torch.cat([crops, crops.flip(-1)], dim=1)
+        return torch.stack([sight.make.whole(each) for each in crops])  # one picture's ten at a time
