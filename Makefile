@@ -7,7 +7,7 @@ LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults check lint bench bench-diff scale lowest newest constraints clean
+.PHONY: demo test faults towers check lint bench bench-diff scale lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -17,6 +17,9 @@ test: $(READY)  ## all tests, as many at once as there are cores
 
 faults: $(READY)  ## every fault at every point, an hour; writes docs/reliability.md
 	STACKCLIP_FAULTS=full $(BIN)/python -m pytest tests/faults
+
+towers: $(READY)  ## every tower that can be named, made small, and all methods over each family; writes docs/towers.md
+	STACKCLIP_TOWERS=full $(BIN)/python -m pytest tests/clip/test_makes.py tests/clip/test_towers.py
 
 check: lint test  ## all that CI asks
 

@@ -113,11 +113,19 @@ FAMILIES = {
 }
 """Families, and a model of each."""
 
-_SIGNS = tuple(
-    ["CLIPA", "SigLIP2", "SigLIP", "worldwide", "EVA01", "EVA02", "MobileCLIP2", "MobileCLIP", "PE-Core", "ViTamin"]
+_SIGNS = ("CLIPA", "SigLIP2", "SigLIP", "worldwide", "EVA01", "EVA02", "MobileCLIP2", "MobileCLIP", "PE-Core")
+    "CLIPA",
+    "SigLIP2",
+    "SigLIP",
+    "worldwide",
+    "EVA01",
+    "EVA02",
+    *("MobileCLIP2", "MobileCLIP", "PE-Core", "ViTamin"),
 )
+
 _STARTS = {
     "coca": "CoCa",
+    "ViTamin": "ViTamin",
     "convnext": "ConvNeXt",
     "RN": "ResNet",
     "swin": "Swin",
