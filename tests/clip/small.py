@@ -114,14 +114,6 @@ FAMILIES = {
 """Families, and a model of each."""
 
 _SIGNS = ("CLIPA", "SigLIP2", "SigLIP", "worldwide", "EVA01", "EVA02", "MobileCLIP2", "MobileCLIP", "PE-Core")
-    "CLIPA",
-    "SigLIP2",
-    "SigLIP",
-    "worldwide",
-    "EVA01",
-    "EVA02",
-    *("MobileCLIP2", "MobileCLIP", "PE-Core", "ViTamin"),
-)
 
 _STARTS = {
     "coca": "CoCa",
