@@ -6,7 +6,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -75,7 +75,7 @@ def small_config(config: Mapping[str, Any], blocks: int = 2) -> dict[str, Any]:
     return small
 
 
-@cache
+@lru_cache(maxsize=4)
 def small_weights(name: str, blocks: int = 2) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The small configuration of a model, and weights for it."""
     with small_timm(blocks):
