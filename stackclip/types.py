@@ -23,6 +23,7 @@ __all__ = [
     "CLASS_TOKEN",
     "CLS",
     "GOOD",
+    "GRID_POOL",
     "LARGEST_SEED",
     "MASK",
     "NORMAL",
@@ -58,6 +59,7 @@ _VIEW = re.compile(
 
 CLASS_TOKEN = "a class token that is the image feature"
 OPEN_BLOCKS = "open_clip's own attention blocks"
+GRID_POOL = "an attention pool over the grid, as the ResNets of CLIP have it"
 SINGLE_PATCHES = "a reading of single patches as the image feature is read"
 """What a way through the tower may want, and a tower lack, as it is said."""
 
@@ -183,7 +185,7 @@ class TowerSpec:
     `layers` are the tapped stages (1-based): quarters of the depth unless named. `image_size` is the side of the
     square picture, `grid` the side of the square of patches. `note` is printed with every output that the tower makes
     (empty for real weights). `lacks` is what ways through other towers want and this one has not: `CLASS_TOKEN`,
-    `OPEN_BLOCKS`, `SINGLE_PATCHES`.
+    `OPEN_BLOCKS`, `SINGLE_PATCHES`; and `GRID_POOL`, which only a tower may have whose feature is no class token.
     """
 
     name: str
@@ -211,23 +213,27 @@ class TowerSpec:
         way = taps.way(part.kind)
         if way is not None and (not part.view or read_view(part.view)):
             with way.guard(f"cannot tell the shape of {part}"):
-                wants = way.tap.wants(part) if self.lacks and hasattr(way.tap, "wants") else ()
-                for need in (each for each in wants if each in self.lacks):
+                if need := self._missing(way.tap, part):
                     raise NotApplicable(f"{self.name} has no part {part}: that wants {need}")
                 shape = way.tap.shape(self, part)
                 if shape is not None:
                     return _checked(shape, f"{way.component} gives {part}")
-        others = [name for name in taps.names() if name not in ("cls", "patch") and not self._missing(name)]
         raise NotApplicable(
             f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{self.depth}, and with other indices "
-            f"{', '.join(others)}"
+            f"{', '.join(self._others())}"
         )
 
-    def _missing(self, kind: str) -> str:
+    def _others(self) -> list[str]:
+        """The ways that nothing is in the way of, but the two that every tower has."""
+        kinds = [name for name in taps.names() if name not in ("cls", "patch")]
+        ways = {kind: taps.way(kind) or taps.way(f"{kind}1") for kind in kinds}
+        return [kind for kind, way in ways.items() if way is None or not self._missing(way.tap, Part(kind))]
+
+    def _missing(self, tap: Any, part: Part) -> str:
         """What a way wants and this tower lacks; empty where nothing is in its way."""
-        way = (taps.way(kind) or taps.way(f"{kind}1")) if self.lacks else None
-        wants = way.tap.wants(Part(kind)) if way is not None and hasattr(way.tap, "wants") else ()
-        return next((need for need in wants if need in self.lacks), "")
+        wants = tap.wants(part) if hasattr(tap, "wants") else ()
+        lacks = self.lacks if CLASS_TOKEN in self.lacks else (*self.lacks, GRID_POOL)
+        return next((need for need in wants if need in lacks), "")
 
 
 def spec_of(facts: Mapping[str, Any]) -> TowerSpec:

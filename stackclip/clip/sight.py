@@ -47,6 +47,11 @@ class Sight:
         return self.make.feature(self._step)
 
     @property
+    def pool_by_value(self) -> Tensor:
+        """What the attention that pools gives of each patch (B, P, D) by values alone, at the last block."""
+        return self.make.pool_by_value(self._step)
+
+    @property
     def visual(self) -> Any:
         """open_clip's image tower."""
         return self.make.opened()

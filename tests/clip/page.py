@@ -9,7 +9,7 @@ from typing import Any
 from stackclip.clip.architecture import build_model, why_not
 from stackclip.clip.catalogue import config_of, published
 from stackclip.clip.makes import make_of, timm_sizes
-from stackclip.types import CLASS_TOKEN, OPEN_BLOCKS, SINGLE_PATCHES
+from stackclip.types import CLASS_TOKEN, GRID_POOL, OPEN_BLOCKS, SINGLE_PATCHES
 
 from .small import family_of
 
@@ -19,6 +19,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "towers.md"
 _LETTERS = {
     CLASS_TOKEN: "c",
     OPEN_BLOCKS: "b",
+    GRID_POOL: "",
+    "four stages": "d",
     SINGLE_PATCHES: "p",
     "no text tower": "t",
     "the text tower": "t",

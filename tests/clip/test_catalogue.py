@@ -80,9 +80,7 @@ def test_a_tower_without_text_is_loaded_by_name_from_a_file_of_timm(tmp_path: Pa
         assert tower.transform.mean == (0.485, 0.456, 0.406)
         assert tower.recorded["positions_resized"] is True
         save_file({key: value for key, value in weights.items() if key != "norm.weight"}, file)
-        with pytest.raises(
-            WeightsError, match=r"not the weights of dinov2-vits14: found no visual\.trunk\.norm"
-        ):
+        with pytest.raises(WeightsError, match=r"not the weights of dinov2-vits14: found no visual\.trunk\.norm"):
             load_tower(name, weights=file, device="cpu")
     assert packaged_config(name) == config_of(name)
 
@@ -92,7 +90,5 @@ def test_names_and_tags_near_what_was_typed_are_offered() -> None:
         load_tower("dinov2-vits41")
     with pytest.raises(UsageError, match=r"dinov3-vitl16 has no weights named 'lvd142m'.*lvd1689m, sat493m"):
         load_tower("dinov3-vitl16", pretrained="lvd142m")
-    with pytest.raises(
-        WeightsError, match=r"named without weights: give --pretrained TAG \(lvd142m\) or --weights"
-    ):
+    with pytest.raises(WeightsError, match=r"named without weights: give --pretrained TAG \(lvd142m\) or --weights"):
         load_tower("dinov2-vitb14")

@@ -12,7 +12,7 @@ from stackclip.clip import Tower
 from stackclip.clip.catalogue import listed_models
 from stackclip.clip.makes import make_of
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.types import CLASS_TOKEN, CLS, OPEN_BLOCKS, SINGLE_PATCHES, Part, patch
+from stackclip.types import CLASS_TOKEN, CLS, GRID_POOL, OPEN_BLOCKS, SINGLE_PATCHES, Part, patch
 
 from .small import FAMILIES, family_of, small_tower
 
@@ -127,7 +127,7 @@ def test_a_class_token_of_timm_is_read_behind_any_block(name: str) -> None:
 
 def test_a_feature_that_is_no_class_token_is_not_read_behind_other_blocks() -> None:
     tower = small_tower("ViT-B-16-SigLIP")
-    assert tower.spec.lacks == (CLASS_TOKEN, OPEN_BLOCKS)
+    assert tower.spec.lacks == (CLASS_TOKEN, GRID_POOL, OPEN_BLOCKS)
     with pytest.raises(NotApplicable, match="has no part cls/1: that wants a class token that is the image feature"):
         tower.encode(_pictures(tower), [Part("cls", 1)])
     assert CLS in tower.encode(_pictures(tower), [CLS])
@@ -160,3 +160,28 @@ def test_what_takes_blocks_apart_is_refused(name: str) -> None:
 def test_a_module_of_no_make_that_is_known_is_refused() -> None:
     with pytest.raises(NotApplicable, match="Linear is an image tower of no make"):
         make_of(torch.nn.Linear(1, 1))
+
+
+@torch.no_grad()
+def test_the_pool_of_a_resnet_by_value_is_the_pool_whose_queries_and_keys_are_values() -> None:
+    """The pool itself, its weights of queries and keys put aside, gives the mean's token; patches are read alike."""
+    tower = small_tower("RN50")
+    pictures, part = _pictures(tower), Part("vv-pool", tower.spec.depth)
+    given, pool = tower.encode(pictures, [part, patch(tower.spec.depth)]), tower.model.visual.attnpool
+    tokens = given[patch(tower.spec.depth)].transpose(0, 1)  # (P, B, C)
+    tokens = torch.cat([tokens.mean(0, keepdim=True), tokens]) + pool.positional_embedding[:, None]
+    wanted, _ = torch.nn.functional.multi_head_attention_forward(
+        *(tokens, tokens, tokens, tokens.shape[-1], pool.num_heads, None, None, None, None, False, 0.0),
+        *(pool.c_proj.weight, pool.c_proj.bias),
+        training=False,
+        use_separate_proj_weight=True,
+        **dict.fromkeys(("q_proj_weight", "k_proj_weight", "v_proj_weight"), pool.v_proj.weight),
+        need_weights=False,
+    )
+    _close(given[part], wanted[1:].transpose(0, 1))
+
+
+@pytest.mark.parametrize("name", ["ViT-B-32", "EVA02-B-16", "ViT-B-16-SigLIP", "ViT-L-14-CLIPA"])
+def test_other_towers_have_no_pool_over_a_grid(name: str) -> None:
+    with pytest.raises(NotApplicable, match="has no part vv-pool/2: that wants an attention pool"):
+        small_tower(name).spec.shape(Part("vv-pool", 2))

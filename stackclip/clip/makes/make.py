@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stackclip.clip.walk import Step
 from stackclip.errors import NotApplicable
-from stackclip.types import OPEN_BLOCKS
+from stackclip.types import GRID_POOL, OPEN_BLOCKS
 
 __all__ = ["Make"]
 
@@ -50,6 +50,13 @@ class Make(ABC):
     @abstractmethod
     def norm(self, tokens: Tensor) -> Tensor:
         """Tokens (..., C) through the last norm. Raises NotApplicable for a tower whose norm reads no single ones."""
+
+    def pool_by_value(self, step: Step) -> Tensor:
+        """The patches (B, P, D) of the pool's attention at the last block, its values taken for queries and keys too.
+
+        Raises NotApplicable for a tower without such a pool.
+        """
+        raise NotApplicable(f"that wants {GRID_POOL}, which this tower lacks")
 
     def whole(self, pictures: Tensor) -> Tensor:
         """The image features (B, D) of prepared pictures."""

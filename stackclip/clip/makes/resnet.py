@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stackclip.clip.makes.make import Make
@@ -41,6 +43,16 @@ class OpenResNet(Make):
     def feature(self, step: Step) -> Tensor:
         pooled: Tensor = self.visual.attnpool(step.after)
         return pooled
+
+    def pool_by_value(self, step: Step) -> Tensor:
+        pool, patches = self.visual.attnpool, self.patches(step)
+        tokens = torch.cat([patches.mean(1, keepdim=True), patches], dim=1) + pool.positional_embedding.to(
+            patches.dtype
+        )
+        values = torch.unflatten(pool.v_proj(tokens), -1, (pool.num_heads, -1)).transpose(1, 2)
+        mixed = F.scaled_dot_product_attention(values, values, values)  # (B, heads, 1 + P, C / heads)
+        joint: Tensor = pool.c_proj(mixed.transpose(1, 2).flatten(2))
+        return joint[:, 1:]
 
     def alone(self, tokens: Tensor) -> Tensor:
         """What the attention pool makes of one token without a place: its value, projected."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stackclip.clip.makes.make import Make
 from stackclip.clip.walk import Step
 from stackclip.errors import NotApplicable, UsageError
-from stackclip.types import CLASS_TOKEN, OPEN_BLOCKS, SINGLE_PATCHES
+from stackclip.types import CLASS_TOKEN, GRID_POOL, OPEN_BLOCKS, SINGLE_PATCHES
 
 __all__ = ["Timm", "fill_buffers", "resize_to", "timm_sizes"]
 
@@ -43,7 +43,7 @@ class Timm(Make):
         self.grid = self.trunk.patch_embed.grid_size[0] if self.is_flat else side // stages[-1]["reduction"]
         self.width, self.joint = stages[-1]["num_chs"], _joint_of(visual)
         self._by_token = self.is_flat and self.trunk.global_pool == "token"
-        self.lacks = () if self._by_token else (CLASS_TOKEN,)
+        self.lacks = () if self._by_token else (CLASS_TOKEN, GRID_POOL)
         self.lacks += (OPEN_BLOCKS,) if self.is_flat else (OPEN_BLOCKS, SINGLE_PATCHES)
 
     def steps(self, pictures: Tensor, layers: Collection[int]) -> Iterator[Step]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from stackclip.clip.makes.make import Make
 from stackclip.clip.walk import Step, walk
 from stackclip.errors import NotApplicable
-from stackclip.types import CLASS_TOKEN, OPEN_BLOCKS
+from stackclip.types import CLASS_TOKEN, GRID_POOL, OPEN_BLOCKS
 
 __all__ = ["OpenViT"]
 
@@ -24,7 +24,7 @@ class OpenViT(Make):
         self.grid, self.depth = visual.grid_size[0], len(visual.transformer.resblocks)
         self.width, self.joint = visual.transformer.width, visual.output_dim
         self._by_token = visual.attn_pool is None and visual.pool_type == "tok"
-        self.lacks = () if self._by_token else (CLASS_TOKEN,)
+        self.lacks = () if self._by_token else (CLASS_TOKEN, GRID_POOL)
 
     def steps(self, pictures: Tensor, layers: Collection[int]) -> Iterator[Step]:
         """Step 0 around ln_pre, then a step for each block."""
