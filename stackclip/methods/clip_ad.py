@@ -29,6 +29,7 @@ from stackclip.methods.schedule import (
 )
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
+from stackclip.ops.words import counted
 from stackclip.prompts import Ensemble
 from stackclip.prompts.phrases import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
 from stackclip.registry import From, methods, selectors
@@ -131,7 +132,11 @@ class Sdp(Surgical):
         return SurgeryDetector(self, task, path=self.path(task.tower), cls=self.class_tokens(task.tower), factor=1.0)
 
     def _ends(self, tower: TowerSpec) -> tuple[int, ...]:
-        """The last layer of each stage."""
+        """The last layer of each stage. Raises NotApplicable for a tower with fewer blocks than stages."""
+        if tower.depth < len(_STAGES):
+            raise NotApplicable(
+                f"it reads the ends of four stages, but {tower.name} has {counted(tower.depth, 'block')}"
+            )
         return tuple(tower.depth // len(_STAGES) * stage for stage in self.stages)
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+import open_clip
 import timm
 import torch
 from timm.models.vitamin import VitCfg, VitConvCfg
@@ -20,7 +21,16 @@ from stackclip.clip import Tower, assemble_tower
 from stackclip.clip.catalogue import config_of
 from stackclip.clip.doubles import random_weights
 
-__all__ = ["FAMILIES", "AutoTokenizer", "family_of", "small_config", "small_timm", "small_tower", "small_weights"]
+__all__ = [
+    "FAMILIES",
+    "AutoTokenizer",
+    "family_of",
+    "fresh_model",
+    "small_config",
+    "small_timm",
+    "small_tower",
+    "small_weights",
+]
 
 WIDTH, JOINT = 48, 24
 _VIT: dict[str, Any] = {"embed_dim": WIDTH, "num_heads": 2}
@@ -75,7 +85,7 @@ def small_config(config: Mapping[str, Any], blocks: int = 2) -> dict[str, Any]:
     return small
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=24)
 def small_weights(name: str, blocks: int = 2) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The small configuration of a model, and weights for it."""
     with small_timm(blocks):
@@ -88,6 +98,22 @@ def small_tower(name: str, **options: Any) -> Tower:
     config, weights = small_weights(name)
     with small_timm():
         return assemble_tower(config, weights, name=name, device="cpu", precision="fp32", **options)
+
+
+def fresh_model(name: str) -> Any:
+    """The same model as open_clip, or timm, builds it, with the same weights put in: at its own size of picture."""
+    config, weights = small_weights(name)
+    arguments = json.loads(json.dumps(config))
+    with small_timm():
+        if "text_cfg" not in config:
+            trunk = timm.create_model(config["vision_cfg"]["timm_model_name"], num_classes=0, global_pool="token")
+            trunk.load_state_dict({key.removeprefix("visual.trunk."): value for key, value in weights.items()})
+            return SimpleNamespace(visual=trunk.eval())
+        kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
+        model: Any = (open_clip.CoCa if "multimodal_cfg" in config else kind)(**arguments)
+    missing = model.load_state_dict(weights, strict=False).missing_keys
+    assert all(each.endswith("num_batches_tracked") for each in missing), missing
+    return model.eval()
 
 
 FAMILIES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
@@ -144,6 +145,8 @@ def resize_to(visual: Any, side: int) -> bool:
     visual.image_size = (side, side)
     if side == own:
         return False
-    if hasattr(visual.trunk, "set_input_size"):
+    if not hasattr(visual.trunk, "set_input_size"):  # of convolutions alone, which take any size
+        return False
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of tensors that timm does not lay out well
         visual.trunk.set_input_size(img_size=(side, side))
-    return hasattr(visual.trunk, "set_input_size")
+    return True
