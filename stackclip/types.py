@@ -6,13 +6,13 @@ Importing this module brings neither numpy nor torch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from stackclip.errors import BrokenPlugin, MissingParts, NotApplicable
+from stackclip.ops.view_names import read_view
 from stackclip.registry import EDITION, taps
 
 if TYPE_CHECKING:
@@ -38,12 +38,10 @@ __all__ = [
     "Sample",
     "Split",
     "TowerSpec",
-    "View",
     "exact",
     "in_view",
     "is_live",
     "patch",
-    "read_view",
     "spec_of",
 ]
 
@@ -51,11 +49,6 @@ NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
 UNLABELLED = "unlabelled"  # the `defect` of a picture of which nothing is known; its label is NORMAL for want of one
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
-_ROT = r"rot(?:[1-9]\d?|[12]\d\d|3[0-5]\d)"
-_VIEW = re.compile(
-    rf"(?P<rot>{_ROT})|(?P<tile>tile[1-9]\d?x[1-9]\d?(?:o[1-9]\d?)?-[1-9]\d{{0,3}})(?:\+{_ROT})?"
-    r"|(?:live-)?(?:(?P<move>move-[1-9]\d{0,5})|(?P<jitter>jitter-[1-9]\d{0,5}))"
-)
 
 CLASS_TOKEN = "a class token that is the image feature"
 OPEN_BLOCKS = "open_clip's own attention blocks"
@@ -152,30 +145,6 @@ def is_live(part: Part) -> bool:
 def in_view(parts: Iterable[Part], view: str) -> frozenset[Part]:
     """Parts of pictures that are seen in a view; as they are where it is empty."""
     return frozenset(replace(part, view=view) if view else part for part in parts)
-
-
-class View(NamedTuple):
-    """What a view's name says: `rot` (degrees), `tile` (rows, columns, overlap?, which), `move`, `jitter` (which)."""
-
-    kind: str
-    numbers: tuple[int, ...]
-
-
-def read_view(view: str) -> View | None:
-    """What a view's name says, None for no view.
-
-    `rot45` turns a picture by 45 degrees counter-clockwise; `tile2x3-4`, counted in rows from 1, is the first tile of
-    the second row, `tile2x3o25-4` of tiles that overlap by 25 % of a side, `tile2x3-4+rot45` is turned. `move-3` is the
-    third random change of its place, `jitter-3` of its colours too (`stackclip.clip.augmentation`); `live-jitter-3` is
-    the same, made when it is asked for and never stored.
-    """
-    named = _VIEW.fullmatch(view)
-    if named is None or named.lastgroup is None:
-        return None
-    numbers = tuple(int(digits) for digits in re.findall(r"\d+", named[named.lastgroup]))
-    if named.lastgroup == "tile" and numbers[-1] > numbers[0] * numbers[1]:
-        return None
-    return View(named.lastgroup, numbers)
 
 
 @dataclass(frozen=True, slots=True)
