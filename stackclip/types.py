@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from stackclip.errors import BrokenPlugin, MissingParts, NotApplicable
-from stackclip.ops.view_names import read_view
 from stackclip.registry import EDITION, taps
+from stackclip.viewnames import read_view
 
 if TYPE_CHECKING:
     from torch import Tensor
