@@ -108,8 +108,8 @@ def _weights() -> Iterator[str]:
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
     home = os.environ.get("HF_HOME", "its usual place")
     yield f"in the local cache (HF_HOME: {home}{', offline' if offline else ''}): {', '.join(cached) or 'none'}"
-    usable = sum(1 for b in backbones if b.origin == "open_clip" and not b.why_not)
-    yield f"open_clip lists {usable} models that can be used with --pretrained TAG or --weights FILE"
+    usable = sum(1 for b in backbones if b.origin != "registered" and not b.why_not)
+    yield f"open_clip and timm list {usable} models that can be used with --pretrained TAG or --weights FILE"
 
 
 def _places(workspace: Workspace) -> Iterator[str]:

@@ -6,26 +6,30 @@ Importing this module brings neither numpy nor torch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from stackclip.errors import BrokenPlugin, MissingParts, NotApplicable
 from stackclip.registry import EDITION, taps
+from stackclip.viewnames import read_view
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
     "ANOMALOUS",
+    "CLASS_TOKEN",
     "CLS",
     "GOOD",
+    "GRID_POOL",
     "LARGEST_SEED",
     "MASK",
     "NORMAL",
+    "OPEN_BLOCKS",
     "PICTURE",
+    "SINGLE_PATCHES",
     "UNLABELLED",
     "Features",
     "Part",
@@ -34,23 +38,23 @@ __all__ = [
     "Sample",
     "Split",
     "TowerSpec",
-    "View",
     "exact",
     "in_view",
     "is_live",
     "patch",
-    "read_view",
+    "spec_of",
 ]
 
 NORMAL, ANOMALOUS = 0, 1
 GOOD = "good"  # the `defect` of a normal sample
 UNLABELLED = "unlabelled"  # the `defect` of a picture of which nothing is known; its label is NORMAL for want of one
 LARGEST_SEED = 2**32 - 1  # scikit-learn takes no larger one
-_ROT = r"rot(?:[1-9]\d?|[12]\d\d|3[0-5]\d)"
-_VIEW = re.compile(
-    rf"(?P<rot>{_ROT})|(?P<tile>tile[1-9]\d?x[1-9]\d?(?:o[1-9]\d?)?-[1-9]\d{{0,3}})(?:\+{_ROT})?"
-    r"|(?:live-)?(?:(?P<move>move-[1-9]\d{0,5})|(?P<jitter>jitter-[1-9]\d{0,5}))"
-)
+
+CLASS_TOKEN = "a class token that is the image feature"
+OPEN_BLOCKS = "open_clip's own attention blocks"
+GRID_POOL = "an attention pool over the grid, as the ResNets of CLIP have it"
+SINGLE_PATCHES = "a reading of single patches as the image feature is read"
+"""What a way through the tower may want, and a tower lack, as it is said."""
 
 Split = Literal["train", "validation", "test"]
 
@@ -141,37 +145,14 @@ def in_view(parts: Iterable[Part], view: str) -> frozenset[Part]:
     return frozenset(replace(part, view=view) if view else part for part in parts)
 
 
-class View(NamedTuple):
-    """What a view's name says: `rot` (degrees), `tile` (rows, columns, overlap?, which), `move`, `jitter` (which)."""
-
-    kind: str
-    numbers: tuple[int, ...]
-
-
-def read_view(view: str) -> View | None:
-    """What a view's name says, None for no view.
-
-    `rot45` turns a picture by 45 degrees counter-clockwise; `tile2x3-4`, counted in rows from 1, is the first tile of
-    the second row, `tile2x3o25-4` of tiles that overlap by 25 % of a side, `tile2x3-4+rot45` is turned. `move-3` is the
-    third random change of its place, `jitter-3` of its colours too (`stackclip.clip.augmentation`); `live-jitter-3` is
-    the same, made when it is asked for and never stored.
-    """
-    named = _VIEW.fullmatch(view)
-    if named is None or named.lastgroup is None:
-        return None
-    numbers = tuple(int(digits) for digits in re.findall(r"\d+", named[named.lastgroup]))
-    if named.lastgroup == "tile" and numbers[-1] > numbers[0] * numbers[1]:
-        return None
-    return View(named.lastgroup, numbers)
-
-
 @dataclass(frozen=True, slots=True)
 class TowerSpec:
     """What a method may know of a tower without running it.
 
     `layers` are the tapped stages (1-based): quarters of the depth unless named. `image_size` is the side of the
     square picture, `grid` the side of the square of patches. `note` is printed with every output that the tower makes
-    (empty for real weights).
+    (empty for real weights). `lacks` is what ways through other towers want and this one has not: `CLASS_TOKEN`,
+    `OPEN_BLOCKS`, `SINGLE_PATCHES`; and `GRID_POOL`, which only a tower may have whose feature is no class token.
     """
 
     name: str
@@ -182,6 +163,7 @@ class TowerSpec:
     joint: int
     layers: tuple[int, ...]
     note: str = ""
+    lacks: tuple[str, ...] = ()
 
     @property
     def taps(self) -> tuple[Part, ...]:
@@ -198,14 +180,32 @@ class TowerSpec:
         way = taps.way(part.kind)
         if way is not None and (not part.view or read_view(part.view)):
             with way.guard(f"cannot tell the shape of {part}"):
+                if need := self._missing(way.tap, part):
+                    raise NotApplicable(f"{self.name} has no part {part}: that wants {need}")
                 shape = way.tap.shape(self, part)
                 if shape is not None:
                     return _checked(shape, f"{way.component} gives {part}")
-        others = ", ".join(name for name in taps.names() if name not in ("cls", "patch"))
         raise NotApplicable(
             f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{self.depth}, and with other indices "
-            f"{others}"
+            f"{', '.join(self._others())}"
         )
+
+    def _others(self) -> list[str]:
+        """The ways that nothing is in the way of, but the two that every tower has."""
+        kinds = [name for name in taps.names() if name not in ("cls", "patch")]
+        ways = {kind: taps.way(kind) or taps.way(f"{kind}1") for kind in kinds}
+        return [kind for kind, way in ways.items() if way is None or not self._missing(way.tap, Part(kind))]
+
+    def _missing(self, tap: Any, part: Part) -> str:
+        """What a way wants and this tower lacks; empty where nothing is in its way."""
+        wants = tap.wants(part) if hasattr(tap, "wants") else ()
+        lacks = self.lacks if CLASS_TOKEN in self.lacks else (*self.lacks, GRID_POOL)
+        return next((need for need in wants if need in lacks), "")
+
+
+def spec_of(facts: Mapping[str, Any]) -> TowerSpec:
+    """The spec that JSON holds. Raises KeyError or TypeError for what is none."""
+    return TowerSpec(**{**facts, "layers": tuple(facts["layers"]), "lacks": tuple(facts.get("lacks", ()))})
 
 
 def _checked(shape: Any, who: str) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
         "STACKCLIP_FAULTS",
         "STACKCLIP_KEEP_FIGURES",
         "STACKCLIP_SHARED",
+        "STACKCLIP_TOWERS",
     ):  # the tests' own; defaults of commands are not for them
         del os.environ[_name]
 os.environ["STACKCLIP_RECALL"] = "off"  # commands of tests answer themselves

@@ -22,7 +22,7 @@ from stackclip.cache.shapes import FeatureDtype
 from stackclip.errors import CorruptStore, FingerprintMismatch, StoreError
 from stackclip.ops.files import write_atomically
 from stackclip.ops.seals import sealed
-from stackclip.types import TowerSpec
+from stackclip.types import TowerSpec, spec_of
 
 __all__ = ["Header", "has_header", "header_made", "read_header"]
 
@@ -103,7 +103,7 @@ def _write(folder: Path, fingerprint: Mapping[str, Any], spec: TowerSpec, record
         "format": format_number(fingerprint),
         "fingerprint": dict(fingerprint),
         "digest": fingerprint_digest(fingerprint),
-        "tower": asdict(spec),
+        "tower": {name: fact for name, fact in asdict(spec).items() if fact or name != "lacks"},
         "recorded": dict(recorded),
     }
     try:
@@ -122,5 +122,5 @@ def _header(path: Path, content: Mapping[str, Any], wanted: Mapping[str, Any] | 
         raise CorruptStore(f"{path}: its digest is not that of its fingerprint")
     if wanted is not None and (differing := differences(fingerprint, wanted)):
         raise FingerprintMismatch(f"{path.parent} was made with another tower: {'; '.join(differing)}")
-    spec = TowerSpec(**{**content["tower"], "layers": tuple(content["tower"]["layers"])})
+    spec = spec_of(content["tower"])
     return Header(fingerprint, digest, feature_dtype(fingerprint), spec, content["recorded"])

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from stackclip.clip.catalogue import config_of, listed_models, without_text
 from stackclip.errors import UnknownComponent, UsageError
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.registry import did_you_mean
@@ -35,17 +36,14 @@ _LARGEST_SIDE = 4096
 
 
 def find_architecture(name: str, *, also: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The configuration that open_clip lists under `name`.
+    """The configuration that is listed under `name` (`stackclip.clip.catalogue`).
 
-    Raises UnknownComponent for a name that it does not list, with the nearest of its names and those in `also`.
+    Raises UnknownComponent for a name that is not listed, with the nearest of those that are and those in `also`.
     """
-    import open_clip  # here, since it takes seconds
-
-    listed = open_clip.list_models()
-    if name not in listed:
-        near = did_you_mean(name, (*also, *listed))
+    config = config_of(name)
+    if config is None:
+        near = did_you_mean(name, (*also, *listed_models()))
         raise UnknownComponent(f"no backbone is named {name!r}{near}; see: stackclip list backbones")
-    config: dict[str, Any] = open_clip.get_model_config(name)
     return config
 
 
@@ -54,6 +52,8 @@ def packaged_config(name: str) -> dict[str, Any] | None:
 
     None where there is none, and where a program put another in its place.
     """
+    if (of_timm := without_text(name)) is not None:
+        return of_timm
     package = find_spec("open_clip")
     try:
         file = Path(str(package and package.origin)).parent / "model_configs" / f"{name}.json"
@@ -67,24 +67,15 @@ def packaged_config(name: str) -> dict[str, Any] | None:
 def why_not(config: Mapping[str, Any]) -> str:
     """Why a model of that configuration cannot be used, in a few words; empty where it can.
 
-    Wanted are patch tokens on a square grid, a class token that is the image feature, and a causal text tower that
-    reads open_clip's own tokens up to the end-of-text.
+    Wanted are patch tokens on a square grid, and a text tower that open_clip itself builds.
     """
-    vision, text = config["vision_cfg"], config["text_cfg"]
+    vision, text = config["vision_cfg"], config.get("text_cfg", {})
     reasons = {
-        "its image tower is a timm model, which has no class token in common with CLIP's": vision.get(
-            "timm_model_name"
-        ),
-        "its image tower is a ResNet, which has no patch tokens": isinstance(vision.get("layers"), list | tuple),
-        "its image feature is pooled by attention, not the class token": vision.get("attentional_pool"),
-        "its image feature is the average of the patches, not the class token": vision.get("pool_type", "tok") != "tok",
-        "it is a captioning model": "multimodal_cfg" in config,
         "its text tower is a model of transformers": text.get("hf_model_name"),
-        "its tokenizer comes from transformers": text.get("hf_tokenizer_name"),
-        "its text tower does not end at the end-of-text token": (
-            text.get("pool_type", "argmax") != "argmax" or text.get("no_causal_mask") or text.get("embed_cls")
+        "its pooled tokens and its image feature come from two attentions": isinstance(
+            vision.get("attentional_pool"), str
         ),
-        "its text tower has no projection": text.get("proj_type", "linear") == "none",
+        "its image tower pools nothing": vision.get("pool_type", "tok") not in ("tok", "avg"),
         "its picture is not a square": not isinstance(vision.get("image_size", 224), int),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -97,20 +88,42 @@ def check_architecture(config: Mapping[str, Any], *, name: str) -> None:
         raise UsageError(f"{name} cannot be used: {reason}; take a plain ViT such as ViT-L-14-336 or ViT-B-16-plus-240")
 
 
-def build_model(config: Mapping[str, Any], *, image_size: int, quick_gelu: bool) -> nn.Module:
+def build_model(config: Mapping[str, Any], *, image_size: int | None, quick_gelu: bool) -> nn.Module:
     """open_clip's model of that configuration at a picture size, its parameters without values (on `meta`).
 
-    No random numbers are drawn: weights are put in afterwards, all of them.
+    No random numbers are drawn: weights are put in afterwards, all of them. A timm model is built at its own size, to
+    which its weights belong (`stackclip.clip.weights.place_weights`).
     """
     import open_clip  # here, since it takes seconds
 
     arguments = json.loads(json.dumps(config))
-    arguments["vision_cfg"]["image_size"] = image_size
+    if image_size is not None:
+        arguments["vision_cfg"]["image_size"] = image_size
     arguments["quick_gelu"] = quick_gelu
     kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
+    if "multimodal_cfg" in arguments:
+        kind = open_clip.CoCa
+    if "text_cfg" not in arguments:
+        kind = _PicturesAlone
     with torch.device("meta"):
         model: nn.Module = kind(**arguments)
     return model.eval().requires_grad_(False)
+
+
+class _PicturesAlone(nn.Module):
+    """A tower of timm without text, in the place where open_clip's models have theirs."""
+
+    def __init__(self, embed_dim: int, vision_cfg: Mapping[str, Any], quick_gelu: bool) -> None:
+        from open_clip.timm_model import TimmModel  # here, since it takes seconds
+
+        super().__init__()
+        name, pool, proj = (vision_cfg[f"timm_{key}"] for key in ("model_name", "pool", "proj"))
+        self.visual = TimmModel(name, embed_dim, image_size=vision_cfg["image_size"], pool=pool, proj=proj)
+
+    def encode_image(self, pictures: Tensor) -> Tensor:
+        """The class tokens (B, D)."""
+        features: Tensor = self.visual(pictures)
+        return features
 
 
 def largest_file(config: Mapping[str, Any]) -> int:
@@ -124,7 +137,7 @@ def largest_file(config: Mapping[str, Any]) -> int:
 
 def count_parameters(config: Mapping[str, Any]) -> int:
     """The numbers that weights of that configuration hold, at its own picture size."""
-    model = build_model(config, image_size=int(config["vision_cfg"].get("image_size", 224)), quick_gelu=False)
+    model = build_model(config, image_size=None, quick_gelu=False)
     return sum(tensor.numel() for tensor in model.state_dict().values())
 
 
@@ -139,14 +152,12 @@ def architecture_hash(config: Mapping[str, Any]) -> str:
     return content_hash(canonical_json(facts))
 
 
-def check_size(config: Mapping[str, Any], size: int | None, *, name: str) -> int:
+def check_size(size: int | None, *, own: int, patch: int, name: str) -> int:
     """The side of the picture in pixels: `size`, else the model's own. Raises UsageError unless patches fill it.
 
     A side above 4096 is refused too: no tower was trained for so many patches, and attention grows with their square.
     """
-    vision = config["vision_cfg"]
-    patch = int(vision.get("patch_size", 16))
-    side = int(vision.get("image_size", 224)) if size is None else size
+    side = own if size is None else size
     if side > _LARGEST_SIDE:
         raise UsageError(f"--image-size {side} is more than {_LARGEST_SIDE} pixels: take a smaller one")
     if side < patch or side % patch:

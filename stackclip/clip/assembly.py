@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, Required, Unpack
 
 import PIL
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 
 from stackclip.clip.architecture import architecture_hash, build_model, check_architecture, check_layers, check_size
 from stackclip.clip.device import choose_device, choose_precision, name_device
+from stackclip.clip.makes import make_of, timm_sizes
+from stackclip.clip.phrases import restore_text, text_of
 from stackclip.clip.positions import check_positions
 from stackclip.clip.recipe import Build, BuildOptions
 from stackclip.clip.tower import BuiltTower, Tower, TowerFacts
 from stackclip.clip.transform import ImageTransform
-from stackclip.clip.transformer import TextTransformer
-from stackclip.clip.weights import GRID, align_weights, place_weights, weights_hash
+from stackclip.clip.weights import align_weights, place_weights, weights_hash
 from stackclip.errors import UsageError
 from stackclip.ops.once import Once
 from stackclip.types import TowerSpec
@@ -63,17 +63,15 @@ def assemble_tower(
     """
     assembly = Assembly(**options)
     quick_gelu = _checked_activation(config, assembly)
-    side = check_size(config, assembly.image_size, name=assembly.name)
+    model, side = _sized(config, assembly.image_size, assembly.name, quick_gelu=quick_gelu)
     device = choose_device(assembly.device)
     precision = choose_precision(assembly.precision, device)
-    model = build_model(config, image_size=side, quick_gelu=quick_gelu)
     aligned = align_weights(model, weights, architecture=assembly.name, source=assembly.source or assembly.name)
-    place_weights(model, aligned, positions=assembly.position_embedding)
+    resized = place_weights(model, aligned, side=side, positions=assembly.position_embedding)
     spec = _spec_of(model, side, assembly)
-    _restore_causal_mask(model)
-    tokenizer = _tokenizer(str((config["text_cfg"].get("tokenizer_kwargs") or {}).get("clean", "lower")))
+    restore_text(model)
     model = model.to(device)
-    text = TextTransformer(model, tokenizer, name=spec.name, joint=spec.joint, device=device)
+    text = text_of(model, config, name=spec.name, joint=spec.joint, device=device)
     facts = TowerFacts(
         spec=spec,
         transform=ImageTransform(side, **(assembly.normalisation or {})),
@@ -82,10 +80,10 @@ def assemble_tower(
         activation=name_activation(quick_gelu),
         position_embedding=assembly.position_embedding,
         precision=precision,
-        context_length=text.context_length,
+        context_length=0 if text is None else text.context_length,
         recorded={
             **_machine(device),
-            "positions_resized": len(aligned[GRID]) - 1 != spec.grid**2,
+            "positions_resized": resized,
             **(assembly.recorded or {}),
         },
     )
@@ -107,18 +105,35 @@ def _checked_activation(config: Mapping[str, Any], assembly: Assembly) -> bool:
     return bool(config.get("quick_gelu")) if activation == "native" else activation == "quick-gelu"
 
 
+def own_side(config: Mapping[str, Any], *, name: str) -> int:
+    """The side in pixels of the pictures that a model takes unasked."""
+    return _sized(config, None, name, quick_gelu=False)[1]
+
+
+def _sized(config: Mapping[str, Any], asked: int | None, name: str, *, quick_gelu: bool) -> tuple[nn.Module, int]:
+    """The model without values, and the side of its pictures. Raises UsageError for a side that patches do not fill."""
+    vision = config["vision_cfg"]
+    if vision.get("timm_model_name"):
+        model = build_model(config, image_size=None, quick_gelu=quick_gelu)
+        own, patch = timm_sizes(model.visual)
+        return model, check_size(asked, own=own, patch=patch, name=name)
+    patch = 32 if isinstance(vision.get("layers"), list | tuple) else vision.get("patch_size", 16)
+    side = check_size(asked, own=vision.get("image_size", 224), patch=patch, name=name)
+    return build_model(config, image_size=side, quick_gelu=quick_gelu), side
+
+
 def _spec_of(model: nn.Module, side: int, assembly: Assembly) -> TowerSpec:
-    visual: Any = model.visual
-    depth = len(visual.transformer.resblocks)
+    make = make_of(model.visual)
     return TowerSpec(
         name=assembly.name,
         image_size=side,
-        grid=visual.grid_size[0],
-        depth=depth,
-        width=visual.transformer.width,
-        joint=visual.output_dim,
-        layers=check_layers(assembly.layers, depth=depth, name=assembly.name),
+        grid=make.grid,
+        depth=make.depth,
+        width=make.width,
+        joint=make.joint,
+        layers=check_layers(assembly.layers, depth=make.depth, name=assembly.name),
         note=assembly.note,
+        lacks=make.lacks,
     )
 
 
@@ -132,18 +147,3 @@ def _machine(device: torch.device) -> dict[str, Any]:
         "Pillow": PIL.__version__,
         "device": name_device(device),
     }
-
-
-@cache
-def _tokenizer(clean: str) -> Any:
-    """open_clip's own byte-pair tokenizer; reading its merges takes longer than building a small tower."""
-    import open_clip  # here, since it takes seconds
-
-    return open_clip.SimpleTokenizer(clean=clean)
-
-
-def _restore_causal_mask(model: nn.Module) -> None:
-    """Give the text tower the mask that it could not build without values: no token sees a later one."""
-    text: Any = getattr(model, "text", model)
-    length = text.positional_embedding.shape[0]
-    text.attn_mask = torch.full((length, length), float("-inf")).triu_(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stackclip.clip.architecture import why_not
+from stackclip.clip.catalogue import config_of, listed_models, published, without_text
 from stackclip.clip.hub import cached_weights
 from stackclip.registry import backbones
 
@@ -26,14 +27,12 @@ class BackboneFacts:
 
 
 def describe_backbones() -> tuple[BackboneFacts, ...]:
-    """The registered backbones, then every model of open_clip; the network is not asked and nothing is loaded."""
-    import open_clip  # here, since it takes seconds
-
+    """The registered backbones, then every model that is listed; the network is not asked and nothing is loaded."""
     registered = [BackboneFacts(name, "registered") for name in backbones.names()]
     listed = []
-    for name in open_clip.list_models():
-        tags = tuple(open_clip.list_pretrained_tags_by_model(name))
-        reason = why_not(open_clip.get_model_config(name))
+    for name in listed_models():
+        tags = tuple(published(name))
+        reason = why_not(config_of(name) or {})
         cached = () if reason else tuple(tag for tag in tags if cached_weights(name, tag) is not None)
-        listed.append(BackboneFacts(name, "open_clip", tags, cached, reason))
+        listed.append(BackboneFacts(name, "timm" if without_text(name) else "open_clip", tags, cached, reason))
     return (*registered, *listed)

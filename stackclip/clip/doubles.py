@@ -92,15 +92,17 @@ def random_weights(config: Mapping[str, Any], *, seed: int) -> dict[str, Tensor]
     patches stay apart. numpy draws them: its streams are the same on every processor, and torch's global state is
     neither used nor changed.
     """
-    empty = build_model(config, image_size=config["vision_cfg"]["image_size"], quick_gelu=False)
+    empty = build_model(config, image_size=None, quick_gelu=False)
     draws = np.random.default_rng(seed)
     weights = {}
     for name, parameter in sorted(empty.state_dict().items()):
+        if not parameter.is_floating_point():  # the batches that a norm has counted
+            continue
         if name == "logit_scale":
             values = np.full(tuple(parameter.shape), np.log(1 / 0.07), np.float32)
-        elif name.endswith((".bias", "in_proj_bias")):
+        elif name.endswith((".bias", "in_proj_bias", "running_mean")) or not parameter.ndim:
             values = np.zeros(tuple(parameter.shape), np.float32)
-        elif parameter.ndim == 1 and name.endswith(".weight"):
+        elif parameter.ndim == 1 and name.endswith((".weight", "running_var")):
             values = np.ones(tuple(parameter.shape), np.float32)
         else:
             values = draws.standard_normal(tuple(parameter.shape), np.float32) * np.float32(_scale(name, parameter))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.clip.addresses import fetch_by_address, file_by_address, hash_in_address
+from stackclip.clip.catalogue import published
 from stackclip.clip.refusals import asked_wait, refusals, status_of
 from stackclip.errors import WeightsError
 from stackclip.ops.words import duration, legible, one_line, size
@@ -54,9 +55,7 @@ def hub_place(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
 
     The repository is empty for weights that open_clip gets from elsewhere.
     """
-    import open_clip  # here, since it takes seconds
-
-    repository, name = os.path.split(open_clip.get_pretrained_cfg(model, tag).get("hf_hub", ""))
+    repository, name = os.path.split(published(model)[tag].get("hf_hub", ""))
     return repository, tuple(dict.fromkeys((Path(name).with_suffix(".safetensors").name, name))) if name else _HUB_FILES
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from stackclip.clip.attention import attend_by_value
 from stackclip.clip.device import DTYPES, plain_attention
+from stackclip.clip.makes import make_of
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining
 from stackclip.clip.walk import Prompts, walk
 from stackclip.errors import UsageError
@@ -26,19 +27,26 @@ class ImageTower:
     digits.
     """
 
-    __slots__ = ("_visual", "live")
+    __slots__ = ("_make", "live")
 
     def __init__(self, visual: Any, live: LiveTraining = PLAIN_TRAINING) -> None:
-        self._visual, self.live = visual, live
+        self._make, self.live = make_of(visual), live
 
     def running(self, live: LiveTraining) -> ImageTower:
         """The same tower, run otherwise."""
-        return ImageTower(self._visual, live)
+        tower = copy(self)
+        tower.live = live
+        return tower
+
+    @property
+    def _visual(self) -> Any:
+        """open_clip's own. Raises NotApplicable for a tower of another make."""
+        return self._make.opened()
 
     @property
     def depth(self) -> int:
         """How many blocks it has."""
-        return len(self._visual.transformer.resblocks)
+        return self._make.depth
 
     def resume(
         self,
@@ -94,9 +102,8 @@ class ImageTower:
         return entered
 
     def norm(self, tokens: Tensor) -> Tensor:
-        """Tokens (..., C) through ln_post."""
-        normed: Tensor = self._visual.ln_post(tokens)
-        return normed
+        """Tokens (..., C) through ln_post, or what other towers have for it."""
+        return self._make.norm(tokens)
 
     def own_norm(self) -> nn.Module:
         """A copy of ln_post that can be trained; the tower's stays as it is."""
@@ -104,6 +111,5 @@ class ImageTower:
         return copied.requires_grad_()
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Tokens (..., C) as the class token is read: through ln_post and the projection, (..., D)."""
-        joint: Tensor = self.norm(tokens) @ self._visual.proj
-        return joint
+        """Tokens (..., C), each read as the image feature is: through ln_post and the projection in CLIP, (..., D)."""
+        return self._make.alone(tokens)

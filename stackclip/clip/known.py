@@ -34,7 +34,7 @@ from stackclip.ops.seals import read_regular, sealed, unsealed
 from stackclip.ops.states import HAS_CHANGE_TIME, FileState, were_settled
 from stackclip.ops.words import legible
 from stackclip.registry import Spec, backbones
-from stackclip.types import TowerSpec
+from stackclip.types import spec_of
 from stackclip.version import VERSION
 
 __all__ = ["KnownTower", "find_tower", "weights_files"]
@@ -143,8 +143,7 @@ def _kept(file: Path, asked: Mapping[str, Any]) -> TowerFacts | None:
 
 
 def _facts_of(said: Mapping[str, Any]) -> TowerFacts:
-    spec, transform = said["spec"], said["transform"]
-    spec = TowerSpec(**{**spec, "layers": tuple(spec["layers"])})
+    spec, transform = spec_of(said["spec"]), said["transform"]
     transform = ImageTransform(**{**transform, "mean": tuple(transform["mean"]), "std": tuple(transform["std"])})
     return TowerFacts(**{**said, "spec": spec, "transform": transform})
 

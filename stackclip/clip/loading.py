@@ -11,6 +11,7 @@ from typing import Any, Protocol, Unpack
 
 from stackclip.clip.architecture import check_architecture, find_architecture, largest_file
 from stackclip.clip.assembly import assemble_tower, name_activation
+from stackclip.clip.catalogue import published
 from stackclip.clip.hub import fetch_weights
 from stackclip.clip.positions import DEFAULT_POSITIONS, check_positions
 from stackclip.clip.recipe import Activation, Precision, TowerOptions, TowerRecipe
@@ -99,9 +100,11 @@ def _load_listed(spec: Spec, recipe: TowerRecipe) -> Tower:
 
 
 def known_normalisation(model: str, tag: str | None) -> dict[str, Any]:
-    """How pictures are normalised for the weights of a tag: `mean`, `std` and `interpolation`, as far as it says so."""
-    facts = _published(model)[tag] if tag else {}
-    return {key: facts[key] for key in ("mean", "std", "interpolation") if key in facts}
+    """How pictures are normalised for the weights of a tag; for a file, as all published weights have in common."""
+    known = published(model)
+    said = [known[tag]] if tag else list(known.values())
+    keys = [key for key in ("mean", "std", "interpolation") if said and all(key in each for each in said)]
+    return {key: said[0][key] for key in keys if all(each[key] == said[0][key] for each in said)}
 
 
 def _published_weights(model: str, tag: str | None) -> Path:
@@ -141,21 +144,19 @@ def known_tag(model: str, pretrained: str | None) -> str | None:
     """The tag as open_clip writes it, or None for none. Raises UsageError for one that the model does not have."""
     if pretrained is None:
         return None
-    tags = _published(model)
+    tags = published(model)
     tag = pretrained.lower().replace("-", "_")
     if tag in tags:
         return tag
     if not tags:
-        raise UsageError(
-            f"open_clip lists no weights for {model}, found --pretrained {pretrained}: give --weights FILE"
-        )
+        raise UsageError(f"no weights are listed for {model}, found --pretrained {pretrained}: give --weights FILE")
     raise UsageError(
-        f"{model} has no weights named {pretrained!r}{did_you_mean(tag, tags)}; open_clip lists {', '.join(tags)}"
+        f"{model} has no weights named {pretrained!r}{did_you_mean(tag, tags)}; listed are {', '.join(tags)}"
     )
 
 
 def _tags_offered(model: str) -> str:
-    tags = list(_published(model))
+    tags = list(published(model))
     first = ", ".join(tags[:4]) + (f" and {len(tags) - 4} more" if len(tags) > 4 else "")
     return f"--pretrained TAG ({first}) or " if tags else ""
 
@@ -166,9 +167,9 @@ def native_activation(model: str, config: Mapping[str, Any], tag: str | None) ->
     Where the published weights of a model differ, a file is taken to be as the model's configuration says, and the
     log tells so (decision 0003).
     """
-    published = _published(model)
+    known = published(model)
     if tag is not None:
-        return name_activation(_is_quick_gelu(published[tag]))
+        return name_activation(_is_quick_gelu(known[tag]))
     own = bool(config.get("quick_gelu"))
     if is_ambiguous(model, config):
         logger.warning(
@@ -177,20 +178,13 @@ def native_activation(model: str, config: Mapping[str, Any], tag: str | None) ->
             model,
             model,
         )
-    return name_activation(own or set(map(_is_quick_gelu, published.values())) == {True})
+    return name_activation(own or set(map(_is_quick_gelu, known.values())) == {True})
 
 
 def is_ambiguous(model: str, config: Mapping[str, Any]) -> bool:
     """Whether a file of weights without a tag may have been trained with either activation."""
-    return not config.get("quick_gelu") and len(set(map(_is_quick_gelu, _published(model).values()))) == 2
+    return not config.get("quick_gelu") and len(set(map(_is_quick_gelu, published(model).values()))) == 2
 
 
 def _is_quick_gelu(published: Mapping[str, Any]) -> bool:
     return bool(published.get("quick_gelu"))
-
-
-def _published(model: str) -> dict[str, Mapping[str, Any]]:
-    """What open_clip says of each of the published weights of a model, by tag."""
-    import open_clip  # here, since it takes seconds
-
-    return {tag: open_clip.get_pretrained_cfg(model, tag) for tag in open_clip.list_pretrained_tags_by_model(model)}

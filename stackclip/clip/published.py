@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stackclip.clip.architecture import check_architecture, check_size, count_parameters, find_architecture, why_not
+from stackclip.clip.architecture import check_architecture, count_parameters, find_architecture, why_not
+from stackclip.clip.assembly import own_side
 from stackclip.clip.backbones import describe_backbones
+from stackclip.clip.catalogue import config_of, listed_models, published
 from stackclip.clip.hub import cached_weights, hub_place, read_card, unfinished_bytes
 from stackclip.clip.loading import known_normalisation, known_tag, native_activation
 from stackclip.clip.transform import ImageTransform
@@ -48,15 +50,13 @@ def named_weights(text: str) -> tuple[tuple[str, str], ...]:
     A model may be written as its papers do, `ViT-L/14`. Raises UsageError for what names none, with the nearest names,
     and for a model that cannot be used.
     """
-    import open_clip  # here, since it takes seconds
-
     words, _, tag = text.partition(":")
     model = words.replace("/", "-")
-    if tag or model in open_clip.list_models():
+    if tag or model in listed_models():
         check_architecture(find_architecture(model, also=backbones.names()), name=model)
         return _tags(model, tag)
     wanted = text.lower().replace("-", "_")
-    usable = [(name, known) for name, known in open_clip.list_pretrained() if _is_usable(name)]
+    usable = [(name, known) for name in listed_models() if _is_usable(name) for known in published(name)]
     named = tuple((name, known) for name, known in usable if known == wanted)
     if not named:
         near = did_you_mean(text, {word for pair in usable for word in pair})
@@ -81,7 +81,7 @@ def describe_weights(model: str, tag: str) -> WeightsFacts:
         parameters=count_parameters(config),
         file=cached_weights(model, known),
         licence=str(card.get("license_name") or card.get("license") or ""),
-        transform=ImageTransform(check_size(config, None, name=model), **known_normalisation(model, known)),
+        transform=ImageTransform(own_side(config, name=model), **known_normalisation(model, known)),
         activation="quick-gelu" if activation == "quick-gelu" else "gelu",
         unfinished=unfinished_bytes(model, known),
     )
@@ -94,18 +94,15 @@ def cached_names() -> tuple[tuple[str, str], ...]:
 
 def _tags(model: str, tag: str) -> tuple[tuple[str, str], ...]:
     """One tag of a model, or all of them. Raises UsageError where it has none."""
-    import open_clip  # here, since it takes seconds
-
     if known := known_tag(model, tag or None):
         return ((model, known),)
-    tags = open_clip.list_pretrained_tags_by_model(model)
+    tags = published(model)
     if not tags:
-        others = few_of(name for name in open_clip.list_models() if open_clip.list_pretrained_tags_by_model(name))
-        raise UsageError(f"open_clip lists no weights for {model}; it does for {others}: give --weights FILE")
+        others = few_of(name for name in listed_models() if published(name))
+        raise UsageError(f"no weights are listed for {model}; it does for {others}: give --weights FILE")
     return tuple((model, each) for each in tags)
 
 
 def _is_usable(model: str) -> bool:
-    import open_clip  # here, since it takes seconds
-
-    return not why_not(open_clip.get_model_config(model))
+    config = config_of(model)
+    return config is not None and not why_not(config)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from stackclip.clip.attention import attend, attend_by_value, projected
-from stackclip.clip.image import ImageTower
+from stackclip.clip.makes import Make, make_of
 from stackclip.clip.tap import Tap
-from stackclip.clip.walk import Step, walk
-from stackclip.errors import BrokenPlugin, NotApplicable, UsageError
+from stackclip.clip.walk import Step
+from stackclip.errors import BrokenPlugin, UsageError
 from stackclip.registry import Way, taps
 from stackclip.types import Part, TowerSpec
 
@@ -25,17 +24,37 @@ class Sight:
     """One block of the image tower as a picture passes it, and what several ways want of it, each made once.
 
     `before` and `after` are the tokens around it, (B, 1 + P, C), class token first. At block 0 they are those around
-    ln_pre, and the others are not there.
+    ln_pre, and the others are not there. `make` reads them; of a tower without open blocks `patches` alone are there.
     """
 
-    def __init__(self, visual: Any, pictures: Tensor, step: Step) -> None:
-        self.visual, self.pictures, self._step = visual, pictures, step
+    def __init__(self, make: Make, pictures: Tensor, step: Step) -> None:
+        self.make, self.pictures, self._step = make, pictures, step
         self.layer, self.before = step.layer, step.before
 
     @property
     def after(self) -> Tensor:
         """The tokens behind the block, which runs when they are first asked for."""
         return self._step.after
+
+    @property
+    def patches(self) -> Tensor:
+        """The patch tokens (B, P, C) behind the block."""
+        return self.make.patches(self._step)
+
+    @property
+    def feature(self) -> Tensor:
+        """The image feature (B, D), at the last block."""
+        return self.make.feature(self._step)
+
+    @property
+    def pool_by_value(self) -> Tensor:
+        """What the attention that pools gives of each patch (B, P, D) by values alone, at the last block."""
+        return self.make.pool_by_value(self._step)
+
+    @property
+    def visual(self) -> Any:
+        """open_clip's image tower."""
+        return self.make.opened()
 
     @property
     def block(self) -> Any:
@@ -54,8 +73,8 @@ class Sight:
         return attend_by_value(self.block, self.before)
 
     def project(self, tokens: Tensor) -> Tensor:
-        """Tokens (..., C) as the class token is read: through ln_post and the projection, (..., D)."""
-        return ImageTower(self.visual).project(tokens)
+        """Tokens (..., C), each read as the image feature is: through ln_post and the projection in CLIP, (..., D)."""
+        return self.make.alone(tokens)
 
 
 @dataclass(frozen=True)
@@ -121,9 +140,10 @@ class Route:
         """
         found: dict[Part, Tensor] = {}
         carried: dict[int, Any] = {}
-        for step in _steps(visual, pictures) if self.shapes else ():
+        make = make_of(visual)
+        for step in make.steps(pictures, self._at) if self.shapes else ():
             if looking := self._at.get(step.layer):
-                sight = Sight(visual, pictures, step)
+                sight = Sight(make, pictures, step)
                 for number, lane in looking:
                     if lane.carries:
                         carried[number] = lane.carry(sight, carried.pop(number, None))
@@ -146,15 +166,3 @@ def _blocks(way: Way, spec: TowerSpec, part: Part) -> range:
                 f"{way.component} names {blocks!r} as the blocks of {part}, wanted some of 0 to {spec.depth}"
             )
         return blocks
-
-
-def _steps(visual: Any, pictures: Tensor) -> Iterator[Step]:
-    """Step 0 around ln_pre, then a step for each block."""
-    if not hasattr(visual, "transformer") or visual.attn_pool is not None or visual.pool_type != "tok":
-        raise NotApplicable("only towers of plain attention blocks with a class token give it, not this one")
-    patches = visual.conv1(pictures).flatten(2).transpose(1, 2)  # (B, P, C)
-    first = visual.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
-    embedded = torch.cat([first, patches], dim=1) + visual.positional_embedding.to(patches.dtype)  # (B, 1 + P, C)
-    start = Step(0, embedded, visual.ln_pre)
-    yield start
-    yield from walk(visual.transformer, start.after)

@@ -6,6 +6,8 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from stackclip.types import CLASS_TOKEN, OPEN_BLOCKS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -29,6 +31,10 @@ class Tap(ABC):
     source: str = ""
     numbered: bool = False
     from_0: bool = False
+
+    def wants(self, part: Part) -> tuple[str, ...]:
+        """What a tower must have for it, of what `stackclip.types` names; here all, as every CLIP of ViTs has it."""
+        return (CLASS_TOKEN, OPEN_BLOCKS)
 
     @abstractmethod
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:

@@ -20,7 +20,7 @@ from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
 from stackclip.clip.sight import Route
 from stackclip.clip.transform import ImageTransform
 from stackclip.clip.transformer import TextTransformer
-from stackclip.errors import UsageError
+from stackclip.errors import NotApplicable, UsageError
 from stackclip.ops.once import Once
 from stackclip.types import Part, TowerSpec
 
@@ -74,10 +74,10 @@ _SHORT = 400  # patches
 
 
 class BuiltTower(NamedTuple):
-    """open_clip's own model, frozen and in evaluation mode, and its text tower."""
+    """open_clip's own model, frozen and in evaluation mode, and its text tower if it has one."""
 
     model: nn.Module
-    text: TextTransformer
+    text: TextTransformer | None
 
 
 class Tower:
@@ -106,8 +106,8 @@ class Tower:
         return self._built().model
 
     @property
-    def text(self) -> TextTransformer:
-        """The text tower, for what learns prompts in it."""
+    def text(self) -> TextTransformer | None:
+        """The text tower, for what learns prompts in it; None where there is none."""
         return self._built().text
 
     @property
@@ -181,13 +181,21 @@ class Tower:
     def encode_text(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the tower's device, whatever the precision for pictures.
 
-        Raises UsageError for a phrase that is longer than the text tower's context: its end is never cut.
+        Raises UsageError for a phrase that is longer than the text tower's context: its end is never cut; NotApplicable
+        for a tower without text.
         """
-        return self.text.encode(phrases)
+        return self.reader.encode(phrases)
 
     def count_tokens(self, phrase: str) -> int:
         """The tokens of a phrase, start and end of text among them."""
-        return self.text.count_tokens(phrase)
+        return self.reader.count_tokens(phrase)
+
+    @property
+    def reader(self) -> TextTransformer:
+        """The text tower. Raises NotApplicable for a tower without text."""
+        if self.text is None:
+            raise NotApplicable(f"it compares pictures with phrases, and {self.spec.name} has no text tower")
+        return self.text
 
 
 def _lowered(built: Once[BuiltTower], precision: str) -> Any:

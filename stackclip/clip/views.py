@@ -1,4 +1,4 @@
-"""A picture seen otherwise: turned, a tile of it, or changed at random (`stackclip.types.read_view`)."""
+"""A picture seen otherwise: turned, a tile of it, or changed at random (`stackclip.viewnames.read_view`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from PIL import Image
 from stackclip.clip.augmentation import Augmentation
 from stackclip.errors import UsageError
 from stackclip.ops.tiling import spans_of
-from stackclip.types import Part, read_view
+from stackclip.types import Part
+from stackclip.viewnames import read_view
 
 __all__ = ["by_view", "moved", "prepared", "seen", "seen_pixels"]
 

@@ -13,14 +13,19 @@ from blake3 import blake3
 from torch import Tensor, nn
 
 from stackclip.clip.containers import LARGEST, NOT_WEIGHTS, finite_floats, read_tensors
+from stackclip.clip.makes import fill_buffers, make_of, resize_to
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positions
-from stackclip.errors import WeightsError
+from stackclip.errors import UsageError, WeightsError
 from stackclip.ops.words import legible
 
-__all__ = ["GRID", "align_weights", "place_weights", "read_weights", "weights_hash"]
+__all__ = ["align_weights", "place_weights", "read_weights", "weights_hash"]
 
-GRID = "visual.positional_embedding"  # the one tensor whose length follows the picture size
+GRIDS = ("visual.positional_embedding", "visual.attnpool.positional_embedding")
+"""The tensors of open_clip's own towers whose length follows the picture size."""
+
 _SHOWN = 3
+_WITHIN, _MASKED = "visual.trunk.", "mask_token"  # the latter stands for hidden patches in training
+_COUNTS = "num_batches_tracked"  # what a batch norm counts in training, as whole numbers
 
 
 def read_weights(path: Path, *, largest: int = LARGEST, of: str = "such weights") -> dict[str, Tensor]:
@@ -32,7 +37,9 @@ def read_weights(path: Path, *, largest: int = LARGEST, of: str = "such weights"
     Raises WeightsError for a file that is missing, is of another kind or takes more than `largest` bytes, and for a
     tensor that holds other numbers than finite floats.
     """
-    return finite_floats(read_tensors(path, largest=largest, of=of), source=path)
+    found = read_tensors(path, largest=largest, of=of)
+    weights = {name: tensor for name, tensor in found.items() if not name.endswith(_COUNTS)}
+    return finite_floats(weights, source=path)
 
 
 def align_weights(
@@ -46,9 +53,11 @@ def align_weights(
     import open_clip  # here, since it takes seconds
 
     named = {name: tensor for name, tensor in weights.items() if name not in NOT_WEIGHTS}
-    if hasattr(model, "text"):
+    if not hasattr(model, "logit_scale"):  # timm's own file, where open_clip's names have its model's in front
+        named = {f"{_WITHIN}{name.removeprefix(_WITHIN)}": each for name, each in named.items() if name != _MASKED}
+    elif hasattr(model, "text"):
         named = open_clip.model.convert_to_custom_text_state_dict(named)
-    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    wanted = {name: each.shape for name, each in model.state_dict().items() if not name.endswith(_COUNTS)}
     for name in ("logit_scale", "logit_bias"):  # a scalar in some files, one number in a row in others
         if name in named and name in wanted and named[name].numel() == wanted[name].numel():
             named[name] = named[name].reshape(wanted[name])
@@ -75,14 +84,25 @@ def align_weights(
     return named
 
 
-def place_weights(model: nn.Module, weights: Mapping[str, Tensor], *, positions: Positions = DEFAULT_POSITIONS) -> None:
-    """Make aligned weights the parameters of a model, its grid of position embeddings resized to its picture size.
+def place_weights(
+    model: nn.Module, weights: Mapping[str, Tensor], *, side: int, positions: Positions = DEFAULT_POSITIONS
+) -> bool:
+    """Make aligned weights the parameters of a model for squares of `side` pixels; whether anything was resized for it.
 
-    The class token's embedding stays. The tensors are not copied, so that a large tower is in memory once.
+    The class token's embedding stays. The tensors are not copied, so that a large tower is in memory once. A timm model
+    resizes its positions as its family does. Raises UsageError where it is to do that otherwise.
     """
     visual: Any = model.visual
-    resized = {**weights, GRID: resize_positions(weights[GRID], visual.grid_size[0], positions)}
-    model.load_state_dict(resized, strict=True, assign=True)
+    grid = make_of(visual).grid
+    grids = {name: resize_positions(weights[name], grid, positions) for name in GRIDS if name in weights}
+    if not grids and positions != DEFAULT_POSITIONS:
+        raise UsageError("models of timm resize their position embeddings themselves: omit --position-embedding")
+    counts = {name: torch.tensor(0) for name in model.state_dict() if name.endswith(_COUNTS)}
+    model.load_state_dict({**counts, **weights, **grids}, strict=True, assign=True)
+    fill_buffers(visual)
+    if not grids:
+        return resize_to(visual, side)
+    return any(len(grid) != len(weights[name]) for name, grid in grids.items())
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
@@ -107,7 +127,7 @@ def _foreign_prefix(named: Mapping[str, Tensor], wanted: Mapping[str, torch.Size
 
 
 def _fits(name: str, found: torch.Size, wanted: torch.Size) -> bool:
-    if name != GRID or len(found) != 2 or found == wanted:
+    if name not in GRIDS or len(found) != 2 or found == wanted:
         return found == wanted
     patches = found[0] - 1
     return patches > 0 and math.isqrt(patches) ** 2 == patches and found[1:] == wanted[1:]

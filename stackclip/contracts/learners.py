@@ -59,7 +59,7 @@ class _Trial:
 def _trial(subject: Subject, *, seed: int = 0) -> _Trial:
     recipe = subject.make()
     anchors = unit(trial_encode()([f"a good {_SUBJECT}", f"a broken {_SUBJECT}"]))
-    learner = recipe.build(Lesson(trial_tower().text, _SUBJECT, anchors, seed))
+    learner = recipe.build(Lesson(trial_tower().reader, _SUBJECT, anchors, seed))
     return _Trial(learner, features_of(frozenset(recipe.needs(trial_tower().spec)), CATEGORIES))
 
 

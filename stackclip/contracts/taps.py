@@ -19,7 +19,7 @@ from stackclip.contracts.trial import (
     trial_tower,
 )
 from stackclip.registry import taps
-from stackclip.types import Part
+from stackclip.types import GRID_POOL, Part
 
 __all__ = ["TAPS"]
 
@@ -28,11 +28,20 @@ _NONE = 10**6  # an index that no tower has
 
 
 def _parts(subject: Subject) -> tuple[Part, ...]:
-    """All parts of the way that the trial tower has; of a numbered one, those of several numbers."""
+    """All parts of the way that the trial tower has; of a numbered one, those of several numbers.
+
+    None of a way that wants a ResNet's pool: the trial tower is a ViT.
+    """
+    if _wants_pool(subject):
+        return ()
     tap, name = subject.make(), subject.component.name
     kinds = [f"{name}{number}" for number in (1, 2, 5, 7)] if tap.numbered else [name]
     asked = [Part(kind, index) for kind, index in product(kinds, _INDICES)]
     return tuple(part for part in asked if tap.shape(trial_tower().spec, part) is not None)
+
+
+def _wants_pool(subject: Subject) -> bool:
+    return GRID_POOL in subject.make().wants(Part(subject.component.name))
 
 
 def _is_a_tap(subject: Subject) -> None:
@@ -54,7 +63,10 @@ def _says_its_source(subject: Subject) -> None:
 
 def _refuses(subject: Subject) -> None:
     tap, name = subject.make(), subject.component.name
-    require(bool(_parts(subject)), "a tower of 8 blocks with 4 x 4 patches has none of its parts up to index 16")
+    require(
+        bool(_parts(subject)) or _wants_pool(subject),
+        "a tower of 8 blocks with 4 x 4 patches has none of its parts up to index 16",
+    )
     shape = tap.shape(trial_tower().spec, Part(f"{name}2" if tap.numbered else name, _NONE))
     require(shape is None, f"for the index {_NONE} its shape is {shape!r}, wanted None")
 

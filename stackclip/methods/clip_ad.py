@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from stackclip.data.names import CategoryNames
-from stackclip.errors import BadOption
+from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import Select, TextAnchors
@@ -31,10 +31,11 @@ from stackclip.methods.schedule import (
 )
 from stackclip.ops.maps import LOGIT_SCALE, min_max, pixels, smooth, unit
 from stackclip.ops.surgery import surgery
+from stackclip.ops.words import counted
 from stackclip.prompts import Ensemble
 from stackclip.prompts.phrases import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
 from stackclip.registry import From, methods, selectors
-from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
+from stackclip.types import ANOMALOUS, CLASS_TOKEN, CLS, GRID_POOL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipSurgery", "Sdp", "SdpPlus", "Surgical"]
 
@@ -76,6 +77,11 @@ class Surgical(Method):
         return _SIGMA if self.sigma is None else self.sigma
 
 
+def _has_pool(tower: TowerSpec) -> bool:
+    """Whether the image feature comes from an attention pool over the grid, as in a ResNet."""
+    return CLASS_TOKEN in tower.lacks and GRID_POOL not in tower.lacks
+
+
 @methods.register("sdp")
 @dataclass(frozen=True, kw_only=True)
 class Sdp(Surgical):
@@ -106,12 +112,21 @@ class Sdp(Surgical):
         return frozenset({*self.path(tower), *self.class_tokens(tower)} if phase == "test" else ())
 
     def path(self, tower: TowerSpec) -> tuple[Part, ...]:
-        """The v-v tokens at the end of each stage."""
+        """The v-v tokens at the end of each stage; of a ResNet those of its attention pool (supplement C).
+
+        Raises NotApplicable for stages, or released taps, of a tower that has neither.
+        """
+        if _has_pool(tower):
+            if self.taps != "clean" or self.stages != _STAGES:
+                raise NotApplicable(f"{tower.name} has one attention, its pool: leave taps and stages out")
+            return (Part("vv-pool", tower.depth),)
         return tuple(Part("vv-stage", layer) for layer in self._ends(tower))
 
     def class_tokens(self, tower: TowerSpec) -> tuple[Part, ...]:
         """The class token behind each stage; that of the last block is the tower's own."""
         kind = "cls" if self.taps == "clean" else "cls-released"
+        if _has_pool(tower):
+            return (CLS,)
         return tuple(CLS if layer == tower.depth else Part(kind, layer) for layer in self._ends(tower))
 
     def begin(self, task: Task) -> SurgeryDetector:
@@ -119,7 +134,11 @@ class Sdp(Surgical):
         return SurgeryDetector(self, task, path=self.path(task.tower), cls=self.class_tokens(task.tower), factor=1.0)
 
     def _ends(self, tower: TowerSpec) -> tuple[int, ...]:
-        """The last layer of each stage."""
+        """The last layer of each stage. Raises NotApplicable for a tower with fewer blocks than stages."""
+        if tower.depth < len(_STAGES):
+            raise NotApplicable(
+                f"it reads the ends of four stages, but {tower.name} has {counted(tower.depth, 'block')}"
+            )
         return tuple(tower.depth // len(_STAGES) * stage for stage in self.stages)
 
 
@@ -159,7 +178,9 @@ class SdpPlus(Sdp):
             load_released(self.head(tower, seed=0), self.weights, owner="sdp-plus")
 
     def patches(self, tower: TowerSpec) -> tuple[Part, ...]:
-        """The patch tokens of the plain path behind each stage."""
+        """The patch tokens of the plain path behind each stage. Raises NotApplicable for a ResNet."""
+        if _has_pool(tower):
+            raise NotApplicable(f"its linear layers read the ends of four stages, which differ in size in {tower.name}")
         kind = "patch" if self.taps == "clean" else "patch-released"
         return tuple(Part("patch" if layer == tower.depth else kind, layer) for layer in self._ends(tower))
 

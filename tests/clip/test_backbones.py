@@ -19,7 +19,9 @@ def test_every_model_is_described_and_those_that_cannot_be_used_say_why(monkeypa
     assert facts["random-vit-8"].origin == "registered"
     assert facts["ViT-L-14-336"].tags == ("openai",)
     assert facts["ViT-L-14-336"].why_not == ""
-    assert "ResNet" in facts["RN50"].why_not
+    assert facts["RN50"].why_not == ""
+    assert "model of transformers" in facts["xlm-roberta-base-ViT-B-32"].why_not
+    assert (facts["dinov2-vits14"].origin, facts["dinov2-vits14"].tags) == ("timm", ("lvd142m",))
     assert not any(each.cached for each in facts.values())
 
 

@@ -380,7 +380,7 @@ def test_a_file_of_which_loading_warns_is_loaded_each_time(
     packaged: str, weights: Path, tmp_path: Path, later: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tags = {"openai": {"quick_gelu": True}, "laion": {}}
-    monkeypatch.setattr(loading, "_published", lambda model: tags)
+    monkeypatch.setattr(loading, "published", lambda model: tags)
     recipe = TowerRecipe(packaged, weights=weights, device="cpu")
     kept(recipe, tmp_path / "towers")
     assert not (tmp_path / "towers").exists()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from stackclip.clip.sight import Route
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.ops.windows import window_patches
 from stackclip.registry import taps
-from stackclip.types import CLS, Part, patch
+from stackclip.types import CLS, OPEN_BLOCKS, Part, patch
 
 Case = Callable[[str], Any]
 EVERY = tuple(
@@ -377,11 +377,14 @@ def test_every_way_says_whose_it_is_and_is_found_by_its_own_name() -> None:
         assert taps.create(name).source, name
 
 
-def test_a_residual_network_has_no_such_ways() -> None:
-    visual = open_clip.model.CLIP(
-        embed_dim=16,
-        vision_cfg={"image_size": 32, "layers": [1, 1, 1, 1], "width": 8},
-        text_cfg={"context_length": 8, "vocab_size": 32, "width": 16, "heads": 2, "layers": 1},
-    ).visual
-    with pytest.raises(NotApplicable, match="plain attention blocks"):
-        Route(random_tower(image_size=32).spec, [Part("window", 2)]).run(visual, torch.zeros(1, 3, 32, 32))
+def test_a_way_that_wants_what_a_tower_lacks_is_refused_by_that() -> None:
+    spec = replace(random_tower(image_size=32).spec, lacks=(OPEN_BLOCKS,))
+    with pytest.raises(NotApplicable, match="has no part window/2: that wants open_clip's own attention blocks"):
+        Route(spec, [Part("window", 2)])
+    with pytest.raises(NotApplicable, match=r"with other indices crop, joint$"):
+        spec.shape(Part("patch", 99))
+
+
+def test_an_image_tower_of_no_known_make_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="Identity is an image tower of no make that is known here"):
+        Route(random_tower(image_size=32).spec, [CLS]).run(torch.nn.Identity(), torch.zeros(1, 3, 32, 32))

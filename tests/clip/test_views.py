@@ -11,7 +11,8 @@ from PIL import Image
 from stackclip.clip.views import by_view, moved, seen, seen_pixels
 from stackclip.errors import UsageError
 from stackclip.ops.tiling import spans_of
-from stackclip.types import CLS, Part, is_live, patch, read_view
+from stackclip.types import CLS, Part, is_live, patch
+from stackclip.viewnames import read_view
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (31, 45, 3), np.uint8)
 

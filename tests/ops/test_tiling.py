@@ -8,7 +8,8 @@ import pytest
 
 from stackclip.errors import BadOption, UsageError
 from stackclip.ops.tiling import Tiling, by_tiles, parts_in_words, spans_of, tiling_of
-from stackclip.types import CLS, Part, patch, read_view
+from stackclip.types import CLS, Part, patch
+from stackclip.viewnames import read_view
 
 LARGEST = (3000, 4000)
 

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from stackclip.clip.tap import Tap
+from stackclip.types import OPEN_BLOCKS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,9 @@ class ByValue(Tap):
     @abstractmethod
     def start(self, tower: TowerSpec, part: Part) -> int:
         """The first block whose a_n counts; below 1 where there is none."""
+
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return (OPEN_BLOCKS,)
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         return (tower.grid**2, tower.joint) if 1 <= self.start(tower, part) <= part.index <= tower.depth else None

@@ -1,4 +1,4 @@
-"""The class token, read as CLIP reads it."""
+"""The image feature: in CLIP the class token, read as CLIP reads it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackclip.clip.tap import Tap
 from stackclip.registry import taps
+from stackclip.types import CLASS_TOKEN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,9 +19,15 @@ __all__ = ["ClassToken"]
 
 @taps.register("cls")
 class ClassToken(Tap):
-    """The class token (D,) after ln_post and the projection, not normalised: CLIP's image feature; `cls/N` after N."""
+    """The image feature (D,) as the model gives it, not normalised, however it is pooled.
+
+    In CLIP that is the class token after ln_post and the projection; `cls/N` is the class token behind block N so read.
+    """
 
     source = "CLIP (Radford et al. 2021)"
+
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return (CLASS_TOKEN,) if part.index else ()
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         return (tower.joint,) if 0 <= part.index <= tower.depth else None
@@ -30,4 +37,6 @@ class ClassToken(Tap):
         return range(layer, layer + 1)
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
-        return sight.project(sight.after[:, 0])
+        if part.index not in (0, sight.make.depth):
+            return sight.project(sight.after[:, 0])
+        return sight.feature

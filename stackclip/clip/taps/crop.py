@@ -27,6 +27,9 @@ class Crops(Tap):
 
     source = "CLIP-AD, its supplement"
 
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return ()
+
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         return (10, tower.joint) if part.index == 10 else None
 
@@ -44,5 +47,5 @@ class Crops(Tap):
         far, middle = large - side, (large - side) // 2
         corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
         crops = torch.stack([enlarged[..., top : top + side, left : left + side] for top, left in corners], dim=1)
-        seen = [sight.visual(each) for each in torch.cat([crops, crops.flip(-1)], dim=1)]  # one picture's ten at a time
-        return torch.stack(seen)
+        crops = torch.cat([crops, crops.flip(-1)], dim=1)
+        return torch.stack([sight.make.whole(each) for each in crops])  # one picture's ten at a time

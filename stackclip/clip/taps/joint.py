@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackclip.clip.tap import Tap
 from stackclip.registry import taps
+from stackclip.types import SINGLE_PATCHES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +23,11 @@ class JointPatches(Tap):
 
     source = "CLIP-AD, its table 7; the plain path of AnomalyCLIP"
 
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return (SINGLE_PATCHES,)
+
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         return (tower.grid**2, tower.joint) if 1 <= part.index <= tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
-        return sight.project(sight.after[:, 1:])
+        return sight.project(sight.patches)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackclip.clip.tap import Tap
 from stackclip.registry import taps
+from stackclip.types import OPEN_BLOCKS, SINGLE_PATCHES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,6 +33,9 @@ class Near(Tap):
         """The standard deviation of G, in patches."""
         return self.number(part) or 0 if self.numbered else _SPREAD
 
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return (OPEN_BLOCKS,)
+
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         there = 1 <= part.index <= tower.depth and self.spread(part)
         return (tower.grid**2, tower.width) if there else None
@@ -46,6 +50,9 @@ class Near(Tap):
 @taps.register("near-joint")
 class JointNear(Near):
     """`near-joint/N`: `near/N` through ln_post and the projection, as the class token is read, (P, D)."""
+
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return (OPEN_BLOCKS, SINGLE_PATCHES)
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         return (tower.grid**2, tower.joint) if super().shape(tower, part) else None

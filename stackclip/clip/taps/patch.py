@@ -22,8 +22,11 @@ class Patches(Tap):
 
     source = "APRIL-GAN, whose linear heads read four of them"
 
+    def wants(self, part: Part) -> tuple[str, ...]:
+        return ()
+
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         return (tower.grid**2, tower.width) if 1 <= part.index <= tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
-        return sight.after[:, 1:]
+        return sight.patches
