@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import torch
@@ -33,7 +33,6 @@ class TextTransformer:
         self.context_length = int(self._module.positional_embedding.shape[0])
         self._tokenizer = tokenizer
         self._ids: dict[str, tuple[int, ...]] = {}  # of phrases that were counted or encoded before
-        self._word_ids: Callable[[str], Sequence[int]] = cache(tokenizer.encode)
 
     def encode(self, phrases: Sequence[str]) -> Tensor:
         """Raw text features (N, D) of phrases, float32 on the device, whatever the precision for pictures.
@@ -124,6 +123,11 @@ class TextTransformer:
         if length <= len(mask):
             return mask[:length, :length]
         return torch.full((length, length), float("-inf"), device=self.device).triu(1)
+
+    @cached_property
+    def _word_ids(self) -> Callable[[str], Sequence[int]]:
+        """The tokens of a word; each is turned into them once."""
+        return cache(self._tokenizer.encode)
 
     def _token_ids(self, phrase: str) -> tuple[int, ...]:
         if phrase not in self._ids:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from stackclip.clip import load_tower, random_tower
 from stackclip.clip.architecture import architecture_hash, packaged_config, why_not
 from stackclip.clip.catalogue import config_of, listed_models, published, without_text
-from stackclip.clip.loading import _common
+from stackclip.clip.loading import known_normalisation
 from stackclip.clip.transform import ImageTransform
 from stackclip.errors import UnknownComponent, UsageError, WeightsError
 
@@ -54,20 +54,19 @@ def test_towers_that_were_accepted_before_have_the_same_fingerprint() -> None:
 
 def test_files_of_plain_towers_are_normalised_as_before_whatever_is_published() -> None:
     for name in PLAIN:
-        assert ImageTransform(224, **_common(published(name), None)) == ImageTransform(224), name
+        assert ImageTransform(224, **known_normalisation(name, None)) == ImageTransform(224), name
 
 
 @pytest.mark.parametrize("name", ["ViT-B-16-SigLIP", "PE-Core-L-14-336", "dinov2-vitb14", "ViT-L-14-CLIPA"])
 def test_a_file_without_a_tag_is_normalised_as_all_published_weights_are(name: str) -> None:
-    common = _common(published(name), None)
+    common = known_normalisation(name, None)
     assert all(common.items() <= {**said}.items() for said in published(name).values())
     assert common["mean"] != ImageTransform(224).mean
 
 
 def test_a_tag_decides_where_published_weights_differ() -> None:
-    known = published("dinov3-vitl16")
-    assert "mean" not in _common(known, None)
-    assert _common(known, "sat493m")["mean"] == (0.43, 0.411, 0.296)
+    assert "mean" not in known_normalisation("dinov3-vitl16", None)
+    assert known_normalisation("dinov3-vitl16", "sat493m")["mean"] == (0.43, 0.411, 0.296)
 
 
 def test_a_tower_without_text_is_loaded_by_name_from_a_file_of_timm(tmp_path: Path) -> None:
