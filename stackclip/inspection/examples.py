@@ -63,9 +63,8 @@ def draw_sheet(
     if chosen := varied([each for place, seen in kept.items() for each in _examples(place, seen)], count):
         maps, without = _maps(chosen, kept)
         if without:
-            logger.warning(
-                "%s", f"no column on {legible(path)} for {few_of(without)}: they left out pictures that it shows"
-            )
+            said = f"no column on {path} for {few_of(without)}: they left out pictures that it shows"
+            logger.warning("%s", legible(said))
         some = [(each, next(iter(kept[each.place].values()))) for each in chosen]
         image = sheet(
             [read_picture(roots[each.place] / seen.images[each.number]) for each, seen in some],
