@@ -67,8 +67,11 @@ def metric_words(name: str) -> tuple[str, ...]:
 
 def plain_table(table: Summary) -> PageTable:
     """One table with its own columns, a block for each category or kind of defect; nothing of it is tested."""
-    parts = dict.fromkeys(line.category for line in table.lines)
-    blocks = [PageBlock(each, tuple(_line(line) for line in table.lines if line.category == each)) for each in parts]
+    parts = {line.category: line.part for line in table.lines}
+    blocks = [
+        PageBlock(part, tuple(_line(line) for line in table.lines if line.category == each))
+        for each, part in parts.items()
+    ]
     heads = tuple(PageHead("", (name,) if table.over_shots else metric_words(name)) for name in table.metrics)
     if table.by_defect:
         return PageTable(table.title, (table.title,), f"{table.part} and method", heads, tuple(blocks))

@@ -25,7 +25,6 @@ from stackclip.types import Row
 
 __all__ = ["paper_tables"]
 
-MEAN = "mean"
 Place = tuple[str, str]
 """What was tested, and what was trained on."""
 
@@ -48,18 +47,18 @@ class _Part:
 
     table: Summary
     rows: Sequence[Row]
-    _marks: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    _marks: dict[tuple[str | None, str], dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.place: Place = (self.table.test_on, self.table.train_on)
         self.block = block_title(self.table)
         self.methods = tuple(dict.fromkeys(row.method for row in self.rows))
 
-    def line(self, method: str, category: str = MEAN) -> TableLine | None:
+    def line(self, method: str, category: str | None = None) -> TableLine | None:
         """A method's own line, if it has one."""
         return next((each for each in self._lines(category) if each.method == method and not each.beside), None)
 
-    def cell(self, method: str, category: str, metric: str) -> PageCell | None:
+    def cell(self, method: str, category: str | None, metric: str) -> PageCell | None:
         """A method's figure with its mark, if it has one."""
         line = self.line(method, category)
         if line is None or metric not in self.table.metrics:
@@ -72,26 +71,26 @@ class _Part:
             return None
         return PageCell(line.cells[self.table.metrics.index(metric)], mark, bool(line.error))
 
-    def marks(self, category: str, metric: str) -> dict[str, int]:
+    def marks(self, category: str | None, metric: str) -> dict[str, int]:
         """The marks of methods, tested once."""
         if (category, metric) not in self._marks:
             column = self.table.metrics.index(metric)
             figures = {each.method: each.cells[column] for each in self._lines(category) if not each.beside}
-            rows = [row for row in self.rows if category in (MEAN, row.category)]
+            rows = [row for row in self.rows if category in (None, row.category)]
             self._marks[category, metric] = marks_by_test(rows, figures, metric)
         return self._marks[category, metric]
 
     def beside(self, method: str) -> dict[tuple[str, str], TableLine]:
         """What papers print of a method, and the difference below each, by names that these have in every part."""
         found, printed, own = dict[tuple[str, str], TableLine](), "", False
-        for line in self._lines(MEAN):
+        for line in self._lines(None):
             own = line.method == method if not line.beside else own
             if own and line.beside:
                 printed = printed if line.method == "difference" else line.method
                 found[printed, line.method] = line
         return found
 
-    def _lines(self, category: str) -> Iterator[TableLine]:
+    def _lines(self, category: str | None) -> Iterator[TableLine]:
         return (line for line in self.table.lines if line.category == category)
 
 
@@ -152,7 +151,7 @@ def _metrics(parts: Sequence[_Part], place: Place) -> tuple[str, ...]:
 def _lines(method: str, at: dict[Place, _Part], columns: Sequence[tuple[Place, str]]) -> Iterator[PageLine]:
     """A method's line over all data sets, and below it what papers print, and the differences."""
     label = next(line.label for part in at.values() if (line := part.line(method)))
-    yield PageLine(label, tuple(at[place].cell(method, MEAN, name) if place in at else None for place, name in columns))
+    yield PageLine(label, tuple(at[place].cell(method, None, name) if place in at else None for place, name in columns))
     printed = {place: part.beside(method) for place, part in at.items()}
     for key in dict.fromkeys(key for lines in printed.values() for key in lines):
         cells = (
@@ -173,8 +172,8 @@ def _by_category(parts: Sequence[_Part]) -> Iterator[PageTable]:
         categories = dict.fromkeys(category for part in here for category in part.table.categories)
         for name in _metrics(parts, place):
             lines = [
-                PageLine(category, tuple(part.cell(method, category, name) for part, method in columns))
-                for category in (*categories, MEAN)
+                PageLine(label, tuple(part.cell(method, category, name) for part, method in columns))
+                for label, category in (*zip(categories, categories, strict=True), ("mean", None))
             ]
             title = f"{' '.join(metric_words(name))} on {place[0]} by category"
             yield PageTable(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from stackclip.errors import UsageError
 from stackclip.registry import Spec, axes_of, flat_options
 from stackclip.registry.grids import NOT_GIVEN
 
@@ -25,7 +27,8 @@ def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
     """
     of_name: dict[str, list[TableLine]] = {}
     for line in lines:
-        of_name.setdefault(Spec.parse(line.method).name, []).append(line)
+        with suppress(UsageError):  # a name of a row that is none of a method is no point of a grid
+            of_name.setdefault(Spec.parse(line.method).name, []).append(line)
     shown = [next((name for name in metrics if name.startswith(place)), None) for place in _PLACES]
     for name, points in of_name.items():
         axes = axes_of(line.method for line in points)

@@ -11,7 +11,7 @@ METRICS = ("image_AUROC", "image_AP", "pixel_AUPRO")
 
 
 def line(method: str, *values: float | None) -> TableLine:
-    return TableLine(method, "mean", tuple(Figure(value) for value in values))
+    return TableLine(method, None, tuple(Figure(value) for value in values))
 
 
 def test_a_grid_has_its_range_its_best_point_and_the_mean_at_each_value() -> None:
@@ -37,3 +37,8 @@ def test_ties_are_counted_and_what_is_not_given_is_a_value() -> None:
 
 def test_two_methods_of_one_name_are_no_grid() -> None:
     assert list(swept([line("a", 0.5), line("a[k=2]", 0.6)], ["image_AUROC"])) == []
+
+
+def test_names_that_cannot_be_read_are_in_no_grid() -> None:
+    names = ("[2ex]", "a[b", "a]", "a[=1]", "", "a[b=1]", "a[b=2]", "a[b=3]")
+    assert len(list(swept([line(name, 0.5, 0.5, None) for name in names], METRICS))) == 2

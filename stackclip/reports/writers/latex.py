@@ -35,7 +35,10 @@ class Latex:
 
 
 def _tables(page_table: PageTable) -> Iterator[str]:
-    """A table, on as many pages as it needs."""
+    """A table, on as many pages as it needs; of one without columns a comment says that there is none."""
+    if not page_table.heads:
+        yield f"% no table of {legible(page_table.title)}: no row has a metric that was asked for"
+        return
     layout = PageLayout.of(page_table)
     yield from (f"% {legible(remark)}" for remark in page_table.remarks)
     for number, panels in enumerate(layout.tables(page_table)):
