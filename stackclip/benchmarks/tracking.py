@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -77,37 +78,87 @@ def _said(row: Row) -> dict[str, str]:
 
 
 @dataclass
+class _Told:
+    """What a tracker was told by one bench: marks of its notices, and the rows by their numbers."""
+
+    marks: set[Path] = field(default_factory=set)
+    rows: set[int] = field(default_factory=set)
+
+
+def _at_once(tracker: Tracker) -> bool:
+    """Whether what was logged is kept for good before the tracker is closed."""
+    return bool(getattr(tracker, "at_once", True))
+
+
+def _make(mark: Path) -> None:
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+@dataclass
 class Tracking:
     """Trackers by their specs, and the folder in which it stands what they were told.
 
-    One that fails is told nothing more; `untold` counts the rows that one was not told.
+    One that fails is told nothing more. What it was told and does not keep for good counts as not told.
     """
 
     trackers: Mapping[str, Tracker]
     folder: Path
-    untold: int = 0
     _failed: set[str] = field(default_factory=set)
+    _rows: int = 0
+    _untold: set[int] = field(default_factory=set)
+    _told: dict[str, _Told] = field(default_factory=lambda: defaultdict(_Told))
+
+    @property
+    def untold(self) -> int:
+        """How many rows one of them was not told."""
+        return len(self._untold)
 
     def tell(self, row: Row) -> None:
         """Tell every tracker what it was not told yet of a row; of one that failed there is nothing to tell."""
         if not row.error:
-            told = [self._tried(spec, partial(self._log, each, row)) for spec, each in self.trackers.items()]
-            self.untold += not all(told)
+            self._rows += 1
+            for spec, tracker in self.trackers.items():
+                if not self._tried(spec, partial(self._log, spec, row)):
+                    self._untold.add(self._rows)
+                    if not _at_once(tracker):
+                        self._forget(spec)
 
     def close(self) -> None:
-        """Close the trackers."""
-        for spec, tracker in self.trackers.items():
-            self._tried(spec, tracker.close)
+        """Close the trackers; one that fails there is to be told again all that it was told."""
+        for spec in [spec for spec in self.trackers if spec not in self._failed]:
+            if not self._tried(spec, partial(self._close, spec)):
+                self._forget(spec)
 
-    def _log(self, tracker: Tracker, row: Row) -> None:
+    def _close(self, spec: str) -> None:
+        self.trackers[spec].close()
+        if not _at_once(self.trackers[spec]):
+            for mark in self._told[spec].marks:
+                _make(mark)
+
+    def _forget(self, spec: str) -> None:
+        """Count what a tracker was told as not told."""
+        told = self._told.pop(spec, _Told())
+        self._untold |= told.rows
+        for mark in told.marks:
+            try:
+                mark.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("%s", legible(f"{one_line(error)}; delete {mark.parent} to tell {spec} all again"))
+                return
+
+    def _log(self, spec: str, row: Row) -> None:
+        tracker, told = self.trackers[spec], self._told[spec]
         place = self.folder / content_hash(tracker.destination.encode("utf-8", "surrogatepass"))[:_DIGITS]
         for notice in notices_of(row):
             values = sorted([value.name, value.step, value.number] for value in notice.values)
             mark = place / content_hash(canonical_json({"run": notice.run, "values": values}))[:_DIGITS]
-            if not mark.exists():
+            if mark not in told.marks and not mark.exists():
                 tracker.log(notice)
-                place.mkdir(parents=True, exist_ok=True)
-                mark.touch()
+                if _at_once(tracker):
+                    _make(mark)
+                told.marks.add(mark)
+                told.rows.add(self._rows)
 
     def _tried(self, spec: str, do: Callable[[], None]) -> bool:
         """Whether a tracker did what it had to; where it fails, that is said and it is left alone from then on."""

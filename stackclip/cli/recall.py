@@ -38,7 +38,9 @@ _FORMAT = 1
 _LARGEST = 1 << 24  # bytes of an answer
 _MOST = 100  # answers that are kept
 _DIGITS = 32  # of the digest that names a file
-_ENVIRONMENT = re.compile(r"STACKCLIP_.*|CUDA_VISIBLE_DEVICES|HF_.*|HUGGINGFACE_.*|XDG_.*|HOME")
+_ENVIRONMENT = re.compile(
+    r"(STACKCLIP|HF|HUGGINGFACE|XDG|MLFLOW|DATABRICKS|WANDB|TENSORBOARD)_.*|CUDA_VISIBLE_DEVICES|HOME"
+)
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -101,8 +103,14 @@ def _asked(context: click.Context) -> dict[str, Any]:
         "place": str(Path.cwd()),
         "workspace": _text(context.obj),
         "terminal": [output.width, output.color_system, output.no_color, output.encoding, output.is_terminal],
-        "environment": {name: value for name, value in sorted(os.environ.items()) if _ENVIRONMENT.fullmatch(name)},
+        "environment": _environment(),
     }
+
+
+def _environment() -> str:
+    """A digest of the variables that decide an answer: some of them are keys, which are not written down."""
+    found = {name: value for name, value in os.environ.items() if _ENVIRONMENT.fullmatch(name)}
+    return content_hash(canonical_json(found))
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,17 +16,19 @@ from stackclip.data import read_picture
 from stackclip.data.images import png_of
 from stackclip.inspection.sheet import sheet
 from stackclip.ops.files import write_atomically
+from stackclip.ops.words import few_of, legible
 from stackclip.types import ANOMALOUS, NORMAL, Row
 
 __all__ = ["Example", "draw_sheet", "varied"]
 
+logger = logging.getLogger(__name__)
 Place = tuple[str, str]
 """A data set and a category."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One picture of those that were tested in a place, by its number there, and what it is of."""
+    """One picture of those that were tested in a place, by its number in the first cell there, and what it is of."""
 
     place: Place
     number: int
@@ -45,6 +48,7 @@ def draw_sheet(
 
     They are as they were tested, with the small maps that `find` gives of what was kept beside a row; nothing is
     computed. Gives whether there was anything to draw, and the methods of which nothing was kept in some place.
+    A method that left out a picture on the sheet has no column, which is logged.
     Raises PictureError for a picture that can no longer be read, OSError where the sheet cannot be written.
     """
     kept: dict[Place, dict[str, CellPictures]] = {}
@@ -57,11 +61,15 @@ def draw_sheet(
         kept.setdefault(place, {}).setdefault(row.method, found)
         roots[place] = Path(facts_of(row).tested.place)
     if chosen := varied([each for place, seen in kept.items() for each in _examples(place, seen)], count):
+        maps, without = _maps(chosen, kept)
+        if without:
+            said = f"no column on {path} for {few_of(without)}: they left out pictures that it shows"
+            logger.warning("%s", legible(said))
         some = [(each, next(iter(kept[each.place].values()))) for each in chosen]
         image = sheet(
             [read_picture(roots[each.place] / seen.images[each.number]) for each, seen in some],
             [seen.masks[each.number] for each, seen in some],
-            _maps(chosen, kept),
+            maps,
             names=[f"{each.category}, {each.defect}" for each in chosen],
             note=facts_of(rows[0]).note,
         )
@@ -76,15 +84,26 @@ def _examples(place: Place, seen: Mapping[str, CellPictures]) -> list[Example]:
     return [Example(place, number, label, defect) for number, (label, defect, usable) in enumerate(labelled) if usable]
 
 
-def _maps(chosen: Sequence[Example], kept: Mapping[Place, Mapping[str, CellPictures]]) -> dict[str, list[np.ndarray]]:
-    """The small maps of chosen pictures by method, of those that have one of each."""
+def _maps(
+    chosen: Sequence[Example], kept: Mapping[Place, Mapping[str, CellPictures]]
+) -> tuple[dict[str, list[np.ndarray]], list[str]]:
+    """The small maps of chosen pictures by method, of those that have one of each; and those that lack the picture.
+
+    Pictures are found by their ids: cells of one place differ, as methods leave out by needs of their own.
+    """
     maps: dict[str, list[np.ndarray]] = {}
+    lacking = dict[str, None]()
     for each in chosen:
-        for method, seen in kept[each.place].items():
-            if seen.levels is not None and seen.low is not None and seen.high is not None:
-                low, high = seen.low[each.number], seen.high[each.number]
-                maps.setdefault(method, []).append(low + (high - low) / 255 * seen.levels[each.number])
-    return {method: found for method, found in maps.items() if len(found) == len(chosen)}
+        seen_here = kept[each.place]
+        wanted = next(iter(seen_here.values())).ids[each.number]
+        for method, seen in seen_here.items():
+            if wanted not in seen.ids:
+                lacking[method] = None
+            elif seen.levels is not None and seen.low is not None and seen.high is not None:
+                number = seen.ids.index(wanted)
+                low, high = seen.low[number], seen.high[number]
+                maps.setdefault(method, []).append(low + (high - low) / 255 * seen.levels[number])
+    return {method: found for method, found in maps.items() if len(found) == len(chosen)}, [*lacking]
 
 
 def varied(examples: Sequence[Example], count: int) -> list[Example]:

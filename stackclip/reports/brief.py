@@ -14,8 +14,6 @@ from stackclip.types import ANOMALOUS
 
 __all__ = ["Brief", "briefs"]
 
-MEAN = "mean"
-
 
 @dataclass(frozen=True, slots=True)
 class Brief:
@@ -46,7 +44,7 @@ def briefs(tables: Sequence[Summary], exhibits: Sequence[Exhibit]) -> Iterator[B
 
 def _ranking(table: Summary) -> tuple[str, list[tuple[str, float]]] | None:
     """The first metric that all methods of a table have, else the first of any, and these by it, the best first."""
-    lines = [line for line in table.lines if line.category == MEAN and not line.beside]
+    lines = [line for line in table.lines if line.category is None and not line.beside]
     found = {}
     for column, metric in enumerate(table.metrics):
         values = [(line.method, line.cells[column].value) for line in lines]

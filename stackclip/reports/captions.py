@@ -22,7 +22,7 @@ def block_title(table: Summary) -> str:
 
 def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple[str, ...]:
     """The protocol of tables that stand together, sentence by sentence, without full stops."""
-    facts, seeds = facts_of(rows[0]), dict.fromkeys(row.seed for row in rows)
+    facts = facts_of(rows[0])
     blocks = dict.fromkeys(map(block_title, tables))
     said = [f"{title}, in %"]
     if facts.tower:
@@ -30,9 +30,7 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
         said.append(f"{facts.tower}{weights} at {facts.image_size} pixels")
     said += [f"{each[0].upper()}{each[1:]}" for each in (blocks if len(blocks) == 1 else ())]
     said += [*_places(tables), *([tables[0].protocol] if tables[0].protocol else [])]
-    if len(seeds) > 1:
-        said.append(f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}")
-    said += _marking(rows)
+    said += [*_seeds(tables), *_marking(rows)]
     if any(line.marked for table in tables for line in table.lines):
         said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")
     return (*said, *([facts.note] if facts.note else []))
@@ -48,11 +46,32 @@ def _places(tables: Sequence[Summary]) -> Iterator[str]:
         yield f"{f'Trained on {trained}' if trained else 'Not trained'}, tested on {', '.join(sets)}"
 
 
+def _seeds(tables: Sequence[Summary]) -> Iterator[str]:
+    """What means are over; of which data sets, and where those differ in themselves of which parts, if not of all."""
+    found = dict[tuple[int, ...], list[Summary]]()
+    for table in tables:
+        found.setdefault(tuple(sorted(table.seeds)), []).append(table)
+    for seeds, alike in found.items():
+        names = {table.test_on for each in found.values() if each is not alike for table in each}
+        places = dict.fromkeys(_part_of(table) if table.test_on in names else table.test_on for table in alike)
+        where = f" on {', '.join(places)}" if len(found) > 1 else ""
+        if len(seeds) > 1:
+            yield f"Mean and standard deviation over seeds {', '.join(map(str, seeds))}{where}"
+        elif where:
+            yield f"Seed {seeds[0]} alone{where}"
+
+
+def _part_of(table: Summary) -> str:
+    trained = f", trained on {table.train_on}" if table.train_on else ""
+    return f"{table.test_on} ({block_title(table)}{trained})"
+
+
 def _marking(rows: Sequence[Row]) -> Iterator[str]:
     """What marks mean; that there are none, and how to have some."""
     if any(map(has_draws, rows)):
         yield (
-            "Bold: better than every other of its block; underlined: than every other but that one; "
+            "Bold: better than every other of as many cells in its block; underlined: than every other of these but "
+            "that one; "
             f"by paired bootstraps over pictures (each p < {CHANCE:g}, not corrected)"
         )
     elif len({row.method for row in rows}) > 1:

@@ -46,7 +46,7 @@ def _summary_html(table: Summary, by_part: bool) -> Markup:
 def _lines(table: Summary, by_part: bool) -> Iterator[list[str | Markup]]:
     for line in table.lines:
         cells = [_RANKS[min(rank, 3)].format(legible(text)) for text, rank in ranked(table, line)]
-        yield [line.label, *([line.category] if by_part else []), *cells]
+        yield [line.label, *([line.part] if by_part else []), *cells]
 
 
 def _shown(text: str | Markup) -> Markup:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import ceil
 
-from stackclip.reports.grids import Grid, GridBlock, GridCell, GridHead, GridLine
+from stackclip.reports.page_tables import PageBlock, PageCell, PageHead, PageLine, PageTable
 from stackclip.reports.table import Figure
 from stackclip.reports.typeset import SMALL, longest, width_of
 
@@ -21,8 +21,8 @@ _LABEL, _PIECE, _HEAD = 110.0, 64.0, 40.0  # points: of labels, of a piece that 
 _LINES = 36  # of a table, below its caption
 _BOLD = 1.16  # how wide bold figures are
 
-PagePanel = tuple[range, tuple[GridBlock, ...]]
-"""Some columns of a grid, and the blocks of lines below them."""
+PagePanel = tuple[range, tuple[PageBlock, ...]]
+"""Some columns of a table, and the blocks of lines below them."""
 
 
 def figure_texts(figure: Figure) -> tuple[str, str, str, str]:
@@ -37,7 +37,7 @@ def figure_texts(figure: Figure) -> tuple[str, str, str, str]:
     return f"{100 * figure.value:.1f}", spread, partial, low_high
 
 
-def indent(line: GridLine) -> float:
+def indent(line: PageLine) -> float:
     """The points before the label of a line that was not measured, which LaTeX calls a quad."""
     return 10.0 if line.beside else 0.0
 
@@ -51,28 +51,28 @@ class PageLayout:
     panels: tuple[int, ...]
 
     @classmethod
-    def of(cls, grid: Grid) -> PageLayout:
-        """The layout of a grid with the fewest panels, then with the least broken labels."""
-        groups = [(title, len(list(same))) for title, same in groupby(head.group for head in grid.heads)]
-        heads = [_head(text) for head in grid.heads for text in head.lines]
+    def of(cls, page_table: PageTable) -> PageLayout:
+        """The layout of a table with the fewest panels, then with the least broken labels."""
+        groups = [(title, len(list(same))) for title, same in groupby(head.group for head in page_table.heads)]
+        heads = [_head(text) for head in page_table.heads for text in head.lines]
         heads += [(min(longest(title), _PIECE) - (count - 1) * SEP) / count for title, count in groups]
-        column = max(_width(grid), *heads, 1.0)
-        lines = [line for block in grid.blocks for line in block.lines]
-        wide = max(width_of(grid.corner), *(width_of(line.label) + indent(line) for line in lines))
-        least = max(longest(grid.corner), *(longest(line.label) + indent(line) for line in lines))
+        column = max(_width(page_table), *heads, 1.0)
+        lines = [line for block in page_table.blocks for line in block.lines]
+        wide = max(width_of(page_table.corner), *(width_of(line.label) + indent(line) for line in lines))
+        least = max(longest(page_table.corner), *(longest(line.label) + indent(line) for line in lines))
         rooms = [min(wide, _LABEL), min(least, _PIECE)]
         counts = [count for _, count in groups]
         most = [(room, max(1, int((_LINE - room) / (column + SEP)))) for room in rooms]
         found = [cls(room, column, tuple(_panels(counts, several))) for room, several in most]
         return max(found, key=lambda layout: (-len(layout.panels), layout.label))
 
-    def tables(self, grid: Grid) -> Iterator[list[PagePanel]]:
-        """The panels of a grid, as many together as a page holds."""
+    def tables(self, page_table: PageTable) -> Iterator[list[PagePanel]]:
+        """The panels of a table, as many together as a page holds."""
         table, filled = list[PagePanel](), 0
         for place, count in enumerate(self.panels):
             columns = range(sum(self.panels[:place]), sum(self.panels[:place]) + count)
-            above = self._above(grid.heads[columns.start : columns.stop])
-            for blocks, height in self._pages(grid.blocks, above):
+            above = self._above(page_table.heads[columns.start : columns.stop])
+            for blocks, height in self._pages(page_table.blocks, above):
                 if table and filled + height > _LINES:
                     yield table
                     table, filled = [], 0
@@ -80,7 +80,7 @@ class PageLayout:
                 filled += height
         yield table
 
-    def _above(self, heads: Sequence[GridHead]) -> int:
+    def _above(self, heads: Sequence[PageHead]) -> int:
         """The lines that heads take with their titles."""
         groups = [(title, len(list(same))) for title, same in groupby(head.group for head in heads)]
         titles = (_height(title, count * (self.column + SEP) - SEP) for title, count in groups if title)
@@ -88,20 +88,20 @@ class PageLayout:
             max(titles, default=0) + max(sum(_height(each, self.column, SMALL) for each in x.lines) for x in heads) + 1
         )
 
-    def _pages(self, blocks: Sequence[GridBlock], above: int) -> Iterator[tuple[tuple[GridBlock, ...], int]]:
+    def _pages(self, blocks: Sequence[PageBlock], above: int) -> Iterator[tuple[tuple[PageBlock, ...], int]]:
         """The blocks, cut where they would be longer than a page; the height of each piece in lines."""
-        page, height = list[GridBlock](), above
+        page, height = list[PageBlock](), above
         for block in blocks:
-            page, height = [*page, GridBlock(block.title, ())], height + bool(block.title)
+            page, height = [*page, PageBlock(block.title, ())], height + bool(block.title)
             for line in block.lines:
                 if page[-1].lines and height + self._height(line) > _LINES:
                     yield tuple(page), height
-                    page, height = [GridBlock(block.title, ())], above + bool(block.title)
-                page[-1] = GridBlock(block.title, (*page[-1].lines, line))
+                    page, height = [PageBlock(block.title, ())], above + bool(block.title)
+                page[-1] = PageBlock(block.title, (*page[-1].lines, line))
                 height += self._height(line)
         yield tuple(page), height
 
-    def _height(self, line: GridLine) -> int:
+    def _height(self, line: PageLine) -> int:
         """The lines that a line takes: its label where that is broken, and its intervals."""
         intervals = any(cell and cell.figure.interval for cell in line.cells)
         return _height(line.label, self.label - indent(line)) + intervals
@@ -126,12 +126,12 @@ def _height(text: str, room: float, scale: float = 1.0) -> int:
     return 1 if wide <= room else ceil(1.25 * wide / room)
 
 
-def _width(grid: Grid) -> float:
-    cells = (cell for block in grid.blocks for line in block.lines for cell in line.cells if cell)
+def _width(page_table: PageTable) -> float:
+    cells = (cell for block in page_table.blocks for line in block.lines for cell in line.cells if cell)
     return max(map(_width_of_cell, cells), default=0.0)
 
 
-def _width_of_cell(cell: GridCell) -> float:
+def _width_of_cell(cell: PageCell) -> float:
     number, *small, interval = figure_texts(cell.figure)
     text = "failed" if cell.failed and cell.figure.value is None else number
     return max(_BOLD * width_of(text) + SMALL * sum(map(width_of, small)), SMALL * width_of(interval))

@@ -31,7 +31,13 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
     said = dict.fromkeys(note for row in rows if (note := facts_of(row).note))
     said |= dict.fromkeys(remarks(published, rows) if published else ())
     said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
-    figures = (schedule_notes(rows), position_notes(rows), _binned(rows), _on_request(rows, metrics))
+    figures = (
+        schedule_notes(rows),
+        position_notes(rows),
+        _binned(rows),
+        _on_request(rows, metrics),
+        _nowhere(rows, metrics),
+    )
     about_figures = (_transductive(rows), *figures)
     about_pictures = (overlap_notes(rows), _boxes(rows), _empty_masks(rows), _left_out(rows))
     return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
@@ -113,6 +119,13 @@ def _binned(rows: Iterable[Row]) -> Iterator[str]:
     if refused:
         cells = counted(len(refused), "cell")
         yield f"pixel metrics of {cells} are exact, as bins could not bound their error well enough"
+
+
+def _nowhere(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
+    """What every data set can have, was asked for, and no row has, nor a reason why not."""
+    held = {name for row in rows for name in (*row.metrics, *row.undefined)}
+    if held and (lacking := [name for name in metrics if name not in (*ON_REQUEST, *held)]):
+        yield f"no row has {' or '.join(lacking)}"
 
 
 def _on_request(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:

@@ -9,28 +9,36 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.ops.words import few_of
 from stackclip.reports.captions import block_title, caption
 from stackclip.reports.document import Document
-from stackclip.reports.grids import Grid, GridBlock, GridCell, GridHead, GridLine, metric_words, plain_grid, titled
+from stackclip.reports.page_tables import (
+    PageBlock,
+    PageCell,
+    PageHead,
+    PageLine,
+    PageTable,
+    metric_words,
+    plain_table,
+    titled,
+)
 from stackclip.reports.table import Summary, TableLine, rows_of_tables
 from stackclip.reports.tested import marks_by_test
 from stackclip.types import Row
 
-__all__ = ["grids"]
+__all__ = ["paper_tables"]
 
-MEAN = "mean"
 Place = tuple[str, str]
 """What was tested, and what was trained on."""
 
 
-def grids(document: Document) -> Iterator[Grid]:
+def paper_tables(document: Document) -> Iterator[PageTable]:
     """The tables of a document for a page: of all data sets together; by category, by kind of defect, over shots."""
     if document.over_shots:
-        yield from map(plain_grid, document.tables)
+        yield from map(plain_table, document.tables)
         return
     for parts in _together(document):
         yield _of_means(parts)
         if document.per_category:
             yield from _by_category(parts)
-    yield from (plain_grid(table) for table in document.tables if table.by_defect)
+    yield from (plain_table(table) for table in document.tables if table.by_defect)
 
 
 @dataclass
@@ -39,50 +47,50 @@ class _Part:
 
     table: Summary
     rows: Sequence[Row]
-    _marks: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    _marks: dict[tuple[str | None, str], dict[str, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.place: Place = (self.table.test_on, self.table.train_on)
         self.block = block_title(self.table)
         self.methods = tuple(dict.fromkeys(row.method for row in self.rows))
 
-    def line(self, method: str, category: str = MEAN) -> TableLine | None:
+    def line(self, method: str, category: str | None = None) -> TableLine | None:
         """A method's own line, if it has one."""
         return next((each for each in self._lines(category) if each.method == method and not each.beside), None)
 
-    def cell(self, method: str, category: str, metric: str) -> GridCell | None:
+    def cell(self, method: str, category: str | None, metric: str) -> PageCell | None:
         """A method's figure with its mark, if it has one."""
         line = self.line(method, category)
         if line is None or metric not in self.table.metrics:
             return None
         return self.cell_of(line, metric, self.marks(category, metric).get(method, 0))
 
-    def cell_of(self, line: TableLine, metric: str, mark: int = 0) -> GridCell | None:
+    def cell_of(self, line: TableLine, metric: str, mark: int = 0) -> PageCell | None:
         """The figure of any line, if there is one."""
         if metric not in self.table.metrics:
             return None
-        return GridCell(line.cells[self.table.metrics.index(metric)], mark, bool(line.error))
+        return PageCell(line.cells[self.table.metrics.index(metric)], mark, bool(line.error))
 
-    def marks(self, category: str, metric: str) -> dict[str, int]:
+    def marks(self, category: str | None, metric: str) -> dict[str, int]:
         """The marks of methods, tested once."""
         if (category, metric) not in self._marks:
             column = self.table.metrics.index(metric)
             figures = {each.method: each.cells[column] for each in self._lines(category) if not each.beside}
-            rows = [row for row in self.rows if category in (MEAN, row.category)]
+            rows = [row for row in self.rows if category in (None, row.category)]
             self._marks[category, metric] = marks_by_test(rows, figures, metric)
         return self._marks[category, metric]
 
     def beside(self, method: str) -> dict[tuple[str, str], TableLine]:
         """What papers print of a method, and the difference below each, by names that these have in every part."""
         found, printed, own = dict[tuple[str, str], TableLine](), "", False
-        for line in self._lines(MEAN):
+        for line in self._lines(None):
             own = line.method == method if not line.beside else own
             if own and line.beside:
                 printed = printed if line.method == "difference" else line.method
                 found[printed, line.method] = line
         return found
 
-    def _lines(self, category: str) -> Iterator[TableLine]:
+    def _lines(self, category: str | None) -> Iterator[TableLine]:
         return (line for line in self.table.lines if line.category == category)
 
 
@@ -113,7 +121,7 @@ def _asked(row: Row) -> tuple[object, ...]:
     return (*tower, *training, facts.asked_class_names, facts.note)
 
 
-def _of_means(parts: Sequence[_Part]) -> Grid:
+def _of_means(parts: Sequence[_Part]) -> PageTable:
     """Methods by data sets; blocks of those that are shown as many pictures."""
     places = dict.fromkeys(part.place for part in parts)
     columns = [(place, name) for place in places for name in _metrics(parts, place)]
@@ -121,15 +129,15 @@ def _of_means(parts: Sequence[_Part]) -> Grid:
     for title in dict.fromkeys(part.block for part in parts):
         at = {part.place: part for part in parts if part.block == title}
         methods = dict.fromkeys(method for part in at.values() for method in part.methods)
-        blocks.append(GridBlock(title, tuple(line for method in methods for line in _lines(method, at, columns))))
+        blocks.append(PageBlock(title, tuple(line for method in methods for line in _lines(method, at, columns))))
     names = [test_on for test_on, _ in places]
     heads = (
-        GridHead(f"{place[0]} (trained on {place[1]})" if names.count(place[0]) > 1 else place[0], metric_words(name))
+        PageHead(f"{place[0]} (trained on {place[1]})" if names.count(place[0]) > 1 else place[0], metric_words(name))
         for place, name in columns
     )
     title = f"Anomaly detection on {few_of(dict.fromkeys(names))}"
     remarks = [remark for part in parts for remark in (part.table.title, *part.table.compared)]
-    return Grid(title, _caption(title, parts), "method", tuple(heads), titled(blocks), tuple(remarks))
+    return PageTable(title, _caption(title, parts), "method", tuple(heads), titled(blocks), tuple(remarks))
 
 
 def _caption(title: str, parts: Sequence[_Part]) -> tuple[str, ...]:
@@ -140,38 +148,38 @@ def _metrics(parts: Sequence[_Part], place: Place) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts if part.place == place for name in part.table.metrics))
 
 
-def _lines(method: str, at: dict[Place, _Part], columns: Sequence[tuple[Place, str]]) -> Iterator[GridLine]:
+def _lines(method: str, at: dict[Place, _Part], columns: Sequence[tuple[Place, str]]) -> Iterator[PageLine]:
     """A method's line over all data sets, and below it what papers print, and the differences."""
     label = next(line.label for part in at.values() if (line := part.line(method)))
-    yield GridLine(label, tuple(at[place].cell(method, MEAN, name) if place in at else None for place, name in columns))
+    yield PageLine(label, tuple(at[place].cell(method, None, name) if place in at else None for place, name in columns))
     printed = {place: part.beside(method) for place, part in at.items()}
     for key in dict.fromkeys(key for lines in printed.values() for key in lines):
         cells = (
             at[place].cell_of(printed[place][key], name) if key in printed.get(place, {}) else None
             for place, name in columns
         )
-        yield GridLine(key[1], tuple(cells), beside=True)
+        yield PageLine(key[1], tuple(cells), beside=True)
 
 
-def _by_category(parts: Sequence[_Part]) -> Iterator[Grid]:
+def _by_category(parts: Sequence[_Part]) -> Iterator[PageTable]:
     """Categories by methods, a table for each data set and metric."""
     for place in dict.fromkeys(part.place for part in parts):
         here = [part for part in parts if part.place == place]
         columns = [(part, method) for part in here for method in part.methods]
         labels = [line.label for part, method in columns if (line := part.line(method))]
         groups = [part.block if len(here) > 1 else "" for part, _ in columns]
-        heads = tuple(GridHead(group, (label,)) for group, label in zip(groups, labels, strict=True))
+        heads = tuple(PageHead(group, (label,)) for group, label in zip(groups, labels, strict=True))
         categories = dict.fromkeys(category for part in here for category in part.table.categories)
         for name in _metrics(parts, place):
             lines = [
-                GridLine(category, tuple(part.cell(method, category, name) for part, method in columns))
-                for category in (*categories, MEAN)
+                PageLine(label, tuple(part.cell(method, category, name) for part, method in columns))
+                for label, category in (*zip(categories, categories, strict=True), ("mean", None))
             ]
             title = f"{' '.join(metric_words(name))} on {place[0]} by category"
-            yield Grid(
+            yield PageTable(
                 title,
                 _caption(title, here),
                 "category",
                 heads,
-                (GridBlock("", (*lines[:-1],)), GridBlock("", (lines[-1],))),
+                (PageBlock("", (*lines[:-1],)), PageBlock("", (lines[-1],))),
             )

@@ -76,7 +76,7 @@ class ShotCurves:
         categories = tuple(dict.fromkeys(row.category for row in self.rows))
         marked = {row.method for row in self.rows if dependent_on_others(row)}
         found = self.figures(metric).items()
-        lines = tuple(TableLine(method, "mean", cells, marked=method in marked) for method, cells in found)
+        lines = tuple(TableLine(method, None, cells, marked=method in marked) for method, cells in found)
         names = tuple(_name(amount) for amount in self.amounts)
         return Summary(self.trained, self.tested, 0, seeds, categories, names, lines, over_shots=metric)
 

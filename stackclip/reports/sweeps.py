@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from stackclip.errors import UsageError
-from stackclip.registry import axes_of, flat_options
+from stackclip.registry import Spec, axes_of, flat_options
 from stackclip.registry.grids import NOT_GIVEN
 
 if TYPE_CHECKING:
@@ -27,13 +27,12 @@ def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
     """
     of_name: dict[str, list[TableLine]] = {}
     for line in lines:
-        of_name.setdefault(line.method.partition("[")[0].strip(), []).append(line)
+        with suppress(UsageError):  # a name of a row that is none of a method is no point of a grid
+            of_name.setdefault(Spec.parse(line.method).name, []).append(line)
     shown = [next((name for name in metrics if name.startswith(place)), None) for place in _PLACES]
     for name, points in of_name.items():
-        if len(points) < FEWEST:
-            continue
-        with suppress(UsageError):  # a name of another kind, in a row of somebody's
-            axes = axes_of(line.method for line in points)
+        axes = axes_of(line.method for line in points)
+        if len(points) >= FEWEST and axes:
             yield from (_told(name, points, axes, metric, metrics.index(metric)) for metric in shown if metric)
 
 

@@ -62,14 +62,14 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class TableLine:
-    """One line of a table: a method on a category, or on the mean over categories.
+    """One line of a table: a method on a category or kind of defect, or (None) the mean over categories.
 
     `beside` is one that was not measured: what a paper prints of the method above, or the difference to that.
     `marked` are methods whose figures depend on all tested pictures together.
     """
 
     method: str
-    category: str
+    category: str | None
     cells: tuple[Figure, ...]
     error: str = ""
     beside: bool = False
@@ -79,6 +79,11 @@ class TableLine:
     def label(self) -> str:
         """The method as a table names it, with its mark."""
         return f"{self.method} {TRANSDUCTIVE}" if self.marked else self.method
+
+    @property
+    def part(self) -> str:
+        """What it is of, as a table shows it."""
+        return "mean" if self.category is None else self.category
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,7 @@ class Summary:
         """What its lines are of, beside a method."""
         return "defect" if self.by_defect else "category"
 
-    def ranks(self, column: int, category: str) -> dict[str, int]:
+    def ranks(self, column: int, category: str | None) -> dict[str, int]:
         """Method -> 1 for the best and 2 for the second best value of a column among the lines of a category."""
         lines = [line for line in self.lines if line.category == category and line.cells and not line.beside]
         most = max((line.cells[column].counted for line in lines), default=0)  # a mean of fewer is no match for these
@@ -132,9 +137,6 @@ class Summary:
         }
         order = sorted(set(shown.values()), reverse=True)
         return {method: order.index(value) + 1 for method, value in shown.items() if len(shown) > 1}
-
-
-MEAN = "mean"
 
 
 def summarise(
@@ -178,8 +180,7 @@ def _with_published(summary: Summary, published: Lookup, rows: Sequence[Row]) ->
     lines = []
     for line in summary.lines:
         lines.append(line)
-        category = "" if line.category == MEAN else line.category
-        for reference in published.find(measured[line.method], category=category):
+        for reference in published.find(measured[line.method], category=line.category or ""):
             lines += _beside(line, reference, summary.metrics)
     return replace(summary, lines=tuple(lines))
 
@@ -256,20 +257,20 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
     lines = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
-        for category in (*(categories if per_category else ()), MEAN):
-            chosen = [row for row in own if category in (MEAN, row.category)]
+        for category in (*(categories if per_category else ()), None):
+            chosen = [row for row in own if category in (None, row.category)]
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
-            of = len(seeds) * (len(categories) if category == MEAN else 1)
+            of = len(seeds) * (len(categories) if category is None else 1)
             cells = tuple(figure_of(chosen, name, seeds, of, ci) for name in metrics)
             marked = any(map(dependent_on_others, own))
             lines.append(TableLine(method, category, cells, "; ".join(errors), marked=marked))
-    order = {category: index for index, category in enumerate((*categories, MEAN))}
+    order = {category: index for index, category in enumerate((*categories, None))}
     lines.sort(key=lambda line: order[line.category])
     first = rows[0]
     trained = "+".join(first.train_on)
     said = (
         *(compared(rows, metrics) if ci else ()),
-        *swept([each for each in lines if each.category == MEAN], metrics),
+        *swept([each for each in lines if each.category is None], metrics),
     )
     return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, said)
 

@@ -8,7 +8,7 @@ from typing import Any
 from stackclip.errors import UsageError
 from stackclip.ops.words import legible
 from stackclip.registry import trackers
-from stackclip.trackers.tracker import Notice, plain_name
+from stackclip.trackers.tracker import Notice, OpenRuns, plain_name
 
 __all__ = ["OnTensorboard"]
 
@@ -23,24 +23,22 @@ class OnTensorboard:
     def __init__(self, *, folder: Path = Path("runs")) -> None:
         self._make, self.folder = _writer(), folder.absolute()
         self.destination = str(self.folder)
-        self._open: dict[str, Any] = {}
+        self._runs, self._known = OpenRuns(lambda writer: writer.close()), set[str]()
 
     def log(self, notice: Notice) -> None:
         """Write the numbers and what they are of. Raises OSError."""
-        if notice.run not in self._open:
-            place = self.folder / f"{plain_name(notice.title)} {notice.run[:8]}"
-            self._open[notice.run] = self._make(str(place))
-            self._open[notice.run].add_text("facts", _listed(notice))
-        writer = self._open[notice.run]
+        place = self.folder / f"{plain_name(notice.title)} {notice.run[:8]}"
+        writer = self._runs.get(notice.run, lambda: self._make(str(place)))
+        if notice.run not in self._known:
+            writer.add_text("facts", _listed(notice))
+            self._known.add(notice.run)
         for value in notice.values:
             writer.add_scalar(value.name, value.number, global_step=value.step)
         writer.flush()
 
     def close(self) -> None:
         """Close the event files."""
-        for writer in self._open.values():
-            writer.close()
-        self._open.clear()
+        self._runs.close()
 
 
 def _listed(notice: Notice) -> str:

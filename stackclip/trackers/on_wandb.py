@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from stackclip.errors import UsageError
 from stackclip.registry import trackers
-from stackclip.trackers.tracker import Notice
+from stackclip.trackers.tracker import Notice, OpenRuns
 
 __all__ = ["OnWandb"]
+
+_SERVER = "https://api.wandb.ai"
+_OLD_MODES = {"dryrun": "offline", "run": "online"}
 
 
 @trackers.register("wandb")
@@ -19,6 +23,8 @@ class OnWandb:
     They are in a `project` of an `entity`, a team or a user. With `mode=offline` they stay in `folder` until `wandb
     sync` is run there; `auto` is what WANDB_MODE says.
     """
+
+    at_once = False  # what was logged is sent for good when its run is finished
 
     def __init__(
         self,
@@ -30,12 +36,12 @@ class OnWandb:
     ) -> None:
         self._wandb, self.folder = _wandb(), folder.absolute()
         self._where = {"project": project, "entity": entity or None, "mode": None if mode == "auto" else mode}
-        self.destination = f"{entity}/{project} {f'in {self.folder}' if mode == 'offline' else ''}".strip()
-        self._open: dict[str, Any] = {}
+        self.destination = _destination(project, entity, mode, self.folder)
+        self._runs = OpenRuns(lambda run: run.finish())
 
     def log(self, notice: Notice) -> None:
         """Add the numbers to the run, those that are no curve to its summary. Raises what wandb does."""
-        run = self._open[notice.run] if notice.run in self._open else self._begun(notice)
+        run = self._runs.get(notice.run, lambda: self._begun(notice))
         names = [value.name for value in notice.values]
         curves = [value for value in notice.values if names.count(value.name) > 1]
         for value in curves:
@@ -44,17 +50,22 @@ class OnWandb:
 
     def close(self) -> None:
         """Finish the runs, which sends what was not sent yet."""
-        for run in self._open.values():
-            run.finish()
-        self._open.clear()
+        self._runs.close()
 
     def _begun(self, notice: Notice) -> Any:
         self.folder.mkdir(parents=True, exist_ok=True)
         told = {"id": notice.run, "name": notice.title, "config": dict(notice.facts), "resume": "allow"}
         quiet = self._wandb.Settings(silent=True, console="off")
-        run = self._wandb.init(dir=str(self.folder), reinit="create_new", settings=quiet, **told, **self._where)
-        self._open[notice.run] = run
-        return run
+        return self._wandb.init(dir=str(self.folder), reinit="create_new", settings=quiet, **told, **self._where)
+
+
+def _destination(project: str, entity: str, mode: str, folder: Path) -> str:
+    """Where runs go: how, the server, its entity and project; with the folder, where they stay in one."""
+    found = os.environ.get("WANDB_MODE") or "online" if mode == "auto" else mode
+    how = _OLD_MODES.get(found, found)
+    server = (os.environ.get("WANDB_BASE_URL") or _SERVER).rstrip("/")
+    where = f"{how} {server} {entity or os.environ.get('WANDB_ENTITY', '')}/{project}"
+    return where if how == "online" else f"{where} in {folder}"
 
 
 def _wandb() -> Any:

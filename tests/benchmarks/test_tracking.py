@@ -33,6 +33,8 @@ class Remembers:
     fails: BaseException | None = None
     told: list[Notice] = field(default_factory=list)
     closed: int = 0
+    at_once: bool = True
+    fails_to_close: bool = False
 
     def log(self, notice: Notice) -> None:
         if self.fails is not None:
@@ -41,6 +43,8 @@ class Remembers:
 
     def close(self) -> None:
         self.closed += 1
+        if self.fails_to_close:
+            raise OSError("nobody answers")
 
     @property
     def names(self) -> list[str]:
@@ -153,3 +157,42 @@ def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path, heard: pyt
     tracking.tell(row())
     assert tracking.untold == 1
     assert len(heard.records) == 1
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_what_was_told_is_told_again_where_the_tracker_cannot_be_closed(
+    at_once: bool, tmp_path: Path, heard: pytest.LogCaptureFixture
+) -> None:
+    bad, good = Remembers(at_once=at_once, fails_to_close=True), Remembers("there", at_once=at_once)
+    tracking = of(tmp_path, bad, good)
+    for category in ("nut", "pill"):
+        tracking.tell(row(category=category))
+    assert tracking.untold == 0
+    assert len(bad.told) == 3  # how it was trained once
+    tracking.close()
+    assert tracking.untold == 2
+    assert ["nobody answers" in record.getMessage() for record in heard.records] == [True]
+    bad.fails_to_close = False
+    for told in (6, 6):
+        again = of(tmp_path, bad, good)
+        for category in ("nut", "pill"):
+            again.tell(row(category=category))
+        again.close()
+        assert (len(bad.told), len(good.told), again.untold) == (told, 3, 0)
+
+
+def test_one_that_keeps_numbers_when_it_is_closed_is_told_again_after_a_kill_or_a_failure(tmp_path: Path) -> None:
+    tracker = Remembers(at_once=False)
+    of(tmp_path, tracker).tell(row())  # and the bench is killed
+    assert not any(tmp_path.iterdir())
+    failing = of(tmp_path, tracker)
+    failing.tell(row())
+    tracker.fails = OSError("the server is down")
+    failing.tell(row(category="pill"))
+    failing.close()
+    assert failing.untold == 2
+    tracker.fails = None
+    last = of(tmp_path, tracker)
+    last.tell(row())
+    last.close()
+    assert len(tracker.told) == 6

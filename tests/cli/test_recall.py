@@ -185,6 +185,21 @@ def test_other_words_another_place_and_another_environment_are_other_questions(
     assert not asked(stackclip, tmp_path, "list", "heads")[1]
 
 
+@pytest.mark.parametrize(
+    "name", ["MLFLOW_TRACKING_URI", "WANDB_MODE", "WANDB_ENTITY", "DATABRICKS_HOST", "TENSORBOARD_LOGDIR", "HF_TOKEN"]
+)
+def test_an_answer_depends_on_where_trackers_are_told_to_write_and_keeps_no_key(
+    name: str, stackclip: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(stackclip, tmp_path, "list", "heads")
+    monkeypatch.setenv(name, "open-sesame")
+    assert not asked(stackclip, tmp_path, "list", "heads")[1]
+    assert asked(stackclip, tmp_path, "list", "heads")[1]
+    answers = [*tmp_path.rglob("answers/*.json")]
+    assert len(answers) == 2
+    assert not any("open-sesame" in each.read_text("utf-8") for each in answers)
+
+
 def test_an_option_that_is_typed_with_its_default_is_another_question(stackclip: Run, tmp_path: Path) -> None:
     """A suite gives way to what is typed, be it what the option is anyway."""
     words = ("show", "winclip")

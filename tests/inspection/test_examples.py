@@ -114,3 +114,23 @@ def test_new_categories_and_new_defects_come_first_and_one_in_eight_is_good() ->
     assert sum(each.label == 0 for each in chosen) == 1
     assert len(set(chosen)) == 8
     assert len(varied(every, 40)) == 5 + 9  # five good ones, and all that are not
+
+
+def test_maps_are_of_the_picture_beside_them_whatever_another_method_left_out(
+    root: Path, drawn: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = tuple(f"nut/{number}.png" for number in (2, 0, 1))
+    turned = {"ids": names, "images": names, "low": np.array([30.0, 10.0, 20.0]), "high": np.array([31.0, 11.0, 21.0])}
+    usable = np.array([True, False, True])  # so that the picture in the middle is not chosen
+    short = {"ids": names[:1], "images": names[:1], "labels": np.array([1], np.uint8), "defects": ("cut",)}
+    short |= {"masks": np.zeros((1, 64, 64), bool), "localised": np.array([True])}
+    short |= {"levels": np.zeros((1, 64, 64), np.uint8), "low": np.array([7.0]), "high": np.array([8.0])}
+    words: dict[str, Any] = {"first": {"localised": usable}, "other": turned, "short": short}
+    rows = [row(method, "nut", root) for method in words]
+    found = draw_sheet(rows, lambda row: kept(row, **words[row.method]), root / "sheet.png")
+    assert drawn["names"] == ["nut, good", "nut, cut"]
+    assert [each.min() for each in drawn["maps"]["first"]] == [1, 3]
+    assert [each.min() for each in drawn["maps"]["other"]] == [10, 30]
+    assert [*drawn["maps"]] == ["first", "other"]
+    assert found == (True, ())
+    assert "for short: they left out pictures" in caplog.text

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,45 @@ def test_the_caption_says_the_protocol() -> None:
         "No figure is marked, as none was tested against others (bench -{}-ci).",
     ):
         assert words in caption
+
+
+def test_the_caption_names_the_sets_where_seeds_differ() -> None:
+    def said(rows: list[Row]) -> str:
+        text = tex_of(rows, metrics=("image_AUROC",)).replace(r"\allowbreak{}", "")
+        return next(line for line in text.splitlines() if line.startswith(r"\caption"))
+
+    many, one = [row("sdp", "mvtec", "nut", seed) for seed in range(3)], row("sdp", "visa", "pcb")
+    caption = said([*many, one])
+    assert "Mean and standard deviation over seeds 0, 1, 2 on mvtec. Seed 0 alone on visa." in caption
+    caption = said([*many, one, row("winclip[shots=4]", "mvtec", "nut")])
+    assert "over seeds 0, 1, 2 on mvtec (zero-shot, trained on visa)." in caption
+    assert "Seed 0 alone on visa, mvtec (4 shots, trained on visa)." in caption
+    assert "Mean and standard deviation over seeds 0, 1, 2.}" in said(many)
+    assert "eed" not in said([one])
+
+
+def test_bold_is_said_to_be_of_as_many_cells() -> None:
+    draws = {"count": 1000, "pictures": "ab", "values": {}}
+    text = tex_of([row(name, "mvtec", "nut", draws=draws) for name in ("a", "b")])
+    assert "Bold: better than every other of as many cells in its block;" in text.replace(r"\allowbreak{}", "")
+
+
+def test_where_no_row_has_a_metric_that_was_asked_for_there_is_no_table_and_a_line_says_so(compiled: Compiled) -> None:
+    rows = [
+        Row("a", ("visa",), name, "nut", 0, 0, {"image_AP": 0.5}, facts={"asked_epochs": epochs})
+        for name, epochs in (("mvtec", None), ("btad", 3))
+    ]
+    nowhere = tex_of(rows, metrics=("pixel_AUPRO",), per_category=True)
+    assert "tabular" not in nowhere
+    assert nowhere.count("% no row has pixel_AUPRO") == 1
+    assert re.findall(r"% no table of Anomaly detection on (\w+): no row has a metric that", nowhere) == [
+        "mvtec",
+        "btad",
+    ]
+    here = tex_of([replace(rows[0], metrics={"pixel_AP": 0.5}), rows[1]], metrics=("pixel_AP",))
+    assert here.count(r"\begin{tabular}") == 1
+    assert here.count("% no table of ") == 1
+    check_quiet(compiled(nowhere + here))
 
 
 def test_rows_that_were_asked_for_otherwise_stand_in_tables_of_their_own() -> None:

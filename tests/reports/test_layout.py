@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from stackclip.reports.grids import Grid, GridBlock, GridCell, GridHead, GridLine
 from stackclip.reports.layout import SEP, PageLayout
+from stackclip.reports.page_tables import PageBlock, PageCell, PageHead, PageLine, PageTable
 from stackclip.reports.table import Figure
 
 
-def grid(*groups: int, lines: int = 2, value: float = 0.5, label: str = "method") -> Grid:
-    heads = [GridHead(str(group), ("image", "AUROC")) for group, count in enumerate(groups) for _ in range(count)]
-    cell = GridCell(Figure(value, counted=1, of=1))
-    body = tuple(GridLine(label, (cell,) * len(heads)) for _ in range(lines))
-    return Grid("t", ("t",), "method", tuple(heads), (GridBlock("", body),))
+def page_table(*groups: int, lines: int = 2, value: float = 0.5, label: str = "method") -> PageTable:
+    heads = [PageHead(str(group), ("image", "AUROC")) for group, count in enumerate(groups) for _ in range(count)]
+    cell = PageCell(Figure(value, counted=1, of=1))
+    body = tuple(PageLine(label, (cell,) * len(heads)) for _ in range(lines))
+    return PageTable("t", ("t",), "method", tuple(heads), (PageBlock("", body),))
 
 
 @pytest.mark.parametrize(
@@ -33,23 +33,23 @@ def grid(*groups: int, lines: int = 2, value: float = 0.5, label: str = "method"
 def test_whole_groups_stand_side_by_side_if_they_fit_and_evenly(
     groups: tuple[int, ...], panels: tuple[int, ...]
 ) -> None:
-    layout = PageLayout.of(grid(*groups))
+    layout = PageLayout.of(page_table(*groups))
     assert layout.panels == panels
     assert layout.label + max(panels) * (layout.column + SEP) <= 344
-    tables = [columns for table in layout.tables(grid(*groups)) for columns, _ in table]
+    tables = [columns for table in layout.tables(page_table(*groups)) for columns, _ in table]
     assert [place for columns in tables for place in columns] == list(range(sum(groups)))
 
 
 def test_a_long_label_is_broken_only_where_that_saves_a_panel() -> None:
     label = "winclip[shots=4]"
-    assert PageLayout.of(grid(2, 2, 2, label=label)).label > 70
-    narrow = PageLayout.of(grid(2, 2, 2, 2, label=label))
+    assert PageLayout.of(page_table(2, 2, 2, label=label)).label > 70
+    narrow = PageLayout.of(page_table(2, 2, 2, 2, label=label))
     assert narrow.panels == (8,)
     assert narrow.label < 50
 
 
 def test_lines_that_do_not_fit_a_page_go_on_in_another_table() -> None:
-    tables = list(PageLayout.of(grid(2, lines=70)).tables(grid(2, lines=70)))
+    tables = list(PageLayout.of(page_table(2, lines=70)).tables(page_table(2, lines=70)))
     lines = [sum(len(block.lines) for block in blocks) for table in tables for _, blocks in table]
     assert len(tables) == 3
     assert sum(lines) == 70

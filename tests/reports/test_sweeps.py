@@ -11,7 +11,7 @@ METRICS = ("image_AUROC", "image_AP", "pixel_AUPRO")
 
 
 def line(method: str, *values: float | None, counted: int = 2) -> TableLine:
-    return TableLine(method, "mean", tuple(Figure(value, counted=counted, of=2) for value in values))
+    return TableLine(method, None, tuple(Figure(value, counted=counted, of=2) for value in values))
 
 
 def test_a_grid_has_its_range_its_best_point_and_the_mean_at_each_value() -> None:
@@ -42,10 +42,10 @@ def test_a_mean_of_fewer_categories_is_no_match_for_the_others() -> None:
     assert "50.0 to 60.0, in hindsight best at k=3; means: k 1 50.0, 2 n/a, 3 60.0" in said
 
 
-def test_a_name_of_another_kind_costs_nobody_a_table() -> None:
-    odd = [line(name, 0.5) for name in ("x[", "x[a", "x[b]", "")]
-    assert list(swept([*odd, *(line(f"a[k={k}]", 0.1 * k) for k in (1, 2, 3))], ["image_AUROC"]))[-1].startswith("a, 3")
-
-
 def test_two_methods_of_one_name_are_no_grid() -> None:
     assert list(swept([line("a", 0.5), line("a[k=2]", 0.6)], ["image_AUROC"])) == []
+
+
+def test_names_that_cannot_be_read_are_in_no_grid() -> None:
+    names = ("[2ex]", "a[b", "a]", "a[=1]", "", "a[b=1]", "a[b=2]", "a[b=3]")
+    assert len(list(swept([line(name, 0.5, 0.5, None) for name in names], METRICS))) == 2

@@ -81,7 +81,7 @@ def test_rows_that_say_in_their_image_score_alone_that_it_depends_on_others_are_
 def first_cells(rows: list[Row], *, per_category: bool = False) -> dict[tuple[str, str], str]:
     """The text of the first column of numbers, by method and category."""
     [summary] = summarise(rows, per_category=per_category)
-    return {(line.method, line.category): line.cells[0].text for line in summary.lines}
+    return {(line.method, line.part): line.cells[0].text for line in summary.lines}
 
 
 def test_the_mean_is_taken_over_categories_and_then_over_seeds() -> None:
@@ -107,6 +107,19 @@ def test_a_line_for_every_category_comes_before_the_mean() -> None:
     ]
 
 
+@pytest.mark.parametrize("suffix", [".md", ".tex", ".csv", ".jsonl"])
+def test_a_category_of_any_name_is_a_category_and_the_mean_is_the_mean(suffix: str) -> None:
+    rows = [row("a", 0.2, category="mean"), row("a", 0.4, category="cable"), row("b", 0.1, category="mean")]
+    [table] = summarise(rows, per_category=True)
+    found = {(line.method, line.category): line.cells[0].value for line in table.lines if line.cells[0].counted}
+    means = {("a", None): pytest.approx(0.3), ("b", None): 0.1}
+    assert found == {("a", "mean"): 0.2, ("b", "mean"): 0.1, ("a", "cable"): 0.4, **means}
+    assert table.ranks(0, "mean") == {"a": 1, "b": 2}
+    renamed = [replace(each, category=each.category.replace("mean", "nutt")) for each in rows]
+    told, plain = (str(written(Document(each, per_category=True), suffix)) for each in (rows, renamed))
+    assert told == plain.replace("nutt", "mean")
+
+
 def test_the_best_is_bold_and_the_second_underlined() -> None:
     rows = [row("low", 0.1), row("best", 0.9), row("second", 0.5), row("none", None)]
     [table] = rich_tables(summarise(rows))
@@ -122,7 +135,7 @@ def test_the_best_is_bold_and_the_second_underlined() -> None:
 
 def test_what_looks_equal_in_the_table_is_marked_alike() -> None:
     [summary] = summarise([row("a", 0.9001), row("b", 0.9004), row("c", 0.5)])
-    assert summary.ranks(0, "mean") == {"a": 1, "b": 1, "c": 2}
+    assert summary.ranks(0, None) == {"a": 1, "b": 1, "c": 2}
 
 
 def test_a_single_method_is_not_praised() -> None:
@@ -306,7 +319,7 @@ def test_a_mean_of_fewer_cells_says_so_and_is_no_match_for_the_others() -> None:
     [summary] = summarise([*whole, row("stacked", 0.9, category="nut")])
     texts = {line.method: line.cells[0].text for line in summary.lines}
     assert texts == {"fuzzy": "50.0 ±0.0", "stacked": "90.0 (1 of 4)"}
-    assert summary.ranks(0, "mean") == {}
+    assert summary.ranks(0, None) == {}
 
 
 def test_binned_metrics_are_printed_with_the_largest_bound_of_their_error() -> None:

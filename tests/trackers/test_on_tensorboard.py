@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,20 @@ def test_without_tensorboard_it_is_said_what_to_install(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UsageError, match=r'which is not installed: pip install "stackclip\[tensorboard\]"'):
         trackers.create("tensorboard")
+
+
+def test_few_of_many_runs_are_open_and_each_has_its_facts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackclip.trackers.tracker.MOST_OPEN", 2)
+    tracker = trackers.create(f"tensorboard[folder={tmp_path}]")
+    before = threading.active_count()
+    for place in ("a", "b"):
+        for run in ("one", "two", "three", "four"):
+            tracker.log(Notice(run, run, {"method": run}, (Value(f"{place}/image_AP", 0.25),)))
+            assert threading.active_count() - before <= 2
+    tracker.close()
+    for folder in tmp_path.iterdir():
+        found = accumulators.EventAccumulator(str(folder))
+        found.Reload()
+        assert {*found.Tags()["scalars"]} == {"a/image_AP", "b/image_AP"}
+        assert len(found.Tensors("facts/text_summary")) == 1
+    assert len([*tmp_path.iterdir()]) == 4

@@ -65,6 +65,40 @@ def test_a_run_has_curves_with_steps_and_a_summary_and_is_finished_once(begun: A
     assert [run.finished for _, run in begun] == [1, 1]
 
 
+def test_few_of_many_runs_are_open(begun: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stackclip.trackers.tracker.MOST_OPEN", 2)
+    tracker = trackers.create(f"wandb[folder={tmp_path}]")
+    for number in range(5):
+        tracker.log(Notice(str(number), NOTICE.title, NOTICE.facts, ()))
+    assert [run.finished for _, run in begun] == [1, 1, 1, 0, 0]
+    assert not tracker.at_once
+    tracker.close()
+    assert [run.finished for _, run in begun] == [1] * 5
+
+
+@pytest.mark.usefixtures("begun")
+def test_places_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("WANDB_MODE", "WANDB_ENTITY", "WANDB_BASE_URL")
+
+    def found(options: str = "", **environment: str) -> str:
+        for name in names:
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        return str(trackers.create(f"wandb[folder={tmp_path}{options}]").destination)
+
+    modes = [found(WANDB_MODE=mode) for mode in ("online", "offline", "disabled")]
+    others = [found(WANDB_ENTITY="team"), found(WANDB_BASE_URL="http://own"), found(",project=p"), found(",entity=e")]
+    assert len({*modes, *others}) == 7
+    assert found() == found(WANDB_MODE="run") == found(WANDB_BASE_URL="https://api.wandb.ai/") == modes[0]
+    assert found(",mode=offline") == found(WANDB_MODE="dryrun") == modes[1]
+    assert found(",mode=offline", WANDB_MODE="disabled") == modes[1]
+    assert found(",entity=team", WANDB_ENTITY="other") == others[0]
+    for mode, same in (("online", True), ("offline", False)):
+        here, there = (trackers.create(f"wandb[mode={mode},folder={tmp_path / name}]") for name in "ab")
+        assert (here.destination == there.destination) is same
+
+
 def test_without_wandb_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(UsageError, match=r'needs wandb, which is not installed: pip install "stackclip\[wandb\]"'):

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from stackclip.trackers import plain_name
+from stackclip.trackers import OpenRuns, plain_name
+from stackclip.trackers.tracker import MOST_OPEN
 
 
 @pytest.mark.parametrize("name", ["image_AUROC", "metal nut", "größe", "a-b.c"])
@@ -22,3 +23,23 @@ def test_other_names_become_plain_ones_and_stay_apart() -> None:
     for each in made:
         assert re.fullmatch(r"\w[\w .-]{0,80}", each), each
         assert ".." not in each
+
+
+def test_the_last_few_runs_are_open_and_all_are_ended_whichever_fails() -> None:
+    ended: list[str] = []
+
+    def end(run: str) -> None:
+        ended.append(run)
+        if run == "20":
+            raise OSError("nobody answers")
+
+    runs = OpenRuns(end)
+    for number in range(21):
+        assert runs.get(str(number), lambda: str(number)) == str(number)  # noqa: B023
+        assert runs.get("0", lambda: "0 again") == "0"
+    assert ended == [str(number) for number in range(1, 22 - MOST_OPEN)]
+    with pytest.raises(OSError, match="nobody answers"):
+        runs.close()
+    assert sorted(ended, key=int) == [str(number) for number in range(21)]
+    runs.close()
+    assert len(ended) == 21

@@ -50,7 +50,7 @@ def _tables(document: Document) -> Iterator[Sequence[str | float | None]]:
     for table in document.tables:
         for line in table.lines:
             values = {name: cell.value for name, cell in zip(table.metrics, line.cells, strict=True)}
-            yield [table.title, line.label, line.category, *(values.get(name) for name in metrics)]
+            yield [table.title, line.label, line.part, *(values.get(name) for name in metrics)]
 
 
 def _fill(book: Any, name: str, lines: Iterable[Sequence[str | float | None]]) -> None:

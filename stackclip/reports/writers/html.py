@@ -75,7 +75,7 @@ def _boards(document: Document, plain: Document) -> Iterator[Board]:
     whole = replace(plain, per_category=True).tables
     kinds = [table for table in replace(plain, per_defect=True).tables if table.by_defect]
     for table, each in zip(plain.tables, whole, strict=True):
-        lines = tuple(line for line in each.lines if line.category != "mean")
+        lines = tuple(line for line in each.lines if line.category is not None)
         parts = [("By category", replace(each, lines=lines))] if len(table.categories) > 1 else []
         parts += [("By kind of defect", kind) for kind in kinds if _alike(kind, table)]
         yield Board(table, parts)

@@ -8,9 +8,9 @@ from itertools import groupby
 from stackclip.ops.words import legible
 from stackclip.registry import writers
 from stackclip.reports.document import Document
-from stackclip.reports.grids import Grid, GridCell, GridHead, GridLine
 from stackclip.reports.layout import SEP, PageLayout, PagePanel, figure_texts, indent
-from stackclip.reports.paper import grids
+from stackclip.reports.page_tables import PageCell, PageHead, PageLine, PageTable
+from stackclip.reports.paper import paper_tables
 from stackclip.reports.typeset import PREAMBLE, SMALL, breakable, in_box, tex
 
 __all__ = ["Latex"]
@@ -29,33 +29,36 @@ class Latex:
 
     def write(self, document: Document) -> str:
         """The tables and the notes below them."""
-        out = [line for grid in grids(document) for line in _tables(grid)]
+        out = [line for page_table in paper_tables(document) for line in _tables(page_table)]
         notes = (f"% {legible(note)}" for note in document.notes)
         return "\n".join([r"% needs \usepackage{booktabs}", *PREAMBLE, "", *out, *notes]) + "\n"
 
 
-def _tables(grid: Grid) -> Iterator[str]:
-    """A grid, on as many pages as it needs."""
-    layout = PageLayout.of(grid)
-    yield from (f"% {legible(remark)}" for remark in grid.remarks)
-    for number, panels in enumerate(layout.tables(grid)):
-        sentences = grid.caption if not number else (f"{grid.title}, continued",)
+def _tables(page_table: PageTable) -> Iterator[str]:
+    """A table, on as many pages as it needs; of one without columns a comment says that there is none."""
+    if not page_table.heads:
+        yield f"% no table of {legible(page_table.title)}: no row has a metric that was asked for"
+        return
+    layout = PageLayout.of(page_table)
+    yield from (f"% {legible(remark)}" for remark in page_table.remarks)
+    for number, panels in enumerate(layout.tables(page_table)):
+        sentences = page_table.caption if not number else (f"{page_table.title}, continued",)
         said = " ".join(f"{breakable(each, _WORD)}." for each in sentences)
         yield from (r"\begin{table}[!htbp]", r"\centering\sloppy", rf"\setlength{{\tabcolsep}}{{{SEP / 2}pt}}")
         yield r"\setlength{\belowcaptionskip}{6pt}"
-        yield rf"\caption[{{{breakable(grid.title, _WORD)}}}]{{{said}}}"
+        yield rf"\caption[{{{breakable(page_table.title, _WORD)}}}]{{{said}}}"
         yield rf"\begin{{tabular}}{{@{{}}l*{{{max(layout.panels)}}}{{r}}@{{}}}}"
         yield r"\toprule"
         for place, panel in enumerate(panels):
             yield from [r"\midrule"] if place else []
-            yield from _panel(grid, panel, layout)
+            yield from _panel(page_table, panel, layout)
         yield from (r"\bottomrule", r"\end{tabular}", r"\end{table}", "")
 
 
-def _panel(grid: Grid, panel: PagePanel, layout: PageLayout) -> Iterator[str]:
+def _panel(page_table: PageTable, panel: PagePanel, layout: PageLayout) -> Iterator[str]:
     columns, blocks = panel
-    heads = [grid.heads[place] for place in columns]
-    yield from _heads(heads, grid.corner, layout)
+    heads = [page_table.heads[place] for place in columns]
+    yield from _heads(heads, page_table.corner, layout)
     for block in blocks:
         yield r"\midrule"
         if block.title:
@@ -65,7 +68,7 @@ def _panel(grid: Grid, panel: PagePanel, layout: PageLayout) -> Iterator[str]:
             yield from _line(line, columns, layout)
 
 
-def _heads(heads: Sequence[GridHead], corner: str, layout: PageLayout) -> Iterator[str]:
+def _heads(heads: Sequence[PageHead], corner: str, layout: PageLayout) -> Iterator[str]:
     """The titles of groups with rules below them, and the lines of each head, the last of them beside the corner."""
     if any(head.group for head in heads):
         yield from _groups(heads, layout)
@@ -77,7 +80,7 @@ def _heads(heads: Sequence[GridHead], corner: str, layout: PageLayout) -> Iterat
         yield _row([in_box(corner, layout.label) if number == count - 1 else "", *cells])
 
 
-def _groups(heads: Sequence[GridHead], layout: PageLayout) -> Iterator[str]:
+def _groups(heads: Sequence[PageHead], layout: PageLayout) -> Iterator[str]:
     cells, rules, column = [""], [], 2
     for title, same in groupby(head.group for head in heads):
         span = len(list(same))
@@ -95,7 +98,7 @@ def _head(text: str, span: int, layout: PageLayout, scale: float = SMALL) -> str
     return rf"\multicolumn{{{span}}}{{c}}{{{size}{in_box(text, room, scale=scale, head=True)}}}"
 
 
-def _line(line: GridLine, columns: range, layout: PageLayout) -> Iterator[str]:
+def _line(line: PageLine, columns: range, layout: PageLayout) -> Iterator[str]:
     """A line of figures; their intervals stand below them."""
     cells = [line.cells[place] for place in columns]
     label = (r"\quad " if line.beside else "") + in_box(line.label, layout.label - indent(line))
@@ -105,7 +108,7 @@ def _line(line: GridLine, columns: range, layout: PageLayout) -> Iterator[str]:
         yield _row(["", *(rf"\scriptsize {each}" if each else "" for each in intervals)])
 
 
-def _figure(cell: GridCell | None) -> str:
+def _figure(cell: PageCell | None) -> str:
     if cell is None or (cell.figure.value is None and not (cell.figure.why or cell.failed)):
         return ""
     number, spread, partial, _ = figure_texts(cell.figure)

@@ -34,7 +34,7 @@ def _table(table: Summary, by_part: bool) -> Iterator[str]:
     for line in table.lines:
         cells = [_RANKS[min(rank, 3)].format(_marked(text)) for text, rank in ranked(table, line)]
         name = ("&nbsp;&nbsp;" if line.beside else "") + _marked(line.label)  # spaces would vanish
-        yield _pipes([name, *([_marked(line.category)] if by_part else []), *cells])
+        yield _pipes([name, *([_marked(line.part)] if by_part else []), *cells])
     yield from ("", *(f"- {_marked(line)}" for line in table.compared), *([""] if table.compared else []))
 
 

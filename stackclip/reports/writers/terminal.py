@@ -112,5 +112,5 @@ def _rich_table(summary: Summary, one_score: Sequence[Sequence[str]]) -> RichTab
             once = zip(summary.metrics, cells, strict=True)
             cells = [Text(_DITTO) if name in IMAGE_METRICS else cell for name, cell in once]
         name, style = (f"  {line.label}", "dim") if line.beside else (line.label, "")
-        table.add_row(Text(legible(name)), *([Text(legible(line.category))] if many else []), *cells, style=style)
+        table.add_row(Text(legible(name)), *([Text(legible(line.part))] if many else []), *cells, style=style)
     return table
