@@ -268,6 +268,12 @@ def _other_layout(name: str, reader: Any, root: Path) -> DataError:
     return unknown_layout(root, (name,))
 
 
+def _sibling(path: Path) -> str:
+    """The folder beside a missing one that is called nearly so."""
+    near = did_you_mean(path.name, [folder.name for folder in folders_in(path.parent)] if path.parent.is_dir() else ())
+    return f" in {path.parent}{near}" if near else ""
+
+
 def _folder(text: str, data_root: Path | None) -> Path:
     """The folder, or the file, that `text` names, below `data_root` or as a path."""
     places = places_of(text, data_root)
@@ -277,6 +283,8 @@ def _folder(text: str, data_root: Path | None) -> Path:
     path = places[-1]
     if path.exists():
         check_folder(path)
+    if len(places) == 1 and path.name != text:  # it is a path and no name
+        raise DataError(f"{text}: no such folder{_sibling(path)}; nothing is downloaded")
     looked = " or ".join(str(place) for place in dict.fromkeys(places))
     known = datasets.names()
     near = did_you_mean(text.partition("[")[0].strip(), known)

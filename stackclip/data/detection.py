@@ -70,6 +70,8 @@ def layout_with(root: Path, options: Sequence[tuple[str, str]]) -> Spec:
 
 def unknown_layout(root: Path, wanted: tuple[str, ...]) -> UnknownLayout:
     """What `root` holds, in one line, and then the trees of the readers `wanted`."""
+    if not any(root.iterdir()):
+        return UnknownLayout(f"{root}: an empty folder; wanted pictures in it")
     trees = "\n".join(f"{name}:\n{datasets.create(name).tree.rstrip()}\n" for name in wanted)
     unpack = f"{said}: unpack them first; " if (said := packed_in(root, inner=True)) else ""
     return UnknownLayout(f"{root}: {_contents(root)}; {unpack}wanted {' or '.join(wanted)}, as below", f"\n{trees}")
@@ -98,8 +100,6 @@ def _is_published(folder: Path) -> bool:
 def _contents(root: Path) -> str:
     folders = [folder.name for folder in folders_in(root)]
     files = sorted(path.name for path in root.iterdir() if not path.is_dir())
-    if not folders and not files:
-        return "an empty folder"
     pictures = sum(1 for _ in pictures_below(root))
     parts = [f"{counted(len(folders), 'folder')} ({few_names(folders, _SHOWN)})"] if folders else []
     parts += [f"{counted(len(files), 'file')} ({few_names(files, _SHOWN)})"] if files else []

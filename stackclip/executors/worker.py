@@ -49,14 +49,15 @@ def work(pipe: Connection, do: Do, place: Station) -> None:
     At STOP, and where the pipe ends with the process at its other end, what is being done is stopped as by Ctrl-C: what
     is gathered is sealed. After PATIENCE seconds it ends on the spot.
     """
-    _settle_in(place, any_gpu=getattr(do, "any_gpu", True))
     jobs: SimpleQueue[Job | None] = SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, jobs.put), daemon=True).start()
-    try:
-        while (job := jobs.get()) is not None:
-            pipe.send(attempt(do, job, _telling(pipe)))
-    except (KeyboardInterrupt, OSError):  # told to stop, or nobody is there to be told
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with suppress(KeyboardInterrupt):  # told to stop, which may be as soon as that can be heard
+        _settle_in(place, any_gpu=getattr(do, "any_gpu", True))
+        threading.Thread(target=_listen, args=(pipe, jobs.put), daemon=True).start()
+        with suppress(OSError):  # nobody is there to be told
+            while (job := jobs.get()) is not None:
+                pipe.send(attempt(do, job, _telling(pipe)))
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _settle_in(place: Station, *, any_gpu: bool) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.intervals import has_draws
 from stackclip.clip.positions import DEFAULT_POSITIONS
 from stackclip.defaults import BACKBONE
 from stackclip.ops.typed import typed_again
@@ -33,6 +35,8 @@ def command_of(rows: Sequence[Row], *, again: bool = False) -> str:
     words += ["--category", typed_again(dict.fromkeys(row.category for row in rows))]
     words += ["--seeds", ",".join(str(seed) for seed in dict.fromkeys(row.seed for row in rows))]
     words += [str(word) for pair in _asked(first) for word in pair]
+    words += ["--ci"] if all(map(has_draws, rows)) else []
+    words += ["--per-defect"] if all(map(has_kinds, rows)) else []
     return legible(shlex.join([*words, *(["--overwrite", "always"] if again else [])]))
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from stackclip.ops.words import counted
+from stackclip.ops.words import counted, few_of
 from stackclip.reports.columns import METRICS
 from stackclip.reports.exhibits import Exhibit
 from stackclip.reports.table import Summary
@@ -32,9 +32,12 @@ def briefs(tables: Sequence[Summary], exhibits: Sequence[Exhibit]) -> Iterator[B
             metric, methods = ranking
             (worst, low), (best, high) = methods[-1], methods[0]
             shown = metric.replace("_", " ")
+            alike = [method for method, value in methods[:-1] if f"{100 * value:.1f}" == f"{100 * low:.1f}"]
+            same = f", the same as {few_of(alike)}" if alike else ""
             told = f"{best} with {shown} {100 * high:.1f}"
             first = (
-                f"Worst of {counted(len(methods), 'method')} is {worst} with {shown} {100 * low:.1f}; best is {told}."
+                f"Worst of {counted(len(methods), 'method')} is {worst} with {shown} {100 * low:.1f}{same}; "
+                f"best is {told}."
                 if len(methods) > 1
                 else f"The only method is {told}."
             )
@@ -45,16 +48,18 @@ def briefs(tables: Sequence[Summary], exhibits: Sequence[Exhibit]) -> Iterator[B
 def _ranking(table: Summary) -> tuple[str, list[tuple[str, float]]] | None:
     """The first metric that all methods of a table have, else the first of any, and these by it, the best first."""
     lines = [line for line in table.lines if line.category is None and not line.beside]
-    found = {}
+    found = dict[str, dict[str, float]]()
     for column, metric in enumerate(table.metrics):
         values = [(line.method, line.cells[column].value) for line in lines]
         known = [(method, value) for method, value in values if value is not None]
         if known and metric in METRICS:
-            found[metric] = sorted(known, key=lambda pair: -pair[1])
+            found[metric] = dict(known)
     if not found:
         return None
-    metric = max(found, key=lambda name: len(found[name]))  # of equals the first
-    return metric, found[metric]
+    first = max(found, key=lambda name: len(found[name]))  # of equals the first
+    by = [first, *(name for name in found if found[name].keys() >= found[first].keys())]  # what is alike, by the others
+    ranking = sorted(found[first], key=lambda method: [-round(found[name][method], 3) for name in by])
+    return first, [(method, found[first][method]) for method in ranking]
 
 
 def _misses(exhibits: Sequence[Exhibit]) -> Iterator[str]:

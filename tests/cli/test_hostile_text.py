@@ -113,7 +113,7 @@ def test_plugins_and_wrong_words_are_shown_harmless(stackclip: Run, workspace: P
         (("bench", "--category", ACTS, "--test-on", str(pictures)), 2),
         (("cache-features", "--dataset", str(pictures / ACTS)), 1),
         (("--config", str(pictures / ACTS), "list"), 2),
-        (("report", "--methods", ACTS.replace("[red]", "").replace("[2J", "").replace("]0;", "")), 1),
+        (("report", "--methods", ACTS.replace("[red]", "").replace("[2J", "").replace("]0;", "")), 2),
     ):
         done = stackclip(workspace, *words)
         assert done.exit_code == code, (words, done.output)

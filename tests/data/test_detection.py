@@ -55,7 +55,6 @@ def test_each_tree_is_told(plant: Plant, tmp_path: Path, names: list[str], layou
 @pytest.mark.parametrize(
     ("names", "found"),
     [
-        ([], "an empty folder"),
         (["a.txt", "b.csv"], "2 files (a.txt, b.csv), no picture in all"),
         (["x/a.txt"], "1 folder (x), no picture in all"),
         (
@@ -73,6 +72,12 @@ def test_a_folder_of_no_known_layout_says_what_it_holds_and_shows_the_trees(
     assert first == f"{tmp_path}: {found}; wanted {' or '.join(LAYOUTS)}, as below"
     for layout in LAYOUTS:
         assert f"{layout}:\n{datasets.create(layout).tree.rstrip()}" in rest
+
+
+def test_an_empty_folder_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UnknownLayout) as caught:
+        detect_layout(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: an empty folder; wanted pictures in it"
 
 
 def test_a_folder_of_data_sets_is_not_taken_for_one(plant: Plant, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_driver_that_is_stopped_while_a_process_starts_leaves_neither_a_traceb
     wait_for(lambda: bool(started()))
     children = started()
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=150)
     wait_for(lambda: not any(map(lives, children)))
     assert process.returncode != 0
     assert errors.count("Traceback") == errors.count("Stopped") <= 1  # the driver's own

@@ -744,7 +744,7 @@ def test_a_bench_that_recomputes_has_the_same_rows(held: Any, tmp_path: Path) ->
             folder / "heads",
             live=LiveTraining(recompute=recompute),
         )
-        assert bench.of_seed(0).task(bench.entrants[0]).image.live.recompute == recompute
+        assert bench.of_seed(0).lessons.task(bench.entrants[0]).image.live.recompute == recompute
         rows[recompute] = [row.metrics for row in bench.run().rows]
     assert rows[True] == rows[False]
 

@@ -50,6 +50,14 @@ def test_the_worst_method_its_misses_and_its_false_alarms_are_told() -> None:
     )
 
 
+def test_of_those_that_are_alike_the_worst_by_the_other_metrics_is_told_and_that_they_are() -> None:
+    figures = {"a": (0.4, 0.3), "b": (0.4004, 0.2), "c": (0.4, 0.5), "d": (0.9, 0.1)}
+    made = [Row(n, ("a",), "b", "c", 0, 0, {"image_AUROC": x, "pixel_AUROC": y}) for n, (x, y) in figures.items()]
+    [brief] = briefs(summarise(made), [])
+    assert brief.worst == "b"
+    assert brief.sentences[0].startswith("Worst of 4 methods is b with image AUROC 40.0, the same as c, a; best is d")
+
+
 def test_without_pictures_the_figures_alone_are_told_and_of_failures_nothing() -> None:
     [brief] = briefs(summarise(rows(only=0.75)), [])
     assert brief.sentences == ("The only method is only with image AUROC 75.0.",)

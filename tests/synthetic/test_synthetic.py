@@ -8,12 +8,14 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stackclip.errors import BadOption, UsageError
+from stackclip.layouts import generated
 from stackclip.layouts.generated import Synthetic
 from stackclip.registry import datasets
 from stackclip.synthetic import (
@@ -260,15 +262,15 @@ def test_a_complete_folder_is_not_drawn_again(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_leaves_nothing_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Synthetic(size=32, categories=2, per_category=2, train_good=1)
-    draws = iter(range(3))
+    draws, write = iter(range(3)), generated.write_picture
 
-    def interrupted(*arguments: object, **options: object) -> Pair:
+    def interrupted(folder: Path, name: str, picture: Any) -> None:
         if next(draws, None) is None:
             raise KeyboardInterrupt
-        return draw_pair(*arguments, **options)  # type: ignore[arg-type]  # handed on as they came
+        write(folder, name, picture)
 
     with monkeypatch.context() as patch:
-        patch.setattr("stackclip.layouts.generated.draw_pair", interrupted)
+        patch.setattr(generated, "write_picture", interrupted)
         with pytest.raises(KeyboardInterrupt):
             made.generate(tmp_path)
     assert list(tmp_path.iterdir()) == []

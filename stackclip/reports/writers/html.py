@@ -40,7 +40,7 @@ class Html:
         gallery = Gallery(exhibits, self.limit) if exhibits else None
         groups = _groups(document)
         told = list(briefs(plain.tables, exhibits))
-        said = [Said(each.title, each.sentences, _command(groups[each.table], each)) for each in told]
+        said = [Said(each.title, each.sentences, command_of(groups[each.table])) for each in told]
         lacking = document.without_pictures
         page = Page(
             title="Anomaly detection bench",
@@ -93,10 +93,6 @@ def _subtitle(rows: Sequence[Row]) -> str:
     words = [counted(len(methods), "method"), f"{len(places)} tested {categories}"]
     words += [counted(len({row.seed for row in rows}), "seed"), counted(len(rows), "cell")]
     return ", ".join([*words, *([f"{failed} of them failed"] if failed else [])])
-
-
-def _command(group: Sequence[Row], brief: Brief) -> str:
-    return command_of([row for row in group if row.method == brief.worst])
 
 
 def _start(told: Sequence[Brief], exhibits: Sequence[Exhibit]) -> int:
