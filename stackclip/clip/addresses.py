@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stackclip.clip.catalogue import published
-
 __all__ = ["fetch_by_address", "file_by_address", "hash_in_address"]
 
 
@@ -30,7 +28,7 @@ def fetch_by_address(model: str, tag: str) -> Path:
     if file is not None:
         file.unlink(missing_ok=True)
     try:
-        return Path(open_clip.download_pretrained(dict(published(model)[tag])))
+        return Path(open_clip.download_pretrained(open_clip.get_pretrained_cfg(model, tag)))
     except BaseException:
         if file is not None:
             file.unlink(missing_ok=True)
@@ -39,5 +37,7 @@ def fetch_by_address(model: str, tag: str) -> Path:
 
 def _address(model: str, tag: str) -> str:
     """Where open_clip gets weights from that are on no hub; empty for those that are."""
-    facts = published(model)[tag]
+    import open_clip  # here, since it takes seconds
+
+    facts = open_clip.get_pretrained_cfg(model, tag)
     return "" if facts.get("hf_hub") else str(facts.get("url", ""))

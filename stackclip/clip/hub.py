@@ -55,7 +55,7 @@ def hub_place(model: str, tag: str) -> tuple[str, tuple[str, ...]]:
 
     The repository is empty for weights that open_clip gets from elsewhere.
     """
-    repository, name = os.path.split(published(model)[tag].get("hf_hub", ""))
+    repository, name = os.path.split(published(model).get(tag, {}).get("hf_hub", ""))
     return repository, tuple(dict.fromkeys((Path(name).with_suffix(".safetensors").name, name))) if name else _HUB_FILES
 
 

@@ -53,11 +53,11 @@ def align_weights(
     import open_clip  # here, since it takes seconds
 
     named = {name: tensor for name, tensor in weights.items() if name not in NOT_WEIGHTS}
-    if not hasattr(model, "logit_scale"):  # timm's own file, where open_clip's names have its model's in front
+    wanted = {name: each.shape for name, each in model.state_dict().items() if not name.endswith(_COUNTS)}
+    if all(name.startswith(_WITHIN) for name in wanted):  # timm's own file, whose names have no model's in front
         named = {f"{_WITHIN}{name.removeprefix(_WITHIN)}": each for name, each in named.items() if name != _MASKED}
     elif hasattr(model, "text"):
         named = open_clip.model.convert_to_custom_text_state_dict(named)
-    wanted = {name: each.shape for name, each in model.state_dict().items() if not name.endswith(_COUNTS)}
     for name in ("logit_scale", "logit_bias"):  # a scalar in some files, one number in a row in others
         if name in named and name in wanted and named[name].numel() == wanted[name].numel():
             named[name] = named[name].reshape(wanted[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,13 @@ def glanced(shelf: Shelf, folder: Path | None = None) -> tuple[str, ...]:
     Those of installed entry points are among them. A name that code computes is not; `Shelf.names` has all.
     """
     found = {name for path in _files(shelf, folder) for name in _stated(shelf.kind, _text(path))}
-    return tuple(sorted({*found, *entry_points(shelf.kind)}))
+    return tuple(sorted({*found, *_in_tables(_ROOT.joinpath(*shelf.home.split("."))), *entry_points(shelf.kind)}))
+
+
+def _in_tables(home: Path) -> Iterator[str]:
+    """The components of a room that are rows of a TOML file, a table each."""
+    for path in sorted(home.glob("*.toml")):
+        yield from tomllib.loads(_text(path))
 
 
 def _stated(kind: str, code: str) -> Iterator[str]:

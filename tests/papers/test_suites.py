@@ -112,7 +112,8 @@ def test_patches_fill_the_pictures_of_a_suites_towers(suite: Suite) -> None:
         config = open_clip.get_model_config(tower.backbone)
         if isinstance(config["vision_cfg"]["layers"], list):  # a ResNet has no patches, and is refused as such
             continue
-        assert check_size(config, tower.image_size, name=tower.backbone) == tower.image_size
+        patch = config["vision_cfg"]["patch_size"]
+        assert check_size(tower.image_size, own=224, patch=patch, name=tower.backbone) == tower.image_size
 
 
 @named
