@@ -181,6 +181,9 @@ def native_activation(model: str, config: Mapping[str, Any], tag: str | None) ->
     return name_activation(own or set(map(_is_quick_gelu, known.values())) == {True})
 
 
+_native_activation = native_activation  # as programs of others have known it
+
+
 def is_ambiguous(model: str, config: Mapping[str, Any]) -> bool:
     """Whether a file of weights without a tag may have been trained with either activation."""
     return not config.get("quick_gelu") and len(set(map(_is_quick_gelu, published(model).values()))) == 2
