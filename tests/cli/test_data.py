@@ -74,7 +74,7 @@ def test_data_of_what_cannot_be_read_shows_what_lies_there_and_goes_on(stackclip
     result = stackclip(tmp_path, "data", str(odd), str(tmp_path / "none"), str(fine))
     assert result.exit_code == 1
     assert "2.png: beside folders that are labels" in result.stderr
-    assert "no folder" in result.stderr
+    assert "none: no such folder" in result.stderr
     assert "what lies in" in result.stdout
     assert "dent 1" in result.stdout
 
