@@ -39,7 +39,8 @@ def _folders(folder: Path, entries: list[tuple[str, bool]]) -> list[Path]:
     named = (folder / name for name, is_folder in entries if is_folder and name not in _LITTER)
     found = [child for child in named if not is_output(child)]
     links = [path for path in found if path.is_symlink()]
-    return [path for path in found if path not in _repeated(folder, links)] if links else found
+    repeated = _repeated(folder, links) if links else set()
+    return [path for path in found if path not in repeated]
 
 
 def pictures_below(folder: Path) -> Iterator[Path]:
