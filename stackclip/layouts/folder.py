@@ -135,16 +135,7 @@ ROOT/CATEGORY/{good,DEFECT}/*.png         (several categories)
 
     def _labelled(self, folder: Path, category: str, root: Path, name: str) -> Iterator[Sample]:
         for each in labelled_pictures(folder, _areas(folder, root), good=self.good):
-            yield Sample(
-                id=place_below(each.image, root),
-                dataset=name,
-                category=category,
-                split="test",
-                image=each.image,
-                mask=each.mask,
-                label=NORMAL if each.defect == GOOD else ANOMALOUS,
-                defect=each.defect,
-            )
+            yield each.sample(root, dataset=name, category=category, split="test")
 
     def _unlabelled(self, root: Path, name: str) -> Iterator[Sample]:
         by_place: dict[Path, list[Path]] = {}

@@ -16,12 +16,12 @@ from stackclip.data.labels import (
     says_nothing,
     without_ending,
 )
-from stackclip.data.listing import folders_in, pictures_below, pictures_in
+from stackclip.data.listing import folders_in, pictures_below, pictures_in, place_below
 from stackclip.data.pairing import MaskFolder, check_masks
 from stackclip.errors import DataError
 from stackclip.layouts.held import HOMES, Held, masks_by_look
 from stackclip.ops.spread import evenly
-from stackclip.types import GOOD
+from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample, Split
 
 __all__ = ["MASK_TREES", "Labelled", "labelled_pictures"]
 
@@ -38,6 +38,19 @@ class Labelled:
     folder: Path
     mask: Path | None
     defect: str
+
+    def sample(self, root: Path, *, dataset: str, category: str, split: Split) -> Sample:
+        """The picture as a sample of a data set in `root`."""
+        return Sample(
+            id=place_below(self.image, root),
+            dataset=dataset,
+            category=category,
+            split=split,
+            image=self.image,
+            mask=self.mask,
+            label=NORMAL if self.defect == GOOD else ANOMALOUS,
+            defect=self.defect,
+        )
 
 
 def labelled_pictures(

@@ -10,11 +10,11 @@ from typing import Literal, get_args
 from stackclip.data.census import published_categories
 from stackclip.data.defects import DEFECTS_CONFIG, read_kinds
 from stackclip.data.labels import holds_masks, without_ending
-from stackclip.data.listing import folders_in, pictures_below, place_below
+from stackclip.data.listing import folders_in, pictures_below
 from stackclip.data.look import majority
 from stackclip.layouts.labelled import labelled_pictures
 from stackclip.registry import datasets
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample, Split
+from stackclip.types import Sample, Split
 
 __all__ = ["Mvtec", "PublishedLayout", "VisaPrepared", "read_splits", "with_validation"]
 
@@ -175,13 +175,4 @@ def read_splits(category: Path, splits: Mapping[Split, Path], root: Path, name: 
         # The masks belong to the test pictures, whose stems a train picture may share.
         areas = _areas(category, split, root)
         for each in labelled_pictures(folder, areas, localised=split == "test" or bool(areas)):
-            yield Sample(
-                id=place_below(each.image, root),
-                dataset=name,
-                category=category.name,
-                split=split,
-                image=each.image,
-                mask=each.mask,
-                label=NORMAL if each.defect == GOOD else ANOMALOUS,
-                defect=each.defect,
-            )
+            yield each.sample(root, dataset=name, category=category.name, split=split)

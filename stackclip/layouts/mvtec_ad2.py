@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from stackclip.data.listing import folders_in, pictures_in, place_below
+from stackclip.data.listing import folders_in, pictures_in
 from stackclip.errors import DataError
 from stackclip.layouts.labelled import Labelled, labelled_pictures
 from stackclip.registry import datasets
-from stackclip.types import ANOMALOUS, GOOD, NORMAL, UNLABELLED, Sample, Split
+from stackclip.types import NORMAL, UNLABELLED, Sample, Split
 
 __all__ = ["PRIVATE", "MvtecAd2", "categories_of"]
 
@@ -65,16 +66,8 @@ ROOT/
     def _samples(self, category: Path, root: Path, name: str) -> Iterator[Sample]:
         for split, folder in (*_SPLITS, ("test", self.tested)):
             for each in _pictures(category / folder, localised=split == "test"):
-                yield Sample(
-                    id=place_below(each.image, root),
-                    dataset=name,
-                    category=category.name,
-                    split=split,
-                    image=each.image,
-                    mask=each.mask,
-                    label=NORMAL if each.defect in (GOOD, UNLABELLED) else ANOMALOUS,
-                    defect=each.defect,
-                )
+                sample = each.sample(root, dataset=name, category=category.name, split=split)
+                yield replace(sample, label=NORMAL) if each.defect == UNLABELLED else sample
 
 
 def categories_of(root: Path) -> list[Path]:
