@@ -19,7 +19,7 @@ from stackclip.ops.files import write_atomically
 from stackclip.ops.words import few_of, legible
 from stackclip.types import ANOMALOUS, NORMAL, Row
 
-__all__ = ["Example", "draw_sheet", "varied"]
+__all__ = ["SheetPicture", "draw_sheet", "varied"]
 
 logger = logging.getLogger(__name__)
 Place = tuple[str, str]
@@ -27,7 +27,7 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class SheetPicture:
     """One picture of those that were tested in a place, by its number in the first cell there, and what it is of."""
 
     place: Place
@@ -59,7 +59,7 @@ def draw_sheet(
             lacking[row.method] = None
             continue
         kept.setdefault(place, {}).setdefault(row.method, found)
-        roots[place] = Path(facts_of(row).tested.place)
+        roots.setdefault(place, Path(facts_of(row).tested.place))
     if chosen := varied([each for place, seen in kept.items() for each in _examples(place, seen)], count):
         maps, without = _maps(chosen, kept)
         if without:
@@ -77,15 +77,17 @@ def draw_sheet(
     return bool(chosen), tuple(lacking)
 
 
-def _examples(place: Place, seen: Mapping[str, CellPictures]) -> list[Example]:
+def _examples(place: Place, seen: Mapping[str, CellPictures]) -> list[SheetPicture]:
     """The pictures of a place whose masks could be used."""
     first = next(iter(seen.values()))
     labelled = zip(first.labels.tolist(), first.defects, first.localised.tolist(), strict=True)
-    return [Example(place, number, label, defect) for number, (label, defect, usable) in enumerate(labelled) if usable]
+    return [
+        SheetPicture(place, number, label, defect) for number, (label, defect, usable) in enumerate(labelled) if usable
+    ]
 
 
 def _maps(
-    chosen: Sequence[Example], kept: Mapping[Place, Mapping[str, CellPictures]]
+    chosen: Sequence[SheetPicture], kept: Mapping[Place, Mapping[str, CellPictures]]
 ) -> tuple[dict[str, list[np.ndarray]], list[str]]:
     """The small maps of chosen pictures by method, of those that have one of each; and those that lack the picture.
 
@@ -106,11 +108,11 @@ def _maps(
     return {method: found for method, found in maps.items() if len(found) == len(chosen)}, [*lacking]
 
 
-def varied(examples: Sequence[Example], count: int) -> list[Example]:
+def varied(examples: Sequence[SheetPicture], count: int) -> list[SheetPicture]:
     """One normal example in eight, then anomalous ones: new categories and new defects first."""
     normal = [each for each in examples if each.label == NORMAL][: max(1, count // 8)]
     rest = [each for each in examples if each.label == ANOMALOUS]
-    chosen: list[Example] = []
+    chosen: list[SheetPicture] = []
     while rest and len(chosen) < count - len(normal):
         seen = Counter(word for each in chosen for word in (each.category, each.defect))
         chosen.append(min(rest, key=lambda each: seen[each.category] + seen[each.defect]))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.inspection import examples
-from stackclip.inspection.examples import Example, draw_sheet, varied
+from stackclip.inspection.examples import SheetPicture, draw_sheet, varied
 from stackclip.types import Row
 
 DEFECTS = ("good", "hole", "cut")
@@ -107,7 +107,9 @@ def test_pictures_whose_masks_could_not_be_used_are_not_shown(root: Path, drawn:
 
 def test_new_categories_and_new_defects_come_first_and_one_in_eight_is_good() -> None:
     places = [("own", name) for name in "abc"]
-    every = [Example(place, n, int(n > 1), ("good", "good", "x", "y", "x")[n]) for place in places for n in range(5)]
+    every = [
+        SheetPicture(place, n, int(n > 1), ("good", "good", "x", "y", "x")[n]) for place in places for n in range(5)
+    ]
     chosen = varied(every, 8)
     assert [(each.category, each.defect) for each in chosen[:4]] == [("a", "good"), ("a", "x"), ("b", "y"), ("c", "x")]
     assert len(chosen) == 8
