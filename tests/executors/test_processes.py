@@ -31,8 +31,9 @@ def driver(folder: Path, *whats: str, executor: str = "processes[workers=2]") ->
 
 
 def _by_default() -> None:
-    """Take Ctrl-C as it is by default: a test in the background has it ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Take signals as they are by default: tests in the background, or behind nohup, have some of them ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def outcomes(process: subprocess.Popen[str]) -> dict[str, Any]:

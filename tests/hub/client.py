@@ -52,6 +52,7 @@ def perform(words: list[str], changes: dict[str, str | None]) -> None:
         TAGS["elsewhere"]["url"] = url
     from stackclip.cli import main
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background has it ignored
     sys.argv = ["stackclip", *words]
     main()
 
