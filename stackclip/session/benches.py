@@ -13,6 +13,7 @@ from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
+from stackclip.benchmarks.pace import Expected, Pace
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import unheard
@@ -136,8 +137,23 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     with nullcontext() if store is None else store.one_look():
         there = 0 if again or store is None else _finished(workbench, lineup, store)
         planned = workbench.planned(lineup.errands, store)
+        expected = _expected(workbench, lineup, None if again else store)
     pictures = sum(len(each.samples) for each in lineup.errands)
-    return Forecast(planned, pictures, folder, workbench.tower.spec.note, cells=count, missing=count - there)
+    note = workbench.tower.spec.note
+    return Forecast(planned, pictures, folder, note, cells=count, missing=count - there, expected=expected)
+
+
+def _expected(workbench: Workbench, lineup: Lineup, store: Store | None) -> Expected:
+    """How long the cells will take that are not in a store's rows; all of them without a store."""
+    plan = lineup.plan
+    rows = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
+    pace = Pace.of(rows, workbench.tower.spec)
+    if store is not None:
+        with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
+            return pace.expected(plan, bench.lacking())
+    works = [entrant.spec for entrant in lineup.entrants if not entrant.why_not]
+    places = [(dataset.name, category) for dataset in plan.test_on for category in dataset.categories]
+    return pace.expected(plan, {(spec, *place, seed) for spec in works for place in places for seed in plan.seeds})
 
 
 def _finished(workbench: Workbench, lineup: Lineup, store: Store) -> int:
