@@ -14,7 +14,8 @@ from stackclip.errors import StackclipError, UnknownComponent, UsageError, Weigh
 from stackclip.ops.typed import chosen
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.published import Lookup, published
-from stackclip.papers.suites import Run, Suite, merged, redirected
+from stackclip.papers.runs import Run, merged, redirected
+from stackclip.papers.suites import Suite
 from stackclip.registry import Spec
 
 __all__ = ["Contest", "Request", "contests_of", "fitting", "printed_beside", "say_lacking"]
