@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
@@ -58,25 +58,22 @@ class Pace:
                 epochs.setdefault(name, []).append(facts.epochs)
         return cls(_medians(testing), _medians(training), _medians(epochs), count)
 
-    def expected(self, plan: Plan, lacking: Iterable[CellName]) -> Expected:
-        """What the cells of a plan will take; a method with a row for the same seed there has learned already."""
+    def expected(self, plan: Plan, lacking: Iterable[CellName], learned: Collection[tuple[str, int]] = ()) -> Expected:
+        """What the cells of a plan will take that lack; methods (spec, seed) that have `learned` are tested alone."""
         cells = frozenset(lacking)
         pictures = {
             (dataset.name, category): len(dataset.select(split="test", categories=(category,)).samples)
             for dataset in plan.test_on
             for category in dataset.categories
         }
-        every = len(pictures)
-        counts: dict[tuple[str, int], int] = {}
         seconds, unknown = 0.0, dict[str, None]()
-        for spec, dataset, category, seed in cells:
-            counts[spec, seed] = counts.get((spec, seed), 0) + 1
+        for spec, dataset, category, _ in cells:
             if (pace := _known(self.testing, spec)) is None:
                 unknown[spec] = None
             else:
                 seconds += pace * pictures[dataset, category]
-        for (spec, seed), count in counts.items():
-            if count == every and spec not in unknown:
+        for spec, seed in {(spec, seed) for spec, _, _, seed in cells} - {*learned}:
+            if spec not in unknown:
                 asked = _known(self.epochs, spec) if plan.epochs is None else plan.epochs
                 seconds += (_known(self.training, spec) or 0.0) * (asked or 0.0) * len(plan.training_of(seed))
         return Expected(seconds, self.rows, tuple(unknown))

@@ -11,7 +11,7 @@ from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.errors import UsageError
 from stackclip.registry import did_you_mean
 
-__all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "redirected", "run_of"]
+__all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "on_towers", "redirected", "run_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,9 @@ class PaperTower:
 class Run:
     """One bench of a suite: `methods` trained on one place and tested on others, by the names of data sets.
 
+    One with a `title` is a section of its own in a study: what it `asks`, the metrics that it `shows`, and what its
+    author `says` to that.
+
     In a file `shots` may list several numbers, each of which is a run. No `train_on` is for methods that are not
     trained. `train_categories` and `train_without` take some categories of the training sets only. `epochs` is for all
     methods; without it each has its paper's. `eval_every` asks for training curves.
@@ -47,6 +50,13 @@ class Run:
     train_shots: int | None = None
     eval_every: EvalEvery | None = None
     tower: PaperTower | None = None
+    ci: bool = False
+    per_category: bool = False
+    per_defect: bool = False
+    title: str = ""
+    asks: str = ""
+    says: str = ""
+    shows: tuple[str, ...] = ()
 
 
 def redirected(
@@ -71,6 +81,15 @@ def merged(runs: Iterable[Run]) -> tuple[Run, ...]:
     for run in runs:
         alike.setdefault(replace(run, methods=()), {}).update(dict.fromkeys(run.methods))
     return tuple(replace(run, methods=tuple(methods)) for run, methods in alike.items())
+
+
+def on_towers(runs: Iterable[Run], towers: Sequence[str]) -> Iterator[Run]:
+    """Each run on each of some towers, `NAME` or `NAME:TAG`; one with a tower of its own on that alone."""
+    for run in runs:
+        for name, _, tag in (each.partition(":") for each in towers) if run.tower is None else ():
+            yield replace(run, tower=PaperTower(backbone=name, pretrained=tag or None))
+        if run.tower is not None:
+            yield run
 
 
 def by_shots(facts: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -113,6 +132,34 @@ def _filled(method: str, values: Mapping[str, object]) -> str:
     return method
 
 
+_PLAIN: Mapping[str, tuple[type, str]] = {
+    "bool": (bool, "true or false"),
+    "str": (str, "text"),
+    "str | None": (str, "text"),
+    "int | None": (int, "a whole number, 0 or more"),
+    "tuple[int, ...]": (int, "a list of whole numbers, 0 or more"),
+    "tuple[str, ...]": (str, "a list of text"),
+}
+"""What fields of these types may be: a type, or a list of it, and the words for that."""
+
+
+def _wanted(annotation: str, value: Any) -> str:
+    """What a field of a type wants in place of a value; empty where nothing is wrong with it, or others look."""
+    plain, words = _PLAIN.get(annotation, (object, ""))
+    listed = annotation.startswith("tuple")
+    if listed and not isinstance(value, list | tuple):
+        return words or "a list"
+    several = value if listed else (value,)
+    fits = all(each is None or _is(each, plain) for each in several)
+    return "" if fits else words
+
+
+def _is(value: Any, plain: type) -> bool:
+    if plain is int:
+        return type(value) is int and value >= 0
+    return isinstance(value, plain)
+
+
 def made_of(kind: type[Any], facts: Mapping[str, Any], where: str) -> Any:
     known = [field.name for field in fields(kind)]
     for name in facts:
@@ -120,10 +167,11 @@ def made_of(kind: type[Any], facts: Mapping[str, Any], where: str) -> Any:
             raise UsageError(
                 f"{where}: {name!r} means nothing{did_you_mean(name, known)}; known are {', '.join(known)}"
             )
-    lists = {field.name for field in fields(kind) if str(field.type).startswith("tuple")}
-    for name in lists & set(facts):
-        if not isinstance(facts[name], (list, tuple)):
-            raise UsageError(f"{where}: {name} is {facts[name]!r}; wanted a list")
+    types = {field.name: str(field.type) for field in fields(kind) if field.name in facts}
+    for name, annotation in types.items():
+        if wanted := _wanted(annotation, facts[name]):
+            raise UsageError(f"{where}: {name} is {facts[name]!r}; wanted {wanted}")
+    lists = {name for name, annotation in types.items() if annotation.startswith("tuple")}
     try:
         return kind(**{name: tuple(value) if name in lists else value for name, value in facts.items()})
     except TypeError as error:

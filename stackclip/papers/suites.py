@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,7 +14,7 @@ from stackclip.errors import DamagedFile, UsageError
 from stackclip.ops.files import expanded
 from stackclip.ops.seals import read_regular
 from stackclip.papers.published import Published, published
-from stackclip.papers.runs import Run, by_shots, made_of, run_of
+from stackclip.papers.runs import Run, by_shots, made_of, on_towers, run_of
 from stackclip.registry import did_you_mean
 
 __all__ = ["Suite", "find_suites", "read_suite", "suites"]
@@ -29,6 +29,9 @@ _SHARED = (
     "train_shots",
     "eval_every",
     "tower",
+    "ci",
+    "per_category",
+    "per_defect",
 )  # of all runs, where the suite says them
 
 
@@ -37,7 +40,8 @@ class Suite:
     """One table or figure of a paper: what it compares, where its numbers are printed, what it shows.
 
     `source` and `tables` say where the printed numbers are; `shows` are the metrics that stand in the table.
-    With `over_shots` its runs differ in their shots, which are the columns of a table of each metric.
+    With `over_shots` its runs differ in their shots, which are the columns of a table of each metric. `towers` are the
+    names of those that each run without a tower of its own has, one after another, whatever else is at hand.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Suite:
     shows: tuple[str, ...] = ()
     remark: str = ""
     over_shots: bool = False
+    towers: tuple[str, ...] = ()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -111,7 +116,7 @@ def _suite(name: str, text: str, *, where: str = "") -> Suite:
         raise UsageError(f"{where}: runs are {given!r}; wanted tables, [[runs]]")
     runs = tuple(run_of(each, where) for facts_of_run in given for each in by_shots({**shared, **facts_of_run}))
     made: Suite = made_of(Suite, {"source": "", "name": name, "title": name, **facts, "runs": runs}, where)
-    return made
+    return replace(made, runs=tuple(on_towers(made.runs, made.towers))) if made.towers else made
 
 
 def _place(name: str) -> tuple[str, bool, int]:

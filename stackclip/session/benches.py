@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -135,30 +135,34 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
     store, folder = workbench.found(), workbench.workspace.features
     with nullcontext() if store is None else store.one_look():
-        there = 0 if again or store is None else _finished(workbench, lineup, store)
+        rows = [] if again or store is None else _there(workbench, lineup, store)
         planned = workbench.planned(lineup.errands, store)
-        expected = _expected(workbench, lineup, None if again else store)
+    there = [row for row in rows if _complete(row, plan)]
+    how: dict[str, Any] = {"cells": count, "missing": count - len(there)}
+    how["expected"] = _expected(workbench, lineup, rows, there)
     pictures = sum(len(each.samples) for each in lineup.errands)
-    note = workbench.tower.spec.note
-    return Forecast(planned, pictures, folder, note, cells=count, missing=count - there, expected=expected)
+    return Forecast(planned, pictures, folder, workbench.tower.spec.note, **how)
 
 
-def _expected(workbench: Workbench, lineup: Lineup, store: Store | None) -> Expected:
-    """How long the cells will take that are not in a store's rows; all of them without a store."""
+def _expected(workbench: Workbench, lineup: Lineup, rows: Sequence[Row], there: Sequence[Row]) -> Expected:
+    """How long the cells will take that are not `there`; a method with any of the `rows` for a seed has learned."""
     plan = lineup.plan
-    rows = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
-    pace = Pace.of(rows, workbench.tower.spec)
-    if store is not None:
-        with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
-            return pace.expected(plan, bench.lacking())
+    earlier = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
     works = [entrant.spec for entrant in lineup.entrants if not entrant.why_not]
     places = [(dataset.name, category) for dataset in plan.test_on for category in dataset.categories]
-    return pace.expected(plan, {(spec, *place, seed) for spec in works for place in places for seed in plan.seeds})
+    every = {(spec, *place, seed) for spec in works for place in places for seed in plan.seeds}
+    lacking = every - {(row.method, row.test_on, row.category, row.seed) for row in there}
+    learned = {(row.method, row.seed) for row in rows}
+    return Pace.of(earlier, workbench.tower.spec).expected(plan, lacking, learned)
 
 
-def _finished(workbench: Workbench, lineup: Lineup, store: Store) -> int:
-    """How many cells are there with all that is asked for."""
-    plan = lineup.plan
-    with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
-        rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
-        return sum((not plan.ci or has_draws(row)) and (not plan.per_defect or has_kinds(row)) for row in rows)
+def _there(workbench: Workbench, lineup: Lineup, store: Store) -> list[Row]:
+    """The rows that are there, whatever they lack."""
+    with workbench.bench(lineup.plan, lineup.entrants, store, overwrite="never") as bench:
+        return [row for row in bench.run().rows if not row.error]
+
+
+def _complete(row: Row, plan: Plan) -> bool:
+    """Whether a row has all that is asked for."""
+    has_all = (not plan.ci or has_draws(row)) and (not plan.per_defect or has_kinds(row))
+    return has_all and has_curve(row, plan.eval_every)

@@ -43,8 +43,8 @@ def test_tested_and_trained_pictures_are_counted_at_the_median_of_what_rows_took
 
 
 def test_a_method_with_a_row_for_the_seed_has_learned_and_is_tested_only() -> None:
-    expected = Pace.of([row("stacked", **LEARNED)], TOWER).expected(PLAN, {("stacked", "b", "s", 0)})
-    assert expected.seconds == pytest.approx(4 * 0.2)
+    expected = Pace.of([row("stacked", **LEARNED)], TOWER).expected(PLAN, BOTH, {("stacked", 0)})
+    assert expected.seconds == pytest.approx(8 * 0.2)
 
 
 def test_as_many_epochs_are_counted_as_are_asked_for() -> None:
