@@ -18,11 +18,11 @@ from stackclip.reports.writers.markdown import Markdown, marked
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Question", "StudyPage"]
+__all__ = ["StudyPage", "StudyQuestion"]
 
 
 @dataclass(frozen=True)
-class Question:
+class StudyQuestion:
     """A section of a study: its title, what it asks, what its author says to that, and the rows as tables."""
 
     title: str
@@ -45,7 +45,7 @@ class StudyPage:
 
     title: str
     remark: str
-    questions: Sequence[Question]
+    questions: Sequence[StudyQuestion]
 
     @cached_property
     def plots(self) -> Mapping[str, Callable[[], Figure]]:

@@ -13,7 +13,7 @@ from stackclip.papers.contests import Contest, printed_beside
 from stackclip.papers.runs import Run
 from stackclip.papers.suites import Suite
 from stackclip.reports.document import Document
-from stackclip.reports.study import Question
+from stackclip.reports.study import StudyQuestion
 from stackclip.session.conditions import SuiteWords
 from stackclip.session.jobs import sharded
 from stackclip.session.rows import BenchRows
@@ -32,9 +32,9 @@ class Section:
     rows: BenchRows = field(default_factory=BenchRows)
 
     @property
-    def question(self) -> Question:
+    def question(self) -> StudyQuestion:
         """What a page shows of it."""
-        return Question(self.run.title or self.suite.title, self.document, self.run.asks, self.run.says)
+        return StudyQuestion(self.run.title or self.suite.title, self.document, self.run.asks, self.run.says)
 
     @property
     def document(self) -> Document:
