@@ -21,6 +21,7 @@ from stackclip.metrics.uncertainty import LEVEL
 __all__ = ["ALPHA", "RankTest", "critical_difference", "groups_alike", "nemenyi_groups", "rank_test", "wilcoxon_groups"]
 
 ALPHA = 1 - LEVEL
+_EXACT = 50  # blocks up to which the distribution is counted out
 _DIGITS = 6  # to which values are equal: their ranks are ties
 Numbers = NDArray[np.float64]
 
@@ -89,6 +90,7 @@ def groups_alike(ranks: Sequence[float], alike: Callable[[int, int], bool]) -> l
 
 
 def _signed_ranks(differences: Numbers) -> float:
-    """The p of Wilcoxon's test; 1 where no block differs."""
-    some = differences[np.round(differences, _DIGITS) != 0]
-    return float(wilcoxon(np.round(some, _DIGITS)).pvalue) if some.size else 1.0
+    """The p of Wilcoxon's test; 1 where no block differs. It is that without ties for up to so many blocks."""
+    rounded = np.round(differences, _DIGITS)
+    some = rounded[rounded != 0]
+    return float(wilcoxon(some, method="exact" if some.size <= _EXACT else "approx").pvalue) if some.size else 1.0

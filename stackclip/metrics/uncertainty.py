@@ -3,8 +3,8 @@
 Pictures are drawn with replacement, and each draw is measured from what was counted of each picture once: a draw is a
 row of whole numbers, how often each picture is in it, and the counts of all draws are one matrix product. Efron and
 Tibshirani, An Introduction to the Bootstrap, 1993. What lies near 1 is skewed, and percentiles of draws of few pictures
-cover it too seldom (decision 0074): the interval of a metric is symmetric in its logit (Pepe, The Statistical Evaluation
-of Medical Tests, 2003), that of a difference goes between percentiles.
+cover it too seldom (decision 0074): the interval of a metric is symmetric in its logit (Pepe, Statistical Evaluation of
+Medical Tests, 2003), that of a difference goes between percentiles.
 """
 
 from __future__ import annotations

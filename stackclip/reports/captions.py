@@ -13,7 +13,7 @@ from stackclip.reports.tested import CHANCE
 from stackclip.studies.significance import Inference
 from stackclip.types import Row
 
-__all__ = ["block_title", "caption"]
+__all__ = ["block_title", "caption", "notes_on_intervals"]
 
 
 def block_title(table: Summary) -> str:
@@ -38,6 +38,15 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
     if any(line.marked for table in tables for line in table.lines):
         said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")
     return (*said, *([facts.note] if facts.note else []))
+
+
+def notes_on_intervals(tables: Sequence[Summary]) -> Iterator[str]:
+    """Why figures have no interval that others of the tables have."""
+    cells = [
+        cell for table in tables if table.inference for line in table.lines if not line.beside for cell in line.cells
+    ]
+    if any(cell.interval for cell in cells) and any(cell.value in (0, 1) and not cell.interval for cell in cells):
+        yield "100.0 or 0.0 in every draw has no interval: it cannot tell how far from there others would lie"
 
 
 def _places(tables: Sequence[Summary]) -> Iterator[str]:

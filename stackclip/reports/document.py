@@ -12,6 +12,7 @@ from stackclip.benchmarks.intervals import Comparison, compare, intervals_of
 from stackclip.papers.published import Lookup
 from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
+from stackclip.reports.captions import notes_on_intervals
 from stackclip.reports.columns import firsts_of, measured_of
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
@@ -129,7 +130,7 @@ class Document:
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
         ranked = rank_lines(self.rankings, self.ranks) if self.ranks else ()
-        return (*notes(self.rows, self.published, self.metrics), *ranked)
+        return (*notes(self.rows, self.published, self.metrics), *notes_on_intervals(self.tables), *ranked)
 
     @cached_property
     def rankings(self) -> tuple[Ranking, ...]:

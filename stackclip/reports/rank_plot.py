@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_ranks", "plot_ranks"]
 
-_AXIS, _LETTER, _LINE, _BAR, _HEAD = 4.6, 0.079, 0.2, 0.11, 0.75  # inches: the axis, and what a letter and lines take
+_AXIS, _LETTER, _LINE, _BAR, _HEAD = 4.6, 0.082, 0.2, 0.11, 0.75  # inches: the axis, and what a letter and lines take
 _ROW, _OVER = 0.16, 0.03  # inches: a line of small print; by how much bars are longer than what they join
 _BOLD = 0.85  # how many letters of bold print take the place of one
 _LONGEST = 42  # letters of a line of a name
@@ -30,7 +30,9 @@ def plot_ranks(found: Sequence[Ranking], path: Path) -> None:
     """Draw rankings into a file. Raises what `check_plot` raises, StackclipError where there are none."""
     check_plot(path, "--ranks")
     if not found:
-        raise StackclipError("no ranks to draw: that takes two methods or more, measured on the same two categories")
+        raise StackclipError(
+            "no ranks to draw: that takes two methods or more, measured on the same two categories or data sets"
+        )
     save(lambda: draw_ranks(found), path)
 
 

@@ -79,7 +79,7 @@ def _wanted(found: Components, difference: float, pictures: int) -> Iterator[str
     """What it takes in seeds, categories and pictures."""
     yield _seeds(found, difference)
     yield _categories(found, difference)
-    if not isnan(factor := found.pictures_factor(difference)):
+    if (factor := found.pictures_factor(difference)) > 0:
         times = f"{factor:.1f} times the pictures" if not pictures else f"{_number(ceil(factor * pictures))} pictures"
         yield f"{times} of these categories{f' (now {pictures})' if pictures else ''}"
 

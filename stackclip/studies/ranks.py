@@ -48,8 +48,7 @@ class Ranking:
     """Methods by one metric, the best first, with their mean ranks and the runs of those that are not told apart.
 
     `distance` is Nemenyi's critical difference, None by another test. Where `found.p` is not below .05, all are one
-    group. `left_out` are methods that lack some of the blocks. `tower` is what all were measured on, and what must be said of
-    it.
+    group. `left_out` are methods that lack some of the blocks. `tower` is what all were measured on, with its note.
     """
 
     title: str
