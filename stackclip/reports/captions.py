@@ -41,10 +41,9 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
 
 
 def notes_on_intervals(tables: Sequence[Summary]) -> Iterator[str]:
-    """Why figures have no interval that others of the tables have."""
-    cells = [
-        cell for table in tables if table.inference for line in table.lines if not line.beside for cell in line.cells
-    ]
+    """Why figures have no interval over pictures that others of the tables have."""
+    lines = [line for table in tables if table.inference and table.inference.over == "pictures" for line in table.lines]
+    cells = [cell for line in lines if not line.beside for cell in line.cells]
     if any(cell.interval for cell in cells) and any(cell.value in (0, 1) and not cell.interval for cell in cells):
         yield "100.0 or 0.0 in every draw has no interval: it cannot tell how far from there others would lie"
 
@@ -84,7 +83,7 @@ def _marking(rows: Sequence[Row], inference: Inference) -> Iterator[str]:
     over_pictures = inference.over == "pictures"
     several = len({row.category for row in rows}) > 1
     if any(map(has_draws, rows)) if over_pictures else several:
-        how = "bootstraps over pictures" if over_pictures else "t tests over categories"
+        how = "bootstraps over pictures" if over_pictures else "t tests over categories, of means alone"
         corrected = "corrected by Holm for their number" if inference.correction == "holm" else "not corrected"
         yield (
             "Bold: better than every other of as many cells in its block; underlined: than every other of these but "

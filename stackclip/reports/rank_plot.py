@@ -146,6 +146,7 @@ def _words(found: Ranking, letters: int) -> tuple[list[str], list[str]]:
         f"bars join methods that {by} not tell apart at p < .05" if found.differ else "no method is told from another"
     )
     small = [f"Friedman {found.chance}; {told}", *([f"tower: {found.tower}"] if found.tower else [])]
+    small += [f"left out, as they lack some: {', '.join(found.left_out)}"] if found.left_out else []
     title = f"{found.metric.replace('_', ' ')}: mean ranks over {found.blocks}{found.title}"
     lines = [line for each in small for line in textwrap.wrap(legible(each), letters)]
     return textwrap.wrap(legible(title), int(letters * _BOLD)), lines

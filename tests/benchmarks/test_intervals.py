@@ -191,6 +191,23 @@ def test_json_lines_hold_intervals_and_differences_and_not_the_draws(rows: list[
         assert "draws" not in line["facts"]
 
 
+def test_a_perfect_figure_has_no_interval_and_a_note_says_why() -> None:
+    perfect = [row("a", "cap", 9.0), row("a", "nut", 0.8)]
+    assert perfect[0].metrics["image_AUROC"] == 1
+    note = "100.0 or 0.0 in every draw has no interval"
+    [over_pictures] = [each for each in Document(perfect, per_category=True, ci=True).notes if each.startswith(note)]
+    assert over_pictures.endswith("it cannot tell how far from there others would lie")
+    for view in ({"ci": False}, {"ci": True, "ci_over": "categories"}):
+        assert not any(each.startswith(note) for each in Document(perfect, per_category=True, **view).notes)
+    assert not any(each.startswith(note) for each in Document(perfect[1:], ci=True).notes)
+
+
+def test_rows_that_keep_percentiles_have_the_intervals_of_their_draws(rows: list[Row]) -> None:
+    old = [replace(each, facts={**each.facts, "intervals": {"image_AUROC": [0.1, 0.2]}}) for each in rows]
+    assert text_of(".csv", old, ci=True) == text_of(".csv", rows, ci=True)
+    assert text_of(".jsonl", old, ci=True) == text_of(".jsonl", rows, ci=True)
+
+
 # In a bench
 
 

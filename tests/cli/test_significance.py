@@ -37,7 +37,7 @@ def test_categories_ranks_and_power_are_asked_for_and_shown_again(stackclip: Run
     assert "Holm" not in plain
     written = " ".join((tmp_path / "table.tex").read_text().replace("%", "").split())
     assert "where a number would lie for other categories, 19 times of 20" in written
-    assert "by paired t tests over categories (each p < 0.05, not corrected)" in written.replace(
+    assert "by paired t tests over categories, of means alone (each p < 0.05, not corrected)" in written.replace(
         "\\textless{}", "<"
     ).replace("$<$", "<")
     document = Session(tmp_path).report(ci=True, ci_over="categories", power=0.5)
