@@ -105,9 +105,6 @@ class Judged:
     @classmethod
     def of(cls, words: Mapping[str, Any]) -> Judged:
         """The words as they were typed. Raises UsageError for one that means nothing beside the others."""
-        from stackclip.studies.power import effect_of
-        from stackclip.studies.ranks import RankQuestion
-
         shown, ranks = words["ci"] or words["ci_over"] is not None, words["ranks"]
         if words["correction"] is not None and not shown:
             raise UsageError("--correction is of the tests of --ci, which is not asked for: add --ci")
@@ -115,10 +112,17 @@ class Judged:
             raise UsageError(
                 "--ranks-over and --ranks-test are of --ranks, which is not asked for: add --ranks FILE.png"
             )
-        look: dict[str, Any] = {"ci": shown, "power": effect_of(words["power"])}
+        look: dict[str, Any] = {"ci": shown}
         look |= {name: words[name] for name in ("ci_over", "correction") if words[name]}
-        asked = {name: words[f"ranks_{name}"] for name in ("over", "test") if words[f"ranks_{name}"]}
-        look |= {"ranks": RankQuestion(**asked)} if ranks else {}
+        if words["power"] is not None:
+            from stackclip.studies.power import effect_of
+
+            look["power"] = effect_of(words["power"])
+        if ranks:
+            from stackclip.studies.ranks import RankQuestion
+
+            asked = {name: words[f"ranks_{name}"] for name in ("over", "test") if words[f"ranks_{name}"]}
+            look["ranks"] = RankQuestion(**asked)
         return cls(look, words["ci"] or words["ci_over"] == "pictures", ranks)
 
 
@@ -132,10 +136,10 @@ def keep(
 
 
 def _draw_ranks(document: Document, path: Path | None) -> bool:
-    from stackclip.reports.rank_plot import plot_ranks
-
     if path is None:
         return True
+    from stackclip.reports.rank_plot import plot_ranks
+
     try:
         plot_ranks(document.rankings, path)
     except OSError as error:

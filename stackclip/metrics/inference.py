@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from stackclip.metrics.uncertainty import LEVEL, Difference, Interval, around
 
@@ -36,8 +36,8 @@ def over_categories(differences: ArrayLike, *, level: float = LEVEL) -> Differen
     if spread < SAME:
         return Difference(0.0, 0.0, 0.0, 1.0) if abs(mean) < SAME else None
     error, free = spread / np.sqrt(values.size), values.size - 1
-    reach = float(student.ppf((1 + level) / 2, free)) * error
-    p = 2 * student.sf(abs(mean) / error, free)
+    reach = float(stdtrit(free, (1 + level) / 2)) * error
+    p = 2 * stdtr(free, -abs(mean) / error)
     return Difference(mean, float(mean - reach), float(mean + reach), float(p))
 
 
@@ -50,7 +50,7 @@ def mean_over_categories(values: ArrayLike, *, level: float = LEVEL) -> Interval
     if found.ndim != 1 or found.size < 2 or not np.isfinite(found).all():
         return None
     error = float(found.std(ddof=1) / np.sqrt(found.size))
-    ends = around(float(found.mean()), error, float(student.ppf((1 + level) / 2, found.size - 1)))
+    ends = around(float(found.mean()), error, float(stdtrit(found.size - 1, (1 + level) / 2)))
     return Interval(*ends) if ends else None
 
 

@@ -13,8 +13,7 @@ from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import nct, norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from stackclip.metrics.uncertainty import LEVEL
 
@@ -70,7 +69,7 @@ class Components:
 
     def pictures_factor(self, difference: float) -> float:
         """How many times the pictures of these categories a test over pictures wants; not a number without draws."""
-        reach = norm.ppf((1 + LEVEL) / 2) + norm.ppf(POWER)
+        reach = ndtri((1 + LEVEL) / 2) + ndtri(POWER)
         return float(reach**2 * self.pictures / difference**2)
 
 
@@ -92,9 +91,11 @@ def components_of(differences: Numbers, pictures: float = nan) -> Components:
 
 def power_of_t(difference: float, error: float, free: int, *, level: float = LEVEL) -> float:
     """How often a two-sided t test finds a difference with this standard error: by the noncentral t distribution."""
+    from scipy.stats import nct  # takes as long to load as all else here
+
     if error <= 0:
         return float(difference != 0)
-    reach, shift = float(student.ppf((1 + level) / 2, free)), abs(difference) / error
+    reach, shift = float(stdtrit(free, (1 + level) / 2)), abs(difference) / error
     if shift > 35:  # where its distribution function is no longer computed
         return 1.0
     return float(nct.sf(reach, free, shift) + nct.cdf(-reach, free, shift))

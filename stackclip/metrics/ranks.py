@@ -12,8 +12,7 @@ from math import inf, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as fisher
-from scipy.stats import rankdata, studentized_range, wilcoxon
+from scipy.special import fdtrc
 
 from stackclip.metrics.inference import holm
 from stackclip.metrics.uncertainty import LEVEL
@@ -41,6 +40,8 @@ def rank_test(values: Numbers) -> RankTest:
 
     Friedman's statistic is corrected for ties. Raises ValueError for fewer than two blocks or two methods.
     """
+    from scipy.stats import rankdata  # scipy.stats takes longer to load than a table to print
+
     blocks, count = values.shape
     if blocks < 2 or count < 2:
         raise ValueError(f"ranks are compared over two blocks or more of two methods or more, found {values.shape}")
@@ -51,12 +52,14 @@ def rank_test(values: Numbers) -> RankTest:
     chi = (count - 1) * (float((ranks.sum(0) ** 2).sum()) - blocks * middle) / scatter if scatter > 0 else 0.0
     left = blocks * (count - 1) - chi
     statistic = (blocks - 1) * chi / left if left > 1e-9 else inf
-    p = float(fisher.sf(statistic, count - 1, (count - 1) * (blocks - 1)))
+    p = float(fdtrc(count - 1, (count - 1) * (blocks - 1), statistic))
     return RankTest(tuple(mean.tolist()), blocks, float(statistic), p)
 
 
 def critical_difference(methods: int, blocks: int, *, alpha: float = ALPHA) -> float:
     """By how much mean ranks have to differ (Nemenyi): the studentized range over the square root of 2."""
+    from scipy.stats import studentized_range
+
     quantile = float(studentized_range.ppf(1 - alpha, methods, inf)) / sqrt(2)
     return quantile * sqrt(methods * (methods + 1) / (6 * blocks))
 
@@ -91,6 +94,8 @@ def groups_alike(ranks: Sequence[float], alike: Callable[[int, int], bool]) -> l
 
 def _signed_ranks(differences: Numbers) -> float:
     """The p of Wilcoxon's test; 1 where no block differs. It is that without ties for up to so many blocks."""
+    from scipy.stats import wilcoxon
+
     rounded = np.round(differences, _DIGITS)
     some = rounded[rounded != 0]
     return float(wilcoxon(some, method="exact" if some.size <= _EXACT else "approx").pvalue) if some.size else 1.0

@@ -12,8 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 from stackclip.metrics.counts import Numbers
 from stackclip.metrics.evidence import Evidence, measure
@@ -79,7 +78,7 @@ def interval_of(value: float, values: Numbers, *, level: float = LEVEL) -> Inter
     kept = values[np.isfinite(values)]
     if not enough(values):
         return None
-    ends = around(value, float(kept.std(ddof=1)) if kept.size > 1 else 0.0, float(norm.ppf((1 + level) / 2)))
+    ends = around(value, float(kept.std(ddof=1)) if kept.size > 1 else 0.0, float(ndtri((1 + level) / 2)))
     return Interval(*ends, kept.size) if ends else None
 
 
