@@ -1,4 +1,4 @@
-"""What rows keep of their draws of pictures, and what follows from it for tables: intervals and paired differences.
+"""What rows keep of their draws of pictures, and what follows from it: intervals and paired differences over pictures.
 
 A draw depends on nothing but the tested pictures. So two rows of the same pictures have the same draws, whenever and
 beside whatever they were measured, and their values may be subtracted or averaged draw by draw.
@@ -7,7 +7,7 @@ beside whatever they were measured, and their values may be subtracted or averag
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Any
@@ -16,19 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.benchmarks.facts import facts_of
-from stackclip.metrics.evidence import Evidence
+from stackclip.metrics.evidence import Evidence, measure
 from stackclip.metrics.uncertainty import (
     DRAWS,
     Difference,
     Interval,
     difference_of,
     draw_metrics,
+    enough,
     interval_of,
 )
 from stackclip.types import Row
 
-__all__ = ["Comparison", "compare", "compared", "draw_facts", "has_draws", "pooled_interval"]
+__all__ = ["Comparison", "compare", "draw_facts", "has_draws", "intervals_of", "pooled_draws", "pooled_interval"]
 
+_SMALL = ".001"
 _LACKING = 65535  # of a draw, where 0 to 65534 stand for 0 to 1: to 1e-5
 Numbers = NDArray[np.float64]
 
@@ -38,21 +40,26 @@ def draw_facts(said: Evidence, pictures: str) -> dict[str, Any]:
 
     `pictures` is the hash of what is tested, in hexadecimal digits; it is what the draws depend on.
     """
-    found = draw_metrics(said, seed=int(pictures[:16], 16))
-    intervals = {name: interval_of(values) for name, values in found.items()}
+    found = {name: each for name, each in draw_metrics(said, seed=int(pictures[:16], 16)).items() if enough(each)}
+    whole = measure(said, np.ones((1, len(said.labels))))
+    intervals = {name: interval_of(float(whole[name][0]), values) for name, values in found.items()}
     return {
         "intervals": {name: [each.low, each.high] for name, each in intervals.items() if each},
-        "draws": {
-            "count": DRAWS,
-            "pictures": pictures,
-            "values": {name: _packed(found[name]) for name, each in intervals.items() if each},
-        },
+        "draws": {"count": DRAWS, "pictures": pictures, "values": {name: _packed(found[name]) for name in found}},
     }
 
 
 def has_draws(row: Row) -> bool:
     """Whether a row has the draws that are made now."""
     return facts_of(row).draws.count == DRAWS
+
+
+def intervals_of(row: Row) -> dict[str, tuple[float, float]]:
+    """The interval of each metric of a row, by its draws; of a row that keeps others, those that it keeps."""
+    if not has_draws(row):
+        return {name: (low, high) for name, (low, high) in facts_of(row).intervals.items()}
+    found = {name: pooled_interval([row], name) for name in row.metrics}
+    return {name: (each.low, each.high) for name, each in found.items() if each}
 
 
 def pooled_interval(rows: Sequence[Row], metric: str) -> Interval | None:
@@ -63,7 +70,18 @@ def pooled_interval(rows: Sequence[Row], metric: str) -> Interval | None:
     values = [_drawn(row, metric) for row in rows if metric in row.metrics]
     found = [each for each in values if each is not None]
     seeds = [row.seed for row in rows if metric in row.metrics]
-    return interval_of(_pooled(found, seeds)) if found and len(found) == len(values) else None
+    if not found or len(found) < len(values):
+        return None
+    figures = [np.array([row.metrics[metric]]) for row in rows if metric in row.metrics]
+    return interval_of(float(_pooled(figures, seeds)[0]), _pooled(found, seeds))
+
+
+def pooled_draws(pairs: Sequence[tuple[Row, Row]], metric: str) -> Numbers | None:
+    """The mean over seeds of the mean differences over categories, draw by draw (D,); None where a pair has none."""
+    found = [(row.seed, values) for row, other in pairs if (values := _pair(row, other, metric)) is not None]
+    if not found or len(found) < len(pairs):
+        return None
+    return _pooled([values for _, values in found], [seed for seed, _ in found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +102,17 @@ class Comparison:
     @property
     def text(self) -> str:
         """The difference times 100, its spread over seeds, its interval, the metric and p."""
+        return self.told()
+
+    def told(self, corrected: float | None = None) -> str:
+        """The same, with p corrected for several comparisons behind p, if it is given."""
         found = self.difference
         spread = "" if self.spread is None else f" ±{100 * self.spread:.1f}"
         partial = "" if self.cells == self.of else f" ({self.cells} of {self.of})"
         between = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         name = self.metric.replace("_", " ")
-        return f"{100 * found.value:+.1f}{spread} {between} {name}{partial}, {_chance(found.p, found.draws)}"
+        holm = "" if corrected is None else f" (Holm {_digits(corrected)})"
+        return f"{100 * found.value:+.1f}{spread} {between} {name}{partial}, {_chance(found)}{holm}"
 
 
 def compare(rows: Sequence[Row], method: str, other: str, metric: str) -> Comparison | None:
@@ -110,15 +133,6 @@ def compare(rows: Sequence[Row], method: str, other: str, metric: str) -> Compar
         return None
     spread = pstdev(of_seed) if len(of_seed) > 1 else None
     return Comparison(method, other, metric, found, spread, len(pairs), len(ours | theirs))
-
-
-def compared(rows: Sequence[Row], metrics: Iterable[str]) -> Iterator[str]:
-    """A line for each method but the first, with its differences from the first by each metric."""
-    first, *others = dict.fromkeys(row.method for row in rows)
-    for method in others:
-        found = [compare(rows, method, first, metric) for metric in metrics]
-        if told := "; ".join(each.text for each in found if each):
-            yield f"{method} - {first}: {told}"
 
 
 def _pair(row: Row, other: Row, metric: str) -> Numbers | None:
@@ -158,8 +172,15 @@ def _packed(values: Numbers) -> str:
     return b64encode(whole.astype("<u2").tobytes()).decode()
 
 
-def _chance(p: float, draws: int) -> str:
+def _chance(found: Difference) -> str:
     """A probability in two digits, or that it is as small as so many draws can tell."""
-    if p <= 2 / (draws + 1):
-        return f"p <= {2 / (draws + 1):.3f}".replace("0.", ".")
-    return f"p = {p:.2f}".replace("0.", ".") if p >= 0.095 else f"p = {p:.3f}".replace("0.", ".")
+    if found.p <= found.least:
+        return f"p <= {found.least:.3f}".replace("0.", ".")
+    return f"p < {_SMALL}" if found.p < float(_SMALL) else f"p = {_digits(found.p)}"
+
+
+def _digits(p: float) -> str:
+    """A probability in two digits, or that it is a small one."""
+    if p < float(_SMALL):
+        return f"< {_SMALL}"
+    return (f"{p:.2f}" if p >= 0.095 else f"{p:.3f}").replace("0.", ".")

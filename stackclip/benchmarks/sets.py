@@ -13,7 +13,9 @@ from stackclip.benchmarks.facts import Reported, facts_of, found_at, reported_as
 from stackclip.benchmarks.rows import Entry, TestedAt
 from stackclip.types import Row
 
-__all__ = ["Standing", "Titles", "identity", "latest_key", "reported", "seen_at", "standing", "trained_as"]
+__all__ = [
+    *("Standing", "Titles", "asked_alike", "identity", "latest_key", "reported", "seen_at", "standing", "trained_as"),
+]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,6 +37,14 @@ def standing(row: Row) -> Standing:
     found, trained = facts.reported, facts.trained
     drawn = "+".join((trained.drawn_from, *trained.places)) if trained.drawn_from else ""  # names alone say too little
     return Standing(found.trained_earlier, found.earlier, facts.tested.place, drawn or trained.content)
+
+
+def asked_alike(row: Row) -> tuple[object, ...]:
+    """What rows of one table have in common, whatever was trained on and tested."""
+    facts = facts_of(row)
+    tower = (facts.tower, facts.image_size, facts.features, facts.feature_dtype, facts.tiles, facts.map_side)
+    training = (facts.asked_epochs, facts.batch_size, facts.live_precision, facts.train_list, facts.train_shots)
+    return (*tower, *training, facts.asked_class_names, facts.note)
 
 
 def trained_as(row: Row) -> tuple[object, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from stackclip.cli.group import echo
 from stackclip.cli.options import logger
-from stackclip.errors import StackclipError
+from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
     from stackclip.papers.suites import Suite
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stackclip.session import Forecast
 
 __all__ = [
+    "Judged",
     "check_files",
     "keep",
     "say_forecast",
@@ -95,19 +96,68 @@ def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> boo
     return True
 
 
-def keep(document: Document, outputs: Sequence[Path], plot: Path | None, *, as_json: bool) -> bool:
-    """Write the files, say how trainings ended and draw the curves; False where something cannot be written."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What was typed of intervals, tests and ranks: the words of a document, whether draws are wanted, and a file."""
+
+    look: Mapping[str, Any]
+    draws: bool = False
+    ranks: Path | None = None
+
+    @classmethod
+    def of(cls, words: Mapping[str, Any]) -> Judged:
+        """The words as they were typed. Raises UsageError for one that means nothing beside the others."""
+        shown, ranks = words["ci"] or words["ci_over"] is not None, words["ranks"]
+        if words["correction"] is not None and not shown:
+            raise UsageError("--correction is of the tests of --ci, which is not asked for: add --ci")
+        if not ranks and (words["ranks_over"] or words["ranks_test"]):
+            raise UsageError(
+                "--ranks-over and --ranks-test are of --ranks, which is not asked for: add --ranks FILE.png"
+            )
+        look: dict[str, Any] = {"ci": shown}
+        look |= {name: words[name] for name in ("ci_over", "correction") if words[name]}
+        if words["power"] is not None:
+            from stackclip.studies.power import effect_of
+
+            look["power"] = effect_of(words["power"])
+        if ranks:
+            from stackclip.studies.ranks import RankQuestion
+
+            asked = {name: words[f"ranks_{name}"] for name in ("over", "test") if words[f"ranks_{name}"]}
+            look["ranks"] = RankQuestion(**asked)
+        return cls(look, words["ci"] or words["ci_over"] == "pictures", ranks)
+
+
+def keep(
+    document: Document, outputs: Sequence[Path], plot: Path | None, ranks: Path | None = None, *, as_json: bool
+) -> bool:
+    """Write the files, say how trainings ended, draw curves and ranks; False where something cannot be written."""
     all_written = write_document(document, outputs)
-    return _show_curves(document, plot, as_json=as_json) and all_written
+    all_written &= _show_curves(document, plot, as_json=as_json)
+    return _draw_ranks(document, ranks) and all_written
 
 
-def check_files(outputs: Sequence[Path], plot: Path | None = None) -> None:
+def _draw_ranks(document: Document, path: Path | None) -> bool:
+    if path is None:
+        return True
+    from stackclip.reports.rank_plot import plot_ranks
+
+    try:
+        plot_ranks(document.rankings, path)
+    except OSError as error:
+        return _not_written(path, error)
+    logger.info("mean ranks are drawn in %s", path)
+    return True
+
+
+def check_files(outputs: Sequence[Path], plot: Path | None = None, ranks: Path | None = None) -> None:
     """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
     from stackclip.reports.plot import check_plot
     from stackclip.reports.writers import check_output
 
-    if plot:
-        check_plot(plot)
+    for path, option in ((plot, "--plot"), (ranks, "--ranks")):
+        if path:
+            check_plot(path, option)
     for path in outputs:
         check_output(path)
 

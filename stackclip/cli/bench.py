@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import check_files, keep, say_forecast, show_suite
+from stackclip.cli.answers import Judged, check_files, keep, say_forecast, show_suite
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
     COMMAS,
@@ -99,6 +99,7 @@ def bench_verb(
     executor: str,
     shard: str | None,
     trackers: tuple[str, ...],
+    judged: Judged,
     **words: Any,
 ) -> Iterable[Path] | None:
     """Train methods on one data set, test them on others, and print the table.
@@ -117,7 +118,8 @@ def bench_verb(
     from stackclip.session import BenchRows, distinct
     from stackclip.session.jobs import sharded
 
-    check_files(output, plot)
+    check_files(output, plot, judged.ranks)
+    words["ci"] = judged.draws
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
@@ -134,7 +136,7 @@ def bench_verb(
         return None
     printed = printed_beside(contests, suites) if suites or published else None
     look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
-    look |= {name: words[name] for name in ("ci", "per_defect")}
+    look |= {"per_defect": words["per_defect"], **judged.look}
     rows = BenchRows()
     for each, group in groupby(contests, key=attrgetter("suite")):
         how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "trackers": trackers}
@@ -145,10 +147,10 @@ def bench_verb(
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find)
-    if not (keep(document, output, plot, as_json=json) and rows.whole):
+    if not (keep(document, output, plot, judged.ranks, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
     wanting = bool(suites) or not {*words["test_on"]} <= {text for each in contests for text in each.texts.values()}
-    again = not (rows.computed or output or plot or wanting or overwrite == "always")
+    again = not (rows.computed or output or plot or judged.ranks or wanting or overwrite == "always")
     return _grounds(session, contests, trackers) if again else None
 
 

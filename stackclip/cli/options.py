@@ -153,6 +153,20 @@ live_options = options(
     ),
 )
 
+
+def _judge(command: Command) -> Command:
+    """Give a verb `judged`, what was typed of intervals, tests and ranks."""
+
+    @wraps(command)
+    def verb(*given: Any, **words: Any) -> Any:
+        from stackclip.cli.answers import Judged
+
+        return command(*given, judged=Judged.of({name: words.pop(name) for name in _JUDGING}), **words)
+
+    return cast(Command, verb)
+
+
+_JUDGING = ("ci", "ci_over", "correction", "power", "ranks", "ranks_over", "ranks_test")
 answer_options = options(
     click.option("--per-category", is_flag=True, help="A line for every category."),
     click.option("--per-defect", is_flag=True, help="A table by kind of defect: its pictures and all good ones."),
@@ -169,8 +183,37 @@ answer_options = options(
         type=click.Path(path_type=Path, dir_okay=False),
         help="Write tables, several too: .csv, .html (with pictures), .jsonl, .md, .parquet, .tex, .txt or .xlsx.",
     ),
+    _judge,
+    click.option("--ci", is_flag=True, help="Intervals of 95 %, and paired tests against the first method."),
     click.option(
-        "--ci", is_flag=True, help="Intervals of 95 % over pictures, and paired tests against the first method."
+        "--ci-over",
+        type=click.Choice(["pictures", "categories"]),
+        help="What intervals and tests are over, as --ci: other pictures (default), or other products.",
+    ),
+    click.option(
+        "--correction",
+        type=click.Choice(["holm", "none"]),
+        help="Of the p of several tests for their number: by Holm (default), or none.",
+    ),
+    click.option(
+        "--power",
+        is_flag=False,
+        flag_value="observed",
+        metavar="[POINTS]",
+        help="How many seeds and categories would find the differences from the first method, or one of POINTS.",
+    ),
+    click.option(
+        "--ranks",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Draw mean ranks with what is not told apart: .png, .svg or .pdf (needs matplotlib).",
+    ),
+    click.option(
+        "--ranks-over", type=click.Choice(["categories", "data-sets"]), help="What --ranks are over; categories."
+    ),
+    click.option(
+        "--ranks-test",
+        type=click.Choice(["nemenyi", "wilcoxon"]),
+        help="Pairs by Nemenyi's critical difference (default), or by Wilcoxon's test with Holm's correction.",
     ),
     click.option(
         "--plot",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import check_files, keep, show_document
+from stackclip.cli.answers import Judged, check_files, keep, show_document
 from stackclip.cli.group import cli
 from stackclip.cli.options import FAILED_SOME, answer_options, pass_session
 from stackclip.cli.parsing import places, several, specs, whole_numbers
@@ -27,10 +27,12 @@ __all__ = ["report_verb"]
 @click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @answer_options
 @pass_session
-def report_verb(session: Session, /, output: tuple[Path, ...], plot: Path | None, json: bool, **selection: Any) -> None:
+def report_verb(
+    session: Session, /, output: tuple[Path, ...], plot: Path | None, json: bool, judged: Judged, **selection: Any
+) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
-    check_files(output, plot)
-    document = session.report(**selection)
+    check_files(output, plot, judged.ranks)
+    document = session.report(**selection, **judged.look)
     show_document(document, as_json=json)
-    if not keep(document, output, plot, as_json=json):
+    if not keep(document, output, plot, judged.ranks, as_json=json):
         sys.exit(FAILED_SOME)

@@ -10,9 +10,10 @@ from stackclip.ops.words import counted
 from stackclip.reports.marks import TRANSDUCTIVE
 from stackclip.reports.table import Summary
 from stackclip.reports.tested import CHANCE
+from stackclip.studies.significance import Inference
 from stackclip.types import Row
 
-__all__ = ["block_title", "caption"]
+__all__ = ["block_title", "caption", "notes_on_intervals"]
 
 
 def block_title(table: Summary) -> str:
@@ -30,12 +31,21 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
         said.append(f"{facts.tower}{weights} at {facts.image_size} pixels")
     said += [f"{each[0].upper()}{each[1:]}" for each in (blocks if len(blocks) == 1 else ())]
     said += [*_places(tables), *([tables[0].protocol] if tables[0].protocol else [])]
-    said += [*_seeds(tables), *_marking(rows)]
+    said += [*_seeds(tables), *_marking(rows, tables[0].inference or Inference())]
     if any(cell.interval for table in tables for line in table.lines for cell in line.cells):
-        said.append("In brackets: where a number would lie for other pictures, 19 times of 20")
+        over = (tables[0].inference or Inference()).other
+        said.append(f"In brackets: where a number would lie for {over}, 19 times of 20")
     if any(line.marked for table in tables for line in table.lines):
         said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")
     return (*said, *([facts.note] if facts.note else []))
+
+
+def notes_on_intervals(tables: Sequence[Summary]) -> Iterator[str]:
+    """Why figures have no interval over pictures that others of the tables have."""
+    lines = [line for table in tables if table.inference and table.inference.over == "pictures" for line in table.lines]
+    cells = [cell for line in lines if not line.beside for cell in line.cells]
+    if any(cell.interval for cell in cells) and any(cell.value in (0, 1) and not cell.interval for cell in cells):
+        yield "100.0 or 0.0 in every draw has no interval: it cannot tell how far from there others would lie"
 
 
 def _places(tables: Sequence[Summary]) -> Iterator[str]:
@@ -68,13 +78,17 @@ def _part_of(table: Summary) -> str:
     return f"{table.test_on} ({block_title(table)}{trained})"
 
 
-def _marking(rows: Sequence[Row]) -> Iterator[str]:
+def _marking(rows: Sequence[Row], inference: Inference) -> Iterator[str]:
     """What marks mean; that there are none, and how to have some."""
-    if any(map(has_draws, rows)):
+    over_pictures = inference.over == "pictures"
+    several = len({row.category for row in rows}) > 1
+    if any(map(has_draws, rows)) if over_pictures else several:
+        how = "bootstraps over pictures" if over_pictures else "t tests over categories, of means alone"
+        corrected = "corrected by Holm for their number" if inference.correction == "holm" else "not corrected"
         yield (
             "Bold: better than every other of as many cells in its block; underlined: than every other of these but "
             "that one; "
-            f"by paired bootstraps over pictures (each p < {CHANCE:g}, not corrected)"
+            f"by paired {how} (each p < {CHANCE:g}, {corrected})"
         )
     elif len({row.method for row in rows}) > 1:
         yield "No figure is marked, as none was tested against others (bench --ci)"

@@ -5,25 +5,43 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from stackclip.benchmarks.curves import Chart, charts
-from stackclip.benchmarks.intervals import Comparison, compare
+from stackclip.benchmarks.intervals import Comparison, compare, intervals_of
 from stackclip.papers.published import Lookup
 from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
+from stackclip.reports.captions import notes_on_intervals
+from stackclip.reports.columns import firsts_of, measured_of
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
 from stackclip.reports.frames import frame_of_document
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
+from stackclip.studies.power import Effect, effect_of
+from stackclip.studies.ranks import Ranking, RankQuestion, rank_lines, rankings
+from stackclip.studies.significance import Correction, Inference, Over
 from stackclip.types import Row
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-__all__ = ["Document", "Sheet", "SheetLine"]
+__all__ = ["Document", "Judging", "Sheet", "SheetLine"]
+
+
+class Judging(TypedDict, total=False):
+    """How differences are judged, in the words of a `Document`.
+
+    `ci_over` (pictures, or categories), `correction` of p for the number of comparisons (holm, none), `power`
+    (observed, or a difference in points of 100), and `ranks`.
+    """
+
+    ci_over: Over
+    correction: Correction
+    power: Effect
+    ranks: RankQuestion | None
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,11 @@ class SheetLine:
 
     row: Row
     first: Row | None = None
+
+    @cached_property
+    def intervals(self) -> Mapping[str, tuple[float, float]]:
+        """The interval of each metric over pictures."""
+        return intervals_of(self.row)
 
     @cached_property
     def differences(self) -> Mapping[str, Comparison]:
@@ -45,7 +68,7 @@ class SheetLine:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What spreadsheets and JSON lines hold: every cell by itself; `ci` with intervals and differences."""
+    """What spreadsheets and JSON lines hold: every cell; `ci` with intervals and differences over pictures."""
 
     cells: tuple[SheetLine, ...]
     ci: bool = False
@@ -57,8 +80,11 @@ class Document:
 
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
     `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
-    numbers beside measured ones, `ci` adds intervals, and differences from the first method. With `over_shots` there is
-    a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's pictures.
+    numbers beside measured ones, `ci` adds intervals, and differences from the first method: over pictures, or over
+    categories where `ci_over` says so, with p corrected for their number (`correction`: holm, none). With `over_shots`
+    there is a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's
+    pictures. With `power` lines below the tables say what it takes to find the differences from the first method, or
+    one of so many points; with `ranks` notes tell mean ranks. Raises UsageError for other words.
     """
 
     rows: Sequence[Row]
@@ -69,15 +95,28 @@ class Document:
     per_defect: bool = False
     over_shots: bool = False
     find: Finder | None = None
+    ci_over: Over = "pictures"
+    correction: Correction = "holm"
+    power: Effect = None
+    ranks: RankQuestion | None = None
+
+    def __post_init__(self) -> None:
+        Inference(self.ci_over, self.correction)
+        effect_of(self.power)
+
+    @property
+    def inference(self) -> Inference | None:
+        """What intervals and tests are over, if there are any."""
+        return Inference(self.ci_over, self.correction) if self.ci else None
 
     @cached_property
     def tables(self) -> tuple[Summary, ...]:
         """A table for each pair of training and test sets, and for what was asked otherwise; behind it that by kind."""
         if self.over_shots:
             return tuple(table for curves in self.shot_curves for table in curves.tables)
-        made = summarise(
-            self.rows, per_category=self.per_category, metrics=self.metrics, published=self.published, ci=self.ci
-        )
+        look: dict[str, Any] = {"per_category": self.per_category, "metrics": self.metrics}
+        look |= {"inference": self.inference, "power": effect_of(self.power)}
+        made = summarise(self.rows, **look, published=self.published)
         if not self.per_defect:
             return tuple(made)
         groups = (group for alike in rows_of_tables(self.rows) for group in alike)
@@ -90,7 +129,14 @@ class Document:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
-        return tuple(notes(self.rows, self.published, self.metrics))
+        ranked = rank_lines(self.rankings, self.ranks) if self.ranks else ()
+        return (*notes(self.rows, self.published, self.metrics), *notes_on_intervals(self.tables), *ranked)
+
+    @cached_property
+    def rankings(self) -> tuple[Ranking, ...]:
+        """Methods by their mean ranks, by the first metric of images and the first of pixels, where that was asked."""
+        metrics = firsts_of(measured_of(self.rows, self.metrics))
+        return tuple(rankings(self.rows, metrics, self.ranks)) if self.ranks else ()
 
     @cached_property
     def one_score(self) -> tuple[tuple[str, ...], ...]:

@@ -65,7 +65,7 @@ def _with_kinds(cell: SheetLine) -> Iterator[tuple[list[str], SheetLine]]:
     """A cell, of no kind, and what it is on each kind of defect."""
     yield [""], cell
     for kind, found in sorted(facts_of(cell.row).by_defect.items()):
-        facts = {name: value for name, value in cell.row.facts.items() if name != "intervals"}
+        facts = {name: value for name, value in cell.row.facts.items() if name not in ("intervals", "draws")}
         row = replace(cell.row, metrics=found.metrics, undefined=found.undefined, facts=facts)
         yield [kind], replace(cell, row=row, first=None)
 
@@ -95,8 +95,7 @@ def _reasons(undefined: Mapping[str, str]) -> str:
 def _ends(cell: SheetLine) -> Iterator[str | float | None]:
     """The intervals of a row, and its differences from that of the first method."""
     yield cell.first.method if cell.first and cell.differences else ""
-    intervals = facts_of(cell.row).intervals
     for name in METRICS[:-1]:
-        yield from intervals.get(name, (None, None))
+        yield from cell.intervals.get(name, (None, None))
         found = cell.differences[name].difference if name in cell.differences else None
         yield from (found.value, found.low, found.high, found.p) if found else [None] * 4

@@ -81,10 +81,14 @@ class Page:
     records: Sequence[Provenance] = ()
 
     @property
-    def has_intervals(self) -> bool:
-        """Whether the tables have intervals over pictures."""
-        lines = (line for board in self.boards for line in board.summary.lines)
-        return any(cell.interval for line in lines for cell in line.cells)
+    def intervals_for(self) -> str:
+        """What the intervals of the tables are for: `other pictures`, `other categories`; empty for none."""
+        found = (
+            each.summary.inference.other
+            for each in self.boards
+            if each.summary.inference and any(cell.interval for line in each.summary.lines for cell in line.cells)
+        )
+        return next(found, "")
 
     @property
     def labelled(self) -> bool:

@@ -61,14 +61,14 @@ class Appearance:
         return cls(LINE_COLOURS[place], _STROKES[turn % len(_STROKES)], _MARKS[place])
 
 
-def check_plot(path: Path) -> None:
+def check_plot(path: Path, option: str = "--plot") -> None:
     """Raise UsageError for a picture of another kind than SUFFIXES, StackclipError where matplotlib is lacking."""
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: no plot is written as {path.suffix or 'that'}; wanted {', '.join(SUFFIXES)}")
     try:
         import matplotlib.figure  # noqa: F401 - whether it is there
     except ImportError:
-        raise StackclipError("--plot needs matplotlib, which is not installed: pip install matplotlib") from None
+        raise StackclipError(f"{option} needs matplotlib, which is not installed: pip install matplotlib") from None
 
 
 def plot_curves(found: Sequence[Chart], path: Path) -> None:

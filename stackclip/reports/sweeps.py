@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stackclip.errors import UsageError
 from stackclip.registry import Spec, axes_of, flat_options
 from stackclip.registry.grids import NOT_GIVEN
+from stackclip.reports.columns import firsts_of
 
 if TYPE_CHECKING:
     from stackclip.reports.table import TableLine
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["swept"]
 
 FEWEST = 3  # points, of which there is something to say that a table does not show
-_PLACES = "image", "pixel"
 
 
 def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
@@ -29,11 +29,10 @@ def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
     for line in lines:
         with suppress(UsageError):  # a name of a row that is none of a method is no point of a grid
             of_name.setdefault(Spec.parse(line.method).name, []).append(line)
-    shown = [next((name for name in metrics if name.startswith(place)), None) for place in _PLACES]
     for name, points in of_name.items():
         axes = axes_of(line.method for line in points)
         if len(points) >= FEWEST and axes:
-            yield from (_told(name, points, axes, metric, metrics.index(metric)) for metric in shown if metric)
+            yield from (_told(name, points, axes, metric, metrics.index(metric)) for metric in firsts_of(metrics))
 
 
 def _told(name: str, lines: Sequence[TableLine], axes: Mapping[str, Sequence[str]], metric: str, column: int) -> str:

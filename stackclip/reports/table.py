@@ -8,25 +8,17 @@ from statistics import fmean, pstdev
 from typing import Literal
 
 from stackclip.benchmarks.facts import facts_of
-from stackclip.benchmarks.intervals import compared, pooled_interval
 from stackclip.benchmarks.sets import Titles, standing
 from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
-from stackclip.reports.columns import METRICS
+from stackclip.reports.columns import METRICS, firsts_of, measured_of
 from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
 from stackclip.reports.sweeps import swept
+from stackclip.studies.power import Effect, power_lines
+from stackclip.studies.significance import Inference, compared, figure_interval
 from stackclip.types import Row
 
-__all__ = [
-    "METRICS",
-    "Figure",
-    "Summary",
-    "TableLine",
-    "figure_of",
-    "ranked",
-    "rows_of_tables",
-    "summarise",
-]
+__all__ = ["METRICS", "Figure", "Summary", "TableLine", "figure_of", "ranked", "rows_of_tables", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,7 @@ class Figure:
     """One number of a table: the mean over what it sums up, the spread over seeds, and of how many it is.
 
     `value` is None where nothing is defined; `why` then says the reason. `interval` is where it would lie for other
-    pictures, 19 times of 20.
+    pictures, or other categories, 19 times of 20.
     """
 
     value: float | None
@@ -91,9 +83,10 @@ class Summary:
     """One table: everything trained on one place and tested on another with the same shots, and asked alike.
 
     `protocol` says in words what was asked in place of the methods' own, and where other tables of the same places were
-    asked otherwise, all that was asked. `compared` are lines of text: the differences from the first method on the same
-    pictures, and what the options of a grid come to. `by_defect` says that the lines are of kinds of defects, in place
-    of categories. With `over_shots` it is of that metric alone, and its columns are numbers of normal pictures shown.
+    asked otherwise, all that was asked. `compared` are lines of text: the differences from the first method, what
+    it takes to find them, and what the options of a grid come to. `inference` says what intervals and tests are over;
+    None where there are none. `by_defect` says that the lines are of kinds of defects, in place of categories. With
+    `over_shots` it is of that metric alone, and its columns are numbers of normal pictures shown.
     """
 
     train_on: str
@@ -107,6 +100,7 @@ class Summary:
     compared: tuple[str, ...] = ()
     by_defect: bool = False
     over_shots: str = ""
+    inference: Inference | None = None
 
     @property
     def title(self) -> str:
@@ -145,7 +139,8 @@ def summarise(
     per_category: bool = False,
     metrics: Sequence[str] = (),
     published: Lookup | None = None,
-    ci: bool = False,
+    inference: Inference | None = None,
+    power: Effect = None,
 ) -> list[Summary]:
     """The tables of rows: one for each pair of training and test sets; lines in the order the methods come.
 
@@ -153,14 +148,16 @@ def summarise(
     or batch sizes that were asked for never stand in one table.
     A mean is taken over categories within a seed, then over the seeds; undefined values are left out of it and counted.
     `metrics` are the only ones shown, if given. Below a method stands what `published` has of it, and the difference.
-    With `ci` the intervals of rows that have draws are shown, and the differences from the first method.
+    With an `inference` there are intervals, over pictures those of rows that have draws, and the differences from the
+    first method; with `power`, what it takes to find these.
     """
     tables, every = [], tuple(rows)
     titles = Titles(every)
     for alike in rows_of_tables(every):
         for group, protocol in zip(alike, _protocols([group[0] for group in alike]), strict=True):
-            table = _summary(group, per_category, protocol, metrics, ci)
-            table = replace(table, train_on=titles.trained(group[0]), test_on=titles.tested(group[0]))
+            table = _summary(group, per_category, protocol, metrics, inference)
+            said = (*table.compared, *power_lines(group, firsts_of(table.metrics), power))
+            table = replace(table, train_on=titles.trained(group[0]), test_on=titles.tested(group[0]), compared=said)
             tables.append(_with_published(table, published, group) if published else table)
     return tables
 
@@ -249,11 +246,12 @@ def _changed(row: Row) -> Iterator[str]:
         yield f"{facts.asked_class_names} class names"
 
 
-def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str], ci: bool) -> Summary:
+def _summary(
+    rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequence[str], inference: Inference | None
+) -> Summary:
     categories = tuple(dict.fromkeys(row.category for row in rows))
     seeds = tuple(dict.fromkeys(row.seed for row in rows))
-    measured = {name for row in rows for name in (*row.metrics, *row.undefined)}
-    metrics = tuple(name for name in shown or METRICS if name in measured or not measured)
+    metrics = measured_of(rows, shown)
     lines = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
@@ -261,7 +259,7 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
             chosen = [row for row in own if category in (None, row.category)]
             errors = tuple(dict.fromkeys(row.error for row in chosen if row.error))
             of = len(seeds) * (len(categories) if category is None else 1)
-            cells = tuple(figure_of(chosen, name, seeds, of, ci) for name in metrics)
+            cells = tuple(figure_of(chosen, name, seeds, of, inference) for name in metrics)
             marked = any(map(dependent_on_others, own))
             lines.append(TableLine(method, category, cells, "; ".join(errors), marked=marked))
     order = {category: index for index, category in enumerate((*categories, None))}
@@ -269,13 +267,16 @@ def _summary(rows: Sequence[Row], per_category: bool, protocol: str, shown: Sequ
     first = rows[0]
     trained = "+".join(first.train_on)
     said = (
-        *(compared(rows, metrics) if ci else ()),
+        *(compared(rows, metrics, inference) if inference else ()),
         *swept([each for each in lines if each.category is None], metrics),
     )
-    return Summary(trained, first.test_on, first.shots, seeds, categories, metrics, tuple(lines), protocol, said)
+    keys = (trained, first.test_on, first.shots, seeds, categories, metrics)
+    return Summary(*keys, tuple(lines), protocol, said, inference=inference)
 
 
-def figure_of(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, ci: bool = False) -> Figure:
+def figure_of(
+    rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, inference: Inference | None = None
+) -> Figure:
     """The mean of a metric over the rows of each seed, then over the seeds; `of` is how many it could be of."""
     by_seed = [[row.metrics[metric] for row in rows if row.seed == seed and metric in row.metrics] for seed in seeds]
     means = [fmean(values) for values in by_seed if values]
@@ -283,7 +284,7 @@ def figure_of(rows: Sequence[Row], metric: str, seeds: Sequence[int], of: int, c
         reasons = dict.fromkeys(row.undefined.get(metric) or row.error for row in rows)
         return Figure(None, why="; ".join(reason for reason in reasons if reason))
     values = sum(map(len, by_seed))
-    found = pooled_interval(rows, metric) if ci else None
+    found = figure_interval(rows, metric, inference.over) if inference else None
     interval = (found.low, found.high) if found else None
     return Figure(fmean(means), pstdev(means) if len(means) > 1 else None, values, of, interval=interval)
 

@@ -13,7 +13,7 @@ from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
-from stackclip.reports.document import Document
+from stackclip.reports.document import Document, Judging
 from stackclip.reports.selection import Selection
 from stackclip.session.conditions import Conditions, Names, names_of
 from stackclip.session.jobs import EncodeWords, sharded
@@ -117,17 +117,19 @@ class Session(OwnPictures, Studies):
         columns: Sequence[str] = (),
         published: bool = False,
         ci: bool = False,
+        **judged: Unpack[Judging],
     ) -> Document:
         """The rows that earlier benches kept, or some of them, as tables with notes; nothing is computed.
 
         `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `columns` are the only
         metrics that tables show, `published` puts printed numbers beside measured ones, `ci` adds intervals and
-        differences. Raises StackclipError where no row fits, UsageError for what is no metric.
+        differences; what these are over, what it takes to find them, and ranks, are `judged`. Raises StackclipError
+        where no row fits, UsageError for what is no metric.
         """
         metrics = columns_named(columns)
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
         folder = RowFolder(self.workspace.rows)
         rows = selection.of(folder)
-        look = {"per_category": per_category, "per_defect": per_defect, "ci": ci}
+        look: dict[str, Any] = {"per_category": per_category, "per_defect": per_defect, "ci": ci, **judged}
         printed, find = Lookup() if published else None, Sidecars(folder).of
         return Document(rows, metrics=metrics, published=printed, find=find, **look)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stackclip.benchmarks.intervals import compare, compared, draw_facts, has_draws, pooled_interval
+from stackclip.benchmarks.intervals import compare, draw_facts, has_draws, pooled_interval
 from stackclip.benchmarks.runner import Outcome
 from stackclip.metrics.evidence import Evidence, measure
 from stackclip.metrics.uncertainty import draw_metrics, paired_differences
@@ -19,6 +19,7 @@ from stackclip.reports.document import Document
 from stackclip.reports.table import summarise
 from stackclip.reports.writers import written
 from stackclip.reports.writers.terminal import rich_tables
+from stackclip.studies.significance import Inference, compared
 from stackclip.types import Row
 
 PICTURES = {"cap": "0123456789abcdef" * 4, "nut": "fedcba9876543210" * 4}
@@ -53,9 +54,16 @@ def drawn(category: str, skill: float, seed: int = 0) -> np.ndarray:
     return draw_metrics(said(category, skill, seed), seed=int(PICTURES[category][:16], 16))["image_AUROC"]
 
 
+def ends(value: float, values: np.ndarray) -> list[float]:
+    """The interval of a metric from its draws, written out: logit(value) -+ 1.96 standard errors of the logit."""
+    value, reach = float(value), 1.959964 * np.std(values, ddof=1) / (value * (1 - value))
+    odds = value / (1 - value)
+    return [1 / (1 + np.exp(reach) / odds), 1 / (1 + np.exp(-reach) / odds)]
+
+
 def test_a_row_keeps_its_draws_to_five_digits_and_its_intervals() -> None:
     found = row("a", "cap", 1.0)
-    low, high = np.quantile(drawn("cap", 1.0), [0.025, 0.975])
+    low, high = ends(found.metrics["image_AUROC"], drawn("cap", 1.0))
     assert found.facts["intervals"]["image_AUROC"] == pytest.approx([low, high])
     pooled = pooled_interval([found], "image_AUROC")
     assert pooled is not None
@@ -66,10 +74,10 @@ def test_a_row_keeps_its_draws_to_five_digits_and_its_intervals() -> None:
 
 
 def test_draws_that_lack_a_class_stay_lacking() -> None:
-    few = Evidence(np.array([0, 0, 0, 1]), np.arange(4.0))
+    few = Evidence(np.array([0, 0, 0, 1]), np.array([0.0, 1.0, 3.0, 2.0]))
     raw = draw_metrics(few, seed=int(PICTURES["cap"][:16], 16))["image_AUROC"]
     assert 0 < np.isnan(raw).sum() < 500
-    kept = Row("a", (), "b", "cap", 0, 0, metrics={"image_AUROC": 1.0}, facts=draw_facts(few, PICTURES["cap"]))
+    kept = Row("a", (), "b", "cap", 0, 0, metrics={"image_AUROC": 0.7}, facts=draw_facts(few, PICTURES["cap"]))
     pooled = pooled_interval([kept], "image_AUROC")
     assert pooled is not None
     assert pooled.draws == np.isfinite(raw).sum()
@@ -78,7 +86,8 @@ def test_draws_that_lack_a_class_stay_lacking() -> None:
 def test_the_mean_over_categories_and_seeds_is_taken_draw_by_draw() -> None:
     rows = [row("a", category, 0.8, seed) for category in PICTURES for seed in (0, 1)]
     by_seed = [(drawn("cap", 0.8, seed) + drawn("nut", 0.8, seed)) / 2 for seed in (0, 1)]
-    low, high = np.quantile((by_seed[0] + by_seed[1]) / 2, [0.025, 0.975])
+    value = np.mean([each.metrics["image_AUROC"] for each in rows])
+    low, high = ends(value, (by_seed[0] + by_seed[1]) / 2)
     pooled = pooled_interval(rows, "image_AUROC")
     assert pooled is not None
     assert [pooled.low, pooled.high] == pytest.approx([low, high], abs=1e-5)
@@ -93,7 +102,7 @@ def test_rows_without_draws_make_no_interval() -> None:
     rows = [row("a", "cap", 0.8), replace(row("a", "nut", 0.8), facts={})]
     assert pooled_interval(rows, "image_AUROC") is None
     assert pooled_interval(rows[:1], "pixel_AP") is None
-    [summary] = summarise(rows, ci=True)
+    [summary] = summarise(rows, inference=Inference())
     assert "[" not in summary.lines[0].cells[0].text
 
 
@@ -112,7 +121,7 @@ def test_rows_measured_apart_are_compared_as_if_side_by_side() -> None:
 
 def test_a_method_does_not_differ_from_itself() -> None:
     rows = [row(method, category, 1.0) for method in "ab" for category in PICTURES]
-    assert list(compared(rows, ["image_AUROC"])) == ["b - a: +0.0 [+0.0, +0.0] image AUROC, p = 1.00"]
+    assert list(compared(rows, ["image_AUROC"], Inference())) == ["b - a: +0.0 [+0.0, +0.0] image AUROC, p = 1.00"]
 
 
 def test_a_difference_is_of_the_cells_that_both_have_on_the_same_pictures() -> None:
@@ -127,7 +136,7 @@ def test_a_difference_is_of_the_cells_that_both_have_on_the_same_pictures() -> N
 
 def test_differences_say_their_spread_over_seeds_and_how_likely_they_are() -> None:
     rows = [row(method, "cap", skill, seed) for method, skill in (("a", 0.2), ("b", 2.5)) for seed in (0, 1, 2)]
-    [line] = compared(rows, ["image_AUROC"])
+    [line] = compared(rows, ["image_AUROC"], Inference())
     by_seed = [rows[seed + 3].metrics["image_AUROC"] - rows[seed].metrics["image_AUROC"] for seed in range(3)]
     assert line.startswith(f"b - a: +{100 * np.mean(by_seed):.1f} ±{100 * np.std(by_seed):.1f} [+")
     assert line.endswith("image AUROC, p <= .002")
@@ -139,7 +148,7 @@ def rows() -> list[Row]:
 
 
 def test_tables_show_intervals_when_asked_and_only_then(rows: list[Row]) -> None:
-    [plain], [told] = summarise(rows), summarise(rows, ci=True)
+    [plain], [told] = summarise(rows), summarise(rows, inference=Inference())
     found = pooled_interval(rows[:2], "image_AUROC")
     assert found is not None
     assert plain.compared == ()
@@ -147,12 +156,12 @@ def test_tables_show_intervals_when_asked_and_only_then(rows: list[Row]) -> None
     assert told.lines[0].cells[0].text == f"{text} [{100 * found.low:.1f}, {100 * found.high:.1f}]"
     assert told.ranks(0, None) == plain.ranks(0, None)
     assert rich_tables([told])[0].row_count == 2
-    assert told.compared == tuple(compared(rows, told.metrics))
+    assert told.compared == tuple(compared(rows, told.metrics, Inference()))
 
 
 @pytest.mark.parametrize("suffix", [".md", ".tex"])
 def test_written_tables_hold_intervals_and_differences(suffix: str, rows: list[Row]) -> None:
-    [told] = summarise(rows, ci=True)
+    [told] = summarise(rows, inference=Inference())
     text = text_of(suffix, rows, per_category=False, ci=True)
     ends = told.lines[0].cells[0].text.partition("[")[2]
     assert ends in text
@@ -167,7 +176,7 @@ def test_spreadsheets_hold_the_ends_of_each_interval_and_difference(rows: list[R
     assert found is not None
     assert float(lines[2]["image_AP_difference"]) == found.difference.value
     assert float(lines[2]["image_AP_p"]) == found.difference.p
-    assert float(lines[2]["image_AP_low"]) == rows[2].facts["intervals"]["image_AP"][0]
+    assert float(lines[2]["image_AP_low"]) == pytest.approx(rows[2].facts["intervals"]["image_AP"][0], abs=1e-5)
     assert lines[2]["pixel_AP_low"] == ""
     assert "compared_to" not in text_of(".csv", rows, per_category=False)
 
@@ -177,8 +186,26 @@ def test_json_lines_hold_intervals_and_differences_and_not_the_draws(rows: list[
     assert [list(line["facts"].get("paired", {})) for line in lines] == [[], [], ["a"], ["a"]]
     assert set(lines[2]["facts"]["paired"]["a"]["image_AUROC"]) == {"difference", "low", "high", "p"}
     for line, each in zip(lines, rows, strict=True):
-        assert line["facts"]["intervals"] == each.facts["intervals"]
+        for name, (low, high) in each.facts["intervals"].items():
+            assert line["facts"]["intervals"][name] == pytest.approx([low, high], abs=2e-5)
         assert "draws" not in line["facts"]
+
+
+def test_a_perfect_figure_has_no_interval_and_a_note_says_why() -> None:
+    perfect = [row("a", "cap", 9.0), row("a", "nut", 0.8)]
+    assert perfect[0].metrics["image_AUROC"] == 1
+    note = "100.0 or 0.0 in every draw has no interval"
+    [over_pictures] = [each for each in Document(perfect, per_category=True, ci=True).notes if each.startswith(note)]
+    assert over_pictures.endswith("it cannot tell how far from there others would lie")
+    for view in ({"ci": False}, {"ci": True, "ci_over": "categories"}):
+        assert not any(each.startswith(note) for each in Document(perfect, per_category=True, **view).notes)
+    assert not any(each.startswith(note) for each in Document(perfect[1:], ci=True).notes)
+
+
+def test_rows_that_keep_percentiles_have_the_intervals_of_their_draws(rows: list[Row]) -> None:
+    old = [replace(each, facts={**each.facts, "intervals": {"image_AUROC": [0.1, 0.2]}}) for each in rows]
+    assert text_of(".csv", old, ci=True) == text_of(".csv", rows, ci=True)
+    assert text_of(".jsonl", old, ci=True) == text_of(".jsonl", rows, ci=True)
 
 
 # In a bench
@@ -200,11 +227,12 @@ def test_rows_have_intervals_that_hold_their_metrics(small: Any, bench: Any) -> 
     for found in bench(small.plan("precise", "clip", ci=True)).run().rows:
         intervals = found.facts["intervals"]
         assert set(intervals) <= set(found.metrics)
-        assert "image_AUROC" in intervals
+        assert ("image_AUROC" in intervals) == (0 < found.metrics["image_AUROC"] < 1)  # else no two draws differ
+        assert "image_AUROC" in found.facts["draws"]["values"]
         assert ("pixel_AUPRO" in intervals) == ("pixel_AUPRO" in found.metrics)
         for name, (low, high) in intervals.items():
             assert low <= high
-            assert low - 0.05 <= found.metrics[name] <= high + 0.05
+            assert low < found.metrics[name] < high
 
 
 def test_methods_drawn_apart_or_together_and_in_a_stopped_bench_have_the_same_rows(small: Any, bench: Any) -> None:

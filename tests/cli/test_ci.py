@@ -39,4 +39,4 @@ def test_rows_printed_as_json_hold_paired_differences(stackclip: Run, tmp_path: 
     rows = [json.loads(line) for line in asked.stdout.splitlines()]
     assert [list(row["facts"].get("paired", {})) for row in rows] == [[], [], ["precise"], ["precise"]]
     for row in rows:
-        assert "image_AUROC" in row["facts"]["intervals"]
+        assert "image_AP" in row["facts"]["intervals"]

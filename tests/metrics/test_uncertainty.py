@@ -141,20 +141,31 @@ def test_scores_of_few_values_are_counted_exactly_by_parts_too(seed: int) -> Non
         np.testing.assert_allclose(found[name], wanted[name], atol=1e-6)
 
 
-def test_intervals_are_the_percentiles_of_draws_that_are_really_made() -> None:
+def test_intervals_have_the_spread_of_draws_that_are_really_made() -> None:
     labels, scores, maps, masks = case(5)
     found = bootstrap_metrics(Evidence(labels, scores, counted(maps, masks)), draws=100, seed=7)
     drawn = np.random.default_rng(7).multinomial(8, np.full(8, 1 / 8), size=100)
     repeated = [np.repeat(np.arange(8), weights) for weights in drawn]
     values = [image_values(labels[each], scores[each]) for each in repeated if len(set(labels[each])) == 2]
-    low, high = np.quantile(values, [0.025, 0.975], axis=0)
-    for name, wanted_low, wanted_high in zip(IMAGE_METRICS, low, high, strict=True):
-        assert found[name].draws == len(values)
-        assert [found[name].low, found[name].high] == pytest.approx([wanted_low, wanted_high], abs=1e-12)
+    assert found["image_AUROC"].draws == len(values)
+    for name, value, error in zip(IMAGE_METRICS, image_values(labels, scores), np.std(values, 0, ddof=1), strict=True):
+        assert [found[name].low, found[name].high] == pytest.approx(in_the_logit(value, error), abs=1e-7)
     pixels = [pixel_values(maps[each], masks[each]) for each in repeated if len(set(labels[each])) == 2]
-    low, high = np.quantile(pixels, [0.025, 0.975], axis=0)
-    assert [found[name].low for name in PIXELS] == pytest.approx(low.tolist(), abs=0.01)
-    assert [found[name].high for name in PIXELS] == pytest.approx(high.tolist(), abs=0.01)
+    for name, value, error in zip(PIXELS, pixel_values(maps, masks), np.std(pixels, 0, ddof=1), strict=True):
+        assert [found[name].low, found[name].high] == pytest.approx(in_the_logit(value, error), abs=0.01)
+
+
+def in_the_logit(value: float, error: float) -> list[float]:
+    """The odds of a value times and by the exponential of 1.96 standard errors of its logit, as fractions."""
+    odds, factor = value / (1 - value), np.exp(1.959964 * error / (value * (1 - value)))
+    return [odds / factor / (1 + odds / factor), odds * factor / (1 + odds * factor)]
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_draws_that_do_not_differ_make_no_interval(value: float) -> None:
+    assert uncertainty.interval_of(value, np.full(100, value)) is None
+    assert uncertainty.interval_of(0.5, np.full(100, 0.5)) is None
+    assert uncertainty.interval_of(0.5, np.full(100, np.nan)) is None
 
 
 def test_more_pictures_make_an_interval_narrower() -> None:

@@ -82,7 +82,7 @@ def row(method: str, category: str, seed: int = 0) -> Row:
     kinds = {f"dent{ACTS}": {"pictures": 8, "metrics": {"image_AUROC": 0.5}}}
     facts = {"by_defect": kinds, "note": f"note{ACTS}", "tower": "tower", "scores": {"1": 0.5, "2": 0.25}}
     facts |= {"tested": {"place": "", "content": category}}
-    facts |= draw_facts(Evidence(LABELS, LABELS + np.random.default_rng(number).random(COUNT)), "0" * 32)
+    facts |= draw_facts(Evidence(LABELS, LABELS + 2 * np.random.default_rng(number).random(COUNT)), "0" * 32)
     undefined = {} if "pixel_AUPRO" in metrics else {"pixel_AUPRO": f"no maps{ACTS}"}
     return Row(method, ("train",), "set", category, 0, seed, metrics, undefined, facts=facts)
 

@@ -9,9 +9,11 @@ import numpy as np
 from stackclip.metrics.uncertainty import DRAWS
 from stackclip.reports.table import figure_of
 from stackclip.reports.tested import marks_by_test
+from stackclip.studies.significance import Inference
 from stackclip.types import Row
 
 NAME = "image_AUROC"
+INFERENCE = Inference()
 
 
 def row(method: str, value: float, *, worse: int = 0, category: str = "nut", pictures: str = "ab") -> Row:
@@ -22,13 +24,12 @@ def row(method: str, value: float, *, worse: int = 0, category: str = "nut", pic
     return Row(method, (), "mvtec", category, 0, 0, {NAME: value}, facts={"draws": draws})
 
 
-def marks(*rows: Row) -> dict[str, int]:
+def marks(*rows: Row, inference: Inference = INFERENCE) -> dict[str, int]:
     categories = {each.category for each in rows}
     methods = dict.fromkeys(each.method for each in rows)
     own = {method: [each for each in rows if each.method == method] for method in methods}
-    return marks_by_test(
-        rows, {name: figure_of(found, NAME, (0,), len(categories)) for name, found in own.items()}, NAME
-    )
+    figures = {name: figure_of(found, NAME, (0,), len(categories)) for name, found in own.items()}
+    return marks_by_test(rows, figures, NAME, inference)
 
 
 def test_the_best_and_the_second_are_marked_where_each_is_better_than_all_below() -> None:
@@ -62,3 +63,22 @@ def test_a_mean_of_fewer_cells_is_no_match() -> None:
     whole = [row("a", 0.8, category=name) for name in ("nut", "pill")]
     others = [row("c", 0.6, category=name) for name in ("nut", "pill")]
     assert marks(*whole, *others, row("b", 0.9)) == {"a": 1}
+
+
+def test_the_tests_of_one_method_are_corrected_together() -> None:
+    # p = .03 of the best against each of two: by Holm .06
+    rows = (row("a", 0.9, worse=14), row("b", 0.8), row("c", 0.75))
+    assert marks(*rows) == {}
+    assert marks(*rows, inference=Inference(correction="none")) == {"a": 1, "b": 2}
+
+
+def test_over_categories_no_draws_are_needed_and_a_single_one_marks_nothing() -> None:
+    places = [("nut", 0.0), ("cap", 0.01), ("pill", 0.02), ("hose", 0.005)]
+    rows = [
+        Row(name, (), "mvtec", each, 0, 0, {NAME: value + more * (1 + (name == "a"))})
+        for each, more in places
+        for name, value in (("a", 0.9), ("b", 0.8))
+    ]
+    assert marks(*rows, inference=Inference("categories")) == {"a": 1}
+    assert marks(*rows[:2], inference=Inference("categories")) == {}
+    assert marks(*rows) == {}

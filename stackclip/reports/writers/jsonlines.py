@@ -27,6 +27,7 @@ class JsonLines:
 def _line(cell: SheetLine) -> str:
     row = cell.row
     facts = {name: value for name, value in row.facts.items() if name != "draws"}
+    facts |= {"intervals": {name: list(ends) for name, ends in cell.intervals.items()}} if cell.intervals else {}
     if cell.first and cell.differences:
         told = {name: _told(comparison.difference) for name, comparison in cell.differences.items()}
         facts["paired"] = {cell.first.method: told}
