@@ -51,6 +51,7 @@ def _asked(row: Row) -> Iterator[tuple[str, object]]:
     said: dict[str, object] = {
         "--shots": row.shots or None,
         "--epochs": facts.asked_epochs,
+        "--stop-after": facts.stop_after,
         "--batch-size": facts.batch_size,
         "--class-names": facts.asked_class_names,
         "--train-shots": facts.train_shots,

@@ -12,6 +12,7 @@ from stackclip.benchmarks.intervals import Comparison, compare
 from stackclip.papers.published import Lookup
 from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
+from stackclip.reports.choices import choice_notes
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
 from stackclip.reports.frames import frame_of_document
@@ -58,7 +59,8 @@ class Document:
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
     `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
     numbers beside measured ones, `ci` adds intervals, and differences from the first method. With `over_shots` there is
-    a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's pictures.
+    a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's pictures. Rows
+    that are `known` and not shown tell what other points of a grid came to.
     """
 
     rows: Sequence[Row]
@@ -69,6 +71,7 @@ class Document:
     per_defect: bool = False
     over_shots: bool = False
     find: Finder | None = None
+    known: Sequence[Row] = ()
 
     @cached_property
     def tables(self) -> tuple[Summary, ...]:
@@ -90,7 +93,7 @@ class Document:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
-        return tuple(notes(self.rows, self.published, self.metrics))
+        return (*choice_notes(self.rows, self.known), *notes(self.rows, self.published, self.metrics))
 
     @cached_property
     def one_score(self) -> tuple[tuple[str, ...], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from stackclip.papers.contests import Contest, fitting, say_lacking
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
-from stackclip.types import Row
+from stackclip.types import Part, Row, Sample
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Outcome, Overwrite
@@ -128,16 +128,28 @@ def _found(workbench: Workbench, outcome: Outcome, computed: int) -> BenchRows:
     return BenchRows(tuple(outcome.rows), computed, outcome.unkept, sidecars=sidecars)
 
 
-def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
-    """What a bench would encode and how many cells it would compute; nothing is written."""
-    plan = lineup.plan
-    count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+def forecast(workbench: Workbench, lineups: Sequence[Lineup], *, again: bool, also: Sequence[Errand] = ()) -> Forecast:
+    """What benches would encode, `also` for others, and how many cells they would compute; nothing is written."""
+    count = sum(_cells(each.plan) for each in lineups)
+    errands = _joined([*(errand for each in lineups for errand in each.errands), *also])
     store, folder = workbench.found(), workbench.workspace.features
     with nullcontext() if store is None else store.one_look():
-        there = 0 if again or store is None else _finished(workbench, lineup, store)
-        planned = workbench.planned(lineup.errands, store)
-    pictures = sum(len(each.samples) for each in lineup.errands)
+        there = 0 if again or store is None else sum(_finished(workbench, each, store) for each in lineups)
+        planned = workbench.planned(errands, store)
+    pictures = sum(len(each.samples) for each in errands)
     return Forecast(planned, pictures, folder, workbench.tower.spec.note, cells=count, missing=count - there)
+
+
+def _cells(plan: Plan) -> int:
+    return len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+
+
+def _joined(errands: Iterable[Errand]) -> list[Errand]:
+    """Errands with each picture once for the same parts."""
+    pictures: dict[frozenset[Part], dict[Sample, None]] = {}
+    for each in errands:
+        pictures.setdefault(each.parts, {}).update(dict.fromkeys(each.samples))
+    return [Errand(tuple(samples), parts) for parts, samples in pictures.items()]
 
 
 def _finished(workbench: Workbench, lineup: Lineup, store: Store) -> int:

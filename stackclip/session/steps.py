@@ -129,7 +129,7 @@ class Steps(Asking):
         stay_with(self.workspace.registry)
         with sparing(contest, StackclipError):
             workbench = self.workbench(contest.tower)
-            return forecast(workbench, Lineup.of(contest, workbench), again=overwrite == "always")
+            return forecast(workbench, [Lineup.of(contest, workbench)], again=overwrite == "always")
         return None
 
     def forecast_encoding(
