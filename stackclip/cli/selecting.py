@@ -53,8 +53,6 @@ def selecting_of(
     if suite or words["paper_tower"]:
         raise UsageError("--select takes points of grids among --methods, and a --suite has its own: leave out one")
     if plot:
-        raise UsageError(
-            "--plot draws curves of tested pictures, which --select tests once: leave out one of them"
-        )
+        raise UsageError("--plot draws curves of tested pictures, which --select tests once: leave out one of them")
     told = {name: value for name, value in words.items() if name not in ("paper_tower", "category")}
     return session.selecting(categories=words["category"], **told, **asked)

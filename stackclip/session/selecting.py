@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.selected import Selected
 from stackclip.ops.files import file_hash
+from stackclip.ops.progress import Listener, silent
 from stackclip.ops.words import counted, few_of
 from stackclip.papers.contests import Contest
 from stackclip.session.answers import Answers
@@ -87,11 +88,18 @@ class Selecting:
         ]
         return chosen, counts
 
-    def run(self, *, trackers: Names = (), **how: Any) -> BenchRows:
+    def run(
+        self, *, executor: str = "serial", trackers: Names = (), progress: Listener = silent, **how: Any
+    ) -> BenchRows:
         """The rows of methods that are no grid's, and of each grid one a cell, of the point that was taken.
 
-        Trackers are told of these. Raises as `choices` does.
+        Trackers are told of these; the same processes serve all benches. Raises as `choices` does.
         """
+        self.session.check_executor(executor)
+        with self.session.hired(executor, progress) as hired:
+            return self._run(trackers, {"executor": hired or "serial", "progress": progress, **how})
+
+    def _run(self, trackers: Names, how: Mapping[str, Any]) -> BenchRows:
         chosen, rows = self.choices(**how)
         question = self.question
         if question.others:

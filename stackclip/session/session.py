@@ -120,7 +120,7 @@ class Session(OwnPictures):
         self.check_executor(executor)
         workbench, errands, opened = self.wanted(datasets, methods, split, categories, tiles, shard)
         store = workbench.store()
-        with self._shared(executor, progress) as shared:
+        with self.hired(executor, progress) as shared:
             if shared is None:
                 encoded = workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
             else:
