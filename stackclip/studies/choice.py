@@ -74,11 +74,12 @@ class _Scores:
     @cached_property
     def rows(self) -> Mapping[tuple[str, Place], Row]:
         """The rows of the points, by their place."""
+        specs = frozenset(self.grid.specs)
         return {
             (row.method, (number, row.test_on, row.category)): row
             for number, rows in enumerate(self.folds)
             for row in rows
-            if row.seed == self.seed and row.method in self.grid.specs
+            if row.seed == self.seed and row.method in specs
         }
 
     @cached_property
