@@ -108,7 +108,7 @@ condition_options = options(
         "--eval-every",
         metavar="N|epoch",
         callback=curve_interval,
-        help="Training curves: test after every N optimiser steps too; nothing is selected by it.",
+        help="Training curves: test after every N optimiser steps too; --select compares epochs by those of folds.",
     ),
     tiles_option,
     click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot)."),
