@@ -97,7 +97,7 @@ def _hindsight(rows: Sequence[Row], by_key: Mapping[tuple[object, ...], Row]) ->
 
 
 def _regret(rows: Sequence[Row], seed: int, selected: Selected, by_key: Mapping[tuple[object, ...], Row]) -> str:
-    """The best point with one seed and the regret; empty where a point lacks a row or the metric."""
+    """The best point with one seed and the regret; empty where a point lacks a row or the metric, or is alone."""
     own = [row for row in rows if row.seed == seed and not row.error]
     found = {}
     for each in selected.points:
@@ -108,7 +108,7 @@ def _regret(rows: Sequence[Row], seed: int, selected: Selected, by_key: Mapping[
         if known and len(known) == len(values):
             found[_point(each)] = fmean(known)
     taken = found.get(_point(selected.point))
-    if taken is None:
+    if taken is None or len(found) < 2:
         return ""
     best = max(found, key=lambda point: found[point])
     name, figure = _name(best, selected), f"{selected.metric.replace('_', ' ')} {100 * found[best]:.1f}"

@@ -18,14 +18,14 @@ from stackclip.ops.words import few_of
 from stackclip.studies.schemes import Scheme
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
-__all__ = ["Contents", "Fold", "fold_plans", "folds_of"]
+__all__ = ["Contents", "HeldOut", "fold_plans", "folds_of"]
 
 Contents = Callable[[Sequence[Sample]], Sequence[str | None]]
 """What names the content of each picture; None for one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class HeldOut:
     """The pictures of one bench: what is trained on and what is tested, and how the two are called."""
 
     trained: tuple[Sample, ...]
@@ -39,7 +39,7 @@ def fold_plans(plan: Plan, methods: Sequence[str], scheme: Scheme, contents: Con
 
     Raises UsageError where the training sets cannot be divided so.
     """
-    seeds: dict[Fold, list[int]] = {}
+    seeds: dict[HeldOut, list[int]] = {}
     for seed in plan.seeds:
         for fold in folds_of(plan, scheme, seed, contents):
             seeds.setdefault(fold, []).append(seed)
@@ -63,7 +63,7 @@ def fold_plans(plan: Plan, methods: Sequence[str], scheme: Scheme, contents: Con
     ]
 
 
-def folds_of(plan: Plan, scheme: Scheme, seed: int, contents: Contents) -> list[Fold]:
+def folds_of(plan: Plan, scheme: Scheme, seed: int, contents: Contents) -> list[HeldOut]:
     """The folds of what a plan trains on with a seed; pictures of one object or one content are on one side of each.
 
     Raises UsageError where there are too few categories, kinds or pictures.
@@ -93,12 +93,12 @@ class _Apart:
         """The data sets, as they are named."""
         return few_of(dict.fromkeys(sample.dataset for sample in self.pool))
 
-    def fold(self, tested: Iterable[Sample], training: str, testing: str, *, spare: Iterable[Sample] = ()) -> Fold:
+    def fold(self, tested: Iterable[Sample], training: str, testing: str, *, spare: Iterable[Sample] = ()) -> HeldOut:
         """A fold that tests some pictures and trains on all that belong to none of them, nor to those to `spare`."""
         chosen = frozenset(tested)
         units = {self._unit[sample] for sample in chosen.union(spare)}
         trained = tuple(sample for sample in self.pool if self._unit[sample] not in units)
-        return Fold(trained, tuple(sample for sample in self.pool if sample in chosen), training, testing)
+        return HeldOut(trained, tuple(sample for sample in self.pool if sample in chosen), training, testing)
 
     def units(self, samples: Iterable[Sample]) -> list[list[Sample]]:
         """Some pictures, those that belong together as one."""
@@ -131,13 +131,13 @@ def _shuffled(units: Sequence[list[Sample]], seed: int, *key: str) -> list[list[
     return [units[index] for index in draws.permutation(len(units))]
 
 
-def _by_category(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[Fold]:
+def _by_category(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[HeldOut]:
     """Each training category, or group of them, is tested by what was learned without it, whatever set it is of."""
     for name, tested in _parts(apart, scheme, apart.pool, lambda sample: sample.category, ("category", "categories")):
         yield apart.fold(tested, f"without {name}", f"only {name}")
 
 
-def _by_defect(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[Fold]:
+def _by_defect(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[HeldOut]:
     """Each kind of defect is tested, with half of the good pictures, by what was learned without either."""
     good = defaultdict[tuple[str, str], list[list[Sample]]](list)
     for unit in apart.units(sample for sample in apart.pool if sample.label == NORMAL):
@@ -156,7 +156,7 @@ def _by_defect(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[Fold]:
         yield apart.fold(tested, f"without {words}", f"only {words}", spare=spare)
 
 
-def _by_picture(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[Fold]:
+def _by_picture(apart: _Apart, scheme: Scheme, seed: int) -> Iterator[HeldOut]:
     """The pictures of each category and label are dealt to folds; each fold is tested by what the others taught."""
     count = scheme.folds or 1
     pools = defaultdict[tuple[str, str, int], list[list[Sample]]](list)
@@ -214,11 +214,15 @@ class _Parts:
         self.shown = any(plan.shots_for(method).count for method in plan.resolved.values())
         self.listed = frozenset(plan.training)
 
-    def trained(self, fold: Fold) -> tuple[Dataset, ...]:
+    def trained(self, fold: HeldOut) -> tuple[Dataset, ...]:
         """What is trained on. A set of which nothing is left out goes by its own name."""
-        return tuple(part for _, part in self._of(fold.trained, fold.training))
+        parts = self._of(fold.trained, fold.training)
+        return tuple(
+            replace(part, name=whole.name) if part.samples == whole.select(split="test").samples else part
+            for whole, part in parts
+        )
 
-    def tested(self, fold: Fold) -> tuple[Dataset, ...]:
+    def tested(self, fold: HeldOut) -> tuple[Dataset, ...]:
         """What is tested, with the other pictures of its categories, which are shown or calibrated by."""
         parts = self._of(fold.tested, fold.testing)
         return tuple(replace(part, samples=(*part.samples, *self._others(whole, part))) for whole, part in parts)
@@ -228,9 +232,7 @@ class _Parts:
         for dataset in self.plan.train_on:
             whole = frozenset(dataset.samples)
             own = tuple(replace(sample, split="test") for sample in samples if sample in whole)
-            if own and own == dataset.select(split="test").samples:
-                yield dataset, replace(dataset, samples=own)
-            elif own:
+            if own:
                 yield dataset, replace(dataset, samples=own, name=f"{dataset.name} ({title})")
 
     def _others(self, whole: Dataset, part: Dataset) -> list[Sample]:

@@ -357,5 +357,10 @@ def test_a_training_of_several_stages_is_stopped_in_the_one_that_it_is_in(small)
     samples = small.training.select(split="test").samples[:8]
     of_epochs = {after: Trainee("r", detector, samples, stop_after=after) for after in (1, 2, 4, 5, 9, None)}
     assert {after: (t.epochs, t.total_steps) for after, t in of_epochs.items()} == {
-        1: (1, 3), 2: (2, 6), 4: (4, 10), 5: (5, 12), 9: (5, 12), None: (5, 12)
+        1: (1, 3),
+        2: (2, 6),
+        4: (4, 10),
+        5: (5, 12),
+        9: (5, 12),
+        None: (5, 12),
     }

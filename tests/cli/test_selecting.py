@@ -16,12 +16,21 @@ from stackclip.reports.again import command_of
 TRAINING = "synthetic[categories=2,per_category=4,train_good=2,size=56]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=4,train_good=2,size=56]"
 HERE = ("--train-on", TRAINING, "--test-on", TESTED, "--backbone", "random-vit-8", "--image-size", "56")
-GRID = "sdp[stages=3|4]"
+GRID = "clip[class_names=raw|spaced]"
 Run = Callable[..., Result]
 
 
 def test_a_selection_is_told_and_told_again_from_what_was_kept(stackclip: Run, tmp_path: Path) -> None:
-    words = ("bench", "--methods", f"{GRID},clip", *HERE, "--epochs", "1", "--select", "leave-category-out")
+    words = (
+        "bench",
+        "--methods",
+        f"{GRID},clip[class_names=natural]",
+        *HERE,
+        "--epochs",
+        "1",
+        "--select",
+        "leave-category-out",
+    )
     plan = stackclip(tmp_path, *words, "--dry-run")
     assert "to select by 2 folds: would compute 4 of 4 cells (0 are there already); then at most 4 cells" in plan.stdout
     done = stackclip(tmp_path, *words, "-o", str(tmp_path / "table.md"))
@@ -46,7 +55,6 @@ def test_a_selection_is_told_and_told_again_from_what_was_kept(stackclip: Run, t
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--select", "leave-category-out", "--methods", "clip"), "there is nothing to select among clip"),
         (("--select", "k-folds"), "did you mean 'k-fold'?"),
         (("--select", "k-fold", "--select-by", "auc"), "no metric 'auc' to select by"),
         (("--select-by", "pixel_AP"), "--select-by pixel_AP is about a selection, and none is asked for"),

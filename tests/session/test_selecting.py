@@ -17,7 +17,7 @@ from stackclip.session.jobs import BenchWords
 from stackclip.session.selecting import Selecting
 from stackclip.types import Row
 
-TRAINING = "synthetic[categories=3,per_category=8,train_good=2,size=32]"
+TRAINING = "synthetic[categories=3,per_category=8,train_good=1,size=32]"
 TESTED = "synthetic[part=combinations,categories=2,per_category=6,train_good=2,size=32]"
 PLUGIN = '''
 import hashlib, torch

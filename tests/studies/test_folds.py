@@ -136,7 +136,7 @@ def test_parts_have_names_of_their_own_and_a_whole_set_keeps_its_own() -> None:
     assert [each.name for each in first.train_on] == ["a (without bolt)", "b"]
     assert [each.name for each in first.test_on] == ["a (only bolt)"]
     assert [each.name for each in last.train_on] == ["a"]
-    assert [each.name for each in last.test_on] == ["b"]
+    assert [each.name for each in last.test_on] == ["b (only pin)"]  # its rows are none of an ordinary bench
 
 
 def test_tested_parts_have_the_shots_of_their_categories_but_no_twin_of_a_tested_picture() -> None:
