@@ -38,10 +38,9 @@ def _told(rows: Sequence[Row]) -> Iterator[str]:
     """What was taken; the same choice of several seeds in a line."""
     alike: dict[str, list[int]] = {}
     for seed, selected in _by_seed(rows).items():
-        alike.setdefault(_choice(selected), []).append(seed)
-    trained = "+".join(rows[0].train_on)
+        alike.setdefault(_choice(selected, "+".join(rows[0].train_on)), []).append(seed)
     for words, seeds in alike.items():
-        yield f"{rows[0].method}, {_seeds(seeds)}: {words} of {trained}; no tested picture was looked at"
+        yield f"{rows[0].method}, {_seeds(seeds)}: {words}; no tested picture was looked at"
 
 
 def _by_seed(rows: Iterable[Row]) -> dict[int, Selected]:
@@ -53,18 +52,18 @@ def _seeds(seeds: Sequence[int]) -> str:
     return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
 
 
-def _choice(selected: Selected) -> str:
-    """A choice with its spread: `clusters=2 by leave-category-out, pixel AP 54.1 (SE 1.2) over 12 folds`."""
+def _choice(selected: Selected, trained: str) -> str:
+    """A choice with its spread: `k=2, the best of 3 by leave-category-out on visa, pixel AP 54.1 (SE 1.2) over ...`."""
     able = [each for each in selected.points if each.mean is not None]
     best = max(able, key=lambda each: each.mean or 0.0)
     rule = "the best" if selected.rule == "best" else "the first within one standard error of the best"
     at = f" (the best has {_figure(best)})" if best.mean != selected.point.mean else ""
     figure = f"{selected.metric.replace('_', ' ')} {_figure(selected.point)} over {counted(selected.folds, 'fold')}"
     out = {each.spec: each.why_not for each in selected.points if each.mean is None}
-    left = f", {selected.left_out} cells without it left out" if selected.left_out else ""
+    left = f", {counted(selected.left_out, 'cell')} that no point has it in left out" if selected.left_out else ""
     left += f"; not compared: {'; '.join(f'{spec}: {why}' for spec, why in out.items())}" if out else ""
     name = _name(_point(selected.point), selected)
-    return f"{name}, {rule} of {len(able)} by {selected.scheme}, {figure}{at}{left}"
+    return f"{name}, {rule} of {len(able)} by {selected.scheme} on {trained}, {figure}{at}{left}"
 
 
 def _figure(point: ScoredPoint) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported
 from stackclip.benchmarks.sidecars import Sidecars
@@ -150,7 +151,8 @@ class Session(OwnPictures):
         metrics = columns_named(columns)
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
         folder = RowFolder(self.workspace.rows)
-        rows, known = selection.of(folder), reported(folder.entries())
+        rows = selection.of(folder)
+        known = reported(folder.entries()) if any(facts_of(row).selected for row in rows) else ()
         look = {"per_category": per_category, "per_defect": per_defect, "ci": ci}
         printed, find = Lookup() if published else None, Sidecars(folder).of
         return Document(rows, metrics=metrics, published=printed, find=find, known=known, **look)

@@ -27,13 +27,13 @@ def row(method: str, value: float, category: str = "x", seed: int = 0, on: str =
 def test_a_choice_is_told_with_its_figure_and_spread_and_alike_seeds_together() -> None:
     rows = [row(GRID, 0.6, category, seed, selected=chosen(seed=seed)) for seed in (0, 1) for category in "xy"]
     assert list(choice_notes(rows)) == [
-        "m[a=1|2], seeds 0, 1: a=2, the best of 2 by leave-category-out, pixel AP 50.0 (SE 3.1) over 12 folds of visa; "
+        "m[a=1|2], seeds 0, 1: a=2, the best of 2 by leave-category-out on visa, pixel AP 50.0 (SE 3.1) over 12 folds; "
         "no tested picture was looked at"
     ]
     other = chosen("m[a=1]", 2, rule="one-standard-error", left_out=2)
     assert list(choice_notes([*rows, row(GRID, 0.6, seed=2, selected=other)]))[1] == (
-        "m[a=1|2], seed 2: a=1, the first within one standard error of the best of 2 by leave-category-out, "
-        "pixel AP 41.0 (SE 2.0) over 12 folds (the best has 50.0 (SE 3.1)), 2 cells without it left out of visa; "
+        "m[a=1|2], seed 2: a=1, the first within one standard error of the best of 2 by leave-category-out on visa, "
+        "pixel AP 41.0 (SE 2.0) over 12 folds (the best has 50.0 (SE 3.1)), 2 cells that no point has it in left out; "
         "no tested picture was looked at"
     )
 
@@ -41,7 +41,7 @@ def test_a_choice_is_told_with_its_figure_and_spread_and_alike_seeds_together() 
 def test_points_that_were_not_compared_are_named_with_the_reason() -> None:
     points = (ScoredPoint("m[a=1]", why_not="out of memory"), ScoredPoint("m[a=2]", None, 0.5, None))
     [said] = choice_notes([row(GRID, 0.6, selected=chosen(points=points))])
-    assert "a=2, the best of 1 by leave-category-out, pixel AP 50.0 over 12 folds" in said
+    assert "a=2, the best of 1 by leave-category-out on visa, pixel AP 50.0 over 12 folds" in said
     assert "; not compared: m[a=1]: out of memory" in said
 
 
