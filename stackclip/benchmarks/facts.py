@@ -27,6 +27,7 @@ from stackclip.benchmarks.checks import (
     or_none,
     pair_of,
 )
+from stackclip.benchmarks.selected import Selected, is_selected, selected_of
 from stackclip.types import Row
 
 __all__ = [
@@ -190,6 +191,8 @@ class Facts:
     asked_epochs = _Fact[int | None](or_none(is_natural), None)
     batch_size = _Fact[int | None](or_none(is_natural), None)
     live_precision = _Fact[str](is_text, "fp32")
+    fold = _Fact[str](is_text, "")
+    stop_after = _Fact[int | None](or_none(is_natural), None)
     train_list = _Fact[str](is_text, "")
     train_shots = _Fact[int | None](or_none(is_natural), None)
     by_defect = _Fact[Mapping[str, KindOfDefect]](object_of(_KIND), MappingProxyType({}), _kinds)
@@ -229,6 +232,7 @@ class Facts:
         object_with({"form": is_text, "bounds": object_of(is_number)}), PixelForm(), _object(PixelForm)
     )
     scores = _Fact[Mapping[str, float]](or_none(is_keyed_by_numbers), _NONE)
+    selected = _Fact[Selected | None](is_selected, None, selected_of)
     stackclip = _Fact[str](is_text, "")
     stacks = _Fact[Sequence[Sequence[str]]](list_of(list_of(is_text)), ())
     steps = _Fact[Mapping[str, Mapping[str, float]]](object_of(object_of(is_number)), _NONE)

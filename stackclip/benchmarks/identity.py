@@ -113,6 +113,7 @@ class Identities:
             "class_names": names,
             "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
             **({"ways": ways} if (ways := self._ways_from_outside(spec)) else {}),
+            **self._stopped,
         }
 
     def _among(self, spec: str) -> dict[str, str]:
@@ -130,7 +131,13 @@ class Identities:
         unasked = ("semantics", "seed")
         asked = {name: value for name, value in self._shared.items() if name not in unasked}
         tiles = {"tiles": self.plan.tiling.facts} if self.plan.tiling else {}
-        return content_hash(canonical_json({**asked, **tiles, "class_names": self.plan.class_names}))[:12]
+        asked |= {**tiles, **self._stopped, "class_names": self.plan.class_names}
+        return content_hash(canonical_json(asked))[:12]
+
+    @property
+    def _stopped(self) -> dict[str, int]:
+        """After how many epochs of their schedules all methods stop, if they do."""
+        return {} if self.plan.stop_after is None else {"stop_after": self.plan.stop_after}
 
     @cached_property
     def _shared(self) -> dict[str, Any]:

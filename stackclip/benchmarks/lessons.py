@@ -71,7 +71,8 @@ class Lessons:
         """A method that has not begun; one that cannot run here has an error."""
         samples = self.training[entrant.spec].samples
         error = str(entrant.why_not or "")
-        return Trainee(entrant.spec, samples=samples, parts=entrant.reads("train"), error=error)
+        stop_after = self.bench.plan.stop_after
+        return Trainee(entrant.spec, samples=samples, parts=entrant.reads("train"), error=error, stop_after=stop_after)
 
     def _begun(self, trainee: Trainee) -> Detector:
         """A method's detector that has learned nothing yet. Raises NotApplicable for what this bench does not have."""

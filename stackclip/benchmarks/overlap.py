@@ -104,8 +104,8 @@ def _tested(plan: Plan) -> tuple[Sample, ...]:
 
 def _as_published(twin: Twin, datasets: dict[str, Dataset]) -> bool:
     """Whether both pictures are of one published data set that has the published numbers of pictures."""
-    dataset = datasets[twin.tested.dataset]
-    return twin.other.dataset == dataset.name and bool(dataset.published) and not dataset.remark
+    dataset = datasets.get(twin.tested.dataset)  # of which a part has another name, and other numbers
+    return dataset is not None and twin.other.dataset == dataset.name and bool(dataset.published) and not dataset.remark
 
 
 def _in_words(role: str, pairs: Sequence[Twin]) -> str:

@@ -13,7 +13,7 @@ from stackclip.errors import UsageError
 from stackclip.registry import Spec
 from stackclip.types import Row, TowerSpec
 
-__all__ = ["Expected", "Pace"]
+__all__ = ["Expected", "Pace", "one_after_another"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,13 @@ class Expected:
     seconds: float
     rows: int
     unknown: tuple[str, ...] = ()
+
+
+def one_after_another(several: Iterable[Expected]) -> Expected:
+    """What one after another takes."""
+    found = list(several)
+    unknown = dict.fromkeys(name for each in found for name in each.unknown)
+    return Expected(sum(each.seconds for each in found), max((each.rows for each in found), default=0), tuple(unknown))
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,9 @@ class Plan:
     before are taken from it, the others are made now, and what `resolve` raises is raised.
     Each method trains in batches of its own size, or all in those of `batch_size` where it is given. `train_shots` are
     the pictures of each training category, half of them normal, that the seed draws, `train_list` a file that
-    names them (`stackclip.data.chosen`); without either all are trained on.
+    names them (`stackclip.data.chosen`); without either all are trained on. A method has learned all it will
+    `stop_after` so many epochs of its schedule, which stays what it is. `fold` names the selection of which a bench is
+    a part.
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken, with `per_defect` what they are worth on each kind
     of defect; no figure depends on any of these. With `tiles` tested pictures, shots and what is calibrated by are seen
@@ -86,6 +88,7 @@ class Plan:
     batch_size: int | None = None
     train_shots: int | None = None
     train_list: Path | None = None
+    stop_after: int | None = None
     class_names: str | None = None
     allow_overlap: bool = False
     fail_fast: bool = False
@@ -94,6 +97,7 @@ class Plan:
     ci: bool = False
     per_defect: bool = False
     tiles: str | None = None
+    fold: str = ""
     resolved: Mapping[str, Method] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -104,6 +104,8 @@ class Recorder:
             **({"tiles": self.plan.tiles, "map_side": self.plan.map_side(tower.spec)} if self.plan.tiles else {}),
             **({"train_list": self.plan.listed} if self.plan.listed else {}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
+            **({} if self.plan.stop_after is None else {"stop_after": self.plan.stop_after}),
+            **({"fold": self.plan.fold} if self.plan.fold else {}),
             **({} if self.identities.live_precision == "fp32" else {"live_precision": self.identities.live_precision}),
             "trained_layouts": [dataset.layout for dataset in self.plan.train_on],
             "trained_families": [dataset.family for dataset in self.plan.train_on],

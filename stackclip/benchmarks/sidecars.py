@@ -161,8 +161,12 @@ class Sidecars:
 
     def of(self, row: Row) -> CellPictures | None:
         """What the method of a row said of its pictures, if that was kept."""
-        cell = self._cells.get(_known_by(row))
+        cell = self.cell_of(row)
         return None if cell is None else self.find(cell)
+
+    def cell_of(self, row: Row) -> str | None:
+        """The cell under which a row is kept, if it is."""
+        return self._cells.get(_known_by(row))
 
     @cached_property
     def _cells(self) -> Mapping[tuple[object, ...], str]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stackclip.papers.suites import Suite
     from stackclip.reports.document import Document
     from stackclip.session import Forecast
+    from stackclip.session.selecting import SelectionForecast
 
 __all__ = [
     "Judged",
@@ -27,7 +28,7 @@ __all__ = [
 ]
 
 
-def say_forecast(forecast: Forecast, *, err: bool = False) -> None:
+def say_forecast(forecast: Forecast | SelectionForecast, *, err: bool = False) -> None:
     """Say what would be encoded and computed."""
     echo(forecast.encoding, err=err)
     if forecast.note:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -27,6 +28,7 @@ from stackclip.cli.options import (
 )
 from stackclip.cli.parsing import given_here, places, several, specs
 from stackclip.cli.recall import recalls
+from stackclip.cli.selecting import selecting_of, selection_options
 from stackclip.cli.tower import tower_options
 from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError, UsageError
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from stackclip.papers.contests import Contest
     from stackclip.papers.suites import Suite
     from stackclip.session import BenchRows, Session
+    from stackclip.session.selecting import Selecting
 
 __all__ = ["bench_verb"]
 
@@ -63,6 +66,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     help=f"Data sets; their test splits. NAME=PATH names one. {COMMAS}",
 )
 @condition_options
+@selection_options
 @data_options
 @tower_options
 @encode_options
@@ -109,6 +113,9 @@ def bench_verb(
 
     `--suite` takes methods and data sets from tables of papers (see: stackclip list suites), and runs what the data
     and methods at hand allow. What is typed beside it holds: other methods, data sets, seeds, epochs ...
+
+    `--select` takes one point of each grid, a name with values between |, by what is learned without a part of the
+    training sets: it is trained on all of them and tested once.
     """
     from stackclip.ops.shards import Shard
     from stackclip.papers.contests import printed_beside
@@ -123,7 +130,8 @@ def bench_verb(
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
-    contests = _contests(session, suites, **words)
+    selecting = selecting_of(session, words, suite=suite, shard=shard, plot=plot)
+    contests = [selecting.question.contest] if selecting else _contests(session, suites, **words)
     if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
         logger.info("nothing to do: this shard has no part of the work")
         return None
@@ -131,8 +139,10 @@ def bench_verb(
     if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     if dry_run:
-        for forecast in filter(None, (session.forecast(contest, overwrite=overwrite) for contest in contests)):
-            say_forecast(forecast, err=json)
+        for contest in contests:
+            ask = selecting.forecast if selecting else partial(session.forecast, contest)
+            if forecast := ask(overwrite=overwrite):
+                say_forecast(forecast, err=json)
         return None
     printed = printed_beside(contests, suites) if suites or published else None
     look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
@@ -140,13 +150,13 @@ def bench_verb(
     rows = BenchRows()
     for each, group in groupby(contests, key=attrgetter("suite")):
         how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "trackers": trackers}
-        measured = _run(session, group, overwrite=overwrite, **how)
+        measured = _run(session, selecting, group, overwrite=overwrite, **how)
         if measured:
-            show_suite(each, Document(measured, **look, find=measured.find), as_json=json)
+            show_suite(each, Document(measured, **look, find=measured.find, known=measured.known), as_json=json)
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
-    document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find)
+    document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find, known=rows.known)
     if not (keep(document, output, plot, judged.ranks, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
     wanting = bool(suites) or not {*words["test_on"]} <= {text for each in contests for text in each.texts.values()}
@@ -178,12 +188,13 @@ def _contests(
     return session.suite_contests(suites, categories=category, most_points=most_points, **tower, **conditions)
 
 
-def _run(session: Session, contests: Iterable[Contest], **how: Any) -> BenchRows:
+def _run(session: Session, selecting: Selecting | None, contests: Iterable[Contest], **how: Any) -> BenchRows:
     from stackclip.session import BenchRows
     from stackclip.terminal import Bars
 
     rows = BenchRows()
     for contest in contests:
         with Bars.shown() as bars:
-            rows += session.run(contest, progress=bars, **how)
+            run = selecting.run if selecting else partial(session.run, contest)
+            rows += run(progress=bars, **how)
     return rows

@@ -86,6 +86,7 @@ condition_options = options(
     ),
     several("--seeds", callback=whole_numbers, default="0", show_default=True),
     click.option("--epochs", type=click.IntRange(min=0), help="For all methods; else each has its paper's."),
+    click.option("--stop-after", type=click.IntRange(min=1), help="Stop after so many epochs of each schedule."),
     click.option(
         "--train-shots", type=click.IntRange(min=2), help="Training pictures a category, half of them normal; else all."
     ),
@@ -107,7 +108,7 @@ condition_options = options(
         "--eval-every",
         metavar="N|epoch",
         callback=curve_interval,
-        help="Training curves: test after every N optimiser steps too; nothing is selected by it.",
+        help="Training curves: test after every N optimiser steps too; --select compares epochs by those of folds.",
     ),
     tiles_option,
     click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot)."),

@@ -35,9 +35,19 @@ def command_of(rows: Sequence[Row], *, again: bool = False) -> str:
     words += ["--category", typed_again(dict.fromkeys(row.category for row in rows))]
     words += ["--seeds", ",".join(str(seed) for seed in dict.fromkeys(row.seed for row in rows))]
     words += [str(word) for pair in _asked(first) for word in pair]
+    words += _selected(rows)
     words += ["--ci"] if all(map(has_draws, rows)) else []
     words += ["--per-defect"] if all(map(has_kinds, rows)) else []
     return legible(shlex.join([*words, *(["--overwrite", "always"] if again else [])]))
+
+
+def _selected(rows: Sequence[Row]) -> list[str]:
+    """How points of grids were selected, if any were."""
+    found = next((selected for row in rows if (selected := facts_of(row).selected)), None)
+    if found is None:
+        return []
+    epochs = ["--eval-every", "epoch"] if any(each.epoch for each in found.points) else []
+    return ["--select", found.scheme, "--select-by", found.metric, "--select-rule", found.rule, *epochs]
 
 
 def _typed(name: str, layout: str, place: str) -> str:
@@ -51,6 +61,7 @@ def _asked(row: Row) -> Iterator[tuple[str, object]]:
     said: dict[str, object] = {
         "--shots": row.shots or None,
         "--epochs": facts.asked_epochs,
+        "--stop-after": facts.stop_after,
         "--batch-size": facts.batch_size,
         "--class-names": facts.asked_class_names,
         "--train-shots": facts.train_shots,

@@ -13,6 +13,7 @@ from stackclip.papers.published import Lookup
 from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.captions import notes_on_intervals
+from stackclip.reports.choices import choice_notes
 from stackclip.reports.columns import firsts_of, measured_of
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
@@ -84,7 +85,8 @@ class Document:
     categories where `ci_over` says so, with p corrected for their number (`correction`: holm, none). With `over_shots`
     there is a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's
     pictures. With `power` lines below the tables say what it takes to find the differences from the first method, or
-    one of so many points; with `ranks` notes tell mean ranks. Raises UsageError for other words.
+    one of so many points; with `ranks` notes tell mean ranks. Rows that are `known` and not shown tell what other
+    points of a grid came to. Raises UsageError for other words.
     """
 
     rows: Sequence[Row]
@@ -95,6 +97,7 @@ class Document:
     per_defect: bool = False
     over_shots: bool = False
     find: Finder | None = None
+    known: Sequence[Row] = ()
     ci_over: Over = "pictures"
     correction: Correction = "holm"
     power: Effect = None
@@ -130,7 +133,8 @@ class Document:
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
         ranked = rank_lines(self.rankings, self.ranks) if self.ranks else ()
-        return (*notes(self.rows, self.published, self.metrics), *notes_on_intervals(self.tables), *ranked)
+        said = (*choice_notes(self.rows, self.known), *notes(self.rows, self.published, self.metrics))
+        return (*said, *notes_on_intervals(self.tables), *ranked)
 
     @cached_property
     def rankings(self) -> tuple[Ranking, ...]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported, standing
 from stackclip.data.naming import name_of
 from stackclip.errors import StackclipError
+from stackclip.ops.words import counted
 from stackclip.registry import Spec, did_you_mean, spread_out
 from stackclip.types import Row
 
 __all__ = ["Selection"]
+
+logger = logging.getLogger("stackclip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,9 @@ class Selection:
 
         Raises StackclipError for a data set that no row has, and where nothing is selected.
         """
-        wanted = {str(Spec.parse(method)): place for place, method in enumerate(spread_out(self.methods))}
-        every = reported(folder.entries())
+        names = [name for method in self.methods for name in (method, *spread_out([method]))]  # a grid has rows too
+        wanted = {str(Spec.parse(name)): place for place, name in reversed([*enumerate(names)])}
+        every = self._without_folds(reported(folder.entries()))
         trained = _named("trained", self.train_on, (name for row in every for name in row.train_on))
         tested = _named("tested", self.test_on, (row.test_on for row in every))
         rows = [
@@ -44,6 +50,16 @@ class Selection:
         if not rows:
             raise StackclipError(f"no row in {folder.folder} fits; see: stackclip bench --help")
         return sorted(rows, key=lambda row: (wanted.get(row.method, 0), *_table(row)))
+
+    def _without_folds(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Rows but for those of folds, by which points were selected, unless data sets are named; that is said."""
+        kept = [row for row in rows if not facts_of(row).fold]
+        if self.train_on or self.test_on or len(kept) == len(rows):
+            return rows
+        left = counted(len(rows) - len(kept), "row")
+        first = next(row.test_on for row in rows if facts_of(row).fold)
+        logger.info("%s of folds, by which points were selected, not shown; name theirs: --test-on '%s'", left, first)
+        return kept
 
 
 def _table(row: Row) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from stackclip.errors import UsageError
-from stackclip.registry import Spec, axes_of, flat_options
+from stackclip.registry import Spec, axes_of, flat_options, points_of
 from stackclip.registry.grids import NOT_GIVEN
 from stackclip.reports.columns import firsts_of
 
@@ -28,6 +28,8 @@ def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
     of_name: dict[str, list[TableLine]] = {}
     for line in lines:
         with suppress(UsageError):  # a name of a row that is none of a method is no point of a grid
+            if len(points_of(line.method)) > 1:  # what was selected of a grid is none either
+                continue
             of_name.setdefault(Spec.parse(line.method).name, []).append(line)
     for name, points in of_name.items():
         axes = axes_of(line.method for line in points)

@@ -242,6 +242,7 @@ def _changed(row: Row) -> Iterator[str]:
         yield f"{facts.train_shots} training pictures a category"
     if facts.asked_epochs is not None:
         yield counted(facts.asked_epochs, "epoch")
+    yield from [] if facts.stop_after is None else [f"stopped after {counted(facts.stop_after, 'epoch')}"]
     if facts.asked_class_names is not None:
         yield f"{facts.asked_class_names} class names"
 

@@ -13,7 +13,7 @@ from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
-from stackclip.benchmarks.pace import Expected, Pace
+from stackclip.benchmarks.pace import Expected, Pace, one_after_another
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import unheard
@@ -26,7 +26,7 @@ from stackclip.papers.contests import Contest, fitting, say_lacking
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast
 from stackclip.session.workbench import Workbench
-from stackclip.types import Row
+from stackclip.types import Part, Row, Sample
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Outcome, Overwrite
@@ -129,31 +129,44 @@ def _found(workbench: Workbench, outcome: Outcome, computed: int) -> BenchRows:
     return BenchRows(tuple(outcome.rows), computed, outcome.unkept, sidecars=sidecars)
 
 
-def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
-    """What a bench would encode and how many cells it would compute; nothing is written."""
-    plan = lineup.plan
-    count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+def forecast(workbench: Workbench, lineups: Sequence[Lineup], *, again: bool, also: Sequence[Errand] = ()) -> Forecast:
+    """What benches would encode, `also` for others, and how many cells they would compute; nothing is written."""
+    count = sum(_cells(each.plan) for each in lineups)
+    errands = _joined([*(errand for each in lineups for errand in each.errands), *also])
     store, folder = workbench.found(), workbench.workspace.features
     with nullcontext() if store is None else store.one_look():
-        rows = [] if again or store is None else _there(workbench, lineup, store)
-        planned = workbench.planned(lineup.errands, store)
-    there = [row for row in rows if _complete(row, plan)]
-    how: dict[str, Any] = {"cells": count, "missing": count - len(there)}
-    how["expected"] = _expected(workbench, lineup, rows, there)
-    pictures = sum(len(each.samples) for each in lineup.errands)
+        rows = [[] if again or store is None else _there(workbench, each, store) for each in lineups]
+        planned = workbench.planned(errands, store)
+    there = [[row for row in some if _complete(row, each.plan)] for each, some in zip(lineups, rows, strict=True)]
+    how: dict[str, Any] = {"cells": count, "missing": count - sum(map(len, there))}
+    earlier = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
+    pace = Pace.of(earlier, workbench.tower.spec)
+    how["expected"] = one_after_another(_expected(pace, *each) for each in zip(lineups, rows, there, strict=True))
+    pictures = sum(len(each.samples) for each in errands)
     return Forecast(planned, pictures, folder, workbench.tower.spec.note, **how)
 
 
-def _expected(workbench: Workbench, lineup: Lineup, rows: Sequence[Row], there: Sequence[Row]) -> Expected:
+def _cells(plan: Plan) -> int:
+    return len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
+
+
+def _joined(errands: Iterable[Errand]) -> list[Errand]:
+    """Errands with each picture once for the same parts."""
+    pictures: dict[frozenset[Part], dict[Sample, None]] = {}
+    for each in errands:
+        pictures.setdefault(each.parts, {}).update(dict.fromkeys(each.samples))
+    return [Errand(tuple(samples), parts) for parts, samples in pictures.items()]
+
+
+def _expected(pace: Pace, lineup: Lineup, rows: Sequence[Row], there: Sequence[Row]) -> Expected:
     """How long the cells will take that are not `there`; a method with any of the `rows` for a seed has learned."""
     plan = lineup.plan
-    earlier = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
     works = [entrant.spec for entrant in lineup.entrants if not entrant.why_not]
     places = [(dataset.name, category) for dataset in plan.test_on for category in dataset.categories]
     every = {(spec, *place, seed) for spec in works for place in places for seed in plan.seeds}
     lacking = every - {(row.method, row.test_on, row.category, row.seed) for row in there}
     learned = {(row.method, row.seed) for row in rows}
-    return Pace.of(earlier, workbench.tower.spec).expected(plan, lacking, learned)
+    return pace.expected(plan, lacking, learned)
 
 
 def _there(workbench: Workbench, lineup: Lineup, store: Store) -> list[Row]:

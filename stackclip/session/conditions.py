@@ -15,7 +15,17 @@ from stackclip.ops.tiling import tiling_of
 from stackclip.registry import did_you_mean
 from stackclip.types import LARGEST_SEED
 
-__all__ = ["Conditions", "InspectionWords", "Names", "SuiteWords", "checked", "names_of", "one_of", "whole"]
+__all__ = [
+    "Conditions",
+    "InspectionWords",
+    "Names",
+    "SelectionWords",
+    "SuiteWords",
+    "checked",
+    "names_of",
+    "one_of",
+    "whole",
+]
 
 Names = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One name or place, or several."""
@@ -27,6 +37,7 @@ class Conditions(TypedDict, total=False):
     `seeds` (0,) and `shots` (0, normal pictures a category, or `all`), `epochs` and `batch_size`, pictures a step
     (each method's own), `train_shots` (pictures of each training category, half of them normal; all that there are),
     `train_list` (a JSON-lines file that names them instead),
+    `stop_after` (epochs of each schedule; all of it),
     `class_names` (raw, spaced, natural or FILE.json; each method's own), `metrics` (auto, exact or streamed),
     `eval_every` (training curves: steps, or `epoch`), `ci` (draws for intervals), `per_defect` (figures of each kind of
     defect), `tiles` (large pictures in tiles: 2x2, or the side of a tile in pixels),
@@ -39,6 +50,7 @@ class Conditions(TypedDict, total=False):
     batch_size: int | None
     train_shots: int | None
     train_list: PathLike[str] | str | None
+    stop_after: int | None
     class_names: str | None
     metrics: str
     eval_every: EvalEvery | None
@@ -47,6 +59,20 @@ class Conditions(TypedDict, total=False):
     tiles: str | None
     allow_overlap: bool
     fail_fast: bool
+
+
+class SelectionWords(Conditions, total=False):
+    """What a bench may be told of grids too.
+
+    `select` (leave-category-out, leave-defect-out or `k-fold[folds=5]`) takes one point of each by what was learned
+    without a part of the training sets, `select_by` a metric (pixel_AP, or image_AUROC where there are no maps), by the
+    `select_rule` (best or one-standard-error). `hindsight` tests the other points too, once the choice is kept.
+    """
+
+    select: str | None
+    select_by: str | None
+    select_rule: str
+    hindsight: bool
 
 
 class SuiteWords(Conditions, total=False):
@@ -74,7 +100,7 @@ class InspectionWords(Conditions, total=False):
     html: PathLike[str] | str | None
 
 
-_LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2}
+_LOWEST = {"shots": 0, "epochs": 0, "batch_size": 1, "train_shots": 2, "stop_after": 1}
 _TEXTS = {"class_names", "metrics", "tiles"}
 _NONE_TOO = {"class_names", "tiles"}
 _NAMES = {"methods", "train_on", "test_on"}

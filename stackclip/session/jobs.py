@@ -14,7 +14,7 @@ from stackclip.executors import Job
 from stackclip.ops.shards import Shard
 from stackclip.papers.contests import Contest
 from stackclip.session.conditions import Conditions
-from stackclip.types import Row
+from stackclip.types import Row, Split
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -40,18 +40,27 @@ SHARES = 8  # of each process: the last ones end at nearly the same time, and a 
 
 @dataclass(frozen=True)
 class SetWords:
-    """A data set as it is typed, or some categories of it, and what it is called."""
+    """A data set as it is typed, or some categories or pictures of it, and what it is called.
+
+    Of a fold it is `pictures`, each with the split that it has there.
+    """
 
     text: str
     name: str
     categories: tuple[str, ...]
+    pictures: tuple[tuple[str, Split], ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, contest: Contest) -> SetWords:
-        return cls(contest.texts[dataset.name], dataset.name, dataset.categories)
+        pictures = tuple((each.id, each.split) for each in dataset.samples) if contest.plan.fold else ()
+        return cls(contest.texts[dataset.name], dataset.name, dataset.categories, pictures)
 
     def opened(self, session: Steps) -> Dataset:
         [dataset] = session.opened(self.text).values()
+        if self.pictures:
+            named = {sample.id: sample for sample in dataset.samples}
+            samples = tuple(replace(named[id], split=split) for id, split in self.pictures)
+            return replace(dataset, samples=samples, name=self.name)
         return replace(dataset.select(categories=self.categories), name=self.name)
 
 
@@ -70,7 +79,7 @@ class BenchWords:
     def of(cls, contest: Contest, overwrite: Overwrite) -> BenchWords:
         """The words of a contest."""
         plan = contest.plan
-        names = {each.name for each in fields(plan)} & Conditions.__annotations__.keys()
+        names = {each.name for each in fields(plan)} & {*Conditions.__annotations__, "fold"}
         trained, tested = (tuple(SetWords.of(each, contest) for each in some) for some in (plan.train_on, plan.test_on))
         conditions = {name: getattr(plan, name) for name in names}
         return cls(tuple(plan.resolved), trained, tested, conditions, dict(contest.tower), overwrite)

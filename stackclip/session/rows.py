@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import row_to_json
+from stackclip.benchmarks.sets import reported
 from stackclip.benchmarks.sidecars import CellPictures, Sidecars
 from stackclip.errors import PictureError
 from stackclip.ops.files import canonical_json
@@ -54,7 +55,7 @@ class BenchRows(Sequence[Row]):
     def _repr_html_(self) -> str:
         """Tables of the rows with what has to be said of them, for notebooks."""
         said = Markup("<p>{}</p>").format(legible(repr(self)))
-        return said + Markup(document_html(Document(self.rows, find=self.find)))
+        return said + Markup(document_html(Document(self.rows, find=self.find, known=self.known)))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -87,6 +88,12 @@ class BenchRows(Sequence[Row]):
     def whole(self) -> bool:
         """Whether every cell was computed on all its pictures, and all was kept and told."""
         return not (self.unkept or self.untold or self.unencoded or self.failed or any(map(_leaves_out, self.rows)))
+
+    @property
+    def known(self) -> Sequence[Row]:
+        """All rows that are kept, by which the choices of points are told; none where nothing was selected."""
+        chosen = any(facts_of(row).selected for row in self.rows)
+        return reported(self.sidecars.rows.entries(aloud=False)) if chosen and self.sidecars else ()
 
     def find(self, row: Row) -> CellPictures | None:
         """What was kept of the pictures of a row, if anything was."""

@@ -6,21 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
+from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.sets import reported
 from stackclip.benchmarks.sidecars import Sidecars
-from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document, Judging
 from stackclip.reports.selection import Selection
-from stackclip.session.conditions import Conditions, Names, names_of
+from stackclip.session.conditions import Names, SelectionWords, names_of
 from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
+from stackclip.session.question import SELECTION, choice_in, question_of, refuse_shard
 from stackclip.session.rows import BenchRows
+from stackclip.session.selecting import Selecting
 from stackclip.session.studying import Studies
 from stackclip.session.work import Encoded
+from stackclip.studies.schemes import grids_among
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -50,7 +55,7 @@ class Session(OwnPictures, Studies):
         shard: str | None = None,
         trackers: Names = (),
         progress: Listener = silent,
-        **conditions: Unpack[Conditions],
+        **conditions: Unpack[SelectionWords],
     ) -> BenchRows:
         """Train methods on data sets, test them on others, and give a row for each method, category and seed.
 
@@ -59,17 +64,37 @@ class Session(OwnPictures, Studies):
         `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
         the second of eight parts of the methods and seeds, whatever is there already. Each of the `trackers`
         (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet.
+        With `select` each grid among the methods has one row a cell, of the point that is taken (`selecting`).
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
         some = None if shard is None else Shard.parse(shard)
         self.check_executor(executor)
         self.check_trackers(trackers)
-        contest = self.contest(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
         how["trackers"] = trackers
+        words: dict[str, Any] = {"train_on": train_on, "test_on": test_on, "categories": categories, **conditions}
+        if (selecting := self.selecting(methods, **words)) is not None:
+            refuse_shard(shard)
+            return selecting.run(progress=progress, **how)
+        contest = self.contest(methods, **{name: words[name] for name in words if name not in SELECTION})
         contests = sharded([contest], some) if some else [contest]
         return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
+
+    def selecting(
+        self, methods: Names, *, categories: Sequence[str] = (), most_points: int = MOST_POINTS, **words: Any
+    ) -> Selecting | None:
+        """A selection that was not run yet, of what `bench` is told; None where nothing is selected.
+
+        Raises as `bench` does, UsageError for what cannot be selected by, and where there is nothing to select.
+        """
+        choice = choice_in(words)
+        if choice is None:
+            return None
+        names = names_of(methods)
+        grids_among(names)  # what is no grid is said before data sets are opened
+        contest = self.contest(names, categories=categories, most_points=most_points, **words)
+        return Selecting(self, question_of(contest, names, choice))
 
     def encode(
         self,
@@ -97,7 +122,7 @@ class Session(OwnPictures, Studies):
         self.check_executor(executor)
         workbench, errands, opened = self.wanted(datasets, methods, split, categories, tiles, shard)
         store = workbench.store()
-        with self._shared(executor, progress) as shared:
+        with self.hired(executor, progress) as shared:
             if shared is None:
                 encoded = workbench.encode(store, errands, strict=strict, patience=wait, progress=progress)
             else:
@@ -130,6 +155,7 @@ class Session(OwnPictures, Studies):
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
         folder = RowFolder(self.workspace.rows)
         rows = selection.of(folder)
+        known = reported(folder.entries()) if any(facts_of(row).selected for row in rows) else ()
         look: dict[str, Any] = {"per_category": per_category, "per_defect": per_defect, "ci": ci, **judged}
         printed, find = Lookup() if published else None, Sidecars(folder).of
-        return Document(rows, metrics=metrics, published=printed, find=find, **look)
+        return Document(rows, metrics=metrics, published=printed, find=find, known=known, **look)

@@ -41,11 +41,14 @@ class Steps(Asking):
         *,
         overwrite: Overwrite = "only-missing",
         cached_only: bool = False,
-        executor: str = "serial",
+        executor: str | Foreman = "serial",
         trackers: Names = (),
         progress: Listener = silent,
     ) -> BenchRows:
-        """The rows of a contest; one of a suite that cannot run has none, which is logged. Else raises as `bench`."""
+        """The rows of a contest; one of a suite that cannot run has none, which is logged. Else raises as `bench`.
+
+        An `executor` shares the work, or who was `hired` from one.
+        """
         from stackclip.benchmarks.tracking import tracked
 
         stay_with(self.workspace.registry)
@@ -60,14 +63,15 @@ class Steps(Asking):
         *,
         overwrite: Overwrite,
         cached_only: bool,
-        executor: str,
+        executor: str | Foreman,
         progress: Listener,
         told: Callable[[Row], None],
     ) -> BenchRows:
         from stackclip.session.benches import Lineup, rows_by, rows_of, sparing
 
         one_of("overwrite", overwrite, OVERWRITE)
-        self.check_executor(executor)
+        if not isinstance(executor, Foreman):
+            self.check_executor(executor)
         lineup = None
         with sparing(contest, StackclipError):
             workbench = self.workbench(contest.tower)
@@ -82,7 +86,7 @@ class Steps(Asking):
                 raise workbench.missing_parts(
                     lineup.entrants, lacking, contest.texts, self.data_root, contest.plan.tiles
                 )
-            with self._shared("serial" if overwrite == "never" else executor, progress) as shared:
+            with self.hired("serial" if overwrite == "never" else executor, progress) as shared:
                 words = BenchWords.of(replace(contest, plan=lineup.plan), overwrite)
                 rows = BenchRows()
                 if errands and shared:
@@ -110,8 +114,11 @@ class Steps(Asking):
             trackers.create(name)
 
     @contextmanager
-    def _shared(self, executor: str, progress: Listener) -> Iterator[Foreman | None]:
-        """What gives work to other processes; nothing where an executor does it all in this one."""
+    def hired(self, executor: str | Foreman, progress: Listener) -> Iterator[Foreman | None]:
+        """What gives work to other processes, which may be hired already; nothing where one does it all in this."""
+        if isinstance(executor, Foreman):
+            yield executor
+            return
         who: Executor = executors.create(executor)
         if not who.apart:
             yield None
@@ -129,7 +136,7 @@ class Steps(Asking):
         stay_with(self.workspace.registry)
         with sparing(contest, StackclipError):
             workbench = self.workbench(contest.tower)
-            return forecast(workbench, Lineup.of(contest, workbench), again=overwrite == "always")
+            return forecast(workbench, [Lineup.of(contest, workbench)], again=overwrite == "always")
         return None
 
     def forecast_encoding(

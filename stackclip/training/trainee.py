@@ -22,6 +22,7 @@ class Trainee:
     `samples` are the training pictures that it can use, `parts` what it reads of them in stages that name no others.
     `terms` has each term of the loss as it was in the `first` step that had it, and in the `last`; `curves` has the
     points of its cells by the names of their rows, of which those in `drawn` are not complete before the training is.
+    It has learned all it will `stop_after` so many epochs, whatever its stages still hold.
     """
 
     spec: str
@@ -36,6 +37,7 @@ class Trainee:
     drawn: list[str] = field(default_factory=list)
     seconds: float = 0.0
     error: str = ""
+    stop_after: int | None = None
     _totals: dict[str, float] = field(default_factory=dict)
     _in_epoch: int = 0
 
@@ -48,8 +50,8 @@ class Trainee:
 
     @property
     def epochs(self) -> int:
-        """The epochs of all its stages; 0 of what has not begun."""
-        return sum(stage.epochs for stage in self.detector.stages) if self.detector else 0
+        """The epochs of all its stages, as far as it learns; 0 of what has not begun."""
+        return sum(epochs for _, epochs in self._learned)
 
     @property
     def finished(self) -> bool:
@@ -91,7 +93,17 @@ class Trainee:
     @property
     def total_steps(self) -> int:
         """The steps of the whole training."""
-        return sum(stage.epochs * stage.steps(len(self.samples)) for stage in self.working.stages)
+        return sum(epochs * stage.steps(len(self.samples)) for stage, epochs in self._learned)
+
+    @property
+    def _learned(self) -> list[tuple[Stage, int]]:
+        """Its stages in their order, with the epochs of each that it learns."""
+        found, left = list[tuple[Stage, int]](), self.stop_after
+        for stage in self.detector.stages if self.detector else ():
+            epochs = stage.epochs if left is None else min(stage.epochs, left)
+            found.append((stage, epochs))
+            left = None if left is None else left - epochs
+        return found
 
     @property
     def _place(self) -> tuple[Stage, int]:

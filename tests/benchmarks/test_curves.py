@@ -23,6 +23,7 @@ from stackclip.methods import Detector, Moment, PromptedDetector, Stage
 from stackclip.metrics import Measured
 from stackclip.registry import methods
 from stackclip.registry.guard import Stopped
+from stackclip.training.trainee import Trainee
 from stackclip.types import CLS, Features, Prediction, Row
 
 METHODS = ("precise", "stackclip", "april-gan[shots=1]", "clip")
@@ -327,3 +328,39 @@ def test_any_row_will_do_where_no_curve_is_asked_for() -> None:
     assert has_curve(row(AP=(1.0,)), None)
     assert has_curve(row(AP=(1.0,)), 1)
     assert not has_curve(row(AP=(1.0,)), "epoch")
+
+
+def test_a_training_that_is_stopped_is_a_point_of_the_whole_one_and_is_not_taken_for_it(small, bench) -> None:
+    names = tuple(name for name in METHODS if name != "clip")
+    whole = bench(small.plan(*names, epochs=3, eval_every="epoch"), "drawn").run()
+    for after in (1, 2):
+        stopped = bench(small.plan(*names, epochs=3, stop_after=after), "stopped").run()
+        for row, long in zip(stopped.rows, whole.rows, strict=True):
+            assert row.metrics == long.facts["curve"][after - 1]["metrics"]
+            assert row.facts["losses"] == long.facts["losses"][:after]
+            assert (row.facts["stop_after"], row.facts["schedule"]) == (after, long.facts["schedule"])
+            assert row.facts["protocol"] != long.facts["protocol"]
+    later = bench(small.plan(*names, epochs=3), "stopped").run()
+    assert [row.metrics for row in later.rows] == [row.metrics for row in whole.rows]
+    assert later.computed == len(later.rows)
+    assert bench(small.plan(*names, epochs=3, stop_after=2), "stopped").run().computed == 0
+
+
+def test_a_training_shorter_than_where_it_is_stopped_is_whole(small, bench) -> None:
+    [short, *_] = bench(small.plan("precise", epochs=1, stop_after=5)).run().rows
+    [plain, *_] = bench(small.plan("precise", epochs=1), "plain").run().rows
+    assert short.metrics == plain.metrics
+
+
+def test_a_training_of_several_stages_is_stopped_in_the_one_that_it_is_in(small) -> None:
+    detector = type("D", (Restless,), {"stages": (Stage("a", 2, 3), Stage("b", 3, 4))})()
+    samples = small.training.select(split="test").samples[:8]
+    of_epochs = {after: Trainee("r", detector, samples, stop_after=after) for after in (1, 2, 4, 5, 9, None)}
+    assert {after: (t.epochs, t.total_steps) for after, t in of_epochs.items()} == {
+        1: (1, 3),
+        2: (2, 6),
+        4: (4, 10),
+        5: (5, 12),
+        9: (5, 12),
+        None: (5, 12),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -47,3 +48,25 @@ def test_a_data_set_that_no_row_has_is_told_with_those_that_there_are(folder: Ro
     assert {name for _, name, _ in cells_of(folder, test_on=("some/place/nuts",))} == {"nuts"}
     with pytest.raises(StackclipError, match=r"no row was tested on 'nut' .did you mean 'nuts'.*; there are .*bolts"):
         cells_of(folder, test_on=("nut",))
+
+
+def test_rows_of_folds_are_shown_where_data_sets_are_named_alone(
+    folder: RowFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    facts = {"fold": "leave-category-out"}
+    folder.write("f" * 24, Row("a", ("pcb (without x)",), "pcb (only x)", "x", 0, 0, facts=facts))
+    with caplog.at_level(logging.INFO, "stackclip"):
+        assert "pcb (only x)" not in {name for _, name, _ in cells_of(folder)}
+    assert (
+        "1 row of folds, by which points were selected, not shown; name theirs: --test-on 'pcb (only x)'" in caplog.text
+    )
+    assert cells_of(folder, test_on=("pcb (only x)",)) == [("a", "pcb (only x)", 0)]
+    assert cells_of(folder, train_on=("pcb (without x)",)) == [("a", "pcb (only x)", 0)]
+
+
+def test_the_rows_of_a_grid_come_before_those_of_its_points(folder: RowFolder) -> None:
+    for number, method in enumerate(("m[k=2]", "m[k=1|2]", "m[k=1]")):
+        folder.write(f"{number:024x}".replace("0", "e"), Row(method, ("pcb",), "nuts", "all", 0, 0))
+    assert [method for method, *_ in cells_of(folder, methods=("c", "m[k=1|2]"), seeds=(0,))] == [
+        *("c", "c", "m[k=1|2]", "m[k=1]", "m[k=2]")
+    ]

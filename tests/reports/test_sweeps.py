@@ -49,3 +49,9 @@ def test_two_methods_of_one_name_are_no_grid() -> None:
 def test_names_that_cannot_be_read_are_in_no_grid() -> None:
     names = ("[2ex]", "a[b", "a]", "a[=1]", "", "a[b=1]", "a[b=2]", "a[b=3]")
     assert len(list(swept([line(name, 0.5, 0.5, None) for name in names], METRICS))) == 2
+
+
+def test_what_was_selected_of_a_grid_is_no_point_of_it() -> None:
+    points = [line("a[k=1]", 0.5), line("a[k=2]", 0.7), line("a[k=3]", 0.6)]
+    assert list(swept([*points, line("a[k=1|2|3]", 0.9)], ["image_AUROC"])) == list(swept(points, ["image_AUROC"]))
+    assert not list(swept([*points[:2], line("a[k=1|2]", 0.7)], ["image_AUROC"]))
