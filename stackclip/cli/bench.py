@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -67,6 +68,13 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
 @tower_options
 @encode_options
 @live_options
+@click.option(
+    "--prompt-jitter",
+    type=click.IntRange(1),
+    default=0,
+    metavar="N",
+    help="Measure in N draws of equivalent words too, and show how far words alone move methods.",
+)
 @click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
 @click.option(
     "--overwrite",
@@ -99,6 +107,7 @@ def bench_verb(
     executor: str,
     shard: str | None,
     trackers: tuple[str, ...],
+    prompt_jitter: int,
     **words: Any,
 ) -> Iterable[Path] | None:
     """Train methods on one data set, test them on others, and print the table.
@@ -116,12 +125,17 @@ def bench_verb(
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
     from stackclip.session.jobs import sharded
+    from stackclip.studies.wordings import wordings_of
 
     check_files(output, plot)
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
-    contests = _contests(session, suites, **words)
+    contests = [
+        replace(each, plan=plan)
+        for each in _contests(session, suites, **words)
+        for plan in wordings_of(each.plan, prompt_jitter)
+    ]
     if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
         logger.info("nothing to do: this shard has no part of the work")
         return None

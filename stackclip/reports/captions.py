@@ -31,7 +31,7 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
     said += [f"{each[0].upper()}{each[1:]}" for each in (blocks if len(blocks) == 1 else ())]
     said += [*_places(tables), *([tables[0].protocol] if tables[0].protocol else [])]
     said += [*_seeds(tables), *_marking(rows)]
-    if any(cell.interval for table in tables for line in table.lines for cell in line.cells):
+    if any(cell.interval for table in tables for line in table.lines if not line.beside for cell in line.cells):
         said.append("In brackets: where a number would lie for other pictures, 19 times of 20")
     if any(line.marked for table in tables for line in table.lines):
         said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare
+from stackclip.benchmarks.words import as_they_are
 from stackclip.papers.published import Lookup
 from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
@@ -18,6 +19,7 @@ from stackclip.reports.frames import frame_of_document
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
+from stackclip.reports.words import in_other_words, only_in_other_words
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -78,9 +80,10 @@ class Document:
         made = summarise(
             self.rows, per_category=self.per_category, metrics=self.metrics, published=self.published, ci=self.ci
         )
+        groups = [group for alike in rows_of_tables(self.rows) for group in alike]
+        made = in_other_words(made, groups, self.rows)
         if not self.per_defect:
             return tuple(made)
-        groups = (group for alike in rows_of_tables(self.rows) for group in alike)
         both = (
             (table, kinds_table(table, group, per_category=self.per_category))
             for table, group in zip(made, groups, strict=True)
@@ -88,9 +91,14 @@ class Document:
         return tuple(table for pair in both for table in pair if table is not None)
 
     @cached_property
+    def plain(self) -> Sequence[Row]:
+        """The rows with the words as they are."""
+        return tuple(filter(as_they_are, self.rows))
+
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
-        return tuple(notes(self.rows, self.published, self.metrics))
+        return (*notes(self.plain, self.published, self.metrics), *only_in_other_words(self.rows))
 
     @cached_property
     def one_score(self) -> tuple[tuple[str, ...], ...]:
@@ -105,12 +113,12 @@ class Document:
     @cached_property
     def shot_curves(self) -> tuple[ShotCurves, ...]:
         """What methods are worth with more and more shots, where rows have several numbers of them."""
-        return tuple(shot_curves(self.rows, self.metrics))
+        return tuple(shot_curves(self.plain, self.metrics))
 
     @cached_property
     def charts(self) -> tuple[Chart, ...]:
         """The training curves; none unless they were asked for."""
-        return tuple(charts(self.rows))
+        return tuple(charts(self.plain))
 
     @property
     def exhibits(self) -> Sequence[Exhibit]:

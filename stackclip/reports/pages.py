@@ -83,7 +83,7 @@ class Page:
     @property
     def has_intervals(self) -> bool:
         """Whether the tables have intervals over pictures."""
-        lines = (line for board in self.boards for line in board.summary.lines)
+        lines = (line for board in self.boards for line in board.summary.lines if not line.beside)
         return any(cell.interval for line in lines for cell in line.cells)
 
     @property

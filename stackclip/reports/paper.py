@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from stackclip.benchmarks.facts import facts_of
 from stackclip.ops.words import few_of
+from stackclip.reports.asked import asked_of
 from stackclip.reports.captions import block_title, caption
 from stackclip.reports.document import Document
 from stackclip.reports.page_tables import (
@@ -100,7 +100,7 @@ def _together(document: Document) -> list[list[_Part]]:
     tables = replace(document, per_category=True, per_defect=False).tables
     found = list[tuple[tuple[object, ...], dict[tuple[Place, str], _Part]]]()
     for part in map(_Part, tables, groups):
-        asked, place = _asked(part.rows[0]), (part.place, part.block)
+        asked, place = asked_of(part.rows[0]), (part.place, part.block)
         home = next((parts for known, parts in found if known == asked and place not in parts), None)
         if home is None:
             home = {}
@@ -111,14 +111,6 @@ def _together(document: Document) -> list[list[_Part]]:
 
 def _amount(table: Summary) -> float:
     return float("inf") if table.shots == "all" else table.shots
-
-
-def _asked(row: Row) -> tuple[object, ...]:
-    """What rows of one table have in common, whatever was trained on and tested."""
-    facts = facts_of(row)
-    tower = (facts.tower, facts.image_size, facts.features, facts.feature_dtype, facts.tiles, facts.map_side)
-    training = (facts.asked_epochs, facts.batch_size, facts.live_precision, facts.train_list, facts.train_shots)
-    return (*tower, *training, facts.asked_class_names, facts.note)
 
 
 def _of_means(parts: Sequence[_Part]) -> PageTable:

@@ -10,6 +10,7 @@ from typing import Literal
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.intervals import compared, pooled_interval
 from stackclip.benchmarks.sets import Titles, standing
+from stackclip.benchmarks.words import as_they_are
 from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
 from stackclip.reports.columns import METRICS
@@ -166,9 +167,9 @@ def summarise(
 
 
 def rows_of_tables(rows: Iterable[Row]) -> list[list[list[Row]]]:
-    """The rows of each pair of training and test sets, and of these the rows of each table."""
+    """The rows of each pair of training and test sets, and of these those of each table; none in other words."""
     groups: dict[tuple[object, ...], dict[str, list[Row]]] = {}
-    for row in rows:
+    for row in filter(as_they_are, rows):
         alike = groups.setdefault((row.train_on, row.test_on, row.shots, standing(row)), {})
         alike.setdefault(facts_of(row).protocol, []).append(row)
     return [list(alike.values()) for alike in groups.values()]

@@ -20,6 +20,7 @@ from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Encoded
+from stackclip.studies.wordings import wordings_of
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -48,6 +49,7 @@ class Session(OwnPictures):
         executor: str = "serial",
         shard: str | None = None,
         trackers: Names = (),
+        prompt_jitter: int = 0,
         progress: Listener = silent,
         **conditions: Unpack[Conditions],
     ) -> BenchRows:
@@ -57,7 +59,8 @@ class Session(OwnPictures):
         there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). An
         `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
         the second of eight parts of the methods and seeds, whatever is there already. Each of the `trackers`
-        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet.
+        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet. With `prompt_jitter` all is
+        measured in so many draws of equivalent words too; their rows say so, and tables show how far words move methods.
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
@@ -67,7 +70,8 @@ class Session(OwnPictures):
         contest = self.contest(methods, train_on=train_on, test_on=test_on, categories=categories, **conditions)
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
         how["trackers"] = trackers
-        contests = sharded([contest], some) if some else [contest]
+        worded = [replace(contest, plan=plan) for plan in wordings_of(contest.plan, prompt_jitter)]
+        contests = sharded(worded, some) if some else worded
         return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
 
     def encode(

@@ -47,7 +47,7 @@ class Html:
             subtitle=_subtitle(document.rows),
             briefs=said,
             boards=list(_boards(document, plain)),
-            curves=list(drawings(document.rows, document.charts, document.shot_curves)),
+            curves=list(drawings(document.plain, document.charts, document.shot_curves)),
             gallery=gallery,
             tables=[table.title for table in plain.tables],
             start=_start(told, exhibits),
