@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from stackclip.papers.contests import Contest
     from stackclip.papers.suites import Suite
     from stackclip.session import BenchRows, Session
+    from stackclip.studies.transfer import Transfer
 
 __all__ = ["bench_verb"]
 
@@ -63,6 +64,11 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     show_default=True,
     help=f"Data sets; their test splits. NAME=PATH names one. {COMMAS}",
 )
+@several(
+    "--transfer",
+    callback=places,
+    help="In place of both: each set trains methods that are tested on the others, and all others teach for each.",
+)
 @condition_options
 @data_options
 @tower_options
@@ -71,7 +77,6 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
 @click.option(
     "--prompt-jitter",
     type=click.IntRange(1),
-    default=0,
     metavar="N",
     help="Measure in N draws of equivalent words too, and show how far words alone move methods.",
 )
@@ -107,7 +112,8 @@ def bench_verb(
     executor: str,
     shard: str | None,
     trackers: tuple[str, ...],
-    prompt_jitter: int,
+    transfer: tuple[str, ...],
+    prompt_jitter: int | None,
     **words: Any,
 ) -> Iterable[Path] | None:
     """Train methods on one data set, test them on others, and print the table.
@@ -131,23 +137,27 @@ def bench_verb(
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
-    contests = [
-        replace(each, plan=plan)
-        for each in _contests(session, suites, **words)
-        for plan in wordings_of(each.plan, prompt_jitter)
-    ]
+    _check_transfer(transfer, suites, prompt_jitter)
+    between = None
+    if transfer:
+        between, contests = _transfer(session, transfer, writes=not dry_run, **words)
+    else:
+        found = _contests(session, suites, **words)
+        contests = [replace(each, plan=plan) for each in found for plan in wordings_of(each.plan, prompt_jitter or 0)]
     if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
         logger.info("nothing to do: this shard has no part of the work")
         return None
     over_shots = bool(suites) and all(each.over_shots for each in suites)
-    if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
+    if plot and contests and not (over_shots or transfer) and not any(contest.plan.eval_every for contest in contests):
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     if dry_run:
-        for forecast in filter(None, (session.forecast(contest, overwrite=overwrite) for contest in contests)):
+        one_by_one = (session.forecast(contest, overwrite=overwrite) for contest in contests)
+        together = [session.forecast_all(contests, overwrite=overwrite)] if transfer else one_by_one
+        for forecast in filter(None, together):
             say_forecast(forecast, err=json)
         return None
     printed = printed_beside(contests, suites) if suites or published else None
-    look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
+    look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed, "transfer": between}
     look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
     for each, group in groupby(contests, key=attrgetter("suite")):
@@ -188,6 +198,29 @@ def _contests(
     tower: Mapping[str, Any] = {"paper_tower": paper_tower, "own_tower": own_tower}
     conditions |= given_here(_OF_RUNS)
     return session.suite_contests(suites, categories=category, most_points=most_points, **tower, **conditions)
+
+
+def _check_transfer(transfer: tuple[str, ...], suites: Sequence[Suite], prompt_jitter: int | None) -> None:
+    """Raise UsageError for what a transfer says itself, or would be another table."""
+    others = [f"--{name.replace('_', '-')}" for name in given_here(("train_on", "test_on"))] if transfer else []
+    others += ["--suite"] if suites else []
+    others += ["--prompt-jitter"] if prompt_jitter else []
+    if transfer and others:
+        raise UsageError(
+            f"--transfer trains on and tests its own data sets, and makes one table: leave out {others[0]}"
+        )
+
+
+def _transfer(
+    session: Session, datasets: tuple[str, ...], *, paper_tower: bool, category: Any, writes: bool, **words: Any
+) -> tuple[Transfer, list[Contest]]:
+    """What a transfer is of, and its benches."""
+    if paper_tower:
+        raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
+    asked = {name: value for name, value in words.items() if name not in ("train_on", "test_on")}
+    return session.transfer_contests(
+        asked.pop("methods"), datasets=datasets, categories=category, writes=writes, **asked
+    )
 
 
 def _run(session: Session, contests: Iterable[Contest], **how: Any) -> BenchRows:

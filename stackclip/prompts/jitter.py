@@ -31,7 +31,7 @@ EQUIVALENTS: Mapping[str, Sequence[str]] = {word: others for each in _SAID for w
 """What may stand for each word, or for several together, beside itself."""
 
 _BETWEEN = r"(?!(?:an?|the|one|of)\b)[\w-]+ "  # a word between an article and its noun
-_BEHIND = "with without for in on from free lacking having showing to".split()  # a name that becomes a plural
+_BEHIND = "with|without|for|in|on|from|free|lacking|having|showing|to"  # a name that becomes a plural
 
 
 @cache
@@ -42,7 +42,7 @@ def lists_hash() -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """The words of a draw: `Wording(2, names)(phrase)` is the phrase in them; those of draw 0 are the words as they are.
+    """The words of a draw: `Wording(2, names)(phrase)` is the phrase in them; those of draw 0 are its own.
 
     Every word that has equivalents is said by one of them, or stays, in all phrases alike. Of `names`, what categories
     are called, nothing is exchanged but their form: whether `_` and `-` in them are so, spaces or hyphens, and whether
@@ -108,7 +108,7 @@ class Wording:
         if not names or not self.plural:
             return None
         either = "|".join(map(re.escape, _longest_first(names)))
-        return re.compile(rf"\bof an? ((?:{_BETWEEN}){{0,3}}?)({either})(?=$|[.,]| (?:{'|'.join(_BEHIND)})\b)")
+        return re.compile(rf"\bof an? ((?:{_BETWEEN}){{0,3}}?)({either})(?=$|[.,]| (?:{_BEHIND})\b)")
 
     @staticmethod
     def _pluralised(found: re.Match[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,9 @@ from stackclip.reports.frames import frame_of_document
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
+from stackclip.reports.transfer import TransferRows, transfer_notes, transfer_rows
 from stackclip.reports.words import in_other_words, only_in_other_words
+from stackclip.studies.transfer import Transfer
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -60,7 +62,8 @@ class Document:
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
     `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
     numbers beside measured ones, `ci` adds intervals, and differences from the first method. With `over_shots` there is
-    a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's pictures.
+    a table of each metric instead, over the normal pictures shown; with `transfer` tables of data sets by data sets, and
+    the others behind them where something in these is asked for. `find` gives what was kept of a row's pictures.
     """
 
     rows: Sequence[Row]
@@ -70,6 +73,7 @@ class Document:
     ci: bool = False
     per_defect: bool = False
     over_shots: bool = False
+    transfer: Transfer | None = None
     find: Finder | None = None
 
     @cached_property
@@ -77,6 +81,10 @@ class Document:
         """A table for each pair of training and test sets, and for what was asked otherwise; behind it that by kind."""
         if self.over_shots:
             return tuple(table for curves in self.shot_curves for table in curves.tables)
+        if self.transfer:
+            grids = tuple(grid for each in self.transfers for grid in each.grids())
+            asked = self.per_category or self.per_defect or self.ci or self.published
+            return (*grids, *(self.ordinary.tables if asked else ()))
         made = summarise(
             self.rows, per_category=self.per_category, metrics=self.metrics, published=self.published, ci=self.ci
         )
@@ -98,7 +106,18 @@ class Document:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
-        return (*notes(self.plain, self.published, self.metrics), *only_in_other_words(self.rows))
+        others = (*transfer_notes(self.transfers), *only_in_other_words(self.rows))
+        return (*notes(self.plain, self.published, self.metrics), *others)
+
+    @property
+    def ordinary(self) -> Document:
+        """The same with a table for each pair of training and test sets."""
+        return replace(self, over_shots=False, transfer=None)
+
+    @cached_property
+    def transfers(self) -> tuple[TransferRows, ...]:
+        """The rows of a transfer, as far as they were asked alike; none where that is not asked for."""
+        return tuple(transfer_rows(self.rows, self.transfer, self.metrics)) if self.transfer else ()
 
     @cached_property
     def one_score(self) -> tuple[tuple[str, ...], ...]:

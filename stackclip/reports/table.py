@@ -19,14 +19,8 @@ from stackclip.reports.sweeps import swept
 from stackclip.types import Row
 
 __all__ = [
-    "METRICS",
-    "Figure",
-    "Summary",
-    "TableLine",
-    "figure_of",
-    "ranked",
-    "rows_of_tables",
-    "summarise",
+    *("METRICS", "Figure", "Summary", "TableLine"),
+    *("conditions_of", "figure_of", "ranked", "rows_of_tables", "summarise"),
 ]
 
 
@@ -124,6 +118,11 @@ class Summary:
         return ", ".join([*parts, *([self.protocol] if self.protocol else [])])
 
     @property
+    def corner(self) -> str:
+        """What its lines are called by."""
+        return "method"
+
+    @property
     def part(self) -> str:
         """What its lines are of, beside a method."""
         return "defect" if self.by_defect else "category"
@@ -209,7 +208,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
     words are the same (they name no categories), the protocol's hash, which rows carry.
     """
     if len(rows) == 1:
-        return [", ".join(_changed(row)) for row in rows]
+        return [", ".join(conditions_of(row)) for row in rows]
     facts = [facts_of(row) for row in rows]
     layouts = ["+".join(each.trained_layouts) for each in facts]
     words = [
@@ -219,7 +218,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
                 f"features {each.features[:8] or '?'}",
                 f"batches of {each.batch_size}" if each.batch_size else "each method's own batches",
                 *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
-                *_changed(row),
+                *conditions_of(row),
             ]
         )
         for row, each, layout in zip(rows, facts, layouts, strict=True)
@@ -231,7 +230,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _changed(row: Row) -> Iterator[str]:
+def conditions_of(row: Row) -> Iterator[str]:
     """What was asked of all methods alike that they or the features would have otherwise."""
     facts = facts_of(row)
     if facts.tiles:

@@ -63,7 +63,10 @@ def in_other_words(tables: Iterable[Summary], groups: Iterable[Sequence[Row]], r
         if not as_they_are(row):
             others.setdefault(_key(row), []).append(row)
     pairs = zip(tables, groups, strict=True)
-    return [_worded(table, Wordings([*own, *found])) if (found := others.get(_key(own[0]))) else table for table, own in pairs]
+    return [
+        _worded(table, Wordings([*own, *found])) if (found := others.get(_key(own[0]))) else table
+        for table, own in pairs
+    ]
 
 
 def only_in_other_words(rows: Sequence[Row]) -> Iterator[str]:
@@ -72,7 +75,7 @@ def only_in_other_words(rows: Sequence[Row]) -> Iterator[str]:
     lost = [row for row in rows if not as_they_are(row) and _key(row) not in known]
     if lost:
         draws = ", ".join(map(str, sorted({facts_of(row).words for row in lost})))
-        yield f"{counted(len(lost), 'row')} in other words (draws {draws}) without one in the words as they are: no table"
+        yield f"no table has {counted(len(lost), 'row')} in other words (draws {draws}), as none is in the words as they are"
 
 
 def _key(row: Row) -> tuple[object, ...]:
@@ -104,8 +107,8 @@ def _figure(wordings: Wordings, line: TableLine, metric: str) -> Figure:
 def _legend(wordings: Wordings) -> str:
     others = counted(len(wordings.draws) - 1, "draw")
     return (
-        f"in {len(wordings.draws)} wordings: mean, standard deviation, least and greatest over the words as they are and "
-        f"{others} of equivalent ones"
+        f"in {len(wordings.draws)} wordings: mean, standard deviation, least and greatest over the words as they are "
+        f"and {others} of equivalent ones"
     )
 
 
@@ -132,7 +135,7 @@ def _verdict(metric: str, pair: tuple[str, str], values: Sequence[Sequence[float
     ahead = sum(each > 0 for each in apart)
     small = "less" if abs(apart[0]) < moved else "no less"
     return (
-        f"{metric.replace('_', ' ')}: {pair[0]} - {pair[1]} {apart[0]:+.1f} as the words are, which is {small} than words "
-        f"alone move {whom} (±{moved:.1f}); in {len(apart)} wordings {fmean(apart):+.1f} ±{stdev(apart):.1f}, "
+        f"{metric.replace('_', ' ')}: {pair[0]} - {pair[1]} {apart[0]:+.1f} as the words are, which is {small} than "
+        f"words alone move {whom} (±{moved:.1f}); in {len(apart)} wordings {fmean(apart):+.1f} ±{stdev(apart):.1f}, "
         f"above 0 in {ahead}"
     )

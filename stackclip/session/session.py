@@ -59,8 +59,8 @@ class Session(OwnPictures):
         there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). An
         `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
         the second of eight parts of the methods and seeds, whatever is there already. Each of the `trackers`
-        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet. With `prompt_jitter` all is
-        measured in so many draws of equivalent words too; their rows say so, and tables show how far words move methods.
+        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet. With
+        `prompt_jitter` all is measured in so many draws of equivalent words too: tables show how far these move methods.
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
