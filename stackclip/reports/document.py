@@ -62,8 +62,9 @@ class Document:
     Each part is made once, when it is first asked for. `metrics` are the only ones that tables show, if given;
     `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
     numbers beside measured ones, `ci` adds intervals, and differences from the first method. With `over_shots` there is
-    a table of each metric instead, over the normal pictures shown; with `transfer` tables of data sets by data sets, and
-    the others behind them where something in these is asked for. `find` gives what was kept of a row's pictures.
+    a table of each metric instead, over the normal pictures shown; with `transfer` there are tables of data sets by
+    data sets, and the others behind them where something in these is asked for. `find` gives what was kept of a row's
+    pictures.
     """
 
     rows: Sequence[Row]

@@ -51,8 +51,10 @@ def flat(document: Document, text: Callable[[object], str] = legible) -> Flat:
     names += ["compared_to", *(f"{name}_{end}" for name in METRICS[:-1] for end in _ENDS)] if ci else []
     worded = any(facts_of(row).words for row in document.rows)
     names += ["words"] if worded else []
-    kinds_of = {**dict.fromkeys(of_text, "text"), "seed": "whole", "words": "whole"}
-    columns = [FlatColumn(name, kinds_of.get(name, "number")) for name in names]
+    whole = ("seed", "words")
+    columns = [
+        FlatColumn(name, "whole" if name in whole else "text" if name in of_text else "number") for name in names
+    ]
     cells = (cell for sheet in document.sheets for cell in sheet.cells)
     lines = (
         (

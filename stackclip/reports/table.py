@@ -18,10 +18,8 @@ from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
 from stackclip.reports.sweeps import swept
 from stackclip.types import Row
 
-__all__ = [
-    *("METRICS", "Figure", "Summary", "TableLine"),
-    *("conditions_of", "figure_of", "ranked", "rows_of_tables", "summarise"),
-]
+__all__ = ["METRICS", "Figure", "Summary", "TableLine"]
+__all__ += ["conditions_of", "figure_of", "ranked", "rows_of_tables", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)

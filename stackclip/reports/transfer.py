@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from statistics import fmean, pstdev
@@ -64,11 +64,16 @@ class Grid(Summary):
 
 @dataclass(frozen=True)
 class TransferRows:
-    """The rows of one transfer that were asked alike, in the words as they are."""
+    """The rows of one transfer that were asked alike, in the words as they are.
+
+    Where data sets of equal names lay elsewhere too, `which` tells these from others, and `places` are theirs.
+    """
 
     rows: Sequence[Row]
     transfer: Transfer
     metrics: Sequence[str]
+    which: str = ""
+    places: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -184,7 +189,15 @@ class TransferRows:
     def _made(self, metric: str, head: str, corner: str, lines: Sequence[TableLine], apart: Sequence[str]) -> Grid:
         first, names = self.rows[0], (*self.columns, *apart)
         shots = [counted(first.shots, "shot")] if first.shots else []
-        title = ", ".join([head, counted(len(self.seeds), "seed"), *shots, *conditions_of(first)])
+        title = ", ".join(
+            [
+                head,
+                counted(len(self.seeds), "seed"),
+                *shots,
+                *conditions_of(first),
+                *([self.which] if self.which else []),
+            ]
+        )
         categories = tuple(dict.fromkeys(row.category for row in self.rows))
         tested, sets = "+".join(self.columns), "+".join(self.transfer.names)
         facts = (sets, tested, first.shots, self.seeds, categories, names, tuple(lines))
@@ -234,7 +247,11 @@ def transfer_rows(rows: Iterable[Row], transfer: Transfer, metrics: Sequence[str
             found.append(home := (key, {}, []))
         home[1].update(places)
         home[2].append(row)
-    return [TransferRows(tuple(own), transfer, tuple(metrics) or TRANSFER_METRICS) for _, _, own in found]
+    shown, several = tuple(metrics) or TRANSFER_METRICS, len({key for key, _, _ in found}) < len(found)
+    return [
+        TransferRows(tuple(own), transfer, shown, f"data {number}" if several else "", places)
+        for number, (_, places, own) in enumerate(found, 1)
+    ]
 
 
 def transfer_notes(found: Sequence[TransferRows]) -> Iterator[str]:
@@ -243,6 +260,8 @@ def transfer_notes(found: Sequence[TransferRows]) -> Iterator[str]:
     for each in found:
         said |= dict.fromkeys(f"n/a, {pair.tested} after {pair.trained}: {pair.why}" for pair in each.transfer.refused)
         said |= dict.fromkeys(_lacking(each))
+        if each.which:
+            said[f"{each.which}: {', '.join(f'{name} at {place}' for name, place in each.places.items())}"] = None
     yield from said
 
 

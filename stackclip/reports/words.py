@@ -75,7 +75,8 @@ def only_in_other_words(rows: Sequence[Row]) -> Iterator[str]:
     lost = [row for row in rows if not as_they_are(row) and _key(row) not in known]
     if lost:
         draws = ", ".join(map(str, sorted({facts_of(row).words for row in lost})))
-        yield f"no table has {counted(len(lost), 'row')} in other words (draws {draws}), as none is in the words as they are"
+        count = counted(len(lost), "row")
+        yield f"no table has {count} in other words (draws {draws}): none is there in the words as they are"
 
 
 def _key(row: Row) -> tuple[object, ...]:

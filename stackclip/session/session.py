@@ -14,7 +14,7 @@ from stackclip.ops.shards import Shard
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
-from stackclip.reports.selection import Selection
+from stackclip.reports.selection import Selection, transferred
 from stackclip.session.conditions import Conditions, Names, names_of
 from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
@@ -60,7 +60,7 @@ class Session(OwnPictures):
         `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
         the second of eight parts of the methods and seeds, whatever is there already. Each of the `trackers`
         (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet. With
-        `prompt_jitter` all is measured in so many draws of equivalent words too: tables show how far these move methods.
+        `prompt_jitter` all is measured in so many draws of equivalent words too: tables show how far they move methods.
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
@@ -120,17 +120,21 @@ class Session(OwnPictures):
         columns: Sequence[str] = (),
         published: bool = False,
         ci: bool = False,
+        transfer: Names = (),
     ) -> Document:
         """The rows that earlier benches kept, or some of them, as tables with notes; nothing is computed.
 
         `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `columns` are the only
         metrics that tables show, `published` puts printed numbers beside measured ones, `ci` adds intervals and
-        differences. Raises StackclipError where no row fits, UsageError for what is no metric.
+        differences. `transfer` are data sets between which methods were trained and tested, as tables of who teaches
+        whom. Raises StackclipError where no row fits, UsageError for what is no metric.
         """
         metrics = columns_named(columns)
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
         folder = RowFolder(self.workspace.rows)
         rows = selection.of(folder)
-        look = {"per_category": per_category, "per_defect": per_defect, "ci": ci}
+        look: dict[str, Any] = {"per_category": per_category, "per_defect": per_defect, "ci": ci}
+        if sets := names_of(transfer):
+            rows, look["transfer"] = transferred(rows, sets)
         printed, find = Lookup() if published else None, Sidecars(folder).of
         return Document(rows, metrics=metrics, published=printed, find=find, **look)
