@@ -30,7 +30,6 @@ _UNCOUNTABLE = frozenset(_LISTS["uncountable"]["names"])
 EQUIVALENTS: Mapping[str, Sequence[str]] = {word: others for each in _SAID for word, others in _LISTS[each].items()}
 """What may stand for each word, or for several together, beside itself."""
 
-_BETWEEN = r"(?!(?:an?|the|one|of)\b)[\w-]+ "  # a word between an article and its noun
 _BEHIND = "with|without|for|in|on|from|free|lacking|having|showing|to"  # a name that becomes a plural
 
 
@@ -108,7 +107,8 @@ class Wording:
         if not names or not self.plural:
             return None
         either = "|".join(map(re.escape, _longest_first(names)))
-        return re.compile(rf"\bof an? ((?:{_BETWEEN}){{0,3}}?)({either})(?=$|[.,]| (?:{_BEHIND})\b)")
+        between = rf"(?!(?:an?|the|one|of|{either})\b)[\w-]+ "  # no other name: that would be a stack of them
+        return re.compile(rf"\bof an? ((?:{between}){{0,3}}?)({either})(?=$|[.,]| (?:{_BEHIND})\b)")
 
     @staticmethod
     def _pluralised(found: re.Match[str]) -> str:
