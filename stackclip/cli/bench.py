@@ -160,9 +160,11 @@ def bench_verb(
     look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed, "transfer": between}
     look |= {name: words[name] for name in ("ci", "per_defect")}
     rows = BenchRows()
+    how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "overwrite": overwrite}
+    if transfer:
+        _encode(session, contests, **how)
     for each, group in groupby(contests, key=attrgetter("suite")):
-        how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "trackers": trackers}
-        measured = _run(session, group, overwrite=overwrite, **how)
+        measured = _run(session, group, trackers=trackers, **how)
         if measured:
             show_suite(each, Document(measured, **look, find=measured.find), as_json=json)
         rows += measured
@@ -221,6 +223,13 @@ def _transfer(
     return session.transfer_contests(
         asked.pop("methods"), datasets=datasets, categories=category, writes=writes, **asked
     )
+
+
+def _encode(session: Session, contests: Sequence[Contest], **how: Any) -> None:
+    from stackclip.terminal import Bars
+
+    with Bars.shown() as bars:
+        session.encode_together(contests, progress=bars, **how)
 
 
 def _run(session: Session, contests: Iterable[Contest], **how: Any) -> BenchRows:

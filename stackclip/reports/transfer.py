@@ -179,7 +179,9 @@ class TransferRows:
             for cell, mean in zip(cells, usual, strict=True)
             if cell.value is not None and mean.value is not None
         ]
-        gain = Figure(fmean(gains), counted=len(gains), of=len(own), signed=True) if gains else Figure(None)
+        above = fmean(gains) if gains else 0.0
+        above = above if round(100 * above, 1) else 0.0  # no -0.0
+        gain = Figure(above, counted=len(gains), of=len(own), signed=True) if gains else Figure(None)
         return self._line(label, method, [*cells, self.mean(own, method, metric), gain])
 
     def _line(self, label: str, method: str, cells: Sequence[Figure], *, beside: bool = False) -> TableLine:

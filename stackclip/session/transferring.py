@@ -16,6 +16,7 @@ from stackclip.errors import CategoryOverlap, UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.contests import Contest
+from stackclip.registry import executors
 from stackclip.reports.document import Document
 from stackclip.session.conditions import Conditions, Names, names_of
 from stackclip.session.jobs import sharded
@@ -27,6 +28,7 @@ from stackclip.types import Part, Sample
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
+    from stackclip.session.workbench import Workbench
 
 __all__ = ["Transferred", "Transferring"]
 
@@ -76,7 +78,9 @@ class Transferring(Steps):
         transfer, contests = self.transfer_contests(methods, datasets=datasets, categories=categories, **conditions)
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
         how |= {"trackers": trackers, "progress": progress}
-        runs = (self.run(each, **how) for each in (sharded(contests, some) if some else contests))
+        own = sharded(contests, some) if some else contests
+        self.encode_together(own, **how)
+        runs = (self.run(each, **how) for each in own)
         return Transferred(sum(runs, BenchRows()), transfer)
 
     def transfer_contests(
@@ -111,22 +115,43 @@ class Transferring(Steps):
         named = {dataset.name: text for text, dataset in whole.items()} | dict(base.texts)
         return transfer, [replace(base, plan=each, texts=named) for each in plans]
 
+    def encode_together(self, contests: Sequence[Contest], *, progress: Listener = silent, **how: Any) -> None:
+        """Encode what the benches of one tower lack in one pass, where each would make its own; `how` is as in `run`.
+
+        Where other processes encode, or nothing is to be encoded, nothing is done here. Raises as `encode` does.
+        """
+        apart = executors.create(how.get("executor", "serial")).apart
+        if not contests or apart or how.get("cached_only") or how.get("overwrite") == "never":
+            return
+        workbench = self.workbench(contests[0].tower)
+        store = workbench.store()
+        with store.one_look():
+            if errands := workbench.lacking(store, _errands(contests, workbench)):
+                workbench.encode(store, errands, progress=progress)
+
     def forecast_all(self, contests: Sequence[Contest], *, overwrite: Overwrite = "only-missing") -> Forecast | None:
         """What the benches of one tower would do together, each picture counted once; None without any."""
-        from stackclip.session.benches import Lineup
-
         found = [each for contest in contests if (each := self.forecast(contest, overwrite=overwrite))]
         if not found:
             return None
-        workbench, wanted = self.workbench(contests[0].tower), dict[Sample, frozenset[Part]]()
-        for errand in (errand for contest in contests for errand in Lineup.of(contest, workbench).errands):
-            wanted |= {sample: wanted.get(sample, frozenset()) | errand.parts for sample in errand.samples}
-        alike = dict[frozenset[Part], list[Sample]]()
-        for sample, parts in wanted.items():
-            alike.setdefault(parts, []).append(sample)
-        planned = workbench.planned([Errand(tuple(some), parts) for parts, some in alike.items()], workbench.found())
+        workbench = self.workbench(contests[0].tower)
+        errands = _errands(contests, workbench)
+        planned, pictures = workbench.planned(errands, workbench.found()), sum(len(each.samples) for each in errands)
         cells, missing = sum(each.cells for each in found), sum(each.missing for each in found)
-        return replace(found[0], planned=planned, pictures=len(wanted), cells=cells, missing=missing)
+        return replace(found[0], planned=planned, pictures=pictures, cells=cells, missing=missing)
+
+
+def _errands(contests: Sequence[Contest], workbench: Workbench) -> list[Errand]:
+    """What benches read of each picture together, pictures that are read alike together."""
+    from stackclip.session.benches import Lineup
+
+    wanted = dict[Sample, frozenset[Part]]()
+    for errand in (errand for contest in contests for errand in Lineup.of(contest, workbench).errands):
+        wanted |= {sample: wanted.get(sample, frozenset()) | errand.parts for sample in errand.samples}
+    alike = dict[frozenset[Part], list[Sample]]()
+    for sample, parts in wanted.items():
+        alike.setdefault(parts, []).append(sample)
+    return [Errand(tuple(some), parts) for parts, some in alike.items()]
 
 
 def _why_not(plan: Plan, one: Dataset, other: Dataset, store: Store | None) -> str:
