@@ -33,6 +33,8 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
     said += [*_seeds(tables), *_marking(rows)]
     if any(cell.interval for table in tables for line in table.lines if not line.beside for cell in line.cells):
         said.append("In brackets: where a number would lie for other pictures, 19 times of 20")
+    if any(cell.interval for table in tables for line in table.lines if line.beside for cell in line.cells):
+        said.append("Below methods: mean, standard deviation, least and greatest over wordings that mean the same")
     if any(line.marked for table in tables for line in table.lines):
         said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")
     return (*said, *([facts.note] if facts.note else []))

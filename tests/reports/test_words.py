@@ -101,6 +101,7 @@ def test_writers_show_them(suffix: str) -> None:
     text = written(Document(ROWS, metrics=("image_AUROC",)), suffix)
     assert "in 3 wordings" in text
     assert "for other pictures" not in text  # the brackets are no interval over pictures
+    assert suffix != ".tex" or "over wordings that mean the same." in " ".join(text.split())
 
 
 def test_sheets_hold_every_draw_and_say_which() -> None:
