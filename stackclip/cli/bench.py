@@ -131,19 +131,16 @@ def bench_verb(
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
     from stackclip.session.jobs import sharded
-    from stackclip.studies.wordings import wordings_of
 
     check_files(output, plot)
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     _check_transfer(transfer, suites, prompt_jitter)
-    between = None
     if transfer:
         between, contests = _transfer(session, transfer, writes=not dry_run, **words)
     else:
-        found = _contests(session, suites, **words)
-        contests = [replace(each, plan=plan) for each in found for plan in wordings_of(each.plan, prompt_jitter or 0)]
+        between, contests = None, _worded(_contests(session, suites, **words), prompt_jitter or 0)
     if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
         logger.info("nothing to do: this shard has no part of the work")
         return None
@@ -152,8 +149,7 @@ def bench_verb(
         raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
     if dry_run:
         one_by_one = (session.forecast(contest, overwrite=overwrite) for contest in contests)
-        together = [session.forecast_all(contests, overwrite=overwrite)] if transfer else one_by_one
-        for forecast in filter(None, together):
+        for forecast in filter(None, [session.forecast_all(contests, overwrite=overwrite)] if transfer else one_by_one):
             say_forecast(forecast, err=json)
         return None
     printed = printed_beside(contests, suites) if suites or published else None
@@ -223,6 +219,13 @@ def _transfer(
     return session.transfer_contests(
         asked.pop("methods"), datasets=datasets, categories=category, writes=writes, **asked
     )
+
+
+def _worded(contests: Iterable[Contest], draws: int) -> list[Contest]:
+    """The benches in the words as they are, and in so many draws of equivalent ones."""
+    from stackclip.studies.wordings import wordings_of
+
+    return [replace(each, plan=plan) for each in contests for plan in wordings_of(each.plan, draws)]
 
 
 def _encode(session: Session, contests: Sequence[Contest], **how: Any) -> None:
