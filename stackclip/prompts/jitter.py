@@ -116,7 +116,7 @@ class Wording:
 
 
 def _longest_first(words: Iterable[str]) -> list[str]:
-    return sorted(dict.fromkeys(words), key=lambda word: (-len(word), word))
+    return sorted({*words} - {""}, key=lambda word: (-len(word), word))
 
 
 def _in_case(word: str, other: str) -> str:
