@@ -48,13 +48,13 @@ def is_method(value: Any) -> bool:
 
 
 def is_natural(value: Any) -> bool:
-    """Whether it is 0, 1, 2 ..."""
-    return type(value) is int and value >= 0
+    """Whether it is 0, 1, 2 ... of 64 bits."""
+    return is_whole(value) and value >= 0
 
 
 def is_whole(value: Any) -> bool:
-    """Whether it is a whole number."""
-    return type(value) is int
+    """Whether it is a whole number of 64 bits, which files of every form hold."""
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 def is_number(value: Any) -> bool:

@@ -19,6 +19,7 @@ from stackclip.benchmarks.checks import (
     is_number,
     is_packed,
     is_text,
+    is_time,
     is_whole,
     list_of,
     object_of,
@@ -240,6 +241,7 @@ class Facts:
     tested_pictures = _Fact[int](is_natural, 0)
     tested_without_mask = _Fact[Sequence[str]](list_of(is_text), ())
     tiles = _Fact[str](is_text, "")
+    train_seconds = _Fact[float](is_time, 0.0)
     tower = _Fact[str](is_text, "")
     trained = _Fact[TrainedOn](
         object_with(
@@ -248,6 +250,7 @@ class Facts:
         TrainedOn(),
         _object(TrainedOn),
     )
+    trained_pictures = _Fact[int](is_natural, 0)
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
     transductive = _Fact[str | None](or_none(is_text), None)
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())

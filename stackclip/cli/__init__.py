@@ -17,6 +17,7 @@ from stackclip.cli import (  # importing a verb's module adds it to the group
     own,  # noqa: F401
     report,  # noqa: F401
     stores,  # noqa: F401
+    study,  # noqa: F401
     submission,  # noqa: F401
     weights,  # noqa: F401
 )

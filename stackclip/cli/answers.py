@@ -33,6 +33,8 @@ def say_forecast(forecast: Forecast, *, err: bool = False) -> None:
         logger.info("note: %s", forecast.note)
     if forecast.computing:
         echo(forecast.computing, err=err)
+    if forecast.time:
+        echo(forecast.time, err=err)
 
 
 def show_document(document: Document, *, as_json: bool) -> None:

@@ -14,7 +14,8 @@ from stackclip.errors import StackclipError, UnknownComponent, UsageError, Weigh
 from stackclip.ops.typed import chosen
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.published import Lookup, published
-from stackclip.papers.suites import Run, Suite, merged, redirected
+from stackclip.papers.runs import Run, merged, redirected
+from stackclip.papers.suites import Suite
 from stackclip.registry import Spec
 
 __all__ = ["Contest", "Request", "contests_of", "fitting", "printed_beside", "say_lacking"]
@@ -26,13 +27,14 @@ logger = logging.getLogger("stackclip")
 class Contest:
     """A bench as it was asked for: its plan, its suite, if any, and what its tower has otherwise than the session's.
 
-    `texts` are data sets as they are typed, by their names.
+    `texts` are data sets as they are typed, by their names. `run` is what it is of its suite.
     """
 
     plan: Plan
     texts: Mapping[str, str]
     tower: Mapping[str, Any] = field(default_factory=dict)
     suite: Suite | None = None
+    run: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class _OneSuite:
 
     def contests(self) -> Iterator[Contest]:
         runs = redirected(self.suite.runs, **self.request.runs)
-        if not self.request.paper_tower:
+        if not (self.request.paper_tower or self.suite.towers):
             runs = merged(replace(run, tower=None) for run in runs)
         for run in runs:
             methods = tuple(self._known(run.methods))
@@ -118,7 +120,7 @@ class _OneSuite:
                 texts = self.catalogue.texts
                 whole = [self.catalogue.dataset(name).name for name in run.train_on]
                 parts = {part.name: texts[name] for part, name in zip(plan.train_on, whole, strict=True)}
-                yield Contest(plan, texts | parts, self._tower(run), self.suite)
+                yield Contest(plan, texts | parts, self._tower(run), self.suite, run)
 
     def _tower(self, run: Run) -> dict[str, Any]:
         facts = asdict(run.tower) if run.tower else {}
@@ -158,7 +160,7 @@ class _OneSuite:
             batch_size=run.batch_size,
             train_shots=run.train_shots,
             eval_every=run.eval_every,
-            **self.request.plan,
+            **{"ci": run.ci, "per_defect": run.per_defect, **self.request.plan},
         )
         check_plan(plan)
         return plan

@@ -21,8 +21,9 @@ from stackclip.clip import Tower, random_tower
 from stackclip.data.census import TOTAL, published_categories, published_counts
 from stackclip.errors import NotApplicable
 from stackclip.methods import Task, resolve
+from stackclip.papers.runs import Run
 from stackclip.papers.schedules import published_schedules, said_of
-from stackclip.papers.suites import Run, suites
+from stackclip.papers.suites import suites
 from stackclip.registry import Spec
 
 __all__ = ["BEGIN", "END", "schedule_table", "written_into"]

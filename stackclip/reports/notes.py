@@ -50,8 +50,11 @@ def _stacks(rows: Iterable[Row]) -> Iterator[str]:
         facts = facts_of(row)
         if facts.scores:
             curves.setdefault((row.seed, _curve(facts.scores, facts.stacks)), {})[row.method] = None
+    seeds: dict[tuple[str, str], list[str]] = {}
     for (seed, curve), who in curves.items():
-        yield f"{few_of(who)}, seed {seed}: {curve}"
+        seeds.setdefault((few_of(who), curve), []).append(str(seed))
+    for (named, curve), several in seeds.items():
+        yield f"{named}, seed{'s' * (len(several) > 1)} {', '.join(several)}: {curve}"
 
 
 def _reasons(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:

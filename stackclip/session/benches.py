@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
+from stackclip.benchmarks.pace import Expected, Pace
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import unheard
@@ -134,15 +135,34 @@ def forecast(workbench: Workbench, lineup: Lineup, *, again: bool) -> Forecast:
     count = len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
     store, folder = workbench.found(), workbench.workspace.features
     with nullcontext() if store is None else store.one_look():
-        there = 0 if again or store is None else _finished(workbench, lineup, store)
+        rows = [] if again or store is None else _there(workbench, lineup, store)
         planned = workbench.planned(lineup.errands, store)
+    there = [row for row in rows if _complete(row, plan)]
+    how: dict[str, Any] = {"cells": count, "missing": count - len(there)}
+    how["expected"] = _expected(workbench, lineup, rows, there)
     pictures = sum(len(each.samples) for each in lineup.errands)
-    return Forecast(planned, pictures, folder, workbench.tower.spec.note, cells=count, missing=count - there)
+    return Forecast(planned, pictures, folder, workbench.tower.spec.note, **how)
 
 
-def _finished(workbench: Workbench, lineup: Lineup, store: Store) -> int:
-    """How many cells are there with all that is asked for."""
+def _expected(workbench: Workbench, lineup: Lineup, rows: Sequence[Row], there: Sequence[Row]) -> Expected:
+    """How long the cells will take that are not `there`; a method with any of the `rows` for a seed has learned."""
     plan = lineup.plan
-    with workbench.bench(plan, lineup.entrants, store, overwrite="never") as bench:
-        rows = [row for row in bench.run().rows if not row.error and has_curve(row, plan.eval_every)]
-        return sum((not plan.ci or has_draws(row)) and (not plan.per_defect or has_kinds(row)) for row in rows)
+    earlier = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
+    works = [entrant.spec for entrant in lineup.entrants if not entrant.why_not]
+    places = [(dataset.name, category) for dataset in plan.test_on for category in dataset.categories]
+    every = {(spec, *place, seed) for spec in works for place in places for seed in plan.seeds}
+    lacking = every - {(row.method, row.test_on, row.category, row.seed) for row in there}
+    learned = {(row.method, row.seed) for row in rows}
+    return Pace.of(earlier, workbench.tower.spec).expected(plan, lacking, learned)
+
+
+def _there(workbench: Workbench, lineup: Lineup, store: Store) -> list[Row]:
+    """The rows that are there, whatever they lack."""
+    with workbench.bench(lineup.plan, lineup.entrants, store, overwrite="never") as bench:
+        return [row for row in bench.run().rows if not row.error]
+
+
+def _complete(row: Row, plan: Plan) -> bool:
+    """Whether a row has all that is asked for."""
+    has_all = (not plan.ci or has_draws(row)) and (not plan.per_defect or has_kinds(row))
+    return has_all and has_curve(row, plan.eval_every)

@@ -19,6 +19,7 @@ from stackclip.session.conditions import Conditions, Names, names_of
 from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
 from stackclip.session.rows import BenchRows
+from stackclip.session.studying import Studies
 from stackclip.session.work import Encoded
 from stackclip.studies.wordings import wordings_of
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-class Session(OwnPictures):
+class Session(OwnPictures, Studies):
     """Where work lies and which tower does it: small, frozen, and picklable. Nothing is loaded before it is needed.
 
     The tower is loaded once and serves all calls; a copy in another process loads its own. Nothing is printed: what is

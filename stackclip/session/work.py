@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackclip.benchmarks.pace import Expected
 from stackclip.cache import Extracted, Planned
 from stackclip.data import Dataset
 from stackclip.errors import PictureError
@@ -64,7 +65,8 @@ def together(done: Sequence[Extracted]) -> Extracted:
 class Forecast:
     """What would be done: `planned` of `pictures` encoded into `folder`, and `missing` of `cells` computed.
 
-    Without a bench there are no `cells`. `note` is what the tower has to have said of it.
+    Without a bench there are no `cells`. `note` is what the tower has to have said of it. `expected` is how long the
+    missing cells will take, as far as earlier rows say.
     """
 
     planned: Planned
@@ -73,6 +75,7 @@ class Forecast:
     note: str = ""
     cells: int = 0
     missing: int = 0
+    expected: Expected | None = None
 
     @property
     def encoding(self) -> str:
@@ -89,3 +92,15 @@ class Forecast:
         there = self.cells - self.missing
         held = f"{there} {agreed('are', there)} there already"
         return f"would compute {self.missing} of {counted(self.cells, 'cell')} ({held})" if self.cells else ""
+
+    @property
+    def time(self) -> str:
+        """How long that will take, in a sentence; empty where nothing is computed, or nobody asked."""
+        if self.expected is None or not self.missing:
+            return ""
+        if not (found := self.expected).rows:
+            return "no earlier row of this tower says how long that takes"
+        but = f"; of {', '.join(found.unknown)} no row says it" if found.unknown else ""
+        encoding = " after encoding" if self.planned.pictures else ""
+        took = f"about {duration(found.seconds)}{encoding} in one process"
+        return f"would take {took}, as {counted(found.rows, 'earlier row')} took{but}"

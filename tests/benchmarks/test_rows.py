@@ -120,7 +120,7 @@ WRONG: dict[str, list[Any]] = {
     "train_on": [None, "visa", [1], {}],
     "category": [None, 0],
     "shots": [-1, True, 1.0, "1"],
-    "seed": [-1, None, 0.5, True],
+    "seed": [-1, None, 0.5, True, 2**63],
     "metrics": [None, [], {"image_AUROC": "0.5"}, {"image_AUROC": 1.5}, {"image_AUROC": -0.1}, {"image_AUROC": True}],
     "undefined": [None, {"pixel_AUROC": 1}],
     "seconds": [-1, None, "1", 10**400],

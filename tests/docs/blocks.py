@@ -34,6 +34,12 @@ class Block:
         return self.mark.removeprefix("not run: ") if self.mark.startswith("not run") else ""
 
     @property
+    def file(self) -> str:
+        """The file that a block of TOML is, where it says so in its first line."""
+        found = re.match(r"# ([\w-]+\.toml)\n", self.code) if self.language == "toml" else None
+        return found[1] if found else ""
+
+    @property
     def long(self) -> bool:
         """Whether it is run by `make docs-test` alone."""
         return self.mark == "long"
@@ -53,7 +59,10 @@ def commands_of(block: Block) -> Iterator[list[str]]:
 
 
 def run_block(block: Block, here: Path, stackclip: Run, names: dict[str, Any]) -> None:
-    """Run a block; one of Python that names a file of `registry/` is put there."""
+    """Run a block; one of Python that names a file of `registry/` is put there, one of TOML that names its file too."""
+    if block.file:
+        (here / block.file).write_text(block.code, "utf-8")
+        return
     if block.language == "python":
         _, found, place = block.code.partition("\n")[0].partition("# registry/")
         if found or "prompts.register" in block.code:

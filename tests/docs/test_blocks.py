@@ -28,7 +28,7 @@ def named(page: Path) -> str:
 def run_blocks(page: Path) -> list[Block]:
     """The blocks of a page that are run here."""
     found = () if named(page) in RUN_ELSEWHERE else blocks_of(page.read_text("utf-8"))
-    return [block for block in found if block.language not in OTHERS and not block.why_not]
+    return [block for block in found if (block.file or block.language not in OTHERS) and not block.why_not]
 
 
 SHORT = [page for page in PAGES if any(not block.long for block in run_blocks(page))]

@@ -11,7 +11,8 @@ from stackclip.data import Dataset, open_dataset
 from stackclip.errors import DataError, StackclipError, UsageError
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.contests import Request, contests_of
-from stackclip.papers.suites import PaperTower, Run, Suite
+from stackclip.papers.runs import PaperTower, Run
+from stackclip.papers.suites import Suite
 
 SMALL = "categories=2,per_category=2,train_good=1,size=56"
 TRAINING, TESTED = f"synthetic[{SMALL}]", f"synthetic[part=combinations,{SMALL}]"

@@ -18,7 +18,8 @@ from stackclip.errors import UnknownComponent, UsageError
 from stackclip.methods import component_of, method_names, resolve
 from stackclip.metrics import IMAGE_METRICS, PIXEL_METRICS
 from stackclip.papers.published import SOURCES, _plain
-from stackclip.papers.suites import PaperTower, Run, Suite, find_suites, merged, read_suite, redirected, suites
+from stackclip.papers.runs import PaperTower, Run, merged, redirected
+from stackclip.papers.suites import Suite, find_suites, read_suite, suites
 from stackclip.prompts import CPE
 from stackclip.registry import Spec, datasets, learners
 

@@ -62,6 +62,12 @@ def test_a_parquet_file_reads_back_as_the_frame_of_the_document(per_defect: bool
     assert found["pixel_AP"].isna().tolist()[-2:] == [True, True]
 
 
+def test_a_number_that_json_holds_as_a_whole_one_is_a_number_in_a_parquet_file() -> None:
+    made = Document([Row("a", (), "b", "c", 0, 2**63 - 1, {"image_AP": 1}, seconds=2**70)])
+    found = pandas.read_parquet(io.BytesIO(written_bytes(made, ".parquet")))
+    assert [found[name][0] for name in ("seed", "image_AP", "seconds")] == [2**63 - 1, 1.0, 2.0**70]
+
+
 def test_without_rows_the_columns_are_there_with_their_types() -> None:
     frame = Document([]).frame()
     found = pandas.read_parquet(io.BytesIO(written_bytes(Document([]), ".parquet")))

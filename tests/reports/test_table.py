@@ -224,6 +224,8 @@ def test_the_score_curve_and_what_was_left_out_are_told() -> None:
         "left out of plates (2): x.png, y.png: not encoded",
         "left out of bolts (1): x.png: no mask to learn from",
     ]
+    alike = [row("stacked", 0.5, seed=seed, **facts) for seed in (0, 1, 4)]
+    assert [note for note in notes(alike) if "stacks" in note] == [said[1].replace("seed 0", "seeds 0, 1, 4")]
 
 
 def test_of_many_pictures_left_out_some_are_named() -> None:

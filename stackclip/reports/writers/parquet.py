@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from stackclip.errors import UsageError
@@ -26,10 +27,16 @@ class Parquet:
         arrow, (columns, lines) = self._arrow, flat(document)
         types = {"text": arrow.string(), "whole": arrow.int64(), "number": arrow.float64()}
         schema = arrow.schema([(column.name, types[column.kind]) for column in columns])
-        values = [arrow.array([line[place] for line in lines], each.type) for place, each in enumerate(schema)]
+        values = [arrow.array(_plain(lines, place, each.kind), types[each.kind]) for place, each in enumerate(columns)]
         sink = arrow.BufferOutputStream()
         pyarrow.parquet.write_table(arrow.Table.from_arrays(values, schema=schema), sink)
         return bytes(sink.getvalue())
+
+
+def _plain(lines: Sequence[Sequence[Any]], place: int, kind: str) -> list[Any]:
+    """The values of a column; a number that JSON holds as a whole one is a float all the same."""
+    values = [line[place] for line in lines]
+    return [None if value is None else float(value) for value in values] if kind == "number" else values
 
 
 def _pyarrow() -> Any:

@@ -1,0 +1,178 @@
+"""The runs of suites: one bench each, as TOML says it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from stackclip.benchmarks.curves import EvalEvery, interval
+from stackclip.errors import UsageError
+from stackclip.registry import did_you_mean
+
+__all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "on_towers", "redirected", "run_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperTower:
+    """The tower of a paper: open_clip's name, the tag of its weights and the side of the picture in pixels."""
+
+    backbone: str
+    pretrained: str | None = None
+    image_size: int | None = None
+
+    def __str__(self) -> str:
+        return " ".join(str(word) for word in (self.backbone, self.pretrained, self.image_size) if word is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One bench of a suite: `methods` trained on one place and tested on others, by the names of data sets.
+
+    One with a `title` is a section of its own in a study: what it `asks`, the metrics that it `shows`, and what its
+    author `says` to that.
+
+    In a file `shots` may list several numbers, each of which is a run. No `train_on` is for methods that are not
+    trained. `train_categories` and `train_without` take some categories of the training sets only. `epochs` is for all
+    methods; without it each has its paper's. `eval_every` asks for training curves.
+    """
+
+    methods: tuple[str, ...]
+    test_on: tuple[str, ...]
+    train_on: tuple[str, ...] = ()
+    train_categories: tuple[str, ...] = ()
+    train_without: tuple[str, ...] = ()
+    shots: int | Literal["all"] = 0
+    seeds: tuple[int, ...] = (0,)
+    epochs: int | None = None
+    batch_size: int | None = None
+    train_shots: int | None = None
+    eval_every: EvalEvery | None = None
+    tower: PaperTower | None = None
+    ci: bool = False
+    per_category: bool = False
+    per_defect: bool = False
+    title: str = ""
+    asks: str = ""
+    says: str = ""
+    shows: tuple[str, ...] = ()
+
+
+def redirected(
+    runs: Iterable[Run], *, train_on: Sequence[str] = (), test_on: Sequence[str] = (), **asked: Any
+) -> tuple[Run, ...]:
+    """The runs on other data sets, and with other values of their fields (`seeds`, `epochs`, `methods` ...).
+
+    What is not trained stays so. Runs on some categories only are dropped where the training sets are others.
+    """
+    moved = []
+    for run in runs:
+        if train_on and (run.train_categories or run.train_without):
+            continue
+        training = tuple(train_on) if train_on and run.train_on else run.train_on
+        moved.append(replace(run, train_on=training, test_on=tuple(test_on) or run.test_on, **asked))
+    return merged(moved)
+
+
+def merged(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Runs that differ in nothing but their methods become one, so that they share their scans."""
+    alike: dict[Run, dict[str, None]] = {}
+    for run in runs:
+        alike.setdefault(replace(run, methods=()), {}).update(dict.fromkeys(run.methods))
+    return tuple(replace(run, methods=tuple(methods)) for run, methods in alike.items())
+
+
+def on_towers(runs: Iterable[Run], towers: Sequence[str]) -> Iterator[Run]:
+    """Each run on each of some towers, `NAME` or `NAME:TAG`; one with a tower of its own on that alone."""
+    for run in runs:
+        for name, _, tag in (each.partition(":") for each in towers) if run.tower is None else ():
+            yield replace(run, tower=PaperTower(backbone=name, pretrained=tag or None))
+        if run.tower is not None:
+            yield run
+
+
+def by_shots(facts: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The facts of a run, or where it lists numbers of `shots`, those of one for each of them."""
+    shots = facts.get("shots", 0)
+    for each in shots if isinstance(shots, list) and shots else [shots]:
+        yield {**facts, "shots": each}
+
+
+def run_of(facts: Mapping[str, Any], where: str) -> Run:
+    """The run of a `[[runs]]` table, with the grid of its methods written out."""
+    facts = dict(facts)
+    grid, tower = facts.pop("grid", {}), facts.get("tower")
+    if not isinstance(grid, dict) or not all(isinstance(values, list) for values in grid.values()):
+        raise UsageError(f"{where}: grid is {grid!r}; wanted {{ name = [value, ...] }}")
+    if not isinstance(tower, dict | None):
+        raise UsageError(
+            f"{where}: tower is {tower!r}; wanted {{ backbone = ..., pretrained = ..., image_size = ... }}"
+        )
+    if (shots := facts.get("shots", 0)) != "all" and (not isinstance(shots, int) or shots < 0):
+        raise UsageError(f"{where}: shots is {shots!r}; wanted a number of normal pictures, or all")
+    if "eval_every" in facts:
+        try:
+            facts["eval_every"] = interval(facts["eval_every"])
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
+    methods = [
+        _filled(method, dict(zip(grid, values, strict=True)))
+        for method in facts.get("methods", ())
+        for values in itertools.product(*grid.values())
+    ]
+    made_tower = None if tower is None else made_of(PaperTower, tower, where)
+    made: Run = made_of(Run, {**facts, "methods": tuple(dict.fromkeys(methods)), "tower": made_tower}, where)
+    return made
+
+
+def _filled(method: str, values: Mapping[str, object]) -> str:
+    for name, value in values.items():
+        method = method.replace(f"{{{name}}}", str(value))
+    return method
+
+
+_PLAIN: Mapping[str, tuple[type, str]] = {
+    "bool": (bool, "true or false"),
+    "str": (str, "text"),
+    "str | None": (str, "text"),
+    "int | None": (int, "a whole number, 0 or more"),
+    "tuple[int, ...]": (int, "a list of whole numbers, 0 or more"),
+    "tuple[str, ...]": (str, "a list of text"),
+}
+"""What fields of these types may be: a type, or a list of it, and the words for that."""
+
+
+def _wanted(annotation: str, value: Any) -> str:
+    """What a field of a type wants in place of a value; empty where nothing is wrong with it, or others look."""
+    plain, words = _PLAIN.get(annotation, (object, ""))
+    listed = annotation.startswith("tuple")
+    if listed and not isinstance(value, list | tuple):
+        return words or "a list"
+    several = value if listed else (value,)
+    fits = all(each is None or _is(each, plain) for each in several)
+    return "" if fits else words
+
+
+def _is(value: Any, plain: type) -> bool:
+    if plain is int:
+        return type(value) is int and value >= 0
+    return isinstance(value, plain)
+
+
+def made_of(kind: type[Any], facts: Mapping[str, Any], where: str) -> Any:
+    known = [field.name for field in fields(kind)]
+    for name in facts:
+        if name not in known:
+            raise UsageError(
+                f"{where}: {name!r} means nothing{did_you_mean(name, known)}; known are {', '.join(known)}"
+            )
+    types = {field.name: str(field.type) for field in fields(kind) if field.name in facts}
+    for name, annotation in types.items():
+        if wanted := _wanted(annotation, facts[name]):
+            raise UsageError(f"{where}: {name} is {facts[name]!r}; wanted {wanted}")
+    lists = {name for name, annotation in types.items() if annotation.startswith("tuple")}
+    try:
+        return kind(**{name: tuple(value) if name in lists else value for name, value in facts.items()})
+    except TypeError as error:
+        raise UsageError(f"{where}: {str(error).partition('() ')[2] or error}") from None

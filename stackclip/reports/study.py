@@ -1,0 +1,97 @@
+"""A study as a page: for each question its table, its plots and the answer, all of them rebuilt from rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from stackclip.benchmarks.facts import facts_of
+from stackclip.ops.words import counted, duration
+from stackclip.reports.document import Document
+from stackclip.reports.plot import draw_curves
+from stackclip.reports.shot_plot import draw_shots
+from stackclip.reports.writers.markdown import Markdown, marked
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["StudyPage", "StudyQuestion"]
+
+
+@dataclass(frozen=True)
+class StudyQuestion:
+    """A section of a study: its title, what it asks, what its author says to that, and the rows as tables."""
+
+    title: str
+    document: Document
+    asks: str = ""
+    says: str = ""
+
+    @property
+    def plots(self) -> Mapping[str, Callable[[], Figure]]:
+        """What can be drawn of it, by the word for it."""
+        document = self.document
+        if document.over_shots:
+            return {"shots": lambda: draw_shots(document.shot_curves)} if document.shot_curves else {}
+        return {"curves": lambda: draw_curves(document.charts)} if document.charts else {}
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """The sections of a study, below its title and a remark."""
+
+    title: str
+    remark: str
+    questions: Sequence[StudyQuestion]
+
+    @cached_property
+    def plots(self) -> Mapping[str, Callable[[], Figure]]:
+        """All plots by the names of their files, without suffix: `2-grid-of-heads-curves`."""
+        return {
+            f"{number}-{_slug(question.title)}-{word}": draw
+            for number, question in enumerate(self.questions, 1)
+            for word, draw in question.plots.items()
+        }
+
+    @cached_property
+    def document(self) -> Document:
+        """The rows of all sections, each once."""
+        rows = {id(row): row for question in self.questions for row in question.document.rows}
+        find = next((each.document.find for each in self.questions if each.document.find), None)
+        return Document([*rows.values()], find=find)
+
+    def markdown(self) -> str:
+        """The page, which shows plots that lie beside it as PNG."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield from (f"# {marked(self.title)}", "")
+        if self.remark:
+            yield from (marked(self.remark), "")
+        for number, question in enumerate(self.questions, 1):
+            yield from (f"## {marked(question.title)}", "")
+            yield from ((f"*{marked(question.asks)}*", "") if question.asks else ())
+            yield from ((marked(question.says), "") if question.says else ())
+            yield Markdown().write(question.document)
+            for name in self.plots:
+                if name.startswith(f"{number}-"):
+                    yield from (f"![{marked(question.title)}]({name}.png)", "")
+        yield self.cost
+
+    @property
+    def cost(self) -> str:
+        """How many rows there are, and how long methods worked on them."""
+        testing, training = 0.0, dict[object, float]()
+        for row in self.document.rows:
+            facts = facts_of(row)
+            testing += row.seconds
+            training[row.method, row.train_on, row.seed, facts.features, facts.protocol] = facts.train_seconds
+        took = duration(testing + sum(training.values()))
+        return f"{counted(len(self.document.rows), 'row')}; methods learned and predicted for {took} in all.\n"
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40].rstrip("-")

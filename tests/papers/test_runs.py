@@ -1,0 +1,71 @@
+"""Runs of a study: what stands in its file, on which towers, and what is no such thing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stackclip.errors import UsageError
+from stackclip.papers.runs import PaperTower, Run, merged, on_towers
+from stackclip.papers.suites import read_suite
+
+STUDY = '[[runs]]\nmethods = ["clip"]\ntest_on = ["mvtec"]\n'
+
+
+def study(folder: Path, text: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_question_has_words_and_conditions_and_those_of_the_file_hold_for_all(tmp_path: Path) -> None:
+    text = (
+        "ci = true\nseeds = [3]\n" + STUDY + 'title = "Words"\nasks = "Which?"\nsays = "None."\nshows = ["a"]\n' + STUDY
+    )
+    first, second = read_suite(study(tmp_path, text)).runs
+    assert (first.title, first.asks, first.says, first.shows) == ("Words", "Which?", "None.", ("a",))
+    assert [(run.ci, run.seeds) for run in (first, second)] == [(True, (3,))] * 2
+    assert len(merged((first, second))) == 2  # a question of its own stays one
+
+
+def test_each_run_is_on_each_tower_of_the_file_but_one_with_a_tower_of_its_own(tmp_path: Path) -> None:
+    own = PaperTower(backbone="ViT-L-14", image_size=518)
+    text = 'towers = ["stackclip-tiny", "ViT-B-16:openai"]\n' + STUDY + STUDY
+    text += 'tower = { backbone = "ViT-L-14", image_size = 518 }\n'
+    towers = [run.tower for run in read_suite(study(tmp_path, text)).runs]
+    both = [PaperTower(backbone="stackclip-tiny"), PaperTower(backbone="ViT-B-16", pretrained="openai")]
+    assert towers == [*both, own]
+    assert [*on_towers([Run(methods=("clip",), test_on=("a",))], [])] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ci = 1", "ci is 1; wanted true or false"),
+        ("per_category = 'yes'", "per_category is 'yes'; wanted true or false"),
+        ("title = 3", "title is 3; wanted text"),
+        ("asks = ['why']", "asks is ['why']; wanted text"),
+        ("shows = 'image_AP'", "shows is 'image_AP'; wanted a list of text"),
+        ("shows = [1]", "shows is [1]; wanted a list of text"),
+        ("seeds = 3", "seeds is 3; wanted a list of whole numbers"),
+        ("seeds = ['a']", "seeds is ['a']; wanted a list of whole numbers"),
+        ("seeds = [-1]", "seeds is [-1]; wanted a list of whole numbers"),
+        ("seeds = [true]", "seeds is [True]; wanted a list of whole numbers"),
+        ("epochs = 1.5", "epochs is 1.5; wanted a whole number"),
+        ("train_shots = -2", "train_shots is -2; wanted a whole number"),
+        ("batch_size = 'all'", "batch_size is 'all'; wanted a whole number"),
+        ("train_on = [1]", "train_on is [1]; wanted a list of text"),
+    ],
+)
+def test_what_is_no_such_thing_is_refused_with_what_was_wanted(line: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_suite(study(tmp_path, STUDY + line + "\n"))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("line", ["towers = 'a'", "towers = [1]", "over_shots = 'no'", "shows = [2]", "remark = 1"])
+def test_what_is_wrong_with_a_file_as_a_whole_is_told_too(line: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"mine\.toml: {line.split()[0]} is .*; wanted"):
+        read_suite(study(tmp_path, line + "\n" + STUDY))

@@ -1,0 +1,45 @@
+"""The page of a study says each question, its tables and the answer, whatever is in their words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stackclip.reports.document import Document
+from stackclip.reports.study import StudyPage, StudyQuestion
+from stackclip.types import Row
+
+ROW = Row("a", ("x",), "y", "z", 0, 0, {"image_AP": 0.5}, seconds=1.5, facts={"train_seconds": 4.0})
+CURVE = {"eval_every": 1, "curve": [{"step": step, "epoch": step, "metrics": {"image_AP": 0.5}} for step in (1, 2)]}
+
+
+def page(*questions: StudyQuestion) -> StudyPage:
+    return StudyPage("What it is *worth*", "On generated pictures.", questions)
+
+
+def test_each_question_stands_above_its_table_with_what_was_said_to_it() -> None:
+    first = StudyQuestion("Words", Document([ROW]), "Which words?", "None of them.")
+    text = page(first, StudyQuestion("Heads", Document([replace(ROW, seed=1)]))).markdown()
+    order = ["# What it is \\*worth\\*", "On generated pictures.", "## Words", "*Which words?*", "None of them."]
+    order += ["**trained on x, tested on y", "| a | 50.0 |", "## Heads", "| a | 50.0 |"]
+    places = [text.index(order[0])]
+    for each in order[1:]:
+        places.append(text.index(each, places[-1] + 1))
+    assert places == sorted(places)
+
+
+def test_a_row_of_two_questions_counts_once_and_a_training_once_for_all_categories() -> None:
+    other = replace(ROW, category="w")
+    both = page(StudyQuestion("One", Document([ROW, other])), StudyQuestion("Two", Document([ROW])))
+    assert len(both.document.rows) == 2
+    assert both.cost == "2 rows; methods learned and predicted for 7.0 s in all.\n"
+
+
+def test_curves_are_drawn_beside_the_page_under_a_plain_name() -> None:
+    drawn = StudyQuestion(
+        "../Heads: 1/2 & more, of a name that is very long indeed", Document([replace(ROW, facts=CURVE)])
+    )
+    made = page(StudyQuestion("Words", Document([ROW])), drawn)
+    [name] = made.plots
+    assert name == "2-heads-1-2-more-of-a-name-that-is-very-lo-curves"
+    assert f"]({name}.png)" in made.markdown()
+    assert made.plots[name]().axes
