@@ -24,6 +24,11 @@ class Expected:
     rows: int
     unknown: tuple[str, ...] = ()
 
+    def __add__(self, other: Expected) -> Expected:
+        """Both, one after the other, by the same rows."""
+        unknown = dict.fromkeys((*self.unknown, *other.unknown))
+        return Expected(self.seconds + other.seconds, max(self.rows, other.rows), tuple(unknown))
+
 
 @dataclass(frozen=True)
 class Pace:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any, Unpack
 
 from stackclip.benchmarks.entrant import Errand, entrants_of
 from stackclip.benchmarks.overlap import trained_on
+from stackclip.benchmarks.pace import Expected
 from stackclip.benchmarks.plan import Plan, check_plan
 from stackclip.cache import Store
 from stackclip.data import Dataset
@@ -138,7 +141,9 @@ class Transferring(Steps):
         errands = _errands(contests, workbench)
         planned, pictures = workbench.planned(errands, workbench.found()), sum(len(each.samples) for each in errands)
         cells, missing = sum(each.cells for each in found), sum(each.missing for each in found)
-        return replace(found[0], planned=planned, pictures=pictures, cells=cells, missing=missing)
+        expected = reduce(add, (each.expected for each in found if each.expected), Expected(0.0, 0))
+        how: dict[str, Any] = {"cells": cells, "missing": missing, "expected": expected}
+        return replace(found[0], planned=planned, pictures=pictures, **how)
 
 
 def _errands(contests: Sequence[Contest], workbench: Workbench) -> list[Errand]:
