@@ -258,6 +258,8 @@ class Facts:
     trained_families = _Fact[Sequence[str]](list_of(is_text), ())
     transductive = _Fact[str | None](or_none(is_text), None)
     trained_layouts = _Fact[Sequence[str]](list_of(is_text), ())
+    words = _Fact[int](is_natural, 0)
+    reads_words = _Fact[bool](lambda value: isinstance(value, bool), True)
     why_left_out = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)
     why_without_mask = _Fact[Mapping[str, Mapping[str, str]]](_REASONS, _NONE)
 

@@ -18,6 +18,7 @@ from stackclip.data import Dataset
 from stackclip.errors import NotApplicable, StackclipError, UsageError
 from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
+from stackclip.prompts.jitter import lists_hash
 from stackclip.registry import EDITION, Component, Spec, bind, code_of, named_by
 from stackclip.types import MASK, Sample
 
@@ -154,6 +155,7 @@ class Identities:
             **({} if self.live_precision == "fp32" else {"live_precision": self.live_precision}),
             **({"train_list": self.plan.listed} if self.plan.listed else {}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
+            **({"words": [self.plan.words, lists_hash()]} if self.plan.words else {}),
         }
 
     @cached_property

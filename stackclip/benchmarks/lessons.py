@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,13 @@ from stackclip.benchmarks.points import CurveWatch
 from stackclip.benchmarks.resume import Resume
 from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import Usable
+from stackclip.benchmarks.words import names_in
 from stackclip.errors import NotApplicable
 from stackclip.methods import Detector, Task, refuse_shots, require_shots
 from stackclip.ops.given import check_detector, least_shots_of, stages_of
+from stackclip.prompts.jitter import Wording
 from stackclip.training.failures import Failures
+from stackclip.training.rewording import RewordedText, Rewording
 from stackclip.training.scan import Training
 from stackclip.training.sources import FeatureReader
 from stackclip.training.text import TaskEncode
@@ -40,13 +43,15 @@ class Lessons:
     failures: Failures
     entrants: Mapping[str, Entrant]
     training: Mapping[str, Usable]
+    rewordings: dict[str, Rewording] = field(default_factory=dict)
 
     def task(self, entrant: Entrant) -> Task:
         """All that a method may know when it begins."""
         plan, tower, training = self.bench.plan, self.bench.tower, self.training[entrant.spec].samples
+        reword = self._rewording(entrant.spec) if plan.words else None
         return Task(
             tower=tower.spec,
-            encode=TaskEncode(self.bench.encode, self.mean_of(entrant.spec)),
+            encode=TaskEncode(self.bench.encode, self.mean_of(entrant.spec), reword),
             categories=tuple(category for dataset in plan.train_on for category in dataset.categories),
             train_on=tuple(dataset.family for dataset in plan.train_on),
             seed=self.seed,
@@ -56,11 +61,18 @@ class Lessons:
             shots=entrant.shots.count,
             pictures=len(training),
             batch_size=plan.batch_size,
-            text=tower.text,
+            text=RewordedText.of(tower.text, reword),
             image=tower.image.running(self.bench.live),
             micro_batch=self.bench.live.micro_batch,
             precision=self.bench.live.precision,
         )
+
+    def _rewording(self, spec: str) -> Rewording:
+        """What says the phrases of a method in the words of the plan's draw."""
+        if spec not in self.rewordings:
+            encode, names = self.bench.encode, names_in(self.bench.plan, spec)
+            self.rewordings[spec] = Rewording(Wording(self.bench.plan.words, names), encode)
+        return self.rewordings[spec]
 
     def mean_of(self, spec: str) -> Callable[[str], Tensor]:
         """What gives the mean unit class token (D,) of a training category, of the pictures that a method can use."""

@@ -13,7 +13,7 @@ from stackclip.errors import UsageError
 from stackclip.registry import Spec
 from stackclip.types import Row, TowerSpec
 
-__all__ = ["Expected", "Pace", "one_after_another"]
+__all__ = ["Expected", "Pace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,10 @@ class Expected:
     rows: int
     unknown: tuple[str, ...] = ()
 
-
-def one_after_another(several: Iterable[Expected]) -> Expected:
-    """What one after another takes."""
-    found = list(several)
-    unknown = dict.fromkeys(name for each in found for name in each.unknown)
-    return Expected(sum(each.seconds for each in found), max((each.rows for each in found), default=0), tuple(unknown))
+    def __add__(self, other: Expected) -> Expected:
+        """Both, one after the other, by the same rows."""
+        unknown = dict.fromkeys((*self.unknown, *other.unknown))
+        return Expected(self.seconds + other.seconds, max(self.rows, other.rows), tuple(unknown))
 
 
 @dataclass(frozen=True)

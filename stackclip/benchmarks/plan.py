@@ -76,7 +76,8 @@ class Plan:
     With `eval_every` the rows say what the methods were worth after so many steps of training, with `ci` how far their
     metrics may be off because other pictures might have been taken, with `per_defect` what they are worth on each kind
     of defect; no figure depends on any of these. With `tiles` tested pictures, shots and what is calibrated by are seen
-    in tiles (`stackclip.ops.tiling`), those that are trained on as they are.
+    in tiles (`stackclip.ops.tiling`), those that are trained on as they are. `words` above 0 are the draw of equivalent
+    words that methods read in place of their own (`stackclip.prompts.jitter`).
     """
 
     methods: tuple[str, ...]
@@ -98,6 +99,7 @@ class Plan:
     per_defect: bool = False
     tiles: str | None = None
     fold: str = ""
+    words: int = 0
     resolved: Mapping[str, Method] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:

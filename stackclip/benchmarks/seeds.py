@@ -16,6 +16,7 @@ from stackclip.benchmarks.resume import MethodRows, Resume
 from stackclip.benchmarks.sidecars import CellPictures
 from stackclip.benchmarks.testing import Testing
 from stackclip.benchmarks.usability import cells_by, usable_by
+from stackclip.benchmarks.words import say_words, with_words
 from stackclip.training.failures import Failures
 from stackclip.training.sources import FeatureReader
 from stackclip.training.trainee import Trainee
@@ -81,6 +82,7 @@ class OneSeed:
         tested = [trainee for trainee in trainees if trainee.error or not share.learn_only]
         for cell in dict.fromkeys(cell for each in tested for cell in rows[each.spec].lacking):
             self._test(cell, [trainee for trainee in tested if cell in rows[trainee.spec].lacking], rows)
+        say_words(self.plan, self.lessons.rewordings, [trainee.spec for trainee in tested if not trainee.error])
         found = [rows[spec].finished.get(cell) for spec in chosen for cell in self.cells[spec]]
         return [row for row in found if row is not None], sum(len(rows[trainee.spec].lacking) for trainee in tested)
 
@@ -153,6 +155,7 @@ class OneSeed:
             for trainee in trainees:
                 of_method = rows[trainee.spec]
                 row = self._recorder.row(trainee, cell, tested[trainee.spec], of_method.earlier.get(cell))
+                row = with_words(row, self.plan, self.lessons.rewordings)
                 of_method.finished[cell] = row
                 pictures = None if row.error else CellPictures.of(cell, tested[trainee.spec].evaluation)
                 self._resume.keep_row(trainee, cell, row, self.tested[cell.dataset.name], pictures)

@@ -44,7 +44,7 @@ def asked_alike(row: Row) -> tuple[object, ...]:
     facts = facts_of(row)
     tower = (facts.tower, facts.image_size, facts.features, facts.feature_dtype, facts.tiles, facts.map_side)
     training = (facts.asked_epochs, facts.batch_size, facts.live_precision, facts.train_list, facts.train_shots)
-    return (*tower, *training, facts.asked_class_names, facts.note)
+    return (*tower, *training, facts.stop_after, facts.asked_class_names, facts.note)
 
 
 def trained_as(row: Row) -> tuple[object, ...]:

@@ -54,7 +54,8 @@ def _run(row: Row) -> str:
 
 
 def _title(row: Row) -> str:
-    return legible(f"{row.method} trained on {'+'.join(row.train_on) or 'nothing'} seed {row.seed}")
+    words = f" words {facts_of(row).words}" if facts_of(row).words else ""
+    return legible(f"{row.method} trained on {'+'.join(row.train_on) or 'nothing'} seed {row.seed}{words}")
 
 
 def _said(row: Row) -> dict[str, str]:

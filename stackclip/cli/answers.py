@@ -81,19 +81,23 @@ def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> boo
     from stackclip.console import say
     from stackclip.reports.plot import plot_curves
     from stackclip.reports.shot_plot import plot_shots
+    from stackclip.reports.transfer_plot import plot_transfer
 
     for note in () if as_json else spread_notes(document.charts):
         say(f"- {note}", "dim")
     if plot is None:
         return True
     try:
-        if document.over_shots:
+        if document.transfer:
+            plot_transfer(document.transfers, plot)
+        elif document.over_shots:
             plot_shots(document.shot_curves, plot)
         else:
             plot_curves(document.charts, plot)
     except OSError as error:
         return _not_written(plot, error)
-    logger.info("%s are drawn in %s", "curves over shots" if document.over_shots else "training curves", plot)
+    what = "curves over shots" if document.over_shots else "training curves"
+    logger.info("%s are drawn in %s", "heat maps" if document.transfer else what, plot)
     return True
 
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,22 +23,18 @@ from stackclip.cli.options import (
     pass_session,
     share_options,
 )
-from stackclip.cli.parsing import given_here, places, several, specs
+from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.recall import recalls
-from stackclip.cli.selecting import selecting_of, selection_options
+from stackclip.cli.selecting import selection_options
 from stackclip.cli.tower import tower_options
+from stackclip.cli.typed import typed
 from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
-from stackclip.errors import StackclipError, UsageError
+from stackclip.errors import StackclipError
 
 if TYPE_CHECKING:
-    from stackclip.papers.contests import Contest
-    from stackclip.papers.suites import Suite
-    from stackclip.session import BenchRows, Session
-    from stackclip.session.selecting import Selecting
+    from stackclip.session import Session
 
 __all__ = ["bench_verb"]
-
-_OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "train_shots", "eval_every")
 
 
 @cli.command("bench")
@@ -65,12 +58,23 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
     show_default=True,
     help=f"Data sets; their test splits. NAME=PATH names one. {COMMAS}",
 )
+@several(
+    "--transfer",
+    callback=places,
+    help="In place of both: each set trains methods that are tested on the others, and all others teach for each.",
+)
 @condition_options
 @selection_options
 @data_options
 @tower_options
 @encode_options
 @live_options
+@click.option(
+    "--prompt-jitter",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Measure in N draws of equivalent words too, and show how far words alone move methods.",
+)
 @click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
 @click.option(
     "--overwrite",
@@ -103,6 +107,8 @@ def bench_verb(
     executor: str,
     shard: str | None,
     trackers: tuple[str, ...],
+    transfer: tuple[str, ...],
+    prompt_jitter: int | None,
     judged: Judged,
     **words: Any,
 ) -> Iterable[Path] | None:
@@ -117,84 +123,42 @@ def bench_verb(
     `--select` takes one point of each grid, a name with values between |, by what is learned without a part of the
     training sets: it is trained on all of them and tested once.
     """
-    from stackclip.ops.shards import Shard
     from stackclip.papers.contests import printed_beside
     from stackclip.papers.suites import find_suites
     from stackclip.reports.columns import columns_named
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
-    from stackclip.session.jobs import sharded
 
     check_files(output, plot, judged.ranks)
     words["ci"] = judged.draws
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
-    selecting = selecting_of(session, words, suite=suite, shard=shard, plot=plot)
-    contests = [selecting.question.contest] if selecting else _contests(session, suites, **words)
-    if shard and contests and not (contests := sharded(contests, Shard.parse(shard))):
+    also: dict[str, Any] = {"writes": not dry_run, "shard": shard, "plot": plot}
+    benches = typed(session, suites, transfer, prompt_jitter or 0, **also, **words).part(shard)
+    if shard and not benches.contests:
         logger.info("nothing to do: this shard has no part of the work")
         return None
-    over_shots = bool(suites) and all(each.over_shots for each in suites)
-    if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
-        raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
+    benches.check_plot(plot)
     if dry_run:
-        for contest in contests:
-            ask = selecting.forecast if selecting else partial(session.forecast, contest)
-            if forecast := ask(overwrite=overwrite):
-                say_forecast(forecast, err=json)
+        for forecast in benches.forecasts(overwrite):
+            say_forecast(forecast, err=json)
         return None
-    printed = printed_beside(contests, suites) if suites or published else None
+    printed = printed_beside(benches.contests, suites) if suites or published else None
     look: dict[str, Any] = {"per_category": per_category, "metrics": metrics, "published": printed}
-    look |= {"per_defect": words["per_defect"], **judged.look}
+    look |= {"per_defect": words["per_defect"], "transfer": benches.between, **judged.look}
     rows = BenchRows()
-    for each, group in groupby(contests, key=attrgetter("suite")):
-        how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "trackers": trackers}
-        measured = _run(session, selecting, group, overwrite=overwrite, **how)
+    how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "overwrite": overwrite}
+    for each, measured in benches.run(trackers=trackers, **how):
         if measured:
             show_suite(each, Document(measured, **look, find=measured.find, known=measured.known), as_json=json)
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
-    document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find, known=rows.known)
+    document = Document(distinct(rows), **look, over_shots=benches.over_shots, find=rows.find, known=rows.known)
     if not (keep(document, output, plot, judged.ranks, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
-    wanting = bool(suites) or not {*words["test_on"]} <= {text for each in contests for text in each.texts.values()}
+    texts = {text for each in benches.contests for text in each.texts.values()}
+    wanting = bool(suites) or not {*words["test_on"]} <= texts
     again = not (rows.computed or output or plot or judged.ranks or wanting or overwrite == "always")
-    return _grounds(session, contests, trackers) if again else None
-
-
-def _grounds(session: Session, contests: Iterable[Contest], trackers: Sequence[str]) -> Iterable[Path] | None:
-    """What rows that were there already rest on, and what trackers were told of them."""
-    told = [session.workspace.told] if trackers else []
-    every = [session.grounds((*each.plan.train_on, *each.plan.test_on), each.tower) for each in contests]
-    return None if None in every else [*told, *(path for paths in every if paths for path in paths)]
-
-
-def _contests(
-    session: Session, suites: Sequence[Suite], *, paper_tower: bool, category: Any, most_points: int, **words: Any
-) -> list[Contest]:
-    """The benches that were typed: one, or those of suites with what was typed beside them."""
-    if not suites:
-        if paper_tower:
-            raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
-        return [session.contest(words.pop("methods"), categories=category, most_points=most_points, **words)]
-    if paper_tower and given_here(("backbone",)):
-        raise UsageError("--paper-tower and --backbone name two towers: leave out one of them")
-    conditions = {name: value for name, value in words.items() if name not in _OF_RUNS}
-    own_tower = given_here(("pretrained", "image_size"))
-    tower: Mapping[str, Any] = {"paper_tower": paper_tower, "own_tower": own_tower}
-    conditions |= given_here(_OF_RUNS)
-    return session.suite_contests(suites, categories=category, most_points=most_points, **tower, **conditions)
-
-
-def _run(session: Session, selecting: Selecting | None, contests: Iterable[Contest], **how: Any) -> BenchRows:
-    from stackclip.session import BenchRows
-    from stackclip.terminal import Bars
-
-    rows = BenchRows()
-    for contest in contests:
-        with Bars.shown() as bars:
-            run = selecting.run if selecting else partial(session.run, contest)
-            rows += run(progress=bars, **how)
-    return rows
+    return benches.grounds(trackers) if again else None

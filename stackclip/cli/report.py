@@ -23,6 +23,9 @@ __all__ = ["report_verb"]
 @several("--methods", callback=specs, help="Only these.")
 @several("--train-on", callback=places, help="Only rows trained on these.")
 @several("--test-on", callback=places, help="Only rows tested on these.")
+@several(
+    "--transfer", callback=places, help="Data sets that taught and tested each other, as tables of who teaches whom."
+)
 @several("--seeds", callback=whole_numbers, help="Only these.")
 @click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @answer_options

@@ -32,9 +32,11 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
     said += [f"{each[0].upper()}{each[1:]}" for each in (blocks if len(blocks) == 1 else ())]
     said += [*_places(tables), *([tables[0].protocol] if tables[0].protocol else [])]
     said += [*_seeds(tables), *_marking(rows, tables[0].inference or Inference())]
-    if any(cell.interval for table in tables for line in table.lines for cell in line.cells):
+    if any(cell.interval for table in tables for line in table.lines if not line.beside for cell in line.cells):
         over = (tables[0].inference or Inference()).other
         said.append(f"In brackets: where a number would lie for {over}, 19 times of 20")
+    if any(cell.interval for table in tables for line in table.lines if line.beside for cell in line.cells):
+        said.append("Below methods: mean, standard deviation, least and greatest over wordings that mean the same")
     if any(line.marked for table in tables for line in table.lines):
         said.append(f"{TRANSDUCTIVE}: depends on all tested pictures of a category together")
     return (*said, *([facts.note] if facts.note else []))

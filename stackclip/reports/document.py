@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from stackclip.benchmarks.curves import Chart, charts
 from stackclip.benchmarks.intervals import Comparison, compare, intervals_of
+from stackclip.benchmarks.words import as_they_are
 from stackclip.papers.published import Lookup
 from stackclip.reports.alike import ScoreFinder, methods_alike
 from stackclip.reports.by_defect import kinds_table
@@ -21,9 +22,12 @@ from stackclip.reports.frames import frame_of_document
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
+from stackclip.reports.transfer import TransferRows, transfer_notes, transfer_rows
+from stackclip.reports.words import in_other_words, only_in_other_words
 from stackclip.studies.power import Effect, effect_of
 from stackclip.studies.ranks import Ranking, RankQuestion, rank_lines, rankings
 from stackclip.studies.significance import Correction, Inference, Over
+from stackclip.studies.transfer import Transfer
 from stackclip.types import Row
 
 if TYPE_CHECKING:
@@ -83,9 +87,10 @@ class Document:
     `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `published` puts printed
     numbers beside measured ones, `ci` adds intervals, and differences from the first method: over pictures, or over
     categories where `ci_over` says so, with p corrected for their number (`correction`: holm, none). With `over_shots`
-    there is a table of each metric instead, over the normal pictures shown. `find` gives what was kept of a row's
-    pictures. With `power` lines below the tables say what it takes to find the differences from the first method, or
-    one of so many points; with `ranks` notes tell mean ranks. Rows that are `known` and not shown tell what other
+    there is a table of each metric instead, over the normal pictures shown; with `transfer` there are tables of data
+    sets by data sets, and the others behind them where something in these is asked for. `find` gives what was kept of a
+    row's pictures. With `power` lines below the tables say what it takes to find the differences from the first method,
+    or one of so many points; with `ranks` notes tell mean ranks. Rows that are `known` and not shown tell what other
     points of a grid came to. Raises UsageError for other words.
     """
 
@@ -96,6 +101,7 @@ class Document:
     ci: bool = False
     per_defect: bool = False
     over_shots: bool = False
+    transfer: Transfer | None = None
     find: Finder | None = None
     known: Sequence[Row] = ()
     ci_over: Over = "pictures"
@@ -117,12 +123,17 @@ class Document:
         """A table for each pair of training and test sets, and for what was asked otherwise; behind it that by kind."""
         if self.over_shots:
             return tuple(table for curves in self.shot_curves for table in curves.tables)
+        if self.transfer:
+            grids = tuple(grid for each in self.transfers for grid in each.grids())
+            asked = self.per_category or self.per_defect or self.ci or self.published
+            return (*grids, *(self.ordinary.tables if asked else ()))
         look: dict[str, Any] = {"per_category": self.per_category, "metrics": self.metrics}
         look |= {"inference": self.inference, "power": effect_of(self.power)}
         made = summarise(self.rows, **look, published=self.published)
+        groups = [group for alike in rows_of_tables(self.rows) for group in alike]
+        made = in_other_words(made, groups, self.rows)
         if not self.per_defect:
             return tuple(made)
-        groups = (group for alike in rows_of_tables(self.rows) for group in alike)
         both = (
             (table, kinds_table(table, group, per_category=self.per_category))
             for table, group in zip(made, groups, strict=True)
@@ -130,17 +141,33 @@ class Document:
         return tuple(table for pair in both for table in pair if table is not None)
 
     @cached_property
+    def plain(self) -> Sequence[Row]:
+        """The rows with the words as they are."""
+        return tuple(filter(as_they_are, self.rows))
+
+    @cached_property
     def notes(self) -> tuple[str, ...]:
         """What has to be said under the tables."""
         ranked = rank_lines(self.rankings, self.ranks) if self.ranks else ()
-        said = (*choice_notes(self.rows, self.known), *notes(self.rows, self.published, self.metrics))
-        return (*said, *notes_on_intervals(self.tables), *ranked)
+        said = (*choice_notes(self.rows, self.known), *notes(self.plain, self.published, self.metrics))
+        others = (*transfer_notes(self.transfers), *only_in_other_words(self.rows))
+        return (*said, *notes_on_intervals(self.tables), *ranked, *others)
 
     @cached_property
     def rankings(self) -> tuple[Ranking, ...]:
         """Methods by their mean ranks, by the first metric of images and the first of pixels, where that was asked."""
         metrics = firsts_of(measured_of(self.rows, self.metrics))
-        return tuple(rankings(self.rows, metrics, self.ranks)) if self.ranks else ()
+        return tuple(rankings(self.plain, metrics, self.ranks)) if self.ranks else ()
+
+    @property
+    def ordinary(self) -> Document:
+        """The same with a table for each pair of training and test sets."""
+        return replace(self, over_shots=False, transfer=None)
+
+    @cached_property
+    def transfers(self) -> tuple[TransferRows, ...]:
+        """The rows of a transfer, as far as they were asked alike; none where that is not asked for."""
+        return tuple(transfer_rows(self.rows, self.transfer, self.metrics)) if self.transfer else ()
 
     @cached_property
     def one_score(self) -> tuple[tuple[str, ...], ...]:
@@ -155,12 +182,12 @@ class Document:
     @cached_property
     def shot_curves(self) -> tuple[ShotCurves, ...]:
         """What methods are worth with more and more shots, where rows have several numbers of them."""
-        return tuple(shot_curves(self.rows, self.metrics))
+        return tuple(shot_curves(self.plain, self.metrics))
 
     @cached_property
     def charts(self) -> tuple[Chart, ...]:
         """The training curves; none unless they were asked for."""
-        return tuple(charts(self.rows))
+        return tuple(charts(self.plain))
 
     @property
     def exhibits(self) -> Sequence[Exhibit]:

@@ -40,8 +40,8 @@ def flat(document: Document, text: Callable[[object], str] = legible) -> Flat:
 
     What only some data sets have (sPRO) follows the metrics of all, where a row has it. With intervals, these come
     last, and the differences from the first method. By kind of defect there is a column `defect`, empty in the lines of
-    whole categories, and a line for each kind behind them. Shots are text, as they may be `all`. All text goes through
-    `text`.
+    whole categories, and a line for each kind behind them. Where some rows are in other words, the last column has the
+    draw. Shots are text, as they may be `all`. All text goes through `text`.
     """
     ci, kinds = any(sheet.ci for sheet in document.sheets), document.per_defect
     held = {name for row in document.rows for name in (*row.metrics, *row.undefined)}
@@ -49,12 +49,18 @@ def flat(document: Document, text: Callable[[object], str] = legible) -> Flat:
     of_text = [*_KEYS, *(["defect"] if kinds else []), "undefined", "error", *_FACTS, *_SETS, "compared_to"]
     names = [*_KEYS, "seed", *(["defect"] if kinds else []), *metrics, "undefined", "error", "seconds", *_FACTS, *_SETS]
     names += ["compared_to", *(f"{name}_{end}" for name in METRICS[:-1] for end in _ENDS)] if ci else []
+    worded = any(facts_of(row).words for row in document.rows)
+    names += ["words"] if worded else []
+    whole = ("seed", "words")
     columns = [
-        FlatColumn(name, "whole" if name == "seed" else "text" if name in of_text else "number") for name in names
+        FlatColumn(name, "whole" if name in whole else "text" if name in of_text else "number") for name in names
     ]
     cells = (cell for sheet in document.sheets for cell in sheet.cells)
     lines = (
-        tuple(text(value) if isinstance(value, str) else value for value in _line(each, kind, metrics, ci))
+        (
+            *(text(value) if isinstance(value, str) else value for value in _line(each, kind, metrics, ci)),
+            *([facts_of(each.row).words] if worded else []),
+        )
         for cell in cells
         for kind, each in (_with_kinds(cell) if kinds else [([], cell)])
     )

@@ -75,7 +75,7 @@ def plain_table(table: Summary) -> PageTable:
     heads = tuple(PageHead("", (name,) if table.over_shots else metric_words(name)) for name in table.metrics)
     if table.by_defect:
         return PageTable(table.title, (table.title,), f"{table.part} and method", heads, tuple(blocks))
-    return PageTable(table.title, (table.title,), "method", heads, titled(blocks))
+    return PageTable(table.title, (table.title,), table.corner, heads, titled(blocks))
 
 
 def _line(line: TableLine) -> PageLine:

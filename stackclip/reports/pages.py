@@ -86,7 +86,8 @@ class Page:
         found = (
             each.summary.inference.other
             for each in self.boards
-            if each.summary.inference and any(cell.interval for line in each.summary.lines for cell in line.cells)
+            if each.summary.inference
+            and any(cell.interval for line in each.summary.lines if not line.beside for cell in line.cells)
         )
         return next(found, "")
 

@@ -35,6 +35,12 @@ def paper_tables(document: Document) -> Iterator[PageTable]:
     if document.over_shots:
         yield from map(plain_table, document.tables)
         return
+    if document.transfer:
+        grids = [table for table in document.tables if table.over_shots]
+        yield from map(plain_table, grids)
+        if len(grids) < len(document.tables):
+            yield from paper_tables(document.ordinary)
+        return
     for parts in _together(document):
         yield _of_means(parts)
         if document.per_category:

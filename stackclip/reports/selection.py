@@ -6,16 +6,17 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.facts import Reported, facts_of
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported, standing
 from stackclip.data.naming import name_of
 from stackclip.errors import StackclipError
 from stackclip.ops.words import counted
 from stackclip.registry import Spec, did_you_mean, spread_out
+from stackclip.studies.transfer import Transfer, check_names
 from stackclip.types import Row
 
-__all__ = ["Selection"]
+__all__ = ["Selection", "transferred"]
 
 logger = logging.getLogger("stackclip")
 
@@ -60,6 +61,23 @@ class Selection:
         first = next(row.test_on for row in rows if facts_of(row).fold)
         logger.info("%s of folds, by which points were selected, not shown; name theirs: --test-on '%s'", left, first)
         return kept
+
+
+def transferred(rows: Sequence[Row], texts: Sequence[str]) -> tuple[list[Row], Transfer]:
+    """The rows of a transfer between data sets as typed, and what it is of; rows of pictures that changed are left out.
+
+    Raises UsageError for fewer than two sets, StackclipError for one that no row has, and where no row is left.
+    """
+    check_names(texts)
+    names = _named("trained or tested", texts, (name for row in rows for name in (*row.train_on, row.test_on)))
+    check_names(names)
+    between = [row for row in rows if {*row.train_on, row.test_on} <= {*names} and row.test_on not in row.train_on]
+    held = [row for row in between if facts_of(row).reported == Reported()]
+    if len(held) < len(between):
+        logger.info("%s of pictures that are others by now: left out", counted(len(between) - len(held), "row"))
+    if not held:
+        raise StackclipError(f"no row is between {', '.join(names)}; some are made by: stackclip bench --transfer")
+    return held, Transfer(names)
 
 
 def _table(row: Row) -> tuple[object, ...]:

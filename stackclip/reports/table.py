@@ -9,6 +9,7 @@ from typing import Literal
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.sets import Titles, standing
+from stackclip.benchmarks.words import as_they_are
 from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
 from stackclip.reports.columns import METRICS, firsts_of, measured_of
@@ -18,7 +19,8 @@ from stackclip.studies.power import Effect, power_lines
 from stackclip.studies.significance import Inference, compared, figure_interval
 from stackclip.types import Row
 
-__all__ = ["METRICS", "Figure", "Summary", "TableLine", "figure_of", "ranked", "rows_of_tables", "summarise"]
+__all__ = ["METRICS", "Figure", "Summary", "TableLine"]
+__all__ += ["conditions_of", "figure_of", "ranked", "rows_of_tables", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,11 @@ class Summary:
         return ", ".join([*parts, *([self.protocol] if self.protocol else [])])
 
     @property
+    def corner(self) -> str:
+        """What its lines are called by."""
+        return "method"
+
+    @property
     def part(self) -> str:
         """What its lines are of, beside a method."""
         return "defect" if self.by_defect else "category"
@@ -163,9 +170,9 @@ def summarise(
 
 
 def rows_of_tables(rows: Iterable[Row]) -> list[list[list[Row]]]:
-    """The rows of each pair of training and test sets, and of these the rows of each table."""
+    """The rows of each pair of training and test sets, and of these those of each table; none in other words."""
     groups: dict[tuple[object, ...], dict[str, list[Row]]] = {}
-    for row in rows:
+    for row in filter(as_they_are, rows):
         alike = groups.setdefault((row.train_on, row.test_on, row.shots, standing(row)), {})
         alike.setdefault(facts_of(row).protocol, []).append(row)
     return [list(alike.values()) for alike in groups.values()]
@@ -205,7 +212,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
     words are the same (they name no categories), the protocol's hash, which rows carry.
     """
     if len(rows) == 1:
-        return [", ".join(_changed(row)) for row in rows]
+        return [", ".join(conditions_of(row)) for row in rows]
     facts = [facts_of(row) for row in rows]
     layouts = ["+".join(each.trained_layouts) for each in facts]
     words = [
@@ -215,7 +222,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
                 f"features {each.features[:8] or '?'}",
                 f"batches of {each.batch_size}" if each.batch_size else "each method's own batches",
                 *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
-                *_changed(row),
+                *conditions_of(row),
             ]
         )
         for row, each, layout in zip(rows, facts, layouts, strict=True)
@@ -227,7 +234,7 @@ def _protocols(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _changed(row: Row) -> Iterator[str]:
+def conditions_of(row: Row) -> Iterator[str]:
     """What was asked of all methods alike that they or the features would have otherwise."""
     facts = facts_of(row)
     if facts.tiles:

@@ -6,6 +6,7 @@ from stackclip.session.conditions import Conditions, SuiteWords
 from stackclip.session.pictures import Inspection, PictureScore
 from stackclip.session.rows import BenchRows, distinct
 from stackclip.session.session import Session
+from stackclip.session.transferring import Transferred
 from stackclip.session.work import Encoded, Forecast
 
 __all__ = [
@@ -20,5 +21,6 @@ __all__ = [
     "Session",
     "SuiteWords",
     "TowerRecipe",
+    "Transferred",
     "distinct",
 ]

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.breakdown import has_kinds
 from stackclip.benchmarks.curves import has_curve
 from stackclip.benchmarks.entrant import Entrant, Errand, entrants_of, errands_of
 from stackclip.benchmarks.intervals import has_draws
-from stackclip.benchmarks.pace import Expected, Pace, one_after_another
+from stackclip.benchmarks.pace import Expected, Pace
 from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.runner import unheard
@@ -141,7 +143,7 @@ def forecast(workbench: Workbench, lineups: Sequence[Lineup], *, again: bool, al
     how: dict[str, Any] = {"cells": count, "missing": count - sum(map(len, there))}
     earlier = (entry.row for entry in RowFolder(workbench.workspace.rows).entries(aloud=False))
     pace = Pace.of(earlier, workbench.tower.spec)
-    how["expected"] = one_after_another(_expected(pace, *each) for each in zip(lineups, rows, there, strict=True))
+    how["expected"] = reduce(add, (_expected(pace, *each) for each in zip(lineups, rows, there, strict=True)))
     pictures = sum(len(each.samples) for each in errands)
     return Forecast(planned, pictures, folder, workbench.tower.spec.note, **how)
 

@@ -79,7 +79,7 @@ class BenchWords:
     def of(cls, contest: Contest, overwrite: Overwrite) -> BenchWords:
         """The words of a contest."""
         plan = contest.plan
-        names = {each.name for each in fields(plan)} & {*Conditions.__annotations__, "fold"}
+        names = {each.name for each in fields(plan)} & {*Conditions.__annotations__, "fold", "words"}
         trained, tested = (tuple(SetWords.of(each, contest) for each in some) for some in (plan.train_on, plan.test_on))
         conditions = {name: getattr(plan, name) for name in names}
         return cls(tuple(plan.resolved), trained, tested, conditions, dict(contest.tower), overwrite)

@@ -12,7 +12,7 @@ from stackclip.papers.contests import Contest
 from stackclip.registry import Spec
 from stackclip.studies.schemes import Criterion, Grid, Scheme, grids_among
 
-__all__ = ["SELECTION", "Choice", "Question", "choice_in", "question_of", "refuse_shard"]
+__all__ = ["SELECTION", "Choice", "Question", "choice_in", "question_of", "refuse_jitter", "refuse_shard"]
 
 SELECTION = ("select", "select_by", "select_rule", "hindsight")
 """The words of a bench that are about a selection."""
@@ -55,6 +55,12 @@ def refuse_shard(shard: str | None) -> None:
     """Raise UsageError for a shard of a selection, which has to know all folds."""
     if shard is not None:
         raise UsageError(f"--shard {shard} has a part of the rows that --select goes by: share the work with --workers")
+
+
+def refuse_jitter(draws: int) -> None:
+    """Raise UsageError for draws of words beside a selection, which would choose in each of them."""
+    if draws:
+        raise UsageError(f"--prompt-jitter {draws} beside --select would choose in each wording anew: leave out one")
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,17 @@ from stackclip.ops.shards import Shard
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document, Judging
-from stackclip.reports.selection import Selection
+from stackclip.reports.selection import Selection, transferred
 from stackclip.session.conditions import Names, SelectionWords, names_of
 from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
-from stackclip.session.question import SELECTION, choice_in, question_of, refuse_shard
+from stackclip.session.question import SELECTION, choice_in, question_of, refuse_jitter, refuse_shard
 from stackclip.session.rows import BenchRows
 from stackclip.session.selecting import Selecting
 from stackclip.session.studying import Studies
 from stackclip.session.work import Encoded
 from stackclip.studies.schemes import grids_among
+from stackclip.studies.wordings import wordings_of
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -54,6 +55,7 @@ class Session(OwnPictures, Studies):
         executor: str = "serial",
         shard: str | None = None,
         trackers: Names = (),
+        prompt_jitter: int = 0,
         progress: Listener = silent,
         **conditions: Unpack[SelectionWords],
     ) -> BenchRows:
@@ -63,7 +65,8 @@ class Session(OwnPictures, Studies):
         there; `overwrite` computes those that are missing (only-missing), all (always) or none (never). An
         `executor` shares the work: `processes[workers=4]`, `ray[workers=8]` (`list executors`). A `shard`, `2/8`, is
         the second of eight parts of the methods and seeds, whatever is there already. Each of the `trackers`
-        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet.
+        (`mlflow[uri=mlruns]`; `list trackers`) is told of the rows that it was not told yet. With
+        `prompt_jitter` all is measured in so many draws of equivalent words too: tables show how far they move methods.
         With `select` each grid among the methods has one row a cell, of the point that is taken (`selecting`).
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
@@ -76,9 +79,11 @@ class Session(OwnPictures, Studies):
         words: dict[str, Any] = {"train_on": train_on, "test_on": test_on, "categories": categories, **conditions}
         if (selecting := self.selecting(methods, **words)) is not None:
             refuse_shard(shard)
+            refuse_jitter(prompt_jitter)
             return selecting.run(progress=progress, **how)
         contest = self.contest(methods, **{name: words[name] for name in words if name not in SELECTION})
-        contests = sharded([contest], some) if some else [contest]
+        worded = [replace(contest, plan=plan) for plan in wordings_of(contest.plan, prompt_jitter)]
+        contests = sharded(worded, some) if some else worded
         return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
 
     def selecting(
@@ -142,14 +147,16 @@ class Session(OwnPictures, Studies):
         columns: Sequence[str] = (),
         published: bool = False,
         ci: bool = False,
+        transfer: Names = (),
         **judged: Unpack[Judging],
     ) -> Document:
         """The rows that earlier benches kept, or some of them, as tables with notes; nothing is computed.
 
         `per_category` gives each category a line, `per_defect` adds tables by kind of defect, `columns` are the only
         metrics that tables show, `published` puts printed numbers beside measured ones, `ci` adds intervals and
-        differences; what these are over, what it takes to find them, and ranks, are `judged`. Raises StackclipError
-        where no row fits, UsageError for what is no metric.
+        differences; what these are over, what it takes to find them, and ranks, are `judged`. `transfer` are data sets
+        between which methods were trained and tested, as tables of who teaches whom. Raises StackclipError where no row
+        fits, UsageError for what is no metric.
         """
         metrics = columns_named(columns)
         selection = Selection(names_of(methods), names_of(train_on), names_of(test_on), seeds)
@@ -157,5 +164,7 @@ class Session(OwnPictures, Studies):
         rows = selection.of(folder)
         known = reported(folder.entries()) if any(facts_of(row).selected for row in rows) else ()
         look: dict[str, Any] = {"per_category": per_category, "per_defect": per_defect, "ci": ci, **judged}
+        if sets := names_of(transfer):
+            rows, look["transfer"] = transferred(rows, sets)
         printed, find = Lookup() if published else None, Sidecars(folder).of
         return Document(rows, metrics=metrics, published=printed, find=find, known=known, **look)

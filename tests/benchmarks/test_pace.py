@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stackclip.benchmarks.pace import Pace
+from stackclip.benchmarks.pace import Expected, Pace
 from stackclip.benchmarks.plan import Plan
 from stackclip.data import Dataset
 from stackclip.types import Row, Sample, TowerSpec
@@ -64,3 +64,8 @@ def test_other_options_of_a_method_stand_for_it_and_other_methods_do_not() -> No
 def test_rows_of_other_towers_and_failures_say_nothing(other: dict[str, Any]) -> None:
     pace = Pace.of([row("stacked", **other), row("stacked", error="broken")], TOWER)
     assert (pace.rows, pace.expected(PLAN, BOTH).unknown) == (0, ("stacked",))
+
+
+def test_what_several_benches_take_is_a_sum() -> None:
+    both = Expected(2.0, 7, ("new",)) + Expected(3.0, 7, ("other", "new"))
+    assert both == Expected(5.0, 7, ("new", "other"))

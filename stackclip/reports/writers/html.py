@@ -35,7 +35,7 @@ class Html:
 
     def write(self, document: Document) -> str:
         """The page."""
-        plain = replace(document, per_category=False, per_defect=False, over_shots=False)
+        plain = replace(document.ordinary, per_category=False, per_defect=False)
         exhibits = document.exhibits
         gallery = Gallery(exhibits, self.limit) if exhibits else None
         groups = _groups(document)
@@ -47,7 +47,7 @@ class Html:
             subtitle=_subtitle(document.rows),
             briefs=said,
             boards=list(_boards(document, plain)),
-            curves=list(drawings(document.rows, document.charts, document.shot_curves)),
+            curves=list(drawings(document.plain, document.charts, document.shot_curves)),
             gallery=gallery,
             tables=[table.title for table in plain.tables],
             start=_start(told, exhibits),
@@ -70,8 +70,8 @@ def _groups(document: Document) -> list[list[Row]]:
 
 def _boards(document: Document, plain: Document) -> Iterator[Board]:
     """Each table, with its categories and its kinds of defects behind it; first those over shots, where asked for."""
-    if document.over_shots:
-        yield from (Board(table) for table in document.tables)
+    if document.over_shots or document.transfer:
+        yield from (Board(table) for table in document.tables if table.over_shots)
     whole = replace(plain, per_category=True).tables
     kinds = [table for table in replace(plain, per_defect=True).tables if table.by_defect]
     for table, each in zip(plain.tables, whole, strict=True):

@@ -29,7 +29,7 @@ class Markdown:
 
 
 def _table(table: Summary, by_part: bool) -> Iterator[str]:
-    head = ["method", *([table.part] if by_part else []), *table.metrics]
+    head = [table.corner, *([table.part] if by_part else []), *table.metrics]
     yield from (f"**{marked(table.title)}**", "", _pipes(head), _pipes(["---"] * len(head)))
     for line in table.lines:
         cells = [_RANKS[min(rank, 3)].format(marked(text)) for text, rank in ranked(table, line)]

@@ -96,7 +96,7 @@ def _rich_table(summary: Summary, one_score: Sequence[Sequence[str]]) -> RichTab
 
     table = Table(header_style="dim", box=box.SIMPLE_HEAD)
     table.collapse_padding, table.pad_edge = True, False
-    table.add_column("method", no_wrap=True)
+    table.add_column(summary.corner, no_wrap=True)
     many = summary.by_defect or len({line.category for line in summary.lines}) > 1
     if many:
         table.add_column(summary.part, no_wrap=True)
