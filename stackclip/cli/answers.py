@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_files",
     "keep",
+    "not_written",
     "say_forecast",
     "show_document",
     "show_suite",
@@ -88,7 +89,7 @@ def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> boo
         else:
             plot_curves(document.charts, plot)
     except OSError as error:
-        return _not_written(plot, error)
+        return not_written(plot, error)
     logger.info("%s are drawn in %s", "curves over shots" if document.over_shots else "training curves", plot)
     return True
 
@@ -121,11 +122,12 @@ def write_document(document: Document, outputs: Sequence[Path]) -> bool:
             made = written(document, path.suffix)
             write_atomically(path, made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made)
         except (OSError, StackclipError) as error:
-            all_written = _not_written(path, error)
+            all_written = not_written(path, error)
     return all_written
 
 
-def _not_written(path: Path, error: Exception) -> Literal[False]:
+def not_written(path: Path, error: Exception) -> Literal[False]:
+    """Say that a file was not written, and why."""
     from stackclip.ops.words import legible
 
     logger.error("%s", legible(f"{path}: not written ({getattr(error, 'strerror', None) or error})"))

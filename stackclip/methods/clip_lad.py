@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from stackclip.ops.maps import pixels
 from stackclip.ops.neighbours import engine_here
 from stackclip.ops.spread import evenly
 from stackclip.prompts.parts import parts_for, read_parts
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipLad", "ClipLadDetector", "ClipLadInspector"]
@@ -56,8 +56,12 @@ class ClipLad(Method):
 
     least_shots: ClassVar[int] = 1
 
-    scores: Literal["both", "logical", "structural"] = "both"
-    classes: Literal["text", "clusters"] = "text"
+    scores: Annotated[
+        Literal["both", "logical", "structural"],
+        Removable("structural score (equation 3)", off="logical"),
+        Removable("logical score (equation 2)", off="structural"),
+    ] = "both"
+    classes: Annotated[Literal["text", "clusters"], Removable("parts named by words", off="clusters")] = "text"
     parts: Path | None = None
     clusters: int | None = None
     spread: int = _SPREAD
