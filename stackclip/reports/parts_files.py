@@ -26,7 +26,8 @@ __all__ = ["check_parts_output", "parts_shown", "parts_written"]
 _PAGE = Markup(
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>'
     "body{{font:15px/1.5 sans-serif;margin:2rem;max-width:80rem}}table{{border-collapse:collapse;margin:1.5rem 0}}"
-    "caption{{text-align:left;font-weight:bold}}th,td{{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}}"
+    "caption,th,td{{text-align:left}}"
+    "caption{{font-weight:bold}}th,td{{padding:.2rem .7rem;border-bottom:1px solid #ddd}}"
     "</style></head><body>{tables}<ul>{notes}</ul></body></html>\n"
 )
 
@@ -50,10 +51,8 @@ def parts_shown(report: PartsReport) -> Iterator[RichTable]:
 
     for table in report.tables:
         shown = Table(title=Text(legible(table.title), "bold"), title_justify="left", box=None, header_style="dim")
-        for place, head in enumerate(table.heads):
-            shown.add_column(
-                Text(legible(head)), overflow="fold", ratio=None if place else 1, min_width=16 * (not place)
-            )
+        for head in table.heads:
+            shown.add_column(Text(legible(head)), overflow="fold")
         for line in table.lines:
             shown.add_row(*(Text(legible(cell)) for cell in line))
         yield shown

@@ -12,7 +12,7 @@ from stackclip.metrics.uncertainty import Difference
 from stackclip.ops.words import counted
 from stackclip.reports.columns import METRICS
 from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation
-from stackclip.studies.worth import Worth, worths_of
+from stackclip.studies.worth import Worth, points, worths_of
 from stackclip.types import Row
 
 __all__ = ["PartsReport", "PartsTable", "metrics_of"]
@@ -97,10 +97,12 @@ class PartsReport:
             if name != ALL:
                 yield f"{name}: taken away by {by}"
         yield (
-            f"{AWAY}: the full method less the one that lacks the part; {ADDED}: the one that has this part alone, with "
-            "what holds it, less the same without it; times 100, ± over seeds; 95 % intervals for other pictures of these "
-            "categories (paired bootstrap), and for other categories (paired, Student's t), whose p it is; "
-            "* where the interval over pictures leaves out 0"
+            f"{AWAY}: the full method less the one that lacks the part; {ADDED}: the one that has this part alone, and "
+            "what holds it, less the same without it; times 100, ± over seeds"
+        )
+        yield (
+            "95 % intervals for other pictures of these categories (paired bootstrap), and for other categories "
+            "(paired, Student's t), whose p it is; * where that over pictures leaves out 0"
         )
         yield from self.ablation.remarks
         for spec, reason in self.ablation.refused.items():
@@ -122,13 +124,13 @@ def _line(worth: Worth) -> tuple[str, ...]:
         return (contrast.name, contrast.way, "n/a", "", "", "", worth.verdict)
     spread = "" if found.spread is None else f" ±{100 * found.spread:.1f}"
     partial = "" if found.cells == found.of else f" ({found.cells} of {found.of})"
-    value = f"{100 * found.difference.value:+.1f}{spread}{partial}"
+    value = f"{points(found.difference.value)}{spread}{partial}"
     both = (_between(found.difference), _between(worth.categories))
     return (contrast.name, contrast.way, value, *both, _chance(worth.categories or found.difference), worth.verdict)
 
 
 def _between(found: Difference | None) -> str:
-    return "" if found is None else f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return "" if found is None else f"[{points(found.low)}, {points(found.high)}]"
 
 
 def _chance(found: Difference) -> str:
@@ -140,7 +142,7 @@ def _at(worth: Worth, category: str) -> str:
     if found is None:
         return "n/a"
     told = found.difference.low > 0 or found.difference.high < 0
-    return f"{100 * found.difference.value:+.1f}{'*' if told else ''}"
+    return f"{points(found.difference.value)}{'*' if told else ''}"
 
 
 def _record(worth: Worth) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def ablation_of(method: str, *, given: Collection[str] = ()) -> Ablation:
         raise UsageError(_nothing_of(full.name, held))
     remarks = [f"{part.name}: {part.taken_away_by} counts for nothing beside --{part.overruled_by}" for part in held]
     bare = str(_lacking(full, _together(parts)))
-    contrasts = [*_taken_away(full, parts), *_added(full, parts), Contrast(ALL, bare, AWAY, str(full), bare)]
+    contrasts = [*_contrasts(full, parts), Contrast(ALL, bare, AWAY, str(full), bare)]
     kept = {(each.having, each.lacking): each for each in reversed(contrasts)}  # the first of those that are the same
     remarks += _said_once(contrasts, kept)
     distinct = tuple(each for each in contrasts if kept[each.having, each.lacking] is each)
@@ -115,12 +115,11 @@ def ablation_of(method: str, *, given: Collection[str] = ()) -> Ablation:
 
 def _nothing_of(name: str, held: list[RemovablePart]) -> str:
     if held:
-        return (
-            f"{held[0].taken_away_by} counts for nothing beside --{held[0].overruled_by}, and {name} has no other part"
-        )
+        by, what = held[0].taken_away_by, held[0].overruled_by
+        return f"{by} counts for nothing beside --{what}, and {name} has no other part: leave out --{what}"
     return (
-        f"{name} has no part that says how it is taken away: its options declare parts with "
-        "Annotated[..., Removable(NAME, off=VALUE)], its class or that of a head with without = Removable(NAME, off=OTHER)"
+        f"{name} has no part that says how it is taken away; an option says so by Annotated[TYPE, Removable(NAME, "
+        "off=VALUE)], a class as a whole by without = Removable(NAME, off=OTHER)"
     )
 
 
@@ -174,14 +173,10 @@ def _named_alone(option: Option, text: str) -> tuple[Component, Spec] | None:
     return found[0] if len(found) == 1 else None
 
 
-def _taken_away(full: Spec, parts: tuple[RemovablePart, ...]) -> Iterator[Contrast]:
+def _contrasts(full: Spec, parts: tuple[RemovablePart, ...]) -> Iterator[Contrast]:
+    """Each part taken away, and added beside no other but those that hold it; one that holds others comes with them."""
     for part in parts:
         yield Contrast(part.name, part.taken_away_by, AWAY, str(full), str(_lacking(full, (part,))))
-
-
-def _added(full: Spec, parts: tuple[RemovablePart, ...]) -> Iterator[Contrast]:
-    """Each part beside no other, but those that hold it; one that holds others comes with them."""
-    for part in parts:
         off = [each for each in _together(parts, last=part) if not each.holds(part)]
         gone = [each for each in off if each is not part and not part.holds(each)]
         having, lacking = (str(_lacking(full, each)) for each in (gone, off))

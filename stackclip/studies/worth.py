@@ -14,7 +14,7 @@ from stackclip.metrics.uncertainty import Difference
 from stackclip.studies.ablation import Ablation, Contrast
 from stackclip.types import Row
 
-__all__ = ["Worth", "over_categories", "worths_of"]
+__all__ = ["Worth", "over_categories", "points", "worths_of"]
 
 _LEVEL = 0.95
 
@@ -41,8 +41,9 @@ class Worth:
         """Whether the intervals leave out 0, in words."""
         if self.pictures is None:
             return f"n/a: {self.why}"
-        shown, found = _points(self.pictures.difference.value), self.pictures.difference
-        if all(each.difference.low == each.difference.high == 0 for each in self.of_category.values()):
+        shown, found = points(self.pictures.difference.value), self.pictures.difference
+        alone = [each.difference for each in self.of_category.values()]
+        if not any(number for each in alone for number in (each.value, each.low, each.high)):
             return "no digit changes"
         tells = [_leaves_out_zero(each) for each in (found, self.categories) if each]
         if not any(tells):
@@ -81,6 +82,11 @@ def over_categories(differences: Sequence[float]) -> Difference | None:
     return Difference(mean, mean - reach, mean + reach, float(2 * stdtr(count - 1, -abs(mean) / error)), count)
 
 
+def points(value: float) -> str:
+    """A difference times 100, with its sign; nothing is never negative."""
+    return f"{round(100 * value, 1) or 0.0:+.1f}"
+
+
 def _worth(ablation: Ablation, contrast: Contrast, test_on: str, rows: Sequence[Row], metric: str) -> Worth:
     pair = (contrast.having, contrast.lacking)
     found = compare(rows, *pair, metric)
@@ -109,7 +115,3 @@ def _why(ablation: Ablation, pair: tuple[str, str], rows: Sequence[Row], metric:
 
 def _leaves_out_zero(found: Difference) -> bool:
     return found.low > 0 or found.high < 0
-
-
-def _points(value: float) -> str:
-    return f"{100 * value:+.1f}"
