@@ -35,7 +35,7 @@ class RemovablePart:
     @property
     def taken_away_by(self) -> str:
         """How it is taken away, as it would be typed: `head.temperature=0`."""
-        return f"{'.'.join(self.path)}={self.off}" if self.path else self.off
+        return f"{'.'.join(self.path)}={self.off}" if self.path else f"{self.off} in its place"
 
     def holds(self, other: RemovablePart) -> bool:
         """Whether the other part is gone with this one."""
@@ -80,14 +80,12 @@ class Ablation:
         return tuple(spec for spec in every if spec not in self.refused)
 
 
-def parts_of(method: str) -> tuple[RemovablePart, ...]:
-    """The parts that a method has and that can be taken away, those of the components that it names behind their own.
+def parts_of(component: Component, spec: Spec, *, absent: bool = False) -> tuple[RemovablePart, ...]:
+    """The parts that a component has as it is typed, and that can be taken away; then those of what its options name.
 
-    Raises what naming a method does.
+    With `absent` those too that other values of its options give. Raises BrokenPlugin for a value that cannot be.
     """
-    spec = Spec.parse(method)
-    component = component_of(spec.name)
-    return tuple(dict.fromkeys((*_itself(component, spec.name), *_within(component, spec))))
+    return tuple(dict.fromkeys((*_itself(component, spec.name), *_within(component, spec, absent=absent))))
 
 
 def ablation_of(method: str, *, given: Collection[str] = ()) -> Ablation:
@@ -99,7 +97,7 @@ def ablation_of(method: str, *, given: Collection[str] = ()) -> Ablation:
         raise UsageError(f"{method}: wanted one method; a grid is compared with: stackclip bench --methods")
     full = Spec.parse(method)
     resolve(str(full))
-    known = parts_of(str(full))
+    known = parts_of(component_of(full.name), full)
     held = [part for part in known if part.overruled_by and part.overruled_by in given]
     if not (parts := tuple(part for part in known if part not in held)):
         raise UsageError(_nothing_of(full.name, held))
@@ -125,13 +123,15 @@ def _nothing_of(name: str, held: list[RemovablePart]) -> str:
 
 def _itself(component: Component, name: str) -> Iterator[RemovablePart]:
     """The method as a part of itself: another takes its place."""
-    if (whole := _without(component)) is not None and whole.off != name:
+    if component.shelf in ("methods", "prompts") and (whole := _without(component)) and whole.off != name:
         other = {option.label for option in component_of(whole.off).options}
         lacked = frozenset(option.label for option in component.options if option.label not in other)
         yield RemovablePart(whole.name, (), whole.off, whole.overruled_by, lacked)
 
 
-def _within(component: Component, spec: Spec, path: tuple[str, ...] = ()) -> Iterator[RemovablePart]:
+def _within(
+    component: Component, spec: Spec, path: tuple[str, ...] = (), *, absent: bool = False
+) -> Iterator[RemovablePart]:
     """The parts among the options of a component, and of those that they name."""
     typed = dict(spec.options)
     for option in component.options:
@@ -140,13 +140,13 @@ def _within(component: Component, spec: Spec, path: tuple[str, ...] = ()) -> Ite
         yield from (
             RemovablePart(each.name, at, each.off, each.overruled_by)
             for each in option.removables
-            if not _is_off(component, option, text, each) and (option.label in typed or not each.if_typed)
+            if absent or (not _is_off(component, option, text, each) and (option.label in typed or not each.if_typed))
         )
         inner = _named_alone(option, text)
         if inner is not None and len(at) < _DEEPEST:
             if (whole := _without(inner[0])) is not None and whole.off != inner[1].name:
                 yield RemovablePart(whole.name, at, whole.off, whole.overruled_by)
-            yield from _within(*inner, at)
+            yield from _within(*inner, at, absent=absent)
 
 
 def _without(component: Component) -> Removable | None:
