@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip import Session
+from stackclip.benchmarks.facts import facts_of
 from stackclip.errors import StackclipError
 from stackclip.registry import Spec
 from stackclip.reports.parts_report import PartsReport
@@ -43,6 +44,7 @@ def facts_of_report(report: PartsReport) -> dict[str, Any]:
     """What a card shows of an ablation, fractions in four digits."""
     return {"method": report.ablation.full, "bare": report.ablation.bare, "about": list(report.about)} | {
         "remarks": [*report.ablation.remarks],
+        "notes": [*dict.fromkeys(note for row in report.rows if (note := facts_of(row).note))],
         "worth": [_of_part(record) for record in report.records()],
     }
 
