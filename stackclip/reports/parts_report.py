@@ -102,7 +102,7 @@ class PartsReport:
         )
         yield (
             "95 % intervals for other pictures of these categories (paired bootstrap), and for other categories "
-            "(paired, Student's t), whose p it is; * where that over pictures leaves out 0"
+            "(paired, Student's t), the last of a line has the p; * where that over pictures leaves out 0"
         )
         yield from self.ablation.remarks
         for spec, reason in self.ablation.refused.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from stackclip.errors import BrokenPlugin, StackclipError, UsageError
+from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent, UsageError
 from stackclip.methods import Composition, component_of, resolve
 from stackclip.registry import Component, Option, Removable, Spec, named_by, points_of
 
@@ -85,7 +85,12 @@ def parts_of(component: Component, spec: Spec, *, absent: bool = False) -> tuple
 
     With `absent` those too that other values of its options give. Raises BrokenPlugin for a value that cannot be.
     """
-    return tuple(dict.fromkeys((*_itself(component, spec.name), *_within(component, spec, absent=absent))))
+    found = dict.fromkeys((*_itself(component, spec.name), *_within(component, spec, absent=absent)))
+    names = [part.name for part in found]
+    return tuple(
+        part if names.count(part.name) == 1 else replace(part, name=f"{part.name} ({part.taken_away_by})")
+        for part in found
+    )
 
 
 def ablation_of(method: str, *, given: Collection[str] = ()) -> Ablation:
@@ -124,7 +129,12 @@ def _nothing_of(name: str, held: list[RemovablePart]) -> str:
 def _itself(component: Component, name: str) -> Iterator[RemovablePart]:
     """The method as a part of itself: another takes its place."""
     if component.shelf in ("methods", "prompts") and (whole := _without(component)) and whole.off != name:
-        other = {option.label for option in component_of(whole.off).options}
+        try:
+            other = {option.label for option in component_of(whole.off).options}
+        except UnknownComponent as error:
+            raise BrokenPlugin(
+                f"{component} says that {whole.off} is what it is without {whole.name}: {error}"
+            ) from None
         lacked = frozenset(option.label for option in component.options if option.label not in other)
         yield RemovablePart(whole.name, (), whole.off, whole.overruled_by, lacked)
 

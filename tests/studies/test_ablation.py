@@ -148,6 +148,25 @@ def test_a_part_whose_value_cannot_be_is_the_fault_of_who_declares_it(put: Calla
         ablation_of("wrong")
 
 
+def test_what_takes_the_place_of_a_method_must_be_there(put: Callable[..., None]) -> None:
+    class Whole(Nothing):
+        without: ClassVar[Removable] = Removable("its heart", off="fuzy")
+
+    put("whole", Whole)
+    with pytest.raises(BrokenPlugin, match=r"fuzy is what it is without its heart: no method .*did you mean 'fuzzy'"):
+        ablation_of("whole")
+
+
+def test_parts_of_one_name_are_told_apart(put: Callable[..., None]) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Pair(Nothing):
+        left: Annotated[bool, Removable("hand", off="false")] = True
+        right: Annotated[bool, Removable("hand", off="false")] = True
+
+    put("pair", Pair)
+    assert [part.name for part in ablation_of("pair").parts] == ["hand (left=false)", "hand (right=false)"]
+
+
 def test_any_shelf_may_declare_parts(put: Callable[..., None]) -> None:
     @heads.register("sharp")
     @dataclass(frozen=True, kw_only=True)
