@@ -17,6 +17,7 @@ from stackclip.types import Row
 __all__ = ["Worth", "over_categories", "points", "worths_of"]
 
 _LEVEL = 0.95
+_ALIKE = 1e-12  # apart, which is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +70,16 @@ def worths_of(ablation: Ablation, rows: Sequence[Row], metrics: Sequence[str]) -
 
 
 def over_categories(differences: Sequence[float]) -> Difference | None:
-    """The interval of the mean of the differences of categories, by Student's t; None for fewer than two.
+    """The interval of the mean of the differences of categories, by Student's t.
 
+    None for fewer than two, and for several that are alike and not 0: they say nothing of how far others lie apart.
     `draws` of what is returned is the number of categories. `p` is that of a mean of 0, two-sided.
     """
     if (count := len(differences)) < 2:
         return None
     mean, error = fmean(differences), stdev(differences) / sqrt(count)
-    if error == 0:
-        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0, count)
+    if error <= _ALIKE:
+        return None if abs(mean) > _ALIKE else Difference(mean, mean, mean, 1.0, count)
     reach = float(stdtrit(count - 1, (1 + _LEVEL) / 2)) * error
     return Difference(mean, mean - reach, mean + reach, float(2 * stdtr(count - 1, -abs(mean) / error)), count)
 
