@@ -145,7 +145,7 @@ def method_index(cards: Iterable[Card]) -> str:
 def page_of(card: Card) -> str:
     """The card as Markdown."""
     blocks = [f"# {card.name}", card.component.doc, *_paper(card), *_facts(card), *_options(card)]
-    blocks += [*_without(card), *_reads(card), *_figures(card), *_worth(card), *_decisions(card), *_try(card)]
+    blocks += [*_without(card), *_worth(card), *_reads(card), *_figures(card), *_decisions(card), *_try(card)]
     return "\n\n".join(blocks) + "\n"
 
 

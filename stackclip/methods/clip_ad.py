@@ -45,6 +45,7 @@ _STAGES = (1, 2, 3, 4)
 _BATCH = 8  # pictures a step, as released
 _SIGMA = 8.0  # pixels, of the Gaussian over maps
 _SIGMA_PLUS_ON_OTHERS = 2.0  # of SDP+ trained on MVTec-AD, so tested on VisA
+_RVS = Removable("representative vector selection (RVS)", off="mean-of-unit")
 _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own defaults, those for MVTec-AD
 
 
@@ -52,11 +53,7 @@ _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own def
 class Surgical(Method):
     """What the three methods have in common: text anchors, picture scores, smoothing."""
 
-    select: Annotated[
-        str,
-        From(selectors, {"auto": ("dbscan", *_SELECTORS.values())}),
-        Removable("representative vector selection (RVS)", off="mean-of-unit"),
-    ] = "auto"
+    select: Annotated[str, From(selectors, {"auto": ("dbscan", *_SELECTORS.values())}), _RVS] = "auto"
     ensemble: Literal["auto"] | EnsembleName = "auto"
     class_names: str = "raw"
     image_score: Annotated[ImageScore, Removable("the map in the image score", off="text")] = "text+map"

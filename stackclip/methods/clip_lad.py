@@ -30,6 +30,8 @@ __all__ = ["ClipLad", "ClipLadDetector", "ClipLadInspector"]
 
 logger = logging.getLogger(__name__)
 
+_STRUCTURAL = Removable("structural score (equation 3)", off="logical")
+_LOGICAL = Removable("logical score (equation 2)", off="structural")
 _NO_MAPS = "it counts the parts of a picture and does not say where one is missing"
 _SPREAD = 5  # of near/N, in patches
 _LEFT_OUT = 16  # shots, at most, that are compared with the others where there is nothing else to calibrate by
@@ -56,11 +58,7 @@ class ClipLad(Method):
 
     least_shots: ClassVar[int] = 1
 
-    scores: Annotated[
-        Literal["both", "logical", "structural"],
-        Removable("structural score (equation 3)", off="logical"),
-        Removable("logical score (equation 2)", off="structural"),
-    ] = "both"
+    scores: Annotated[Literal["both", "logical", "structural"], _STRUCTURAL, _LOGICAL] = "both"
     classes: Annotated[Literal["text", "clusters"], Removable("parts named by words", off="clusters")] = "text"
     parts: Path | None = None
     clusters: int | None = None
