@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Unpack
 
 from stackclip.defaults import TESTED, TRAINING
+from stackclip.errors import UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.papers.contests import Contest
 from stackclip.registry import stay_with
@@ -43,11 +44,12 @@ class Ablating(Steps):
         It is a bench of all these methods: its rows are kept, with draws, and those that are there are not computed
         again. `columns` are the metrics that are told. Raises UsageError for a method without parts, and as `bench`.
         """
+        metrics = columns_named(columns)
         ablation, contest = self.ablation(
             method, train_on=train_on, test_on=test_on, categories=categories, **conditions
         )
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
-        return PartsReport(ablation, self.run(contest, progress=progress, **how), columns_named(columns))
+        return PartsReport(ablation, self.run(contest, progress=progress, **how), metrics)
 
     def ablation(
         self,
@@ -59,6 +61,8 @@ class Ablating(Steps):
         **conditions: Unpack[Conditions],
     ) -> tuple[Ablation, Contest]:
         """What `ablate` would compare, and the bench that it would run. Raises as that does."""
+        if not isinstance(method, str):
+            raise UsageError(f"method={method!r}; wanted one name, as 'stackclip'")
         stay_with(self.workspace.registry)
         given = {name for name, value in conditions.items() if value is not None}
         found = ablation_of(method, given=given)

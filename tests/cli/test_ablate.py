@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from stackclip.errors import UsageError
 from stackclip.session import Session, TowerRecipe
 
 Run = Callable[..., Result]
@@ -102,6 +103,17 @@ def test_show_and_session_say_the_same(stackclip: Run, at_work: Path, registry_a
     assert {(each.contrast.name, each.contrast.way) for each in report.worths} == {*WORTHS}
     assert report.rows.computed == 8  # type: ignore[attr-defined]
     assert session.ablate("oracle", **how).rows.computed == 0  # type: ignore[attr-defined]
+
+
+def test_from_python_wrong_words_are_said_before_any_work(at_work: Path, registry_as_it_was: None) -> None:
+    session = Session(at_work, TowerRecipe("random-vit-8", image_size=56))
+    with pytest.raises(UsageError, match=r"method=\['oracle'\]; wanted one name"):
+        session.ablate(["oracle"])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="did you mean 'image_AUROC'"):
+        session.ablate("oracle", columns=("image_AUROK",))
+    with pytest.raises(UsageError, match="'sedes' means nothing here"):
+        session.ablate("oracle", sedes=(0,))  # type: ignore[call-arg]
+    assert not (at_work / "cache").exists()
 
 
 @pytest.mark.parametrize(
