@@ -54,7 +54,11 @@ class Worth:
             low, high = sorted(abs(end) for end in (widest.low, widest.high))
             between = f"[{100 * low:.1f}, {100 * high:.1f}]"
             return f"worth {shown} {between}" if found.value > 0 else f"costs {shown.lstrip('-')} {between}"
-        where = "on these categories, others may differ" if tells[0] else "on all alike, other pictures may differ"
+        where = (
+            "on these categories, others may differ"
+            if tells[0]
+            else "alike on all categories, other pictures may differ"
+        )
         return f"{shown} {where}"
 
 

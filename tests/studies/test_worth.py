@@ -95,7 +95,7 @@ def test_differences_are_means_over_categories_and_seeds_by_hand() -> None:
         ([0.8, 0.71, 0.79], [0.9, 0.8, 0.9], 0.01, "costs 10.0 [7.5, 12.5]"),
         ([0.8, 0.7, 0.9], [0.8, 0.7, 0.9], 0.0, "no digit changes"),
         ([0.8, 0.7, 0.9], [0.7, 0.7, 0.7], 0.01, "+10.0 on these categories, others may differ"),
-        ([0.8, 0.7, 0.9], [0.75, 0.64, 0.86], 0.2, "+5.0 on all alike, other pictures may differ"),
+        ([0.8, 0.7, 0.9], [0.75, 0.64, 0.86], 0.2, "+5.0 alike on all categories, other pictures may differ"),
         ([0.8, 0.7, 0.9], [0.7, 0.8, 0.8], 0.2, "no difference seen"),
         ([0.8], [0.7], 0.02, "worth +10.0 [8.1, 11.9]"),
         ([0.8], [0.7], 0.2, "no difference seen"),
