@@ -7,7 +7,7 @@ LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults towers docs docs-test check lint bench bench-diff scale lowest newest constraints clean
+.PHONY: demo test faults towers docs docs-test parts check lint bench bench-diff scale lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -26,6 +26,9 @@ docs-test: $(READY)  ## what pages print is run, what takes long too; some minut
 
 towers: $(READY)  ## every tower that can be named, made small, and all methods over each family; writes docs/towers.md
 	STACKCLIP_TOWERS=full $(BIN)/python -m pytest tests/clip/test_makes.py tests/clip/test_towers.py
+
+parts: $(READY)  ## what the parts of methods are worth on the small sets, for their cards; an hour or two
+	$(BIN)/python scripts/parts.py
 
 check: lint test  ## all that CI asks
 

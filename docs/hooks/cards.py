@@ -11,6 +11,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from worth import about, parts_section, worth_section
+
 from stackclip.contracts.trial import task_of
 from stackclip.errors import StackclipError
 from stackclip.methods import PHASES, Method, component_of, method_names, resolve
@@ -27,6 +29,10 @@ TOWER = TowerSpec(
 """The tower of most papers, for which parts and costs are said."""
 
 _DECISIONS = Path(__file__).resolve().parents[1] / "decisions"
+_LEGEND = (
+    "In points, with the 95 % interval for other categories (of a set of one category: for other pictures); bold where "
+    "that and the one for other pictures leave out 0, `=` where no digit changes. `make parts` measures it again."
+)
 _METRICS = ("image_AUROC", "image_AP", "image_F1max", "pixel_AUROC", "pixel_AP", "pixel_F1max", "pixel_AUPRO")
 _READ = {
     "train": "of training pictures",
@@ -139,7 +145,7 @@ def method_index(cards: Iterable[Card]) -> str:
 def page_of(card: Card) -> str:
     """The card as Markdown."""
     blocks = [f"# {card.name}", card.component.doc, *_paper(card), *_facts(card), *_options(card)]
-    blocks += [*_reads(card), *_figures(card), *_decisions(card), *_try(card)]
+    blocks += [*_without(card), *_worth(card), *_reads(card), *_figures(card), *_decisions(card), *_try(card)]
     return "\n\n".join(blocks) + "\n"
 
 
@@ -178,6 +184,20 @@ def _options(card: Card) -> Iterator[str]:
     rows = [tuple(f"`{word}`" for word in option.describe()) for option in card.component.options]
     if rows:
         yield f"## Options\n\n{table(('option', 'type', 'default'), rows)}"
+
+
+def _without(card: Card) -> Iterator[str]:
+    """Which of its parts can be taken away, and how."""
+    if rows := list(parts_section(card.component)):
+        lead = f"`stackclip ablate {card.name}` tells what they are worth ([how](../ablation.md))."
+        yield f"## What it can be without\n\n{lead}\n\n{table(('part', 'taken away by', 'by default'), rows)}"
+
+
+def _worth(card: Card) -> Iterator[str]:
+    """What its parts are worth on the small sets."""
+    if sets := list(worth_section(card.name)):
+        yield f"## What its parts are worth\n\n{about(card.name)}\n\n{_LEGEND}"
+        yield from (f"{lead}\n\n{table(heads, lines)}" for lead, heads, lines in sets)
 
 
 def _reads(card: Card) -> Iterator[str]:

@@ -22,6 +22,7 @@ API = {
     "store": ("The store", ("stackclip.cache.store", "stackclip.cache.extract")),
     "tower": ("Towers", ("stackclip.clip.tower", "stackclip.clip.recipe", "stackclip.clip.tap")),
     "metrics": ("Metrics", ("stackclip.metrics.exact", "stackclip.metrics.names")),
+    "studies": ("Studies", ("stackclip.studies.ablation", "stackclip.studies.worth")),
     "reports": ("Reports", ("stackclip.reports.document",)),
 }
 """The pages of the API: their titles and modules."""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from stackclip.cli import (  # importing a verb's module adds it to the group
+    ablate,  # noqa: F401
     bench,  # noqa: F401
     completion,
     components,  # noqa: F401

@@ -21,6 +21,7 @@ __all__ = [
     "Judged",
     "check_files",
     "keep",
+    "not_written",
     "say_forecast",
     "show_document",
     "show_suite",
@@ -95,7 +96,7 @@ def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> boo
         else:
             plot_curves(document.charts, plot)
     except OSError as error:
-        return _not_written(plot, error)
+        return not_written(plot, error)
     what = "curves over shots" if document.over_shots else "training curves"
     logger.info("%s are drawn in %s", "heat maps" if document.transfer else what, plot)
     return True
@@ -150,7 +151,7 @@ def _draw_ranks(document: Document, path: Path | None) -> bool:
     try:
         plot_ranks(document.rankings, path)
     except OSError as error:
-        return _not_written(path, error)
+        return not_written(path, error)
     logger.info("mean ranks are drawn in %s", path)
     return True
 
@@ -178,11 +179,12 @@ def write_document(document: Document, outputs: Sequence[Path]) -> bool:
             made = written(document, path.suffix)
             write_atomically(path, made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made)
         except (OSError, StackclipError) as error:
-            all_written = _not_written(path, error)
+            all_written = not_written(path, error)
     return all_written
 
 
-def _not_written(path: Path, error: Exception) -> Literal[False]:
+def not_written(path: Path, error: Exception) -> Literal[False]:
+    """Say that a file was not written, and why."""
     from stackclip.ops.words import legible
 
     logger.error("%s", legible(f"{path}: not written ({getattr(error, 'strerror', None) or error})"))

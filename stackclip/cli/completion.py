@@ -61,6 +61,7 @@ PROPOSED: dict[str, Words] = {
     "--backbone": _on_shelves("backbones"),
     "--executor": _on_shelves("executors"),
     "--suite": _suites,
+    "ablate METHOD": _METHODS,
     "check NAME": _on_shelves(),
     "show NAME": _on_shelves(),
     "list SHELF": _shelves,

@@ -89,6 +89,7 @@ def _show(name: str, backbone: str) -> tuple[Path, ...]:
         for block in component_page(component, needs):
             output.print(block)
             output.print()
+        _say_parts(component)
         for option, choices in _nested(component):
             output.print(f"{option} is one of", style="dim")
             for choice in choices:
@@ -97,6 +98,20 @@ def _show(name: str, backbone: str) -> tuple[Path, ...]:
     if broken:
         sys.exit(1)
     return ()
+
+
+def _say_parts(component: Component) -> None:
+    """Tell the parts that a component can be without, and what takes each away."""
+    from stackclip.console import output, say
+    from stackclip.registry import Spec
+    from stackclip.studies.ablation import parts_of
+
+    there = parts_of(component, Spec(component.name))
+    if every := parts_of(component, Spec(component.name), absent=True):
+        output.print("parts, and what takes them away", style="dim")
+        for part in every:
+            say(f"  {part.name}: {part.taken_away_by}{'' if part in there else ' (by default it is not there)'}")
+        output.print()
 
 
 def _needs(name: str, backbone: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Annotated, ClassVar, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from stackclip.ops.losses import segmentation_loss
 from stackclip.ops.maps import large_logits, layers_logits, unit
 from stackclip.ops.portions import pieces
 from stackclip.ops.probabilities import probability_maps
-from stackclip.registry import heads
+from stackclip.registry import Removable, heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
 __all__ = ["Batches", "Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting", "draw_linear", "empty_linear"]
@@ -101,6 +101,9 @@ class Efa(Linear):
     alone; `mixed` steps every set on what the common batch has of its pictures.
     """
 
+    without: ClassVar[Removable] = Removable("ensemble feature alignment (EFA)", off="linear")
+
+    temperature: Annotated[float, Removable("weights by picture (equation 11)", off="0")] = 1.0
     batches: Batches = "own"
 
     def build(self, tower: TowerSpec, stacks: int, *, seed: int) -> nn.Module:

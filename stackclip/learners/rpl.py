@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from stackclip.learners.learner import Lesson, Overflow, Placing, TextTower
 from stackclip.learners.prompt import PromptPair, prompt_length
 from stackclip.ops.maps import unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
-from stackclip.registry import learners
+from stackclip.registry import Removable, learners
 from stackclip.types import ANOMALOUS, CLS, Features, Part, TowerSpec
 
 __all__ = ["TEMPLATES", "Regulated", "Rpl", "Template"]
@@ -54,14 +54,16 @@ class Rpl:
     `chunk-mean`: the distance is to the mean over chunks, and the pair names the first.
     """
 
+    without: ClassVar[Removable] = Removable("regulating prompt learning (RPL)", off="none")
+
     context: int | None = 12
-    deep: int = 20
+    deep: Annotated[int, Removable("learned tokens in text layers", off="0")] = 20
     depth: int = 9
     counting: Literal["input", "layers"] = "input"
     placing: Placing = "insert"
     template: Template = "there-is"
     subject: Literal["cluster", "object"] = "cluster"
-    lambda_: float = 1.0
+    lambda_: Annotated[float, Removable("regulation by the stacked prompts (equation 12)", off="0")] = 1.0
     temperature: float = 0.07
     epochs: int = 1
     lr: float = 1e-3

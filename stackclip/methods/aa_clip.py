@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ from stackclip.ops.maps import pixels, unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.prompts.described import described
 from stackclip.prompts.phrases import AA_CLIP
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, TowerSpec
 
 __all__ = ["AaClip", "AaClipDetector"]
@@ -69,14 +69,16 @@ class AaClip(Method):
     """
 
     variant: Literal["industrial", "medical"] = "industrial"
-    text_epochs: int = 5
+    text_epochs: Annotated[int, Removable("text adapters (first stage)", off="0", overruled_by="epochs")] = 5
     text_lr: float = 1e-5
     text_loss: Literal["all", "last"] = "all"
     surgery: Literal["tokens", "batch"] = "tokens"
     epochs: int = 20
     lr: float = 5e-4
-    image_score: Literal["auto", "text+map", "map", "text"] = "auto"
-    augment: Literal["none", "views", "live"] = "none"
+    image_score: Annotated[
+        Literal["auto", "text+map", "map", "text"], Removable("the picture's token in the image score", off="map")
+    ] = "auto"
+    augment: Annotated[Literal["none", "views", "live"], Removable("augmentation", off="none")] = "none"
     views: int = 4
     text_weights: Path | None = None
     weights: Path | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.ops.neighbours import Bank
 from stackclip.ops.windows import weighed_windows
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AfClip", "AfClipDetector", "alignment_loss", "patch_targets"]
@@ -60,7 +60,9 @@ class AfClip(Method):
     epochs: int = 2
     lr: float = 1e-4
     text: float = 0.1
-    shots: int | Literal["all"] | None = None
+    shots: Annotated[
+        int | Literal["all"] | None, Removable("distances to normal patches (AF-CLIP+)", off="0", if_typed=True)
+    ] = None
     draw: Draw = "distinct"
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.mutual import lowest_pooled
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.words import size
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import Features, Part, Prediction, TowerSpec, in_view, patch
 
 __all__ = ["AnomalyDino", "AnomalyDinoDetector", "tail_mean"]
@@ -46,8 +46,8 @@ class AnomalyDino(Method):
     in their place, and the nearest thousandth of their patches: zero-shot and transductive, at least two are wanted.
     """
 
-    rotations: int = 8
-    mask: Literal["tested", "all", "none"] = "tested"
+    rotations: Annotated[int, Removable("turned normal pictures", off="1")] = 8
+    mask: Annotated[Literal["tested", "all", "none"], Removable("mask of the object", off="none")] = "tested"
     threshold: float = 0.5
     scale: Literal["spread", "raw"] = "spread"
     closing: MaskReach = "grid"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ from stackclip.ops.surgery import surgery
 from stackclip.ops.words import counted
 from stackclip.prompts import Ensemble
 from stackclip.prompts.phrases import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
-from stackclip.registry import From, methods, selectors
+from stackclip.registry import From, Removable, methods, selectors
 from stackclip.types import ANOMALOUS, CLASS_TOKEN, CLS, GRID_POOL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipSurgery", "Sdp", "SdpPlus", "Surgical"]
@@ -45,6 +45,7 @@ _STAGES = (1, 2, 3, 4)
 _BATCH = 8  # pictures a step, as released
 _SIGMA = 8.0  # pixels, of the Gaussian over maps
 _SIGMA_PLUS_ON_OTHERS = 2.0  # of SDP+ trained on MVTec-AD, so tested on VisA
+_RVS = Removable("representative vector selection (RVS)", off="mean-of-unit")
 _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own defaults, those for MVTec-AD
 
 
@@ -52,10 +53,10 @@ _SELECTORS = {"visa": "dbscan[eps=1.5,min_samples=25]"}  # else dbscan's own def
 class Surgical(Method):
     """What the three methods have in common: text anchors, picture scores, smoothing."""
 
-    select: Annotated[str, From(selectors, {"auto": ("dbscan", *_SELECTORS.values())})] = "auto"
+    select: Annotated[str, From(selectors, {"auto": ("dbscan", *_SELECTORS.values())}), _RVS] = "auto"
     ensemble: Literal["auto"] | EnsembleName = "auto"
     class_names: str = "raw"
-    image_score: ImageScore = "text+map"
+    image_score: Annotated[ImageScore, Removable("the map in the image score", off="text")] = "text+map"
     sigma: float | None = None
 
     def __post_init__(self) -> None:
@@ -97,8 +98,10 @@ class Sdp(Surgical):
     Gaussian over maps in pixels, 8 unless given.
     """
 
+    without: ClassVar[Removable] = Removable("staged dual path and feature surgery (SDP)", off="clip-direct")
+
     taps: Literal["clean", "released"] = "clean"
-    stages: tuple[int, ...] = _STAGES
+    stages: Annotated[tuple[int, ...], Removable("the three stages before the last (table 5)", off="4")] = _STAGES
 
     def __post_init__(self) -> None:
         """Raise BadOption for stages that there are not, and what `select`, `class_names` and `sigma` raise."""
@@ -153,6 +156,8 @@ class SdpPlus(Sdp):
     CLIP-AD released: nothing is then trained. `stages`, `select`, `ensemble`, `class_names` and `image_score` are
     those of SDP.
     """
+
+    without: ClassVar[Removable] = Removable("trained linear layers (SDP+)", off="sdp")
 
     layers: Literal[1, 3, 5] = 1
     relu: bool = False
@@ -211,6 +216,8 @@ class ClipSurgery(Surgical):
 
     `select`, `ensemble`, `class_names`, `image_score` and `sigma` are SDP's, as CLIP-AD compares the two.
     """
+
+    without: ClassVar[Removable] = Removable("v-v attention and feature surgery", off="clip-direct")
 
     def needs(self, tower: TowerSpec, phase: Phase) -> frozenset[Part]:
         """The v-v tokens of the last six blocks, and the class token."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -23,13 +23,15 @@ from stackclip.ops.maps import pixels
 from stackclip.ops.neighbours import engine_here
 from stackclip.ops.spread import evenly
 from stackclip.prompts.parts import parts_for, read_parts
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipLad", "ClipLadDetector", "ClipLadInspector"]
 
 logger = logging.getLogger(__name__)
 
+_STRUCTURAL = Removable("structural score (equation 3)", off="logical")
+_LOGICAL = Removable("logical score (equation 2)", off="structural")
 _NO_MAPS = "it counts the parts of a picture and does not say where one is missing"
 _SPREAD = 5  # of near/N, in patches
 _LEFT_OUT = 16  # shots, at most, that are compared with the others where there is nothing else to calibrate by
@@ -56,8 +58,8 @@ class ClipLad(Method):
 
     least_shots: ClassVar[int] = 1
 
-    scores: Literal["both", "logical", "structural"] = "both"
-    classes: Literal["text", "clusters"] = "text"
+    scores: Annotated[Literal["both", "logical", "structural"], _STRUCTURAL, _LOGICAL] = "both"
+    classes: Annotated[Literal["text", "clusters"], Removable("parts named by words", off="clusters")] = "text"
     parts: Path | None = None
     clusters: int | None = None
     spread: int = _SPREAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from stackclip.methods.method import Detector, Method, Moment, Phase, Task
 from stackclip.methods.schedule import check_schedule, descend, schedules_of
 from stackclip.ops.maps import LOGIT_SCALE, unit
 from stackclip.ops.modules import numbers_in
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["CoCoOp", "CoCoOpDetector", "rate_of"]
@@ -45,7 +45,7 @@ class CoCoOp(Method):
     """
 
     context: int = 4
-    begin_as: Literal["words", "noise"] = "words"
+    begin_as: Annotated[Literal["words", "noise"], Removable("context that begins as words", off="noise")] = "words"
     scale: float = LOGIT_SCALE
     class_names: str = "raw"
     epochs: int = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.ops.windows import window_means
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Mrad", "MradDetector", "region_keys"]
@@ -54,11 +54,11 @@ class Mrad(Method):
     `picture_share` of the picture's vote, and the rest of the mean of the map's largest hundredth.
     """
 
-    mode: Literal["tf", "ft", "clip"] = "ft"
+    mode: Annotated[Literal["tf", "ft", "clip"], Removable("trained linear layers (MRAD-FT)", off="tf")] = "ft"
     most: int = 5000
     picture_share: float = 0.7
-    masked_pictures: float = 0.95
-    masked_patches: float = 0.8
+    masked_pictures: Annotated[float, Removable("similarity masking of pictures", off="1")] = 0.95
+    masked_patches: Annotated[float, Removable("similarity masking of patches", off="1")] = 0.8
     region: float = 0.5
     deep_precision: Literal["float32", "float16"] = "float32"
     sigma: float = 4.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,7 @@ from stackclip.methods.method import Detector, Method, Phase, Task
 from stackclip.ops.maps import local_means, min_max, pixels, unit
 from stackclip.ops.mutual import lowest_means, mutual_distances, neighbour_means
 from stackclip.ops.words import size
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["MuSc", "MuScDetector", "normed_patches", "rescored"]
@@ -45,9 +45,9 @@ class MuSc(Method):
     in a fraction of the time. `room` GB are taken at most for tokens, and as many for distances.
     """
 
-    sides: tuple[int, ...] = (1, 3, 5)
-    interval: tuple[float, ...] = (0.0, 0.3)
-    k: tuple[int, ...] | None = None
+    sides: Annotated[tuple[int, ...], Removable("neighbourhoods of several sizes (LNAMD)", off="1")] = (1, 3, 5)
+    interval: Annotated[tuple[float, ...], Removable("interval average (MSM)", off="0+1")] = (0.0, 0.3)
+    k: Annotated[tuple[int, ...] | None, Removable("re-scoring by like pictures (RsCIN)", off="0")] = None
     match: Literal["any", "same-place"] = "any"
     room: float = 4.0
 

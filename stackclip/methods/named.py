@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from torch import nn
 
@@ -17,7 +17,7 @@ from stackclip.methods.method import Draw
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots
 from stackclip.prompts import Strategy
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import TowerSpec
 
 __all__ = ["april_gan", "clip", "stackclip"]
@@ -33,7 +33,9 @@ class AprilGanPipeline(Pipeline):
     """
 
     weights: Path | None = None
-    shots: int | Literal["all"] | None = None
+    shots: Annotated[int | Literal["all"] | None, Removable("distances to normal patches", off="0", if_typed=True)] = (
+        None
+    )
     draw: Draw = "distinct"
 
     takes_shots: ClassVar[bool] = True

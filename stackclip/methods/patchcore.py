@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_shots, check_s
 from stackclip.ops.coresets import farthest_first, mean_distances, row_norms
 from stackclip.ops.maps import local_means, pixels, smooth
 from stackclip.ops.neighbours import Bank, engine_here
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = ["PatchCore", "PatchCoreDetector", "PatchCoreInspector", "coreset", "joined_patches"]
@@ -50,7 +50,7 @@ class PatchCore(Method):
 
     least_shots: ClassVar[int] = 1
     sampler: Sampler = "approximate"
-    share: float = 0.1
+    share: Annotated[float, Removable("coreset", off="1")] = 0.1
     join: Literal["merged", "concat"] = "merged"
     neighbours: int = 1
     sigma: float = 4.0

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, T
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_schedule, check_shots, check_sigma, descend
 from stackclip.ops.maps import LOGIT_SCALE, pixels, smooth, unit
 from stackclip.prompts.phrases import PROMPTAD, PROMPTAD_DEFECTS
-from stackclip.registry import methods
+from stackclip.registry import Removable, methods
 from stackclip.types import ANOMALOUS, CLS, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["PromptAd", "PromptAdDetector", "PromptAdInspector"]
@@ -65,7 +65,7 @@ class PromptAd(Method):
     task: Literal["both", "cls", "seg"] = "both"
     context: int = 4
     place: Literal["before", "behind"] = "before"
-    states: Literal["named", "general"] = "named"
+    states: Annotated[Literal["named", "general"], Removable("states named for a category", off="general")] = "named"
     scale: float = LOGIT_SCALE
     triplet: Reach = "patch"
     taps: Literal["clean", "released"] = "clean"

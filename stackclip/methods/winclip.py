@@ -19,7 +19,7 @@ from stackclip.ops.maps import unit, upsample
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.ops.windows import harmonic_map
 from stackclip.prompts.phrases import ENSEMBLES, EnsembleName
-from stackclip.registry import From, methods, selectors
+from stackclip.registry import From, Removable, methods, selectors
 from stackclip.types import ANOMALOUS, CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["WinClip"]
@@ -42,11 +42,13 @@ class WinClip(Method):
 
     temperature: float = 0.07
     fusion: Literal["mean", "sum"] = "mean"
-    crops: bool = False
+    crops: Annotated[bool, Removable("ten crops", off="false")] = False
     ensemble: EnsembleName = "winclip"
     select: Annotated[str, From(selectors)] = "mean"
     class_names: str = "raw"
-    shots: int | Literal["all"] | None = None
+    shots: Annotated[
+        int | Literal["all"] | None, Removable("distances to normal windows (WinCLIP+)", off="0", if_typed=True)
+    ] = None
     draw: Draw = "distinct"
 
     def __post_init__(self) -> None:

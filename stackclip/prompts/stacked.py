@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from stackclip.errors import BadOption, NonFiniteScores
 from stackclip.prompts.ensemble import CPE, Overflow
 from stackclip.prompts.strategy import Clustering, Encode
-from stackclip.registry import From, Spec, prompts, scorers
+from stackclip.registry import From, Removable, Spec, prompts, scorers
 from stackclip.types import LARGEST_SEED, NORMAL
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Stacked:
     that does not fit 77 tokens: `error`, `truncate-names` or `chunk-mean`.
     """
 
-    clusters: int | None = None
+    without: ClassVar[Removable] = Removable("stacked prompts", off="fuzzy")
+
+    clusters: Annotated[int | None, Removable("clustering of categories (CSP, equation 4)", off="1")] = None
     max_clusters: int = 8
     scorer: Annotated[str, From(scorers)] = "penalty"
     lambda_: float = 0.1
@@ -48,7 +50,7 @@ class Stacked:
     source: Literal["text", "image"] = "text"
     joiner: Literal["space", "comma", "and"] = "space"
     order: Literal["dataset", "alphabetical"] = "dataset"
-    test: TestPrompt = "cluster"
+    test: Annotated[TestPrompt, Removable("own name in the test prompt (equation 9)", off="cluster")] = "cluster"
     overflow: Overflow = "error"
     seed: int = 0
 

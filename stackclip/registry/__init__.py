@@ -15,7 +15,7 @@ from stackclip.registry.guard import (
     keep_streams,
     reason,
 )
-from stackclip.registry.options import From, Option, bind, named_by, noun, options_of
+from stackclip.registry.options import From, Option, Removable, bind, named_by, noun, options_of
 from stackclip.registry.plugins import NotLoaded, problems, stay_with, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Spec, did_you_mean, split_specs
@@ -31,6 +31,7 @@ __all__ = [
     "From",
     "NotLoaded",
     "Option",
+    "Removable",
     "Shelf",
     "Spec",
     "Stopped",

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from stackclip.errors import BadOption, UsageError
 from stackclip.registry.spec import Spec, did_you_mean
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from stackclip.registry.component import Component
     from stackclip.registry.shelf import Shelf
 
-__all__ = ["From", "Option", "bind", "named_by", "noun", "options_of"]
+__all__ = ["From", "Option", "Removable", "bind", "named_by", "noun", "options_of"]
 
+Mark = TypeVar("Mark")
 _NOUNS = {"prompts": "prompt strategy", "datasets": "data set"}
 
 
@@ -60,6 +61,22 @@ class From:
 
 
 @dataclass(frozen=True, slots=True)
+class Removable:
+    """Says that an option is a part of its component, called so by its paper, and which value takes it away.
+
+    `head: Annotated[str, From(heads), Removable("ensemble feature alignment", off="linear")]`. An option may have
+    several. A class that is a part as a whole says so with an attribute `without`, whose `off` is the name of the
+    component that it is without it. With `if_typed` the part is there only where its option is typed; `overruled_by` is
+    the condition of a bench in place of which `off` would count for nothing.
+    """
+
+    name: str
+    off: str
+    if_typed: bool = False
+    overruled_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
     """One option of a component: its name, its type as Python has it, its default (`REQUIRED` if none)."""
 
@@ -82,7 +99,16 @@ class Option:
     @property
     def source(self) -> From | None:
         """What says which components it names; None where it names none."""
-        return next(_sources(self.type), None)
+        return next(_marks(self.type, From), None)
+
+    @property
+    def removables(self) -> tuple[Removable, ...]:
+        """The parts of its component that it can take away."""
+        return tuple(_marks(self.type, Removable))
+
+    def value_of(self, text: str) -> Any:
+        """A text as its type. Raises ValueError for a text that is of another, and what `From.check` raises."""
+        return _convert(text, self.type)
 
     @property
     def default_text(self) -> str:
@@ -155,16 +181,16 @@ def named_by(option: Option, text: str) -> Iterator[tuple[Component, Spec]]:
     yield from _named(text, option.type)
 
 
-def _sources(wanted: Any) -> Iterator[From]:
-    """What an annotation, or a part of it, is from."""
+def _marks(wanted: Any, kind: type[Mark]) -> Iterator[Mark]:
+    """What an annotation, or a part of it, is marked with."""
     for part in typing.get_args(wanted):
-        yield from (part,) if isinstance(part, From) else _sources(part)
+        yield from (part,) if isinstance(part, kind) else _marks(part, kind)
 
 
 def _named(text: str, wanted: Any) -> Iterator[tuple[Component, Spec]]:
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin is Annotated:
-        for source in _sources(wanted):
+        for source in _marks(wanted, From):
             yield from source.named(text)
     elif origin in _UNIONS and not (type(None) in arguments and text.lower() in _NOTHING):
         for argument in arguments:
@@ -186,7 +212,7 @@ def _convert(text: str, wanted: Any) -> Any:
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin is Annotated:
         value = _convert(text, arguments[0])
-        return next((source.check(value) for source in _sources(wanted)), value)
+        return next((source.check(value) for source in _marks(wanted, From)), value)
     if origin in _UNIONS:
         if type(None) in arguments and text.lower() in _NOTHING:
             return None
@@ -240,7 +266,7 @@ def _path(text: str) -> Path:
 def _type_name(wanted: Any) -> str:
     origin, arguments = typing.get_origin(wanted), typing.get_args(wanted)
     if origin is Annotated:
-        return next(map(str, _sources(wanted)), _type_name(arguments[0]))
+        return next(map(str, _marks(wanted, From)), _type_name(arguments[0]))
     if origin in _UNIONS:
         names = [_type_name(argument) for argument in arguments if argument is not type(None)]
         return " | ".join([*names, *(["none"] if type(None) in arguments else [])])

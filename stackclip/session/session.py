@@ -17,6 +17,7 @@ from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document, Judging
 from stackclip.reports.selection import Selection, transferred
+from stackclip.session.ablating import Ablating
 from stackclip.session.conditions import Names, SelectionWords, names_of
 from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-class Session(OwnPictures, Studies):
+class Session(Ablating, OwnPictures, Studies):
     """Where work lies and which tower does it: small, frozen, and picklable. Nothing is loaded before it is needed.
 
     The tower is loaded once and serves all calls; a copy in another process loads its own. Nothing is printed: what is

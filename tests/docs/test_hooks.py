@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,8 +31,8 @@ def hooks() -> Iterator[dict[str, ModuleType]]:
     """The modules of docs/hooks, as the build imports them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "docs" / "hooks"))
-        yield {name: __import__(name) for name in ("cards", "listed", "pages")}
-    for name in ("cards", "listed", "pages"):
+        yield {name: __import__(name) for name in ("cards", "listed", "pages", "worth")}
+    for name in ("cards", "listed", "pages", "worth"):
         del sys.modules[name]
 
 
@@ -68,6 +69,26 @@ def test_the_cards_say_who_learns_and_who_is_shown_pictures(cards: dict[str, Any
     assert kinds["patchcore-clip"] == "not trained, few-shot"
     assert kinds["promptad"] == "trained, few-shot"
     assert kinds["musc"] == "not trained, sees all tested pictures"
+
+
+def test_cards_say_which_parts_can_be_taken_away_and_what_they_are_worth(
+    hooks: dict[str, ModuleType], cards: dict[str, Any]
+) -> None:
+    page = hooks["cards"].page_of(cards["sdp"])
+    assert "| representative vector selection (RVS) | `select=mean-of-unit` | there |" in page
+    assert "| ten crops | `crops=false` | not there |" in hooks["cards"].page_of(cards["winclip"])
+    kept = json.loads((ROOT / "docs" / "hooks" / "parts.json").read_text("utf-8"))
+    for measured in kept:
+        page = hooks["cards"].page_of(cards[Spec.parse(measured["method"]).name])
+        assert f"`{measured['method']}` {measured['about'][0]}, {measured['about'][2]}, {measured['about'][3]}." in page
+        for each in measured["worth"]:
+            told = (
+                f"{100 * each['worth'] + 0.0:+.1f} ["
+                if each["in_words"][:4] in ("wort", "cost")
+                else f"| {each['part']} |"
+            )
+            assert told.replace("-0.0", "+0.0") in page
+    assert "What its parts are worth" not in hooks["cards"].page_of(cards["clip"])
 
 
 def test_the_cost_of_a_picture_is_that_of_its_parts(cards: dict[str, Any]) -> None:

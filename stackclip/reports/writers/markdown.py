@@ -10,7 +10,7 @@ from stackclip.registry import writers
 from stackclip.reports.document import Document
 from stackclip.reports.table import Summary, ranked
 
-__all__ = ["Markdown", "marked"]
+__all__ = ["Markdown", "marked", "pipes"]
 
 _RANKS = ("{}", "**{}**", "<u>{}</u>", "{}")
 
@@ -30,15 +30,16 @@ class Markdown:
 
 def _table(table: Summary, by_part: bool) -> Iterator[str]:
     head = [table.corner, *([table.part] if by_part else []), *table.metrics]
-    yield from (f"**{marked(table.title)}**", "", _pipes(head), _pipes(["---"] * len(head)))
+    yield from (f"**{marked(table.title)}**", "", pipes(head), pipes(["---"] * len(head)))
     for line in table.lines:
         cells = [_RANKS[min(rank, 3)].format(marked(text)) for text, rank in ranked(table, line)]
         name = ("&nbsp;&nbsp;" if line.beside else "") + marked(line.label)  # spaces would vanish
-        yield _pipes([name, *([marked(line.part)] if by_part else []), *cells])
+        yield pipes([name, *([marked(line.part)] if by_part else []), *cells])
     yield from ("", *(f"- {marked(line)}" for line in table.compared), *([""] if table.compared else []))
 
 
-def _pipes(cells: Sequence[str]) -> str:
+def pipes(cells: Sequence[str]) -> str:
+    """A line of a table."""
     return "| " + " | ".join(cells) + " |"
 
 
