@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, cast
+from typing import Annotated, Literal, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from stackclip.ops.losses import segmentation_loss
 from stackclip.ops.maps import large_logits, layers_logits, unit
 from stackclip.ops.portions import pieces
 from stackclip.ops.probabilities import probability_maps
-from stackclip.registry import heads
+from stackclip.registry import AtTest, heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
 __all__ = ["Batches", "Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting", "draw_linear", "empty_linear"]
@@ -72,8 +72,8 @@ class Linear:
     are EFA's.
     """
 
-    temperature: float = 1.0
-    weights_from: Weighting = "test-prompt"
+    temperature: Annotated[float, AtTest] = 1.0
+    weights_from: Annotated[Weighting, AtTest] = "test-prompt"
 
     @property
     def weighting(self) -> Weighting:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +26,7 @@ from stackclip.ops.maps import pixels, unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.prompts.described import described
 from stackclip.prompts.phrases import AA_CLIP
-from stackclip.registry import methods
+from stackclip.registry import AtTest, methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, TowerSpec
 
 __all__ = ["AaClip", "AaClipDetector"]
@@ -75,7 +75,7 @@ class AaClip(Method):
     surgery: Literal["tokens", "batch"] = "tokens"
     epochs: int = 20
     lr: float = 5e-4
-    image_score: Literal["auto", "text+map", "map", "text"] = "auto"
+    image_score: Annotated[Literal["auto", "text+map", "map", "text"], AtTest] = "auto"
     augment: Literal["none", "views", "live"] = "none"
     views: int = 4
     text_weights: Path | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import LOGIT_SCALE, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.prompts.phrases import ADACLIP
-from stackclip.registry import methods
+from stackclip.registry import AtTest, methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AdaClip", "AdaClipDetector", "AdaLayers", "PromptedSight"]
@@ -61,7 +61,7 @@ class AdaClip(Method):
     share: float = 0.2
     dice: Literal["picture", "rows"] = "picture"
     class_names: str = "raw"
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 5
     lr: float = 1e-2
     weights: Path | None = None

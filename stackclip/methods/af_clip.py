@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.ops.neighbours import Bank
 from stackclip.ops.windows import weighed_windows
-from stackclip.registry import methods
+from stackclip.registry import AtTest, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AfClip", "AfClipDetector", "alignment_loss", "patch_targets"]
@@ -56,10 +56,10 @@ class AfClip(Method):
     """
 
     targets: Literal["kept", "overwritten"] = "kept"
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 2
     lr: float = 1e-4
-    text: float = 0.1
+    text: Annotated[float, AtTest] = 0.1
     shots: int | Literal["all"] | None = None
     draw: Draw = "distinct"
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ from stackclip.methods.schedule import (
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
-from stackclip.registry import methods
+from stackclip.registry import AtTest, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AnomalyClip", "AnomalyClipDetector", "ObjectPrompts"]
@@ -62,7 +62,7 @@ class AnomalyClip(Method):
     layers: Literal["last", "taps"] = "last"
     temperature: float = 0.07
     lambda_: float = 4.0
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 15
     lr: float = 1e-3
     weights: Path | None = None

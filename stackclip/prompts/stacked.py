@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from stackclip.errors import BadOption, NonFiniteScores
 from stackclip.prompts.ensemble import CPE, Overflow
 from stackclip.prompts.strategy import Clustering, Encode
-from stackclip.registry import From, Spec, prompts, scorers
+from stackclip.registry import AtTest, From, Spec, prompts, scorers
 from stackclip.types import LARGEST_SEED, NORMAL
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Stacked:
     source: Literal["text", "image"] = "text"
     joiner: Literal["space", "comma", "and"] = "space"
     order: Literal["dataset", "alphabetical"] = "dataset"
-    test: TestPrompt = "cluster"
+    test: Annotated[TestPrompt, AtTest] = "cluster"
     overflow: Overflow = "error"
     seed: int = 0
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stackclip.registry.component import Component
     from stackclip.registry.shelf import Shelf
 
-__all__ = ["From", "Option", "bind", "named_by", "noun", "options_of"]
+__all__ = ["AtTest", "From", "Option", "bind", "named_by", "noun", "options_of"]
 
 _NOUNS = {"prompts": "prompt strategy", "datasets": "data set"}
 
@@ -59,6 +59,13 @@ class From:
         return " | ".join((noun(self.shelf.kind), *self.words))
 
 
+class AtTest:
+    """Says that nothing which is learned depends on an option: `sigma: Annotated[float, AtTest] = 4.0`.
+
+    Points of a grid that differ in such options alone are trained once. `stackclip check` tries whether it is true.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option of a component: its name, its type as Python has it, its default (`REQUIRED` if none)."""
@@ -80,6 +87,11 @@ class Option:
         return _type_name(self.type)
 
     @property
+    def is_at_test(self) -> bool:
+        """Whether it acts at test alone: what is learned is the same at all its values."""
+        return typing.get_origin(self.type) is Annotated and AtTest in typing.get_args(self.type)
+
+    @property
     def source(self) -> From | None:
         """What says which components it names; None where it names none."""
         return next(_sources(self.type), None)
@@ -87,17 +99,23 @@ class Option:
     @property
     def default_text(self) -> str:
         """The default as it would be typed."""
-        if self.default is self.REQUIRED:
-            return "required"
-        if self.default is None:
-            return "none"
-        if isinstance(self.default, tuple):
-            return "+".join(str(item) for item in self.default)
-        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+        return "required" if self.default is self.REQUIRED else typed(self.default)
 
     def describe(self) -> tuple[str, str, str]:
-        """Name, type and default as text. Raises what the text of a default raises."""
-        return self.label, self.type_name, self.default_text
+        """Name, type and default as text; of one that acts at test alone its type says so.
+
+        Raises what the text of a default raises.
+        """
+        return self.label, self.type_name + " (at test)" * self.is_at_test, self.default_text
+
+
+def typed(value: object) -> str:
+    """The value of an option as it would be typed."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "+".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
@@ -115,10 +133,19 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     # A data class's own hints know the module of each base; those of its __init__ know only that of the class.
     hints = typing.get_type_hints(factory if dataclasses.is_dataclass(factory) else target, include_extras=True)
     return tuple(
-        Option(name, hints.get(name, str), parameter.default)
+        Option(name, _as_stated(factory, name, hints.get(name, str)), parameter.default)
         for name, parameter in signature.parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     )
+
+
+def _as_stated(factory: Callable[..., Any], name: str, hint: Any) -> Any:
+    """An option's type; where a class of another package inherited it, no word of what it learns by holds for it."""
+    of_package = factory.__module__.partition(".")[0]
+    stating = (each for each in getattr(factory, "__mro__", ()) if name in inspect.get_annotations(each))
+    if AtTest in typing.get_args(hint) and next(stating, factory).__module__.partition(".")[0] != of_package:
+        return typing.get_args(hint)[0]
+    return hint
 
 
 def bind(owner: str, options: Iterable[Option], given: Mapping[str, str]) -> dict[str, Any]:

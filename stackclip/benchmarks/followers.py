@@ -1,0 +1,63 @@
+"""Methods that learn the same: one of them learns, and the others take what it learned."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from stackclip.training.failures import Failures
+from stackclip.training.trainee import Trainee
+
+__all__ = ["Followers"]
+
+
+@dataclass(frozen=True)
+class Followers:
+    """Methods in classes of those that learn the same, from where they are: the first of each class learns for it."""
+
+    classes: tuple[tuple[Trainee, ...], ...]
+
+    @classmethod
+    def of(cls, learning: Iterable[Trainee], named: Callable[[str], str]) -> Followers:
+        """`named` gives what a method learns a name, by its spec. Curves of a class stand with all its members."""
+        classes: dict[object, list[Trainee]] = {}
+        for each in learning:
+            stages = tuple((stage.name, stage.epochs, stage.batch) for stage in each.working.stages)
+            classes.setdefault((named(each.spec), each.steps, stages, each.samples), []).append(each)
+        for learner, *others in classes.values():
+            for each in others:
+                learner.curves |= each.curves
+                each.curves = learner.curves
+        return cls(tuple(map(tuple, classes.values())))
+
+    @property
+    def learners(self) -> Sequence[Trainee]:
+        """Those that learn."""
+        return [learner for learner, *_ in self.classes]
+
+    @property
+    def taken(self) -> int:
+        """How many take what another learned."""
+        return sum(len(alike) - 1 for alike in self.classes)
+
+    def with_(self, learner: Trainee) -> tuple[Trainee, ...]:
+        """A learner and those that take from it, all as far as it is."""
+        alike = next(alike for alike in self.classes if alike[0] is learner)
+        for each in alike[1:]:
+            each.be_as_far_as(learner)
+        return alike
+
+    def take(self, failures: Failures) -> None:
+        """Give all others what was learned; where that went wrong it went wrong for them too."""
+        for learner in self.learners:
+            for each in self.with_(learner)[1:]:
+                each.error = each.error or learner.error
+                failures.attempt(each, _take, each, learner)
+
+
+def _take(trainee: Trainee, learner: Trainee) -> None:
+    """Let a detector be as if it had learned itself."""
+    state = {name: tensor.detach().clone() for name, tensor in learner.working.state_dict().items()}
+    trainee.working.load_state_dict(state)
+    trainee.working.load_training_state(copy.deepcopy(learner.working.training_state()))
