@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from stackclip.errors import StackclipError
+from stackclip.methods.pieces import Piece
+from stackclip.registry import guarded
 from stackclip.training.failures import Failures
 from stackclip.training.trainee import Trainee
 
-__all__ = ["Followers"]
+__all__ = ["Followers", "catch_up", "left_alone", "tie_pieces"]
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,36 @@ def _take(trainee: Trainee, learner: Trainee) -> None:
     state = {name: tensor.detach().clone() for name, tensor in learner.working.state_dict().items()}
     trainee.working.load_state_dict(state)
     trainee.working.load_training_state(copy.deepcopy(learner.working.training_state()))
+
+
+def tie_pieces(learners: Iterable[Trainee]) -> None:
+    """Let each piece that methods have in common be learned by the first of them that is at its beginning."""
+    known: dict[Hashable, Piece] = {}
+    for trainee in learners:
+        for piece in pieces_of(trainee) if not trainee.steps else ():
+            with suppress(StackclipError), guarded():  # its own step says what is wrong
+                lesson = type(piece), piece.lesson(), trainee.stage.batch, trainee.samples
+                teacher = known.setdefault(lesson, piece)
+                piece.schooling.teacher = None if teacher is piece else teacher
+
+
+def catch_up(trainee: Trainee) -> None:
+    """Let the pieces of a method take what was learned of them by others so far."""
+    for piece in pieces_of(trainee):
+        if piece.schooling.teacher is not None:
+            piece.take(piece.schooling.teacher)
+            if trainee.finished:
+                piece.schooling.teacher = None
+
+
+def left_alone(learners: Iterable[Trainee]) -> list[Trainee]:
+    """Methods that lost who learned a piece for them, as if nothing had happened to them."""
+    left = [each for each in learners if any(piece.schooling.is_left for piece in pieces_of(each))]
+    for each in left:
+        each.error = ""
+    return left
+
+
+def pieces_of(trainee: Trainee) -> tuple[Piece, ...]:
+    """What of a method learns by itself; nothing where its detector names no such."""
+    return tuple(getattr(trainee.detector, "pieces", ()))

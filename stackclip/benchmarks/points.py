@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from stackclip.benchmarks.curves import EvalEvery, point
-from stackclip.benchmarks.followers import Followers
+from stackclip.benchmarks.followers import Followers, catch_up
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.testing import Tested
 from stackclip.methods import Detector
@@ -71,6 +71,7 @@ class CurveWatch:
 
     def epoch_done(self, trainee: Trainee) -> None:
         """Keep what a method has learned by now, for all that learn by it."""
+        catch_up(trainee)
         self.followers.with_(trainee)
         self.keep(trainee)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.clip import TextEncoder
 from stackclip.ops.words import counted
 
@@ -12,12 +14,19 @@ __all__ = ["Savings"]
 
 @dataclass
 class Savings:
-    """Trainings that were done and those that were taken from them; masks and maps that were measured likewise."""
+    """Trainings that were done and those that were taken from them; evaluations of maps likewise."""
 
     learned: int = 0
     taken: int = 0
-    maps: int = 0
+    measured: int = 0
     alike: int = 0
+
+    def count(self, evaluations: Iterable[Evaluation]) -> None:
+        """Take note of evaluations of a cell."""
+        for each in evaluations:
+            if each.peaks:
+                self.alike += each.equal.serves(each)
+                self.measured += not each.equal.serves(each)
 
     def say(self, methods: int, encode: TextEncoder) -> str:
         """How much was done, and for how much it served, in a line; empty where nothing served twice."""
@@ -25,7 +34,8 @@ class Savings:
         if self.taken:
             told.append(f"{counted(self.learned, 'training')}, {self.taken} taken from {_them(self.learned)}")
         if self.alike:
-            told.append(f"maps of {counted(self.maps, 'cell')} measured, {self.alike} equal to {_them(self.maps)}")
+            served = f"{self.alike} had the same as {_them(self.measured)}"
+            told.append(f"maps of {counted(self.measured, 'cell')} measured, {served}")
         if told and encode.asked > encode.encoded:
             told.append(f"{counted(encode.encoded, 'text')} encoded of {encode.asked} asked")
         return f"{counted(methods, 'method')}: {'; '.join(told)}" if told else ""

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -126,6 +127,16 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     stated = None if inspect.isclass(factory) else getattr(factory, "options", None)
     if stated is not None:
         return tuple(stated)
+    return _of_class(factory) if inspect.isclass(factory) else _signed(factory)
+
+
+@lru_cache(maxsize=1024)  # as many classes as a grid may name, whose annotations are read as slowly as they are often
+def _of_class(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    return _signed(factory)
+
+
+def _signed(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    """The options that a signature has."""
     target: Any = factory.__init__ if inspect.isclass(factory) else factory
     if target is object.__init__:
         return ()
