@@ -67,15 +67,21 @@ def _take(trainee: Trainee, learner: Trainee) -> None:
     trainee.working.load_training_state(copy.deepcopy(learner.working.training_state()))
 
 
-def tie_pieces(learners: Iterable[Trainee]) -> None:
-    """Let each piece that methods have in common be learned by the first of them that is at its beginning."""
+def tie_pieces(learners: Iterable[Trainee]) -> int:
+    """Let each piece that methods have in common be learned by the first of them that is at its beginning.
+
+    Returns how many are left to others.
+    """
+    tied = 0
     known: dict[Hashable, Piece] = {}
     for trainee in learners:
         for piece in pieces_of(trainee) if not trainee.steps else ():
             with suppress(StackclipError), guarded():  # its own step says what is wrong
                 lesson = type(piece), piece.lesson(), trainee.stage.batch, trainee.samples
                 teacher = known.setdefault(lesson, piece)
-                piece.schooling.teacher = None if teacher is piece else teacher
+                if teacher is not piece:
+                    piece.schooling.teacher, tied = teacher, tied + 1
+    return tied
 
 
 def catch_up(trainee: Trainee) -> None:

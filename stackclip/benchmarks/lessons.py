@@ -106,7 +106,7 @@ class Lessons:
         for alike in followers.classes:
             alike[0].draw([row for each in alike for row in wanted[each.spec].values()])
         if not self.bench.plan.eval_every:  # a point wants every method as it is at each step
-            tie_pieces(followers.learners)
+            self.bench.savings.parts += tie_pieces(followers.learners)
         watch = CurveWatch(
             every=self.bench.plan.eval_every,
             wanted=wanted,

@@ -14,10 +14,14 @@ __all__ = ["Savings"]
 
 @dataclass
 class Savings:
-    """Trainings that were done and those that were taken from them; evaluations of maps likewise."""
+    """Trainings that were done and those that were taken from them; evaluations of maps likewise.
+
+    `parts` are heads and learners that trainings had in common.
+    """
 
     learned: int = 0
     taken: int = 0
+    parts: int = 0
     measured: int = 0
     alike: int = 0
 
@@ -31,8 +35,9 @@ class Savings:
     def say(self, methods: int, encode: TextEncoder) -> str:
         """How much was done, and for how much it served, in a line; empty where nothing served twice."""
         told = []
-        if self.taken:
-            told.append(f"{counted(self.learned, 'training')}, {self.taken} taken from {_them(self.learned)}")
+        if self.taken or self.parts:
+            parts = f" ({counted(self.parts, 'part')} learned once for several)" if self.parts else ""
+            told.append(f"{counted(self.learned, 'training')}{parts}, {self.taken} taken from {_them(self.learned)}")
         if self.alike:
             served = f"{self.alike} had the same as {_them(self.measured)}"
             told.append(f"maps of {counted(self.measured, 'cell')} measured, {served}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import check_files, keep, say_forecast, show_suite
+from stackclip.cli.answers import check_files, check_plotted, keep, say_forecast, show_suite
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
     COMMAS,
@@ -92,6 +92,7 @@ def bench_verb(
     columns: tuple[str, ...],
     output: tuple[Path, ...],
     plot: Path | None,
+    axes: tuple[str, ...],
     json: bool,
     dry_run: bool,
     cached_only: bool,
@@ -117,7 +118,7 @@ def bench_verb(
     from stackclip.session import BenchRows, distinct
     from stackclip.session.jobs import sharded
 
-    check_files(output, plot)
+    check_files(output, plot, axes)
     session.check_trackers(trackers)
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
@@ -126,8 +127,7 @@ def bench_verb(
         logger.info("nothing to do: this shard has no part of the work")
         return None
     over_shots = bool(suites) and all(each.over_shots for each in suites)
-    if plot and contests and not over_shots and not any(contest.plan.eval_every for contest in contests):
-        raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
+    check_plotted(contests, plot, axes, over_shots=over_shots)
     if dry_run:
         for forecast in filter(None, (session.forecast(contest, overwrite=overwrite) for contest in contests)):
             say_forecast(forecast, err=json)
@@ -145,7 +145,7 @@ def bench_verb(
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     document = Document(distinct(rows), **look, over_shots=over_shots, find=rows.find)
-    if not (keep(document, output, plot, as_json=json) and rows.whole):
+    if not (keep(document, output, plot, axes, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
     wanting = bool(suites) or not {*words["test_on"]} <= {text for each in contests for text in each.texts.values()}
     again = not (rows.computed or output or plot or wanting or overwrite == "always")

@@ -27,10 +27,18 @@ __all__ = ["report_verb"]
 @click.option("--published", is_flag=True, help="What papers print beside what was measured.")
 @answer_options
 @pass_session
-def report_verb(session: Session, /, output: tuple[Path, ...], plot: Path | None, json: bool, **selection: Any) -> None:
+def report_verb(
+    session: Session,
+    /,
+    output: tuple[Path, ...],
+    plot: Path | None,
+    axes: tuple[str, ...],
+    json: bool,
+    **selection: Any,
+) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
-    check_files(output, plot)
+    check_files(output, plot, axes)
     document = session.report(**selection)
     show_document(document, as_json=json)
-    if not keep(document, output, plot, as_json=json):
+    if not keep(document, output, plot, axes, as_json=json):
         sys.exit(FAILED_SOME)

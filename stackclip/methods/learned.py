@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 class LearnedScores:
     """The image scores of a learner that is built for a lesson, trained by Adam for the recipe's epochs or the task's.
 
-    `called` is the recipe's spec in one spelling, `batch` how many pictures a step brings. With `spare`, whatever the learner raises is kept as `why_not` and said
-    once, for there are maps to go on with; without it the error passes.
+    `called` is the recipe's spec in one spelling, `batch` how many pictures a step brings. With `spare`, whatever the
+    learner raises is kept as `why_not` and said once, for there are maps to go on with; without it the error passes.
     """
 
     def __init__(

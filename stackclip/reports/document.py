@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from stackclip.reports.by_defect import kinds_table
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
 from stackclip.reports.frames import frame_of_document
+from stackclip.reports.heat import HeatMap, heat_maps
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
@@ -111,6 +112,10 @@ class Document:
     def charts(self) -> tuple[Chart, ...]:
         """The training curves; none unless they were asked for."""
         return tuple(charts(self.rows))
+
+    def heat_maps(self, axes: Sequence[str] = ()) -> tuple[HeatMap, ...]:
+        """A heat map of each grid, over two options: `axes`, or those that matter most. Raises as `check_axes`."""
+        return tuple(each for table in replace(self, over_shots=False).tables for each in heat_maps(table, axes))
 
     @property
     def exhibits(self) -> Sequence[Exhibit]:
