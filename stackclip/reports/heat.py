@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, cycle, product
 from statistics import fmean, pstdev
 
 from stackclip.errors import UsageError
@@ -91,7 +92,8 @@ def heat_maps(table: Summary, axes: Sequence[str] = ()) -> Iterator[HeatMap]:
     for grid in grids:
         values = _values(line.method for line in grid.lines)
         if all(len(values.get(name, ())) > 1 for name in axes):
-            yield from filter(None, (_map(table, grid, metric, values, axes) for metric in grid.shown))
+            names = list(axes) or _widest(values, [grid.measured(metric) for metric in grid.shown])
+            yield from filter(None, (_map(table, grid, metric, values, names) for metric in grid.shown))
 
 
 def check_axes(methods: Iterable[str], axes: Sequence[str]) -> None:
@@ -110,14 +112,12 @@ def check_axes(methods: Iterable[str], axes: Sequence[str]) -> None:
 
 
 def _map(
-    table: Summary, grid: Grid, metric: str, values: Mapping[str, tuple[str, ...]], asked: Sequence[str]
+    table: Summary, grid: Grid, metric: str, values: Mapping[str, tuple[str, ...]], names: Sequence[str]
 ) -> HeatMap | None:
     """One metric of a grid, or None where no point has it."""
     of_point = grid.measured(metric)
     if not of_point:
         return None
-    own = [name for name, several in values.items() if len(several) > 1 and "." not in name]
-    names = list(asked) or _widest(own, values, of_point)
     axes = [Axis(name, _ordered(values[name])) for name in names]
     across, down = max(axes, key=lambda axis: len(axis.values)), Axis("", ("",))
     if len(axes) == _MOST:
@@ -128,7 +128,7 @@ def _map(
     for line in grid.lines:
         points.setdefault((_at(line.method, down), _at(line.method, across)), []).append(line)
     cells = {place: _cell(lines, of_point, best[0], grid.column(metric)) for place, lines in points.items()}
-    others = [name for name in own if not any(each == name or each.startswith(f"{name}.") for each in names)]
+    others = [name for name in _own(values) if not any(each == name or each.startswith(f"{name}.") for each in names)]
     also = f" and {counted(len(best) - 1, 'other')}" if len(best) > 1 else ""
     return HeatMap(
         f"{grid.name}, {len(grid.lines)} points, {table.title}",
@@ -175,33 +175,40 @@ def _values(methods: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return {name: tuple(dict.fromkeys(each.get(name, NOT_GIVEN) for each in options)) for name in names}
 
 
-def _widest(names: Sequence[str], values: Mapping[str, tuple[str, ...]], of_point: Mapping[str, float]) -> list[str]:
-    """The two options with the widest range of means, of a pair that has points in all its cells where there is one."""
-    options = {method: _options(method) for method in of_point}
+def _own(values: Mapping[str, Sequence[str]]) -> list[str]:
+    """The options with several values, those of components that others name left out."""
+    return [name for name, several in values.items() if len(several) > 1 and "." not in name]
 
-    def width(name: str) -> float:
-        means = [
-            fmean(found)
-            for value in values[name]
-            if (found := [of_point[m] for m, each in options.items() if each.get(name, NOT_GIVEN) == value])
-        ]
-        return max(means) - min(means) if means else 0.0
+
+def _widest(values: Mapping[str, Sequence[str]], of_points: Sequence[Mapping[str, float]]) -> list[str]:
+    """The two options whose means lie farthest apart, beside how far all points do, over several metrics.
+
+    Of a pair that has points in all its cells, where there is one.
+    """
+    options = {method: _options(method) for of_point in of_points for method in of_point}
+
+    def width(name: str, of_point: Mapping[str, float]) -> float:
+        found: dict[str, list[float]] = {}
+        for method, value in of_point.items():
+            found.setdefault(options[method].get(name, NOT_GIVEN), []).append(value)
+        means, whole = [fmean(each) for each in found.values()], max(of_point.values()) - min(of_point.values())
+        return (max(means) - min(means)) / whole if whole else 0.0
 
     def is_whole(pair: Sequence[str]) -> bool:
         there = {tuple(each.get(name, NOT_GIVEN) for name in pair) for each in options.values()}
         return there >= {*product(*(values[name] for name in pair))}
 
+    names = _own(values)
+    widths = {name: sum(width(name, of_point) for of_point in of_points if of_point) for name in names}
     pairs = [*combinations(names, _MOST)] or [tuple(names)]
-    return list(max(pairs, key=lambda pair: (is_whole(pair), sum(map(width, pair)))))
+    return list(max(pairs, key=lambda pair: (is_whole(pair), sum(widths[name] for name in pair))))
 
 
 def _ordered(values: Sequence[str]) -> tuple[str, ...]:
-    """Numbers by size, with words behind them; words alone as they came."""
+    """Values by the letters and the numbers in them, numbers by size and first."""
 
-    def place(value: str) -> tuple[bool, float]:
-        try:
-            return False, float(value)
-        except ValueError:
-            return True, 0.0
+    def place(value: str) -> list[tuple[bool, float, str]]:
+        pieces = re.split(r"(\d+(?:\.\d+)?)", value)
+        return [(not odd, float(piece) if odd else 0.0, piece) for odd, piece in zip(cycle((0, 1)), pieces) if piece]
 
     return tuple(sorted(values, key=place))

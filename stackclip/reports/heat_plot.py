@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from itertools import groupby
@@ -78,7 +79,7 @@ def _draw_panel(axes: Axes, heat: HeatMap) -> None:
         if cell.is_best:
             for edge, stroke in (("#FFFFFF", 4.5), ("#D55E00", 2.2)):
                 axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=edge, linewidth=stroke, zorder=3))
-        _write(axes, x + 0.5, y + 0.5, cell, "#FFFFFF" if cell.value is not None and share < 0.5 else INK)
+        _write(axes, x + 0.5, y + 0.5, cell, "#FFFFFF" if cell.value is not None and share < 0.5 else "#000000")
     axes.set(xlim=(-0.04, len(heat.across.values) + 0.04), ylim=(len(heat.down.values) + 0.04, -0.04))
     axes.set_xticks([x + 0.5 for x in range(len(heat.across.values))], [_named(each) for each in heat.across.values])
     axes.set_yticks([y + 0.5 for y in range(len(heat.down.values))], [_named(each) for each in heat.down.values])
@@ -103,7 +104,11 @@ def _write(axes: Axes, x: float, y: float, cell: HeatCell, colour: str) -> None:
 
 def _named(value: str) -> str:
     """A value in lines that are no longer than a cell is wide."""
-    return "\n".join(textwrap.wrap(legible(value), _WORD))
+    lines = [""]
+    for piece in re.split(r"(?<=[\[,=+])", legible(value)):
+        whole = lines[-1] + piece
+        lines[-1:] = [whole] if len(whole) <= _WORD or not lines[-1] else [lines[-1], piece]
+    return "\n".join(part for line in lines for part in textwrap.wrap(line, _WORD))
 
 
 def _width(heat: HeatMap) -> float:
