@@ -95,5 +95,5 @@ class EqualMaps:
     def _settle(self, who: Evaluation, place: _Place) -> None:
         if place.waiting is not None:
             self._measured.pop(id(who.pixels), None)
-            place.waiting, take = None, place.waiting
+            take, place.waiting = place.waiting, None
             take(who)

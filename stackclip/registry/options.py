@@ -127,7 +127,8 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     stated = None if inspect.isclass(factory) else getattr(factory, "options", None)
     if stated is not None:
         return tuple(stated)
-    return _of_class(factory) if inspect.isclass(factory) else _signed(factory)
+    known: Any = factory  # mypy takes no class for hashable
+    return _of_class(known) if inspect.isclass(factory) else _signed(factory)
 
 
 @lru_cache(maxsize=1024)  # as many classes as a grid may name, whose annotations are read as slowly as they are often

@@ -194,9 +194,10 @@ def _widest(values: Mapping[str, Sequence[str]], of_points: Sequence[Mapping[str
         means, whole = [fmean(each) for each in found.values()], max(of_point.values()) - min(of_point.values())
         return (max(means) - min(means)) / whole if whole else 0.0
 
-    def is_whole(pair: Sequence[str]) -> bool:
-        there = {tuple(each.get(name, NOT_GIVEN) for name in pair) for each in options.values()}
-        return there >= {*product(*(values[name] for name in pair))}
+    def is_whole(pair: Iterable[str]) -> bool:
+        names = tuple(pair)
+        there = {tuple(each.get(name, NOT_GIVEN) for name in names) for each in options.values()}
+        return there >= {*product(*(values[name] for name in names))}
 
     names = _own(values)
     widths = {name: sum(width(name, of_point) for of_point in of_points if of_point) for name in names}
