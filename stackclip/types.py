@@ -6,7 +6,7 @@ Importing this module brings neither numpy nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,8 +17,6 @@ from stackclip.viewnames import read_view
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_KNOWN = 16  # of what is made of a batch for several, at most: maps among it are as large as the pictures
 
 __all__ = [
     "ANOMALOUS",
@@ -222,22 +220,10 @@ class Features:
 
     samples: tuple[Sample, ...]
     parts: Mapping[Part, Tensor]
-    _made: dict[Hashable, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # see `ops.once`
 
     def __len__(self) -> int:
         return len(self.samples)
-
-    def once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
-        """What `make` gives of these pictures, or gave somebody who asked by this key; the last few are known.
-
-        The key has to tell all that it depends on beside the pictures. Who takes it must not change it.
-        """
-        if key not in self._made:
-            made = make()
-            while len(self._made) >= _KNOWN:
-                del self._made[next(iter(self._made))]
-            self._made[key] = made
-        return self._made[key]
 
     def __getitem__(self, part: Part) -> Tensor:
         try:
@@ -256,16 +242,15 @@ class Features:
         """The same pictures without the parts that others read of them."""
         wanted = frozenset(parts)
         fewer = Features(self.samples, {part: tensor for part, tensor in self.parts.items() if part in wanted})
-        object.__setattr__(fewer, "_made", self._made)
+        object.__setattr__(fewer, "made", self.made)
         return fewer
 
     def in_view(self, view: str) -> Features:
         """The same pictures as they were seen in a view, under plain names; as they are where it is empty."""
         if not view:
             return self
-        return Features(
-            self.samples, {replace(part, view=""): each for part, each in self.parts.items() if part.view == view}
-        )
+        seen = {replace(part, view=""): each for part, each in self.parts.items() if part.view == view}
+        return Features(self.samples, seen)
 
     @property
     def categories(self) -> tuple[str, ...]:

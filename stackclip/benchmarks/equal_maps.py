@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from stackclip.metrics import Measured
+from stackclip.metrics import Measured, PixelAccumulator
 from stackclip.ops.digests import digest_of
 
 if TYPE_CHECKING:
@@ -51,34 +51,34 @@ class EqualMaps:
         first = self._first.get(place.path)
         if first is None:
             self._first[place.path] = who
+            if self._first.get(before) is who:  # all have looked for what came before
+                del self._first[before]
             if shared is not None:
                 self._part(who, place, shared, before)
             self._settle(who, place)
             place.waiting = take
             if not place.is_followed:
                 self._settle(who, place)
-        elif shared is None:
+        elif first is not shared:  # it begins with it, or parts from another together with it
             for name in _TAKERS:
                 setattr(who, name, getattr(first, name))
             place.first, self._places[id(first)].is_followed = first, True
 
-    def measured(self, who: Evaluation) -> Measured:
-        """The pixel metrics of all that was taken."""
+    def measured(self, who: Evaluation, pixels: PixelAccumulator) -> Measured:
+        """The pixel metrics of all that was taken into `pixels`."""
         place = self._places.get(id(who), _Place())
         first = place.first or who
         self._settle(first, self._places.get(id(first), place))
-        if who.pixels is None:
-            raise ValueError("pixel metrics of an evaluation without any")
-        if id(who.pixels) not in self._measured:
-            self._measured[id(who.pixels)] = who.pixels.compute()
-        return self._measured[id(who.pixels)]
+        if id(pixels) not in self._measured:
+            self._measured[id(pixels)] = pixels.compute()
+        return self._measured[id(pixels)]
 
     def settle(self) -> None:
         """Have all take in what they still lack."""
         for who in self._first.values():
             self._settle(who, self._places[id(who)])
 
-    def serves(self, who: Evaluation) -> bool:
+    def is_served(self, who: Evaluation) -> bool:
         """Whether an evaluation measures nothing itself: another's maps were the same."""
         place = self._places.get(id(who))
         return place is not None and place.first is not None

@@ -58,7 +58,7 @@ class Evaluation:
     why_no_maps: str = ""
     seconds: float = 0.0
     error: str = ""
-    equal: EqualMaps = field(default_factory=EqualMaps, repr=False)
+    equal: EqualMaps | None = field(default=None, repr=False)
 
     def predict(self, inspector: Inspector, features: Features, runs: Sequence[np.ndarray | None]) -> None:
         """Take in what an inspector predicts of a batch, with the runs of each mask; the time counts."""
@@ -99,7 +99,10 @@ class Evaluation:
                     self.breakdown.take_map(sample, scores, mask_runs)
                     if self.watch:
                         self.watch(sample, scores, mask_runs)
-        self.equal.add(self, maps, partial(_take, maps=maps, ends=ends, runs=runs))
+        if self.equal is None:
+            _take(self, maps=maps, ends=ends, runs=runs)
+        else:
+            self.equal.add(self, maps, partial(_take, maps=maps, ends=ends, runs=runs))
 
     def settle(self, inspector: Inspector) -> Tensor | None:
         """The final scores (N,) of the pictures so far; None of a method that gives no scores."""
@@ -132,7 +135,7 @@ class Evaluation:
         _merge(self.breakdown.measure(samples, own, why_no_scores, why_no_maps), values, undefined)
         reason = why_no_maps or self._why_not_localised(samples)
         if self.pixels is not None and not reason:
-            pixels = self.equal.measured(self)
+            pixels = self.pixels.compute() if self.equal is None else self.equal.measured(self, self.pixels)
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason or "no mask can be used"))

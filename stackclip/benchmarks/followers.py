@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from stackclip.errors import StackclipError
-from stackclip.methods.pieces import Piece
+from stackclip.methods.pieces import Piece, Schooling
 from stackclip.registry import guarded
 from stackclip.training.failures import Failures
 from stackclip.training.trainee import Trainee
@@ -64,7 +63,8 @@ def _take(trainee: Trainee, learner: Trainee) -> None:
     """Let a detector be as if it had learned itself."""
     state = {name: tensor.detach().clone() for name, tensor in learner.working.state_dict().items()}
     trainee.working.load_state_dict(state)
-    trainee.working.load_training_state(copy.deepcopy(learner.working.training_state()))
+    for own, other in zip(pieces_of(trainee), pieces_of(learner), strict=True):
+        own.take(other)
 
 
 def tie_pieces(learners: Iterable[Trainee]) -> int:
@@ -103,4 +103,6 @@ def left_alone(learners: Iterable[Trainee]) -> list[Trainee]:
 
 def pieces_of(trainee: Trainee) -> tuple[Piece, ...]:
     """What of a method learns by itself; nothing where its detector names no such."""
-    return tuple(getattr(trainee.detector, "pieces", ()))
+    found = getattr(trainee.detector, "pieces", ())
+    named = found if isinstance(found, tuple) else ()  # a detector from outside may call anything so
+    return tuple(each for each in named if isinstance(getattr(each, "schooling", None), Schooling))

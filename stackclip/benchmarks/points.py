@@ -71,7 +71,7 @@ class CurveWatch:
 
     def epoch_done(self, trainee: Trainee) -> None:
         """Keep what a method has learned by now, for all that learn by it."""
-        catch_up(trainee)
+        self.failures.attempt(trainee, catch_up, trainee)
         self.followers.with_(trainee)
         self.keep(trainee)
 

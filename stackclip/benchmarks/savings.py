@@ -28,9 +28,9 @@ class Savings:
     def count(self, evaluations: Iterable[Evaluation]) -> None:
         """Take note of evaluations of a cell."""
         for each in evaluations:
-            if each.peaks:
-                self.alike += each.equal.serves(each)
-                self.measured += not each.equal.serves(each)
+            if each.peaks and each.equal is not None:
+                self.alike += each.equal.is_served(each)
+                self.measured += not each.equal.is_served(each)
 
     def say(self, methods: int, encode: TextEncoder) -> str:
         """How much was done, and for how much it served, in a line; empty where nothing served twice."""

@@ -85,6 +85,8 @@ class Testing:
             )
         for spec, exact in self._measure(cell, inspectors, again, progress).items():
             measured[spec] = replace(exact, refused=unsure[spec].bound) if exact else exact
+        for evaluation in (*evaluations.values(), *again.values()):
+            evaluation.equal = None  # which knows all the others, and what they hold
         calibrated = {spec: each.calibrated for spec, each in inspectors.items()}
         return {
             spec: Tested(evaluation, measured[spec], shots[spec], calibrated.get(spec, {}))

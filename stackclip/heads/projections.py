@@ -17,6 +17,7 @@ from stackclip.ops.digests import digest_of
 from stackclip.ops.losses import segmentation_loss
 from stackclip.ops.maps import large_logits, layers_logits, unit
 from stackclip.ops.modules import WhileUnchanged
+from stackclip.ops.once import once_in
 from stackclip.ops.portions import pieces
 from stackclip.ops.probabilities import probability_maps
 from stackclip.registry import AtTest, heads
@@ -152,12 +153,12 @@ class Projections(nn.Module):
 
         Heads that learned the same make the maps of a batch once.
         """
-        if torch.compiler.is_exporting() or torch.is_grad_enabled():
+        if type(self) is not Projections or torch.compiler.is_exporting() or torch.is_grad_enabled():
             return probability_maps(self._test_logits(features, anchors), weights, self.side)
         learned = self._known.get(lambda: digest_of(*self.parameters()))
-        key = (type(self), self.taps, self.side, learned, digest_of(anchors))
-        logits = features.once(key, lambda: self._test_logits(features, anchors))
-        return features.once((*key, digest_of(weights)), lambda: probability_maps(logits, weights, self.side))
+        key = (self.taps, self.side, learned, digest_of(anchors))
+        logits = once_in(features.made, key, lambda: self._test_logits(features, anchors))
+        return once_in(features.made, (*key, digest_of(weights)), lambda: probability_maps(logits, weights, self.side))
 
     def _test_logits(self, features: Features, anchors: Tensor) -> Tensor:
         """The logits (L, B, K, g, g) under all stacks, each by its set."""
