@@ -153,12 +153,18 @@ class Projections(nn.Module):
 
         Heads that learned the same make the maps of a batch once.
         """
-        if type(self) is not Projections or torch.compiler.is_exporting() or torch.is_grad_enabled():
+        if not self._can_be_told:
             return probability_maps(self._test_logits(features, anchors), weights, self.side)
         learned = self._known.get(lambda: digest_of(*self.parameters()))
         key = (self.taps, self.side, learned, digest_of(anchors))
         logits = once_in(features.made, key, lambda: self._test_logits(features, anchors))
         return once_in(features.made, (*key, digest_of(weights)), lambda: probability_maps(logits, weights, self.side))
+
+    @property
+    def _can_be_told(self) -> bool:
+        """Whether this is the module that its numbers say, whose changes are counted; a subclass may add to it."""
+        plain = type(self) is Projections and not any(each.is_inference() for each in self.parameters())
+        return plain and not (torch.compiler.is_exporting() or torch.is_grad_enabled())
 
     def _test_logits(self, features: Features, anchors: Tensor) -> Tensor:
         """The logits (L, B, K, g, g) under all stacks, each by its set."""
