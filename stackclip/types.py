@@ -6,7 +6,7 @@ Importing this module brings neither numpy nor torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -220,6 +220,7 @@ class Features:
 
     samples: tuple[Sample, ...]
     parts: Mapping[Part, Tensor]
+    made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # see `ops.once`
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -240,15 +241,16 @@ class Features:
     def only(self, parts: Iterable[Part]) -> Features:
         """The same pictures without the parts that others read of them."""
         wanted = frozenset(parts)
-        return Features(self.samples, {part: tensor for part, tensor in self.parts.items() if part in wanted})
+        fewer = Features(self.samples, {part: tensor for part, tensor in self.parts.items() if part in wanted})
+        object.__setattr__(fewer, "made", self.made)
+        return fewer
 
     def in_view(self, view: str) -> Features:
         """The same pictures as they were seen in a view, under plain names; as they are where it is empty."""
         if not view:
             return self
-        return Features(
-            self.samples, {replace(part, view=""): each for part, each in self.parts.items() if part.view == view}
-        )
+        seen = {replace(part, view=""): each for part, each in self.parts.items() if part.view == view}
+        return Features(self.samples, seen)
 
     @property
     def categories(self) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from stackclip.benchmarks.breakdown import Breakdown
+from stackclip.benchmarks.equal_maps import EqualMaps
 from stackclip.errors import NonFiniteScores, NotApplicable
 from stackclip.methods import Inspector
 from stackclip.metrics import (
@@ -24,6 +26,7 @@ from stackclip.metrics import (
 from stackclip.metrics.counts import PixelCounter, PixelCounts
 from stackclip.metrics.evidence import Evidence
 from stackclip.ops.given import final_scores, prediction_of
+from stackclip.ops.regions import Runs
 from stackclip.ops.small_maps import Looked
 from stackclip.ops.words import agreed, counted
 from stackclip.types import ANOMALOUS, Features, Prediction, Sample
@@ -38,6 +41,7 @@ class Evaluation:
     `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
     `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every picture,
     its map (H, W) and the runs of its mask. `looked` is what is kept of every picture for who looks at it later.
+    Evaluations of one scan that have `equal` in common measure maps that are the same once.
     """
 
     side: int | None = None
@@ -54,6 +58,7 @@ class Evaluation:
     why_no_maps: str = ""
     seconds: float = 0.0
     error: str = ""
+    equal: EqualMaps | None = field(default=None, repr=False)
 
     def predict(self, inspector: Inspector, features: Features, runs: Sequence[np.ndarray | None]) -> None:
         """Take in what an inspector predicts of a batch, with the runs of each mask; the time counts."""
@@ -82,25 +87,22 @@ class Evaluation:
         if prediction.scores is not None:
             _check_finite(prediction.scores.isfinite(), samples)
             self.scores.append(_kept(prediction.scores))
-        if prediction.maps is not None:
-            maps = _kept(prediction.maps)
-            low, high = _ends(maps)
+        maps = None if prediction.maps is None else _kept(prediction.maps)
+        ends = None if maps is None else _ends(maps)
+        if maps is not None and ends is not None:
+            low, high = ends
             _check_finite(low.isfinite() & high.isfinite(), samples)
             self.peaks.append(high)
-            each = zip(samples, maps.numpy(), low.numpy(), high.numpy(), runs, strict=True)
-            for sample, scores, least, most, mask_runs in each:
+            for sample, scores, mask_runs in zip(samples, maps.numpy(), runs, strict=True):
                 self.localised.append(mask_runs is not None)
-                if mask_runs is None:
-                    continue
-                if self.pixels is not None:
-                    self.pixels.add(scores, mask_runs, (least, most))
-                if self.counter:
-                    self.counter.add(scores, mask_runs)
-                self.breakdown.take_map(sample, scores, mask_runs)
-                if self.watch:
-                    self.watch(sample, scores, mask_runs)
-        if self.looked is not None:
-            self.looked.add(prediction.maps, runs)
+                if mask_runs is not None:
+                    self.breakdown.take_map(sample, scores, mask_runs)
+                    if self.watch:
+                        self.watch(sample, scores, mask_runs)
+        if self.equal is None:
+            _take(self, maps=maps, ends=ends, runs=runs)
+        else:
+            self.equal.add(self, maps, partial(_take, maps=maps, ends=ends, runs=runs))
 
     def settle(self, inspector: Inspector) -> Tensor | None:
         """The final scores (N,) of the pictures so far; None of a method that gives no scores."""
@@ -133,7 +135,7 @@ class Evaluation:
         _merge(self.breakdown.measure(samples, own, why_no_scores, why_no_maps), values, undefined)
         reason = why_no_maps or self._why_not_localised(samples)
         if self.pixels is not None and not reason:
-            pixels = self.pixels.compute()
+            pixels = self.pixels.compute() if self.equal is None else self.equal.measured(self, self.pixels)
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
         undefined.update(dict.fromkeys(PIXEL_METRICS, reason or "no mask can be used"))
@@ -156,6 +158,20 @@ class Evaluation:
             return None
         counts = self.counter.counts()
         return counts if all(self.localised) else counts.among(self.localised)
+
+
+def _take(
+    evaluation: Evaluation, *, maps: Tensor | None, ends: tuple[Tensor, Tensor] | None, runs: Sequence[Runs | None]
+) -> None:
+    """Have an evaluation measure and keep maps (B, H, W), whose lowest and highest scores are known."""
+    if maps is not None and ends is not None:
+        for scores, low, high, mask_runs in zip(maps.numpy(), *(each.numpy() for each in ends), runs, strict=True):
+            if mask_runs is not None and evaluation.pixels is not None:
+                evaluation.pixels.add(scores, mask_runs, (low, high))
+            if mask_runs is not None and evaluation.counter:
+                evaluation.counter.add(scores, mask_runs)
+    if evaluation.looked is not None:
+        evaluation.looked.add(maps, runs)
 
 
 def _unlocalised(samples: Sequence[Sample]) -> int:

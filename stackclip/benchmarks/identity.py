@@ -19,7 +19,7 @@ from stackclip.errors import NotApplicable, StackclipError, UsageError
 from stackclip.methods import Composition, component_of
 from stackclip.ops.files import canonical_json, content_hash, expanded, file_hash
 from stackclip.prompts.jitter import lists_hash
-from stackclip.registry import EDITION, Component, Spec, bind, code_of, named_by
+from stackclip.registry import EDITION, Component, Spec, as_learned, bind, code_of, named_by
 from stackclip.types import MASK, Sample
 
 __all__ = ["SEMANTICS", "Identities"]
@@ -49,7 +49,11 @@ class Identities:
     live_precision: str = "fp32"
 
     def head(self, spec: str) -> str:
-        """The name of what a method learns."""
+        """The name of what a method learns, which is that of all methods that learn the same."""
+        return cell_id(self._of_training(spec, self._as_learned(spec)))
+
+    def earlier_head(self, spec: str) -> str:
+        """The name that it had when each spelling of a method learned for itself."""
         return cell_id(self.of_training(spec))
 
     def row(self, spec: str, cell: Cell) -> str:
@@ -103,8 +107,11 @@ class Identities:
         return _options(component_of(parsed.name), parsed)
 
     def of_training(self, spec: str) -> dict[str, Any]:
-        """Everything that what a method learns depends on."""
-        own = self._own(_without_shots(Spec.parse(spec)))
+        """Everything that what a method learns depends on, with all that it was asked for beside that but shots."""
+        return self._of_training(spec, _without_shots(Spec.parse(spec)))
+
+    def _of_training(self, spec: str, taken_for: Spec) -> dict[str, Any]:
+        own = self._own(taken_for)
         names = self.plan.class_names or own["options"].get("class_names", "")
         return {
             **self._shared,
@@ -164,6 +171,11 @@ class Identities:
         return cache(partial(_hash_of, self.store))
 
     @cached_property
+    def _as_learned(self) -> Callable[[str], Spec]:
+        """A method as far as its training goes, in one spelling; it is found once."""
+        return cache(_as_learned)
+
+    @cached_property
     def _own(self) -> Callable[[Spec], dict[str, Any]]:
         """What a method is, without shots: its options, its code and the files that they name; it is found once."""
         return cache(partial(_facts_of, self._file_hash))
@@ -198,6 +210,11 @@ def _facts_of(file_hash: Callable[[Path], str], spec: Spec) -> dict[str, Any]:
         "code": sorted({f"{name} {file_hash(file)}" for name, file in _code(spec)}),
         "files": sorted(map(file_hash, _files(spec))),
     }
+
+
+def _as_learned(spec: str) -> Spec:
+    parsed = Spec.parse(spec)
+    return as_learned(component_of(parsed.name), _without_shots(parsed))
 
 
 def _without_shots(spec: Spec) -> Spec:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from stackclip.benchmarks.entrant import Entrant, check_stages
+from stackclip.benchmarks.followers import Followers, left_alone, tie_pieces
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.points import CurveWatch
 from stackclip.benchmarks.resume import Resume
@@ -113,12 +114,16 @@ class Lessons:
             cells = lacking.get(trainee.spec, [])
             self.failures.attempt(trainee, resume.teach, trainee, cells, partial(self._begun, trainee))
         learning = [trainee for trainee in trainees if trainee.detector and not trainee.error and not trainee.finished]
+        followers = Followers.of(learning, resume.identities.head)
         wanted = {t.spec: resume.without_curve(t, lacking.get(t.spec, [])) for t in learning}
-        for trainee in learning:
-            trainee.draw(wanted[trainee.spec].values())
+        for alike in followers.classes:
+            alike[0].draw([row for each in alike for row in wanted[each.spec].values()])
+        if not self.bench.plan.eval_every:  # a point wants every method as it is at each step
+            self.bench.savings.parts += tie_pieces(followers.learners)
         watch = CurveWatch(
             every=self.bench.plan.eval_every,
             wanted=wanted,
+            followers=followers,
             begin=self._begun,
             evaluate=partial(testing.evaluate, aloud=False),
             keep=lambda trainee: self.failures.attempt(trainee, resume.keep, trainee, learning),
@@ -131,4 +136,17 @@ class Lessons:
             self.bench.progress(f"train{' ' * bool(stage)}{stage}, seed {self.seed}", done, total)
 
         scanned = self.bench.plan.training_of(self.seed)
-        Training(self.reader, scanned, self.seed, self.failures, tell).teach(learning, watch)
+        training = Training(self.reader, scanned, self.seed, self.failures, tell)
+        training.teach(followers.learners, watch)
+        training.teach(self._anew(left_alone(followers.learners)), watch)
+        followers.take(self.failures)
+        self.bench.savings.learned += len(followers.learners)
+        self.bench.savings.taken += followers.taken
+
+    def _anew(self, trainees: Sequence[Trainee]) -> list[Trainee]:
+        """Methods at their beginning again."""
+        for trainee in trainees:
+            begun = self.failures.attempt(trainee, self._begun, trainee)
+            if begun is not None:
+                trainee.restart(begun)
+        return [each for each in trainees if not each.error]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from stackclip.benchmarks.curves import EvalEvery, point
+from stackclip.benchmarks.followers import Followers, catch_up
 from stackclip.benchmarks.plan import Cell
 from stackclip.benchmarks.testing import Tested
 from stackclip.methods import Detector
@@ -42,6 +43,7 @@ class CurveWatch:
 
     every: EvalEvery | None
     wanted: Mapping[str, Mapping[Cell, str]]
+    followers: Followers
     begin: Callable[[Trainee], Detector]
     evaluate: Evaluate
     keep: Callable[[Trainee], None]
@@ -51,11 +53,14 @@ class CurveWatch:
     _taken: list[_Taken] = field(default_factory=list)
 
     def stepped(self, trainee: Trainee) -> None:
-        """Take a method as it is now where it has a point here."""
-        if self.wanted.get(trainee.spec) and self._due(trainee):
-            with same_draws_after(self.device):
-                taken = _Taken(trainee, self._as_it_is(trainee), trainee.steps, trainee.epochs_seen)
-            self._taken.append(taken)
+        """Take a method as it is now where it has a point here, and those that learn by it."""
+        if not self.every or not self._due(trainee):
+            return
+        for each in self.followers.with_(trainee):
+            if self.wanted.get(each.spec):
+                with same_draws_after(self.device):
+                    taken = _Taken(each, self._as_it_is(each, trainee), trainee.steps, trainee.epochs_seen)
+                self._taken.append(taken)
 
     def batch_done(self) -> None:
         """Test those that were taken, and add their points."""
@@ -65,7 +70,9 @@ class CurveWatch:
             self._add(first)
 
     def epoch_done(self, trainee: Trainee) -> None:
-        """Keep what a method has learned by now."""
+        """Keep what a method has learned by now, for all that learn by it."""
+        self.failures.attempt(trainee, catch_up, trainee)
+        self.followers.with_(trainee)
         self.keep(trainee)
 
     def _add(self, taken: Mapping[str, _Taken]) -> None:
@@ -84,12 +91,12 @@ class CurveWatch:
             return True
         return trainee.at_end_of_epoch if self.every == "epoch" else trainee.steps % int(self.every or 1) == 0
 
-    def _as_it_is(self, trainee: Trainee) -> Trainee:
-        """A method as a later run would find it if its training ended now."""
+    def _as_it_is(self, trainee: Trainee, learner: Trainee) -> Trainee:
+        """A method as a later run would find it if the training that it learns by ended now."""
 
         def learn() -> Detector:
             detector = self.begin(trainee)
-            learned = trainee.working.state_dict()
+            learned = learner.working.state_dict()
             detector.load_state_dict({name: tensor.detach().clone() for name, tensor in learned.items()})
             return detector
 

@@ -95,13 +95,14 @@ class Resume:
         trainee.detector = begin()
         if self.anew or not trainee.epochs:
             return
-        name = self.identities.head(trainee.spec)
-        head = self.keeper.find_head(name, fingerprint=self.facts["fingerprint"])
-        if head is not None and self._has_points(trainee, head.facts, cells):
-            if self.keeper.teach(trainee.working, name, head):
-                _take(trainee, head)
-                return
-            trainee.detector = begin()
+        name, earlier = self.identities.head(trainee.spec), self.identities.earlier_head(trainee.spec)
+        for each in dict.fromkeys((name, earlier)):
+            head = self.keeper.find_head(each, fingerprint=self.facts["fingerprint"])
+            if head is not None and self._has_points(trainee, head.facts, cells):
+                if self.keeper.teach(trainee.working, each, head):
+                    _take(trainee, head)
+                    return
+                trainee.detector = begin()
         checkpoint = self.keeper.find_checkpoint(name, fingerprint=self.facts["fingerprint"])
         if checkpoint is None or checkpoint.facts.get("eval_every") != self.plan.eval_every:
             return

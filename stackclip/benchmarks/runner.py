@@ -14,6 +14,7 @@ from stackclip.benchmarks.keeping import Keeper
 from stackclip.benchmarks.overlap import check_content
 from stackclip.benchmarks.plan import Plan, check_plan
 from stackclip.benchmarks.rows import RowFolder
+from stackclip.benchmarks.savings import Savings
 from stackclip.benchmarks.seeds import CellName, OneSeed
 from stackclip.cache import Store
 from stackclip.clip import TextEncoder, Tower
@@ -53,7 +54,7 @@ class Bench:
     sees every picture anew, which gives the same figures up to the store's rounding, and takes as long as it takes.
     `live` says how what trains inside a tower runs there: figures depend on its precision alone.
     Cells that `failed` elsewhere are not tried again: they have the row that they had there, or a row with the error.
-    What is `told` of every finished row, found or new, may be told of it again.
+    What is `told` of every finished row, found or new, may be told of it again. `savings` counts what served twice.
     """
 
     plan: Plan
@@ -70,6 +71,7 @@ class Bench:
     live: LiveTraining = PLAIN_TRAINING
     failed: Mapping[CellName, Row | str] = field(default_factory=dict)
     told: Callable[[Row], None] = unheard
+    savings: Savings = field(default_factory=Savings)
 
     def __post_init__(self) -> None:
         if not self.entrants:
@@ -92,6 +94,8 @@ class Bench:
         if self.live.precision == "bf16" and self.plan.training:
             self._warn_of_bf16()
         outcomes = [self.of_seed(seed).run() for seed in self.plan.seeds]
+        if saved := self.savings.say(len(self.entrants), self.encode):
+            logger.info("%s", saved)
         self.keeper.say_unkept()
         rows, computed = [row for found, _ in outcomes for row in found], sum(new for _, new in outcomes)
         return Outcome(rows, computed, self.keeper.unkept.total())

@@ -127,6 +127,7 @@ class OneSeed:
             self.entrants,
             self.failures,
             bench.progress,
+            bench.savings,
         )
 
     def _rows_of(self, spec: str, share: Share) -> MethodRows:

@@ -13,9 +13,11 @@ import numpy as np
 
 from stackclip.benchmarks.breakdown import Breakdown, defects_of
 from stackclip.benchmarks.entrant import Entrant
+from stackclip.benchmarks.equal_maps import EqualMaps
 from stackclip.benchmarks.evaluation import Evaluation
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.saturation import Native, Saturation, read_native
+from stackclip.benchmarks.savings import Savings
 from stackclip.benchmarks.showing import BATCH, Showing
 from stackclip.benchmarks.tiles import pictures_at_once
 from stackclip.benchmarks.truth import runs_of
@@ -58,6 +60,7 @@ class Testing:
     entrants: Mapping[str, Entrant]
     failures: Failures
     progress: Listener = silent
+    savings: Savings = field(default_factory=Savings)
 
     def evaluate(self, cell: Cell, trainees: Sequence[Trainee], *, aloud: bool = True) -> dict[str, Tested]:
         """What each method is worth on one category; without `aloud` nobody is told, and no evidence is counted."""
@@ -68,6 +71,8 @@ class Testing:
         shots = self.showing.shots(cell, evaluations)
         inspectors = self.showing.inspectors(cell, trainees, evaluations, shots)
         measured = self._measure(cell, inspectors, evaluations, progress)
+        if aloud:
+            self.savings.count(evaluations.values())
         unsure = {spec: found for spec, found in measured.items() if found and found.bound > TOLERANCE}
         again = {spec: empty("exact", seconds=evaluations[spec].seconds) for spec in unsure}
         if unsure and aloud:
@@ -80,6 +85,8 @@ class Testing:
             )
         for spec, exact in self._measure(cell, inspectors, again, progress).items():
             measured[spec] = replace(exact, refused=unsure[spec].bound) if exact else exact
+        for evaluation in (*evaluations.values(), *again.values()):
+            evaluation.equal = None  # which knows all the others, and what they hold
         calibrated = {spec: each.calibrated for spec, each in inspectors.items()}
         return {
             spec: Tested(evaluation, measured[spec], shots[spec], calibrated.get(spec, {}))
@@ -117,7 +124,11 @@ class Testing:
     ) -> dict[str, Measured | None]:
         """Predict one category with some methods from the same batches; the metrics of those that went well."""
         stage = f"test {cell.dataset.name} {cell.category}, seed {self.seed}"
+        equal = EqualMaps()
+        for evaluation in evaluations.values():
+            evaluation.equal = equal
         self.scan(cell.samples, inspectors, evaluations, partial(progress, stage), without_mask=cell.without_mask)
+        equal.settle()
         return {
             spec: self.failures.attempt(evaluation, evaluation.measure, inspectors.get(spec), cell.samples)
             for spec, evaluation in evaluations.items()

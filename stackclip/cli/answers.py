@@ -12,6 +12,7 @@ from stackclip.cli.options import logger
 from stackclip.errors import StackclipError, UsageError
 
 if TYPE_CHECKING:
+    from stackclip.papers.contests import Contest
     from stackclip.papers.suites import Suite
     from stackclip.reports.document import Document
     from stackclip.session import Forecast
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Judged",
     "check_files",
+    "check_plotted",
     "keep",
     "not_written",
     "say_forecast",
@@ -73,13 +75,14 @@ def show_suite(suite: Suite | None, document: Document, *, as_json: bool) -> Non
         output.print(printed_table(others, suite.shows))
 
 
-def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> bool:
-    """Say how steadily methods ended their training, where that was asked, and draw it into a file.
+def _show_curves(document: Document, plot: Path | None, axes: Sequence[str], *, as_json: bool) -> bool:
+    """Say how steadily methods ended their training, where that was asked, and draw it into a file, or else a grid.
 
     False where that cannot be written, which is said.
     """
     from stackclip.benchmarks.curves import spread_notes
     from stackclip.console import say
+    from stackclip.reports.heat_plot import plot_heat
     from stackclip.reports.plot import plot_curves
     from stackclip.reports.shot_plot import plot_shots
     from stackclip.reports.transfer_plot import plot_transfer
@@ -89,17 +92,26 @@ def _show_curves(document: Document, plot: Path | None, *, as_json: bool) -> boo
     if plot is None:
         return True
     try:
+        what = _drawn(document, axes)
         if document.transfer:
             plot_transfer(document.transfers, plot)
-        elif document.over_shots:
+        elif what == "heat maps":
+            plot_heat(document.heat_maps(axes), plot)
+        elif what == "curves over shots":
             plot_shots(document.shot_curves, plot)
         else:
             plot_curves(document.charts, plot)
     except OSError as error:
         return not_written(plot, error)
-    what = "curves over shots" if document.over_shots else "training curves"
-    logger.info("%s are drawn in %s", "heat maps" if document.transfer else what, plot)
+    logger.info("%s are drawn in %s", what, plot)
     return True
+
+
+def _drawn(document: Document, axes: Sequence[str]) -> str:
+    """What a plot shows: a grid where axes are named, and where there are no curves."""
+    if document.transfer or axes or (not (document.over_shots or document.charts) and document.heat_maps()):
+        return "heat maps"
+    return "curves over shots" if document.over_shots else "training curves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +147,17 @@ class Judged:
 
 
 def keep(
-    document: Document, outputs: Sequence[Path], plot: Path | None, ranks: Path | None = None, *, as_json: bool
+    document: Document,
+    outputs: Sequence[Path],
+    plot: Path | None,
+    axes: Sequence[str] = (),
+    ranks: Path | None = None,
+    *,
+    as_json: bool,
 ) -> bool:
-    """Write the files, say how trainings ended, draw curves and ranks; False where something cannot be written."""
+    """Write the files, say how trainings ended, draw them or a grid, and ranks; False where one cannot be written."""
     all_written = write_document(document, outputs)
-    all_written &= _show_curves(document, plot, as_json=as_json)
+    all_written &= _show_curves(document, plot, axes, as_json=as_json)
     return _draw_ranks(document, ranks) and all_written
 
 
@@ -156,11 +174,35 @@ def _draw_ranks(document: Document, path: Path | None) -> bool:
     return True
 
 
-def check_files(outputs: Sequence[Path], plot: Path | None = None, ranks: Path | None = None) -> None:
-    """Raise UsageError for a file of another kind than is written, StackclipError for a plot that nothing can draw."""
+def check_plotted(contests: Sequence[Contest], plot: Path | None, axes: Sequence[str], *, curves: bool) -> None:
+    """Raise UsageError for a plot of what no bench will have: training curves, or a grid over these axes."""
+    from stackclip.reports.heat import check_axes
+    from stackclip.reports.sweeps import grids_by_name
+
+    methods = [method for contest in contests for method in contest.plan.resolved]
+    if plot is None or not contests:
+        return
+    check_axes(methods, axes)
+    curves |= any(contest.plan.eval_every for contest in contests)
+    if not curves and not any(grids_by_name(methods)):
+        raise UsageError(
+            "--plot draws training curves or a grid, and neither is asked for: add --eval-every epoch, or name "
+            "a method with several values of an option, stacked[clusters=1|2|3]"
+        )
+
+
+def check_files(
+    outputs: Sequence[Path], plot: Path | None = None, axes: Sequence[str] = (), ranks: Path | None = None
+) -> None:
+    """Raise UsageError for a file of another kind than is written, and for axes of no plot.
+
+    Raises StackclipError for a plot that nothing can draw.
+    """
     from stackclip.reports.plot import check_plot
     from stackclip.reports.writers import check_output
 
+    if axes and plot is None:
+        raise UsageError(f"--axes {','.join(axes)} are those of a plot: add --plot grid.png")
     for path, option in ((plot, "--plot"), (ranks, "--ranks")):
         if path:
             check_plot(path, option)

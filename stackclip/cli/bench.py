@@ -100,6 +100,7 @@ def bench_verb(
     columns: tuple[str, ...],
     output: tuple[Path, ...],
     plot: Path | None,
+    axes: tuple[str, ...],
     json: bool,
     dry_run: bool,
     cached_only: bool,
@@ -129,7 +130,7 @@ def bench_verb(
     from stackclip.reports.document import Document
     from stackclip.session import BenchRows, distinct
 
-    check_files(output, plot, judged.ranks)
+    check_files(output, plot, axes, judged.ranks)
     words["ci"] = judged.draws
     session.check_trackers(trackers)
     metrics = columns_named(columns)
@@ -139,7 +140,7 @@ def bench_verb(
     if shard and not benches.contests:
         logger.info("nothing to do: this shard has no part of the work")
         return None
-    benches.check_plot(plot)
+    benches.check_plot(plot, axes)
     if dry_run:
         for forecast in benches.forecasts(overwrite):
             say_forecast(forecast, err=json)
@@ -156,7 +157,7 @@ def bench_verb(
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")
     document = Document(distinct(rows), **look, over_shots=benches.over_shots, find=rows.find, known=rows.known)
-    if not (keep(document, output, plot, judged.ranks, as_json=json) and rows.whole):
+    if not (keep(document, output, plot, axes, judged.ranks, as_json=json) and rows.whole):
         sys.exit(FAILED_SOME)
     texts = {text for each in benches.contests for text in each.texts.values()}
     wanting = bool(suites) or not {*words["test_on"]} <= texts

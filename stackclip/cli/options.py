@@ -219,8 +219,9 @@ answer_options = options(
     click.option(
         "--plot",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="Draw the training curves: .png, .svg or .pdf (needs matplotlib).",
+        help="Draw the training curves, or else a grid: .png, .svg or .pdf (needs matplotlib).",
     ),
+    several("--axes", callback=specs, help="Draw a grid over these two options, or one: clusters,head.temperature."),
     click.option("--json", is_flag=True, help="Print rows as JSON lines instead of a table."),
 )
 

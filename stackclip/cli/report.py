@@ -31,11 +31,18 @@ __all__ = ["report_verb"]
 @answer_options
 @pass_session
 def report_verb(
-    session: Session, /, output: tuple[Path, ...], plot: Path | None, json: bool, judged: Judged, **selection: Any
+    session: Session,
+    /,
+    output: tuple[Path, ...],
+    plot: Path | None,
+    axes: tuple[str, ...],
+    json: bool,
+    judged: Judged,
+    **selection: Any,
 ) -> None:
     """Print tables of the rows that earlier benches kept; nothing is computed."""
-    check_files(output, plot, judged.ranks)
+    check_files(output, plot, axes, judged.ranks)
     document = session.report(**selection, **judged.look)
     show_document(document, as_json=json)
-    if not keep(document, output, plot, judged.ranks, as_json=json):
+    if not keep(document, output, plot, axes, judged.ranks, as_json=json):
         sys.exit(FAILED_SOME)

@@ -9,6 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stackclip.cli.answers import check_plotted
 from stackclip.cli.parsing import given_here
 from stackclip.cli.selecting import selecting_of
 from stackclip.errors import UsageError
@@ -47,11 +48,12 @@ class Typed:
 
         return replace(self, contests=sharded(list(self.contests), Shard.parse(shard))) if shard else self
 
-    def check_plot(self, plot: Path | None) -> None:
-        """Raise UsageError for a plot of curves that nobody asked for."""
-        drawn = self.over_shots or self.between or any(contest.plan.eval_every for contest in self.contests)
-        if plot and self.contests and not drawn:
-            raise UsageError("--plot draws training curves, and none is asked for: add --eval-every epoch")
+    def check_plot(self, plot: Path | None, axes: Sequence[str]) -> None:
+        """Raise UsageError for a plot of what no bench will have."""
+        if not self.between:
+            check_plotted(self.contests, plot, axes, curves=self.over_shots)
+        elif axes:
+            raise UsageError(f"--axes {','.join(axes)} are those of a grid, and --transfer has its own: leave them out")
 
     def forecasts(self, overwrite: Any) -> Iterator[Forecast | SelectionForecast]:
         """What would be encoded and computed."""

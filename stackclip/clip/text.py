@@ -28,18 +28,23 @@ class TextMemory(Protocol):
 
 
 class TextEncoder:
-    """`encoder(phrases)` gives raw text features (N, D) of a tower, in the order of the phrases."""
+    """`encoder(phrases)` gives raw text features (N, D) of a tower, in the order of the phrases.
+
+    Of the phrases that were `asked` for, each as often as it was, so many were `encoded`.
+    """
 
     def __init__(self, tower: Tower, memory: TextMemory | None = None) -> None:
         self.tower = tower
         self._memory = memory
         self._known: dict[str, Tensor] = {}  # phrase to (D,)
+        self.asked = self.encoded = 0
 
     def __call__(self, phrases: Sequence[str]) -> Tensor:
         """Raw float32 features (N, D) on the tower's device; a phrase that came before is not encoded again.
 
         Raises UsageError for a phrase that is longer than the text tower's context.
         """
+        self.asked += len(phrases)
         new = [phrase for phrase in dict.fromkeys(phrases) if phrase not in self._known]
         if new and self._memory is not None:
             for phrase, features in self._memory.lookup(new).items():
@@ -47,6 +52,7 @@ class TextEncoder:
             new = [phrase for phrase in new if phrase not in self._known]
         if new:
             encoded = self.tower.encode_text(new)
+            self.encoded += len(new)
             self._known.update(zip(new, encoded, strict=True))
             if self._memory is not None:
                 self._memory.remember(new, encoded.cpu().numpy())

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stackclip.contracts.at_test import AT_TEST_OF_HEADS, AT_TEST_OF_LEARNERS, AT_TEST_OF_METHODS
 from stackclip.contracts.backbones import BACKBONES, EXECUTORS
 from stackclip.contracts.common import COMMON
 from stackclip.contracts.datasets import DATASETS, PICTURES
@@ -112,10 +113,10 @@ _OF_SHELF: Mapping[str, Promises] = {
     "backbones": BACKBONES,
     "datasets": DATASETS,
     "executors": EXECUTORS,
-    "heads": HEADS,
-    "learners": LEARNERS,
-    "methods": METHODS,
-    "prompts": PROMPTS,
+    "heads": {**HEADS, **AT_TEST_OF_HEADS},
+    "learners": {**LEARNERS, **AT_TEST_OF_LEARNERS},
+    "methods": {**METHODS, **AT_TEST_OF_METHODS},
+    "prompts": {**PROMPTS, **AT_TEST_OF_METHODS},
     "scorers": SCORERS,
     "selectors": SELECTORS,
     "taps": TAPS,

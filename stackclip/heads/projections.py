@@ -13,11 +13,14 @@ from typing import Annotated, ClassVar, Literal, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from stackclip.ops.digests import digest_of
 from stackclip.ops.losses import segmentation_loss
 from stackclip.ops.maps import large_logits, layers_logits, unit
+from stackclip.ops.modules import WhileUnchanged
+from stackclip.ops.once import once_in
 from stackclip.ops.portions import pieces
 from stackclip.ops.probabilities import probability_maps
-from stackclip.registry import Removable, heads
+from stackclip.registry import AtTest, Removable, heads
 from stackclip.types import CLS, MASK, Features, Part, TowerSpec
 
 __all__ = ["Batches", "Efa", "Head", "HeadRecipe", "Linear", "Projections", "Weighting", "draw_linear", "empty_linear"]
@@ -72,8 +75,8 @@ class Linear:
     are EFA's.
     """
 
-    temperature: float = 1.0
-    weights_from: Weighting = "test-prompt"
+    temperature: Annotated[float, AtTest] = 1.0
+    weights_from: Annotated[Weighting, AtTest] = "test-prompt"
 
     @property
     def weighting(self) -> Weighting:
@@ -130,6 +133,7 @@ class Projections(nn.Module):
         layers = [nn.ModuleList(empty_linear(tower.width, tower.joint) for _ in self.taps) for _ in range(sets)]
         self.fc = nn.ModuleList(layers)
         draw_linear(self.fc, torch.Generator().manual_seed(seed))
+        self._known = WhileUnchanged(self)
 
     def loss(self, features: Features, anchors: Tensor, stacks: Tensor) -> Tensor:
         """Focal plus dice, summed over layers and over the sets that have pictures in the batch."""
@@ -148,11 +152,29 @@ class Projections(nn.Module):
         return torch.softmax(self.temperature * similarity, dim=1)
 
     def maps(self, features: Features, anchors: Tensor, weights: Tensor) -> Tensor:
-        """Sum over stacks of weight times the sum over layers of the probability: (B, H, W), between 0 and layers."""
+        """Sum over stacks of weight times the sum over layers of the probability: (B, H, W), between 0 and layers.
+
+        Heads that learned the same make the maps of a batch once.
+        """
+        if not self._can_be_told:
+            return probability_maps(self._test_logits(features, anchors), weights, self.side)
+        learned = self._known.get(lambda: digest_of(*self.parameters()))
+        key = (self.taps, self.side, learned, digest_of(anchors))
+        logits = once_in(features.made, key, lambda: self._test_logits(features, anchors))
+        return once_in(features.made, (*key, digest_of(weights)), lambda: probability_maps(logits, weights, self.side))
+
+    @property
+    def _can_be_told(self) -> bool:
+        """Whether this is the module that its numbers say, whose changes are counted; a subclass may add to it."""
+        plain = type(self) is Projections and not any(each.is_inference() for each in self.parameters())
+        return plain and not (torch.compiler.is_exporting() or torch.is_grad_enabled())
+
+    def _test_logits(self, features: Features, anchors: Tensor) -> Tensor:
+        """The logits (L, B, K, g, g) under all stacks, each by its set."""
         own = len(self.fc) > 1  # a set for each stack, or one for all
         under = [slice(index, index + 1) if own else slice(None) for index in range(len(self.fc))]
         of_sets = [self._logits(index, features, anchors[:, each], slice(None)) for index, each in enumerate(under)]
-        return probability_maps(torch.cat(of_sets, 2), weights, self.side)
+        return torch.cat(of_sets, 2)
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
         logits, masks = self._logits(index, features, anchors[rows, None], rows, self.products)[:, :, 0], masks[rows]

@@ -90,7 +90,8 @@ class Retrieval(nn.Module):
         if torch.is_grad_enabled():
             projected: Tensor = key(keys)
             return projected
-        return self._projected.get(lambda: key(keys), (self.keys._version, self.held._version))
+        known: Tensor = self._projected.get(lambda: key(keys), (self.keys._version, self.held._version))
+        return known
 
 
 def _above(values: Tensor, quantile: float) -> Tensor:

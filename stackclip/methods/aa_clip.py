@@ -26,7 +26,7 @@ from stackclip.ops.maps import pixels, unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
 from stackclip.prompts.described import described
 from stackclip.prompts.phrases import AA_CLIP
-from stackclip.registry import Removable, methods
+from stackclip.registry import AtTest, Removable, methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, TowerSpec
 
 __all__ = ["AaClip", "AaClipDetector"]
@@ -76,7 +76,9 @@ class AaClip(Method):
     epochs: int = 20
     lr: float = 5e-4
     image_score: Annotated[
-        Literal["auto", "text+map", "map", "text"], Removable("the picture's token in the image score", off="map")
+        Literal["auto", "text+map", "map", "text"],
+        AtTest,
+        Removable("the picture's token in the image score", off="map"),
     ] = "auto"
     augment: Annotated[Literal["none", "views", "live"], Removable("augmentation", off="none")] = "none"
     views: int = 4

@@ -23,7 +23,7 @@ from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import LOGIT_SCALE, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.prompts.phrases import ADACLIP
-from stackclip.registry import Removable, methods
+from stackclip.registry import AtTest, Removable, methods
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AdaClip", "AdaClipDetector", "AdaLayers", "PromptedSight"]
@@ -61,7 +61,7 @@ class AdaClip(Method):
     share: Annotated[float, Removable("hybrid semantic fusion (HSF)", off="0")] = 0.2
     dice: Literal["picture", "rows"] = "picture"
     class_names: str = "raw"
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 5
     lr: float = 1e-2
     weights: Path | None = None

@@ -27,7 +27,7 @@ from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.ops.neighbours import Bank
 from stackclip.ops.windows import weighed_windows
-from stackclip.registry import Removable, methods
+from stackclip.registry import AtTest, Removable, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AfClip", "AfClipDetector", "alignment_loss", "patch_targets"]
@@ -56,10 +56,10 @@ class AfClip(Method):
     """
 
     targets: Literal["kept", "overwritten"] = "kept"
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 2
     lr: float = 1e-4
-    text: float = 0.1
+    text: Annotated[float, AtTest] = 0.1
     shots: Annotated[
         int | Literal["all"] | None, Removable("distances to normal patches (AF-CLIP+)", off="0", if_typed=True)
     ] = None

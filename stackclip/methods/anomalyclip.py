@@ -29,7 +29,7 @@ from stackclip.methods.schedule import (
 from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import pixels, smooth, unit
 from stackclip.ops.modules import WhileUnchanged, numbers_in
-from stackclip.registry import Removable, methods
+from stackclip.registry import AtTest, Removable, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AnomalyClip", "AnomalyClipDetector", "ObjectPrompts"]
@@ -62,7 +62,7 @@ class AnomalyClip(Method):
     layers: Literal["last", "taps"] = "last"
     temperature: float = 0.07
     lambda_: Annotated[float, Removable("local loss (glocal context optimisation)", off="0")] = 4.0
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 15
     lr: float = 1e-3
     weights: Path | None = None

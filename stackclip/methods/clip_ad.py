@@ -34,7 +34,7 @@ from stackclip.ops.surgery import surgery
 from stackclip.ops.words import counted
 from stackclip.prompts import Ensemble
 from stackclip.prompts.phrases import CLIP_AD_MEDICAL, ENSEMBLES, EnsembleName
-from stackclip.registry import From, Removable, methods, selectors
+from stackclip.registry import AtTest, From, Removable, methods, selectors
 from stackclip.types import ANOMALOUS, CLASS_TOKEN, CLS, GRID_POOL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["ClipSurgery", "Sdp", "SdpPlus", "Surgical"]
@@ -56,8 +56,8 @@ class Surgical(Method):
     select: Annotated[str, From(selectors, {"auto": ("dbscan", *_SELECTORS.values())}), _RVS] = "auto"
     ensemble: Literal["auto"] | EnsembleName = "auto"
     class_names: str = "raw"
-    image_score: Annotated[ImageScore, Removable("the map in the image score", off="text")] = "text+map"
-    sigma: float | None = None
+    image_score: Annotated[ImageScore, AtTest, Removable("the map in the image score", off="text")] = "text+map"
+    sigma: Annotated[float | None, AtTest] = None
 
     def __post_init__(self) -> None:
         """Raise what a wrong selector or wrong class names raise, and BadOption for a sigma below 0."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stackclip.errors import NonFiniteScores
 from stackclip.learners import Learner, LearnerRecipe, Lesson
-from stackclip.methods.method import Task
+from stackclip.methods.method import Moment, Task
+from stackclip.methods.pieces import Schooling
 from stackclip.methods.schedule import BETAS, descend, schedule_of
+from stackclip.ops.digests import digest_of
 from stackclip.registry import reason
 from stackclip.types import Features
 
@@ -26,8 +29,8 @@ logger = logging.getLogger(__name__)
 class LearnedScores:
     """The image scores of a learner that is built for a lesson, trained by Adam for the recipe's epochs or the task's.
 
-    `batch` is how many pictures a step brings. With `spare`, whatever the learner raises is kept as `why_not` and said
-    once, for there are maps to go on with; without it the error passes.
+    `called` is the recipe's spec in one spelling, `batch` how many pictures a step brings. With `spare`, whatever the
+    learner raises is kept as `why_not` and said once, for there are maps to go on with; without it the error passes.
     """
 
     def __init__(
@@ -36,15 +39,18 @@ class LearnedScores:
         task: Task,
         lesson: Callable[[LearnerRecipe], Lesson],
         *,
+        called: str,
         batch: int,
         spare: bool,
     ) -> None:
         self.spare, self.why_not = spare, ""
+        self.schooling, self._called, self._lesson = Schooling(), called, cast("Lesson | None", None)
         self.learner: Learner | None = None
         self.epochs, self.schedule = 0, dict[str, Any]()
         self._optimiser: torch.optim.Optimizer | None = None
         with self._spared("learner"):
-            self.learner = cast(Learner, recipe.build(lesson(recipe)).to(task.device))
+            self._lesson = lesson(recipe)
+            self.learner = cast(Learner, recipe.build(self._lesson).to(task.device))
             stage = task.stage("learner", epochs=recipe.epochs, batch=batch)
             self.epochs, self.schedule = stage.epochs, schedule_of(task, stage, lr=recipe.lr)
             self._optimiser = torch.optim.Adam(self.learner.parameters(), lr=recipe.lr, betas=BETAS)
@@ -54,9 +60,24 @@ class LearnedScores:
         """What a reader of its rows should know; None where there is no learner at work."""
         return {**self.learner.facts, "epochs": self.epochs} if self.learner else None
 
-    def step(self, features: Features, epoch: int) -> dict[str, float]:
-        """One Adam step in an epoch (from 0): the loss by term; nothing once the learner is through, or failed."""
-        if self.learner is None or self._optimiser is None or self.why_not or epoch >= self.epochs:
+    def step(self, features: Features, at: Moment) -> dict[str, float]:
+        """One Adam step: the loss by term; nothing once the learner is through, or failed."""
+        return {} if at.epoch >= self.epochs else self.schooling.step(at, lambda: self._step(features, at.epoch))
+
+    def lesson(self) -> Hashable:
+        """The learner, the words that it begins as and is held to, and the schedule."""
+        if self._lesson is None:
+            return id(self)
+        return self._called, self._lesson.subject, digest_of(self._lesson.anchors), self.epochs, self.spare
+
+    def take(self, other: LearnedScores) -> None:
+        """Become as another whose lesson was the same."""
+        if self.learner is not None and other.learner is not None:
+            cast(nn.Module, self.learner).load_state_dict(cast(nn.Module, other.learner).state_dict())
+        self.load_training_state(copy.deepcopy(other.training_state()))
+
+    def _step(self, features: Features, epoch: int) -> dict[str, float]:
+        if self.learner is None or self._optimiser is None or self.why_not:
             return {}
         with self._spared(f"learner, epoch {epoch + 1} of training"):
             terms = descend(self._optimiser, self.learner.loss(features))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Hashable, Mapping
 from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stackclip.heads import Head, HeadRecipe, SetQueues
 from stackclip.methods.method import Moment, Task
+from stackclip.methods.pieces import Schooling, called
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.schedule import adam, descend, lower_products, schedule_of
 from stackclip.methods.stacks import StackTexts
+from stackclip.ops.digests import digest_of
 from stackclip.prompts import Strategy
+from stackclip.registry import heads
 from stackclip.types import CLS, MASK, NORMAL, Features
 
 __all__ = ["LearnedMaps"]
@@ -26,6 +30,7 @@ class LearnedMaps:
         self, recipe: HeadRecipe, pipeline: Pipeline, strategy: Strategy, texts: StackTexts, task: Task
     ) -> None:
         self.recipe, self.texts, self.device = recipe, texts, task.device
+        self.schooling, self._task, self._text = Schooling(), task, pipeline.head
         epochs, self.rate = pipeline.schedule(strategy, task.train_on)
         stage = task.stage("head", epochs=epochs, batch=pipeline.batch)
         module = recipe.build(task.tower, len(texts.stacks), seed=task.seed).to(task.device)
@@ -49,8 +54,31 @@ class LearnedMaps:
         A head whose sets have batches of their own steps each that has a full one, and at the end of an epoch those
         that have pictures left; its loss is there where one stepped. Nothing once the head is through.
         """
-        if at.epoch >= self.epochs:
-            return {}
+        return {} if at.epoch >= self.epochs else self.schooling.step(at, lambda: self._step(features, at))
+
+    def lesson(self) -> Hashable:
+        """The head, the stacks of the training categories and what these are called, and the schedule."""
+        names = self._task.categories
+        anchors = torch.stack([self.texts.training_anchors(name) for name in names])
+        stacks = tuple(self.texts.stack_of(name) for name in names)
+        return (
+            called(heads, self._text),
+            len(self.texts.stacks),
+            names,
+            stacks,
+            digest_of(anchors),
+            self.rate,
+            self.epochs,
+        )
+
+    def take(self, other: LearnedMaps) -> None:
+        """Become as another whose lesson was the same."""
+        for own, of_other in ((self.head, other.head), (self.queues, other.queues)):
+            if own is not None:
+                cast(nn.Module, own).load_state_dict(cast(nn.Module, of_other).state_dict())
+        self.load_training_state(copy.deepcopy(other.training_state()))
+
+    def _step(self, features: Features, at: Moment) -> dict[str, float]:
         if self.queues is None:
             return self._descend(features)
         stacks = torch.tensor([self.texts.stack_of(category) for category in features.categories])

@@ -21,7 +21,7 @@ from stackclip.ops.losses import dice_loss, focal_of_right
 from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.ops.windows import window_means
-from stackclip.registry import Removable, methods
+from stackclip.registry import AtTest, Removable, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Mrad", "MradDetector", "region_keys"]
@@ -56,12 +56,12 @@ class Mrad(Method):
 
     mode: Annotated[Literal["tf", "ft", "clip"], Removable("trained linear layers (MRAD-FT)", off="tf")] = "ft"
     most: int = 5000
-    picture_share: float = 0.7
+    picture_share: Annotated[float, AtTest] = 0.7
     masked_pictures: Annotated[float, Removable("similarity masking of pictures", off="1")] = 0.95
     masked_patches: Annotated[float, Removable("similarity masking of patches", off="1")] = 0.8
     region: float = 0.5
     deep_precision: Literal["float32", "float16"] = "float32"
-    sigma: float = 4.0
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int = 1
     prompts_epochs: int = 5
     lr: float = 4e-4

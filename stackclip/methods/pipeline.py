@@ -13,7 +13,7 @@ from stackclip.heads import HeadRecipe
 from stackclip.methods.schedule import check_schedule
 from stackclip.ops.given import epochs_of
 from stackclip.prompts import Strategy
-from stackclip.registry import From, heads, learners, selectors
+from stackclip.registry import AtTest, From, heads, learners, selectors
 from stackclip.types import TowerSpec
 
 __all__ = ["Pipeline"]
@@ -32,7 +32,7 @@ class Pipeline:
 
     head: Annotated[str, From(heads, {"none": ()})] = "linear"
     learner: Annotated[str, From(learners, {"none": ()})] = "none"
-    image_score: Literal["text", "text+map"] = "text"
+    image_score: Annotated[Literal["text", "text+map"], AtTest] = "text"
     select: Annotated[str, From(selectors)] = "mean-of-unit"
     class_names: str = "spaced"
     epochs: int | None = None

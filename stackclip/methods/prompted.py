@@ -16,6 +16,7 @@ from stackclip.methods.learned import LearnedScores
 from stackclip.methods.maps import LearnedMaps
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Moment, Phase, Stage, Task, refuse_shots
+from stackclip.methods.pieces import Piece, called
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.stacks import StackTexts
 from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
@@ -79,7 +80,8 @@ class PromptedDetector(Detector):
             raise NotApplicable(f"image_score=text+map, but {NO_MAP}")
         self._maps = LearnedMaps(method.recipe, pipeline, method.strategy, self.texts, task) if method.recipe else None
         self.head, self.queues = (self._maps.head, self._maps.queues) if self._maps else (None, None)
-        self._learned = self._begin_learner(method.learner, task, pipeline.batch) if method.learner else None
+        name = called(learners, pipeline.learner) if method.learner else ""
+        self._learned = self._begin_learner(method.learner, task, name, pipeline.batch) if method.learner else None
         self.learner = self._learned.learner if self._learned else None
         epochs = max(each.epochs if each else 0 for each in (self._maps, self._learned))
         stage = Stage("prompts", epochs, task.batch_size or pipeline.batch, method.needs(task.tower, "train"))
@@ -98,9 +100,15 @@ class PromptedDetector(Detector):
             "image_score": "text and transductive map maximum" if self.few_shot else pipeline.image_score,
         }
 
-    def _begin_learner(self, recipe: LearnerRecipe, task: Task, batch: int) -> LearnedScores:
+    def _begin_learner(self, recipe: LearnerRecipe, task: Task, called: str, batch: int) -> LearnedScores:
         """The learner of the stacked names of all training categories; it steps on the batches of the head."""
-        return LearnedScores(recipe, task, self.texts.lesson, batch=batch, spare=self.head is not None)
+        how: dict[str, Any] = {"called": called, "batch": batch, "spare": self.head is not None}
+        return LearnedScores(recipe, task, self.texts.lesson, **how)
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The head and the learner, which do not see each other."""
+        return tuple(each for each in (self._maps, self._learned) if each)
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -126,7 +134,7 @@ class PromptedDetector(Detector):
         if self._learned is None:
             return stepped
         terms = {"map": stepped["loss"]} if stepped else {}
-        learned = self._learned.step(features, at.epoch)
+        learned = self._learned.step(features, at)
         total = sum(terms.values()) + learned.pop("loss", 0.0)
         return {"loss": total, **terms, **learned} if terms or learned else {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from stackclip.methods.tokens import FrontTokens
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
-from stackclip.registry import methods
+from stackclip.registry import AtTest, methods
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["VisualAd", "VisualAdDetector", "VisualLayers", "top_mean"]
@@ -51,8 +51,8 @@ class VisualAd(Method):
 
     anchors: int = 4
     dropout: float = 0.1
-    test_norm: Literal["learned", "tower"] = "learned"
-    sigma: float = 4.0
+    test_norm: Annotated[Literal["learned", "tower"], AtTest] = "learned"
+    sigma: Annotated[float, AtTest] = 4.0
     epochs: int | None = None
     lr: float = 1e-3
 

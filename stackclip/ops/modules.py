@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Made = TypeVar("Made")
 
 __all__ = ["SeededDropout", "WhileUnchanged", "numbers_in"]
 
@@ -34,18 +37,19 @@ class SeededDropout(nn.Module):
 
 
 class WhileUnchanged:
-    """Tensors made of a module, by a key, and made again only once its parameters changed: by a step, or by loading."""
+    """What is made of a module, by a key, and made again only once its parameters changed: by a step, or by loading."""
 
     def __init__(self, module: nn.Module) -> None:
         self._module = module
         self._state: tuple[int, ...] = ()
-        self._made: dict[Hashable, Tensor] = {}
+        self._made: dict[Hashable, Any] = {}
 
-    def get(self, make: Callable[[], Tensor], key: Hashable = None) -> Tensor:
+    def get(self, make: Callable[[], Made], key: Hashable = None) -> Made:
         """What `make` gives, or gave since the last change under this key."""
         state = tuple(parameter._version for parameter in self._module.parameters())
         if state != self._state:
             self._state, self._made = state, {}
         if key not in self._made:
             self._made[key] = make()
-        return self._made[key]
+        made: Made = self._made[key]
+        return made

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, Generic, TypeVar
 
-__all__ = ["Once"]
+__all__ = ["Once", "once_in"]
 
 Made = TypeVar("Made")
 _making = threading.RLock()  # one for all, which may ask for one another: what waits here is rare and long
@@ -38,3 +38,20 @@ class Once(Generic[Made]):
                 self._made = [self._make()]
                 self._make = None
             return self._made[0]
+
+
+_KNOWN = 16  # of what is made of a batch for several, at most: maps among it are as large as the pictures
+
+
+def once_in(known: dict[Hashable, Any], key: Hashable, make: Callable[[], Made]) -> Made:
+    """What `make` gives, or gave somebody who asked by this key; the last few that were made are `known`.
+
+    The key has to tell all that it depends on. Who takes it must not change it.
+    """
+    if key not in known:
+        made = make()
+        while len(known) >= _KNOWN:
+            del known[next(iter(known))]
+        known[key] = made
+    found: Made = known[key]
+    return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from stackclip.errors import BadOption, NonFiniteScores
 from stackclip.prompts.ensemble import CPE, Overflow
 from stackclip.prompts.strategy import Clustering, Encode
-from stackclip.registry import From, Removable, Spec, prompts, scorers
+from stackclip.registry import AtTest, From, Removable, Spec, prompts, scorers
 from stackclip.types import LARGEST_SEED, NORMAL
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class Stacked:
     source: Literal["text", "image"] = "text"
     joiner: Literal["space", "comma", "and"] = "space"
     order: Literal["dataset", "alphabetical"] = "dataset"
-    test: Annotated[TestPrompt, Removable("own name in the test prompt (equation 9)", off="cluster")] = "cluster"
+    test: Annotated[TestPrompt, AtTest, Removable("own name in the test prompt (equation 9)", off="cluster")] = (
+        "cluster"
+    )
     overflow: Overflow = "error"
     seed: int = 0
 

@@ -1,5 +1,6 @@
 """The shelves on which components stand by name: one decorator puts them there, one look-up finds them."""
 
+from stackclip.registry.canonical import as_learned
 from stackclip.registry.closure import code_of
 from stackclip.registry.component import Component
 from stackclip.registry.examples import EXAMPLES, Example, examples
@@ -15,7 +16,7 @@ from stackclip.registry.guard import (
     keep_streams,
     reason,
 )
-from stackclip.registry.options import From, Option, Removable, bind, named_by, noun, options_of
+from stackclip.registry.options import AtTest, From, Option, Removable, bind, named_by, noun, options_of
 from stackclip.registry.plugins import NotLoaded, problems, stay_with, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Spec, did_you_mean, split_specs
@@ -26,6 +27,7 @@ __all__ = [
     "EXAMPLES",
     "LARGEST",
     "SHELVES",
+    "AtTest",
     "Component",
     "Example",
     "From",
@@ -36,6 +38,7 @@ __all__ = [
     "Spec",
     "Stopped",
     "Way",
+    "as_learned",
     "ask_to_stop",
     "at_work",
     "axes_of",

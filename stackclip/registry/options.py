@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from stackclip.registry.component import Component
     from stackclip.registry.shelf import Shelf
 
-__all__ = ["From", "Option", "Removable", "bind", "named_by", "noun", "options_of"]
+__all__ = ["AtTest", "From", "Option", "Removable", "bind", "named_by", "noun", "options_of"]
 
 Mark = TypeVar("Mark")
 _NOUNS = {"prompts": "prompt strategy", "datasets": "data set"}
@@ -60,6 +61,13 @@ class From:
         return " | ".join((noun(self.shelf.kind), *self.words))
 
 
+class AtTest:
+    """Says that nothing which is learned depends on an option: `sigma: Annotated[float, AtTest] = 4.0`.
+
+    Points of a grid that differ in such options alone are trained once. `stackclip check` tries whether it is true.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Removable:
     """Says that an option is a part of its component, called so by its paper, and which value takes it away.
@@ -97,6 +105,11 @@ class Option:
         return _type_name(self.type)
 
     @property
+    def is_at_test(self) -> bool:
+        """Whether it acts at test alone: what is learned is the same at all its values."""
+        return typing.get_origin(self.type) is Annotated and AtTest in typing.get_args(self.type)
+
+    @property
     def source(self) -> From | None:
         """What says which components it names; None where it names none."""
         return next(_marks(self.type, From), None)
@@ -113,17 +126,23 @@ class Option:
     @property
     def default_text(self) -> str:
         """The default as it would be typed."""
-        if self.default is self.REQUIRED:
-            return "required"
-        if self.default is None:
-            return "none"
-        if isinstance(self.default, tuple):
-            return "+".join(str(item) for item in self.default)
-        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+        return "required" if self.default is self.REQUIRED else typed(self.default)
 
     def describe(self) -> tuple[str, str, str]:
-        """Name, type and default as text. Raises what the text of a default raises."""
-        return self.label, self.type_name, self.default_text
+        """Name, type and default as text; of one that acts at test alone its type says so.
+
+        Raises what the text of a default raises.
+        """
+        return self.label, self.type_name + " (at test)" * self.is_at_test, self.default_text
+
+
+def typed(value: object) -> str:
+    """The value of an option as it would be typed."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return "+".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
@@ -134,6 +153,17 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     stated = None if inspect.isclass(factory) else getattr(factory, "options", None)
     if stated is not None:
         return tuple(stated)
+    known: Any = factory  # mypy takes no class for hashable
+    return _of_class(known) if inspect.isclass(factory) else _signed(factory)
+
+
+@lru_cache(maxsize=1024)  # as many classes as a grid may name, whose annotations are read as slowly as they are often
+def _of_class(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    return _signed(factory)
+
+
+def _signed(factory: Callable[..., Any]) -> tuple[Option, ...]:
+    """The options that a signature has."""
     target: Any = factory.__init__ if inspect.isclass(factory) else factory
     if target is object.__init__:
         return ()
@@ -141,10 +171,19 @@ def options_of(factory: Callable[..., Any]) -> tuple[Option, ...]:
     # A data class's own hints know the module of each base; those of its __init__ know only that of the class.
     hints = typing.get_type_hints(factory if dataclasses.is_dataclass(factory) else target, include_extras=True)
     return tuple(
-        Option(name, hints.get(name, str), parameter.default)
+        Option(name, _as_stated(factory, name, hints.get(name, str)), parameter.default)
         for name, parameter in signature.parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     )
+
+
+def _as_stated(factory: Callable[..., Any], name: str, hint: Any) -> Any:
+    """An option's type; where a class of another package inherited it, no word of what it learns by holds for it."""
+    of_package = factory.__module__.partition(".")[0]
+    stating = (each for each in getattr(factory, "__mro__", ()) if name in inspect.get_annotations(each))
+    if AtTest in typing.get_args(hint) and next(stating, factory).__module__.partition(".")[0] != of_package:
+        return typing.get_args(hint)[0]
+    return hint
 
 
 def bind(owner: str, options: Iterable[Option], given: Mapping[str, str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from stackclip.reports.columns import firsts_of, measured_of
 from stackclip.reports.exhibits import Exhibit, Finder, exhibits_of
 from stackclip.reports.fragments import document_html
 from stackclip.reports.frames import frame_of_document
+from stackclip.reports.heat import HeatMap, heat_maps
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
@@ -188,6 +189,10 @@ class Document:
     def charts(self) -> tuple[Chart, ...]:
         """The training curves; none unless they were asked for."""
         return tuple(charts(self.plain))
+
+    def heat_maps(self, axes: Sequence[str] = ()) -> tuple[HeatMap, ...]:
+        """A heat map of each grid, over two options: `axes`, or those that matter most. Raises as `check_axes`."""
+        return tuple(each for table in replace(self, over_shots=False).tables for each in heat_maps(table, axes))
 
     @property
     def exhibits(self) -> Sequence[Exhibit]:

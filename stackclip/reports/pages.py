@@ -18,6 +18,7 @@ from markupsafe import Markup
 from stackclip.ops.colours import HEAT_COLOURS
 from stackclip.ops.words import legible
 from stackclip.reports.gallery import Gallery
+from stackclip.reports.heat import HeatMap
 from stackclip.reports.lines import Panel
 from stackclip.reports.table import Figure, Summary, TableLine, ranked
 
@@ -72,6 +73,7 @@ class Page:
     briefs: Sequence[Said] = ()
     boards: Sequence[Board] = ()
     curves: Sequence[tuple[str, Sequence[Panel]]] = ()
+    grids: Sequence[HeatMap] = ()
     gallery: Gallery | None = None
     tables: Sequence[str] = ()
     start: int = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,54 @@ from stackclip.reports.columns import firsts_of
 if TYPE_CHECKING:
     from stackclip.reports.table import TableLine
 
-__all__ = ["swept"]
+__all__ = ["SweptGrid", "grids_by_name", "grids_of", "swept"]
 
 FEWEST = 3  # points, of which there is something to say that a table does not show
+
+
+@dataclass(frozen=True)
+class SweptGrid:
+    """The lines of methods of one name that differ in options, of which a table has `metrics` in its columns."""
+
+    name: str
+    lines: Sequence[TableLine]
+    metrics: Sequence[str]
+
+    @property
+    def shown(self) -> list[str]:
+        """The first metric of images and that of pixels."""
+        return [*firsts_of(self.metrics)]
+
+    def column(self, metric: str) -> int:
+        """Where a metric stands in the lines."""
+        return self.metrics.index(metric)
+
+    def measured(self, metric: str) -> dict[str, float]:
+        """A metric of each point that was measured on as much as any other; a mean of fewer is no match for these."""
+        cells = {line.method: line.cells[self.column(metric)] for line in self.lines if line.cells}
+        most = max((cell.counted for cell in cells.values()), default=0)
+        return {at: cell.value for at, cell in cells.items() if cell.value is not None and cell.counted == most}
+
+
+def grids_of(lines: Iterable[TableLine], metrics: Sequence[str]) -> Iterator[SweptGrid]:
+    """The grids among the lines of a table."""
+    of_method: dict[str, list[TableLine]] = {}
+    for line in lines:
+        of_method.setdefault(line.method, []).append(line)
+    for methods in grids_by_name(line.method for line in lines):
+        points = [line for method in dict.fromkeys(methods) for line in of_method[method]]
+        yield SweptGrid(Spec.parse(methods[0]).name, points, metrics)
+
+
+def grids_by_name(methods: Iterable[str]) -> Iterator[list[str]]:
+    """The methods of each grid: some of one name that differ in options."""
+    of_name: dict[str, list[str]] = {}
+    for method in methods:
+        with suppress(UsageError):  # a name of a row that is none of a method is no point of a grid
+            if len(points_of(method)) > 1:  # what was selected of a grid is none either
+                continue
+            of_name.setdefault(Spec.parse(method).name, []).append(method)
+    yield from (alike for alike in of_name.values() if len(alike) >= FEWEST and axes_of(alike))
 
 
 def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
@@ -25,23 +71,14 @@ def swept(lines: Sequence[TableLine], metrics: Sequence[str]) -> Iterator[str]:
 
     `lines` are those of one table, of means over its categories. The first metric of images and that of pixels is told.
     """
-    of_name: dict[str, list[TableLine]] = {}
-    for line in lines:
-        with suppress(UsageError):  # a name of a row that is none of a method is no point of a grid
-            if len(points_of(line.method)) > 1:  # what was selected of a grid is none either
-                continue
-            of_name.setdefault(Spec.parse(line.method).name, []).append(line)
-    for name, points in of_name.items():
-        axes = axes_of(line.method for line in points)
-        if len(points) >= FEWEST and axes:
-            yield from (_told(name, points, axes, metric, metrics.index(metric)) for metric in firsts_of(metrics))
+    for grid in grids_of(lines, metrics):
+        yield from (_told(grid, metric) for metric in grid.shown)
 
 
-def _told(name: str, lines: Sequence[TableLine], axes: Mapping[str, Sequence[str]], metric: str, column: int) -> str:
+def _told(grid: SweptGrid, metric: str) -> str:
     """One metric of a grid in a line."""
-    cells = {line.method: line.cells[column] for line in lines if line.cells}
-    most = max((cell.counted for cell in cells.values()), default=0)  # a mean of fewer is no match for these
-    found = {at: cell.value for at, cell in cells.items() if cell.value is not None and cell.counted == most}
+    name, lines, axes = grid.name, grid.lines, axes_of(line.method for line in grid.lines)
+    found = grid.measured(metric)
     left = f", {len(lines) - len(found)} of them left out: measured on less" if len(found) < len(lines) else ""
     title = f"{name}, {len(lines)} points{left}, {metric.replace('_', ' ')}"
     if not found:

@@ -146,6 +146,11 @@ class Trainee:
         self.losses, self.terms, self.drawn = [], {}, []
         self._totals, self._in_epoch = {}, 0
 
+    def be_as_far_as(self, learner: Trainee) -> None:
+        """Stand where one that learns the same stands, with its losses and its curves; what it learned is its own."""
+        for name in ("epoch", "steps", "losses", "terms", "curves", "drawn", "seconds", "_totals", "_in_epoch"):
+            setattr(self, name, getattr(learner, name))
+
     def as_it_is(self) -> Trainee:
         """A trainee at the same step that has not begun."""
         return replace(self, detector=None, curves={}, losses=list(self.losses))

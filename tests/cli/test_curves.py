@@ -56,7 +56,11 @@ def test_figure_1_asks_for_its_curves(stackclip: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("bench", "--plot", "curves.png"), "--plot draws training curves, and none is asked for: add --eval-every"),
+        (
+            ("bench", "--plot", "curves.png"),
+            "--plot draws training curves or a grid, and neither is asked for: add --eval-every",
+        ),
+        (("bench", "--axes", "clusters"), "--axes clusters are those of a plot: add --plot grid.png"),
         (("bench", "--plot", "curves.bmp"), "curves.bmp: no plot is written as .bmp; wanted .png, .svg, .pdf"),
         (("report", "--plot", "curves"), "curves: no plot is written as that"),
         (("bench", "--eval-every", "0"), "eval_every is '0'; wanted a number of optimiser steps, 1 or more, or epoch"),

@@ -48,6 +48,7 @@ class Html:
             briefs=said,
             boards=list(_boards(document, plain)),
             curves=list(drawings(document.plain, document.charts, document.shot_curves)),
+            grids=plain.heat_maps(),
             gallery=gallery,
             tables=[table.title for table in plain.tables],
             start=_start(told, exhibits),
