@@ -138,7 +138,8 @@ class Evaluation:
             pixels = self.pixels.compute() if self.equal is None else self.equal.measured(self, self.pixels)
             _merge(pixels, values, undefined)
             return Measured(values, undefined, pixels.form, pixels.bounds)
-        undefined.update(dict.fromkeys(PIXEL_METRICS, reason or "no mask can be used"))
+        names = self.pixels.names if self.pixels else PIXEL_METRICS
+        undefined.update(dict.fromkeys(names, reason or "no mask can be used"))
         return Measured(values, undefined)
 
     def _why_not_localised(self, samples: Sequence[Sample]) -> str:

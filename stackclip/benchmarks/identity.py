@@ -12,6 +12,7 @@ from typing import Any
 from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Cell, Plan
 from stackclip.benchmarks.rows import cell_id
+from stackclip.benchmarks.truth import fpr_limits
 from stackclip.cache import Store
 from stackclip.clip import Tower
 from stackclip.data import Dataset
@@ -81,6 +82,8 @@ class Identities:
             tested["defects"] = sorted(self._file_hash(path) if path.is_file() else "" for path in configs)
         if (form := self.plan.pixel_form(cell, self.tower.spec)) != "exact":
             tested["pixel_metrics"] = form
+        if limits := fpr_limits(cell.dataset):
+            tested["fpr_limits"] = list(limits)
         if self.plan.tiling is not None:
             tested["tiles"] = self.plan.tiling.facts
         return cell_id({**self.of_training(spec), **tested})

@@ -20,7 +20,7 @@ from stackclip.benchmarks.saturation import Native, Saturation, read_native
 from stackclip.benchmarks.savings import Savings
 from stackclip.benchmarks.showing import BATCH, Showing
 from stackclip.benchmarks.tiles import pictures_at_once
-from stackclip.benchmarks.truth import runs_of
+from stackclip.benchmarks.truth import fpr_limits, runs_of
 from stackclip.cache import Store
 from stackclip.errors import StackclipError
 from stackclip.methods import Inspector
@@ -154,7 +154,7 @@ class Testing:
             breakdown = Breakdown(kinds, Saturation.of(cell.samples, read, plan.metrics))
         return Evaluation(
             side=self.plan.map_side(self.tower),
-            pixels=pixel_metrics(form),
+            pixels=pixel_metrics(form, fpr_limits(cell.dataset)),
             counter=PixelCounter() if plan.ci and aloud else None,
             breakdown=breakdown,
             looked=Looked(self.plan.map_side(self.tower)) if aloud else None,

@@ -60,6 +60,7 @@ PROPOSED: dict[str, Words] = {
     "--test-on": _DATASETS,
     "--backbone": _on_shelves("backbones"),
     "--executor": _on_shelves("executors"),
+    "--tracker": _on_shelves("trackers"),
     "--suite": _suites,
     "ablate METHOD": _METHODS,
     "check NAME": _on_shelves(),
@@ -80,12 +81,29 @@ def propose(group: click.Group) -> None:
 
 
 def _proposals(words: Words, context: click.Context, typed: str) -> list[CompletionItem]:
-    """What may stand for the last name of a list, else a file or folder; nothing within the brackets of options."""
+    """What may stand for the last name of a list, else a file or folder; nothing within the brackets of options.
+
+    A data set is a folder too: those that begin as the name does stand behind the names, and in a list by themselves.
+    """
     if typed.count("[") > typed.count("]"):
         return []
     before, comma, last = typed.rpartition(",")
-    found = [CompletionItem(f"{before}{comma}{name}") for name in words(context) if name.startswith(last)]
+    names = [name for name in words(context) if name.startswith(last)]
+    if words is _DATASETS and last and (names or comma):
+        names += [folder for folder in _folders(last) if folder not in names]
+    found = [CompletionItem(f"{before}{comma}{name}") for name in names]
     return found or [CompletionItem(typed, type="file")]
+
+
+def _folders(typed: str) -> list[str]:
+    """The folders whose places begin as what was typed; none with a comma or bracket, which would be read otherwise."""
+    parent, slash, first = typed.rpartition("/")
+    try:
+        every = sorted(each.name for each in Path(f"{parent}{slash}" or ".").expanduser().iterdir() if each.is_dir())
+    except (OSError, RuntimeError, ValueError):  # nothing is there, or it may not be looked at: nothing to propose
+        return []
+    fitting = (name for name in every if name.startswith(first) and (first or not name.startswith(".")))
+    return [f"{parent}{slash}{name}" for name in fitting if not set(name) & set(",[]")]
 
 
 def _registry(context: click.Context) -> Path | None:

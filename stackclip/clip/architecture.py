@@ -27,6 +27,7 @@ __all__ = [
     "find_architecture",
     "largest_file",
     "packaged_config",
+    "parameters_of",
     "why_not",
 ]
 
@@ -137,7 +138,11 @@ def largest_file(config: Mapping[str, Any]) -> int:
 
 def count_parameters(config: Mapping[str, Any]) -> int:
     """The numbers that weights of that configuration hold, at its own picture size."""
-    model = build_model(config, image_size=None, quick_gelu=False)
+    return parameters_of(build_model(config, image_size=None, quick_gelu=False))
+
+
+def parameters_of(model: nn.Module) -> int:
+    """The numbers that weights of a model hold."""
     return sum(tensor.numel() for tensor in model.state_dict().values())
 
 

@@ -10,7 +10,14 @@ import PIL
 import torch
 from torch import Tensor, nn
 
-from stackclip.clip.architecture import architecture_hash, build_model, check_architecture, check_layers, check_size
+from stackclip.clip.architecture import (
+    architecture_hash,
+    build_model,
+    check_architecture,
+    check_layers,
+    check_size,
+    parameters_of,
+)
 from stackclip.clip.device import choose_device, choose_precision, name_device
 from stackclip.clip.makes import make_of, timm_sizes
 from stackclip.clip.phrases import restore_text, text_of
@@ -23,7 +30,7 @@ from stackclip.errors import UsageError
 from stackclip.ops.once import Once
 from stackclip.types import TowerSpec
 
-__all__ = ["Assembly", "AssemblyOptions", "assemble_tower", "name_activation"]
+__all__ = ["Assembly", "AssemblyOptions", "assemble_tower", "name_activation", "own_sizes"]
 
 
 class AssemblyOptions(BuildOptions, total=False):
@@ -105,9 +112,10 @@ def _checked_activation(config: Mapping[str, Any], assembly: Assembly) -> bool:
     return bool(config.get("quick_gelu")) if activation == "native" else activation == "quick-gelu"
 
 
-def own_side(config: Mapping[str, Any], *, name: str) -> int:
-    """The side in pixels of the pictures that a model takes unasked."""
-    return _sized(config, None, name, quick_gelu=False)[1]
+def own_sizes(config: Mapping[str, Any], *, name: str) -> tuple[int, int]:
+    """The side in pixels of the pictures that a model takes unasked, and how many numbers its weights hold."""
+    model, side = _sized(config, None, name, quick_gelu=False)
+    return side, parameters_of(model)
 
 
 def _sized(config: Mapping[str, Any], asked: int | None, name: str, *, quick_gelu: bool) -> tuple[nn.Module, int]:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from stackclip.clip.torchscript import is_script, read_script
 from stackclip.errors import WeightsError
 from stackclip.ops.files import kind_of_file
 from stackclip.ops.words import legible
@@ -53,14 +54,14 @@ def check_file(path: Path, *, largest: int, of: str = "such weights") -> int:
 
 
 def read_tensors(path: Path, *, largest: int, of: str = "such weights", sections: bool = False) -> dict[str, Tensor]:
-    """The tensors of a safetensors file or a torch checkpoint as they are there, on the CPU.
+    """The tensors of a safetensors file, a torch checkpoint or a TorchScript archive as they are there, on the CPU.
 
-    Which of the two it is, its first bytes say. A checkpoint may keep them under `state_dict`; what wrappers of the
+    Which of them it is, its first bytes say. A checkpoint may keep them under `state_dict`; what wrappers of the
     model put into names (`module.`, `_orig_mod.`) is taken out. Nothing in it is run. With `sections` it may hold
     several state dicts and other things: a tensor's name is then `section.name`, the others are left out.
 
-    Raises WeightsError for a file that is missing, of another kind (a TorchScript archive among them: running code is
-    what it is for), or that takes more than `largest` bytes, on the disk, unpacked or as float32; before it takes them.
+    Raises WeightsError for a file that is missing or of another kind, or that takes more than `largest` bytes, on the
+    disk, unpacked or as float32; before it takes them.
     """
     size = check_file(path, largest=largest, of=of)
     try:
@@ -117,16 +118,8 @@ def _read_safetensors(path: Path, size: int, head: bytes) -> dict[str, Tensor]:
 
 
 def _read_checkpoint(path: Path, size: int, head: bytes, *, sections: bool) -> dict[str, Tensor]:
-    if tuple(int(number) for number in torch.__version__.split(".")[:2]) < _FIRST_SAFE_TORCH:
-        raise WeightsError(
-            f"{path}: torch {torch.__version__} cannot read a checkpoint safely (CVE-2026-24747): "
-            f"update torch to 2.10 or give safetensors"
-        )
     try:
-        _check_archive(path, size) if head[:4] == b"PK\x03\x04" else _check_stream(path)
-        # Warnings are of bytes that may be no checkpoint at all; of a path, torch would look at the suffix.
-        with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
-            found: Any = torch.load(file, map_location="cpu", weights_only=True)
+        found = (_read_archive if head[:4] == b"PK\x03\x04" else _read_stream)(path, size)
     except WeightsError:
         raise
     except pickle.UnpicklingError as error:
@@ -140,6 +133,43 @@ def _read_checkpoint(path: Path, size: int, head: bytes, *, sections: bool) -> d
     if not isinstance(found, Mapping) or not found:
         raise WeightsError(f"{path}: holds a {type(found).__name__}, wanted a state dict: names and their tensors")
     return _unwrapped(path, _in_sections(found) if sections else _in_one(path, found))
+
+
+def _read_archive(path: Path, size: int) -> Any:
+    """What a zip archive holds. Raises WeightsError for one that unpacks to more than its own size."""
+    with zipfile.ZipFile(path) as archive:
+        if is_script(archive):
+            return read_script(archive, path, size)
+        entries = archive.infolist()
+        unpacked = sum(entry.file_size for entry in entries)
+        if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise WeightsError(
+                f"{path}: {unpacked:,} bytes are packed into {size:,}, and torch packs nothing: get the file again"
+            )
+        for entry in entries:
+            if entry.filename.endswith("data.pkl"):
+                with archive.open(entry) as stream:
+                    _check_pickle(path, stream)
+    return _loaded(path)
+
+
+def _read_stream(path: Path, _size: int) -> Any:
+    """What a file holds as torch wrote it before 1.6: five pickles, then the numbers."""
+    with path.open("rb") as stream:
+        for _ in range(5):
+            _check_pickle(path, stream)
+    return _loaded(path)
+
+
+def _loaded(path: Path) -> Any:
+    if tuple(int(number) for number in torch.__version__.split(".")[:2]) < _FIRST_SAFE_TORCH:
+        raise WeightsError(
+            f"{path}: torch {torch.__version__} cannot read a checkpoint safely (CVE-2026-24747): "
+            f"update torch to 2.10 or give safetensors"
+        )
+    # Warnings are of bytes that may be no checkpoint at all; of a path, torch would look at the suffix.
+    with path.open("rb") as file, warnings.catch_warnings(action="ignore"):
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _in_one(path: Path, found: Mapping[Any, Any]) -> Iterator[tuple[str, Tensor]]:
@@ -174,33 +204,6 @@ def _unwrapped(path: Path, named: Iterable[tuple[str, Tensor]]) -> dict[str, Ten
 
 def _plain(name: str) -> str:
     return ".".join(word for word in name.split(".") if word not in _WRAPPERS) or name
-
-
-def _check_archive(path: Path, size: int) -> None:
-    """Raise WeightsError for a TorchScript archive, and for one that unpacks to more than its own size."""
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-        if any(entry.filename.endswith("/constants.pkl") for entry in entries):
-            raise WeightsError(
-                f"{path}: a TorchScript archive, which runs code when it is read; wanted safetensors or a state dict: "
-                f"give --pretrained openai instead, or save its state_dict() where you trust it"
-            )
-        unpacked = sum(entry.file_size for entry in entries)
-        if unpacked > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-            raise WeightsError(
-                f"{path}: {unpacked:,} bytes are packed into {size:,}, and torch packs nothing: get the file again"
-            )
-        for entry in entries:
-            if entry.filename.endswith("data.pkl"):
-                with archive.open(entry) as stream:
-                    _check_pickle(path, stream)
-
-
-def _check_stream(path: Path) -> None:
-    """`_check_pickle` for the file as torch wrote it before 1.6: five pickles, then the numbers."""
-    with path.open("rb") as stream:
-        for _ in range(5):
-            _check_pickle(path, stream)
 
 
 def _check_pickle(path: Path, stream: IO[bytes]) -> None:

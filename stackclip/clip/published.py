@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stackclip.clip.architecture import check_architecture, count_parameters, find_architecture, why_not
-from stackclip.clip.assembly import own_side
+from stackclip.clip.architecture import check_architecture, find_architecture, why_not
+from stackclip.clip.assembly import own_sizes
 from stackclip.clip.backbones import describe_backbones
 from stackclip.clip.catalogue import config_of, listed_models, published
 from stackclip.clip.hub import cached_weights, hub_place, read_card, unfinished_bytes
@@ -73,15 +73,16 @@ def describe_weights(model: str, tag: str) -> WeightsFacts:
     check_architecture(config, name=model)
     known = known_tag(model, tag) or tag
     card = read_card(model, known)
+    side, parameters = own_sizes(config, name=model)
     activation = native_activation(model, config, known)
     return WeightsFacts(
         model=model,
         tag=known,
         repository=hub_place(model, known)[0],
-        parameters=count_parameters(config),
+        parameters=parameters,
         file=cached_weights(model, known),
         licence=str(card.get("license_name") or card.get("license") or ""),
-        transform=ImageTransform(own_side(config, name=model), **known_normalisation(model, known)),
+        transform=ImageTransform(side, **known_normalisation(model, known)),
         activation="quick-gelu" if activation == "quick-gelu" else "gelu",
         unfinished=unfinished_bytes(model, known),
     )

@@ -29,7 +29,7 @@ _COUNTS = "num_batches_tracked"  # what a batch norm counts in training, as whol
 
 
 def read_weights(path: Path, *, largest: int = LARGEST, of: str = "such weights") -> dict[str, Tensor]:
-    """The tensors of a safetensors file or a torch checkpoint under their names there, float32, on the CPU.
+    """The tensors of a safetensors file, a torch checkpoint or a TorchScript archive by name, float32, on the CPU.
 
     A checkpoint may keep them under `state_dict`; `module.` and `_orig_mod.` in names are taken out. Nothing in it is
     run.
@@ -58,6 +58,8 @@ def align_weights(
         named = {f"{_WITHIN}{name.removeprefix(_WITHIN)}": each for name, each in named.items() if name != _MASKED}
     elif hasattr(model, "text"):
         named = open_clip.model.convert_to_custom_text_state_dict(named)
+    computed = dict(model.named_buffers()).keys() - wanted.keys()  # a TorchScript archive has them beside the weights
+    named = {name: each for name, each in named.items() if name not in computed}
     for name in ("logit_scale", "logit_bias"):  # a scalar in some files, one number in a row in others
         if name in named and name in wanted and named[name].numel() == wanted[name].numel():
             named[name] = named[name].reshape(wanted[name])

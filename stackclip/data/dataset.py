@@ -40,14 +40,13 @@ class Reader(Protocol):
 
     It may also have `name` (of the data set; else its registered one and the protocol), `title` (the layout, for the
     finding), `source` (licence and origin), `size` (of what is downloaded, in words), `folders` (other names that its
-    folder usually has), `recognises(root)`,
-    `detects(root)` (where nobody named the layout, and more has to be sure), `named_by_folder` (the folder's name is
-    the data set's), `published` (the one published data set that it reads) and `protocol` (which split or selection of
-    it, empty for the usual one). `generate(folder)` writes the pictures unless they are there and returns their root;
-    `prepare(root, folder)` does so for what must first be made of the pictures in `root`, and returns `root` where that
-    is nothing. `spare(path, root)` tells files that are no sample's and yet the layout's: its lists, the masks of good
-    pictures. `understand(root, name, folder)` gives an `Interpretation`, which says more than samples; what it draws it
-    writes below `folder`.
+    folder usually has), `recognises(root)`, `detects(root)` (where nobody named the layout, and more has to be sure),
+    `named_by_folder` (the folder's name is the data set's), `fpr_limits` (of its own AU-PRO, `(0.05,)`), `published`
+    (the one published data set that it reads) and `protocol` (which split or selection of it, empty for the usual one).
+    `generate(folder)` writes the pictures unless they are there and returns their root; `prepare(root, folder)` does so
+    for what must first be made of the pictures in `root`, and returns `root` where that is nothing. `spare(path, root)`
+    tells files that are no sample's and yet the layout's: its lists, the masks of good pictures. `understand(root,
+    name, folder)` gives an `Interpretation`, which says more than samples; what it draws it writes below `folder`.
     """
 
     tree: str

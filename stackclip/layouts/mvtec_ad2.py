@@ -31,6 +31,7 @@ class MvtecAd2:
     """
 
     published = "mvtec-ad2"
+    fpr_limits = (0.05,)  # of its evaluation's AU-PRO
     source = "CC BY-NC-SA 4.0, MVTec Software GmbH, www.mvtec.com/company/research/datasets/mvtec-ad-2"
     folders = ("mvtec_ad_2", "MVTecAD2")
     tree = """\

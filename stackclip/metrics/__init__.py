@@ -5,6 +5,7 @@ from stackclip.metrics.exact import PixelMetrics, image_metrics
 from stackclip.metrics.kinds import PixelMetricsByKind
 from stackclip.metrics.names import (
     ALIASES,
+    AUPRO_LIMITS,
     FPR_LIMIT,
     IMAGE_METRICS,
     KINDS,
@@ -13,6 +14,7 @@ from stackclip.metrics.names import (
     SAMPLE_METRICS,
     SPRO_LIMITS,
     Measured,
+    aupro_name,
     named_for_kind,
     spro_name,
 )
@@ -21,6 +23,7 @@ from stackclip.metrics.streamed import TOLERANCE, StreamedPixelMetrics
 
 __all__ = [
     "ALIASES",
+    "AUPRO_LIMITS",
     "EXACT_UP_TO",
     "FORMS",
     "FPR_LIMIT",
@@ -38,6 +41,7 @@ __all__ = [
     "PixelMetricsByKind",
     "SaturatedOverlap",
     "StreamedPixelMetrics",
+    "aupro_name",
     "choose_form",
     "image_metrics",
     "named_for_kind",

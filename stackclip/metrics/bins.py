@@ -15,13 +15,14 @@ from stackclip.metrics.cells import Cells, bins_of, population_of
 from stackclip.metrics.loops import compiled
 from stackclip.metrics.pictures import pixels_of
 
-__all__ = ["BUDGET", "ScoreBins"]
+__all__ = ["BUDGET", "ScoreBins", "areas_of_bins"]
 
 BUDGET = 1 << 20  # bins at most; 16 bytes each
 _QUEUE = 1 << 20  # scores that numpy counts together
 _BITS = 32  # of a score
 
 Counts = NDArray[Any]
+Numbers = NDArray[np.float64]
 
 
 class ScoreBins:
@@ -168,3 +169,16 @@ def _grouped(counts: Counts, starts: NDArray[np.int32], places: NDArray[np.int32
     if starts.size:
         grouped[places] = counts if starts.size == counts.size else np.add.reduceat(counts, starts, dtype=counts.dtype)
     return grouped
+
+
+def areas_of_bins(start: Numbers, stop: Numbers, shares: Numbers, tied: NDArray[np.bool_], limit: float) -> Numbers:
+    """The area below the overlap up to a limit of the false-positive rate: at least, evenly mixed, at most (3,).
+
+    Each of the bins (B,) takes the rate from `start` to `stop` and adds its share; `tied` are those of one score.
+    """
+    x, x_next = np.minimum(start, limit), np.minimum(stop, limit)
+    width, beyond = x_next - x, limit - x_next
+    # A share that comes somewhere inside the bin counts from there on up to the limit.
+    even = width * (width / np.where(width > 0, stop - start, 1)) / 2
+    low, high = np.where(tied, even, 0), np.where(tied, even, width)
+    return np.array([shares @ (beyond + extra) for extra in (low, even, high)])

@@ -18,7 +18,9 @@ EXACT_UP_TO = 2**27  # pixels of a category: 500 maps of 518 x 518, .5 GB a meth
 
 
 class PixelAccumulator(Protocol):
-    """Takes the maps of one category one by one, and measures them."""
+    """Takes the maps of one category one by one, and measures them; `names` are those of its metrics."""
+
+    names: tuple[str, ...]
 
     def add(self, scores: Any, runs: Runs, ends: Ends | None = None) -> None:
         """Take a map (H, W) and the labelled regions of its mask (R, 3)."""
@@ -36,6 +38,6 @@ def choose_form(asked: str, pixels: int) -> Form:
     return "exact" if exact else "streamed"
 
 
-def pixel_metrics(form: Form) -> PixelAccumulator:
-    """An empty accumulator of a form."""
-    return PixelMetrics() if form == "exact" else StreamedPixelMetrics()
+def pixel_metrics(form: Form, limits: tuple[float, ...] = ()) -> PixelAccumulator:
+    """An empty accumulator of a form, for AUPRO up to these false-positive rates beside that up to 0.3."""
+    return PixelMetrics(limits) if form == "exact" else StreamedPixelMetrics(limits=limits)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stackclip.errors import NonFiniteScores
 from stackclip.metrics.cflow import area_of, thresholds_of, trapezoid
-from stackclip.metrics.names import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured
+from stackclip.metrics.names import FPR_LIMIT, IMAGE_METRICS, PIXEL_METRICS, Measured, aupro_name
 from stackclip.metrics.pictures import Ends, Regions, as_scores, flat_map, non_finite, pixels_of
 from stackclip.ops.regions import Runs
 from stackclip.types import ANOMALOUS, NORMAL
@@ -51,10 +51,13 @@ class PixelMetrics:
     """The pixel metrics of one category, from pictures that come one by one, in any order.
 
     Scores are kept and compared as they are given: 4 bytes a pixel for float32 maps (8 for float64), twice that while
-    they are sorted. `compute` may be called at any time and more pictures added after it.
+    they are sorted. `compute` may be called at any time and more pictures added after it. `limits` are false-positive
+    rates up to which AUPRO is wanted too; `names` are those of all metrics.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: tuple[float, ...] = ()) -> None:
+        self._limits = limits
+        self.names = (*PIXEL_METRICS, *map(aupro_name, limits))
         self._normal: list[NDArray[Any]] = []  # scores of normal pixels
         self._anomalous: list[NDArray[Any]] = []  # scores of anomalous pixels ...
         self._regions: list[NDArray[np.int32]] = []  # ... and the index of the region of each
@@ -95,17 +98,17 @@ class PixelMetrics:
         AUPRO: for every distinct score of the category, from the highest, the pixels at or above it are positive and
         give one point (false-positive rate over the normal pixels of all pictures, mean over all regions of the share
         of the region that is positive); the points are joined by straight lines, from (0, 0) on, and the area below
-        them up to a rate of 0.3 is divided by 0.3. So pixels of one score are one step and are never ordered among
-        themselves. MVTec AD, Bergmann et al. 2021.
+        them up to a rate of 0.3 is divided by 0.3 (and so for further limits). So pixels of one score are one step and
+        are never ordered among themselves. MVTec AD, Bergmann et al. 2021.
 
         All are undefined where no pixel is anomalous or none is normal; the 200-threshold one also where its script
         has no answer.
         """
         if not self._region_count:
-            return Measured({}, dict.fromkeys(PIXEL_METRICS, "no anomalous pixel"))
+            return Measured({}, dict.fromkeys(self.names, "no anomalous pixel"))
         normal = _gather(self._normal)
         if not normal.size:
-            return Measured({}, dict.fromkeys(PIXEL_METRICS, "no normal pixel"))
+            return Measured({}, dict.fromkeys(self.names, "no normal pixel"))
         normal.sort()
         anomalous, regions, areas = _gather(self._anomalous), _gather(self._regions), _gather(self._areas)
         order = np.argsort(anomalous)
@@ -114,6 +117,7 @@ class PixelMetrics:
         shares = (1 / (areas * areas.size))[regions[::-1]]
         exact = (_auroc(steps), _average_precision(steps), _f1_max(steps), overlap_area(steps, shares, FPR_LIMIT))
         values, undefined = dict(zip(PIXEL_METRICS, exact, strict=False)), {}
+        values |= {aupro_name(limit): overlap_area(steps, shares, limit) for limit in self._limits}
         cflow = _aupro_cflow(normal, anomalous, regions, areas)
         if isinstance(cflow, str):
             undefined["pixel_AUPRO_cflow200"] = cflow

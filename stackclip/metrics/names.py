@@ -10,6 +10,7 @@ from typing import Any
 
 __all__ = [
     "ALIASES",
+    "AUPRO_LIMITS",
     "FPR_LIMIT",
     "IMAGE_METRICS",
     "KINDS",
@@ -18,6 +19,7 @@ __all__ = [
     "SAMPLE_METRICS",
     "SPRO_LIMITS",
     "Measured",
+    "aupro_name",
     "named_for_kind",
     "spro_name",
 ]
@@ -66,6 +68,14 @@ def spro_name(limit: float) -> str:
     return f"pixel_AUsPRO@{limit:g}"
 
 
+AUPRO_LIMITS = (0.05,)  # of MVTec AD 2's evaluation (Heckler-Kram et al., 2025)
+
+
+def aupro_name(limit: float) -> str:
+    """What AUPRO up to another false-positive rate than 0.3 is called: `pixel_AUPRO@0.05`."""
+    return f"pixel_AUPRO@{limit:g}"
+
+
 def named_for_kind(name: str, kind: str) -> str:
     """What a metric of the anomalies of one kind, and of all good pictures, is called: `image_AUROC_logical`."""
     return f"{name}_{kind}"
@@ -74,11 +84,12 @@ def named_for_kind(name: str, kind: str) -> str:
 _SPRO = tuple(spro_name(limit) for limit in SPRO_LIMITS)
 ON_REQUEST = (
     *SAMPLE_METRICS,
+    *(aupro_name(limit) for limit in AUPRO_LIMITS),
     *(named_for_kind("image_AUROC", kind) for kind in KINDS),
     *_SPRO,
     *(named_for_kind(name, kind) for name in _SPRO for kind in KINDS),
 )
-"""What rows of data sets of several views, or of logical and structural anomalies, have too; shown where asked for."""
+"""What rows of data sets of several views, of MVTec AD 2 and of MVTec-LOCO have too; shown where asked for."""
 
 FPR_LIMIT = 0.3  # AUPRO is integrated up to here and divided by it (MVTec AD, Bergmann et al. 2021)
 

@@ -13,11 +13,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.metrics.bins import BUDGET, ScoreBins
+from stackclip.metrics.bins import BUDGET, ScoreBins, areas_of_bins
 from stackclip.metrics.exact import ThresholdSteps, overlap_area
 from stackclip.metrics.names import SPRO_LIMITS, Measured, spro_name
 from stackclip.metrics.pictures import flat_map
-from stackclip.metrics.streamed import areas_of_bins
 
 __all__ = ["KEPT", "SaturatedOverlap", "Saturating", "Weighed"]
 

@@ -7,19 +7,20 @@ farther of the two. Bins of a single score, and bins without an anomalous one, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.metrics.bins import BUDGET, ScoreBins
+from stackclip.metrics.bins import BUDGET, ScoreBins, areas_of_bins
 from stackclip.metrics.cflow import TOO_FEW_RATES, area_of, thresholds_of
-from stackclip.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured
+from stackclip.metrics.names import FPR_LIMIT, PIXEL_METRICS, Measured, aupro_name
 from stackclip.metrics.pictures import Ends, Regions, flat_map
 from stackclip.ops.regions import Runs
 
-__all__ = ["TOLERANCE", "StreamedPixelMetrics", "areas_of_bins"]
+__all__ = ["TOLERANCE", "StreamedPixelMetrics"]
 
 TOLERANCE = 1e-5  # a larger bound asks for the exact form
 _ROUNDING = 1e-12  # of the sums themselves, in every bound
@@ -38,10 +39,13 @@ class StreamedPixelMetrics:
 
     Scores are compared as float32, so wider maps are rounded to it first, which the bounds take into account. `compute`
     may be called at any time and more pictures added after it. The values depend on the order of the pictures only
-    within the bounds. `budget` is the number of bins.
+    within the bounds. `budget` is the number of bins, `limits` are false-positive rates up to which AUPRO is wanted too
+    and `names` those of all metrics.
     """
 
-    def __init__(self, budget: int = BUDGET) -> None:
+    def __init__(self, budget: int = BUDGET, *, limits: tuple[float, ...] = ()) -> None:
+        self._limits = {"pixel_AUPRO": FPR_LIMIT, **{aupro_name(limit): limit for limit in limits}}
+        self.names = (*PIXEL_METRICS, *map(aupro_name, limits))
         self._bins = ScoreBins(budget)
         self._first: list[tuple[Scores, Scores, Whole, Whole, Numbers]] = []  # what is to be counted of the first maps
         self._regions = 0
@@ -87,13 +91,13 @@ class StreamedPixelMetrics:
         say which of its thresholds have a false-positive rate below the limit.
         """
         if not self._regions:
-            return Measured({}, dict.fromkeys(PIXEL_METRICS, "no anomalous pixel"), "streamed")
+            return Measured({}, dict.fromkeys(self.names, "no anomalous pixel"), "streamed")
         self._count()
         tied = self._bins.sort() & (not self._rounded)
         normal = int(self._bins.every.sum(dtype=np.int64) - self._bins.hits.sum(dtype=np.int64))
         if not normal or self._range is None:
-            return Measured({}, dict.fromkeys(PIXEL_METRICS, "no normal pixel"), "streamed")
-        intervals = _ranking(self._bins, tied, normal, self._regions)
+            return Measured({}, dict.fromkeys(self.names, "no normal pixel"), "streamed")
+        intervals = _ranking(self._bins, tied, normal, self._regions, self._limits)
         undefined: dict[str, str] = {}
         cflow = self._cflow(normal, *self._range)
         if isinstance(cflow, str):
@@ -172,11 +176,16 @@ class _Interval:
 _UNKNOWN = _Interval(np.nan, np.inf)
 
 
-def _ranking(bins: ScoreBins, tied: NDArray[np.bool_], normal: int, regions: int) -> dict[str, _Interval]:
-    """AUROC, AP, F1-max and AUPRO from sorted bins; `tied` says of each that is in use that its scores are equal."""
+def _ranking(
+    bins: ScoreBins, tied: NDArray[np.bool_], normal: int, regions: int, limits: Mapping[str, float]
+) -> dict[str, _Interval]:
+    """AUROC, AP, F1-max and AUPRO from sorted bins; `tied` says of each that is in use that its scores are equal.
+
+    `limits` are the false-positive rates up to which AUPRO is integrated, by its names.
+    """
     anomalous = int(bins.hits.sum(dtype=np.int64))
     lost, lost_slack, f1, f1_high = 0.0, 0.0, 0.0, 0.0
-    precision, area = np.zeros(3), np.zeros(3)  # at least, evenly mixed, at most
+    precision, areas = np.zeros(3), np.zeros((len(limits), 3))  # at least, evenly mixed, at most
     hits_above = alarms_above = 0
     for stop in range(tied.size, 0, -_CHUNK):
         chunk = slice(max(0, stop - _CHUNK), stop)
@@ -197,7 +206,7 @@ def _ranking(bins: ScoreBins, tied: NDArray[np.bool_], normal: int, regions: int
         lost += float(step.new_hits @ (step.alarms + step.alarms - step.new_alarms))
         lost_slack += float((step.new_hits * step.new_alarms)[~step.tied].sum())
         precision += step.precision()
-        area += step.area(normal)
+        areas += [step.area(normal, limit) for limit in limits.values()]
         best, most = step.f1(anomalous)
         f1, f1_high = max(f1, best), max(f1_high, most)
         alarms_above += int(every[-1]) - int(new_hits.sum())
@@ -207,7 +216,10 @@ def _ranking(bins: ScoreBins, tied: NDArray[np.bool_], normal: int, regions: int
         "pixel_AUROC": _Interval(1 - lost / pairs, lost_slack / pairs + _ROUNDING),
         "pixel_AP": _Interval.around(*(precision / anomalous).tolist()),
         "pixel_F1max": _Interval.around(f1, f1, f1_high),  # of a threshold that exists
-        "pixel_AUPRO": _Interval.around(*(area / (regions * FPR_LIMIT)).tolist()),
+        **{
+            name: _Interval.around(*(area / (regions * limit)).tolist())
+            for area, (name, limit) in zip(areas, limits.items(), strict=True)
+        },
     }
 
 
@@ -251,10 +263,10 @@ class _Step:
         inside = 2 * self.hits / (self.hits + self.alarms - self.new_alarms + anomalous)
         return float(at_end.max()), float(np.where(self.tied, at_end, inside).max())
 
-    def area(self, normal: int) -> Numbers:
-        """The area below the overlap up to the limit, times the regions: at least, evenly mixed, at most (3,)."""
+    def area(self, normal: int, limit: float) -> Numbers:
+        """The area below the overlap up to a limit, times the regions: at least, evenly mixed, at most (3,)."""
         start, stop = (self.alarms - self.new_alarms) / normal, self.alarms / normal
-        return areas_of_bins(start, stop, self.shares, self.tied, FPR_LIMIT)
+        return areas_of_bins(start, stop, self.shares, self.tied, limit)
 
 
 def _mixed(hits_above: Numbers, alarms_above: Numbers, new_hits: Numbers, new_alarms: Numbers) -> Numbers:
@@ -276,19 +288,6 @@ def _log1p_at_least(x: Numbers) -> Numbers:
     wide = np.flatnonzero(x > _NARROW)
     logarithm[wide] = np.log1p(x[wide])
     return logarithm
-
-
-def areas_of_bins(start: Numbers, stop: Numbers, shares: Numbers, tied: NDArray[np.bool_], limit: float) -> Numbers:
-    """The area below the overlap up to a limit of the false-positive rate: at least, evenly mixed, at most (3,).
-
-    Each of the bins (B,) takes the rate from `start` to `stop` and adds its share; `tied` are those of one score.
-    """
-    x, x_next = np.minimum(start, limit), np.minimum(stop, limit)
-    width, beyond = x_next - x, limit - x_next
-    # A share that comes somewhere inside the bin counts from there on up to the limit.
-    even = width * (width / np.where(width > 0, stop - start, 1)) / 2
-    low, high = np.where(tied, even, 0), np.where(tied, even, width)
-    return np.array([shares @ (beyond + extra) for extra in (low, even, high)])
 
 
 def _from(counts: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:

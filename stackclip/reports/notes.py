@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from stackclip.benchmarks.facts import EmptyMasks, facts_of
 from stackclip.benchmarks.overlap import overlap_notes
-from stackclip.metrics import ON_REQUEST, SAMPLE_METRICS
+from stackclip.metrics import AUPRO_LIMITS, ON_REQUEST, SAMPLE_METRICS, aupro_name
 from stackclip.ops.words import counted, few_of
 from stackclip.papers.positions import position_notes
 from stackclip.papers.published import Lookup
@@ -18,7 +18,8 @@ from stackclip.types import Row
 
 __all__ = ["notes"]
 
-_SPRO = tuple(name for name in ON_REQUEST if name.startswith("pixel"))
+_AUPRO = tuple(map(aupro_name, AUPRO_LIMITS))
+_SPRO = tuple(name for name in ON_REQUEST if name.startswith("pixel") and name not in _AUPRO)
 _BOXES = re.compile(r"[\[,]boxes=mask[,\]]")
 NAMED = 12  # pictures left out that a note names; rows name all
 
@@ -137,9 +138,9 @@ def _on_request(rows: Sequence[Row], metrics: Sequence[str]) -> Iterator[str]:
         yield from [f"sPRO is binned: the exact one differs by at most {max(bounds):.0e}"] if max(bounds) else []
     held = {name for row in rows for name in (*row.metrics, *row.undefined)}
     if lacking := [name for name in metrics if name in ON_REQUEST and name not in held]:
-        views = set(lacking) & set(SAMPLE_METRICS)
-        whose = [*(["of several views an object"] if views else [])]
-        whose += ["of logical and structural anomalies"] if set(lacking) - views else []
+        views, strict = set(lacking) & set(SAMPLE_METRICS), set(lacking) & set(_AUPRO)
+        whose = [*(["of several views an object"] if views else []), *(["as MVTec AD 2"] if strict else [])]
+        whose += ["of logical and structural anomalies"] if set(lacking) - views - strict else []
         yield f"no row has {', '.join(lacking)}: only data sets {' or '.join(whose)} have"
 
 

@@ -120,7 +120,7 @@ class Foreman:
         all_done = together([own, *brought])
         failed = own.failed + tuple(PictureError(sample.image, DIED) for sample in sorted(deadly, key=str))
         seconds = time.monotonic() - started
-        there = sum(len(each.samples) for each in errands) - len(lacking)
+        there = len(frozenset(sample for each in errands for sample in each.samples) - wanted)
         return workbench.said(store, replace(all_done, already_there=there, failed=failed, seconds=seconds))
 
     def compute(self, words: BenchWords, bench: Bench) -> Computed:

@@ -97,10 +97,8 @@ class Deployment(Making):
         [own] = self.plan.test_on
         untested = replace(own, samples=own.select(split="train").samples)
         plan = replace(training, test_on=(untested,) if len(untested) else ())
-        errands = errands_of(plan, entrants)
-        if not any(errand.samples for errand in errands):
-            self.workbench.say_note()
-        for failure in self.encode(errands):
+        self.workbench.say_note()
+        for failure in self.encode(errands_of(plan, entrants)):
             raise failure
 
     def _of(self, bench: Bench, entrant: Entrant) -> Deployed:

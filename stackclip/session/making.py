@@ -40,11 +40,12 @@ class Making:
     patience: ClassVar[float] = 0.0  # seconds that one who repairs the store is waited for
 
     def encode(self, errands: Sequence[Errand]) -> tuple[PictureError, ...]:
-        """Encode what the store lacks; the pictures that could not be."""
+        """Encode what the store lacks; the pictures that could not be. Its note the tower has elsewhere."""
         wanted = [errand for errand in errands if errand.samples]
         if not wanted:
             return ()
-        return self.workbench.encode(self.store, wanted, patience=self.patience, progress=self.progress).failed
+        done = self.workbench.extracted(self.store, wanted, patience=self.patience, progress=self.progress)
+        return self.workbench.said(self.store, done, noted=False).failed
 
     def encode_training(self, trained: Sequence[Entrant]) -> tuple[PictureError, ...]:
         """Encode the training pictures for those methods that train."""

@@ -54,6 +54,7 @@ class Watching(Making):
         with arrivals.held():
             done = arrivals.seen()
             arrivals.sign(self._maker(), new=not done)
+            self.workbench.say_note()
             if done:
                 logger.info("%s: %d pictures were scored before", place, len(done))
             yield from self._look(arrivals, done, output)

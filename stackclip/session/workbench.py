@@ -6,7 +6,7 @@ import logging
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -117,16 +117,26 @@ class Workbench:
             logger.warning("%s", dark)
         how: ExtractOptions = {"batch_size": self.batch_size, "workers": self.workers, "strict": strict}
         how |= {"progress": partial(progress, "encode"), "patience": patience}
-        return together([extract(store, self.tower, each.samples, each.parts, **how) for each in errands])
+        before = self._there(store, errands)
+        done = together([extract(store, self.tower, each.samples, each.parts, **how) for each in errands])
+        return done if before is None else replace(done, already_there=before)
 
-    def said(self, store: Store, done: Extracted) -> Encoded:
-        """Say what was encoded, and which pictures could not be."""
+    def _there(self, store: Store, errands: Sequence[Errand]) -> int | None:
+        """Of pictures of several errands how many the store lacks nothing of, each once; None where there are none."""
+        every = frozenset(sample for each in errands for sample in each.samples)
+        if len(every) == sum(len(each.samples) for each in errands):
+            return None
+        return len(every - {sample for each in errands for sample, _ in store.lacking(each.samples, each.parts)})
+
+    def said(self, store: Store, done: Extracted, *, noted: bool = True) -> Encoded:
+        """Say what was encoded, which pictures could not be, and, unless that is said elsewhere, the tower's note."""
         store.refresh()
         for failure in done.failed:
             logger.error("failed: %s", failure)
         encoded = Encoded(done, len(store), store.size_bytes)
         logger.info("%s", encoded)
-        self.say_note()
+        if noted:
+            self.say_note()
         return encoded
 
     def missing_parts(

@@ -44,6 +44,8 @@ def proposals(words: str, typed: str = "") -> list[str]:
         ("cache-features --dataset", "./parts/", ["file"]),
         ("bench --backbone", "stack", ["stackclip-tiny"]),
         ("bench --executor", "pro", ["processes"]),
+        ("bench --tracker", "ml", ["mlflow"]),
+        ("bench --tracker", "mlflow,w", ["mlflow,wandb"]),
         ("bench --suite", "fuzzyclip-table2", ["fuzzyclip-table2"]),
         ("show", "patchc", ["patchcore-clip"]),
         ("check", "efa", ["efa"]),
@@ -55,6 +57,25 @@ def proposals(words: str, typed: str = "") -> list[str]:
 )
 def test_names_are_proposed_where_they_are_typed(words: str, typed: str, wanted: list[str]) -> None:
     assert proposals(words, typed) == wanted
+
+
+def test_folders_are_proposed_beside_data_sets_and_in_lists_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("visa-mine", "visa", "other", "own/parts", "own/[odd]", "own/.hidden", "own/a,b"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "visa.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    assert proposals("bench --test-on", "visa") == ["visa", "visa-prepared", "visa-mine"]
+    assert proposals("bench --test-on", "btad,./ot") == ["btad,./other"]
+    assert proposals("bench --test-on", "btad,own/") == ["btad,own/parts"]
+    assert proposals("bench --test-on", f"btad,{tmp_path}/o") == [
+        f"btad,{tmp_path}/{name}" for name in ("other", "own")
+    ]
+    assert proposals("bench --test-on", "btad,nowhere/x") == ["file"]
+    assert proposals("bench --test-on", "btad,~nobody-of-this-name/x") == ["file"]
+    assert proposals("bench --test-on", "./ot") == ["file"]
+    assert proposals("bench --methods", "clip,./ot") == ["file"]
 
 
 def test_all_names_are_proposed_where_nothing_is_typed_yet() -> None:

@@ -71,6 +71,20 @@ def test_methods_that_do_not_train_encode_nothing_else(stackclip: Run, tmp_path:
     assert "without good pictures scores only rank these" in trained.stdout
 
 
+def test_each_picture_counts_once_and_the_note_of_the_tower_is_said_once(stackclip: Run, tmp_path: Path) -> None:
+    folder = pictures(tmp_path / "pics", "1.png", "2.png")
+    good = pictures(tmp_path / "ok", *(f"{n}.png" for n in range(4)), seed=1)
+    words = ("inspect", str(folder), *WORDS, "--good", str(good), "-o", str(tmp_path / "out"))
+    for encoded, there in ((6, 0), (0, 6)):
+        done = stackclip(tmp_path / "w", *words, "--methods", "patchcore-clip")
+        assert done.exit_code == 0, done.output
+        assert done.stderr.count("numbers say nothing about CLIP") == 1
+        assert f"encoded {encoded} pictures" in done.stderr
+        assert f"; {there} were there already" in done.stderr
+    trained = stackclip(tmp_path / "w", *words, "--epochs", "1", "--methods", "precise")  # encodes in two parts
+    assert trained.stderr.count("numbers say nothing about CLIP") == 1
+
+
 def test_shots_are_those_that_were_given_or_are_refused(stackclip: Run, tmp_path: Path) -> None:
     folder, good = pictures(tmp_path / "pics", "1.png", "2.png"), pictures(tmp_path / "ok", "1.png", "2.png", seed=1)
 

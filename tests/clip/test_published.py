@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
 from huggingface_hub import constants
+from torch import nn
 
-from stackclip.clip import cached_names, describe_weights, named_weights
+from stackclip.clip import architecture, assembly, cached_names, describe_weights, named_weights
+from stackclip.clip.architecture import build_model, count_parameters, find_architecture
+from stackclip.clip.catalogue import published
 from stackclip.errors import UnknownComponent, UsageError
 
 
@@ -63,6 +67,22 @@ def test_what_is_known_of_weights_that_are_not_here() -> None:
     assert (facts.transform.size, facts.transform.interpolation, facts.activation) == (224, "bicubic", "quick-gelu")
     assert describe_weights("ViT-B-32", "laion2b_s34b_b79k").activation == "gelu"
     assert cached_names() == ()
+
+
+@pytest.mark.parametrize("model", ["ViT-B-32", "ViT-B-16-SigLIP", "EVA02-B-16"])
+def test_a_model_is_built_once_to_tell_its_sizes(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, built = find_architecture(model), []
+
+    def build(*args: Any, **options: Any) -> nn.Module:
+        built.append(build_model(*args, **options))
+        return built[-1]
+
+    monkeypatch.setattr(assembly, "build_model", build)
+    monkeypatch.setattr(architecture, "build_model", build)
+    facts = describe_weights(model, next(iter(published(model))))
+    assert len(built) == 1
+    assert facts.parameters == count_parameters(config)
+    assert facts.transform.size == config["vision_cfg"].get("image_size", 224)
 
 
 def test_the_transform_is_that_of_the_tag() -> None:

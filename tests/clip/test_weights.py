@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,17 +57,6 @@ def test_a_file_that_holds_code_is_refused_and_not_run(tmp_path: Path, capsys: p
     with pytest.raises(WeightsError, match=r"bad\.pt: holds more than tensors"):
         read_weights(tmp_path / "bad.pt")
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
-def test_a_torchscript_archive_is_refused_by_name(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "ViT-B-16.pt", "w") as archive:
-        archive.writestr("model/constants.pkl", b"")
-        archive.writestr("model/code/__torch__.py", b"")
-    torch.jit.save(torch.jit.script(nn.Linear(2, 2)), tmp_path / "ViT-B-32.pt")  # the form of OpenAI's own files
-    for name in ("ViT-B-16.pt", "ViT-B-32.pt"):
-        with pytest.raises(WeightsError, match=rf"{name}: a TorchScript archive.*--pretrained openai"):
-            read_weights(tmp_path / name)
 
 
 def openai_form(tensors: dict[str, Tensor]) -> dict[str, object]:

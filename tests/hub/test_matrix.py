@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -293,16 +294,47 @@ class Code:
         return print, ("code ran",)
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
 def test_a_file_that_runs_code_is_one_line(client: Client, hub: Hub, row: Row, made_weights: dict[str, Tensor]) -> None:
-    script, plain = io.BytesIO(), io.BytesIO()
-    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), script)
-    torch.save({"state_dict": made_weights, "extra": Code()}, plain)
-    for case, stream in (("the hub has a checkpoint with code", plain), ("the hub has a TorchScript archive", script)):
-        hub.files["makers/tiny"] = {"open_clip_pytorch_model.bin": stream.getvalue()}
-        hub.commit = sha256(stream.getvalue())[:40]
-        ending = row(case, client.fetch("--again"))
-        assert "code ran" not in ending.said
+    stream = io.BytesIO()
+    torch.save({"state_dict": made_weights, "extra": Code()}, stream)
+    hub.files["makers/tiny"] = {"open_clip_pytorch_model.bin": stream.getvalue()}
+    ending = row("the hub has a checkpoint with code", client.fetch())
+    assert "code ran" not in ending.said
+
+
+class Named(torch.nn.Module):
+    """Weights under their dotted names, in modules without code."""
+
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        groups: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in weights.items():
+            first, _, rest = name.partition(".")
+            groups.setdefault(first, {})[rest] = tensor
+        for first, inside in groups.items():
+            self.add_module(first, Named(inside)) if "" not in inside else self.register_buffer(first, inside[""])
+
+
+def with_code(content: bytes) -> bytes:
+    """A zip archive whose pickle asks for code."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b"\x80\x02cos\nsystem\n." if name.endswith("/data.pkl") else old.read(name))
+    return changed.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
+def test_a_torchscript_archive_gives_the_same_tower_and_one_with_code_is_one_line(
+    client: Client, hub: Hub, row: Row, made_weights: dict[str, Tensor], fingerprint: str
+) -> None:
+    stream = io.BytesIO()
+    torch.jit.save(torch.jit.script(Named(made_weights).half()), stream)
+    content = stream.getvalue()
+    for case, held in (("", content), (" that asks for code", with_code(content))):
+        hub.files["makers/tiny"], hub.commit = {"open_clip_pytorch_model.bin": held}, sha256(held)[:40]
+        ending = row(f"the hub has a TorchScript archive{case}", client.fetch("--again"))
+        assert bool(case) or ending.fingerprint == fingerprint
 
 
 def test_a_command_that_needs_weights_says_the_same(client: Client, hub: Hub) -> None:

@@ -22,6 +22,7 @@ from stackclip.metrics import (
     PIXEL_METRICS,
     Measured,
     PixelMetrics,
+    aupro_name,
     image_metrics,
 )
 from stackclip.ops.regions import label_regions
@@ -84,8 +85,8 @@ class Case:
         return measure(self.maps, self.masks)
 
 
-def measure(maps: Sequence[Array] | Array, masks: Sequence[Array] | Array) -> Measured:
-    metrics = PixelMetrics()
+def measure(maps: Sequence[Array] | Array, masks: Sequence[Array] | Array, limits: tuple[float, ...] = ()) -> Measured:
+    metrics = PixelMetrics(limits)
     for scores, mask in zip(maps, masks, strict=True):
         metrics.add(scores, label_regions(mask))
     return metrics.compute()
@@ -101,7 +102,7 @@ def ranking_of(labels: Array, scores: Array) -> list[float]:
     return [roc_auc_score(labels, scores), average_precision_score(labels, scores), best_f1(labels, scores)]
 
 
-def aupro_by_loops(maps: Array, numbers: Array) -> float:
+def aupro_by_loops(maps: Array, numbers: Array, limit: float = FPR_LIMIT) -> float:
     """One threshold for each distinct score of any pixel, one mask for each region, straight lines between."""
     regions = [numbers == number for number in range(1, numbers.max() + 1)]
     points = [(0.0, 0.0)]
@@ -111,11 +112,11 @@ def aupro_by_loops(maps: Array, numbers: Array) -> float:
         points.append((float(positive[numbers == 0].mean()), overlap))
     area = 0.0
     for (x, y), (x_next, y_next) in pairwise(points):
-        if x < FPR_LIMIT and x_next > x:
-            stop = min(x_next, FPR_LIMIT)
+        if x < limit and x_next > x:
+            stop = min(x_next, limit)
             y_stop = y + (y_next - y) * (stop - x) / (x_next - x)
             area += (stop - x) * (y + y_stop) / 2
-    return area / FPR_LIMIT
+    return area / limit
 
 
 def aupro_of_200_thresholds(maps: Array, numbers: Array) -> float | None:
@@ -155,6 +156,15 @@ def test_pixel_ranking_metrics_are_those_of_sklearn(case: Case) -> None:
 @given(cases)
 def test_aupro_is_that_of_a_loop_over_all_distinct_scores(case: Case) -> None:
     assert case.measured.values["pixel_AUPRO"] == pytest.approx(aupro_by_loops(case.maps, case.numbers), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases, st.sampled_from([0.002, 0.05, 0.9]))
+def test_aupro_up_to_another_limit_is_that_of_the_same_loop_and_changes_no_other(case: Case, limit: float) -> None:
+    found, name = measure(case.maps, case.masks, (limit, 0.3)).values, aupro_name(limit)
+    assert found[name] == pytest.approx(aupro_by_loops(case.maps, case.numbers, limit), abs=1e-9)
+    assert found["pixel_AUPRO@0.3"] == found["pixel_AUPRO"]
+    assert {key: value for key, value in found.items() if "@" not in key} == case.measured.values
 
 
 @pytest.mark.parametrize("shape", sorted(SHAPES))

@@ -17,7 +17,16 @@ from scipy import ndimage
 from scipy.special import expit
 
 from stackclip.errors import NonFiniteScores
-from stackclip.metrics import PIXEL_METRICS, TOLERANCE, Measured, PixelMetrics, StreamedPixelMetrics, bins, cells
+from stackclip.metrics import (
+    PIXEL_METRICS,
+    TOLERANCE,
+    Measured,
+    PixelMetrics,
+    StreamedPixelMetrics,
+    aupro_name,
+    bins,
+    cells,
+)
 from stackclip.metrics import streamed as streamed_form
 from stackclip.ops.regions import Runs, label_regions
 
@@ -117,6 +126,17 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 def test_no_value_is_farther_from_the_exact_one_than_its_bound(form: str, shape: str, seed: int, dtype: type) -> None:
     maps, runs = case(shape, seed, dtype)
     assert_within(streamed(maps, runs), exact(maps, runs))
+
+
+@pytest.mark.parametrize("shape", ["tied", "saturated", "crowded", "of all sizes"])
+def test_aupro_up_to_another_limit_has_a_bound_too_and_changes_no_other(form: str, shape: str) -> None:
+    maps, runs = case(shape, 5)
+    limits = (0.002, 0.05, 0.9)
+    found, wanted = (fill(each, maps, runs) for each in (StreamedPixelMetrics(limits=limits), PixelMetrics(limits)))
+    assert_within(found.compute(), wanted.compute())
+    assert {aupro_name(limit) for limit in limits} <= found.compute().bounds.keys()
+    others = {name: value for name, value in found.compute().values.items() if "@" not in name}
+    assert others == streamed(maps, runs).values
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
