@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from stackclip.benchmarks.curves import EvalEvery, interval
-from stackclip.data import UNLABELLED, Dataset, largest_size
+from stackclip.benchmarks.tiles import tiling_for
+from stackclip.data import UNLABELLED, Dataset
 from stackclip.data.chosen import listed_samples
 from stackclip.data.hints import label_words
 from stackclip.errors import CategoryOverlap, DataError, NotApplicable, UsageError
@@ -27,7 +28,7 @@ from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec, spread_out
 from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
 
-__all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved", "tiling_for"]
+__all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved"]
 
 logger = logging.getLogger(__name__)
 
@@ -271,19 +272,6 @@ def _check_names(train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> Non
                 f"two data sets are named {first.name}, {first.root} and {second.root}, and rows could not tell them "
                 f"apart: give one a name, other={second.root}"
             )
-
-
-def tiling_for(text: str, datasets: Iterable[Dataset]) -> Tiling:
-    """The tiling that was typed, for the tested pictures of data sets; a SIZE is a grid by the largest of them.
-
-    Raises BadOption and UsageError for what is no tiling.
-    """
-    every = [sample for dataset in datasets for sample in dataset.samples]
-    tested = [sample for sample in every if sample.split == "test"] or every
-    tiling = tiling_of(text, lambda: largest_size(sample.image for sample in tested))
-    if "x" not in text.partition("[")[0]:
-        logger.info("tiles %s are %s of each picture, by the largest that is tested", text, tiling.grid)
-    return tiling
 
 
 def _normal(dataset: Dataset, split: Split, category: str) -> tuple[Sample, ...]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+import logging
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from stackclip.data import Dataset, largest_size
 from stackclip.methods import Inspector
 from stackclip.ops.blending import Blend
 from stackclip.ops.given import prediction_of
-from stackclip.ops.tiling import Tiling
+from stackclip.ops.tiling import Tiling, tiling_of
 from stackclip.types import Features, Prediction, Sample, TowerSpec
 
-__all__ = ["AT_ONCE", "TiledInspector", "in_tiles", "pictures_at_once", "tile_batches"]
+__all__ = ["AT_ONCE", "TiledInspector", "in_tiles", "pictures_at_once", "tile_batches", "tiling_for"]
 
+logger = logging.getLogger(__name__)
 AT_ONCE = 8  # tiles that a method is given together
 
 
@@ -118,3 +121,16 @@ def _seen(features: Features, view: str) -> Features:
 def _joined(scores: Sequence[Tensor | None]) -> Tensor | None:
     there = [each for each in scores if each is not None]
     return torch.stack(there) if there else None
+
+
+def tiling_for(text: str, datasets: Iterable[Dataset]) -> Tiling:
+    """The tiling that was typed, for the tested pictures of data sets; a SIZE is a grid by the largest of them.
+
+    Raises BadOption and UsageError for what is no tiling.
+    """
+    every = [sample for dataset in datasets for sample in dataset.samples]
+    tested = [sample for sample in every if sample.split == "test"] or every
+    tiling = tiling_of(text, lambda: largest_size(sample.image for sample in tested))
+    if "x" not in text.partition("[")[0]:
+        logger.info("tiles %s are %s of each picture, by the largest that is tested", text, tiling.grid)
+    return tiling

@@ -27,7 +27,7 @@ from stackclip.cli.parsing import places, several, specs
 from stackclip.cli.recall import recalls
 from stackclip.cli.selecting import selection_options
 from stackclip.cli.tower import tower_options
-from stackclip.cli.typed import typed
+from stackclip.cli.typed_benches import typed_benches
 from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.errors import StackclipError
 
@@ -136,7 +136,7 @@ def bench_verb(
     metrics = columns_named(columns)
     suites = tuple(dict.fromkeys(each for name in suite for each in find_suites(name)))
     also: dict[str, Any] = {"writes": not dry_run, "shard": shard, "plot": plot}
-    benches = typed(session, suites, transfer, prompt_jitter or 0, **also, **words).part(shard)
+    benches = typed_benches(session, suites, transfer, prompt_jitter or 0, **also, **words).part(shard)
     if shard and not benches.contests:
         logger.info("nothing to do: this shard has no part of the work")
         return None

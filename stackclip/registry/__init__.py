@@ -16,7 +16,8 @@ from stackclip.registry.guard import (
     keep_streams,
     reason,
 )
-from stackclip.registry.options import AtTest, From, Option, Removable, bind, named_by, noun, options_of
+from stackclip.registry.marks import AtTest, Removable
+from stackclip.registry.options import From, Option, bind, named_by, noun, options_of
 from stackclip.registry.plugins import NotLoaded, problems, stay_with, use_workspace
 from stackclip.registry.shelf import Shelf, forget
 from stackclip.registry.spec import Spec, did_you_mean, split_specs

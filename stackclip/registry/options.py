@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from stackclip.errors import BadOption, UsageError
+from stackclip.registry.marks import AtTest, Removable
 from stackclip.registry.spec import Spec, did_you_mean
 
 if TYPE_CHECKING:
     from stackclip.registry.component import Component
     from stackclip.registry.shelf import Shelf
 
-__all__ = ["AtTest", "From", "Option", "Removable", "bind", "named_by", "noun", "options_of"]
+__all__ = ["From", "Option", "bind", "named_by", "noun", "options_of"]
 
 Mark = TypeVar("Mark")
 _NOUNS = {"prompts": "prompt strategy", "datasets": "data set"}
@@ -59,29 +60,6 @@ class From:
 
     def __str__(self) -> str:
         return " | ".join((noun(self.shelf.kind), *self.words))
-
-
-class AtTest:
-    """Says that nothing which is learned depends on an option: `sigma: Annotated[float, AtTest] = 4.0`.
-
-    Points of a grid that differ in such options alone are trained once. `stackclip check` tries whether it is true.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Removable:
-    """Says that an option is a part of its component, called so by its paper, and which value takes it away.
-
-    `head: Annotated[str, From(heads), Removable("ensemble feature alignment", off="linear")]`. An option may have
-    several. A class that is a part as a whole says so with an attribute `without`, whose `off` is the name of the
-    component that it is without it. With `if_typed` the part is there only where its option is typed; `overruled_by` is
-    the condition of a bench in place of which `off` would count for nothing.
-    """
-
-    name: str
-    off: str
-    if_typed: bool = False
-    overruled_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

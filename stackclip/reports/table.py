@@ -14,13 +14,13 @@ from stackclip.ops.words import counted
 from stackclip.papers.published import Lookup, Reference
 from stackclip.reports.columns import METRICS, firsts_of, measured_of
 from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
+from stackclip.reports.protocols import protocols
 from stackclip.reports.sweeps import swept
 from stackclip.studies.power import Effect, power_lines
 from stackclip.studies.significance import Inference, compared, figure_interval
 from stackclip.types import Row
 
-__all__ = ["METRICS", "Figure", "Summary", "TableLine"]
-__all__ += ["conditions_of", "figure_of", "ranked", "rows_of_tables", "summarise"]
+__all__ = ["METRICS", "Figure", "Summary", "TableLine", "figure_of", "ranked", "rows_of_tables", "summarise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ def summarise(
     tables, every = [], tuple(rows)
     titles = Titles(every)
     for alike in rows_of_tables(every):
-        for group, protocol in zip(alike, _protocols([group[0] for group in alike]), strict=True):
+        for group, protocol in zip(alike, protocols([group[0] for group in alike]), strict=True):
             table = _summary(group, per_category, protocol, metrics, inference)
             said = (*table.compared, *power_lines(group, firsts_of(table.metrics), power))
             table = replace(table, train_on=titles.trained(group[0]), test_on=titles.tested(group[0]), compared=said)
@@ -203,55 +203,6 @@ def _difference(measured: float | None, printed: float | None) -> Figure:
         return Figure(None)
     points = round(round(100 * measured, 1) - round(100 * printed, 1), 1)
     return Figure((points or 0.0) / 100, counted=1, of=1, signed=True)
-
-
-def _protocols(rows: Sequence[Row]) -> list[str]:
-    """What was asked of the methods of each table of the same places, in words; `rows` are the first of each.
-
-    What is not the methods' own is always said; all of it where there are several tables to tell apart, and where the
-    words are the same (they name no categories), the protocol's hash, which rows carry.
-    """
-    if len(rows) == 1:
-        return [", ".join(conditions_of(row)) for row in rows]
-    facts = [facts_of(row) for row in rows]
-    layouts = ["+".join(each.trained_layouts) for each in facts]
-    words = [
-        ", ".join(
-            [
-                f"{each.tower or 'unknown tower'} at {each.image_size or '?'} pixels",
-                f"features {each.features[:8] or '?'}",
-                f"batches of {each.batch_size}" if each.batch_size else "each method's own batches",
-                *([f"training set {layout}"] if len(set(layouts)) > 1 else []),
-                *conditions_of(row),
-            ]
-        )
-        for row, each, layout in zip(rows, facts, layouts, strict=True)
-    ]
-    alike = {said for said in words if words.count(said) > 1}
-    return [
-        f"{said}, protocol {each.protocol or '?'}" if said in alike else said
-        for each, said in zip(facts, words, strict=True)
-    ]
-
-
-def conditions_of(row: Row) -> Iterator[str]:
-    """What was asked of all methods alike that they or the features would have otherwise."""
-    facts = facts_of(row)
-    if facts.tiles:
-        yield f"in tiles {facts.tiles}, compared at {facts.map_side} pixels"
-    if facts.feature_dtype == "int8":
-        yield "features kept as int8"
-    if facts.live_precision != "fp32":
-        yield f"trained in {facts.live_precision}"
-    if facts.train_list:
-        yield f"trained on {facts.train_list}"
-    if facts.train_shots is not None:
-        yield f"{facts.train_shots} training pictures a category"
-    if facts.asked_epochs is not None:
-        yield counted(facts.asked_epochs, "epoch")
-    yield from [] if facts.stop_after is None else [f"stopped after {counted(facts.stop_after, 'epoch')}"]
-    if facts.asked_class_names is not None:
-        yield f"{facts.asked_class_names} class names"
 
 
 def _summary(

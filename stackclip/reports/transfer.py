@@ -13,7 +13,8 @@ from stackclip.benchmarks.sets import asked_alike
 from stackclip.benchmarks.words import as_they_are
 from stackclip.ops.words import counted
 from stackclip.reports.marks import dependent_on_others
-from stackclip.reports.table import Figure, Summary, TableLine, conditions_of, figure_of
+from stackclip.reports.protocols import conditions_of
+from stackclip.reports.table import Figure, Summary, TableLine, figure_of
 from stackclip.studies.transfer import Transfer
 from stackclip.types import Row
 

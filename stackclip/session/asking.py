@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from stackclip.benchmarks.entrant import Errand, errands_in_tiles, readers_of, stored
-from stackclip.benchmarks.plan import Plan, check_plan, resolved, tiling_for
+from stackclip.benchmarks.plan import Plan, check_plan, resolved
+from stackclip.benchmarks.tiles import tiling_for
 from stackclip.data import Dataset
 from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.shards import Shard

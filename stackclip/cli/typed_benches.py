@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from stackclip.session.selecting import Selecting, SelectionForecast
     from stackclip.studies.transfer import Transfer
 
-__all__ = ["Typed", "typed"]
+__all__ = ["TypedBenches", "typed_benches"]
 
 _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch_size", "train_shots", "eval_every")
 
 
 @dataclass(frozen=True)
-class Typed:
+class TypedBenches:
     """The benches that were typed; `selecting` and `between` say what they are of, where it is that."""
 
     session: Session
@@ -41,7 +41,7 @@ class Typed:
         """Whether all that runs is shown over shots."""
         return bool(self.suites) and all(each.over_shots for each in self.suites)
 
-    def part(self, shard: str | None) -> Typed:
+    def part(self, shard: str | None) -> TypedBenches:
         """The benches of a shard, where one is asked for."""
         from stackclip.ops.shards import Shard
         from stackclip.session.jobs import sharded
@@ -93,7 +93,7 @@ class Typed:
         return None if None in every else [*told, *(path for paths in every if paths for path in paths)]
 
 
-def typed(
+def typed_benches(
     session: Session,
     suites: Sequence[Suite],
     transfer: tuple[str, ...],
@@ -103,20 +103,20 @@ def typed(
     shard: str | None,
     plot: Path | None,
     **words: Any,
-) -> Typed:
+) -> TypedBenches:
     """The benches of what was typed. Raises UsageError for what does not go together, and what making them does."""
     _check_transfer(transfer, suites, draws)
     names = tuple(suite.name for suite in suites)
     if (selecting := selecting_of(session, words, suite=names, shard=shard, plot=plot)) is not None:
         _check_selection(transfer, draws)
-        return Typed(session, [selecting.question.contest], selecting=selecting)
+        return TypedBenches(session, [selecting.question.contest], selecting=selecting)
     if words["paper_tower"] and not suites:
         raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
     if transfer:
         between, contests = _of_transfer(session, transfer, writes=writes, **words)
-        return Typed(session, contests, between=between)
+        return TypedBenches(session, contests, between=between)
     contests = _of_suites(session, suites, **words) if suites else [_plain(session, **words)]
-    return Typed(session, _worded(contests, draws), suites)
+    return TypedBenches(session, _worded(contests, draws), suites)
 
 
 def _check_transfer(transfer: tuple[str, ...], suites: Sequence[Suite], draws: int) -> None:
