@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import not_written, say_forecast
+from stackclip.cli.answers import not_written, say_forecast, show_parts
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
     COMMAS,
@@ -156,21 +156,16 @@ def _run(session: Session, contests: list[Contest], **how: Any) -> BenchRows:
 
 def _told(report: PartsReport, output: tuple[Path, ...], plot: Path | None, *, as_json: bool) -> bool:
     """Print the tables, write the files and draw the plot; False where something cannot be written, which is said."""
-    from stackclip.console import output as answers
-    from stackclip.console import say, say_text
+    from stackclip.console import say_text
     from stackclip.errors import StackclipError
     from stackclip.ops.files import write_atomically
-    from stackclip.reports.parts_files import parts_shown, parts_written
+    from stackclip.reports.parts_files import parts_written
     from stackclip.reports.parts_plot import plot_parts
 
     if as_json:
         say_text(parts_written(report, ".jsonl"))
     else:
-        for table in parts_shown(report):
-            answers.print(table)
-            answers.print()
-        for note in report.notes:
-            say(f"- {note}", "dim", soft_wrap=True)
+        show_parts(report)
     all_written = True
     for path in output:
         try:

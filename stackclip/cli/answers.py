@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stackclip.papers.contests import Contest
     from stackclip.papers.suites import Suite
     from stackclip.reports.document import Document
+    from stackclip.reports.parts_report import PartsReport
     from stackclip.session import Forecast
     from stackclip.session.selecting import SelectionForecast
 
@@ -26,6 +27,7 @@ __all__ = [
     "not_written",
     "say_forecast",
     "show_document",
+    "show_parts",
     "show_suite",
     "write_document",
 ]
@@ -53,6 +55,18 @@ def show_document(document: Document, *, as_json: bool) -> None:
         return
     for block in blocks(document):
         output.print(block.content, soft_wrap=block.soft_wrap)
+
+
+def show_parts(report: PartsReport) -> None:
+    """Print what parts of a method are worth, and what has to be said of it."""
+    from stackclip.console import output, say
+    from stackclip.reports.parts_files import parts_shown
+
+    for table in parts_shown(report):
+        output.print(table)
+        output.print()
+    for note in report.notes:
+        say(f"- {note}", "dim", soft_wrap=True)
 
 
 def show_suite(suite: Suite | None, document: Document, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stackclip.cli.answers import say_forecast, show_document, write_document
+from stackclip.cli.answers import say_forecast, show_document, show_parts, write_document
 from stackclip.cli.group import cli, echo
 from stackclip.cli.options import FAILED_SOME, data_options, encode_options, live_options, pass_session, share_options
 from stackclip.cli.parsing import given_here, places, several, specs, whole_numbers
@@ -76,11 +76,13 @@ def study_verb(
 
     suites = tuple(dict.fromkeys(each for name in studies for each in find_suites(name)))
     asked = {name: value for name, value in given_here(_OF_RUNS).items() if value is not None}
-    sections = session.sections(suites, paper_tower=paper_tower, categories=category, shard=shard, **asked)
+    sections = session.sections(
+        suites, paper_tower=paper_tower, categories=category, shard=shard, writes=not dry_run, **asked
+    )
     if dry_run:
-        _foretell(session, sections, overwrite)
+        _foretell(sections, overwrite)
         return
-    answered = [_answered(session, each, overwrite=overwrite, executor=executor) for each in sections]
+    answered = [_answered(each, overwrite=overwrite, executor=executor) for each in sections]
     answered = [section for section in answered if section.rows]
     if not answered:
         raise StackclipError(f"nothing of {', '.join(studies)} can run with what is at hand")
@@ -89,27 +91,30 @@ def study_verb(
         sys.exit(FAILED_SOME)
 
 
-def _foretell(session: Session, sections: list[Section], overwrite: Any) -> None:
+def _foretell(sections: list[Section], overwrite: Any) -> None:
     for section in sections:
         echo(section.question.title)
-        for contest in section.contests:
-            if forecast := session.forecast(contest, overwrite=overwrite):
-                say_forecast(forecast)
+        for forecast in section.forecasts(overwrite):
+            say_forecast(forecast)
 
 
-def _answered(session: Session, section: Section, **how: Any) -> Section:
+def _answered(section: Section, **how: Any) -> Section:
     """A section that was run, and shown."""
     from stackclip.console import line, output, say
+    from stackclip.reports.document import Document
     from stackclip.terminal import Bars
 
     with Bars.shown() as bars:
-        found = session.answered(section, progress=bars, **how)
+        found = section.answered(progress=bars, **how)
     if found.rows:
         question = found.question
         output.rule(line(question.title), align="left", style="dim")
         if question.asks:
             say(question.asks)
-        show_document(question.document, as_json=False)
+        if isinstance(question.told, Document):
+            show_document(question.told, as_json=False)
+        else:
+            show_parts(question.told)
         if question.says:
             say(question.says)
     return found

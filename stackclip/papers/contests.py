@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from stackclip.benchmarks.entrant import Entrant
@@ -123,7 +123,7 @@ class _OneSuite:
                 yield Contest(plan, texts | parts, self._tower(run), self.suite, run)
 
     def _tower(self, run: Run) -> dict[str, Any]:
-        facts = asdict(run.tower) if run.tower else {}
+        facts = run.tower.facts if run.tower else {}
         return {name: value for name, value in facts.items() if name not in self.request.own_tower}
 
     def _known(self, methods: Iterable[str]) -> Iterator[str]:

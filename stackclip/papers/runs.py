@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, cast, get_args
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.errors import UsageError
 from stackclip.registry import did_you_mean
+from stackclip.studies.ranks import RankQuestion
+from stackclip.studies.schemes import Criterion, Scheme
+from stackclip.studies.significance import Over, chosen
 
 __all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "on_towers", "redirected", "run_of"]
 
@@ -25,21 +28,28 @@ class PaperTower:
     def __str__(self) -> str:
         return " ".join(str(word) for word in (self.backbone, self.pretrained, self.image_size) if word is not None)
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The fields of a tower's recipe that it says."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One bench of a suite: `methods` trained on one place and tested on others, by the names of data sets.
 
     One with a `title` is a section of its own in a study: what it `asks`, the metrics that it `shows`, and what its
-    author `says` to that.
+    author `says` to that. In place of methods it may `ablate` one; in place of where to train and test it may name sets
+    to `transfer` between. Grids are selected by `select`, `select_by` and `select_rule`, with `hindsight`;
+    `prompt_jitter` measures in so many other wordings. `ci_over` and `ranks` say what intervals and ranks are over.
 
     In a file `shots` may list several numbers, each of which is a run. No `train_on` is for methods that are not
     trained. `train_categories` and `train_without` take some categories of the training sets only. `epochs` is for all
     methods; without it each has its paper's. `eval_every` asks for training curves.
     """
 
-    methods: tuple[str, ...]
-    test_on: tuple[str, ...]
+    methods: tuple[str, ...] = ()
+    test_on: tuple[str, ...] = ()
     train_on: tuple[str, ...] = ()
     train_categories: tuple[str, ...] = ()
     train_without: tuple[str, ...] = ()
@@ -57,6 +67,37 @@ class Run:
     asks: str = ""
     says: str = ""
     shows: tuple[str, ...] = ()
+    ablate: str = ""
+    transfer: tuple[str, ...] = ()
+    select: str | None = None
+    select_by: str | None = None
+    select_rule: str = "best"
+    hindsight: bool = False
+    prompt_jitter: int | None = None
+    ci_over: str = "pictures"
+    ranks: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a bench as those of papers are."""
+        return not (self.ablate or self.transfer or self.select)
+
+    def check(self, where: str) -> None:
+        """Raise UsageError for what does not go together, and for words that mean nothing."""
+        if self.ablate and (self.methods or self.transfer or self.select or self.prompt_jitter):
+            raise UsageError(f"{where}: ablate takes one method apart: a run of its own, without methods beside it")
+        if not (self.methods or self.ablate):
+            raise UsageError(f"{where}: a run without methods has nothing to do; wanted methods = [...] or ablate")
+        if self.transfer and (self.train_on or self.test_on or self.select or self.prompt_jitter):
+            raise UsageError(f"{where}: transfer trains on and tests its own sets: leave the others out")
+        if not (self.transfer or self.test_on):
+            raise UsageError(f"{where}: test_on lacks; wanted data sets, [...]")
+        if self.select and self.prompt_jitter:
+            raise UsageError(f"{where}: prompt_jitter beside select would choose in each wording: leave out one")
+        try:
+            _check_words(self)
+        except UsageError as error:
+            raise UsageError(f"{where}: {error}") from None
 
 
 def redirected(
@@ -123,7 +164,20 @@ def run_of(facts: Mapping[str, Any], where: str) -> Run:
     ]
     made_tower = None if tower is None else made_of(PaperTower, tower, where)
     made: Run = made_of(Run, {**facts, "methods": tuple(dict.fromkeys(methods)), "tower": made_tower}, where)
+    made.check(where)
     return made
+
+
+def _check_words(run: Run) -> None:
+    """Raise UsageError for words of a selection, of intervals and ranks that there are not."""
+    if run.select:
+        Scheme.parse(run.select)
+        Criterion.of(run.select_by, run.select_rule, run.eval_every)
+    elif run.select_by or run.hindsight or run.select_rule != "best":
+        raise UsageError("select_by, select_rule and hindsight are about a selection: add select = ...")
+    chosen("ci_over", run.ci_over, get_args(Over))
+    if run.ranks:
+        RankQuestion(cast(Any, run.ranks))
 
 
 def _filled(method: str, values: Mapping[str, object]) -> str:

@@ -32,6 +32,9 @@ _SHARED = (
     "ci",
     "per_category",
     "per_defect",
+    "ci_over",
+    "ranks",
+    "select_by",
 )  # of all runs, where the suite says them
 
 

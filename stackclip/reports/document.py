@@ -192,7 +192,7 @@ class Document:
 
     def heat_maps(self, axes: Sequence[str] = ()) -> tuple[HeatMap, ...]:
         """A heat map of each grid, over two options: `axes`, or those that matter most. Raises as `check_axes`."""
-        return tuple(each for table in replace(self, over_shots=False).tables for each in heat_maps(table, axes))
+        return tuple(each for table in self.ordinary.tables for each in heat_maps(table, axes))
 
     @property
     def exhibits(self) -> Sequence[Exhibit]:

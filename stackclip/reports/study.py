@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 from stackclip.benchmarks.facts import facts_of
 from stackclip.ops.words import counted, duration
 from stackclip.reports.document import Document
+from stackclip.reports.heat_plot import draw_heat
+from stackclip.reports.parts_files import parts_written
+from stackclip.reports.parts_plot import draw_parts
+from stackclip.reports.parts_report import PartsReport
 from stackclip.reports.plot import draw_curves
+from stackclip.reports.rank_plot import draw_ranks
 from stackclip.reports.shot_plot import draw_shots
+from stackclip.reports.transfer_plot import draw_transfer
 from stackclip.reports.writers.markdown import Markdown, marked
+from stackclip.types import Row
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,20 +30,44 @@ __all__ = ["StudyPage", "StudyQuestion"]
 
 @dataclass(frozen=True)
 class StudyQuestion:
-    """A section of a study: its title, what it asks, what its author says to that, and the rows as tables."""
+    """A section of a study: its title, what was `told` by rows, what it asks, and what its author says to that."""
 
     title: str
-    document: Document
+    told: Document | PartsReport
     asks: str = ""
     says: str = ""
 
     @property
+    def rows(self) -> Sequence[Row]:
+        """The rows that tell it."""
+        return self.told.rows
+
+    @property
+    def markdown(self) -> str:
+        """What they tell, as Markdown."""
+        return parts_written(self.told, ".md") if isinstance(self.told, PartsReport) else Markdown().write(self.told)
+
+    @property
     def plots(self) -> Mapping[str, Callable[[], Figure]]:
         """What can be drawn of it, by the word for it."""
-        document = self.document
-        if document.over_shots:
-            return {"shots": lambda: draw_shots(document.shot_curves)} if document.shot_curves else {}
-        return {"curves": lambda: draw_curves(document.charts)} if document.charts else {}
+        return dict(self._plots())
+
+    def _plots(self) -> Iterator[tuple[str, Callable[[], Figure]]]:
+        told = self.told
+        if isinstance(told, PartsReport):
+            if any(each.pictures for each in told.worths):
+                yield "parts", lambda: draw_parts(told)
+            return
+        if told.transfer:
+            yield "transfer", lambda: draw_transfer(told.transfers)
+        elif told.over_shots and told.shot_curves:
+            yield "shots", lambda: draw_shots(told.shot_curves)
+        elif told.charts:
+            yield "curves", lambda: draw_curves(told.charts)
+        if not told.transfer and (maps := told.heat_maps()):
+            yield "grid", lambda: draw_heat(maps)
+        if told.rankings:
+            yield "ranks", lambda: draw_ranks(told.rankings)
 
 
 @dataclass(frozen=True)
@@ -59,8 +90,9 @@ class StudyPage:
     @cached_property
     def document(self) -> Document:
         """The rows of all sections, each once."""
-        rows = {id(row): row for question in self.questions for row in question.document.rows}
-        find = next((each.document.find for each in self.questions if each.document.find), None)
+        rows = {id(row): row for question in self.questions for row in question.rows}
+        found = (each.told.find for each in self.questions if isinstance(each.told, Document))
+        find = next((each for each in found if each), None)
         return Document([*rows.values()], find=find)
 
     def markdown(self) -> str:
@@ -75,7 +107,7 @@ class StudyPage:
             yield from (f"## {marked(question.title)}", "")
             yield from ((f"*{marked(question.asks)}*", "") if question.asks else ())
             yield from ((marked(question.says), "") if question.says else ())
-            yield Markdown().write(question.document)
+            yield question.markdown
             for name in self.plots:
                 if name.startswith(f"{number}-"):
                     yield from (f"![{marked(question.title)}]({name}.png)", "")

@@ -12,7 +12,7 @@ from stackclip.ops.progress import Listener, silent
 from stackclip.session.conditions import InspectionWords, Names, names_of
 from stackclip.session.pictures import Inspection, PictureScore
 from stackclip.session.site import path_of
-from stackclip.session.transferring import Transferring
+from stackclip.session.steps import Steps
 
 if TYPE_CHECKING:
     from stackclip.export import Exported, GraphOptions
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["OwnPictures"]
 
 
-class OwnPictures(Transferring):
+class OwnPictures(Steps):
     """Inspects, fits, watches and exports; a session is one."""
 
     def inspect(

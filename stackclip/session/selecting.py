@@ -9,23 +9,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stackclip.benchmarks.selected import Selected
+from stackclip.defaults import MOST_POINTS
 from stackclip.ops.files import file_hash
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.words import counted, few_of
 from stackclip.papers.contests import Contest
 from stackclip.session.answers import Answers
 from stackclip.session.conditions import Names, names_of
-from stackclip.session.question import Question
+from stackclip.session.question import Question, choice_in, question_of
 from stackclip.session.rows import BenchRows
+from stackclip.session.steps import Steps
 from stackclip.studies.choice import choose
 from stackclip.studies.folds import Contents, fold_plans
+from stackclip.studies.schemes import grids_among
 from stackclip.types import Row, Sample
 
 if TYPE_CHECKING:
-    from stackclip.session.steps import Steps
     from stackclip.session.work import Forecast
 
-__all__ = ["Selecting", "SelectionForecast"]
+__all__ = ["Choosing", "Selecting", "SelectionForecast"]
 
 logger = logging.getLogger("stackclip")
 
@@ -176,3 +178,22 @@ def _trainings(chosen: Iterable[Selected]) -> Iterator[tuple[int | None, tuple[i
     for (stop, seed), specs in of_seed.items():
         together.setdefault((stop, tuple(specs)), []).append(seed)
     yield from ((stop, tuple(seeds), specs) for (stop, specs), seeds in together.items())
+
+
+class Choosing(Steps):
+    """Selects points of grids; a session is one."""
+
+    def selecting(
+        self, methods: Names, *, categories: Sequence[str] = (), most_points: int = MOST_POINTS, **words: Any
+    ) -> Selecting | None:
+        """A selection that was not run yet, of what `bench` is told; None where nothing is selected.
+
+        Raises as `bench` does, UsageError for what cannot be selected by, and where there is nothing to select.
+        """
+        choice = choice_in(words)
+        if choice is None:
+            return None
+        names = names_of(methods)
+        grids_among(names)  # what is no grid is said before data sets are opened
+        contest = self.contest(names, categories=categories, most_points=most_points, **words)
+        return Selecting(self, question_of(contest, names, choice))

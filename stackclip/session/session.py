@@ -10,23 +10,20 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.benchmarks.sets import reported
 from stackclip.benchmarks.sidecars import Sidecars
-from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document, Judging
 from stackclip.reports.selection import Selection, transferred
-from stackclip.session.ablating import Ablating
 from stackclip.session.conditions import Names, SelectionWords, names_of
 from stackclip.session.jobs import EncodeWords, sharded
 from stackclip.session.own_pictures import OwnPictures
-from stackclip.session.question import SELECTION, choice_in, question_of, refuse_jitter, refuse_shard
+from stackclip.session.question import SELECTION, refuse_jitter, refuse_shard
 from stackclip.session.rows import BenchRows
-from stackclip.session.selecting import Selecting
 from stackclip.session.studying import Studies
 from stackclip.session.work import Encoded
-from stackclip.studies.schemes import grids_among
 from stackclip.studies.wordings import wordings_of
 
 if TYPE_CHECKING:
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 
-class Session(Ablating, OwnPictures, Studies):
+class Session(OwnPictures, Studies):
     """Where work lies and which tower does it: small, frozen, and picklable. Nothing is loaded before it is needed.
 
     The tower is loaded once and serves all calls; a copy in another process loads its own. Nothing is printed: what is
@@ -86,21 +83,6 @@ class Session(Ablating, OwnPictures, Studies):
         worded = [replace(contest, plan=plan) for plan in wordings_of(contest.plan, prompt_jitter)]
         contests = sharded(worded, some) if some else worded
         return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
-
-    def selecting(
-        self, methods: Names, *, categories: Sequence[str] = (), most_points: int = MOST_POINTS, **words: Any
-    ) -> Selecting | None:
-        """A selection that was not run yet, of what `bench` is told; None where nothing is selected.
-
-        Raises as `bench` does, UsageError for what cannot be selected by, and where there is nothing to select.
-        """
-        choice = choice_in(words)
-        if choice is None:
-            return None
-        names = names_of(methods)
-        grids_among(names)  # what is no grid is said before data sets are opened
-        contest = self.contest(names, categories=categories, most_points=most_points, **words)
-        return Selecting(self, question_of(contest, names, choice))
 
     def encode(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
 from stackclip.data import Dataset
@@ -65,6 +66,12 @@ class Site:
         facts = (found, recipe, path_of(data_root), batch_size, workers, resident, live, LastTower())
         for place, value in zip(fields(self), facts, strict=True):
             object.__setattr__(self, place.name, value)
+
+    def on(self, tower: Mapping[str, Any]) -> Self:
+        """The same with other fields of the tower's recipe."""
+        moved = copy(self)
+        object.__setattr__(moved, "backbone", replace(self.backbone, **tower))
+        return moved
 
     def workbench(self, other: Mapping[str, Any] | None = None) -> Workbench:
         """The tower at work in the workspace, with some `other` fields of its recipe."""

@@ -1,59 +1,107 @@
-"""Studies: the runs of suites one after another, and what each of their sections found."""
+"""Studies: the questions of a file one after another, and what each of them found."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
-from stackclip.papers.contests import Contest, printed_beside
-from stackclip.papers.runs import Run
+from stackclip.papers.contests import Contest, printed_beside, say_lacking
+from stackclip.papers.runs import Run, redirected
 from stackclip.papers.suites import Suite
+from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
+from stackclip.reports.parts_report import PartsReport
 from stackclip.reports.study import StudyQuestion
-from stackclip.session.conditions import SuiteWords
+from stackclip.session.ablating import Ablating
+from stackclip.session.conditions import Conditions, SuiteWords
 from stackclip.session.jobs import sharded
+from stackclip.session.question import refuse_shard
+from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
-from stackclip.session.steps import Steps
+from stackclip.session.selecting import Choosing, Selecting, SelectionForecast
+from stackclip.session.transferring import Transferring
+from stackclip.studies.ablation import Ablation
+from stackclip.studies.ranks import RankQuestion
+from stackclip.studies.transfer import Transfer
+from stackclip.studies.wordings import wordings_of
+
+if TYPE_CHECKING:
+    from stackclip.session.work import Forecast
 
 __all__ = ["Section", "Studies"]
 
 
 @dataclass(frozen=True)
 class Section:
-    """Runs of a suite that belong together: those of one title, or all that have none; and their rows."""
+    """A question of a suite: runs of one title, or all that have none; where they are run, and their rows.
 
+    `selecting`, `transfer` and `ablation` say what the benches are of, where it is that.
+    """
+
+    session: Studies
     suite: Suite
     run: Run
     contests: tuple[Contest, ...]
     rows: BenchRows = field(default_factory=BenchRows)
+    selecting: Selecting | None = None
+    transfer: Transfer | None = None
+    ablation: Ablation | None = None
 
     @property
     def question(self) -> StudyQuestion:
         """What a page shows of it."""
-        return StudyQuestion(self.run.title or self.suite.title, self.document, self.run.asks, self.run.says)
+        run = self.run
+        return StudyQuestion(run.title or self.suite.title, self.told, run.asks, run.says)
 
     @property
-    def document(self) -> Document:
+    def told(self) -> Document | PartsReport:
         """The rows as tables, with what papers print of them."""
-        plan, run, suite = self.contests[0].plan, self.run, self.suite
+        metrics = columns_named(self.run.shows or self.suite.shows)
+        if self.ablation is not None:
+            return PartsReport(self.ablation, self.rows, metrics)
+        run, suite = self.run, self.suite
         printed = printed_beside(self.contests, (suite,)) if suite.source else None
         return Document(
             self.rows,
             per_category=run.per_category,
-            metrics=run.shows or suite.shows,
+            metrics=metrics,
             published=replace(printed, lines=suite.published) if printed else None,
-            ci=plan.ci,
-            per_defect=plan.per_defect,
+            ci=run.ci,
+            ci_over=cast(Any, run.ci_over),
+            ranks=RankQuestion(cast(Any, run.ranks)) if run.ranks else None,
+            per_defect=run.per_defect,
             over_shots=suite.over_shots,
+            transfer=self.transfer,
             find=self.rows.find,
+            known=self.rows.known,
         )
 
+    def forecasts(self, overwrite: Any) -> Iterator[Forecast | SelectionForecast]:
+        """What would be encoded and computed; nothing is written."""
+        session = self.session
+        if self.selecting is not None:
+            yield self.selecting.forecast(overwrite=overwrite)
+        elif self.transfer is not None:
+            yield from filter(None, [session.forecast_all(self.contests, overwrite=overwrite)])
+        else:
+            yield from filter(None, (session.forecast(each, overwrite=overwrite) for each in self.contests))
 
-class Studies(Steps):
+    def answered(self, *, progress: Listener = silent, **how: Any) -> Section:
+        """The section with its rows; those that are there already are not computed again. Raises as `Session.run`."""
+        if self.selecting is not None:
+            return replace(self, rows=self.selecting.run(progress=progress, **how))
+        if self.transfer is not None:
+            self.session.encode_together(self.contests, progress=progress, **how)
+        found = (self.session.run(each, progress=progress, **how) for each in self.contests)
+        return replace(self, rows=sum(found, BenchRows()))
+
+
+class Studies(Ablating, Transferring, Choosing):
     """Suites as studies."""
 
     def sections(
@@ -63,29 +111,78 @@ class Studies(Steps):
         paper_tower: bool = False,
         categories: Collection[str] = (),
         shard: str | None = None,
+        writes: bool = True,
         **words: Unpack[SuiteWords],
     ) -> list[Section]:
         """What studies consist of, before anything runs; what they lack is logged. Raises as `suite_contests`.
 
-        A `shard`, `2/8`, is the second of eight parts of the methods and seeds of all sections together.
+        A `shard`, `2/8`, is the second of eight parts of the methods and seeds of each question.
         """
-        contests = self.suite_contests(suites, paper_tower=paper_tower, categories=categories, **words)
-        return list(_sections(sharded(contests, Shard.parse(shard)) if shard else contests))
+        found: list[Section] = []
+        for suite in suites:
+            for plain, runs in groupby(suite.runs, key=lambda run: run.is_plain):
+                if plain:
+                    part = replace(suite, runs=tuple(runs))
+                    how: dict[str, Any] = {"paper_tower": paper_tower, "categories": categories, **words}
+                    found += _sections(self, suite, self.suite_contests([part], **how))
+                else:
+                    asked: dict[str, Any] = {name: value for name, value in words.items() if name in _OF_RUNS}
+                    found += (
+                        each
+                        for run in redirected(runs, **asked)
+                        for each in self._special(suite, run, tuple(categories), writes)
+                    )
+        return [each for section in found if (each := _part(section, shard)).contests]
 
-    def answered(
-        self, section: Section, *, executor: str = "serial", progress: Listener = silent, **how: Any
-    ) -> Section:
-        """A section with its rows; those that are there already are not computed again. Raises as `run`."""
-        found = (self.run(each, executor=executor, progress=progress, **how) for each in section.contests)
-        return replace(section, rows=sum(found, BenchRows()))
+    def _special(self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool) -> Iterator[Section]:
+        """The section of a run that is no bench as those of papers are; what it lacks is logged."""
+        own = changed_fields(self.backbone)
+        tower = {} if run.tower is None or not suite.towers else run.tower.facts
+        place = self.on({name: value for name, value in tower.items() if name not in own})
+        try:
+            yield place._section(suite, run, categories, writes)
+        except StackclipError as error:
+            say_lacking({str(error): [suite.name]})
+
+    def _section(self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool) -> Section:
+        conditions = _conditions(run)
+        if run.transfer:
+            named: dict[str, Any] = {"datasets": run.transfer, "categories": categories, "writes": writes}
+            transfer, contests = self.transfer_contests(run.methods, **named, **conditions)
+            return Section(self, suite, run, tuple(contests), transfer=transfer)
+        places: dict[str, Any] = {"train_on": run.train_on, "test_on": run.test_on, "categories": categories}
+        if run.ablate:
+            ablation, contest = self.ablation(run.ablate, **places, **{**conditions, "ci": True})
+            return Section(self, suite, run, (contest,), ablation=ablation)
+        asked = {name: getattr(run, name) for name in ("select", "select_by", "select_rule", "hindsight")}
+        if (selecting := self.selecting(run.methods, **places, **conditions, **asked)) is None:
+            raise UsageError(f"{suite.name}: nothing is selected")
+        return Section(self, suite, run, (selecting.question.contest,), selecting=selecting)
 
 
-def _sections(contests: Iterable[Contest]) -> Iterable[Section]:
-    def place(contest: Contest) -> tuple[str, str]:
-        return (contest.suite.name if contest.suite else "", contest.run.title if contest.run else "")
+_OF_RUNS = {each.name for each in fields(Run)}
 
-    for _, alike in groupby(contests, key=place):
-        several = tuple(alike)
-        suite, run = several[0].suite, several[0].run
-        if suite is not None and run is not None:
-            yield Section(suite, run, several)
+
+def _conditions(run: Run) -> dict[str, Any]:
+    """What a run says that every bench may be told."""
+    names = _OF_RUNS & Conditions.__annotations__.keys()
+    return {name: value for name in names if (value := getattr(run, name)) is not None}
+
+
+def _part(section: Section, shard: str | None) -> Section:
+    """A shard of a section, if one is asked for. Raises UsageError where that cannot be."""
+    if shard is None:
+        return section
+    if section.selecting is not None:
+        refuse_shard(shard)
+    return replace(section, contests=tuple(sharded(list(section.contests), Shard.parse(shard))))
+
+
+def _sections(session: Studies, suite: Suite, contests: Iterable[Contest]) -> Iterator[Section]:
+    """Contests of one title together, each in the wordings that its run asks for."""
+    for _, alike in groupby(contests, key=lambda contest: contest.run.title if contest.run else ""):
+        several = list(alike)
+        if (run := several[0].run) is not None:
+            draws = run.prompt_jitter or 0
+            worded = (replace(each, plan=plan) for each in several for plan in wordings_of(each.plan, draws))
+            yield Section(session, suite, run, tuple(worded))
