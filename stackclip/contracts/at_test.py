@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stackclip.contracts.methods import batch_of, begun
 from stackclip.contracts.trial import Promises, Subject, require
-from stackclip.errors import BadOption, BrokenPlugin
+from stackclip.errors import BadOption, BrokenPlugin, NotApplicable
 from stackclip.methods import Moment, component_of, resolve
 from stackclip.registry import Component, Option, Spec, named_by
 
@@ -68,7 +68,7 @@ def _promise(called: Callable[[str], str]) -> Callable[[Subject], str | None]:
         wanted = None
         for name, other in other_specs(component, subject.spec):
             wanted = _learned(called(str(subject.spec))) if wanted is None else wanted
-            with suppress(BadOption):  # a value of the type that is none of this option's
+            with suppress(BadOption, NotApplicable):  # a value of the type that this method does not take
                 alike = _equal(_learned(called(str(other))), wanted)
                 require(alike, f"{name} is said to act at test alone, and {other} learns something else")
         return None if wanted is not None else "it has none"
