@@ -7,7 +7,7 @@ LOWEST_PYTHON ?= python3.11
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test faults towers docs docs-test parts check lint bench bench-diff scale lowest newest constraints clean
+.PHONY: demo test faults towers docs docs-test parts worth check lint bench bench-diff scale lowest newest constraints clean
 
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
@@ -29,6 +29,11 @@ towers: $(READY)  ## every tower that can be named, made small, and all methods 
 
 parts: $(READY)  ## what the parts of methods are worth on the small sets, for their cards; an hour or two
 	$(BIN)/python scripts/parts.py
+
+worth: $(READY)  ## the study of what stackclip is worth, and its page; a quarter of an hour
+	$(BIN)/python cli.py study studies/what-is-stackclip-worth.toml \
+	    --data-root $(or $(STACKCLIP_SHARED),../shared)/data -o build/worth
+	mkdir -p docs/worth && cp build/worth/index.md build/worth/*.png docs/worth
 
 check: lint test  ## all that CI asks
 

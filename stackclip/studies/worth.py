@@ -43,6 +43,8 @@ class Worth:
         tells = [_leaves_out_zero(each) for each in (found, self.categories) if each]
         if not any(tells):
             return "no difference seen"
+        if not float(shown):
+            return "a difference that is less than 0.05 points"
         if all(tells):
             widest = self.categories or found
             low, high = sorted(abs(end) for end in (widest.low, widest.high))
