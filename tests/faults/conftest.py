@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +19,20 @@ SHARED_MEMORY = Path("/dev/shm")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tell the tally whether all tests are there, so that a run of some of them does not write the page."""
-    files = {item.path for item in items if item.path.parent == Path(__file__).parent}
+    """Tell the tally how many tests each file has; none where some were chosen, whose figures would be a part."""
+    Tally.left.clear()
     chosen = config.getoption("keyword") or config.getoption("markexpr")
-    Tally.complete = not chosen and files == set(Path(__file__).parent.glob("test_*.py"))
+    if not chosen and not any("::" in argument for argument in config.args):
+        Tally.left.update(item.path.stem for item in items if item.path.parent == Path(__file__).parent)
+
+
+def pytest_runtest_logfinish(nodeid: str, location: object) -> None:
+    """Write down what a file counted as soon as its last test is through, so that a stopped run loses no other."""
+    stem = Path(nodeid.partition("::")[0]).stem
+    if stem in Tally.left:
+        Tally.left[stem] -= 1
+        if not Tally.left[stem] and Tally.current is not None:
+            Tally.current.write(stem)
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +85,9 @@ def whole(lab: Lab) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tally(full: bool, request: pytest.FixtureRequest) -> Iterator[Tally]:
-    """The figures; a full run of all tests writes them down at its end."""
-    tally, start = Tally(), time.monotonic()
+def tally(full: bool) -> Iterator[Tally]:
+    """The figures; a full run writes them down file by file."""
+    tally = Tally()
+    Tally.current = tally if full else None
     yield tally
-    if full and Tally.complete:
-        tally.write(time.monotonic() - start)
+    Tally.current = None

@@ -6,6 +6,9 @@ import json
 import os
 import platform
 import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,7 +22,7 @@ import stackclip
 from .lab import Ending
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "benchmarks" / "results" / "faults.json"
+PAGE, RESULTS = ROOT / "docs" / "reliability.md", ROOT / "benchmarks" / "results" / "faults"
 
 
 @dataclass
@@ -50,17 +53,30 @@ class Figures:
 
 @dataclass
 class Tally:
-    """All figures of a run; `flaws` tell of the first things that went wrong under a fault, for the one who reads."""
+    """All figures of a run; `flaws` tell of the first things that went wrong under a fault, for the one who reads.
 
-    complete: ClassVar[bool] = False  # whether all tests of this folder run
+    `left` are the tests of each file that are still to come, of files that run whole; `current` is what they tell.
+    `files` has the file that counted each fault and control.
+    """
+
+    left: ClassVar[Counter[str]] = Counter()
+    current: ClassVar[Tally | None] = None
 
     faults: dict[str, Figures] = field(default_factory=dict)
     controls: dict[str, dict[str, int]] = field(default_factory=dict)
     flaws: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    _begun: float = field(default_factory=time.monotonic)
 
     def of(self, fault: str, figure: str) -> Figures:
         """The figures of a fault; `figure` says what its points are."""
+        self.files.setdefault(fault, _running())
         return self.faults.setdefault(fault, Figures(figure))
+
+    def control(self, name: str, *, states: int, failed: int) -> None:
+        """Count how many states a writer that leaves something out was seen in, and how many failed."""
+        self.files.setdefault(name, _running())
+        self.controls[name] = {"states": states, "failed": failed}
 
     def judged(self, fault: str, where: str, verdict: dict[str, Any], ending: Ending | None = None) -> None:
         """Count one point: the verdict on the store, and how the victim ended if it was to end by itself."""
@@ -94,11 +110,12 @@ class Tally:
         shown = "\n".join(self.flaws.get(fault, ())[:5])
         assert self.faults[fault].flawless, f"{fault}: {self.faults[fault]}\n{shown}"
 
-    def write(self, seconds: float) -> None:
-        """Write the page and the JSON file."""
+    def write(self, stem: str) -> None:
+        """Write what the tests of a file counted into a JSON file of its own, and the page of all files."""
+        now = time.monotonic()
         facts = {
-            "command": "make faults",
-            "seconds": round(seconds),
+            "command": f"STACKCLIP_FAULTS=full pytest tests/faults/{stem}.py",
+            "seconds": round(now - self._begun),
             "versions": {
                 "stackclip": stackclip.__version__,
                 "python": platform.python_version(),
@@ -108,44 +125,56 @@ class Tally:
                 "Pillow": PIL.__version__,
                 "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
             },
-            "faults": {name: asdict(figures) for name, figures in self.faults.items()},
-            "controls": self.controls,
+            "faults": {name: asdict(each) for name, each in self.faults.items() if self.files[name] == stem},
+            "controls": {name: each for name, each in self.controls.items() if self.files[name] == stem},
         }
-        RESULTS.parent.mkdir(parents=True, exist_ok=True)
-        RESULTS.write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        PAGE.write_text(_page(facts, self), "utf-8")
-        print(f"wrote {PAGE.relative_to(ROOT)} and {RESULTS.relative_to(ROOT)}", file=sys.stderr)
+        self._begun = now
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        (RESULTS / f"{stem}.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        PAGE.write_text(
+            page_of([json.loads(path.read_text("utf-8")) for path in sorted(RESULTS.glob("*.json"))]), "utf-8"
+        )
+        print(f"wrote {PAGE.relative_to(ROOT)} and {RESULTS.relative_to(ROOT)}/{stem}.json", file=sys.stderr)
 
 
-def _page(facts: dict[str, Any], tally: Tally) -> str:
+def _running() -> str:
+    """The file of the test that is running."""
+    return Path(os.environ["PYTEST_CURRENT_TEST"].partition("::")[0]).stem
+
+
+def page_of(files: Sequence[dict[str, Any]]) -> str:
+    """The page of what the files of this folder counted, each when it last ran whole."""
     columns = ("points", "acknowledged", "lost", "silent", "not resumable", "signals", "messages")
     lines = [
         f"| fault | a point is | {' | '.join(columns)} |",
         f"|---|---|{'---:|' * len(columns)}",
     ]
-    for name, figures in tally.faults.items():
-        values = [f"{getattr(figures, column.replace(' ', '_')):,}".replace(",", " ") for column in columns]
-        lines.append(f"| {name} | {figures.figure} | {' | '.join(values)} |")
+    for name, figures in (pair for facts in files for pair in facts["faults"].items()):
+        values = [f"{figures[column.replace(' ', '_')]:,}".replace(",", " ") for column in columns]
+        lines.append(f"| {name} | {figures['figure']} | {' | '.join(values)} |")
+    found = [pair for facts in files for pair in facts["controls"].items()]
     controls = ["| control | states | that failed |", "|---|---:|---:|"]
-    controls += [f"| {name} | {found['states']} | {found['failed']} |" for name, found in tally.controls.items()]
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items() if name != "system")
+    controls += [f"| {name} | {each['states']} | {each['failed']} |" for name, each in found]
     return _TEXT.format(
         faults="\n".join(lines),
         controls="\n".join(controls),
-        versions=versions,
-        system=facts["versions"]["system"],
-        minutes=max(1, round(facts["seconds"] / 60)),
+        versions="; ".join(dict.fromkeys(_versions(facts["versions"]) for facts in files)),
     )
+
+
+def _versions(found: dict[str, str]) -> str:
+    names = ", ".join(f"{name} {version}" for name, version in found.items() if name != "system")
+    return f"{found['system']}, {names}"
 
 
 _TEXT = """\
 # Reliability: what was done to the store, and what came of it
 
-This page is written by `make faults`, which does all of it; `make test` does a sample of each. The same figures for
-machines are in [benchmarks/results/faults.json](../benchmarks/results/faults.json), what they are figures of is in
-[cache-format.md](cache-format.md), and the code is in `tests/faults`.
+This page is written by `make faults`, which does all of it; `make test` does a sample of each. The lines of a file of
+`tests/faults` are renewed as soon as it ran whole. The same figures for machines are in `benchmarks/results/faults`;
+what they are figures of is in [cache-format.md](cache-format.md).
 
-{minutes} minutes on {system}: {versions}.
+On {versions}.
 
 {faults}
 

@@ -62,5 +62,5 @@ def test_a_writer_in_the_wrong_order_is_noticed(lab: Lab, tally: Tally, kinds: l
         tried += 1
         failed += not (verdict["whole"] and verdict["resumed"])
         lab.drop(root)
-    tally.controls["manifest first, SIGKILL"] = {"states": tried, "failed": failed}
+    tally.control("manifest first, SIGKILL", states=tried, failed=failed)
     assert failed

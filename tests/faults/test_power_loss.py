@@ -110,5 +110,5 @@ def test_a_careless_writer_is_noticed(lab: Lab, tally: Tally, full: bool, contro
         failed += bool(verdict["lost"] or verdict["silent"] or not verdict["whole"] or not verdict["resumed"])
         if failed and not full:
             break
-    tally.controls[f"{control}, {model}"] = {"states": tried, "failed": failed}
+    tally.control(f"{control}, {model}", states=tried, failed=failed)
     assert failed
