@@ -160,7 +160,7 @@ def _told(report: PartsReport, output: tuple[Path, ...], plot: Path | None, *, a
     from stackclip.errors import StackclipError
     from stackclip.ops.files import write_atomically
     from stackclip.reports.parts_files import parts_written
-    from stackclip.reports.parts_plot import plot_parts
+    from stackclip.reports.parts_plot import plot_ablation
 
     if as_json:
         say_text(parts_written(report, ".jsonl"))
@@ -174,7 +174,7 @@ def _told(report: PartsReport, output: tuple[Path, ...], plot: Path | None, *, a
             all_written = not_written(path, error)
     try:
         if plot:
-            plot_parts(report, plot)
+            plot_ablation(report, plot)
     except OSError as error:
         all_written = not_written(plot or Path(), error)
     return all_written

@@ -9,10 +9,10 @@ from typing import Any, Literal, cast, get_args
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.errors import UsageError
-from stackclip.registry import did_you_mean
+from stackclip.registry import did_you_mean, one_of
 from stackclip.studies.ranks import RankQuestion
 from stackclip.studies.schemes import Criterion, Scheme
-from stackclip.studies.significance import Over, chosen
+from stackclip.studies.significance import Over
 
 __all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "on_towers", "redirected", "run_of"]
 
@@ -175,7 +175,7 @@ def _check_words(run: Run) -> None:
         Criterion.of(run.select_by, run.select_rule, run.eval_every)
     elif run.select_by or run.hindsight or run.select_rule != "best":
         raise UsageError("select_by, select_rule and hindsight are about a selection: add select = ...")
-    chosen("ci_over", run.ci_over, get_args(Over))
+    one_of("ci_over", run.ci_over, get_args(Over))
     if run.ranks:
         RankQuestion(cast(Any, run.ranks))
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw_parts", "plot_parts"]
+__all__ = ["draw_ablation", "plot_ablation"]
 
 _LEFT, _LINE, _CELL = 6.4, 0.42, 0.62  # inches: the left panel with its names, a part's height, a category's width
 _NAME = 34  # letters of a part's name in a line
@@ -29,15 +29,15 @@ _SCALE = "PuOr_r"  # purple through white to orange: told apart by the colour-bl
 _LEAST = 0.01  # of the difference at the ends of the scale, so that noise is not loud
 
 
-def plot_parts(report: PartsReport, path: Path) -> None:
+def plot_ablation(report: PartsReport, path: Path) -> None:
     """Draw what parts are worth into a file. Raises what `check_plot` does, StackclipError where nothing is told."""
     check_plot(path)
     if not any(each.pictures for each in report.worths):
         raise StackclipError("there is nothing to draw: no part could be compared")
-    save(lambda: draw_parts(report), path)
+    save(lambda: draw_ablation(report), path)
 
 
-def draw_parts(report: PartsReport) -> Figure:
+def draw_ablation(report: PartsReport) -> Figure:
     """A figure with a band for each tested set and metric: worth on the left, categories on the right."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
