@@ -40,8 +40,7 @@ def test_every_option_of_ours_that_is_marked_is_tried_by_the_contract_of_its_met
 
 
 def test_an_option_that_a_class_of_ours_states_anew_still_says_that_it_acts_at_test() -> None:
-    for shelf, name in ((shelf, name) for shelf in SHELVES for name in shelf.names()):
-        component = shelf.find(name)
+    for component in (shelf.find(name) for shelf in SHELVES for name in shelf.names()):
         for option in component.options:
             stated = [inspect.get_annotations(each).get(option.name, "") for each in mro_of(component.factory)]
             assert option.is_at_test or not any("AtTest" in str(each) for each in stated), (component, option.label)
