@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from stackclip.benchmarks.facts import facts_of
 from stackclip.errors import StackclipError
 from stackclip.ops.words import legible
-from stackclip.reports.plot import INK, LETTERS, check_plot, save
+from stackclip.reports.plot import BOTH_WAYS, HATCH, INK, LETTERS, ONE_WAY, Colour, check_plot, ink_on, save
 from stackclip.reports.table import Figure as TableFigure
 from stackclip.reports.transfer import GAIN, MEAN, SINGLE, Itself, TransferRows, TransferTable
 
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["draw_transfer", "plot_transfer"]
 
 _CELL, _LINE, _AROUND, _HEAD = 0.72, 0.36, 1.5, 0.75  # inches of a cell, a line, and what stands around a panel
-_ONE_WAY, _BOTH_WAYS = "cividis", "PuOr_r"  # both are told apart by the colour-blind
 _LEAST = 0.005  # how far the ends of a scale are apart at least
 _LONGEST = 22  # letters of a name at the edge
 _LEGEND = "Where trainings are compared: orange is above, purple below the mean of all single sets that taught the same"
-Colour = tuple[float, float, float, float]
 
 
 def plot_transfer(found: Sequence[TransferRows], path: Path) -> None:
@@ -107,7 +105,7 @@ def _colours(rows: TransferRows, grid: TransferTable) -> Callable[[float], Colou
         low, high = -most, most
     scale, colours = (
         Normalize(low, max(high, low + _LEAST)),
-        matplotlib.colormaps[_BOTH_WAYS if GAIN in grid.metrics else _ONE_WAY],
+        matplotlib.colormaps[BOTH_WAYS if GAIN in grid.metrics else ONE_WAY],
     )
     return lambda shade: colours(scale(shade))
 
@@ -123,15 +121,9 @@ def _draw_panel(panel: Axes, grid: TransferTable, colours: Callable[[float], Col
             )
             if shade is not None:
                 number = f"{100 * (cell.value or 0.0):{'+' if cell.signed else ''}.1f}"
-                text, ink = number + "*" * (cell.counted < cell.of), _ink(colours(shade))
+                text, ink = number + "*" * (cell.counted < cell.of), ink_on(colours(shade))
                 panel.text(at, down, text, ha="center", va="center", color=ink, fontsize="small")
     _draw_edges(panel, grid)
-
-
-def _ink(colour: Colour) -> str:
-    """Black or white, whichever is read better on a colour."""
-    red, green, blue, _ = colour
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def _draw_cell(panel: Axes, place: tuple[float, float], colour: Colour | None, *, hatched: bool) -> None:
@@ -141,9 +133,7 @@ def _draw_cell(panel: Axes, place: tuple[float, float], colour: Colour | None, *
     if colour is not None:
         panel.add_patch(Rectangle(corner, 0.96, 0.92, facecolor=colour))
     elif hatched:
-        panel.add_patch(
-            Rectangle(corner, 0.96, 0.92, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
-        )
+        panel.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="white", edgecolor="#999999", hatch=HATCH, linewidth=0))
 
 
 def _draw_edges(panel: Axes, grid: TransferTable) -> None:
