@@ -82,6 +82,11 @@ class Run:
         """Whether it is a bench as those of papers are."""
         return not (self.ablate or self.transfer or self.select)
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether its tables have intervals and tests; those over categories want no draws, and so no `ci`."""
+        return self.ci or self.ci_over == "categories"
+
     def check(self, where: str) -> None:
         """Raise UsageError for what does not go together, and for words that mean nothing."""
         if self.ablate and (self.methods or self.transfer or self.select or self.prompt_jitter):
