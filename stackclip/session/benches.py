@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from stackclip.session.apart import Foreman
     from stackclip.session.jobs import BenchWords
 
-__all__ = ["Lineup", "forecast", "joined", "rows_by", "rows_of", "sparing"]
+__all__ = ["Lineup", "forecast", "joined_errands", "rows_by", "rows_of", "sparing"]
 
 logger = logging.getLogger("stackclip")
 
@@ -134,7 +134,7 @@ def _found(workbench: Workbench, outcome: Outcome, computed: int) -> BenchRows:
 def forecast(workbench: Workbench, lineups: Sequence[Lineup], *, again: bool, also: Sequence[Errand] = ()) -> Forecast:
     """What benches would encode, `also` for others, and how many cells they would compute; nothing is written."""
     count = sum(_cells(each.plan) for each in lineups)
-    errands = joined([*(errand for each in lineups for errand in each.errands), *also])
+    errands = joined_errands([*(errand for each in lineups for errand in each.errands), *also])
     store, folder = workbench.found(), workbench.workspace.features
     with nullcontext() if store is None else store.one_look():
         rows = [[] if again or store is None else _there(workbench, each, store) for each in lineups]
@@ -152,7 +152,7 @@ def _cells(plan: Plan) -> int:
     return len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
 
 
-def joined(errands: Iterable[Errand]) -> list[Errand]:
+def joined_errands(errands: Iterable[Errand]) -> list[Errand]:
     """What errands read of each picture together: each once, among those of which the same is read."""
     wanted = dict[Sample, frozenset[Part]]()
     for errand in errands:

@@ -121,12 +121,14 @@ class Transferring(Steps):
         apart = executors.create(how.get("executor", "serial")).apart
         if not contests or apart or how.get("cached_only") or how.get("overwrite") == "never":
             return
-        from stackclip.session.benches import Lineup, joined
+        from stackclip.session.benches import Lineup, joined_errands
 
         workbench = self.workbench(contests[0].tower)
         store, lineups = workbench.store(), [Lineup.of(each, workbench) for each in contests]
         with store.one_look():
-            if errands := workbench.lacking(store, joined(errand for each in lineups for errand in each.errands)):
+            if errands := workbench.lacking(
+                store, joined_errands(errand for each in lineups for errand in each.errands)
+            ):
                 workbench.encode(store, errands, progress=progress)
 
     def forecast_all(self, contests: Sequence[Contest], *, overwrite: Overwrite = "only-missing") -> Forecast | None:
