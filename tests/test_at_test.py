@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from stackclip.contracts.at_test import AT_TEST_OF_HEADS, other_specs
 from stackclip.contracts.trial import Subject, Unkept
 from stackclip.heads import Linear, Projections
 from stackclip.methods import component_of, method_names
-from stackclip.registry import AtTest, Spec, heads
+from stackclip.registry import SHELVES, AtTest, Spec, heads
 
 pytestmark = pytest.mark.usefixtures("registry_as_it_was")
 
@@ -36,6 +37,17 @@ def test_every_option_of_ours_that_is_marked_is_tried_by_the_contract_of_its_met
         component = component_of(name)
         tried = {each for each, _ in other_specs(component, Spec(name))}
         assert {option.label for option in component.options if option.is_at_test} <= tried
+
+
+def test_an_option_that_a_class_of_ours_states_anew_still_says_that_it_acts_at_test() -> None:
+    for component in (shelf.find(name) for shelf in SHELVES for name in shelf.names()):
+        for option in component.options:
+            stated = [inspect.get_annotations(each).get(option.name, "") for each in mro_of(component.factory)]
+            assert option.is_at_test or not any("AtTest" in str(each) for each in stated), (component, option.label)
+
+
+def mro_of(factory: Any) -> tuple[type, ...]:
+    return getattr(factory, "__mro__", ())
 
 
 class Warm(Projections):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.registry import Component, Spec
-from stackclip.studies.ablation import ADDED, AWAY, parts_of
+from stackclip.studies.ablation import ADDED, AWAY, removable_parts
 from stackclip.studies.worth import points
 
 __all__ = ["parts_section", "worth_section"]
@@ -21,8 +21,8 @@ _SAME = "no digit changes"
 def parts_section(component: Component) -> Iterator[tuple[str, str, str]]:
     """The parts that a method can be without: what each is called, what takes it away, whether it is there."""
     spec = Spec(component.name)
-    there = parts_of(component, spec)
-    for part in parts_of(component, spec, absent=True):
+    there = removable_parts(component, spec)
+    for part in removable_parts(component, spec, absent=True):
         yield part.name, f"`{part.taken_away_by}`", "there" if part in there else "not there"
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from stackclip.errors import StackclipError
-from stackclip.methods.pieces import Piece, Schooling
+from stackclip.methods.pieces import LearningPiece, Schooling
 from stackclip.registry import guarded
 from stackclip.training.failures import Failures
 from stackclip.training.trainee import Trainee
@@ -73,7 +73,7 @@ def tie_pieces(learners: Iterable[Trainee]) -> int:
     Returns how many are left to others.
     """
     tied = 0
-    known: dict[Hashable, Piece] = {}
+    known: dict[Hashable, LearningPiece] = {}
     for trainee in learners:
         for piece in pieces_of(trainee) if not trainee.steps else ():
             with suppress(StackclipError), guarded():  # its own step says what is wrong
@@ -101,7 +101,7 @@ def left_alone(learners: Iterable[Trainee]) -> list[Trainee]:
     return left
 
 
-def pieces_of(trainee: Trainee) -> tuple[Piece, ...]:
+def pieces_of(trainee: Trainee) -> tuple[LearningPiece, ...]:
     """What of a method learns by itself; nothing where its detector names no such."""
     found = getattr(trainee.detector, "pieces", ())
     named = found if isinstance(found, tuple) else ()  # a detector from outside may call anything so

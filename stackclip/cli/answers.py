@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,13 +23,14 @@ __all__ = [
     "Judged",
     "check_files",
     "check_plotted",
+    "drawn_in",
     "keep",
-    "not_written",
     "say_forecast",
     "show_document",
     "show_parts",
     "show_suite",
     "write_document",
+    "write_each",
 ]
 
 
@@ -96,29 +97,30 @@ def _show_curves(document: Document, plot: Path | None, axes: Sequence[str], *, 
     """
     from stackclip.benchmarks.curves import spread_notes
     from stackclip.console import say
+
+    for note in () if as_json else spread_notes(document.charts):
+        say(f"- {note}", "dim")
+    what = _drawn(document, axes) if plot else ""
+    done = drawn_in(plot, lambda path: _plot(document, what, path, axes))
+    if plot and done:
+        logger.info("%s are drawn in %s", what, plot)
+    return done
+
+
+def _plot(document: Document, what: str, path: Path, axes: Sequence[str]) -> None:
     from stackclip.reports.heat_plot import plot_heat
     from stackclip.reports.plot import plot_curves
     from stackclip.reports.shot_plot import plot_shots
     from stackclip.reports.transfer_plot import plot_transfer
 
-    for note in () if as_json else spread_notes(document.charts):
-        say(f"- {note}", "dim")
-    if plot is None:
-        return True
-    try:
-        what = _drawn(document, axes)
-        if document.transfer:
-            plot_transfer(document.transfers, plot)
-        elif what == "heat maps":
-            plot_heat(document.heat_maps(axes), plot)
-        elif what == "curves over shots":
-            plot_shots(document.shot_curves, plot)
-        else:
-            plot_curves(document.charts, plot)
-    except OSError as error:
-        return not_written(plot, error)
-    logger.info("%s are drawn in %s", what, plot)
-    return True
+    if document.transfer:
+        plot_transfer(document.transfers, path)
+    elif what == "heat maps":
+        plot_heat(document.heat_maps(axes), path)
+    elif what == "curves over shots":
+        plot_shots(document.shot_curves, path)
+    else:
+        plot_curves(document.charts, path)
 
 
 def _drawn(document: Document, axes: Sequence[str]) -> str:
@@ -176,16 +178,12 @@ def keep(
 
 
 def _draw_ranks(document: Document, path: Path | None) -> bool:
-    if path is None:
-        return True
     from stackclip.reports.rank_plot import plot_ranks
 
-    try:
-        plot_ranks(document.rankings, path)
-    except OSError as error:
-        return not_written(path, error)
-    logger.info("mean ranks are drawn in %s", path)
-    return True
+    done = drawn_in(path, lambda path: plot_ranks(document.rankings, path))
+    if path and done:
+        logger.info("mean ranks are drawn in %s", path)
+    return done
 
 
 def check_plotted(contests: Sequence[Contest], plot: Path | None, axes: Sequence[str], *, curves: bool) -> None:
@@ -225,21 +223,37 @@ def check_files(
 
 
 def write_document(document: Document, outputs: Sequence[Path]) -> bool:
-    """Write the files, each whatever becomes of the others; False where one cannot be written, which is said."""
-    from stackclip.ops.files import write_atomically
+    """Write the files of a document, as `write_each`."""
     from stackclip.reports.writers import written
+
+    return write_each(outputs, lambda path: written(document, path.suffix))
+
+
+def write_each(outputs: Sequence[Path], made: Callable[[Path], str | bytes]) -> bool:
+    """Write files, each whatever becomes of the others; False where one cannot be written, which is said."""
+    from stackclip.ops.files import write_atomically
 
     all_written = True
     for path in outputs:
         try:
-            made = written(document, path.suffix)
-            write_atomically(path, made.encode("utf-8", "backslashreplace") if isinstance(made, str) else made)
+            content = made(path)
+            write_atomically(path, content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content)
         except (OSError, StackclipError) as error:
-            all_written = not_written(path, error)
+            all_written = _not_written(path, error)
     return all_written
 
 
-def not_written(path: Path, error: Exception) -> Literal[False]:
+def drawn_in(path: Path | None, draw: Callable[[Path], None]) -> bool:
+    """Have a plot drawn into a file, if one is asked for; False where it cannot be written, which is said."""
+    try:
+        if path is not None:
+            draw(path)
+    except OSError as error:
+        return _not_written(path or Path(), error)
+    return True
+
+
+def _not_written(path: Path, error: Exception) -> Literal[False]:
     """Say that a file was not written, and why."""
     from stackclip.ops.words import legible
 

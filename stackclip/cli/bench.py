@@ -12,15 +12,16 @@ import click
 from stackclip.cli.answers import Judged, check_files, keep, say_forecast, show_suite
 from stackclip.cli.group import cli
 from stackclip.cli.options import (
-    COMMAS,
     FAILED_SOME,
     answer_options,
     condition_options,
     data_options,
     encode_options,
+    kept_options,
     live_options,
     logger,
     pass_session,
+    set_options,
     share_options,
 )
 from stackclip.cli.parsing import places, several, specs
@@ -28,7 +29,7 @@ from stackclip.cli.recall import recalls
 from stackclip.cli.selecting import selection_options
 from stackclip.cli.tower import tower_options
 from stackclip.cli.typed_benches import typed_benches
-from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
+from stackclip.defaults import MOST_POINTS, PROMPT_METHODS
 from stackclip.errors import StackclipError
 
 if TYPE_CHECKING:
@@ -50,14 +51,7 @@ __all__ = ["bench_verb"]
     show_default=True,
     help="How many methods one name with values between | may stand for.",
 )
-@several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits.")
-@several(
-    "--test-on",
-    callback=places,
-    default=TESTED,
-    show_default=True,
-    help=f"Data sets; their test splits. NAME=PATH names one. {COMMAS}",
-)
+@set_options
 @several(
     "--transfer",
     callback=places,
@@ -75,14 +69,7 @@ __all__ = ["bench_verb"]
     metavar="N",
     help="Measure in N draws of equivalent words too, and show how far words alone move methods.",
 )
-@click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error.")
-@click.option(
-    "--overwrite",
-    type=click.Choice(["only-missing", "always", "never"]),
-    default="only-missing",
-    show_default=True,
-    help="Compute missing cells, all cells, or none.",
-)
+@kept_options
 @share_options
 @several("--tracker", "trackers", callback=specs, help="Tell of rows too: mlflow[uri=mlruns], tensorboard, wandb.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first failure; else it is a row.")

@@ -104,10 +104,10 @@ def _say_parts(component: Component) -> None:
     """Tell the parts that a component can be without, and what takes each away."""
     from stackclip.console import output, say
     from stackclip.registry import Spec
-    from stackclip.studies.ablation import parts_of
+    from stackclip.studies.ablation import removable_parts
 
-    there = parts_of(component, Spec(component.name))
-    if every := parts_of(component, Spec(component.name), absent=True):
+    there = removable_parts(component, Spec(component.name))
+    if every := removable_parts(component, Spec(component.name), absent=True):
         output.print("parts, and what takes them away", style="dim")
         for part in every:
             say(f"  {part.name}: {part.taken_away_by}{'' if part in there else ' (by default it is not there)'}")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from stackclip.cli.parsing import Command, ShotsType, curve_interval, several, specs, whole_numbers
+from stackclip.cli.parsing import Command, ShotsType, curve_interval, places, several, specs, whole_numbers
+from stackclip.defaults import TESTED, TRAINING
 from stackclip.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ __all__ = [
     "data_options",
     "data_root_option",
     "encode_options",
+    "kept_options",
     "live_options",
     "logger",
     "options",
     "pass_session",
+    "set_options",
     "share_options",
     "tiles_option",
 ]
@@ -112,6 +115,28 @@ condition_options = options(
     ),
     tiles_option,
     click.option("--allow-overlap", is_flag=True, help="Test on categories that were trained on (not zero-shot)."),
+)
+
+set_options = options(
+    several("--train-on", callback=places, default=TRAINING, show_default=True, help="Data sets; their test splits."),
+    several(
+        "--test-on",
+        callback=places,
+        default=TESTED,
+        show_default=True,
+        help=f"Data sets; their test splits. NAME=PATH names one. {COMMAS}",
+    ),
+)
+
+kept_options = options(
+    click.option("--cached-only", is_flag=True, help="Refuse to encode: what is missing is an error."),
+    click.option(
+        "--overwrite",
+        type=click.Choice(["only-missing", "always", "never"]),
+        default="only-missing",
+        show_default=True,
+        help="Compute missing cells, all cells, or none.",
+    ),
 )
 
 data_root_option = click.option(

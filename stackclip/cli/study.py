@@ -129,7 +129,10 @@ def _page(suites: tuple[Suite, ...], sections: list[Section]) -> StudyPage:
 
 
 def _write(page: StudyPage, folder: Path) -> bool:
-    """Write a page, its plots and its rows; False where something cannot be written, which is said."""
+    """Write a page, its plots and its rows; False where rows cannot be written, which is said.
+
+    Raises StackclipError where the page or a plot cannot be.
+    """
     from stackclip.ops.files import write_atomically
     from stackclip.reports.plot import save
 

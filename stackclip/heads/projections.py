@@ -106,7 +106,7 @@ class Efa(Linear):
 
     without: ClassVar[Removable] = Removable("ensemble feature alignment (EFA)", off="linear")
 
-    temperature: Annotated[float, Removable("weights by picture (equation 11)", off="0")] = 1.0
+    temperature: Annotated[float, AtTest, Removable("weights by picture (equation 11)", off="0")] = 1.0
     batches: Batches = "own"
 
     def build(self, tower: TowerSpec, stacks: int, *, seed: int) -> nn.Module:

@@ -10,12 +10,12 @@ from stackclip.errors import StackclipError
 from stackclip.methods.method import Moment
 from stackclip.registry import Shelf, Spec, as_learned
 
-__all__ = ["Piece", "Schooling", "called"]
+__all__ = ["LearningPiece", "Schooling", "called"]
 
 Terms = dict[str, float]
 
 
-class Piece(Protocol):
+class LearningPiece(Protocol):
     """What learns by itself, and may stay as it is while another with the same lesson learns."""
 
     schooling: Schooling
@@ -31,7 +31,7 @@ class Piece(Protocol):
 class Schooling:
     """How a piece comes to its steps: by itself, or by those of a `teacher`; `is_left` once that one went away."""
 
-    teacher: Piece | None = None
+    teacher: LearningPiece | None = None
     is_left: bool = False
     _epoch: int = 0
     _terms: dict[int, Terms] = field(default_factory=dict)

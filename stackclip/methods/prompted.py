@@ -16,7 +16,7 @@ from stackclip.methods.learned import LearnedScores
 from stackclip.methods.maps import LearnedMaps
 from stackclip.methods.memory import PatchMemory
 from stackclip.methods.method import Detector, Draw, Inspector, Method, Moment, Phase, Stage, Task, refuse_shots
-from stackclip.methods.pieces import Piece, called
+from stackclip.methods.pieces import LearningPiece, called
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.stacks import StackTexts
 from stackclip.ops.maps import LOGIT_SCALE, min_max, unit
@@ -106,7 +106,7 @@ class PromptedDetector(Detector):
         return LearnedScores(recipe, task, self.texts.lesson, **how)
 
     @property
-    def pieces(self) -> tuple[Piece, ...]:
+    def pieces(self) -> tuple[LearningPiece, ...]:
         """The head and the learner, which do not see each other."""
         return tuple(each for each in (self._maps, self._learned) if each)
 

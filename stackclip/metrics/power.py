@@ -31,7 +31,8 @@ class Components:
     """Variances of a difference: between categories (pictures among them), seeds, and of what is neither.
 
     `mean` is that over all. Not a number is what one category, or one seed, cannot tell; with one seed `categories`
-    holds the rest too. `pictures` is the variance of the mean from pictures alone, of whole categories at hand.
+    holds the rest too, with one category `seeds` does. `pictures` is the variance of the mean from pictures alone, of
+    whole categories at hand.
     """
 
     mean: float

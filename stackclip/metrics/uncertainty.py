@@ -63,6 +63,11 @@ class Difference:
         """The smallest p that there can be."""
         return 2 / (self.draws + 1) if self.draws else 0.0
 
+    @property
+    def leaves_out_zero(self) -> bool:
+        """Whether the interval tells the two methods apart."""
+        return self.low > 0 or self.high < 0
+
 
 def draw_metrics(evidence: Evidence, *, draws: int = DRAWS, seed: int = 0) -> dict[str, Numbers]:
     """The metrics of each draw (D,), not a number where it lacks one class; a seed draws the same of equally many."""

@@ -9,10 +9,10 @@ from typing import Any, Literal, cast, get_args
 
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.errors import UsageError
-from stackclip.registry import did_you_mean
+from stackclip.registry import did_you_mean, one_of
 from stackclip.studies.ranks import RankQuestion
 from stackclip.studies.schemes import Criterion, Scheme
-from stackclip.studies.significance import Over, chosen
+from stackclip.studies.significance import Over
 
 __all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "on_towers", "redirected", "run_of"]
 
@@ -81,6 +81,11 @@ class Run:
     def is_plain(self) -> bool:
         """Whether it is a bench as those of papers are."""
         return not (self.ablate or self.transfer or self.select)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether its tables have intervals and tests; those over categories want no draws, and so no `ci`."""
+        return self.ci or self.ci_over == "categories"
 
     def check(self, where: str) -> None:
         """Raise UsageError for what does not go together, and for words that mean nothing."""
@@ -175,7 +180,7 @@ def _check_words(run: Run) -> None:
         Criterion.of(run.select_by, run.select_rule, run.eval_every)
     elif run.select_by or run.hindsight or run.select_rule != "best":
         raise UsageError("select_by, select_rule and hindsight are about a selection: add select = ...")
-    chosen("ci_over", run.ci_over, get_args(Over))
+    one_of("ci_over", run.ci_over, get_args(Over))
     if run.ranks:
         RankQuestion(cast(Any, run.ranks))
 

@@ -20,7 +20,7 @@ from stackclip.registry.marks import AtTest, Removable
 from stackclip.registry.options import From, Option, bind, named_by, noun, options_of
 from stackclip.registry.plugins import NotLoaded, problems, stay_with, use_workspace
 from stackclip.registry.shelf import Shelf, forget
-from stackclip.registry.spec import Spec, did_you_mean, split_specs
+from stackclip.registry.spec import Spec, did_you_mean, one_of, split_specs
 from stackclip.registry.ways import EDITION, Way, Ways
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "methods",
     "named_by",
     "noun",
+    "one_of",
     "options_of",
     "placed",
     "points_of",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stackclip.errors import UsageError
 
-__all__ = ["Spec", "did_you_mean", "split_at", "split_specs"]
+__all__ = ["Spec", "did_you_mean", "one_of", "split_at", "split_specs"]
 
 _CLOSING = {"[": "]", "(": ")"}
 
@@ -79,3 +79,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for the nearest known name, or nothing."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def one_of(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise UsageError for a word that is none of those that are known."""
+    words = tuple(known)
+    if value not in words:
+        raise UsageError(f"{name}={value!r}{did_you_mean(str(value), words)}; wanted {' or '.join(words)}")

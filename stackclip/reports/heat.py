@@ -73,11 +73,14 @@ class HeatMap:
         values = [cell.value for cell in self.cells.values() if cell.value is not None]
         return min(values, default=0.0), max(values, default=1.0)
 
-    def level(self, cell: HeatCell, levels: int) -> int:
-        """How far up from the lowest value to the highest a cell lies, from 0 to `levels` - 1."""
+    def share(self, cell: HeatCell) -> float:
+        """How far up from the lowest value (0) to the highest (1) a cell lies; .5 where all are equal."""
         low, high = self.ends
-        share = ((cell.value or 0.0) - low) / (high - low) if high > low else 0.5
-        return min(int(share * levels), levels - 1)
+        return ((cell.value or 0.0) - low) / (high - low) if high > low else 0.5
+
+    def level(self, cell: HeatCell, levels: int) -> int:
+        """The same in steps, from 0 to `levels` - 1."""
+        return min(int(self.share(cell) * levels), levels - 1)
 
 
 def heat_maps(table: Summary, axes: Sequence[str] = ()) -> Iterator[HeatMap]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from stackclip.errors import StackclipError
 from stackclip.ops.words import legible
 from stackclip.reports.heat import HeatCell, HeatMap
-from stackclip.reports.plot import INK, LETTERS, check_plot, save
+from stackclip.reports.plot import HATCH, INK, LETTERS, ONE_WAY, WHITE, check_plot, ink_on, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +23,6 @@ __all__ = ["BEST", "draw_heat", "plot_heat"]
 BEST = "best in hindsight"
 _CELL, _HEIGHT, _LABEL, _TOP = 1.15, 0.72, 0.085, 0.62  # inches: of a cell, a letter of a row's name, and small print
 _WORD, _LINE = 16, 0.155  # letters of a value in a line, inches of a line
-_COLOURS = "cividis"  # told apart by the colour-blind, and by lightness alone
 _LEAST = 3.6  # inches of a panel
 
 
@@ -69,17 +68,15 @@ def _draw_panel(axes: Axes, heat: HeatMap) -> None:
     from matplotlib import colormaps
     from matplotlib.patches import Rectangle
 
-    low, high = heat.ends
     for (row, column), cell in heat.cells.items():
         x, y = heat.across.values.index(column), heat.down.values.index(row)
-        share = 0.5 if cell.value is None or high == low else (cell.value - low) / (high - low)
-        colour = colormaps[_COLOURS](share) if cell.value is not None else "#FFFFFF"
-        hatch = "////" if cell.value is None else None
+        colour = WHITE if cell.value is None else colormaps[ONE_WAY](heat.share(cell))
+        hatch = HATCH if cell.value is None else None
         axes.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="#AAAAAA", hatch=hatch, linewidth=0.8))
         if cell.is_best:
             for edge, stroke in (("#FFFFFF", 4.5), ("#D55E00", 2.2)):
                 axes.add_patch(Rectangle((x, y), 1, 1, fill=False, edgecolor=edge, linewidth=stroke, zorder=3))
-        _write(axes, x + 0.5, y + 0.5, cell, "#FFFFFF" if cell.value is not None and share < 0.5 else "#000000")
+        _write(axes, x + 0.5, y + 0.5, cell, ink_on(colour))
     axes.set(xlim=(-0.04, len(heat.across.values) + 0.04), ylim=(len(heat.down.values) + 0.04, -0.04))
     axes.set_xticks([x + 0.5 for x in range(len(heat.across.values))], [_named(each) for each in heat.across.values])
     axes.set_yticks([y + 0.5 for y in range(len(heat.down.values))], [_named(each) for each in heat.down.values])

@@ -12,7 +12,7 @@ import numpy as np
 from stackclip.errors import StackclipError
 from stackclip.ops.words import legible
 from stackclip.reports.parts_report import PartsReport
-from stackclip.reports.plot import HEAD, INK, LETTERS, LINE_COLOURS, check_plot, save, soften
+from stackclip.reports.plot import BOTH_WAYS, HEAD, INK, LETTERS, LINE_COLOURS, check_plot, ink_on, save, soften
 from stackclip.studies.ablation import ADDED, AWAY
 from stackclip.studies.worth import Worth, points
 
@@ -20,24 +20,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw_parts", "plot_parts"]
+__all__ = ["draw_ablation", "plot_ablation"]
 
 _LEFT, _LINE, _CELL = 6.4, 0.42, 0.62  # inches: the left panel with its names, a part's height, a category's width
 _NAME = 34  # letters of a part's name in a line
 _LOOKS = {AWAY: (LINE_COLOURS[0], "o", -0.14), ADDED: (LINE_COLOURS[1], "s", 0.14)}
-_SCALE = "PuOr_r"  # purple through white to orange: told apart by the colour-blind
 _LEAST = 0.01  # of the difference at the ends of the scale, so that noise is not loud
 
 
-def plot_parts(report: PartsReport, path: Path) -> None:
+def plot_ablation(report: PartsReport, path: Path) -> None:
     """Draw what parts are worth into a file. Raises what `check_plot` does, StackclipError where nothing is told."""
     check_plot(path)
     if not any(each.pictures for each in report.worths):
         raise StackclipError("there is nothing to draw: no part could be compared")
-    save(lambda: draw_parts(report), path)
+    save(lambda: draw_ablation(report), path)
 
 
-def draw_parts(report: PartsReport) -> Figure:
+def draw_ablation(report: PartsReport) -> Figure:
     """A figure with a band for each tested set and metric: worth on the left, categories on the right."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
@@ -94,10 +93,10 @@ def _draw_where(panel: Axes, group: Sequence[Worth], names: Sequence[str], categ
         for name, found in each.of_category.items() if each.contrast.way == AWAY else ():
             values[names.index(each.contrast.name), categories.index(name)] = found.difference.value
     most = max(_LEAST, float(np.nanmax(np.abs(values), initial=0.0)))
-    panel.imshow(values, cmap=_SCALE, vmin=-most, vmax=most, aspect="auto")
+    map_of = panel.imshow(values, cmap=BOTH_WAYS, vmin=-most, vmax=most, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         text = "" if np.isnan(value) else points(value)
-        ink = "white" if abs(value) > 0.65 * most else INK
+        ink = ink_on(tuple(map_of.to_rgba(value)))
         panel.text(column, row, text, ha="center", va="center", fontsize="small", color=ink)
     shown = [textwrap.shorten(legible(name), 22, placeholder="…") for name in categories]
     panel.set_xticks(range(len(categories)), shown, rotation=35, ha="right", rotation_mode="anchor")

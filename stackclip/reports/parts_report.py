@@ -10,7 +10,7 @@ from typing import Any
 from stackclip.benchmarks.facts import facts_of
 from stackclip.metrics.uncertainty import Difference
 from stackclip.ops.words import counted
-from stackclip.reports.columns import METRICS
+from stackclip.reports.columns import METRICS, firsts_of
 from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation
 from stackclip.studies.worth import Worth, points, worths_of
 from stackclip.types import Row
@@ -18,7 +18,6 @@ from stackclip.types import Row
 __all__ = ["PartsReport", "PartsTable", "metrics_of"]
 
 _HEADS = ("part", "", "worth", "over pictures", "over categories", "p", "in words")
-_PLACES = "image", "pixel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +113,7 @@ def metrics_of(rows: Sequence[Row]) -> tuple[str, ...]:
     """The first metric of pictures and the last exact one of pixels that rows have."""
     found = {name for row in rows for name in row.metrics}
     order = ("image_AUROC", "pixel_AUPRO", *METRICS)
-    firsts = (next((name for name in order if name.startswith(place) and name in found), None) for place in _PLACES)
-    return tuple(name for name in firsts if name) or ("image_AUROC",)
+    return firsts_of(name for name in order if name in found) or ("image_AUROC",)
 
 
 def _line(worth: Worth) -> tuple[str, ...]:
@@ -141,8 +139,7 @@ def _at(worth: Worth, category: str) -> str:
     found = worth.of_category.get(category)
     if found is None:
         return "n/a"
-    told = found.difference.low > 0 or found.difference.high < 0
-    return f"{points(found.difference.value)}{'*' if told else ''}"
+    return f"{points(found.difference.value)}{'*' if found.difference.leaves_out_zero else ''}"
 
 
 def _record(worth: Worth) -> dict[str, Any]:
@@ -154,8 +151,5 @@ def _record(worth: Worth) -> dict[str, Any]:
     for name, each in (("pictures", found.difference if found else None), ("categories", worth.categories)):
         record |= {f"{name}_low": each.low if each else None, f"{name}_high": each.high if each else None}
         record |= {f"{name}_p": each.p if each else None}
-    return {**record, "in_words": worth.verdict, "by_category": _by_category(worth)}
-
-
-def _by_category(worth: Worth) -> dict[str, float]:
-    return {name: each.difference.value for name, each in worth.of_category.items()}
+    by_category = {name: each.difference.value for name, each in worth.of_category.items()}
+    return {**record, "in_words": worth.verdict, "by_category": by_category}

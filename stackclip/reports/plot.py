@@ -20,15 +20,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
+    "BOTH_WAYS",
+    "HATCH",
     "HEAD",
     "INK",
     "LETTERS",
     "LINE_COLOURS",
+    "ONE_WAY",
     "PANEL",
     "SUFFIXES",
+    "WHITE",
     "Appearance",
+    "Colour",
     "check_plot",
     "draw_curves",
+    "ink_on",
     "plot_curves",
     "save",
     "soften",
@@ -37,6 +43,10 @@ __all__ = [
 SUFFIXES = (".png", ".svg", ".pdf")
 # Okabe and Ito's colours without yellow, which is too pale for a line; told apart by the colour-blind, darkest first.
 LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+ONE_WAY, BOTH_WAYS = "cividis", "PuOr_r"  # by lightness; purple below, orange above: told apart by the colour-blind
+WHITE, HATCH = (1.0, 1.0, 1.0, 1.0), "////"  # what has no value
+Colour = tuple[float, float, float, float]
+"""Red, green, blue and opacity, from 0 to 1."""
 _STROKES = ("-", "--", "-.", ":")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X")
 INK, _PALE = "#333333", "#DDDDDD"
@@ -187,6 +197,12 @@ def _plain(above: Axes, below: Axes) -> None:
     below.set(xticks=[], yticks=[])
     below.spines["left"].set_color(INK)
     below.tick_params(colors=INK, length=3)
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """Black or white, whichever is read better on red, green, blue and opacity (by luma, ITU-R BT.601)."""
+    red, green, blue, _ = colour
+    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def soften(axes: Axes) -> None:

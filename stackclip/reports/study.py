@@ -13,7 +13,7 @@ from stackclip.ops.words import counted, duration
 from stackclip.reports.document import Document
 from stackclip.reports.heat_plot import draw_heat
 from stackclip.reports.parts_files import parts_written
-from stackclip.reports.parts_plot import draw_parts
+from stackclip.reports.parts_plot import draw_ablation
 from stackclip.reports.parts_report import PartsReport
 from stackclip.reports.plot import draw_curves
 from stackclip.reports.rank_plot import draw_ranks
@@ -56,7 +56,7 @@ class StudyQuestion:
         told = self.told
         if isinstance(told, PartsReport):
             if any(each.pictures for each in told.worths):
-                yield "parts", lambda: draw_parts(told)
+                yield "parts", lambda: draw_ablation(told)
             return
         if told.transfer:
             yield "transfer", lambda: draw_transfer(told.transfers)

@@ -18,7 +18,15 @@ from stackclip.reports.table import Figure, Summary, TableLine, figure_of
 from stackclip.studies.transfer import Transfer
 from stackclip.types import Row
 
-__all__ = ["ALL_OTHERS", "TRANSFER_METRICS", "Grid", "Itself", "TransferRows", "transfer_notes", "transfer_rows"]
+__all__ = [
+    "ALL_OTHERS",
+    "TRANSFER_METRICS",
+    "Itself",
+    "TransferRows",
+    "TransferTable",
+    "transfer_notes",
+    "transfer_rows",
+]
 
 Pair = tuple[Sequence[str], str]
 """The sets that are trained on, and the one that is tested."""
@@ -41,8 +49,8 @@ class Itself(Figure):
 
 
 @dataclass(frozen=True, slots=True)
-class Grid(Summary):
-    """A table of one metric whose columns are tested data sets; `head` is its title, `beside` what its lines are."""
+class TransferTable(Summary):
+    """A table of one metric whose columns are tested data sets; `head` is its title, `lines_are` what stands left."""
 
     head: str = ""
     lines_are: str = ""
@@ -138,13 +146,13 @@ class TransferRows:
             return Figure(None)
         return Figure(fmean(means), pstdev(means) if len(means) > 1 else None, sum(map(bool, held)), len(pairs))
 
-    def grids(self) -> Iterator[Grid]:
+    def grids(self) -> Iterator[TransferTable]:
         """For each metric all methods, trained on all other sets; then each method with a line for each set."""
         yield from map(self._overview, self.shown)
         for method in self.taught:
             yield from (self._grid(method, name) for name in self.shown if self._has(method, name))
 
-    def _overview(self, metric: str) -> Grid:
+    def _overview(self, metric: str) -> TransferTable:
         lines = []
         for method in self.methods:
             pairs = [(self.all_others(method, tested), tested) for tested in self.columns]
@@ -153,7 +161,7 @@ class TransferRows:
         said = "trained on all other data sets, tested on each"
         return self._made(metric, f"{metric}, {said}", "method", lines, (MEAN,))
 
-    def _grid(self, method: str, metric: str) -> Grid:
+    def _grid(self, method: str, metric: str) -> TransferTable:
         """A line for each set that is trained on, one for their means, and one for all others together."""
         singles = [(name,) for name in self.transfer.names]
         pairs = {tested: [(each, tested) for each in singles if tested not in each] for tested in self.columns}
@@ -189,7 +197,9 @@ class TransferRows:
         marked = any(dependent_on_others(row) for row in self.rows if row.method == method)
         return TableLine(label, None, tuple(cells), beside=beside, marked=marked)
 
-    def _made(self, metric: str, head: str, corner: str, lines: Sequence[TableLine], apart: Sequence[str]) -> Grid:
+    def _made(
+        self, metric: str, head: str, corner: str, lines: Sequence[TableLine], apart: Sequence[str]
+    ) -> TransferTable:
         first, names = self.rows[0], (*self.columns, *apart)
         shots = [counted(first.shots, "shot")] if first.shots else []
         title = ", ".join(
@@ -204,7 +214,7 @@ class TransferRows:
         categories = tuple(dict.fromkeys(row.category for row in self.rows))
         tested, sets = "+".join(self.columns), "+".join(self.transfer.names)
         facts = (sets, tested, first.shots, self.seeds, categories, names, tuple(lines))
-        return Grid(*facts, over_shots=metric, head=title, lines_are=corner)
+        return TransferTable(*facts, over_shots=metric, head=title, lines_are=corner)
 
     def _called(self, method: str) -> str:
         if method in self.taught:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from stackclip.benchmarks.facts import facts_of
 from stackclip.errors import StackclipError
 from stackclip.ops.words import legible
-from stackclip.reports.plot import INK, LETTERS, check_plot, save
+from stackclip.reports.plot import BOTH_WAYS, HATCH, INK, LETTERS, ONE_WAY, Colour, check_plot, ink_on, save
 from stackclip.reports.table import Figure as TableFigure
-from stackclip.reports.transfer import GAIN, MEAN, SINGLE, Grid, Itself, TransferRows
+from stackclip.reports.transfer import GAIN, MEAN, SINGLE, Itself, TransferRows, TransferTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["draw_transfer", "plot_transfer"]
 
 _CELL, _LINE, _AROUND, _HEAD = 0.72, 0.36, 1.5, 0.75  # inches of a cell, a line, and what stands around a panel
-_ONE_WAY, _BOTH_WAYS = "cividis", "PuOr_r"  # both are told apart by the colour-blind
 _LEAST = 0.005  # how far the ends of a scale are apart at least
 _LONGEST = 22  # letters of a name at the edge
 _LEGEND = "Where trainings are compared: orange is above, purple below the mean of all single sets that taught the same"
-Colour = tuple[float, float, float, float]
 
 
 def plot_transfer(found: Sequence[TransferRows], path: Path) -> None:
@@ -54,22 +52,22 @@ def draw_transfer(found: Sequence[TransferRows]) -> Figure:
     return figure
 
 
-def _bands(rows: TransferRows) -> Iterator[list[Grid]]:
+def _bands(rows: TransferRows) -> Iterator[list[TransferTable]]:
     """The tables of each method, those of all methods first."""
     for _, band in groupby(rows.grids(), key=lambda grid: grid.head.split(",", 1)[1]):
         yield list(band)
 
 
-def _width(grid: Grid) -> float:
+def _width(grid: TransferTable) -> float:
     return 2 * _AROUND + _CELL * len(_columns(grid))
 
 
-def _columns(grid: Grid) -> list[int]:
+def _columns(grid: TransferTable) -> list[int]:
     """The columns that are drawn: data sets, and last what a line is worth on all of them."""
     return [place for place, name in enumerate(grid.metrics) if name != MEAN or GAIN not in grid.metrics]
 
 
-def _shades(grid: Grid) -> list[list[float | None]]:
+def _shades(grid: TransferTable) -> list[list[float | None]]:
     """What colours a figure in each drawn cell: itself, or where trainings are compared how far it is above the others.
 
     That is above the mean of all single sets that taught the same.
@@ -86,7 +84,7 @@ def _shade(cell: TableFigure, usual: TableFigure | None) -> float | None:
     return None if usual.value is None else cell.value - usual.value
 
 
-def _draw_band(band: SubFigure, grids: Sequence[Grid], rows: TransferRows, letters: int) -> None:
+def _draw_band(band: SubFigure, grids: Sequence[TransferTable], rows: TransferRows, letters: int) -> None:
     panels = band.subplots(1, len(grids), squeeze=False)[0]
     for panel, grid in zip(panels, grids, strict=True):
         _draw_panel(panel, grid, _colours(rows, grid))
@@ -94,7 +92,7 @@ def _draw_band(band: SubFigure, grids: Sequence[Grid], rows: TransferRows, lette
     band.suptitle(textwrap.fill(title, letters), x=0.01, ha="left", fontsize="medium", color=INK)
 
 
-def _colours(rows: TransferRows, grid: Grid) -> Callable[[float], Colour]:
+def _colours(rows: TransferRows, grid: TransferTable) -> Callable[[float], Colour]:
     """The colours of a metric, alike in all tables of a kind: from least to greatest, or both ways from 0."""
     import matplotlib
     from matplotlib.colors import Normalize
@@ -107,12 +105,12 @@ def _colours(rows: TransferRows, grid: Grid) -> Callable[[float], Colour]:
         low, high = -most, most
     scale, colours = (
         Normalize(low, max(high, low + _LEAST)),
-        matplotlib.colormaps[_BOTH_WAYS if GAIN in grid.metrics else _ONE_WAY],
+        matplotlib.colormaps[BOTH_WAYS if GAIN in grid.metrics else ONE_WAY],
     )
     return lambda shade: colours(scale(shade))
 
 
-def _draw_panel(panel: Axes, grid: Grid, colours: Callable[[float], Colour]) -> None:
+def _draw_panel(panel: Axes, grid: TransferTable, colours: Callable[[float], Colour]) -> None:
     """One table: a square for each figure, its colour and number; the last column stands apart."""
     columns, shades = _columns(grid), _shades(grid)
     for down, line in enumerate(grid.lines):
@@ -123,15 +121,9 @@ def _draw_panel(panel: Axes, grid: Grid, colours: Callable[[float], Colour]) -> 
             )
             if shade is not None:
                 number = f"{100 * (cell.value or 0.0):{'+' if cell.signed else ''}.1f}"
-                text, ink = number + "*" * (cell.counted < cell.of), _ink(colours(shade))
+                text, ink = number + "*" * (cell.counted < cell.of), ink_on(colours(shade))
                 panel.text(at, down, text, ha="center", va="center", color=ink, fontsize="small")
     _draw_edges(panel, grid)
-
-
-def _ink(colour: Colour) -> str:
-    """Black or white, whichever is read better on a colour."""
-    red, green, blue, _ = colour
-    return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 
 def _draw_cell(panel: Axes, place: tuple[float, float], colour: Colour | None, *, hatched: bool) -> None:
@@ -141,12 +133,10 @@ def _draw_cell(panel: Axes, place: tuple[float, float], colour: Colour | None, *
     if colour is not None:
         panel.add_patch(Rectangle(corner, 0.96, 0.92, facecolor=colour))
     elif hatched:
-        panel.add_patch(
-            Rectangle(corner, 0.96, 0.92, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
-        )
+        panel.add_patch(Rectangle(corner, 0.96, 0.92, facecolor="white", edgecolor="#999999", hatch=HATCH, linewidth=0))
 
 
-def _draw_edges(panel: Axes, grid: Grid) -> None:
+def _draw_edges(panel: Axes, grid: TransferTable) -> None:
     names = [grid.metrics[place] for place in _columns(grid)]
     panel.set(xlim=(-0.55, len(names) - 0.3), ylim=(len(grid.lines) - 0.4, -0.6), aspect="auto")
     panel.set_xticks([*range(len(names) - 1), len(names) - 0.85], [*map(_short, names)], rotation=30)

@@ -11,12 +11,11 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.sets import asked_alike, standing
 from stackclip.benchmarks.words import as_they_are
 from stackclip.ops.words import counted
+from stackclip.reports.columns import firsts_of
 from stackclip.reports.table import Figure, Summary, TableLine, figure_of
 from stackclip.types import Row
 
 __all__ = ["in_other_words", "only_in_other_words"]
-
-_PLACES = "image", "pixel"
 
 
 @dataclass(frozen=True)
@@ -121,11 +120,11 @@ def _unmoved(wordings: Wordings, methods: Iterable[str]) -> Iterator[str]:
 def _compared(wordings: Wordings, methods: Sequence[str], metrics: Sequence[str]) -> Iterator[str]:
     """Each method beside the first, paired by draw, against what words alone do to the one of both they move more."""
     first, *others = methods
-    for metric in (next((name for name in metrics if name.startswith(place)), None) for place in _PLACES):
-        for method in others if metric else ():
-            own, base = (wordings.values(each, None, metric or "") for each in (method, first))
+    for metric in firsts_of(metrics):
+        for method in others:
+            own, base = (wordings.values(each, None, metric) for each in (method, first))
             if len(both := sorted(own.keys() & base.keys())) > 1 and not both[0]:
-                yield _verdict(metric or "", (method, first), [[each[draw] for draw in both] for each in (own, base)])
+                yield _verdict(metric, (method, first), [[each[draw] for draw in both] for each in (own, base)])
 
 
 def _verdict(metric: str, pair: tuple[str, str], values: Sequence[Sequence[float]]) -> str:

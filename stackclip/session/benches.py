@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from stackclip.session.apart import Foreman
     from stackclip.session.jobs import BenchWords
 
-__all__ = ["Lineup", "forecast", "rows_by", "rows_of", "sparing"]
+__all__ = ["Lineup", "forecast", "joined_errands", "rows_by", "rows_of", "sparing"]
 
 logger = logging.getLogger("stackclip")
 
@@ -134,7 +134,7 @@ def _found(workbench: Workbench, outcome: Outcome, computed: int) -> BenchRows:
 def forecast(workbench: Workbench, lineups: Sequence[Lineup], *, again: bool, also: Sequence[Errand] = ()) -> Forecast:
     """What benches would encode, `also` for others, and how many cells they would compute; nothing is written."""
     count = sum(_cells(each.plan) for each in lineups)
-    errands = _joined([*(errand for each in lineups for errand in each.errands), *also])
+    errands = joined_errands([*(errand for each in lineups for errand in each.errands), *also])
     store, folder = workbench.found(), workbench.workspace.features
     with nullcontext() if store is None else store.one_look():
         rows = [[] if again or store is None else _there(workbench, each, store) for each in lineups]
@@ -152,12 +152,15 @@ def _cells(plan: Plan) -> int:
     return len(plan.resolved) * len(plan.seeds) * sum(len(dataset.categories) for dataset in plan.test_on)
 
 
-def _joined(errands: Iterable[Errand]) -> list[Errand]:
-    """Errands with each picture once for the same parts."""
-    pictures: dict[frozenset[Part], dict[Sample, None]] = {}
-    for each in errands:
-        pictures.setdefault(each.parts, {}).update(dict.fromkeys(each.samples))
-    return [Errand(tuple(samples), parts) for parts, samples in pictures.items()]
+def joined_errands(errands: Iterable[Errand]) -> list[Errand]:
+    """What errands read of each picture together: each once, among those of which the same is read."""
+    wanted = dict[Sample, frozenset[Part]]()
+    for errand in errands:
+        wanted |= {sample: wanted.get(sample, frozenset()) | errand.parts for sample in errand.samples}
+    alike = dict[frozenset[Part], list[Sample]]()
+    for sample, parts in wanted.items():
+        alike.setdefault(parts, []).append(sample)
+    return [Errand(tuple(some), parts) for parts, some in alike.items()]
 
 
 def _expected(pace: Pace, lineup: Lineup, rows: Sequence[Row], there: Sequence[Row]) -> Expected:

@@ -23,7 +23,6 @@ __all__ = [
     "SuiteWords",
     "checked",
     "names_of",
-    "one_of",
     "whole",
 ]
 
@@ -145,13 +144,6 @@ def whole(name: str, value: object, lowest: int) -> int:
     if found < lowest:
         raise UsageError(f"{name}={found}; wanted {lowest} or more")
     return found
-
-
-def one_of(name: str, value: object, known: Iterable[str]) -> None:
-    """Raise UsageError for a word that is none of those that are known."""
-    words = tuple(known)
-    if value not in words:
-        raise UsageError(f"{name}={value!r}; wanted {', '.join(words)}")
 
 
 def names_of(names: Names) -> tuple[str, ...]:

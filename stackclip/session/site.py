@@ -13,7 +13,8 @@ from stackclip.clip.recipe import PLAIN_TRAINING, LiveTraining, TowerRecipe
 from stackclip.data import Dataset
 from stackclip.defaults import BACKBONE
 from stackclip.errors import UsageError
-from stackclip.session.conditions import Names, names_of, one_of, whole
+from stackclip.registry import one_of
+from stackclip.session.conditions import Names, names_of, whole
 from stackclip.session.opening import open_datasets
 from stackclip.session.recipe import LastTower
 from stackclip.training.residency import Resident

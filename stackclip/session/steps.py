@@ -15,10 +15,10 @@ from stackclip.errors import CategoryOverlap, StackclipError, UsageError
 from stackclip.executors import Executor
 from stackclip.ops.progress import Listener, silent
 from stackclip.papers.contests import Contest
-from stackclip.registry import Spec, executors, stay_with, trackers
+from stackclip.registry import Spec, executors, one_of, stay_with, trackers
 from stackclip.session.apart import Foreman, foreman
 from stackclip.session.asking import Asking
-from stackclip.session.conditions import Names, names_of, one_of
+from stackclip.session.conditions import Names, names_of
 from stackclip.session.jobs import BenchWords
 from stackclip.session.rows import BenchRows
 from stackclip.session.work import Forecast

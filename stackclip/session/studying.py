@@ -71,7 +71,7 @@ class Section:
             per_category=run.per_category,
             metrics=metrics,
             published=replace(printed, lines=suite.published) if printed else None,
-            ci=run.ci,
+            ci=run.has_intervals,
             ci_over=cast(Any, run.ci_over),
             ranks=RankQuestion(cast(Any, run.ranks)) if run.ranks else None,
             per_defect=run.per_defect,

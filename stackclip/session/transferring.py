@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING, Any, Unpack
 
-from stackclip.benchmarks.entrant import Errand, entrants_of
+from stackclip.benchmarks.entrant import entrants_of
 from stackclip.benchmarks.overlap import trained_on
-from stackclip.benchmarks.pace import Expected
 from stackclip.benchmarks.plan import Plan, check_plan
 from stackclip.cache import Store
 from stackclip.data import Dataset
@@ -19,7 +16,7 @@ from stackclip.errors import CategoryOverlap, UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.contests import Contest
-from stackclip.registry import executors
+from stackclip.registry import executors, stay_with
 from stackclip.reports.document import Document
 from stackclip.session.conditions import Conditions, Names, names_of
 from stackclip.session.jobs import sharded
@@ -27,11 +24,9 @@ from stackclip.session.rows import BenchRows
 from stackclip.session.steps import Steps
 from stackclip.session.work import Forecast
 from stackclip.studies.transfer import Transfer, check_names, transfer_of, transfer_plans
-from stackclip.types import Part, Sample
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
-    from stackclip.session.workbench import Workbench
 
 __all__ = ["Transferred", "Transferring"]
 
@@ -126,37 +121,25 @@ class Transferring(Steps):
         apart = executors.create(how.get("executor", "serial")).apart
         if not contests or apart or how.get("cached_only") or how.get("overwrite") == "never":
             return
+        from stackclip.session.benches import Lineup, joined_errands
+
         workbench = self.workbench(contests[0].tower)
-        store = workbench.store()
+        store, lineups = workbench.store(), [Lineup.of(each, workbench) for each in contests]
         with store.one_look():
-            if errands := workbench.lacking(store, _errands(contests, workbench)):
+            if errands := workbench.lacking(
+                store, joined_errands(errand for each in lineups for errand in each.errands)
+            ):
                 workbench.encode(store, errands, progress=progress)
 
     def forecast_all(self, contests: Sequence[Contest], *, overwrite: Overwrite = "only-missing") -> Forecast | None:
         """What the benches of one tower would do together, each picture counted once; None without any."""
-        found = [each for contest in contests if (each := self.forecast(contest, overwrite=overwrite))]
-        if not found:
+        from stackclip.session.benches import Lineup, forecast
+
+        if not contests:
             return None
+        stay_with(self.workspace.registry)
         workbench = self.workbench(contests[0].tower)
-        errands = _errands(contests, workbench)
-        planned, pictures = workbench.planned(errands, workbench.found()), sum(len(each.samples) for each in errands)
-        cells, missing = sum(each.cells for each in found), sum(each.missing for each in found)
-        expected = reduce(add, (each.expected for each in found if each.expected), Expected(0.0, 0))
-        how: dict[str, Any] = {"cells": cells, "missing": missing, "expected": expected}
-        return replace(found[0], planned=planned, pictures=pictures, **how)
-
-
-def _errands(contests: Sequence[Contest], workbench: Workbench) -> list[Errand]:
-    """What benches read of each picture together, pictures that are read alike together."""
-    from stackclip.session.benches import Lineup
-
-    wanted = dict[Sample, frozenset[Part]]()
-    for errand in (errand for contest in contests for errand in Lineup.of(contest, workbench).errands):
-        wanted |= {sample: wanted.get(sample, frozenset()) | errand.parts for sample in errand.samples}
-    alike = dict[frozenset[Part], list[Sample]]()
-    for sample, parts in wanted.items():
-        alike.setdefault(parts, []).append(sample)
-    return [Errand(tuple(some), parts) for parts, some in alike.items()]
+        return forecast(workbench, [Lineup.of(each, workbench) for each in contests], again=overwrite == "always")
 
 
 def _why_not(plan: Plan, one: Dataset, other: Dataset, store: Store | None) -> str:

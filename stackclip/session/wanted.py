@@ -11,7 +11,7 @@ from stackclip.inspection.bundle import Bundle, load_bundle
 from stackclip.inspection.calibrating import Policy
 from stackclip.inspection.good import Calibrate
 from stackclip.inspection.written import MapFormat
-from stackclip.session.conditions import one_of
+from stackclip.registry import one_of
 from stackclip.session.site import path_of
 from stackclip.types import Sample
 

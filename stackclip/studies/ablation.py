@@ -13,7 +13,7 @@ from stackclip.errors import BrokenPlugin, StackclipError, UnknownComponent, Usa
 from stackclip.methods import Composition, component_of, resolve
 from stackclip.registry import Component, Option, Removable, Spec, named_by, points_of
 
-__all__ = ["ADDED", "ALL", "AWAY", "Ablation", "Contrast", "RemovablePart", "ablation_of", "parts_of"]
+__all__ = ["ADDED", "ALL", "AWAY", "Ablation", "Contrast", "RemovablePart", "ablation_of", "removable_parts"]
 
 AWAY, ADDED, ALL = "taken away", "added", "all parts"
 _DEEPEST = 8  # components within components that are looked into
@@ -80,7 +80,7 @@ class Ablation:
         return tuple(spec for spec in every if spec not in self.refused)
 
 
-def parts_of(component: Component, spec: Spec, *, absent: bool = False) -> tuple[RemovablePart, ...]:
+def removable_parts(component: Component, spec: Spec, *, absent: bool = False) -> tuple[RemovablePart, ...]:
     """The parts that a component has as it is typed, and that can be taken away; then those of what its options name.
 
     With `absent` those too that other values of its options give. Raises BrokenPlugin for a value that cannot be.
@@ -102,7 +102,7 @@ def ablation_of(method: str, *, given: Collection[str] = ()) -> Ablation:
         raise UsageError(f"{method}: wanted one method; a grid is compared with: stackclip bench --methods")
     full = Spec.parse(method)
     resolve(str(full))
-    known = parts_of(component_of(full.name), full)
+    known = removable_parts(component_of(full.name), full)
     held = [part for part in known if part.overruled_by and part.overruled_by in given]
     if not (parts := tuple(part for part in known if part not in held)):
         raise UsageError(_nothing_of(full.name, held))

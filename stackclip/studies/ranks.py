@@ -21,7 +21,7 @@ from stackclip.metrics.ranks import (
     wilcoxon_groups,
 )
 from stackclip.ops.words import counted
-from stackclip.studies.significance import chosen
+from stackclip.registry import one_of
 from stackclip.types import Row
 
 __all__ = ["Blocks", "PostHoc", "RankQuestion", "Ranking", "rank_lines", "rankings"]
@@ -39,8 +39,8 @@ class RankQuestion:
     test: PostHoc = "nemenyi"
 
     def __post_init__(self) -> None:
-        chosen("ranks_over", self.over, get_args(Blocks))
-        chosen("ranks_test", self.test, get_args(PostHoc))
+        one_of("ranks_over", self.over, get_args(Blocks))
+        one_of("ranks_test", self.test, get_args(PostHoc))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ from statistics import fmean, pstdev
 from typing import Literal, get_args
 
 from stackclip.benchmarks.intervals import Comparison, compare, pooled_interval
-from stackclip.errors import UsageError
 from stackclip.metrics.inference import holm, mean_over_categories, over_categories
 from stackclip.metrics.uncertainty import Interval
-from stackclip.registry import did_you_mean
+from stackclip.registry import one_of
 from stackclip.types import Row
 
-__all__ = ["Correction", "Inference", "Over", "Tested", "chosen", "compare_with", "compared", "figure_interval"]
+__all__ = ["CorrectedComparison", "Correction", "Inference", "Over", "compare_with", "compared", "figure_interval"]
 
 Over = Literal["pictures", "categories"]
 Correction = Literal["holm", "none"]
@@ -31,8 +30,8 @@ class Inference:
     correction: Correction = "holm"
 
     def __post_init__(self) -> None:
-        chosen("ci_over", self.over, get_args(Over))
-        chosen("correction", self.correction, get_args(Correction))
+        one_of("ci_over", self.over, get_args(Over))
+        one_of("correction", self.correction, get_args(Correction))
 
     @property
     def other(self) -> str:
@@ -40,14 +39,8 @@ class Inference:
         return "other pictures" if self.over == "pictures" else "other categories"
 
 
-def chosen(name: str, value: object, known: Sequence[str]) -> None:
-    """Raise UsageError for a word that is none of those that are known."""
-    if value not in known:
-        raise UsageError(f"{name}={value!r}{did_you_mean(str(value), known)}; wanted {' or '.join(known)}")
-
-
 @dataclass(frozen=True, slots=True)
-class Tested:
+class CorrectedComparison:
     """A comparison, and its p corrected for as many comparisons as were made together."""
 
     comparison: Comparison
@@ -98,14 +91,14 @@ def compare_over(rows: Sequence[Row], method: str, other: str, metric: str, over
 
 def compare_with(
     rows: Sequence[Row], first: str, others: Iterable[str], metric: str, inference: Inference
-) -> list[Tested]:
+) -> list[CorrectedComparison]:
     """The comparisons of others with one method, as far as there are any, their p corrected together."""
     made = [compare_over(rows, other, first, metric, inference.over) for other in others]
     found = [each for each in made if each is not None]
     chances = [each.difference.p for each in found]
     corrected = holm(chances) if inference.correction == "holm" else chances
     together = len(found) if inference.correction == "holm" else 1
-    return [Tested(each, p, together) for each, p in zip(found, corrected, strict=True)]
+    return [CorrectedComparison(each, p, together) for each, p in zip(found, corrected, strict=True)]
 
 
 def compared(rows: Sequence[Row], metrics: Iterable[str], inference: Inference) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Worth:
         alone = [each.difference for each in self.of_category.values()]
         if not any(number for each in alone for number in (each.value, each.low, each.high)):
             return "no digit changes"
-        tells = [_leaves_out_zero(each) for each in (found, self.categories) if each]
+        tells = [each.leaves_out_zero for each in (found, self.categories) if each]
         if not any(tells):
             return "no difference seen"
         if not float(shown):
@@ -98,7 +98,3 @@ def _why(ablation: Ablation, pair: tuple[str, str], rows: Sequence[Row], metric:
         if len(said) == len(own):
             return f"{spec}: {next(filter(None, said), f'it has no {metric}')}"
     return "no rows of the same pictures have draws"
-
-
-def _leaves_out_zero(found: Difference) -> bool:
-    return found.low > 0 or found.high < 0

@@ -40,6 +40,17 @@ def test_each_run_is_on_each_tower_of_the_file_but_one_with_a_tower_of_its_own(t
 
 
 @pytest.mark.parametrize(
+    ("lines", "shown"),
+    [("", False), ("ci = true", True), ('ci_over = "categories"', True), ('ci_over = "pictures"', False)],
+)
+def test_intervals_over_categories_are_shown_where_they_are_asked_for_as_they_want_no_draws(
+    lines: str, shown: bool, tmp_path: Path
+) -> None:
+    [run] = read_suite(study(tmp_path, STUDY + lines + "\n")).runs
+    assert run.has_intervals is shown
+
+
+@pytest.mark.parametrize(
     ("line", "said"),
     [
         ("ci = 1", "ci is 1; wanted true or false"),
@@ -63,6 +74,28 @@ def test_what_is_no_such_thing_is_refused_with_what_was_wanted(line: str, said: 
         read_suite(study(tmp_path, STUDY + line + "\n"))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('methods = ["clip"]\ntest_on = ["a"]\nablate = "clip"', "ablate takes one method apart"),
+        ('test_on = ["a"]\nablate = "clip"\nselect = "k-fold"', "ablate takes one method apart"),
+        ('test_on = ["a"]', "a run without methods has nothing to do"),
+        ('methods = ["clip"]\ntransfer = ["a", "b"]\ntest_on = ["c"]', "transfer trains on and tests its own sets"),
+        ('methods = ["clip"]', "test_on lacks"),
+        ('methods = ["clip"]\ntest_on = ["a"]\nselect = "k-fold"\nprompt_jitter = 2', "would choose in each wording"),
+        ('methods = ["clip"]\ntest_on = ["a"]\nhindsight = true', "are about a selection: add select"),
+        ('methods = ["clip"]\ntest_on = ["a"]\nselect = "k-folds"', "did you mean 'k-fold'"),
+        ('methods = ["clip"]\ntest_on = ["a"]\nci_over = "sets"', "ci_over='sets'; wanted pictures or categories"),
+        ('methods = ["clip"]\ntest_on = ["a"]\nranks = "sets"', "wanted categories or data-sets"),
+    ],
+)
+def test_what_does_not_go_together_in_a_run_is_refused(lines: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_suite(study(tmp_path, f"[[runs]]\n{lines}\n"))
+    assert str(caught.value).startswith(str(tmp_path / "mine.toml"))
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("line", ["towers = 'a'", "towers = [1]", "over_shots = 'no'", "shows = [2]", "remark = 1"])

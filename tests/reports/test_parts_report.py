@@ -13,7 +13,7 @@ from PIL import Image
 
 from stackclip.errors import StackclipError, UsageError
 from stackclip.reports.parts_files import check_parts_output, parts_shown, parts_written
-from stackclip.reports.parts_plot import draw_parts, plot_parts
+from stackclip.reports.parts_plot import draw_ablation, plot_ablation
 from stackclip.reports.parts_report import PartsReport, metrics_of
 from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation, Contrast
 from stackclip.types import Row
@@ -115,7 +115,7 @@ def test_other_files_are_refused_with_those_that_are_written(tmp_path: Path) -> 
 
 @needs_matplotlib
 def test_a_picture_has_points_with_two_intervals_and_a_map(tmp_path: Path) -> None:
-    [band] = draw_parts(REPORT).subfigs
+    [band] = draw_ablation(REPORT).subfigs
     worth, where = band.axes
     points = [line.get_xdata()[0] for line in worth.get_lines()[1:]]
     assert points == pytest.approx([10, 0])
@@ -123,16 +123,16 @@ def test_a_picture_has_points_with_two_intervals_and_a_map(tmp_path: Path) -> No
     np.testing.assert_allclose(where.get_images()[0].get_array()[0], [0.1, 0.09, 0.11])
     low, high = where.get_images()[0].get_clim()
     assert -low == high == pytest.approx(0.11)
-    plot_parts(REPORT, tmp_path / "parts.png")
+    plot_ablation(REPORT, tmp_path / "parts.png")
     assert np.asarray(Image.open(tmp_path / "parts.png")).std() > 10
     first = (tmp_path / "parts.png").read_bytes()
-    plot_parts(REPORT, tmp_path / "parts.png")
+    plot_ablation(REPORT, tmp_path / "parts.png")
     assert (tmp_path / "parts.png").read_bytes() == first
 
 
 @needs_matplotlib
 def test_of_one_category_there_is_no_map_and_of_nothing_no_picture(tmp_path: Path) -> None:
     one = PartsReport(ABLATION, [row for row in ROWS if row.category == "cap"])
-    assert len(draw_parts(one).subfigs[0].axes) == 1
+    assert len(draw_ablation(one).subfigs[0].axes) == 1
     with pytest.raises(StackclipError, match="nothing to draw"):
-        plot_parts(PartsReport(ABLATION, []), tmp_path / "parts.png")
+        plot_ablation(PartsReport(ABLATION, []), tmp_path / "parts.png")

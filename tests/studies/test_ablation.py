@@ -11,9 +11,9 @@ import pytest
 from stackclip.errors import BrokenPlugin, NotApplicable, UnknownComponent, UsageError
 from stackclip.methods import Method, component_of, method_names, resolve
 from stackclip.registry import From, Removable, Spec, heads, learners, methods
-from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation, ablation_of, parts_of
+from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation, ablation_of, removable_parts
 
-WITH_PARTS = [name for name in method_names() if parts_of(component_of(name), Spec(name), absent=True)]
+WITH_PARTS = [name for name in method_names() if removable_parts(component_of(name), Spec(name), absent=True)]
 
 
 def pairs(found: Ablation) -> dict[tuple[str, str], tuple[str, str]]:
@@ -36,14 +36,14 @@ def put(registry_as_it_was: None) -> Callable[..., None]:
 @pytest.mark.parametrize("name", WITH_PARTS)
 def test_every_declared_part_can_be_taken_away_by_itself(name: str) -> None:
     component = component_of(name)
-    for part in parts_of(component, Spec(name), absent=True):
+    for part in removable_parts(component, Spec(name), absent=True):
         given = f"{name}[shots=4]" if part.path == ("shots",) else name
-        if part.path and part not in parts_of(component_of(name), Spec.parse(given)):
+        if part.path and part not in removable_parts(component_of(name), Spec.parse(given)):
             continue  # its default is without it
         lacking = pairs(ablation_of(given))[part.name, AWAY][1]
         resolve(lacking)
         assert lacking != given
-        assert part not in parts_of(component_of(Spec.parse(lacking).name), Spec.parse(lacking))
+        assert part not in removable_parts(component_of(Spec.parse(lacking).name), Spec.parse(lacking))
 
 
 def test_methods_of_the_papers_say_their_parts() -> None:
@@ -53,7 +53,7 @@ def test_methods_of_the_papers_say_their_parts() -> None:
 
 def _has(name: str) -> bool:
     """Whether a method has a part as it is by default; the diagnostic has RVS and the map in its score."""
-    return bool(parts_of(component_of(name), Spec(name))) and name != "clip-direct"
+    return bool(removable_parts(component_of(name), Spec(name))) and name != "clip-direct"
 
 
 def test_parts_within_heads_and_learners_are_added_beside_what_holds_them() -> None:
@@ -178,8 +178,8 @@ def test_any_shelf_may_declare_parts(put: Callable[..., None]) -> None:
     found = pairs(ablation_of("fuzzy[head=sharp[power=3]]"))
     assert found["sharpness", AWAY] == ("fuzzy[head=sharp[power=3]]", "fuzzy[head=linear]")
     assert found["power", AWAY] == ("fuzzy[head=sharp[power=3]]", "fuzzy[head=sharp[power=1]]")
-    assert [part.name for part in parts_of(heads.find("sharp"), Spec("sharp"))] == ["power"]
-    assert [part.path for part in parts_of(learners.find("rpl"), Spec("rpl"))] == [("deep",), ("lambda",)]
+    assert [part.name for part in removable_parts(heads.find("sharp"), Spec("sharp"))] == ["power"]
+    assert [part.path for part in removable_parts(learners.find("rpl"), Spec("rpl"))] == [("deep",), ("lambda",)]
 
 
 def test_a_marker_leaves_an_option_as_it_is_typed() -> None:
