@@ -14,7 +14,8 @@ from stackclip.benchmarks.rows import Entry, TestedAt
 from stackclip.types import Row
 
 __all__ = [
-    *("Standing", "Titles", "asked_alike", "identity", "latest_key", "reported", "seen_at", "standing", "trained_as"),
+    *("Standing", "Titles", "asked_alike", "distinct", "identity", "latest_key", "reported", "seen_at", "standing"),
+    "trained_as",
 ]
 
 
@@ -68,6 +69,11 @@ def latest_key(row: Row) -> tuple[object, ...]:
         *(row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, facts.protocol),
         *(facts.trained.content, facts.tested.content),
     )
+
+
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Rows in their order, of those that answer one question, as two choices of a grid do, the last alone."""
+    return list({(*latest_key(row), facts_of(row).words): row for row in rows}.values())
 
 
 def seen_at(seen: TestedAt, place: str, categories: Mapping[str, str]) -> TestedAt:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from stackclip.benchmarks.sets import distinct
 from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
@@ -100,8 +101,8 @@ class Section:
             return replace(self, rows=self.selecting.run(progress=progress, **how))
         if self.transfer is not None:
             self.session.encode_together(self.contests, progress=progress, **how)
-        found = (self.session.run(each, progress=progress, **how) for each in self.contests)
-        return replace(self, rows=sum(found, BenchRows()))
+        found = sum((self.session.run(each, progress=progress, **how) for each in self.contests), BenchRows())
+        return replace(self, rows=replace(found, rows=tuple(distinct(found))))
 
 
 class Studies(Ablating, Transferring, Choosing):

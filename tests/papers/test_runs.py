@@ -84,9 +84,7 @@ SPECIAL = {
 
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("field", ["train_categories", "train_without"])
-def test_what_trains_on_whole_data_sets_refuses_some_of_their_categories(
-    kind: str, field: str, tmp_path: Path
-) -> None:
+def test_what_trains_on_whole_data_sets_refuses_some_of_their_categories(kind: str, field: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{kind} trains on whole data sets"):
         read_suite(study(tmp_path, SPECIAL[kind] + f'{field} = ["bottle"]\n'))
 

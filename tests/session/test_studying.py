@@ -55,7 +55,10 @@ def test_a_selection_is_on_the_tower_of_its_run_where_those_of_papers_are_asked_
 
 
 def test_each_run_of_a_title_is_in_its_own_wordings(tmp_path: Path) -> None:
-    runs = ['[[runs]]\ntitle = "Words"\nmethods = ["clip"]\n' + PLACES, '[[runs]]\ntitle = "Words"\nmethods = ["sdp"]\n']
+    runs = [
+        '[[runs]]\ntitle = "Words"\nmethods = ["clip"]\n' + PLACES,
+        '[[runs]]\ntitle = "Words"\nmethods = ["sdp"]\n',
+    ]
     [section] = sections(tmp_path, runs[0] + runs[1] + "prompt_jitter = 1\n" + PLACES)
     found = [(method, each.plan.words) for each in section.contests for method in each.plan.methods]
     assert found == [("clip", 0), ("sdp", 0), ("sdp", 1)]
