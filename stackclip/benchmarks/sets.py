@@ -63,10 +63,14 @@ def identity(row: Row) -> tuple[str, str, str, str]:
 
 
 def latest_key(row: Row) -> tuple[object, ...]:
-    """Equal for rows of which only the latest holds: the same was asked on the same pictures, code may be another."""
+    """Equal for rows of which only the latest holds: the same was asked on the same pictures, code may be another.
+
+    The shots of a grid over shots are an answer, and not what was asked.
+    """
     facts = facts_of(row)
+    shots = None if facts.selected and facts.selected.over_shots else row.shots
     return (
-        *(row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, facts.protocol),
+        *(row.method, row.train_on, row.test_on, row.category, shots, row.seed, facts.protocol),
         *(facts.trained.content, facts.tested.content),
     )
 
