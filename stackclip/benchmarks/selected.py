@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stackclip.benchmarks.checks import is_fraction, is_natural, is_number, is_text, list_of, object_with, or_none
+from stackclip.registry import Spec
 
 __all__ = ["ScoredPoint", "Selected", "is_selected", "selected_of"]
 
@@ -48,6 +49,11 @@ class Selected:
     def point(self) -> ScoredPoint:
         """The point that was taken."""
         return next(each for each in self.points if (each.spec, each.epoch) == (self.spec, self.epoch))
+
+    @property
+    def over_shots(self) -> bool:
+        """Whether the points differ in how many normal pictures they are shown."""
+        return len({dict(Spec.parse(each.spec).options).get("shots") for each in self.points}) > 1
 
 
 _SCORED = object_with(

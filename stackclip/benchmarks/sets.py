@@ -14,7 +14,8 @@ from stackclip.benchmarks.rows import Entry, TestedAt
 from stackclip.types import Row
 
 __all__ = [
-    *("Standing", "Titles", "asked_alike", "identity", "latest_key", "reported", "seen_at", "standing", "trained_as"),
+    *("Standing", "Titles", "asked_alike", "distinct", "identity", "latest_key", "reported", "seen_at", "standing"),
+    "trained_as",
 ]
 
 
@@ -62,12 +63,21 @@ def identity(row: Row) -> tuple[str, str, str, str]:
 
 
 def latest_key(row: Row) -> tuple[object, ...]:
-    """Equal for rows of which only the latest holds: the same was asked on the same pictures, code may be another."""
+    """Equal for rows of which only the latest holds: the same was asked on the same pictures, code may be another.
+
+    The shots of a grid over shots are an answer, and not what was asked.
+    """
     facts = facts_of(row)
+    shots = None if facts.selected and facts.selected.over_shots else row.shots
     return (
-        *(row.method, row.train_on, row.test_on, row.category, row.shots, row.seed, facts.protocol),
+        *(row.method, row.train_on, row.test_on, row.category, shots, row.seed, facts.protocol),
         *(facts.trained.content, facts.tested.content),
     )
+
+
+def distinct(rows: Iterable[Row]) -> list[Row]:
+    """Rows in their order, of those that answer one question, as two choices of a grid do, the last alone."""
+    return list({(*latest_key(row), facts_of(row).words): row for row in rows}.values())
 
 
 def seen_at(seen: TestedAt, place: str, categories: Mapping[str, str]) -> TestedAt:

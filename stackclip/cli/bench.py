@@ -139,7 +139,9 @@ def bench_verb(
     how: dict[str, Any] = {"cached_only": cached_only, "executor": executor, "overwrite": overwrite}
     for each, measured in benches.run(trackers=trackers, **how):
         if measured:
-            show_suite(each, Document(measured, **look, find=measured.find, known=measured.known), as_json=json)
+            show_suite(
+                each, Document(distinct(measured), **look, find=measured.find, known=measured.known), as_json=json
+            )
         rows += measured
     if not rows:
         raise StackclipError(f"nothing of {', '.join(suite)} can run with what is at hand")

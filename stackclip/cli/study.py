@@ -143,6 +143,7 @@ def _write(page: StudyPage, folder: Path) -> bool:
         write_atomically(folder / "index.md", page.markdown().encode("utf-8", "backslashreplace"))
     except OSError as error:
         raise StackclipError(f"{error.filename or folder}: not written ({error.strerror})") from None
-    written = write_document(page.document, [folder / "rows.jsonl", folder / "index.html"])
+    written = write_document(page.every, [folder / "rows.jsonl"])
+    written &= write_document(page.document, [folder / "index.html"])
     echo(f"the page is {folder / 'index.md'}")
     return written

@@ -13,8 +13,16 @@ from stackclip.registry import did_you_mean, one_of
 from stackclip.studies.ranks import RankQuestion
 from stackclip.studies.schemes import Criterion, Scheme
 from stackclip.studies.significance import Over
+from stackclip.types import LARGEST_SEED
 
-__all__ = ["PaperTower", "Run", "by_shots", "made_of", "merged", "on_towers", "redirected", "run_of"]
+__all__ = [
+    *("PaperTower", "Run", "by_shots", "check_titles", "made_of", "merged", "on_towers", "redirected", "run_of"),
+    "with_shared",
+]
+
+_LOWEST = {"batch_size": 1, "train_shots": 2}
+_OF_TABLES = ("per_category", "per_defect", "ci_over", "ranks")  # which an ablation has in its own way
+_OF_SECTIONS = ("asks", "says", "shows", "ci", *_OF_TABLES)  # which runs of one title share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +107,37 @@ class Run:
             raise UsageError(f"{where}: test_on lacks; wanted data sets, [...]")
         if self.select and self.prompt_jitter:
             raise UsageError(f"{where}: prompt_jitter beside select would choose in each wording: leave out one")
+        if (self.train_categories or self.train_without) and not self.is_plain:
+            word = "ablate" if self.ablate else "transfer" if self.transfer else "select"
+            raise UsageError(f"{where}: {word} trains on whole data sets: leave train_categories and train_without out")
+        if self.ablate and (said := [name for name in _OF_TABLES if getattr(self, name) != _DEFAULTS[name]]):
+            raise UsageError(f"{where}: ablate has tables of its own, and {said[0]} is of others: leave it out")
         try:
             _check_words(self)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from None
+
+
+_DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Run)}
+
+
+def with_shared(facts: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts of a run with those that all runs share, as far as they mean something to it."""
+    others = (*(_OF_TABLES if facts.get("ablate") else ()), *(() if facts.get("select") else ("select_by",)))
+    return {**{name: value for name, value in shared.items() if name not in others}, **facts}
+
+
+def check_titles(runs: Iterable[Run], where: str) -> None:
+    """Raise UsageError where runs of one title, which are one section of a page, say two things of it."""
+    first: dict[str, Run] = {}
+    for run in runs:
+        known = first.setdefault(run.title, run) if run.title and run.is_plain else run
+        for name in _OF_SECTIONS:
+            if getattr(run, name) not in (getattr(known, name), _DEFAULTS[name]):
+                raise UsageError(
+                    f"{where}: two runs are titled {run.title!r}, and the second has another {name}: say it in the "
+                    "first alone, or give it a title of its own"
+                )
 
 
 def redirected(
@@ -130,7 +165,12 @@ def merged(runs: Iterable[Run]) -> tuple[Run, ...]:
 
 
 def on_towers(runs: Iterable[Run], towers: Sequence[str]) -> Iterator[Run]:
-    """Each run on each of some towers, `NAME` or `NAME:TAG`; one with a tower of its own on that alone."""
+    """Each run on each of some towers, `NAME` or `NAME:TAG`; one with a tower of its own on that alone.
+
+    Raises UsageError for a tower without a name.
+    """
+    if "" in (each.partition(":")[0] for each in towers):
+        raise UsageError(f"towers are {[*towers]!r}; wanted names, NAME or NAME:TAG")
     for run in runs:
         for name, _, tag in (each.partition(":") for each in towers) if run.tower is None else ():
             yield replace(run, tower=PaperTower(backbone=name, pretrained=tag or None))
@@ -155,7 +195,7 @@ def run_of(facts: Mapping[str, Any], where: str) -> Run:
         raise UsageError(
             f"{where}: tower is {tower!r}; wanted {{ backbone = ..., pretrained = ..., image_size = ... }}"
         )
-    if (shots := facts.get("shots", 0)) != "all" and (not isinstance(shots, int) or shots < 0):
+    if (shots := facts.get("shots", 0)) != "all" and not _is(shots, int):
         raise UsageError(f"{where}: shots is {shots!r}; wanted a number of normal pictures, or all")
     if "eval_every" in facts:
         try:
@@ -174,7 +214,12 @@ def run_of(facts: Mapping[str, Any], where: str) -> Run:
 
 
 def _check_words(run: Run) -> None:
-    """Raise UsageError for words of a selection, of intervals and ranks that there are not."""
+    """Raise UsageError for words of a selection, of intervals and ranks that there are not, and for odd numbers."""
+    for name, lowest in _LOWEST.items():
+        if (value := getattr(run, name)) is not None and value < lowest:
+            raise UsageError(f"{name} is {value}; wanted {lowest} or more")
+    if max(run.seeds, default=0) > LARGEST_SEED:
+        raise UsageError(f"seeds is {[*run.seeds]}; wanted numbers from 0 to {LARGEST_SEED}")
     if run.select:
         Scheme.parse(run.select)
         Criterion.of(run.select_by, run.select_rule, run.eval_every)

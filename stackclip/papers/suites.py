@@ -14,7 +14,7 @@ from stackclip.errors import DamagedFile, UsageError
 from stackclip.ops.files import expanded
 from stackclip.ops.seals import read_regular
 from stackclip.papers.published import Published, published
-from stackclip.papers.runs import Run, by_shots, made_of, on_towers, run_of
+from stackclip.papers.runs import Run, by_shots, check_titles, made_of, on_towers, run_of, with_shared
 from stackclip.registry import did_you_mean
 
 __all__ = ["Suite", "find_suites", "read_suite", "suites"]
@@ -117,9 +117,15 @@ def _suite(name: str, text: str, *, where: str = "") -> Suite:
         raise UsageError(f"{where}: has no [[runs]], and a suite is at least one")
     if not all(isinstance(each, dict) for each in given):
         raise UsageError(f"{where}: runs are {given!r}; wanted tables, [[runs]]")
-    runs = tuple(run_of(each, where) for facts_of_run in given for each in by_shots({**shared, **facts_of_run}))
+    if "select_by" in shared and not any(each.get("select") for each in given):
+        raise UsageError(f"{where}: select_by is about a selection, and no run selects: add select = ... to one")
+    runs = tuple(run_of(each, where) for one in given for each in by_shots(with_shared(one, shared)))
+    check_titles(runs, where)
     made: Suite = made_of(Suite, {"source": "", "name": name, "title": name, **facts, "runs": runs}, where)
-    return replace(made, runs=tuple(on_towers(made.runs, made.towers))) if made.towers else made
+    try:
+        return replace(made, runs=tuple(on_towers(made.runs, made.towers))) if made.towers else made
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _place(name: str) -> tuple[str, bool, int]:

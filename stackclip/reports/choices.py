@@ -28,10 +28,16 @@ def choice_notes(rows: Sequence[Row], known: Sequence[Row] = ()) -> Iterator[str
     for row in rows:
         if facts_of(row).selected is not None:
             groups.setdefault((row.method, row.train_on, row.shots, facts_of(row).protocol), []).append(row)
-    by_key = {latest_key(row): row for row in (*rows, *known)}
+    by_key = {key: row for row in (*rows, *known) for key in (latest_key(row), _whatever_is_shown(row))}
     for group in groups.values():
         yield from _told(group)
         yield from _hindsight(group, by_key)
+
+
+def _whatever_is_shown(row: Row) -> tuple[object, ...]:
+    """The key of a row for a grid over shots, whose points say themselves how many they are shown."""
+    key = latest_key(row)
+    return (*key[:4], None, *key[5:])
 
 
 def _told(rows: Sequence[Row]) -> Iterator[str]:

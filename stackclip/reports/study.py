@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.sets import distinct, latest_key
 from stackclip.ops.words import counted, duration
 from stackclip.reports.document import Document
+from stackclip.reports.exhibits import Finder
 from stackclip.reports.heat_plot import draw_heat
 from stackclip.reports.parts_files import parts_written
 from stackclip.reports.parts_plot import draw_ablation
@@ -89,11 +91,26 @@ class StudyPage:
 
     @cached_property
     def document(self) -> Document:
-        """The rows of all sections, each once."""
-        rows = {id(row): row for question in self.questions for row in question.rows}
+        """The rows of all sections, of those that answer one question the last alone."""
+        return Document(distinct(self._rows), find=self._find)
+
+    @cached_property
+    def every(self) -> Document:
+        """All different rows: of a cell of a grid those of all choices."""
+        found: dict[tuple[object, ...], Row] = {}
+        for row in self._rows:
+            selected = facts_of(row).selected
+            found[(*latest_key(row), facts_of(row).words, selected)] = row
+        return Document([*found.values()], find=self._find)
+
+    @property
+    def _rows(self) -> Iterator[Row]:
+        return (row for question in self.questions for row in question.rows)
+
+    @property
+    def _find(self) -> Finder | None:
         found = (each.told.find for each in self.questions if isinstance(each.told, Document))
-        find = next((each for each in found if each), None)
-        return Document([*rows.values()], find=find)
+        return next((each for each in found if each), None)
 
     def markdown(self) -> str:
         """The page, which shows plots that lie beside it as PNG."""
@@ -117,12 +134,12 @@ class StudyPage:
     def cost(self) -> str:
         """How many rows there are, and how long methods worked on them."""
         testing, training = 0.0, dict[object, float]()
-        for row in self.document.rows:
+        for row in self.every.rows:
             facts = facts_of(row)
             testing += row.seconds
             training[row.method, row.train_on, row.seed, facts.features, facts.protocol] = facts.train_seconds
         took = duration(testing + sum(training.values()))
-        return f"{counted(len(self.document.rows), 'row')}; methods learned and predicted for {took} in all.\n"
+        return f"{counted(len(self.every.rows), 'row')}; methods learned and predicted for {took} in all.\n"
 
 
 def _slug(title: str) -> str:

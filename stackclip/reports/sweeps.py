@@ -79,7 +79,7 @@ def _told(grid: SweptGrid, metric: str) -> str:
     """One metric of a grid in a line."""
     name, lines, axes = grid.name, grid.lines, axes_of(line.method for line in grid.lines)
     found = grid.measured(metric)
-    left = f", {len(lines) - len(found)} of them left out: measured on less" if len(found) < len(lines) else ""
+    left = f", {len(lines) - len(found)} of them left out: measured on less" if 0 < len(found) < len(lines) else ""
     title = f"{name}, {len(lines)} points{left}, {metric.replace('_', ' ')}"
     if not found:
         return f"{title}: of none"

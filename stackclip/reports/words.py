@@ -112,9 +112,12 @@ def _legend(wordings: Wordings) -> str:
 
 
 def _unmoved(wordings: Wordings, methods: Iterable[str]) -> Iterator[str]:
-    still = [method for method in methods if not wordings.reads(method)]
+    known = {row.method for row in wordings.rows if not as_they_are(row)}
+    still = [method for method in methods if method in known and not wordings.reads(method)]
     if still:
         yield f"{', '.join(still)}: no words are read, so none move {'it' if len(still) == 1 else 'them'}"
+    if alone := [method for method in methods if method not in known]:
+        yield f"{', '.join(alone)}: not measured in other words"
 
 
 def _compared(wordings: Wordings, methods: Sequence[str], metrics: Sequence[str]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import TYPE_CHECKING, Any, overload
@@ -12,11 +12,9 @@ import numpy as np
 from markupsafe import Markup
 
 from stackclip.benchmarks.facts import facts_of
-from stackclip.benchmarks.rows import row_to_json
-from stackclip.benchmarks.sets import reported
+from stackclip.benchmarks.sets import distinct, reported
 from stackclip.benchmarks.sidecars import CellPictures, Sidecars
 from stackclip.errors import PictureError
-from stackclip.ops.files import canonical_json
 from stackclip.ops.words import agreed, counted, legible
 from stackclip.reports.document import Document
 from stackclip.reports.fragments import document_html
@@ -158,11 +156,6 @@ def _said(kept: CellPictures) -> Iterator[dict[str, Any]]:
     labels = ["anomalous" if label == ANOMALOUS else "normal" for label in kept.labels]
     for values in zip(kept.ids, labels, kept.defects, scores.tolist(), peaks.tolist(), strict=True):
         yield dict(zip(_OF_PICTURES, values, strict=True))
-
-
-def distinct(rows: Iterable[Row]) -> list[Row]:
-    """BenchRows without those that an earlier suite measured already."""
-    return list({canonical_json(row_to_json(row)): row for row in rows}.values())
 
 
 def _leaves_out(row: Row) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
+from stackclip.benchmarks.sets import distinct
 from stackclip.errors import StackclipError, UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.contests import Contest, printed_beside, say_lacking
-from stackclip.papers.runs import Run, redirected
+from stackclip.papers.runs import Run, merged, redirected
 from stackclip.papers.suites import Suite
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from stackclip.session.work import Forecast
 
 __all__ = ["Section", "Studies"]
+
+logger = logging.getLogger("stackclip")
 
 
 @dataclass(frozen=True)
@@ -97,8 +101,8 @@ class Section:
             return replace(self, rows=self.selecting.run(progress=progress, **how))
         if self.transfer is not None:
             self.session.encode_together(self.contests, progress=progress, **how)
-        found = (self.session.run(each, progress=progress, **how) for each in self.contests)
-        return replace(self, rows=sum(found, BenchRows()))
+        found = sum((self.session.run(each, progress=progress, **how) for each in self.contests), BenchRows())
+        return replace(self, rows=replace(found, rows=tuple(distinct(found))))
 
 
 class Studies(Ablating, Transferring, Choosing):
@@ -120,6 +124,7 @@ class Studies(Ablating, Transferring, Choosing):
         """
         found: list[Section] = []
         for suite in suites:
+            _check_columns(suite)
             for plain, runs in groupby(suite.runs, key=lambda run: run.is_plain):
                 if plain:
                     part = replace(suite, runs=tuple(runs))
@@ -127,17 +132,20 @@ class Studies(Ablating, Transferring, Choosing):
                     found += _sections(self, suite, self.suite_contests([part], **how))
                 else:
                     asked: dict[str, Any] = {name: value for name, value in words.items() if name in _OF_RUNS}
+                    moved = (run for own in runs for run in redirected([own], **_meant_for(own, asked)))
                     found += (
                         each
-                        for run in redirected(runs, **asked)
-                        for each in self._special(suite, run, tuple(categories), writes)
+                        for run in merged(moved)
+                        for each in self._special(suite, run, tuple(categories), writes, paper_tower=paper_tower)
                     )
         return [each for section in found if (each := _part(section, shard)).contests]
 
-    def _special(self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool) -> Iterator[Section]:
+    def _special(
+        self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool, *, paper_tower: bool
+    ) -> Iterator[Section]:
         """The section of a run that is no bench as those of papers are; what it lacks is logged."""
         own = changed_fields(self.backbone)
-        tower = {} if run.tower is None or not suite.towers else run.tower.facts
+        tower = run.tower.facts if run.tower and (suite.towers or paper_tower) else {}
         place = self.on({name: value for name, value in tower.items() if name not in own})
         try:
             yield place._section(suite, run, categories, writes)
@@ -183,6 +191,28 @@ def _sections(session: Studies, suite: Suite, contests: Iterable[Contest]) -> It
     for _, alike in groupby(contests, key=lambda contest: contest.run.title if contest.run else ""):
         several = list(alike)
         if (run := several[0].run) is not None:
-            draws = run.prompt_jitter or 0
-            worded = (replace(each, plan=plan) for each in several for plan in wordings_of(each.plan, draws))
-            yield Section(session, suite, run, tuple(worded))
+            yield Section(session, suite, run, tuple(each for one in several for each in _worded(one)))
+
+
+def _worded(contest: Contest) -> Iterator[Contest]:
+    """A contest in the words as they are, and in the draws that its run asks for."""
+    draws = contest.run.prompt_jitter if contest.run else None
+    yield from (replace(contest, plan=plan) for plan in wordings_of(contest.plan, draws or 0))
+
+
+def _check_columns(suite: Suite) -> None:
+    """Raise UsageError for a metric that there is not, before anything is computed for it."""
+    for shows in (suite.shows, *(run.shows for run in suite.runs)):
+        try:
+            columns_named(shows)
+        except UsageError as error:
+            raise UsageError(f"{suite.name}: {error}") from None
+
+
+def _meant_for(run: Run, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked of all runs and means something to this one; the rest is said."""
+    others = ("methods",) if run.ablate else ("train_on", "test_on") if run.transfer else ()
+    for name in (each for each in others if asked.get(each)):
+        what = f"ablates {run.ablate}" if run.ablate else f"is a transfer between {', '.join(run.transfer)}"
+        logger.warning("%s: %s, so no other %s", run.title or "a run without title", what, name.replace("_", " "))
+    return {name: value for name, value in asked.items() if name not in others}

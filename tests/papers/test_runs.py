@@ -65,6 +65,10 @@ def test_intervals_over_categories_are_shown_where_they_are_asked_for_as_they_wa
         ("seeds = [true]", "seeds is [True]; wanted a list of whole numbers"),
         ("epochs = 1.5", "epochs is 1.5; wanted a whole number"),
         ("train_shots = -2", "train_shots is -2; wanted a whole number"),
+        ("train_shots = 1", "train_shots is 1; wanted 2 or more"),
+        ("batch_size = 0", "batch_size is 0; wanted 1 or more"),
+        ("shots = true", "shots is True; wanted a number of normal pictures, or all"),
+        ("seeds = [4294967296]", "seeds is [4294967296]; wanted numbers from 0 to 4294967295"),
         ("batch_size = 'all'", "batch_size is 'all'; wanted a whole number"),
         ("train_on = [1]", "train_on is [1]; wanted a list of text"),
     ],
@@ -102,3 +106,48 @@ def test_what_does_not_go_together_in_a_run_is_refused(lines: str, said: str, tm
 def test_what_is_wrong_with_a_file_as_a_whole_is_told_too(line: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"mine\.toml: {line.split()[0]} is .*; wanted"):
         read_suite(study(tmp_path, line + "\n" + STUDY))
+
+
+SPECIAL = {
+    "ablate": '[[runs]]\nablate = "stacked"\ntest_on = ["mvtec"]\n',
+    "select": '[[runs]]\nmethods = ["stacked[clusters=1|2]"]\nselect = "k-fold"\ntest_on = ["mvtec"]\n',
+    "transfer": '[[runs]]\nmethods = ["clip"]\ntransfer = ["a", "b"]\n',
+}
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("field", ["train_categories", "train_without"])
+def test_what_trains_on_whole_data_sets_refuses_some_of_their_categories(kind: str, field: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"{kind} trains on whole data sets"):
+        read_suite(study(tmp_path, SPECIAL[kind] + f'{field} = ["bottle"]\n'))
+
+
+@pytest.mark.parametrize("line", ['ranks = "categories"', 'ci_over = "categories"', "per_category = true"])
+def test_an_ablation_refuses_words_of_other_tables_but_not_those_of_the_whole_file(line: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"ablate has tables of its own, and {line.split()[0]} is of others"):
+        read_suite(study(tmp_path, SPECIAL["ablate"] + line + "\n"))
+    ablating, plain = read_suite(study(tmp_path, f"{line}\n" + SPECIAL["ablate"] + STUDY)).runs
+    name = line.split()[0]
+    assert getattr(ablating, name) == getattr(Run(), name)
+    assert getattr(plain, name) != getattr(Run(), name)
+
+
+def test_a_metric_to_select_by_is_of_the_runs_that_select(tmp_path: Path) -> None:
+    selecting, plain = read_suite(study(tmp_path, 'select_by = "image_AP"\n' + SPECIAL["select"] + STUDY)).runs
+    assert (selecting.select_by, plain.select_by) == ("image_AP", None)
+    with pytest.raises(UsageError, match="select_by is about a selection, and no run selects"):
+        read_suite(study(tmp_path, 'select_by = "image_AP"\n' + STUDY))
+
+
+@pytest.mark.parametrize("line", ['shows = ["image_AP"]', 'ci_over = "categories"', 'asks = "Which?"', "ci = true"])
+def test_runs_of_one_title_say_one_thing_of_their_section(line: str, tmp_path: Path) -> None:
+    first, second = STUDY + 'title = "Words"\n', STUDY.replace("clip", "precise") + 'title = "Words"\n'
+    assert len(read_suite(study(tmp_path, first + line + "\n" + second)).runs) == 2
+    with pytest.raises(UsageError, match=f"two runs are titled 'Words', and the second has another {line.split()[0]}"):
+        read_suite(study(tmp_path, first + second + line + "\n"))
+
+
+@pytest.mark.parametrize("towers", ['[""]', '[":openai"]'])
+def test_a_tower_has_a_name(towers: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"mine\.toml: towers are .* wanted names"):
+        read_suite(study(tmp_path, f"towers = {towers}\n" + STUDY))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from stackclip.benchmarks.selected import ScoredPoint, Selected
+from stackclip.benchmarks.sets import latest_key
 from stackclip.reports.choices import choice_notes
 from stackclip.types import Row
 
@@ -80,3 +81,21 @@ def test_each_test_set_has_a_regret_of_its_own_and_plain_rows_none() -> None:
     assert [note.partition(", which")[0] for note in said[1:]] == [
         f"{GRID}, in hindsight on {on}" for on in ("mvtec", "btad")
     ]
+
+
+def test_the_regret_of_a_grid_over_shots_is_told_from_rows_of_other_shots() -> None:
+    points = (ScoredPoint("m[shots=1]", None, 0.41), ScoredPoint("m[shots=2]", None, 0.5))
+    answer = replace(row("m[shots=1|2]", 0.6, selected=chosen("m[shots=2]", points=points)), shots=2)
+    known = [replace(row("m[shots=1]", 0.8), shots=1), replace(row("m[shots=2]", 0.6), shots=2)]
+    [_, said] = choice_notes([answer], known)
+    assert said.endswith("seed 0 shots=1 has pixel AP 80.0, regret 20.0")
+
+
+def test_the_latest_choice_of_a_grid_over_shots_holds_whatever_shots_it_has() -> None:
+    points = (ScoredPoint("m[shots=1]", None, 0.41), ScoredPoint("m[shots=2]", None, 0.5))
+    first, last = (
+        replace(row("m[shots=1|2]", 0.6, selected=chosen(f"m[shots={n}]", points=points)), shots=n) for n in (1, 2)
+    )
+    assert latest_key(first) == latest_key(last)
+    asked = [replace(row(GRID, 0.6, selected=chosen()), shots=n) for n in (1, 2)]
+    assert latest_key(asked[0]) != latest_key(asked[1])

@@ -34,6 +34,26 @@ def test_a_row_of_two_questions_counts_once_and_a_training_once_for_all_categori
     assert both.cost == "2 rows; methods learned and predicted for 7.0 s in all.\n"
 
 
+def test_a_cell_that_two_questions_read_from_disk_stands_once_in_the_tables() -> None:
+    again = replace(ROW, facts={**ROW.facts, "asked": 2}, metrics=dict(ROW.metrics))
+    both = page(StudyQuestion("One", Document([ROW])), StudyQuestion("Two", Document([again])))
+    assert both.document.rows == both.every.rows == [again]
+    assert [line.cells[0].text for line in both.document.tables[0].lines] == ["50.0"]
+
+
+def test_two_choices_of_a_grid_are_two_rows_and_never_one_mean() -> None:
+    def chosen(scheme: str, value: float) -> Row:
+        points = [{"spec": f"a[b={number}]", "mean": 0.5} for number in (1, 2)]
+        selected = {"scheme": scheme, "metric": "image_AP", "rule": "best", "seed": 0, "folds": 2, "points": points}
+        facts = {"selected": {**selected, "spec": "a[b=1]"}}
+        return replace(ROW, method="a[b=1|2]", metrics={"image_AP": value}, facts=facts)
+
+    first, last = chosen("k-fold[folds=2]", 0.4), chosen("leave-category-out", 0.8)
+    both = page(StudyQuestion("One", Document([first])), StudyQuestion("Two", Document([last])))
+    assert both.every.rows == [first, last]
+    assert [line.cells[0].text for line in both.document.tables[0].lines] == ["80.0"]
+
+
 def test_curves_are_drawn_beside_the_page_under_a_plain_name() -> None:
     drawn = StudyQuestion(
         "../Heads: 1/2 & more, of a name that is very long indeed", Document([replace(ROW, facts=CURVE)])

@@ -109,3 +109,9 @@ def test_sheets_hold_every_draw_and_say_which() -> None:
     assert [line["words"] for line in lines] == [str(each.facts.get("words", 0)) for each in ROWS]
     plain = written(Document([each for each in ROWS if not each.facts.get("words")]), ".csv")
     assert "words" not in plain.splitlines()[0].split(",")
+
+
+def test_a_method_that_was_not_measured_in_other_words_is_not_said_to_read_none() -> None:
+    [table] = Document([*ROWS, *both("alone", [0.7])], metrics=("image_AUROC",)).tables
+    assert "still: no words are read, so none move it" in table.compared
+    assert "alone: not measured in other words" in table.compared
