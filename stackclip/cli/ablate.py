@@ -25,7 +25,6 @@ from stackclip.cli.options import (
 )
 from stackclip.cli.parsing import several, specs
 from stackclip.cli.tower import tower_options
-from stackclip.cli.typed_benches import TypedBenches
 
 if TYPE_CHECKING:
     from stackclip.reports.parts_report import PartsReport
@@ -88,12 +87,13 @@ def ablate_verb(
     """
     from stackclip.reports.columns import columns_named
     from stackclip.reports.parts_report import PartsReport
-    from stackclip.session import BenchRows
+    from stackclip.session.together import Together
+    from stackclip.terminal import Bars
 
     _check_files(output, plot)
     metrics = columns_named(columns)
     found, contest = session.ablation(method, categories=category, **words)
-    benches = TypedBenches(session, [contest]).part(shard)
+    benches = Together(session, [contest]).part(shard)
     if dry_run:
         for spec in found.methods:
             echo(spec, err=json)
@@ -101,7 +101,8 @@ def ablate_verb(
             say_forecast(forecast, err=json)
         return
     how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
-    rows = sum((measured for _, measured in benches.run(trackers=(), **how)), BenchRows())
+    with Bars.shown() as bars:
+        rows = benches.run(progress=bars, **how)
     if shard:
         logger.info("this was a part of the work: the tables are made by the same command without --shard")
     elif not _told(PartsReport(found, rows, metrics), output, plot, as_json=json):

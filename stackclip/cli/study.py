@@ -94,7 +94,7 @@ def study_verb(
 def _foretell(sections: list[Section], overwrite: Any) -> None:
     for section in sections:
         echo(section.question.title)
-        for forecast in section.forecasts(overwrite):
+        for forecast in section.benches.forecasts(overwrite):
             say_forecast(forecast)
 
 

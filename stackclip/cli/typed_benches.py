@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from stackclip.papers.contests import Contest
     from stackclip.papers.suites import Suite
     from stackclip.session import BenchRows, Forecast, Session
-    from stackclip.session.selecting import Selecting, SelectionForecast
+    from stackclip.session.selecting import SelectionForecast
+    from stackclip.session.together import Together
     from stackclip.studies.transfer import Transfer
 
 __all__ = ["TypedBenches", "typed_benches"]
@@ -28,13 +29,20 @@ _OF_RUNS = ("methods", "train_on", "test_on", "shots", "seeds", "epochs", "batch
 
 @dataclass(frozen=True)
 class TypedBenches:
-    """The benches that were typed; `selecting` and `between` say what they are of, where it is that."""
+    """The benches that were typed, and the tables of papers that they are of, where it is that."""
 
-    session: Session
-    contests: Sequence[Contest]
+    benches: Together
     suites: Sequence[Suite] = ()
-    selecting: Selecting | None = None
-    between: Transfer | None = None
+
+    @property
+    def contests(self) -> Sequence[Contest]:
+        """The benches one by one."""
+        return self.benches.contests
+
+    @property
+    def between(self) -> Transfer | None:
+        """The transfer that they are of."""
+        return self.benches.transfer
 
     @property
     def over_shots(self) -> bool:
@@ -43,10 +51,7 @@ class TypedBenches:
 
     def part(self, shard: str | None) -> TypedBenches:
         """The benches of a shard, where one is asked for."""
-        from stackclip.ops.shards import Shard
-        from stackclip.session.jobs import sharded
-
-        return replace(self, contests=sharded(list(self.contests), Shard.parse(shard))) if shard else self
+        return replace(self, benches=self.benches.part(shard))
 
     def check_plot(self, plot: Path | None, axes: Sequence[str]) -> None:
         """Raise UsageError for a plot of what no bench will have."""
@@ -57,37 +62,20 @@ class TypedBenches:
 
     def forecasts(self, overwrite: Any) -> Iterator[Forecast | SelectionForecast]:
         """What would be encoded and computed."""
-        session, contests = self.session, self.contests
-        if self.selecting:
-            yield self.selecting.forecast(overwrite=overwrite)
-        elif self.between:
-            yield from filter(None, [session.forecast_all(contests, overwrite=overwrite)])
-        else:
-            yield from filter(None, (session.forecast(contest, overwrite=overwrite) for contest in contests))
+        return self.benches.forecasts(overwrite)
 
-    def run(self, *, trackers: Sequence[str], **how: Any) -> Iterator[tuple[Suite | None, BenchRows]]:
+    def run(self, **how: Any) -> Iterator[tuple[Suite | None, BenchRows]]:
         """The rows of all benches, table of a paper by table; without one they are no table's."""
-        from stackclip.session import BenchRows
         from stackclip.terminal import Bars
 
-        session = self.session
-        if self.between:
-            with Bars.shown() as bars:
-                session.encode_together(self.contests, progress=bars, **how)
-        if self.selecting:
-            with Bars.shown() as bars:
-                yield None, self.selecting.run(progress=bars, trackers=trackers, **how)
-            return
         for suite, group in groupby(self.contests, key=attrgetter("suite")):
-            rows = BenchRows()
-            for contest in group:
-                with Bars.shown() as bars:
-                    rows += session.run(contest, progress=bars, trackers=trackers, **how)
+            with Bars.shown() as bars:
+                rows = replace(self.benches, contests=[*group]).run(progress=bars, **how)
             yield suite, rows
 
     def grounds(self, trackers: Sequence[str]) -> Iterable[Path] | None:
         """What rows that were there already rest on, and what trackers were told of them."""
-        session = self.session
+        session = self.benches.session
         told = [session.workspace.told] if trackers else []
         every = [session.grounds((*each.plan.train_on, *each.plan.test_on), each.tower) for each in self.contests]
         return None if None in every else [*told, *(path for paths in every if paths for path in paths)]
@@ -105,18 +93,21 @@ def typed_benches(
     **words: Any,
 ) -> TypedBenches:
     """The benches of what was typed. Raises UsageError for what does not go together, and what making them does."""
+    from stackclip.papers.contests import worded
+    from stackclip.session.together import Together
+
     _check_transfer(transfer, suites, draws)
     names = tuple(suite.name for suite in suites)
     if (selecting := selecting_of(session, words, suite=names, shard=shard, plot=plot)) is not None:
         _check_selection(transfer, draws)
-        return TypedBenches(session, [selecting.question.contest], selecting=selecting)
+        return TypedBenches(Together(session, [selecting.question.contest], selecting))
     if words["paper_tower"] and not suites:
         raise UsageError("--paper-tower is the tower of a --suite: name one, or the tower with --backbone")
     if transfer:
         between, contests = _of_transfer(session, transfer, writes=writes, **words)
-        return TypedBenches(session, contests, between=between)
+        return TypedBenches(Together(session, contests, transfer=between))
     contests = _of_suites(session, suites, **words) if suites else [_plain(session, **words)]
-    return TypedBenches(session, _worded(contests, draws), suites)
+    return TypedBenches(Together(session, [each for one in contests for each in worded(one, draws)]), suites)
 
 
 def _check_transfer(transfer: tuple[str, ...], suites: Sequence[Suite], draws: int) -> None:
@@ -163,10 +154,3 @@ def _of_transfer(
     return session.transfer_contests(
         asked.pop("methods"), datasets=datasets, categories=category, writes=writes, **asked
     )
-
-
-def _worded(contests: Iterable[Contest], draws: int) -> list[Contest]:
-    """The benches in the words as they are, and in so many draws of equivalent ones."""
-    from stackclip.studies.wordings import wordings_of
-
-    return [replace(each, plan=plan) for each in contests for plan in wordings_of(each.plan, draws)]

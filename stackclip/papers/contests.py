@@ -17,8 +17,9 @@ from stackclip.papers.published import Lookup, published
 from stackclip.papers.runs import Run, merged, redirected
 from stackclip.papers.suites import Suite
 from stackclip.registry import Spec
+from stackclip.studies.wordings import wordings_of
 
-__all__ = ["Contest", "Request", "contests_of", "fitting", "printed_beside", "say_lacking"]
+__all__ = ["Contest", "Request", "contests_of", "fitting", "printed_beside", "say_lacking", "worded"]
 
 logger = logging.getLogger("stackclip")
 
@@ -35,6 +36,11 @@ class Contest:
     tower: Mapping[str, Any] = field(default_factory=dict)
     suite: Suite | None = None
     run: Run | None = None
+
+
+def worded(contest: Contest, draws: int) -> list[Contest]:
+    """A bench in the words as they are, and in so many draws of equivalent ones. Raises UsageError for no number."""
+    return [replace(contest, plan=plan) for plan in wordings_of(contest.plan, draws)]
 
 
 @dataclass(frozen=True)

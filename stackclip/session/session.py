@@ -13,18 +13,19 @@ from stackclip.benchmarks.sidecars import Sidecars
 from stackclip.defaults import PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
+from stackclip.papers.contests import worded
 from stackclip.papers.published import Lookup
 from stackclip.reports.columns import columns_named
 from stackclip.reports.document import Document, Judging
 from stackclip.reports.selection import Selection, transferred
 from stackclip.session.conditions import Names, SelectionWords, names_of
-from stackclip.session.jobs import EncodeWords, sharded
+from stackclip.session.jobs import EncodeWords
 from stackclip.session.own_pictures import OwnPictures
 from stackclip.session.question import SELECTION, refuse_jitter, refuse_shard
 from stackclip.session.rows import BenchRows
 from stackclip.session.studying import Studies
+from stackclip.session.together import Together
 from stackclip.session.work import Encoded
-from stackclip.studies.wordings import wordings_of
 
 if TYPE_CHECKING:
     from stackclip.benchmarks.runner import Overwrite
@@ -69,7 +70,8 @@ class Session(OwnPictures, Studies):
         Raises UsageError, DataError, WeightsError, CategoryOverlap, MissingParts, StoreError. What goes wrong with one
         method or cell is the `error` of its rows.
         """
-        some = None if shard is None else Shard.parse(shard)
+        if shard is not None:
+            Shard.parse(shard)
         self.check_executor(executor)
         self.check_trackers(trackers)
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
@@ -80,9 +82,7 @@ class Session(OwnPictures, Studies):
             refuse_jitter(prompt_jitter)
             return selecting.run(progress=progress, **how)
         contest = self.contest(methods, **{name: words[name] for name in words if name not in SELECTION})
-        worded = [replace(contest, plan=plan) for plan in wordings_of(contest.plan, prompt_jitter)]
-        contests = sharded(worded, some) if some else worded
-        return sum((self.run(each, progress=progress, **how) for each in contests), BenchRows())
+        return Together(self, worded(contest, prompt_jitter)).part(shard).run(progress=progress, **how)
 
     def encode(
         self,

@@ -6,13 +6,11 @@ import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import Any, Unpack, cast
 
 from stackclip.benchmarks.sets import distinct
 from stackclip.errors import StackclipError, UsageError
-from stackclip.ops.progress import Listener, silent
-from stackclip.ops.shards import Shard
-from stackclip.papers.contests import Contest, printed_beside, say_lacking
+from stackclip.papers.contests import Contest, printed_beside, say_lacking, worded
 from stackclip.papers.runs import Run, merged, redirected
 from stackclip.papers.suites import Suite
 from stackclip.reports.columns import columns_named
@@ -21,19 +19,13 @@ from stackclip.reports.parts_report import PartsReport
 from stackclip.reports.study import StudyQuestion
 from stackclip.session.ablating import Ablating
 from stackclip.session.conditions import Conditions, SuiteWords
-from stackclip.session.jobs import sharded
-from stackclip.session.question import refuse_shard
 from stackclip.session.recipe import changed_fields
 from stackclip.session.rows import BenchRows
-from stackclip.session.selecting import Choosing, Selecting, SelectionForecast
+from stackclip.session.selecting import Choosing
+from stackclip.session.together import Together
 from stackclip.session.transferring import Transferring
 from stackclip.studies.ablation import Ablation
 from stackclip.studies.ranks import RankQuestion
-from stackclip.studies.transfer import Transfer
-from stackclip.studies.wordings import wordings_of
-
-if TYPE_CHECKING:
-    from stackclip.session.work import Forecast
 
 __all__ = ["Section", "Studies"]
 
@@ -44,17 +36,14 @@ logger = logging.getLogger("stackclip")
 class Section:
     """A question of a suite: runs of one title, or all that have none; where they are run, and their rows.
 
-    `selecting`, `transfer` and `ablation` say what the benches are of, where it is that.
+    `ablation` says what the benches are of, where it is that.
     """
 
-    session: Studies
     suite: Suite
     run: Run
-    contests: tuple[Contest, ...]
-    rows: BenchRows = field(default_factory=BenchRows)
-    selecting: Selecting | None = None
-    transfer: Transfer | None = None
+    benches: Together
     ablation: Ablation | None = None
+    rows: BenchRows = field(default_factory=BenchRows)
 
     @property
     def question(self) -> StudyQuestion:
@@ -69,7 +58,7 @@ class Section:
         if self.ablation is not None:
             return PartsReport(self.ablation, self.rows, metrics)
         run, suite = self.run, self.suite
-        printed = printed_beside(self.contests, (suite,)) if suite.source else None
+        printed = printed_beside(self.benches.contests, (suite,)) if suite.source else None
         return Document(
             self.rows,
             per_category=run.per_category,
@@ -80,28 +69,14 @@ class Section:
             ranks=RankQuestion(cast(Any, run.ranks)) if run.ranks else None,
             per_defect=run.per_defect,
             over_shots=suite.over_shots,
-            transfer=self.transfer,
+            transfer=self.benches.transfer,
             find=self.rows.find,
             known=self.rows.known,
         )
 
-    def forecasts(self, overwrite: Any) -> Iterator[Forecast | SelectionForecast]:
-        """What would be encoded and computed; nothing is written."""
-        session = self.session
-        if self.selecting is not None:
-            yield self.selecting.forecast(overwrite=overwrite)
-        elif self.transfer is not None:
-            yield from filter(None, [session.forecast_all(self.contests, overwrite=overwrite)])
-        else:
-            yield from filter(None, (session.forecast(each, overwrite=overwrite) for each in self.contests))
-
-    def answered(self, *, progress: Listener = silent, **how: Any) -> Section:
+    def answered(self, **how: Any) -> Section:
         """The section with its rows; those that are there already are not computed again. Raises as `Session.run`."""
-        if self.selecting is not None:
-            return replace(self, rows=self.selecting.run(progress=progress, **how))
-        if self.transfer is not None:
-            self.session.encode_together(self.contests, progress=progress, **how)
-        found = sum((self.session.run(each, progress=progress, **how) for each in self.contests), BenchRows())
+        found = self.benches.run(**how)
         return replace(self, rows=replace(found, rows=tuple(distinct(found))))
 
 
@@ -138,7 +113,8 @@ class Studies(Ablating, Transferring, Choosing):
                         for run in merged(moved)
                         for each in self._special(suite, run, tuple(categories), writes, paper_tower=paper_tower)
                     )
-        return [each for section in found if (each := _part(section, shard)).contests]
+        parts = (replace(each, benches=each.benches.part(shard)) for each in found)
+        return [each for each in parts if each.benches.contests]
 
     def _special(
         self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool, *, paper_tower: bool
@@ -157,15 +133,15 @@ class Studies(Ablating, Transferring, Choosing):
         if run.transfer:
             named: dict[str, Any] = {"datasets": run.transfer, "categories": categories, "writes": writes}
             transfer, contests = self.transfer_contests(run.methods, **named, **conditions)
-            return Section(self, suite, run, tuple(contests), transfer=transfer)
+            return Section(suite, run, Together(self, contests, transfer=transfer))
         places: dict[str, Any] = {"train_on": run.train_on, "test_on": run.test_on, "categories": categories}
         if run.ablate:
             ablation, contest = self.ablation(run.ablate, **places, **{**conditions, "ci": True})
-            return Section(self, suite, run, (contest,), ablation=ablation)
+            return Section(suite, run, Together(self, [contest]), ablation)
         asked = {name: getattr(run, name) for name in ("select", "select_by", "select_rule", "hindsight")}
         if (selecting := self.selecting(run.methods, **places, **conditions, **asked)) is None:
             raise UsageError(f"{suite.name}: nothing is selected")
-        return Section(self, suite, run, (selecting.question.contest,), selecting=selecting)
+        return Section(suite, run, Together(self, [selecting.question.contest], selecting))
 
 
 _OF_RUNS = {each.name for each in fields(Run)}
@@ -177,27 +153,14 @@ def _conditions(run: Run) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(run, name)) is not None}
 
 
-def _part(section: Section, shard: str | None) -> Section:
-    """A shard of a section, if one is asked for. Raises UsageError where that cannot be."""
-    if shard is None:
-        return section
-    if section.selecting is not None:
-        refuse_shard(shard)
-    return replace(section, contests=tuple(sharded(list(section.contests), Shard.parse(shard))))
-
-
 def _sections(session: Studies, suite: Suite, contests: Iterable[Contest]) -> Iterator[Section]:
     """Contests of one title together, each in the wordings that its run asks for."""
     for _, alike in groupby(contests, key=lambda contest: contest.run.title if contest.run else ""):
         several = list(alike)
         if (run := several[0].run) is not None:
-            yield Section(session, suite, run, tuple(each for one in several for each in _worded(one)))
-
-
-def _worded(contest: Contest) -> Iterator[Contest]:
-    """A contest in the words as they are, and in the draws that its run asks for."""
-    draws = contest.run.prompt_jitter if contest.run else None
-    yield from (replace(contest, plan=plan) for plan in wordings_of(contest.plan, draws or 0))
+            draws = [(each.run.prompt_jitter if each.run else None) or 0 for each in several]
+            every = [each for one, count in zip(several, draws, strict=True) for each in worded(one, count)]
+            yield Section(suite, run, Together(session, every))
 
 
 def _check_columns(suite: Suite) -> None:

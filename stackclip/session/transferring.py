@@ -16,12 +16,12 @@ from stackclip.errors import CategoryOverlap, UsageError
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.shards import Shard
 from stackclip.papers.contests import Contest
-from stackclip.registry import executors, stay_with
+from stackclip.registry import stay_with
 from stackclip.reports.document import Document
 from stackclip.session.conditions import Conditions, Names, names_of
-from stackclip.session.jobs import sharded
 from stackclip.session.rows import BenchRows
 from stackclip.session.steps import Steps
+from stackclip.session.together import Together
 from stackclip.session.work import Forecast
 from stackclip.studies.transfer import Transfer, check_names, transfer_of, transfer_plans
 
@@ -70,16 +70,14 @@ class Transferring(Steps):
         nothing: that is said in `transfer.refused`, and the rest goes on. Everything else is as in `bench`, whose rows
         these are. Raises what that does, and UsageError for fewer than two sets, or one that comes twice.
         """
-        some = None if shard is None else Shard.parse(shard)
+        if shard is not None:
+            Shard.parse(shard)
         self.check_executor(executor)
         self.check_trackers(trackers)
         transfer, contests = self.transfer_contests(methods, datasets=datasets, categories=categories, **conditions)
         how: dict[str, Any] = {"overwrite": overwrite, "cached_only": cached_only, "executor": executor}
         how |= {"trackers": trackers, "progress": progress}
-        own = sharded(contests, some) if some else contests
-        self.encode_together(own, **how)
-        runs = (self.run(each, **how) for each in own)
-        return Transferred(sum(runs, BenchRows()), transfer)
+        return Transferred(Together(self, contests, transfer=transfer).part(shard).run(**how), transfer)
 
     def transfer_contests(
         self,
@@ -116,10 +114,9 @@ class Transferring(Steps):
     def encode_together(self, contests: Sequence[Contest], *, progress: Listener = silent, **how: Any) -> None:
         """Encode what the benches of one tower lack in one pass, where each would make its own; `how` is as in `run`.
 
-        Where other processes encode, or nothing is to be encoded, nothing is done here. Raises as `encode` does.
+        It is for one process; where nothing is to be encoded, nothing is done. Raises as `encode` does.
         """
-        apart = executors.create(how.get("executor", "serial")).apart
-        if not contests or apart or how.get("cached_only") or how.get("overwrite") == "never":
+        if not contests or how.get("cached_only") or how.get("overwrite") == "never":
             return
         from stackclip.session.benches import Lineup, joined_errands
 

@@ -51,7 +51,10 @@ def test_a_selection_is_on_the_tower_of_its_run_where_those_of_papers_are_asked_
     text = '[[runs]]\nmethods = ["stacked[clusters=1|2]"]\nselect = "k-fold"\n' + PLACES
     text += 'tower = { backbone = "random-vit-8", image_size = 56 }\n'
     [section] = sections(tmp_path, text, paper_tower=True)
-    assert (section.session.backbone.backbone, section.session.backbone.image_size) == ("random-vit-8", 56)
+    assert (section.benches.session.backbone.backbone, section.benches.session.backbone.image_size) == (
+        "random-vit-8",
+        56,
+    )
 
 
 def test_each_run_of_a_title_is_in_its_own_wordings(tmp_path: Path) -> None:
@@ -60,5 +63,5 @@ def test_each_run_of_a_title_is_in_its_own_wordings(tmp_path: Path) -> None:
         '[[runs]]\ntitle = "Words"\nmethods = ["sdp"]\n',
     ]
     [section] = sections(tmp_path, runs[0] + runs[1] + "prompt_jitter = 1\n" + PLACES)
-    found = [(method, each.plan.words) for each in section.contests for method in each.plan.methods]
+    found = [(method, each.plan.words) for each in section.benches.contests for method in each.plan.methods]
     assert found == [("clip", 0), ("sdp", 0), ("sdp", 1)]
