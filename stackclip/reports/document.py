@@ -23,7 +23,8 @@ from stackclip.reports.heat import HeatMap, heat_maps
 from stackclip.reports.notes import notes
 from stackclip.reports.shots import ShotCurves, shot_curves
 from stackclip.reports.table import METRICS, Summary, rows_of_tables, summarise
-from stackclip.reports.transfer import TransferRows, transfer_notes, transfer_rows
+from stackclip.reports.transfer import transfer_notes, transfer_tables
+from stackclip.reports.transfer_rows import TransferRows, transfer_rows
 from stackclip.reports.words import in_other_words, only_in_other_words
 from stackclip.studies.power import Effect, effect_of
 from stackclip.studies.ranks import Ranking, RankQuestion, rank_lines, rankings
@@ -125,7 +126,7 @@ class Document:
         if self.over_shots:
             return tuple(table for curves in self.shot_curves for table in curves.tables)
         if self.transfer:
-            grids = tuple(grid for each in self.transfers for grid in each.grids())
+            grids = tuple(grid for each in self.transfers for grid in transfer_tables(each))
             asked = self.per_category or self.per_defect or self.ci or self.published
             return (*grids, *(self.ordinary.tables if asked else ()))
         look: dict[str, Any] = {"per_category": self.per_category, "metrics": self.metrics}
@@ -160,10 +161,10 @@ class Document:
         metrics = firsts_of(measured_of(self.rows, self.metrics))
         return tuple(rankings(self.plain, metrics, self.ranks)) if self.ranks else ()
 
-    @property
+    @cached_property
     def ordinary(self) -> Document:
         """The same with a table for each pair of training and test sets."""
-        return replace(self, over_shots=False, transfer=None)
+        return replace(self, over_shots=False, transfer=None) if self.over_shots or self.transfer else self
 
     @cached_property
     def transfers(self) -> tuple[TransferRows, ...]:

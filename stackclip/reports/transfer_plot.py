@@ -13,7 +13,8 @@ from stackclip.errors import StackclipError
 from stackclip.ops.words import legible
 from stackclip.reports.plot import BOTH_WAYS, HATCH, INK, LETTERS, ONE_WAY, Colour, check_plot, ink_on, save
 from stackclip.reports.table import Figure as TableFigure
-from stackclip.reports.transfer import GAIN, MEAN, SINGLE, Itself, TransferRows, TransferTable
+from stackclip.reports.transfer import GAIN, MEAN, SINGLE, TransferTable, transfer_tables
+from stackclip.reports.transfer_rows import Itself, TransferRows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,22 +40,23 @@ def draw_transfer(found: Sequence[TransferRows]) -> Figure:
     """A figure with a band for each method, and one above for all: a panel for each metric, one scale for a metric."""
     from matplotlib.figure import Figure
 
-    bands = [(rows, band) for rows in found for band in _bands(rows)]
+    every = [transfer_tables(each) for each in found]
+    bands = [(tables, band) for tables in every for band in _bands(tables)]
     wide = max(sum(_width(grid) for grid in band) for _, band in bands)
     heights = [_HEAD + _AROUND + _LINE * max(len(grid.lines) for grid in band) for _, band in bands]
     figure = Figure(figsize=(wide, sum(heights) + _HEAD), layout="constrained")
     drawn = figure.subfigures(len(bands), height_ratios=heights, squeeze=False, hspace=0.03)[:, 0]
-    for subfigure, (rows, band) in zip(drawn, bands, strict=True):
-        _draw_band(subfigure, band, rows, int(wide * LETTERS))
+    for subfigure, (tables, band) in zip(drawn, bands, strict=True):
+        _draw_band(subfigure, band, tables, int(wide * LETTERS))
     facts = facts_of(found[0].rows[0])
     small = ". ".join(each for each in (f"tower: {facts.tower}", facts.note, "Hatched: not measured", _LEGEND) if each)
     figure.supxlabel(textwrap.fill(legible(small), int(wide * LETTERS)), x=0.01, ha="left", fontsize="small", color=INK)
     return figure
 
 
-def _bands(rows: TransferRows) -> Iterator[list[TransferTable]]:
+def _bands(tables: Sequence[TransferTable]) -> Iterator[list[TransferTable]]:
     """The tables of each method, those of all methods first."""
-    for _, band in groupby(rows.grids(), key=lambda grid: grid.head.split(",", 1)[1]):
+    for _, band in groupby(tables, key=lambda grid: grid.head.split(",", 1)[1]):
         yield list(band)
 
 
@@ -84,20 +86,20 @@ def _shade(cell: TableFigure, usual: TableFigure | None) -> float | None:
     return None if usual.value is None else cell.value - usual.value
 
 
-def _draw_band(band: SubFigure, grids: Sequence[TransferTable], rows: TransferRows, letters: int) -> None:
+def _draw_band(band: SubFigure, grids: Sequence[TransferTable], tables: Sequence[TransferTable], letters: int) -> None:
     panels = band.subplots(1, len(grids), squeeze=False)[0]
     for panel, grid in zip(panels, grids, strict=True):
-        _draw_panel(panel, grid, _colours(rows, grid))
+        _draw_panel(panel, grid, _colours(tables, grid))
     title = legible(grids[0].head.split(", ", 1)[1])
     band.suptitle(textwrap.fill(title, letters), x=0.01, ha="left", fontsize="medium", color=INK)
 
 
-def _colours(rows: TransferRows, grid: TransferTable) -> Callable[[float], Colour]:
+def _colours(tables: Sequence[TransferTable], grid: TransferTable) -> Callable[[float], Colour]:
     """The colours of a metric, alike in all tables of a kind: from least to greatest, or both ways from 0."""
     import matplotlib
     from matplotlib.colors import Normalize
 
-    alike = [each for each in rows.grids() if each.over_shots == grid.over_shots and each.corner == grid.corner]
+    alike = [each for each in tables if each.over_shots == grid.over_shots and each.corner == grid.corner]
     found = [shade for each in alike for line in _shades(each) for shade in line if shade is not None]
     low, high = min(found, default=0.0), max(found, default=1.0)
     if GAIN in grid.metrics:

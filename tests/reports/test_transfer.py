@@ -13,8 +13,8 @@ import pytest
 from stackclip.errors import StackclipError, UsageError
 from stackclip.reports.document import Document
 from stackclip.reports.selection import transferred
-from stackclip.reports.transfer import Itself, transfer_rows
 from stackclip.reports.transfer_plot import draw_transfer, plot_transfer
+from stackclip.reports.transfer_rows import Itself, transfer_rows
 from stackclip.reports.writers import written
 from stackclip.studies.transfer import Refused, Transfer
 from stackclip.types import Row
