@@ -28,7 +28,16 @@ from stackclip.metrics.uncertainty import (
 )
 from stackclip.types import Row
 
-__all__ = ["Comparison", "compare", "draw_facts", "has_draws", "intervals_of", "pooled_draws", "pooled_interval"]
+__all__ = [
+    "Comparison",
+    "cells_of",
+    "compare",
+    "draw_facts",
+    "has_draws",
+    "intervals_of",
+    "pooled_draws",
+    "pooled_interval",
+]
 
 _SMALL = ".001"
 _LACKING = 65535  # of a draw, where 0 to 65534 stand for 0 to 1: to 1e-5
@@ -115,9 +124,14 @@ class Comparison:
         return f"{100 * found.value:+.1f}{spread} {between} {name}{partial}, {_chance(found)}{holm}"
 
 
+def cells_of(rows: Sequence[Row], method: str) -> dict[tuple[str, int], Row]:
+    """The rows of a method of one table by category and seed."""
+    return {(row.category, row.seed): row for row in rows if row.method == method}
+
+
 def compare(rows: Sequence[Row], method: str, other: str, metric: str) -> Comparison | None:
     """Compare two methods where both were tested on the same pictures; None if that is nowhere."""
-    ours, theirs = ({(row.category, row.seed): row for row in rows if row.method == each} for each in (method, other))
+    ours, theirs = cells_of(rows, method), cells_of(rows, other)
     pairs = [
         (row, theirs[place], pair)
         for place, row in ours.items()

@@ -65,7 +65,7 @@ class Pace:
 
     def expected(self, plan: Plan, lacking: Iterable[CellName], learned: Collection[tuple[str, int]] = ()) -> Expected:
         """What the cells of a plan will take that lack; methods (spec, seed) that have `learned` are tested alone."""
-        cells = frozenset(lacking)
+        cells = sorted(frozenset(lacking))
         pictures = {
             (dataset.name, category): len(dataset.select(split="test", categories=(category,)).samples)
             for dataset in plan.test_on

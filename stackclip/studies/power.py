@@ -8,7 +8,7 @@ from math import ceil, isinf, isnan, nan
 import numpy as np
 
 from stackclip.benchmarks.facts import facts_of
-from stackclip.benchmarks.intervals import pooled_draws
+from stackclip.benchmarks.intervals import cells_of, pooled_draws
 from stackclip.errors import UsageError
 from stackclip.metrics.power import MOST, POWER, Components, components_of
 from stackclip.metrics.uncertainty import LEVEL, enough
@@ -41,7 +41,7 @@ def components(rows: Sequence[Row], method: str, other: str, metric: str) -> Com
 
     None where there is no such category. What pictures add is known where rows have draws of the same pictures.
     """
-    ours, theirs = ({(row.category, row.seed): row for row in rows if row.method == each} for each in (method, other))
+    ours, theirs = cells_of(rows, method), cells_of(rows, other)
     both = [place for place in ours if place in theirs and metric in ours[place].metrics]
     both = [place for place in both if metric in theirs[place].metrics]
     seeds = dict.fromkeys(seed for _, seed in both)

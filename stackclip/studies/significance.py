@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, pstdev
 from typing import Literal, get_args
 
-from stackclip.benchmarks.intervals import Comparison, compare, pooled_interval
+from stackclip.benchmarks.intervals import Comparison, cells_of, compare, pooled_interval
 from stackclip.metrics.inference import holm, mean_over_categories, over_categories
 from stackclip.metrics.uncertainty import Interval
 from stackclip.registry import one_of
@@ -72,7 +72,7 @@ def compare_over(rows: Sequence[Row], method: str, other: str, metric: str, over
     """
     if over == "pictures":
         return compare(rows, method, other, metric)
-    ours, theirs = ({(row.category, row.seed): row for row in rows if row.method == each} for each in (method, other))
+    ours, theirs = cells_of(rows, method), cells_of(rows, other)
     both = [
         (place, ours[place].metrics[metric] - theirs[place].metrics[metric])
         for place in ours
