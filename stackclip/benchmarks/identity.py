@@ -123,7 +123,7 @@ class Identities:
             **own,
             "class_names": names,
             "class_names_file": self._file_hash(expanded(names)) if _is_file(names) else "",
-            **({"ways": ways} if (ways := self._ways_from_outside(spec)) else {}),
+            **({"ways": ways} if (ways := _ways_from_outside(self.entrants[spec])) else {}),
             **self._stopped,
         }
 
@@ -131,10 +131,6 @@ class Identities:
         """The hash of all training pictures, over which the order is drawn, where a method cannot use some of them."""
         every = self.plan.training_of(self.seed)
         return {} if self.training[spec] == every else {"among": self._content(every)}
-
-    def _ways_from_outside(self, spec: str) -> list[str]:
-        """The parts of a method that code from outside gives, each with the digest of that code."""
-        return sorted(str(part) for part in self.entrants[spec].parts if EDITION in part.kind)
 
     @cached_property
     def protocol(self) -> str:
@@ -187,6 +183,11 @@ class Identities:
     def _file_hash(self) -> Callable[[Path], str]:
         """The hash of a file; each is read once."""
         return cache(file_hash)
+
+
+def _ways_from_outside(entrant: Entrant) -> list[str]:
+    """The parts of a method that code from outside gives, each with the digest of that code."""
+    return sorted(str(part) for part in entrant.parts if EDITION in part.kind)
 
 
 def _hash_of(store: Store, samples: tuple[Sample, ...]) -> str:

@@ -109,10 +109,7 @@ class Plan:
         _check_names(self.train_on, self.test_on)
         if self.eval_every is not None:
             interval(self.eval_every)
-        if self.train_shots is not None and (self.train_shots < 2 or self.train_shots % 2):
-            raise UsageError(f"{self.train_shots} training pictures a category; wanted 2, 4 ..., half of them normal")
-        if self.train_shots is not None and self.train_list is not None:
-            raise UsageError("training pictures are drawn (--train-shots) or listed (--train-list), not both: say one")
+        _check_training(self.train_shots, self.train_list)
         if self.metrics not in FORMS:
             raise UsageError(f"there are no {self.metrics} pixel metrics: choose {', '.join(FORMS)}")
         object.__setattr__(self, "resolved", resolved(self.methods, self.resolved))
@@ -260,6 +257,14 @@ def _check_labels(plan: Plan) -> None:
                 f"can be trained or measured on them; to say which are good: {words}; "
                 f"to find defects in them: stackclip inspect {dataset.root} --object NAME"
             )
+
+
+def _check_training(shots: int | None, listed: Path | None) -> None:
+    """Raise UsageError for training pictures that cannot be drawn, or are both drawn and listed."""
+    if shots is not None and (shots < 2 or shots % 2):
+        raise UsageError(f"{shots} training pictures a category; wanted 2, 4 ..., half of them normal")
+    if shots is not None and listed is not None:
+        raise UsageError("training pictures are drawn (--train-shots) or listed (--train-list), not both: say one")
 
 
 def _check_names(train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> None:

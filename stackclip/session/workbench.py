@@ -117,16 +117,9 @@ class Workbench:
             logger.warning("%s", dark)
         how: ExtractOptions = {"batch_size": self.batch_size, "workers": self.workers, "strict": strict}
         how |= {"progress": partial(progress, "encode"), "patience": patience}
-        before = self._there(store, errands)
+        before = _there(store, errands)
         done = together([extract(store, self.tower, each.samples, each.parts, **how) for each in errands])
         return done if before is None else replace(done, already_there=before)
-
-    def _there(self, store: Store, errands: Sequence[Errand]) -> int | None:
-        """Of pictures of several errands how many the store lacks nothing of, each once; None where there are none."""
-        every = frozenset(sample for each in errands for sample in each.samples)
-        if len(every) == sum(len(each.samples) for each in errands):
-            return None
-        return len(every - {sample for each in errands for sample, _ in store.lacking(each.samples, each.parts)})
 
     def said(self, store: Store, done: Extracted, *, noted: bool = True) -> Encoded:
         """Say what was encoded, which pictures could not be, and, unless that is said elsewhere, the tower's note."""
@@ -203,3 +196,11 @@ class Workbench:
         rows, heads = RowFolder(workspace.rows), workspace.heads
         how: dict[str, Any] = {"resident": self.resident, "live": self.live, "failed": failed, "told": told}
         return Bench(plan, tower, encode, store, rows, heads, progress, overwrite, entrants=entrants, **how)
+
+
+def _there(store: Store, errands: Sequence[Errand]) -> int | None:
+    """Of pictures of several errands how many the store lacks nothing of, each once; None where there are none."""
+    every = frozenset(sample for each in errands for sample in each.samples)
+    if len(every) == sum(len(each.samples) for each in errands):
+        return None
+    return len(every - {sample for each in errands for sample, _ in store.lacking(each.samples, each.parts)})
