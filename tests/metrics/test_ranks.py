@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -63,13 +63,15 @@ def test_critical_values_are_those_of_his_table(methods: int, quantile: float) -
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 6), st.integers(3, 10), st.booleans())
+@example(seed=4, methods=4, blocks=3, tied=False)  # one order in every block
 def test_friedmans_statistic_is_scipys(seed: int, methods: int, blocks: int, tied: bool) -> None:
     values = np.random.default_rng(seed).random((blocks, methods))
     values = np.round(values, 1) if tied else values
     if not np.ptp(values, axis=1).any():
         return
     chi = stats.friedmanchisquare(*values.T).statistic
-    wanted = (blocks - 1) * chi / (blocks * (methods - 1) - chi)
+    left = blocks * (methods - 1) - chi  # nothing, where all blocks put the methods in one order
+    wanted = (blocks - 1) * chi / left if left > 1e-9 else np.inf
     found = rank_test(values)
     assert found.statistic == pytest.approx(wanted, rel=1e-6)
     assert found.p == pytest.approx(stats.f.sf(wanted, methods - 1, (methods - 1) * (blocks - 1)), abs=1e-9)
