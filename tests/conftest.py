@@ -18,6 +18,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import settings
 
 from stackclip.cli import cli
 from stackclip.registry import SHELVES, forget, use_workspace
@@ -49,6 +50,8 @@ for _name in [name for name in os.environ if name.startswith("STACKCLIP_")]:
     ):  # the tests' own; defaults of commands are not for them
         del os.environ[_name]
 os.environ["STACKCLIP_RECALL"] = "off"  # commands of tests answer themselves
+settings.register_profile("the same each time", derandomize=True, print_blob=True)
+settings.load_profile("the same each time")  # a commit passes or fails; `--hypothesis-profile default` draws anew
 ROOT = Path(__file__).resolve().parents[1]
 
 

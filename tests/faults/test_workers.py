@@ -104,17 +104,30 @@ def besieged(
 ) -> Iterator[set[str]]:
     """Kill what the list says, one after another, at random moments of the work; what was acknowledged before each."""
     while kills and process.poll() is None:
-        workers = processes_of(place, at_jobs=True)
-        if not workers:
+        if not processes_of(place, at_jobs=True):
             time.sleep(0.02)
             continue
-        time.sleep(random.uniform(0.0, 1.5))
+        _wait_for_a_moment(process, place, random, samples)
+        workers = processes_of(place, at_jobs=True)
+        if not workers:
+            continue
         victim = process.pid if kills[0] == "driver" else random.choice(workers)
         safe = held(place, samples)
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
             kills.pop(0)
             yield safe
+
+
+def _wait_for_a_moment(process: subprocess.Popen[str], place: Path, random: Random, samples: Sequence[Sample]) -> None:
+    """Half of the moments lie near the start of who works, the others soon after further pictures are safe."""
+    if random.random() < 0.5:
+        time.sleep(random.uniform(0.0, 1.5))
+        return
+    before, end = held(place, samples), time.monotonic() + 4
+    while process.poll() is None and time.monotonic() < end and held(place, samples) == before:
+        time.sleep(0.02)
+    time.sleep(random.uniform(0.0, 0.3))
 
 
 def test_nothing_is_lost_where_workers_and_drivers_are_killed(
