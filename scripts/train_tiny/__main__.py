@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from scripts.train_tiny.loop import Plan, Run, train
 from scripts.train_tiny.pool import CHUNK, Pool, drawing
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--watch-every", type=int, default=500, help="steps between held-out figures (default: 500)")
     parser.add_argument("--watch-pairs", type=int, default=80, help="pairs they are measured on (default: 80)")
     parser.add_argument("--stop", type=int, help="stop after this step, to go on another day")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="pictures that every second product wears")
+    parser.add_argument("--begin", type=Path, metavar="FILE", help="weights to go on from, as --export wrote them")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights there as safetensors")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
@@ -60,12 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         full_pairs=given.full_pairs,
         pool_pairs=given.pool_pairs,
         seed=given.seed,
+        begun_at=hashlib.sha256(given.begin.read_bytes()).hexdigest() if given.begin else "",
     )
     side = CONFIG["vision_cfg"]["image_size"]
-    pool = Pool(given.folder / "pool", side, given.seed, chunk=min(CHUNK, plan.pool_pairs))
+    pool = Pool(
+        given.folder / "pool", side, given.seed, chunk=min(CHUNK, plan.pool_pairs), photographs=given.photographs
+    )
     held = draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)
     checkpoint, best = given.folder / "checkpoint.pt", given.folder / "best.safetensors"
     run = Run.begin(plan, device=given.device)
+    if given.begin:
+        run.learner.begin_at(load_file(given.begin))
     with drawing(pool, plan.pool_pairs, workers=given.workers):
         if checkpoint.is_file():
             try:
