@@ -13,14 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from stackclip.data import read_picture
 from stackclip.errors import UsageError
-from stackclip.synthetic.worn import Photograph
 
-__all__ = ["Source", "collect", "main", "read_folder", "sources"]
+__all__ = ["Source", "collect", "main", "sources"]
 
 LONGEST = 1536
 """Pixels of a photograph's longer side."""
@@ -74,14 +72,6 @@ def _found(source: Source, packages: Path) -> Path | None:
     return None
 
 
-def read_folder(folder: Path) -> list[Photograph]:
-    """The pictures of a folder (H, W, 3), by name; raises UsageError where there is none."""
-    paths = sorted(folder.glob("*.png"))
-    if not paths:
-        raise UsageError(f"no PNG in {folder}: fill it with python -m scripts.train_tiny.photographs")
-    return [np.asarray(read_picture(path)) for path in paths]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Collect, and say how many there are."""
     parser = argparse.ArgumentParser(prog="python -m scripts.train_tiny.photographs", description=__doc__)
@@ -93,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UsageError as error:
         parser.error(str(error))
     for name in ("learn", "held"):
-        print(f"{given.folder / name}: {len(read_folder(given.folder / name))} photographs")
+        print(f"{given.folder / name}: {len(list((given.folder / name).glob('*.png')))} photographs")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.train_tiny.photographs import read_folder
+from stackclip.benchmarks.picture_sets import read_photographs
 from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, Pair, categories_of, draw_pair, kinds_of
 from stackclip.synthetic.worn import Photograph, draw_worn
 
@@ -105,14 +105,14 @@ def drawing(pool: Pool, pairs: int, *, workers: int) -> Iterator[None]:
 
 def draw_chunk(pool: Pool, number: int) -> Path:
     """Draw one chunk, of training categories and kinds alone, and give it its name when it is whole."""
-    photographs = read_folder(pool.photographs) if pool.photographs else []
+    photographs = read_photographs(pool.photographs) if pool.photographs else []
     side = pool.size
     pictures = np.empty((pool.chunk, 2, side, side, 3), np.uint8)
     masks = np.empty((pool.chunk, side, -(-side // 8)), np.uint8)
     labels = np.empty((pool.chunk, 4), np.uint8)
     for row in range(pool.chunk):
-        draws = np.random.default_rng((pool.seed, number * pool.chunk + row))
-        pair = _draw(photographs if row % 2 else [], draws, side)
+        index = number * pool.chunk + row
+        pair = _draw(photographs if index % 2 else [], np.random.default_rng((pool.seed, index)), side)
         pictures[row] = pair.good, pair.defective
         masks[row] = np.packbits(pair.mask, axis=-1)
         words = pair.pattern, pair.shape, pair.colour, pair.defect

@@ -1,11 +1,14 @@
-"""Products that wear photographs: as material, as backdrop and as defects, taken by cameras that are not perfect."""
+"""Products that wear photographs: as material, as backdrop and as defects, taken by cameras that are not perfect.
+
+Unlike all else that is drawn, they follow from library code (JPEG, splines), whose versions differ in the last digit.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
@@ -63,9 +66,10 @@ def draw_worn(
     """A product of one of `shapes` that wears a photograph, good and with a defect of one of `kinds` or PASTED.
 
     Half of those that fill no frame lie on another photograph. Half of the defects are smaller and fainter than those
-    that are hard to miss. Both pictures are taken by one camera (`draw_camera`), each with noise of its own.
+    that are hard to miss. Both pictures are taken by one camera (`draw_camera`), each with noise of its own. What is
+    pasted is seen as far as the photographs differ: of one hue alone, it may not be seen at all.
     """
-    shape = "surface" if draws.random() < 0.5 else shapes[draws.integers(len(shapes))]
+    shape = "surface" if draws.random() < 0.5 else shapes[int(draws.integers(len(shapes)))]
     scene = scene_of("plain", shape, seed=int(draws.integers(2**53)))
     worn, other = (_crop(photographs, draws) for _ in range(2))
     lamp = scene.lamp
@@ -78,7 +82,7 @@ def draw_worn(
         second=worn.mean,
         contrast=PALE_PART if brightness(worn.mean) < 0.5 else DARK_PART,
     )
-    kind = PASTED if draws.random() < 0.3 else kinds[draws.integers(len(kinds))]
+    kind = PASTED if draws.random() < 0.3 else kinds[int(draws.integers(len(kinds)))]
     faint = draws.random() < 0.5
     subtlety = Subtlety(draws.uniform(0.5, 1.0), draws.uniform(0.5, 1.0)) if faint else Subtlety()
     defect = _pasted(other, draws.uniform(0.5, 1.0)) if kind == PASTED else DEFECTS[kind]
@@ -92,7 +96,7 @@ def _crop(photographs: Sequence[Photograph], draws: Generator) -> _Crop:
     """A square of one of the photographs, of a sixth of its shorter side up to all of it, mirrored half of the time."""
     from PIL import Image
 
-    pixels = photographs[draws.integers(len(photographs))]
+    pixels = photographs[int(draws.integers(len(photographs)))]
     shorter = min(pixels.shape[:2])
     side = int(shorter * np.exp(draws.uniform(np.log(min(1.0, max(1 / 6, _SIDE / 2 / shorter))), 0.0)))
     top, left = (int(draws.integers(length - side + 1)) for length in pixels.shape[:2])
@@ -130,12 +134,12 @@ class Camera:
         from PIL import Image
         from scipy.ndimage import gaussian_filter
 
-        light = picture.astype(np.float32)
+        light: NDArray[Any] = picture.astype(np.float32)
         if self.blur:
             light = gaussian_filter(light, (self.blur, self.blur, 0))
         if self.sharpening:
             light = light + self.sharpening * (light - gaussian_filter(light, (1.0, 1.0, 0)))
-        light = 255 * np.clip(128 / 255 + (light / 255 - 128 / 255) * self.contrast, 0, 1) ** self.gamma
+        light = np.float32(255) * np.clip(128 / 255 + (light / 255 - 128 / 255) * self.contrast, 0, 1) ** self.gamma
         if self.noise:
             light = light + self.noise * draws.standard_normal(light.shape, np.float32)
         taken: NDArray[np.uint8] = np.clip(np.rint(light), 0, 255).astype(np.uint8)
