@@ -221,7 +221,7 @@ def _real_sets(data_root: Path | None, side: int) -> list[PictureSet]:
     if data_root is None:
         return []
     found = [(data_root / folder, category) for folder, names in _REAL.items() for category in names]
-    return [read_set(root, category, side=side) for root, category in found if (root / category).is_dir()]
+    return [read_set(root, category, side=side) for root, category in found if root.is_dir()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
