@@ -168,6 +168,11 @@ def test_what_is_wrong_is_an_error_of_ours(session: Session, rows: BenchRows, tm
         session.bench("clip", epoch=1)  # type: ignore[call-arg]
     with pytest.raises(UsageError, match="seeds=\\(-1,\\); wanted numbers from 0"):
         session.bench("clip", seeds=[-1])
+    with pytest.raises(UsageError, match="has a category ''; there are"):
+        session.bench("clip", categories=[""], **HERE)
+    with pytest.raises(UsageError, match="'' names no data set"):
+        session.bench("clip", train_on=HERE["train_on"], test_on=[""])
+    assert session.contest("clip", seeds=[1, 0, 1], **HERE).plan.seeds == (1, 0)
     with pytest.raises(UsageError, match="batch_size=0; wanted 1 or more"):
         session.bench("clip", batch_size=0)
     with pytest.raises(CategoryOverlap):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from stackclip.conversions.files import Placer
 from stackclip.data import Dataset
 from stackclip.data.hints import label_words
 from stackclip.errors import DataError, PictureError, StackclipError, UsageError
+from stackclip.ops.drafts import draft_folder
 from stackclip.ops.words import agreed, counted
 from stackclip.types import UNLABELLED
 
@@ -89,13 +88,8 @@ def _appearing(folder: Path) -> Iterator[Path]:
         raise StackclipError(
             f"{folder}: is there and is not empty; nothing is overwritten: name another folder with -o"
         )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.parent / f".stackclip-convert-{secrets.token_hex(8)}"
-    draft.mkdir()
-    try:
+    with draft_folder(folder.parent) as draft:
         yield draft
         if folder.exists():
             folder.rmdir()
         draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -17,6 +16,7 @@ from stackclip.export.deployed import Deployed
 from stackclip.export.parity import PARITY_BOUND, Parity, measured
 from stackclip.export.sidecar import PLAIN_GRAPH, GraphOptions, sidecar_facts
 from stackclip.export.tracing import require_onnx, traced
+from stackclip.ops.drafts import draft_folder
 from stackclip.ops.files import naming, write_atomically
 from stackclip.version import VERSION
 
@@ -66,9 +66,8 @@ def export_onnx(
     deployed.check()
     model = over_batch(traced(deployed), deployed.tower.transform, options.preparation)
     model.producer_name, model.producer_version = "stackclip", VERSION
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        draft = Path(folder) / path.name
+    with draft_folder(path.parent) as folder:
+        draft = folder / path.name
         files = _saved(model, draft)
         parity = measured(deployed, draft, pictures, options.preparation)
         if not parity.worst <= PARITY_BOUND:

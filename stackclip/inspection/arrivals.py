@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ from stackclip.ops.outputs import mark_output, unique_name
 from stackclip.ops.seals import read_regular
 from stackclip.ops.spreadsheet import csv_text
 
-__all__ = ["DRAFTS", "Arrivals", "Seen"]
+__all__ = ["Arrivals", "Seen"]
 
-DRAFTS = ".batch-"
 LARGEST = 1 << 34  # bytes of such a table; a line has about 1 kB
 
 Seen = tuple[int, int]
@@ -55,8 +53,6 @@ class Arrivals:
         except StoreLocked as error:
             raise DataError(f"{self.place}: another watch writes there: name another folder with -o") from error
         try:
-            for left in self.place.glob(f"{DRAFTS}*"):  # of a watch that was killed
-                shutil.rmtree(left, ignore_errors=True)
             yield
         finally:
             lock.release()

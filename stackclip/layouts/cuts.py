@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from PIL import Image
 
 from stackclip.data.masks import anomalous_pixels
 from stackclip.errors import PictureError
-from stackclip.ops.files import canonical_json, content_hash, naming, sync_folder, sync_tree
+from stackclip.ops.files import canonical_json, content_hash, naming, written_once
 
 __all__ = ["cut_once", "mask_of_size", "save_crop"]
 
@@ -26,27 +24,12 @@ def cut_once(
 ) -> Path:
     """The folder `name` with a hash of `facts` in `folder`, which `cut` fills unless it is there.
 
-    It fills a hidden one that is then renamed, so what has the name is whole. `what` is said before.
+    It is `written_once`; `what` is said before.
     """
     place = folder / f"{name}-{content_hash(canonical_json(facts))[:12]}"
-    if place.is_dir():
-        return place
-    logger.info("%s, once, into %s", what, place)
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=folder))
-    try:
-        draft.chmod(0o755)
-        cut(draft)
-        sync_tree(draft)  # else a loss of power could leave the name of what is whole around empty files
-        try:
-            draft.rename(place)
-        except OSError:
-            if not place.is_dir():  # else another process was first
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    sync_folder(folder)
-    return place
+    if not place.is_dir():
+        logger.info("%s, once, into %s", what, place)
+    return written_once(place, cut)
 
 
 def mask_of_size(mask: Path, image: Path, picture: Image.Image) -> Image.Image:

@@ -1,10 +1,7 @@
-"""What data sets that are drawn have in common: numbers in range, a seed for each picture, folders written whole."""
+"""What data sets that are drawn have in common: numbers in range, a seed for each picture, and how it is written."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.errors import BadOption
-from stackclip.ops.files import naming, sync_folder, sync_tree
+from stackclip.ops.files import naming
 
-__all__ = ["check_ranges", "seed_of", "write_picture", "written_once"]
+__all__ = ["check_ranges", "seed_of", "write_picture"]
 
 
 def check_ranges(who: str, **ranges: tuple[int, int, int]) -> None:
@@ -28,32 +25,6 @@ def check_ranges(who: str, **ranges: tuple[int, int, int]) -> None:
 def seed_of(*words: int | str) -> int:
     """The seed of the picture that these words name."""
     return int.from_bytes(blake3("/".join(map(str, words)).encode()).digest(7), "little")
-
-
-def written_once(root: Path, write: Callable[[Path], None]) -> Path:
-    """Have `write` fill the folder `root`, unless it is there; return it.
-
-    It is drawn into a hidden folder that is then renamed, so what has the name is whole, and of two processes that draw
-    at once one finds the other's work done.
-    """
-    if root.is_dir():
-        return root
-    folder = root.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=folder))
-    try:
-        draft.chmod(0o755)
-        write(draft)
-        sync_tree(draft)
-        try:
-            draft.rename(root)
-        except OSError:
-            if not root.is_dir():
-                raise
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    sync_folder(folder)
-    return root
 
 
 def write_picture(folder: Path, name: str, pixels: NDArray[np.uint8]) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.errors import BadOption
-from stackclip.layouts.drawn import check_ranges, seed_of, write_picture, written_once
+from stackclip.layouts.drawn import check_ranges, seed_of, write_picture
+from stackclip.ops.files import written_once
 from stackclip.registry import datasets
 from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread, subtlety_of
 from stackclip.synthetic.scene import Pair, draw, draw_pair

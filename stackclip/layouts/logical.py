@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stackclip.layouts.drawn import check_ranges, seed_of, write_picture, written_once
+from stackclip.layouts.drawn import check_ranges, seed_of, write_picture
+from stackclip.ops.files import written_once
 from stackclip.registry import datasets
 from stackclip.synthetic.arrangement import LOGICAL
 from stackclip.synthetic.assembled import STRUCTURAL, Photo, draw_assembly, flaws_of

@@ -13,7 +13,7 @@ from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import chdtr, ndtri, stdtrit
 
 from stackclip.metrics.uncertainty import LEVEL
 
@@ -23,6 +23,8 @@ POWER = 0.8
 MOST = 10_000
 """More than these are not looked for."""
 _NOTHING = 1e-18  # a variance of what does not vary
+_NEAR = 4  # beyond, the lower tail has less than 4e-5, and is not always computed
+_FAR = 35  # beyond, the distribution function is not computed; there the estimated error alone decides, to 2e-4
 Numbers = NDArray[np.float64]
 
 
@@ -97,9 +99,10 @@ def power_of_t(difference: float, error: float, free: int, *, level: float = LEV
     if error <= 0:
         return float(difference != 0)
     reach, shift = float(stdtrit(free, (1 + level) / 2)), abs(difference) / error
-    if shift > 35:  # where its distribution function is no longer computed
-        return 1.0
-    return float(nct.sf(reach, free, shift) + nct.cdf(-reach, free, shift))
+    if shift > _FAR:
+        return float(chdtr(free, free * (shift / reach) ** 2))
+    lower = nct.cdf(-reach, free, shift) if shift < _NEAR else 0.0
+    return float(nct.sf(reach, free, shift) + lower)
 
 
 def _least(difference: float, variance: float) -> float:

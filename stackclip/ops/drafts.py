@@ -1,4 +1,4 @@
-"""Files that are being written: under names of their own until they are whole, kept while their writers live."""
+"""What is being written: under names of its own until it is whole, kept while its writer lives."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import socket
 import stat
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Draft", "DraftOwner", "draft_owners", "is_draft", "sweep_drafts"]
+__all__ = ["Draft", "DraftOwner", "draft_folder", "draft_owners", "is_draft", "sweep_drafts"]
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
-_DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.tmp")
+_DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.(?P<ending>tmp|folder)")
 _NO_LINKS = frozenset(
     getattr(errno, name)
     for name in ("EPERM", "EOPNOTSUPP", "ENOTSUP", "ENOSYS", "EINVAL", "EMLINK")
@@ -44,7 +46,7 @@ class Draft:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / f".stackclip-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        self.path = _new_name(folder, "tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
         self.descriptor = os.open(self.path, flags, 0o666)
         self._open = True
@@ -120,14 +122,38 @@ class Draft:
             os.close(self.descriptor)
 
 
+@contextmanager
+def draft_folder(parent: Path) -> Iterator[Path]:
+    """A new hidden folder in `parent`, which is made too, for what is given a name when it is whole.
+
+    It is removed at the end, unless it has another name by then. So are, at the beginning, those in `parent` whose
+    makers are gone, by the rules of `sweep_drafts`; those of other machines after a day. Raises OSError.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in (path for path in parent.iterdir() if _ending(path) == "folder" and _is_left(path)):
+        shutil.rmtree(left, ignore_errors=True)
+    path = _new_name(parent, "folder")
+    path.mkdir()
+    descriptor = None if os.name == "nt" else os.open(path, os.O_RDONLY)
+    try:
+        if descriptor is not None:
+            _lock(descriptor)
+        yield path
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def is_draft(path: Path) -> bool:
     """Whether a file has the name of a draft."""
-    return _DRAFT.fullmatch(path.name) is not None
+    return _ending(path) == "tmp"
 
 
 def draft_owners(folder: Path) -> list[DraftOwner]:
     """Who has drafts in `folder` that are not left; raises OSError."""
-    found = [named for path in folder.iterdir() if (named := _DRAFT.fullmatch(path.name)) and not _is_left(path)]
+    drafts = (path for path in folder.iterdir() if is_draft(path) and not _is_left(path))
+    found = [named for path in drafts if (named := _DRAFT.fullmatch(path.name))]
     return sorted({DraftOwner(named["host"], int(named["pid"])) for named in found})
 
 
@@ -144,6 +170,15 @@ def sweep_drafts(folder: Path) -> list[Path]:
     return left
 
 
+def _new_name(folder: Path, ending: str) -> Path:
+    return folder / f".stackclip-{_host()}-{os.getpid()}-{secrets.token_hex(8)}.{ending}"
+
+
+def _ending(path: Path) -> str:
+    named = _DRAFT.fullmatch(path.name)
+    return named["ending"] if named else ""
+
+
 def _host() -> str:
     return re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname())[:32] or "unnamed"
 
@@ -154,10 +189,11 @@ def _is_left(path: Path) -> bool:
     except OSError:
         return False  # gone by now, a link, or not ours
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        if not (stat.S_ISDIR if _ending(path) == "folder" else stat.S_ISREG)(found.st_mode):
             return False
         locked = _lock(descriptor)
-        return locked is not False and _has_no_writer(path, os.fstat(descriptor), locks=locked is True)
+        return locked is not False and _has_no_writer(path, found, locks=locked is True)
     finally:
         os.close(descriptor)
 
@@ -166,7 +202,7 @@ def _has_no_writer(path: Path, found: os.stat_result, *, locks: bool) -> bool:
     """Whether the name and age of a draft that nobody holds a lock on say that nobody writes it any more."""
     named, age = _DRAFT.fullmatch(path.name), time.time() - found.st_mtime
     if named is None or named["host"] != _host() or os.name == "nt":  # where os.kill would end the process
-        return age > (_HOUR if locks else _DAY)
+        return age > (_HOUR if locks and named and named["ending"] == "tmp" else _DAY)  # a folder's age says little
     try:
         os.kill(int(named["pid"]), 0)
     except ProcessLookupError:

@@ -6,14 +6,14 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
 
-from stackclip.ops.drafts import Draft, sweep_drafts
+from stackclip.ops.drafts import Draft, draft_folder, sweep_drafts
 
 __all__ = [
     "WRITE_PROTECTED",
@@ -28,6 +28,7 @@ __all__ = [
     "write_atomically",
     "write_pieces",
     "written_draft",
+    "written_once",
 ]
 
 WRITE_PROTECTED = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -118,6 +119,26 @@ def written_draft(folder: Path, pieces: Sequence[memoryview | bytes], *, size: i
 def kind_of_file(mode: int) -> str:
     """What a file is that is no regular one, by the mode that `stat` gives: `a folder`, `a named pipe`; else empty."""
     return next((kind for is_kind, kind in _KINDS if is_kind(mode)), "")
+
+
+def written_once(place: Path, write: Callable[[Path], None]) -> Path:
+    """Have `write` fill the folder `place`, unless it is there; return it.
+
+    A draft is filled and then renamed, so what has the name is whole and on the disk, and of two processes that write
+    at once one finds the other's work done. Raises OSError.
+    """
+    if place.is_dir():
+        return place
+    with draft_folder(place.parent) as draft:
+        write(draft)
+        sync_tree(draft)  # else a loss of power could leave the name of what is whole around empty files
+        try:
+            draft.rename(place)
+        except OSError:
+            if not place.is_dir():  # else another process was first
+                raise
+    sync_folder(place.parent)
+    return place
 
 
 def sync_tree(folder: Path) -> None:

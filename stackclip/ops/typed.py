@@ -56,8 +56,11 @@ def typed_again(names: Iterable[str]) -> str:
 
 
 def chosen(texts: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
-    """The names in texts as typed; a text that as a whole is one of the `known` names is that one."""
-    return tuple(name for text in texts for name in ((text,) if text in known else split_typed(text)))
+    """The names in texts as typed; a text that as a whole is one of the `known` names is that one.
+
+    A text without a name is the name of nothing, so that it is not taken for no choice.
+    """
+    return tuple(name for text in texts for name in ((text,) if text in known else split_typed(text) or ("",)))
 
 
 def _closes(text: str, opening: int) -> bool:

@@ -210,7 +210,7 @@ def run_of(facts: Mapping[str, Any], where: str) -> Run:
     made_tower = None if tower is None else made_of(PaperTower, tower, where)
     made: Run = made_of(Run, {**facts, "methods": tuple(dict.fromkeys(methods)), "tower": made_tower}, where)
     made.check(where)
-    return made
+    return replace(made, seeds=tuple(dict.fromkeys(made.seeds)))
 
 
 def _check_words(run: Run) -> None:

@@ -157,7 +157,7 @@ def names_of(names: Names) -> tuple[str, ...]:
 def _seeds(seeds: Any) -> tuple[int, ...]:
     if isinstance(seeds, str | bytes) or not (seeds is None or hasattr(seeds, "__iter__")):
         raise UsageError(f"seeds={seeds!r}; wanted several whole numbers, as in seeds=[0, 1]")
-    found = tuple(_plain("seeds", seed) for seed in (() if seeds is None else seeds))
+    found = tuple(dict.fromkeys(_plain("seeds", seed) for seed in (() if seeds is None else seeds)))
     if found and not 0 <= min(found) <= max(found) <= LARGEST_SEED:
         raise UsageError(f"seeds={found}; wanted numbers from 0 to {LARGEST_SEED}")
     return found

@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from stackclip.data import Dataset, open_dataset
@@ -16,6 +15,7 @@ from stackclip.errors import DataError, StackclipError, UsageError
 from stackclip.inspection.submission import MAPS, THRESHOLDED, Wanted, problems_of, write_maps
 from stackclip.inspection.written import RECORD
 from stackclip.layouts.mvtec_ad2 import PRIVATE, categories_of
+from stackclip.ops.drafts import draft_folder
 
 if TYPE_CHECKING:
     from stackclip.session.session import Session
@@ -38,12 +38,12 @@ def submit(session: Session, output: Path, categories: Sequence[str] = (), **wor
     _check_free(output, folders)
     for category, folder in folders.items():
         output.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as scratch:  # some GB, of heat maps too
-            maps, threshold = _inspected(session, category, folder, Path(scratch, "maps"), words)
-            write_maps(Path(scratch), category, maps, threshold)
+        with draft_folder(output.parent) as scratch:  # some GB, of heat maps too
+            maps, threshold = _inspected(session, category, folder, scratch / "maps", words)
+            write_maps(scratch, category, maps, threshold)
             for name in (THRESHOLDED, MAPS)[threshold is None :]:
                 (output / name).mkdir(exist_ok=True)
-                Path(scratch, name, category).rename(output / name / category)
+                (scratch / name / category).rename(output / name / category)
         said = "" if threshold is None else f", and what is above {threshold:.6g}"
         yield f"{category}: {len(maps)} maps{said}"
 

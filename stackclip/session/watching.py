@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from stackclip.benchmarks.entrant import entrants_of, errands_of
@@ -16,8 +15,9 @@ from stackclip.data.listing import pictures_below
 from stackclip.data.own import own_pictures
 from stackclip.data.picked import PICKED, Picked, unlabelled_samples
 from stackclip.errors import DataError
-from stackclip.inspection.arrivals import DRAFTS, Arrivals, Seen
+from stackclip.inspection.arrivals import Arrivals, Seen
 from stackclip.inspection.predictions import Wishes, predict
+from stackclip.ops.drafts import draft_folder
 from stackclip.ops.files import file_hash
 from stackclip.ops.outputs import folder_name
 from stackclip.session.making import Making
@@ -126,10 +126,10 @@ class Watching(Making):
         if not left:
             return ()
         plan = replace(plan, test_on=(self._set_of(left),))
-        with TemporaryDirectory(dir=arrivals.place, prefix=DRAFTS) as draft:
+        with draft_folder(arrivals.place) as draft:
             with replace(self, plan=plan).bench(entrants) as bench:
                 wishes = Wishes(bundle=self.wanted.bundle, maps=self.wanted.maps)
-                [written] = predict([bench], Path(draft), seed=plan.seeds[0], wishes=wishes)
+                [written] = predict([bench], draft, seed=plan.seeds[0], wishes=wishes)
             if written.error:
                 logger.error("%s", written)
                 return ()

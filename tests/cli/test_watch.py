@@ -184,11 +184,12 @@ def test_a_table_has_the_lines_of_one_watch_one_detector_and_one_rate(
         next(watch(fitted, folder, out))
     watching.close()
     [place] = out.iterdir()
-    (place / ".batch-killed").mkdir()
+    killed = place / f".stackclip-elsewhere-1-{'0' * 16}.folder"  # of a watch, some days ago
+    killed.mkdir()
+    os.utime(killed, (0, 0))
     session, detector = fitted
     with pytest.raises(DataError, match="by another false alarm rate: choose another folder"):
         next(session.watch(folder, detector, out, every=0.0, false_alarms=0.5))
-    assert not (place / ".batch-killed").exists()
     with pytest.raises(StackclipError, match="a watch adds its lines there"):
         session.inspect(folder, detector=detector, output=out)
     other = tmp_path / "other.stackclip"
@@ -197,6 +198,7 @@ def test_a_table_has_the_lines_of_one_watch_one_detector_and_one_rate(
         next(session.watch(folder, other, out, every=0.0))
     picture(folder / "b.png", 2)
     assert [score.picture.name for score in next(watch(fitted, folder, out))] == ["b.png"]
+    assert not killed.exists()
 
 
 def test_what_vanishes_and_comes_back_is_scored(

@@ -65,7 +65,7 @@ def test_power_is_the_share_of_tests_that_find_it() -> None:
     share = np.mean(stats.ttest_1samp(samples, 0, axis=1).pvalue < 0.05)
     assert power_of_t(0.7, 1 / sqrt(8), 7) == pytest.approx(share, abs=0.025)
     assert power_of_t(0.0, 1.0, 7) == pytest.approx(0.05)
-    assert power_of_t(100.0, 1.0, 3) == 1
+    assert power_of_t(1e6, 1.0, 3) == 1
     assert (power_of_t(1.0, 0.0, 3), power_of_t(0.0, 0.0, 3)) == (1, 0)
 
 
@@ -90,3 +90,14 @@ def test_pictures_grow_with_the_variance_that_they_cause() -> None:
     found = Components(0.1, 0.0, 0.0, 0.0, 2, 1, pictures=0.0025)
     assert found.pictures_factor(0.1) == pytest.approx(7.849 * 0.0025 / 0.01, rel=1e-3)
     assert isnan(Components(0.1, 0.0, 0.0, 0.0, 2, 1, pictures=nan).pictures_factor(0.1))
+
+
+@pytest.mark.parametrize("free", [1, 2, 7])
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.999])
+@pytest.mark.parametrize("shift", [1.0, 3.9, 4.1, 8.0, 12.0, 34.0, 36.0, 120.0])
+def test_power_is_right_however_many_errors_a_difference_is(free: int, level: float, shift: float) -> None:
+    # The chance that a normal of that mean is beyond what the estimated error asks for, over all that it may be.
+    even = (np.arange(40_000) + 0.5) / 40_000
+    asked = stats.t.ppf((1 + level) / 2, free) * np.sqrt(stats.chi2.ppf(even, free) / free)
+    wanted = (stats.norm.cdf(shift - asked) + stats.norm.cdf(-shift - asked)).mean()
+    assert power_of_t(shift, 1.0, free, level=level) == pytest.approx(wanted, abs=5e-4)

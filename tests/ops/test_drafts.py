@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stackclip.ops.drafts import Draft, DraftOwner, draft_owners, sweep_drafts
+from stackclip.ops.drafts import Draft, DraftOwner, draft_folder, draft_owners, sweep_drafts
 
 
 @pytest.fixture(params=["links", "no links"])
@@ -143,3 +143,61 @@ def test_a_draft_that_is_not_yet_locked_is_its_writers(tmp_path: Path) -> None:
     assert sweep_drafts(tmp_path) == []
     os.utime(name, (time.time() - 100,) * 2)
     assert sweep_drafts(tmp_path) == [name]
+
+
+def test_a_folder_that_took_no_name_is_removed_and_one_that_did_stays(tmp_path: Path) -> None:
+    with draft_folder(tmp_path / "new") as draft:
+        (draft / "some").write_text("x")
+        assert draft.parent == tmp_path / "new"
+        assert draft.name.startswith(".")
+    assert list((tmp_path / "new").iterdir()) == []
+    with pytest.raises(KeyError), draft_folder(tmp_path) as draft:
+        raise KeyError
+    assert list(tmp_path.iterdir()) == [tmp_path / "new"]
+    with draft_folder(tmp_path) as draft:
+        draft.rename(tmp_path / "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "whole"}
+
+
+def test_folders_of_the_killed_are_removed_and_those_of_the_living_stay(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, time; from stackclip.ops.drafts import draft_folder\n"
+        "with draft_folder(pathlib.Path(sys.argv[1])) as draft:\n"
+        "    (draft / 'large').write_text('x'); print(draft.name, flush=True); time.sleep(300)"
+    )
+    made = [subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        names = [process.stdout.readline().decode().strip() for process in made if process.stdout]
+        made[0].kill()
+        made[0].wait()
+        (tmp_path / names[0].replace(".folder", ".other")).mkdir()  # the like of it, and not ours
+        with draft_folder(tmp_path):
+            there = {path.name for path in tmp_path.iterdir() if path.name.endswith(".folder")}
+        assert names[1] in there
+        assert names[0] not in there
+        assert len(list(tmp_path.iterdir())) == 2
+    finally:
+        for process in made:
+            process.kill()
+            process.communicate()
+
+
+def test_a_folder_of_another_machine_is_left_alone_for_a_day(tmp_path: Path) -> None:
+    other = tmp_path / f".stackclip-elsewhere-1-{'0' * 16}.folder"
+    for hours, stays in ((2, True), (25, False)):
+        other.mkdir(exist_ok=True)
+        then = time.time() - 3600 * hours
+        os.utime(other, (then, then))
+        with draft_folder(tmp_path):
+            assert other.is_dir() is stays
+
+
+def test_a_link_under_the_name_of_a_folder_is_not_followed(tmp_path: Path) -> None:
+    (own := tmp_path / "own").mkdir()
+    (own / "picture").write_text("x")
+    link = tmp_path / f".stackclip-elsewhere-1-{'0' * 16}.folder"
+    link.symlink_to(own)
+    with draft_folder(tmp_path):
+        pass
+    assert (own / "picture").read_text() == "x"
+    assert link.is_symlink()

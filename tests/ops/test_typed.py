@@ -54,3 +54,8 @@ def test_what_is_said_again_is_read_as_the_same_names(names: tuple[str, ...]) ->
 
 def test_a_category_that_is_there_as_a_whole_is_one() -> None:
     assert chosen(("a, b", "c,d"), ("a, b", "c", "d")) == ("a, b", "c", "d")
+
+
+def test_a_text_that_names_nothing_chooses_nothing_that_is_there() -> None:
+    assert [chosen((text,), ("a", "b")) for text in ("", " ", ",")] == [("",)] * 3
+    assert chosen((), ("a", "b")) == ()

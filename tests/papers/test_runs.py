@@ -29,6 +29,11 @@ def test_a_question_has_words_and_conditions_and_those_of_the_file_hold_for_all(
     assert len(merged((first, second))) == 2  # a question of its own stays one
 
 
+def test_a_seed_that_is_said_twice_is_one(tmp_path: Path) -> None:
+    [run] = read_suite(study(tmp_path, STUDY + "seeds = [1, 0, 1]\n")).runs
+    assert run.seeds == (1, 0)
+
+
 def test_each_run_is_on_each_tower_of_the_file_but_one_with_a_tower_of_its_own(tmp_path: Path) -> None:
     own = PaperTower(backbone="ViT-L-14", image_size=518)
     text = 'towers = ["stackclip-tiny", "ViT-B-16:openai"]\n' + STUDY + STUDY
