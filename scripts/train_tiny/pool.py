@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackclip.benchmarks.picture_sets import read_photographs
+from stackclip.ops.files import written_once
 from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, Pair, categories_of, draw_pair, kinds_of
 from stackclip.synthetic.worn import Photograph, draw_worn
 
@@ -118,16 +118,12 @@ def draw_chunk(pool: Pool, number: int) -> Path:
         words = pair.pattern, pair.shape, pair.colour, pair.defect
         known = zip(NAMES, words, strict=True)
         labels[row] = [names.index(word) if word in names else UNKNOWN for names, word in known]
-    place = pool.folder / _folder_name(pool, number)
-    draft = place.with_name(f".{place.name}.{os.getpid()}")
-    draft.mkdir()
-    try:
+
+    def save(draft: Path) -> None:
         for name, array in zip(_ARRAYS, (pictures, masks, labels), strict=True):
             np.save(draft / f"{name}.npy", array)
-        draft.rename(place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return place
+
+    return written_once(pool.folder / _folder_name(pool, number), save)
 
 
 def _draw(photographs: list[Photograph], draws: np.random.Generator, side: int) -> Pair:
