@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-from stackclip.errors import UsageError
+from stackclip.errors import NotApplicable, UsageError
 
 __all__ = ["Frame", "Framed", "Side", "Size", "SizeLike", "frame_of", "said_size", "side_of", "size_of"]
 
@@ -32,6 +32,22 @@ class Size(NamedTuple):
         """`112` for a square, else `112x224`."""
         return str(self.height) if self.height == self.width else f"{self.height}x{self.width}"
 
+
+def _no_side(size: Size, _: object) -> NoReturn:
+    raise NotApplicable(f"it counts with the side of a square, and this tower has {size}; `frame` has both sides")
+
+
+for _word in (
+    "add",
+    "sub",
+    "mul",
+    "pow",
+    "truediv",
+    "floordiv",
+    "mod",
+):  # a tuple would be repeated by what is meant so
+    setattr(Size, f"__{_word}__", _no_side)
+    setattr(Size, f"__r{_word}__", _no_side)
 
 Side = int | Size
 """A size in short: the side of a square, else its height and width."""
@@ -76,11 +92,19 @@ class Frame:
     size: Size
 
 
-def frame_of(where: Frame | int, patches: int) -> Frame:
-    """Where so many patches lie; a side alone is that of a square, on which they lie as a square."""
+def frame_of(where: Frame | Side, patches: int) -> Frame:
+    """Where so many patches lie. They are squares, so that the size of the picture alone says it too.
+
+    Raises RuntimeError where so many squares do not fill it.
+    """
     if isinstance(where, Frame):
         return where
-    return Frame(size_of(math.isqrt(patches)), size_of(where))
+    height, width = size = size_of(where)
+    rows = math.isqrt(patches * height // width)
+    columns = patches // max(rows, 1)
+    if rows * columns != patches or rows * width != columns * height:
+        raise RuntimeError(f"{patches} patches do not fill a picture of {size} pixels as squares")
+    return Frame(Size(rows, columns), size)
 
 
 class Framed:

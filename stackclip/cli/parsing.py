@@ -116,9 +116,13 @@ def picture_range(context: click.Context, parameter: click.Parameter, value: str
 
 def picture_size(context: click.Context, parameter: click.Parameter, value: str | int | None) -> Side | None:
     """The side of a square, or height and width."""
+    from stackclip.errors import UsageError
     from stackclip.sizes import side_of
 
-    return None if value is None else side_of(value)
+    try:
+        return None if value is None else side_of(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def curve_interval(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:

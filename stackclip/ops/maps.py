@@ -46,7 +46,7 @@ def unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors, dim=-1)
 
 
-def anomaly_logits(tokens: Tensor, anchors: Tensor, frame: Frame | int, *, scale: float = LOGIT_SCALE) -> Tensor:
+def anomaly_logits(tokens: Tensor, anchors: Tensor, frame: Frame | Side, *, scale: float = LOGIT_SCALE) -> Tensor:
     """Logits of ANOMALOUS against NORMAL at every pixel: tokens (B, P, D), anchors (B, 2, D) -> (B, H, W).
 
     The released code upsamples both logits and takes the softmax of two. Upsampling is linear, so the sigmoid of this
@@ -180,11 +180,11 @@ def on_grid(patches: Tensor, grid: Size | None = None) -> Tensor:
     return patches.reshape(*patches.shape[:-1], *places)
 
 
-def pixels(patches: Tensor, frame: Frame | int, *, align_corners: bool = True) -> Tensor:
+def pixels(patches: Tensor, frame: Frame | Side, *, align_corners: bool = True) -> Tensor:
     """A value for each patch, `on_grid` and upsampled: (..., P) -> (..., H, W).
 
-    `frame` is the tower's (`TowerSpec.frame`), or the side of a square of a square of patches. APRIL-GAN aligns the
-    corners of patches and pixels; AnomalyCLIP and CLIP-AD align their edges.
+    `frame` is the tower's (`TowerSpec.frame`), or its `image_size`, which square patches fill in one way only.
+    APRIL-GAN aligns the corners of patches and pixels; AnomalyCLIP and CLIP-AD align their edges. Raises as `frame_of`.
     """
     where = frame_of(frame, patches.shape[-1])
     return upsample(on_grid(patches, where.grid), where.size, align_corners=align_corners)
