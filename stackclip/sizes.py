@@ -45,7 +45,7 @@ for _word in (
     "truediv",
     "floordiv",
     "mod",
-):  # a tuple would be repeated by what is meant so
+):  # a tuple takes some of them
     setattr(Size, f"__{_word}__", _no_side)
     setattr(Size, f"__r{_word}__", _no_side)
 
