@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple, NoReturn
 
 from stackclip.errors import NotApplicable, UsageError
@@ -65,11 +66,11 @@ def size_of(given: SizeLike) -> Size:
         found: Sequence[object] = [int(each) for each in typed.groups(typed[1])] if typed else ()
     else:
         found = given if isinstance(given, Sequence) else (given, given)
-    height, width = found if len(found) == 2 else (None, None)
-    if type(height) is not int or type(width) is not int or min(height, width) < 1:
+    whole = [int(each) for each in found if isinstance(each, Integral) and not isinstance(each, bool)]
+    if len(whole) != 2 or len(found) != 2 or min(whole) < 1:
         text = str(given)
         raise UsageError(f"{text[:_SHOWN]!r}{'...' * (len(text) > _SHOWN)} is no size of a picture: {_SHAPE}")
-    return Size(height, width)
+    return Size(*whole)
 
 
 def side_of(given: SizeLike) -> Side:
