@@ -13,7 +13,7 @@ from stackclip.errors import NotApplicable, UsageError
 
 __all__ = ["Frame", "Framed", "Side", "Size", "SizeLike", "frame_of", "said_size", "side_of", "size_of"]
 
-_TYPED = re.compile(r"([0-9]{1,9})(?:x([0-9]{1,9}))?", re.ASCII)
+_TYPED = re.compile(r"([0-9]{1,20})(?:x([0-9]{1,20}))?", re.ASCII)
 _SHOWN = 40  # characters of what was given
 _SHAPE = "wanted a whole number of pixels, or HEIGHTxWIDTH such as 336x672, height first"
 
