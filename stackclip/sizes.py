@@ -15,6 +15,7 @@ __all__ = ["Frame", "Framed", "Side", "Size", "SizeLike", "frame_of", "said_size
 
 _TYPED = re.compile(r"([0-9]{1,20})(?:x([0-9]{1,20}))?", re.ASCII)
 _SHOWN = 40  # characters of what was given
+_COUNTED = "add sub mul pow truediv floordiv mod"  # what is done with a side, some of which a tuple takes
 _SHAPE = "wanted a whole number of pixels, or HEIGHTxWIDTH such as 336x672, height first"
 
 
@@ -38,15 +39,7 @@ def _no_side(size: Size, _: object) -> NoReturn:
     raise NotApplicable(f"it counts with the side of a square, and this tower has {size}; `frame` has both sides")
 
 
-for _word in (
-    "add",
-    "sub",
-    "mul",
-    "pow",
-    "truediv",
-    "floordiv",
-    "mod",
-):  # a tuple takes some of them
+for _word in _COUNTED.split():
     setattr(Size, f"__{_word}__", _no_side)
     setattr(Size, f"__r{_word}__", _no_side)
 

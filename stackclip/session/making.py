@@ -80,7 +80,7 @@ class Making:
             logger.info(
                 "note: pictures of up to %d x %d are seen at %d x %d: what is thinner than %d pixels may be lost; "
                 "--tiles %d looks closer and takes longer (a detector: when it is fitted)",
-                *(width, height, seen.width, seen.height, int(shrunk), _COARSE * max(seen)),
+                *(width, height, seen.width, seen.height, int(shrunk), _COARSE * min(seen)),
             )
 
 
