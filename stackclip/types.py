@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from stackclip.errors import BrokenPlugin, MissingParts, NotApplicable
 from stackclip.registry import EDITION, taps
+from stackclip.sizes import Framed, Side
 from stackclip.viewnames import read_view
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Part:
 CLS = Part("cls")
 MASK = Part("mask")
 PICTURE = Part("picture")
-"""The picture as the tower reads it, (3, S, S): no store holds it, a live source reads it when it is asked for."""
+"""The picture as the tower reads it, (3, H, W): no store holds it, a live source reads it when it is asked for."""
 
 
 def patch(layer: int) -> Part:
@@ -146,18 +147,18 @@ def in_view(parts: Iterable[Part], view: str) -> frozenset[Part]:
 
 
 @dataclass(frozen=True, slots=True)
-class TowerSpec:
+class TowerSpec(Framed):
     """What a method may know of a tower without running it.
 
-    `layers` are the tapped stages (1-based): quarters of the depth unless named. `image_size` is the side of the
-    square picture, `grid` the side of the square of patches. `note` is printed with every output that the tower makes
-    (empty for real weights). `lacks` is what ways through other towers want and this one has not: `CLASS_TOKEN`,
-    `OPEN_BLOCKS`, `SINGLE_PATCHES`; and `GRID_POOL`, which only a tower may have whose feature is no class token.
+    `layers` are the tapped stages (1-based): quarters of the depth unless named. `image_size` and `grid` are the sides
+    of a square picture and of its patches, else `Size`s; `frame` has both as sizes. `note` is printed with every output
+    that the tower makes (empty for real weights). `lacks` is what ways through other towers want and this one has not:
+    `CLASS_TOKEN`, `OPEN_BLOCKS`, `SINGLE_PATCHES`; `GRID_POOL` only a tower has whose feature is no class token.
     """
 
     name: str
-    image_size: int
-    grid: int
+    image_size: Side
+    grid: Side
     depth: int
     width: int
     joint: int
@@ -176,14 +177,13 @@ class TowerSpec:
         Raises NotApplicable for a part that this tower does not have, BrokenPlugin where a way cannot tell.
         """
         if part.kind == PICTURE.kind and not part.index and (not part.view or read_view(part.view)):
-            return (3, self.image_size, self.image_size)
+            return (3, *self.frame.size)
         way = taps.way(part.kind)
         if way is not None and (not part.view or read_view(part.view)):
             with way.guard(f"cannot tell the shape of {part}"):
                 if need := self._missing(way.tap, part):
                     raise NotApplicable(f"{self.name} has no part {part}: that wants {need}")
-                shape = way.tap.shape(self, part)
-                if shape is not None:
+                if (shape := way.tap.shape(self, part)) is not None:
                     return _checked(shape, f"{way.component} gives {part}")
         raise NotApplicable(
             f"{self.name} has no part {part}: it gives cls, patch/1 to patch/{self.depth}, and with other indices "

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from stackclip.errors import UsageError
 from stackclip.registry import Spec
+from stackclip.sizes import said_size
 
 __all__ = [
     "Check",
@@ -20,6 +22,7 @@ __all__ = [
     "is_number",
     "is_packed",
     "is_place",
+    "is_size",
     "is_text",
     "is_time",
     "is_whole",
@@ -50,6 +53,15 @@ def is_method(value: Any) -> bool:
 def is_natural(value: Any) -> bool:
     """Whether it is 0, 1, 2 ... of 64 bits."""
     return is_whole(value) and value >= 0
+
+
+def is_size(value: Any) -> bool:
+    """Whether it is a side in pixels, or a height and a width as they are written, `112x224`."""
+    if not isinstance(value, str):
+        return is_natural(value)
+    with suppress(UsageError):
+        return said_size(value) == value
+    return False
 
 
 def is_whole(value: Any) -> bool:

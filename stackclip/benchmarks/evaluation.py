@@ -29,6 +29,7 @@ from stackclip.ops.given import final_scores, prediction_of
 from stackclip.ops.regions import Runs
 from stackclip.ops.small_maps import Looked
 from stackclip.ops.words import agreed, counted
+from stackclip.sizes import Side
 from stackclip.types import ANOMALOUS, Features, Prediction, Sample
 
 __all__ = ["Evaluation"]
@@ -38,13 +39,13 @@ __all__ = ["Evaluation"]
 class Evaluation:
     """What a method predicted of one category so far; with a `counter` there is evidence picture by picture too.
 
-    `side` is that of the pictures and masks in pixels; maps of another side are refused where it is known. Without
-    `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every picture,
-    its map (H, W) and the runs of its mask. `looked` is what is kept of every picture for who looks at it later.
-    Evaluations of one scan that have `equal` in common measure maps that are the same once.
+    `side` is that of the pictures and masks in pixels, or their size; maps of another are refused where it is known.
+    Without `pixels` there are no pixel metrics. `breakdown` takes what is told of parts. `watch` is called with every
+    picture, its map (H, W) and the runs of its mask. `looked` is what is kept of every picture for who looks at it
+    later. Evaluations of one scan that have `equal` in common measure maps that are the same once.
     """
 
-    side: int | None = None
+    side: Side | None = None
     scores: list[Tensor] = field(default_factory=list)
     peaks: list[Tensor] = field(default_factory=list)
     pixels: PixelAccumulator | None = field(default_factory=PixelMetrics)

@@ -18,6 +18,7 @@ from stackclip.benchmarks.checks import (
     is_natural,
     is_number,
     is_packed,
+    is_size,
     is_text,
     is_time,
     is_whole,
@@ -168,6 +169,7 @@ _KIND = object_with(
     },
     needed=("pictures", "metrics"),
 )
+_FORM = {"form": is_text, "bounds": object_of(is_number)}
 _MASKS = ("masks", "black", "lost")
 _DRAWS = {"count": is_natural, "pictures": is_text, "values": object_of(is_packed)}
 _REASONS = object_of(object_of(is_text))
@@ -210,17 +212,15 @@ class Facts:
     feature_dtype = _Fact[str](is_text, "")
     features = _Fact[str](is_text, "")
     fingerprint = _Fact[Mapping[str, Any]](is_any, _NONE)
-    image_size = _Fact[int | None](is_natural, None)
+    image_size = _Fact[int | str | None](is_size, None)
     intervals = _Fact[Mapping[str, Sequence[float]]](object_of(pair_of(is_fraction)), _NONE)
     layers = _Fact[Sequence[int]](list_of(is_whole), ())
     learned = _Fact[Mapping[str, Any]](or_none(object_of(is_any)), _NONE)
     losses = _Fact[Sequence[Mapping[str, float]]](list_of(object_of(is_number)), ())
-    map_side = _Fact[int | None](is_natural, None)
+    map_side = _Fact[int | str | None](is_size, None)
     note = _Fact[str](is_text, "")
     overlap = _Fact[Mapping[str, int]](object_of(is_natural), _NONE)
-    pixel_metrics = _Fact[PixelForm](
-        object_with({"form": is_text, "bounds": object_of(is_number)}), PixelForm(), _object(PixelForm)
-    )
+    pixel_metrics = _Fact[PixelForm](object_with(_FORM), PixelForm(), _object(PixelForm))
     protocol = _Fact[str](is_text, "")
     recorded = _Fact[Mapping[str, Any]](object_of(is_any), _NONE)
     released_positions = _Fact[str | None](is_any, None)
@@ -228,9 +228,7 @@ class Facts:
         object_with({"earlier": is_natural, "trained_earlier": is_natural}), Reported(), _object(Reported)
     )
     schedule = _Fact[Mapping[str, Mapping[str, Any]]](object_of(_SCHEDULE), _NONE)
-    saturation = _Fact[PixelForm](
-        object_with({"form": is_text, "bounds": object_of(is_number)}), PixelForm(), _object(PixelForm)
-    )
+    saturation = _Fact[PixelForm](object_with(_FORM), PixelForm(), _object(PixelForm))
     scores = _Fact[Mapping[str, float]](or_none(is_keyed_by_numbers), _NONE)
     selected = _Fact[Selected | None](is_selected, None, selected_of)
     stackclip = _Fact[str](is_text, "")

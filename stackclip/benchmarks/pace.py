@@ -11,6 +11,7 @@ from stackclip.benchmarks.plan import Plan
 from stackclip.benchmarks.seeds import CellName
 from stackclip.errors import UsageError
 from stackclip.registry import Spec
+from stackclip.sizes import said_size
 from stackclip.types import Row, TowerSpec
 
 __all__ = ["Expected", "Pace"]
@@ -52,7 +53,7 @@ class Pace:
         count = 0
         for row in rows:
             facts = facts_of(row)
-            if row.error or (facts.tower, facts.image_size) != (tower.name, tower.image_size):
+            if row.error or (facts.tower, facts.image_size) != (tower.name, said_size(tower.image_size)):
                 continue
             count += 1
             pictures = facts.trained_pictures * facts.epochs

@@ -26,6 +26,7 @@ from stackclip.ops.files import canonical_json, content_hash
 from stackclip.ops.tiling import Tiling, tiling_of
 from stackclip.ops.words import agreed, counted
 from stackclip.registry import Spec, spread_out
+from stackclip.sizes import Side, size_of
 from stackclip.types import ANOMALOUS, NORMAL, Sample, Split, TowerSpec
 
 __all__ = ["Cell", "Plan", "Shots", "check_plan", "resolved"]
@@ -121,8 +122,8 @@ class Plan:
         """In which tiles pictures are seen that are not trained on; None where as they are."""
         return tiling_of(self.tiles, lambda: (1, 1)) if self.tiles else None
 
-    def map_side(self, tower: TowerSpec) -> int:
-        """The side in pixels of the maps and masks that are compared."""
+    def map_side(self, tower: TowerSpec) -> Side:
+        """The side in pixels, or the size, of the maps and masks that are compared."""
         return self.tiling.map_side(tower.image_size) if self.tiling else tower.image_size
 
     def all_shots(self) -> tuple[Sample, ...]:
@@ -174,7 +175,7 @@ class Plan:
 
     def pixel_form(self, cell: Cell, tower: TowerSpec) -> Form:
         """How the pixel metrics of a cell are computed: as asked, or by its size."""
-        return choose_form(self.metrics, len(cell.samples) * self.map_side(tower) ** 2)
+        return choose_form(self.metrics, len(cell.samples) * size_of(self.map_side(tower)).area)
 
     def shots_for(self, method: Method) -> Shots:
         """What a method is shown: its own options `shots` and `draw`, where it has and gives them, else the plan's."""

@@ -24,6 +24,7 @@ from stackclip.clip import Tower
 from stackclip.data.masks import is_black
 from stackclip.errors import BrokenPlugin, StackclipError
 from stackclip.ops.files import canonical_json, content_hash
+from stackclip.sizes import said_size
 from stackclip.training.failures import Failures
 from stackclip.training.trainee import Trainee
 from stackclip.types import ANOMALOUS, Row, Sample
@@ -83,7 +84,7 @@ class Recorder:
     @cached_property
     def _of_features(self) -> dict[str, Any]:
         """Where the numbers come from, which is the same for all rows."""
-        tower = self.tower
+        tower, map_side = self.tower, said_size(self.plan.map_side(self.tower.spec))
         return {
             "tower": tower.spec.name,
             "note": tower.spec.note,
@@ -91,7 +92,7 @@ class Recorder:
             "features": self.store.digest,
             "feature_dtype": self.store.feature_dtype,
             "protocol": self.identities.protocol,
-            "image_size": tower.spec.image_size,
+            "image_size": said_size(tower.spec.image_size),
             "asked_epochs": self.plan.epochs,
             "asked_class_names": self.plan.class_names,
             "fingerprint": dict(tower.fingerprint),
@@ -101,7 +102,7 @@ class Recorder:
             "mask_rule": "bilinear > 0.5",
             "aupro": "exact: 8-connected regions, FPR limit 0.3; cflow200 beside it",
             "batch_size": self.plan.batch_size,
-            **({"tiles": self.plan.tiles, "map_side": self.plan.map_side(tower.spec)} if self.plan.tiles else {}),
+            **({"tiles": self.plan.tiles, "map_side": map_side} if self.plan.tiles else {}),
             **({"train_list": self.plan.listed} if self.plan.listed else {}),
             **({} if self.plan.train_shots is None else {"train_shots": self.plan.train_shots}),
             **({} if self.plan.stop_after is None else {"stop_after": self.plan.stop_after}),

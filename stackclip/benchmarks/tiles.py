@@ -38,7 +38,7 @@ class TiledInspector(Inspector):
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
-        """Scores (B,) and maps (B, H, H), H the side of blended maps; raises what `prediction_of` raises of tiles."""
+        """Scores (B,) and maps (B, H, W) at the size of blended maps; raises what `prediction_of` raises of tiles."""
         found = [self._of_picture(features.rows(row, row + 1)) for row in range(len(features))]
         maps = [each.maps for each in found if each.maps is not None]
         return replace(
@@ -53,7 +53,7 @@ class TiledInspector(Inspector):
         return self.inspector.settle(scores, peaks)
 
     def _of_picture(self, picture: Features) -> Prediction:
-        """What is said of one picture: a score (), components () and a map (H, H)."""
+        """What is said of one picture: a score (), components () and a map (H, W)."""
         blend, said, number = Blend(self.tiling, self.tiling.map_side(self.tower.image_size)), list[Prediction](), 0
         for tiles in tile_batches(picture, self.tiling):
             each = prediction_of(self.inspector.predict(tiles), len(tiles), self.tower.image_size)

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_photographs, read_set, wear_set
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
+from stackclip.errors import NotApplicable
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
 from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import anomaly_logits, unit
@@ -54,7 +55,7 @@ def tower_figures(tower: Tower, held_out: Sequence[PictureSet], *, training_pair
 
     The head learns from `training_pairs`.
     """
-    side = tower.spec.image_size
+    side = _side_of(tower)
     training = draw_set("training", training_pairs, side=side, seed=seed + 1, categories=min(48, training_pairs))
     detector = _begin(tower, training, seed=seed)
     _fit(detector, tower, training, seed=seed)
@@ -96,7 +97,7 @@ def held_out_figures(tower: Tower, held: PictureSet, detector: PromptedDetector 
         visual: Any = tower.model.visual
         joint = visual.ln_post(features[_last(tower)]) @ visual.proj  # (B, P, D)
         runs = [label_regions(mask) for mask in features[MASK].numpy()]
-        for score_map, regions in zip(anomaly_logits(joint, anchors, tower.spec.image_size), runs, strict=True):
+        for score_map, regions in zip(anomaly_logits(joint, anchors, tower.spec.frame), runs, strict=True):
             bare.add(score_map.numpy(force=True), regions)
         if learned is not None:
             maps = learned.predict(features).maps
@@ -217,6 +218,14 @@ def _rate(tower: Tower, held: PictureSet) -> float:
     return _BATCH / statistics.median(seconds[1:])
 
 
+def _side_of(tower: Tower) -> int:
+    """The side of a tower's pictures. Raises NotApplicable where they are no squares, as the drawn ones are."""
+    side = tower.spec.image_size
+    if not isinstance(side, int):
+        raise NotApplicable(f"these figures are of squares, and {tower.spec.name} sees {side} pixels: give one side")
+    return side
+
+
 def _real_sets(data_root: Path | None, side: int) -> list[PictureSet]:
     if data_root is None:
         return []
@@ -240,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     flush_denormals()
     tower = load_tower(given.backbone, pretrained=given.pretrained, weights=given.weights, image_size=given.image_size)
-    side = tower.spec.image_size
+    side = _side_of(tower)
     held_out = sets_to_try(
         side, pairs=given.pairs, seed=given.seed, data_root=given.data_root, photographs=given.photographs
     )

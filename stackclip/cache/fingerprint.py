@@ -14,6 +14,8 @@ from stackclip.ops.files import canonical_json, content_hash
 
 __all__ = [
     "FORMAT",
+    "FORMATS",
+    "OBLONG_FORMAT",
     "QUANTIZED_FORMAT",
     "differences",
     "feature_dtype",
@@ -25,6 +27,8 @@ __all__ = [
 
 FORMAT = 1  # of everything below the store's folder; docs/cache-format.md is its specification
 QUANTIZED_FORMAT = 2  # of a store whose patch parts are codes, which a reader of the first format would misread
+OBLONG_FORMAT = 3  # of a store of pictures that are no squares, which a reader of the others would misread
+FORMATS = FORMAT, QUANTIZED_FORMAT, OBLONG_FORMAT
 
 _SAID: Mapping[FeatureDtype, Mapping[str, Any]] = {
     "float16": {},  # what older stores say of it too: their digests stay
@@ -54,6 +58,8 @@ def feature_dtype(fingerprint: Mapping[str, Any]) -> FeatureDtype:
 
 def format_number(fingerprint: Mapping[str, Any]) -> int:
     """The format of a store of this fingerprint."""
+    if isinstance(fingerprint.get("image_size"), str):
+        return OBLONG_FORMAT
     return QUANTIZED_FORMAT if "feature_dtype" in fingerprint else FORMAT
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stackclip.cache.fingerprint import (
-    FORMAT,
-    QUANTIZED_FORMAT,
+    FORMATS,
     differences,
     feature_dtype,
     fingerprint_digest,
@@ -19,9 +18,11 @@ from stackclip.cache.folders import make_folder
 from stackclip.cache.manifest import Manifest, read_sealed
 from stackclip.cache.refusals import refused_read
 from stackclip.cache.shapes import FeatureDtype
-from stackclip.errors import CorruptStore, FingerprintMismatch, StoreError
+from stackclip.errors import CorruptStore, FingerprintMismatch, StoreError, UsageError
 from stackclip.ops.files import write_atomically
 from stackclip.ops.seals import sealed
+from stackclip.ops.words import few_of
+from stackclip.sizes import said_size
 from stackclip.types import TowerSpec, spec_of
 
 __all__ = ["Header", "has_header", "header_made", "read_header"]
@@ -71,13 +72,13 @@ def read_header(folder: Path, *, fingerprint: Mapping[str, Any] | None = None) -
         raise StoreError(f"{folder} is no feature store: it has no {_NAME}. Run: stackclip cache-features")
     try:
         content = read_sealed(path)
-        if content.get("format") not in (FORMAT, QUANTIZED_FORMAT):
+        if content.get("format") not in FORMATS:
             found = content.get("format")
-            raise StoreError(f"{folder} has the format {found!r}, this stackclip reads {FORMAT} and {QUANTIZED_FORMAT}")
+            raise StoreError(f"{folder} has the format {found!r}, this stackclip reads {few_of(map(str, FORMATS))}")
         return _header(path, content, fingerprint)
     except CorruptStore as error:
         raise CorruptStore(f"{error}. Delete that file and run stackclip cache-features: the rest is kept") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, UsageError) as error:
         raise CorruptStore(f"{path}: its facts do not fit together ({error!r})") from None
 
 
@@ -103,7 +104,7 @@ def _write(folder: Path, fingerprint: Mapping[str, Any], spec: TowerSpec, record
         "format": format_number(fingerprint),
         "fingerprint": dict(fingerprint),
         "digest": fingerprint_digest(fingerprint),
-        "tower": {name: fact for name, fact in asdict(spec).items() if fact or name != "lacks"},
+        "tower": _tower_facts(spec),
         "recorded": dict(recorded),
     }
     try:
@@ -111,6 +112,12 @@ def _write(folder: Path, fingerprint: Mapping[str, Any], spec: TowerSpec, record
     except OSError as error:
         if not has_header(folder):
             raise StoreError(f"cannot write {folder / _NAME}: {error.strerror or error}") from None
+
+
+def _tower_facts(spec: TowerSpec) -> dict[str, Any]:
+    """The sizes of a tower as JSON has them; what it lacks only where it lacks something."""
+    facts = {**asdict(spec), **{name: said_size(getattr(spec, name)) for name in ("image_size", "grid")}}
+    return {name: fact for name, fact in facts.items() if fact or name != "lacks"}
 
 
 def _header(path: Path, content: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> Header:

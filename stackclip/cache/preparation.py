@@ -40,10 +40,10 @@ class Encoder(Protocol):
         """What is black and white in pictures of more than 8 bits, as `read_picture` takes it."""
 
     def prepare(self, image: Image.Image, /) -> NDArray[np.float32]:
-        """Turn a picture into the tower's input (3, S, S); called from several threads."""
+        """Turn a picture into the tower's input (3, H, W); called from several threads."""
 
     def encode(self, pictures: Tensor, parts: Iterable[Part], /) -> Mapping[Part, Tensor]:
-        """The parts of a batch (B, 3, S, S)."""
+        """The parts of a batch (B, 3, H, W)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,5 +86,5 @@ def stored_form(
 def part_bytes(part: Part, spec: TowerSpec, *, dtype: FeatureDtype = "float16") -> int:
     """The bytes of one picture's part in the store; for a mask an estimate, one run in each row of pixels."""
     if is_mask(part):
-        return _RUN_BYTES * spec.image_size
+        return _RUN_BYTES * spec.frame.size.height
     return stored_form(part, spec, dtype).bytes

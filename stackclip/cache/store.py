@@ -115,7 +115,7 @@ class Store(Holdings):
 
     def masks(self, samples: Sequence[Sample], part: Part = MASK) -> NDArray[np.uint8]:
         """The samples' masks (B, H, W) at the tower's picture size: 1 where a pixel is anomalous."""
-        size = self.spec.image_size, self.spec.image_size
+        size = self.spec.frame.size
         painted = np.zeros((len(samples), *size), np.uint8)
         for mask, sample in zip(painted, samples, strict=True):
             if len(runs := self.runs(sample, part)):

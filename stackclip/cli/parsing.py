@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from stackclip.ops.typed import split_typed
 from stackclip.types import LARGEST_SEED
+
+if TYPE_CHECKING:
+    from stackclip.sizes import Side
 
 __all__ = [
     "Command",
@@ -19,6 +22,7 @@ __all__ = [
     "given_here",
     "keep_features_as",
     "picture_range",
+    "picture_size",
     "places",
     "several",
     "specs",
@@ -108,6 +112,17 @@ def picture_range(context: click.Context, parameter: click.Parameter, value: str
 
     parse_range(value)
     return value
+
+
+def picture_size(context: click.Context, parameter: click.Parameter, value: str | int | None) -> Side | None:
+    """The side of a square, or height and width."""
+    from stackclip.errors import UsageError
+    from stackclip.sizes import side_of
+
+    try:
+        return None if value is None else side_of(value)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def curve_interval(context: click.Context, parameter: click.Parameter, value: str | None) -> int | str | None:

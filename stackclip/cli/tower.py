@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stackclip.cli.options import options
-from stackclip.cli.parsing import keep_features_as, picture_range, several, whole_numbers
+from stackclip.cli.parsing import keep_features_as, picture_range, picture_size, several, whole_numbers
 from stackclip.defaults import BACKBONE
 
 __all__ = ["tower_options"]
@@ -25,7 +25,12 @@ tower_options = options(
         default="bicubic-antialias",
         help="How position embeddings are resized to the picture size.",
     ),
-    click.option("--image-size", type=click.IntRange(min=1), help="Side of the picture in pixels."),
+    click.option(
+        "--image-size",
+        callback=picture_size,
+        metavar="SIDE|HxW",
+        help="Side of the picture in pixels, or its height and width: 336x672.",
+    ),
     click.option(
         "--range",
         "picture_range",

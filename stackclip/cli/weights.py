@@ -95,12 +95,15 @@ def _in_short(facts: WeightsFacts) -> str:
 def _page(facts: WeightsFacts, workspace: Workspace) -> Iterator[str]:
     """All that is known of weights, a fact a line; those that are here are loaded for their fingerprint."""
     name, transform = f"{facts.model}:{facts.tag}", facts.transform
+    from stackclip.sizes import size_of
+
+    height, width = size_of(transform.size)
     yield f"{name}: --backbone {facts.model} --pretrained {facts.tag}"
     about = "" if facts.file else "about "
     yield f"  size         {about}{size(facts.size)}, {facts.parameters / 1e6:.1f} million parameters"
     yield f"  place        {facts.repository or 'not on the hub'}"
     yield f"  licence      {legible(facts.licence) or 'not known: its model card is not here, or does not say'}"
-    yield f"  transform    {transform.size} x {transform.size} pixels, {transform.resize}, {transform.interpolation}"
+    yield f"  transform    {height} x {width} pixels, {transform.resize}, {transform.interpolation}"
     yield f"  mean         {', '.join(map(str, transform.mean))}"
     yield f"  std          {', '.join(map(str, transform.std))}"
     yield f"  activation   {facts.activation}"

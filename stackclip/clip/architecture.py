@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.clip.catalogue import config_of, listed_models, without_text
+from stackclip.clip.makes import make_room
 from stackclip.errors import UnknownComponent, UsageError
 from stackclip.ops.files import canonical_json, content_hash
 from stackclip.registry import did_you_mean
+from stackclip.sizes import Side, Size, SizeLike, side_of, size_of
 
 __all__ = [
     "architecture_hash",
@@ -68,7 +70,7 @@ def packaged_config(name: str) -> dict[str, Any] | None:
 def why_not(config: Mapping[str, Any]) -> str:
     """Why a model of that configuration cannot be used, in a few words; empty where it can.
 
-    Wanted are patch tokens on a square grid, and a text tower that open_clip itself builds.
+    Wanted are patch tokens on a grid, and a text tower that open_clip itself builds.
     """
     vision, text = config["vision_cfg"], config.get("text_cfg", {})
     reasons = {
@@ -89,7 +91,7 @@ def check_architecture(config: Mapping[str, Any], *, name: str) -> None:
         raise UsageError(f"{name} cannot be used: {reason}; take a plain ViT such as ViT-L-14-336 or ViT-B-16-plus-240")
 
 
-def build_model(config: Mapping[str, Any], *, image_size: int | None, quick_gelu: bool) -> nn.Module:
+def build_model(config: Mapping[str, Any], *, image_size: Side | None, quick_gelu: bool) -> nn.Module:
     """open_clip's model of that configuration at a picture size, its parameters without values (on `meta`).
 
     No random numbers are drawn: weights are put in afterwards, all of them. A timm model is built at its own size, to
@@ -98,8 +100,9 @@ def build_model(config: Mapping[str, Any], *, image_size: int | None, quick_gelu
     import open_clip  # here, since it takes seconds
 
     arguments = json.loads(json.dumps(config))
-    if image_size is not None:
-        arguments["vision_cfg"]["image_size"] = image_size
+    own = image_size is None or isinstance(arguments["vision_cfg"].get("layers"), list)  # a ResNet has its own for now
+    if image_size is not None and not own:
+        arguments["vision_cfg"]["image_size"] = tuple(size_of(image_size))
     arguments["quick_gelu"] = quick_gelu
     kind = open_clip.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.CLIP
     if "multimodal_cfg" in arguments:
@@ -107,8 +110,11 @@ def build_model(config: Mapping[str, Any], *, image_size: int | None, quick_gelu
     if "text_cfg" not in arguments:
         kind = _PicturesAlone
     with torch.device("meta"):
-        model: nn.Module = kind(**arguments)
-    return model.eval().requires_grad_(False)
+        model: Any = kind(**arguments)
+        if image_size is not None and own:
+            make_room(model.visual, size_of(image_size))
+    frozen: nn.Module = model.eval().requires_grad_(False)
+    return frozen
 
 
 class _PicturesAlone(nn.Module):
@@ -157,20 +163,22 @@ def architecture_hash(config: Mapping[str, Any]) -> str:
     return content_hash(canonical_json(facts))
 
 
-def check_size(size: int | None, *, own: int, patch: int, name: str) -> int:
-    """The side of the picture in pixels: `size`, else the model's own. Raises UsageError unless patches fill it.
+def check_size(size: SizeLike | None, *, own: int, patch: int, name: str) -> Side:
+    """The side of the picture in pixels, or its size: what is asked, else its own.
 
-    A side above 4096 is refused too: no tower was trained for so many patches, and attention grows with their square.
+    Raises UsageError unless patches fill it, and for a side above 4096: no tower was trained for so many patches, and
+    attention grows with their square.
     """
-    side = own if size is None else size
-    if side > _LARGEST_SIDE:
-        raise UsageError(f"--image-size {side} is more than {_LARGEST_SIDE} pixels: take a smaller one")
-    if side < patch or side % patch:
-        low = max(side // patch, 1) * patch
+    found = size_of(own if size is None else size)
+    if max(found) > _LARGEST_SIDE:
+        raise UsageError(f"--image-size {found} is more than {_LARGEST_SIDE} pixels: take a smaller one")
+    if any(side < patch or side % patch for side in found):
+        low = Size(*(max(side // patch, 1) * patch for side in found))
+        high = Size(*(side if side == down else down + patch for side, down in zip(found, low, strict=True)))
         raise UsageError(
-            f"--image-size {side} is no multiple of {name}'s patches of {patch} pixels: take {low} or {low + patch}"
+            f"--image-size {found} is no multiple of {name}'s patches of {patch} pixels: take {low} or {high}"
         )
-    return side
+    return side_of(found)
 
 
 def check_layers(layers: tuple[int, ...] | None, *, depth: int, name: str) -> tuple[int, ...]:

@@ -28,6 +28,7 @@ from stackclip.clip.transform import ImageTransform
 from stackclip.clip.weights import align_weights, place_weights, weights_hash
 from stackclip.errors import UsageError
 from stackclip.ops.once import Once
+from stackclip.sizes import Side, SizeLike, side_of, size_of
 from stackclip.types import TowerSpec
 
 __all__ = ["Assembly", "AssemblyOptions", "assemble_tower", "name_activation", "own_sizes"]
@@ -70,18 +71,18 @@ def assemble_tower(
     """
     assembly = Assembly(**options)
     quick_gelu = _checked_activation(config, assembly)
-    model, side = _sized(config, assembly.image_size, assembly.name, quick_gelu=quick_gelu)
+    model, size = _sized(config, assembly.image_size, assembly.name, quick_gelu=quick_gelu)
     device = choose_device(assembly.device)
     precision = choose_precision(assembly.precision, device)
     aligned = align_weights(model, weights, architecture=assembly.name, source=assembly.source or assembly.name)
-    resized = place_weights(model, aligned, side=side, positions=assembly.position_embedding)
-    spec = _spec_of(model, side, assembly)
+    resized = place_weights(model, aligned, size=size, positions=assembly.position_embedding)
+    spec = _spec_of(model, size, assembly)
     restore_text(model)
     model = model.to(device)
     text = text_of(model, config, name=spec.name, joint=spec.joint, device=device)
     facts = TowerFacts(
         spec=spec,
-        transform=ImageTransform(side, **(assembly.normalisation or {})),
+        transform=ImageTransform(size, **(assembly.normalisation or {})),
         architecture=architecture_hash(config),
         weights=weights_hash(aligned),
         activation=name_activation(quick_gelu),
@@ -114,28 +115,28 @@ def _checked_activation(config: Mapping[str, Any], assembly: Assembly) -> bool:
 
 def own_sizes(config: Mapping[str, Any], *, name: str) -> tuple[int, int]:
     """The side in pixels of the pictures that a model takes unasked, and how many numbers its weights hold."""
-    model, side = _sized(config, None, name, quick_gelu=False)
-    return side, parameters_of(model)
+    model, size = _sized(config, None, name, quick_gelu=False)
+    return size_of(size).height, parameters_of(model)
 
 
-def _sized(config: Mapping[str, Any], asked: int | None, name: str, *, quick_gelu: bool) -> tuple[nn.Module, int]:
-    """The model without values, and the side of its pictures. Raises UsageError for a side that patches do not fill."""
+def _sized(config: Mapping[str, Any], asked: SizeLike | None, name: str, *, quick_gelu: bool) -> tuple[nn.Module, Side]:
+    """The model without values, and the size of its pictures. Raises UsageError for one that patches do not fill."""
     vision = config["vision_cfg"]
     if vision.get("timm_model_name"):
         model = build_model(config, image_size=None, quick_gelu=quick_gelu)
         own, patch = timm_sizes(model.visual)
         return model, check_size(asked, own=own, patch=patch, name=name)
     patch = 32 if isinstance(vision.get("layers"), list | tuple) else vision.get("patch_size", 16)
-    side = check_size(asked, own=vision.get("image_size", 224), patch=patch, name=name)
-    return build_model(config, image_size=side, quick_gelu=quick_gelu), side
+    size = check_size(asked, own=vision.get("image_size", 224), patch=patch, name=name)
+    return build_model(config, image_size=size, quick_gelu=quick_gelu), size
 
 
-def _spec_of(model: nn.Module, side: int, assembly: Assembly) -> TowerSpec:
+def _spec_of(model: nn.Module, size: Side, assembly: Assembly) -> TowerSpec:
     make = make_of(model.visual)
     return TowerSpec(
         name=assembly.name,
-        image_size=side,
-        grid=make.grid,
+        image_size=size,
+        grid=side_of(make.grid),
         depth=make.depth,
         width=make.width,
         joint=make.joint,

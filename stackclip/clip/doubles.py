@@ -16,6 +16,7 @@ from stackclip.clip.recipe import Precision
 from stackclip.clip.tower import Tower
 from stackclip.errors import BadOption
 from stackclip.registry import backbones
+from stackclip.sizes import SizeLike
 
 __all__ = ["RandomViT", "random_tower", "random_weights"]
 
@@ -46,7 +47,7 @@ class RandomViT:
     def load(
         self,
         *,
-        image_size: int | None = None,
+        image_size: SizeLike | None = None,
         layers: tuple[int, ...] | None = None,
         device: str = "auto",
         precision: Precision = "auto",
@@ -70,7 +71,7 @@ class RandomViT:
 def random_tower(
     seed: int = 0,
     *,
-    image_size: int = 112,
+    image_size: SizeLike = 112,
     layers: tuple[int, ...] | None = None,
     activation: Literal["gelu", "quick-gelu"] = "gelu",
     device: str = "cpu",
@@ -80,8 +81,8 @@ def random_tower(
 
     The weights follow from `seed` alone, and are the same at every picture size.
     """
-    return RandomViT(seed=seed, image_size=image_size, activation=activation).load(
-        layers=layers, device=device, precision=precision
+    return RandomViT(seed=seed, activation=activation).load(
+        image_size=image_size, layers=layers, device=device, precision=precision
     )
 
 

@@ -19,6 +19,7 @@ from stackclip.clip.tower import Tower
 from stackclip.clip.weights import read_weights
 from stackclip.errors import BrokenPlugin, UsageError, WeightsError
 from stackclip.registry import Spec, backbones, did_you_mean
+from stackclip.sizes import Side
 
 __all__ = [
     "Backbone",
@@ -47,9 +48,11 @@ class Backbone(Protocol):
     """
 
     def load(
-        self, *, image_size: int | None, layers: tuple[int, ...] | None, device: str, precision: Precision
+        self, *, image_size: Side | None, layers: tuple[int, ...] | None, device: str, precision: Precision
     ) -> Tower:
         """The tower; None stands for its own picture size and for the quarters of its depth.
+
+        `image_size` is the side of a square, else a `Size`: who hands it on to `assemble_tower` need not look.
 
         An argument `position_embedding` may be there too, for backbones that hand it on to `assemble_tower`.
         """

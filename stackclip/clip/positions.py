@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.errors import UsageError
+from stackclip.sizes import Side, size_of
 
 __all__ = ["DEFAULT_POSITIONS", "POSITIONS", "Positions", "check_positions", "resize_positions"]
 
@@ -33,18 +35,19 @@ def check_positions(mode: str) -> None:
         raise UsageError(f"{mode!r} is no way to resize position embeddings, wanted {', '.join(POSITIONS)}")
 
 
-def resize_positions(embedding: Tensor, grid: int, mode: Positions) -> Tensor:
-    """The position embeddings (1 + G * G, C) for `grid` x `grid` patches; the class token's is kept."""
-    own = round((len(embedding) - 1) ** 0.5)
-    if own == grid:
+def resize_positions(embedding: Tensor, grid: Side, mode: Positions) -> Tensor:
+    """The position embeddings (1 + G * G, C) of a square for a grid of (rows, columns): (1 + P, C).
+
+    The class token's is kept. Weights are published for squares, so that G is the root of what is there.
+    """
+    own, places = math.isqrt(len(embedding) - 1), size_of(grid)
+    if places == (own, own):
         return embedding
     token, patches = embedding[:1], embedding[1:].reshape(1, own, own, -1).permute(0, 3, 1, 2)  # (1, C, G, G)
     if mode == "scale-factor":
-        factor = (grid + _NUDGE) / own
-        patches = F.interpolate(patches, scale_factor=(factor, factor), mode="bicubic", align_corners=False)
+        factors = (places.height + _NUDGE) / own, (places.width + _NUDGE) / own
+        patches = F.interpolate(patches, scale_factor=factors, mode="bicubic", align_corners=False)
     else:
         way, _, antialias = mode.partition("-")
-        patches = F.interpolate(
-            patches, size=(grid, grid), mode=way, align_corners=False, antialias=antialias == "antialias"
-        )
-    return torch.cat([token, patches.permute(0, 2, 3, 1).reshape(grid * grid, -1)])
+        patches = F.interpolate(patches, size=places, mode=way, align_corners=False, antialias=antialias == "antialias")
+    return torch.cat([token, patches.permute(0, 2, 3, 1).reshape(places.area, -1)])

@@ -9,6 +9,7 @@ from typing import Literal, TypedDict, get_args
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions
 from stackclip.defaults import BACKBONE
 from stackclip.errors import UsageError
+from stackclip.sizes import SizeLike, side_of
 
 __all__ = [
     "PLAIN_TRAINING",
@@ -30,7 +31,7 @@ LivePrecision = Literal["fp32", "bf16"]
 class BuildOptions(TypedDict, total=False):
     """The fields of `Build` as keyword arguments."""
 
-    image_size: int | None
+    image_size: SizeLike | None
     layers: tuple[int, ...] | None
     activation: Activation
     position_embedding: Positions
@@ -50,18 +51,23 @@ class TowerOptions(BuildOptions, total=False):
 class Build:
     """How a tower is built, whatever its weights.
 
-    `image_size` is the side of the picture in pixels, `layers` are the tapped blocks (1-based); None stands for the
-    model's own size and for the quarters of its depth. `activation` is native (the tag's, else the model's), gelu or
-    quick-gelu; `position_embedding` says how the grid of position embeddings is resized to another picture size
-    (`stackclip.clip.positions`).
+    `image_size` is the side of the picture in pixels, or its height and width, "336x672" or (336, 672); `layers` are
+    the tapped blocks (1-based); None stands for the model's own size and for the quarters of its depth. `activation` is
+    native (the tag's, else the model's), gelu or quick-gelu; `position_embedding` says how the grid of position
+    embeddings is resized to another picture size (`stackclip.clip.positions`).
     """
 
-    image_size: int | None = None
+    image_size: SizeLike | None = None
     layers: tuple[int, ...] | None = None
     activation: Activation = "native"
     position_embedding: Positions = DEFAULT_POSITIONS
     device: str = "auto"
     precision: Precision = "auto"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for what is no size of a picture; that of a square is kept as its side."""
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", side_of(self.image_size))
 
 
 @dataclass(frozen=True, slots=True)

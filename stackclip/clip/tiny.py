@@ -13,6 +13,7 @@ from stackclip.clip.recipe import Precision
 from stackclip.clip.tower import Tower
 from stackclip.clip.weights import read_weights
 from stackclip.registry import backbones
+from stackclip.sizes import SizeLike
 
 __all__ = ["CONFIG", "NAME", "WEIGHTS", "StackclipTiny"]
 
@@ -32,7 +33,7 @@ class StackclipTiny:
     def load(
         self,
         *,
-        image_size: int | None = None,
+        image_size: SizeLike | None = None,
         layers: tuple[int, ...] | None = None,
         device: str = "auto",
         precision: Precision = "auto",

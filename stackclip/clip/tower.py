@@ -138,21 +138,22 @@ class Tower:
         return Tower(replace(self.facts, transform=transform), self._built, device=self.device)
 
     def prepare(self, image: Image.Image) -> NDArray[np.float32]:
-        """An RGB picture as the tower reads it, (3, S, S); any number of threads may call it at once."""
+        """An RGB picture as the tower reads it, (3, H, W); any number of threads may call it at once."""
         return self.transform(image)
 
     def encode(self, pictures: Tensor, parts: Iterable[Part]) -> dict[Part, Tensor]:
-        """Give the parts of prepared pictures (B, 3, S, S), float32 on the tower's device, in one forward.
+        """Give the parts of prepared pictures (B, 3, H, W), float32 on the tower's device, in one forward.
 
         What each part is, the shelf `taps` says. Blocks behind the last one needed are not run.
 
         Raises NotApplicable for a part that this tower does not have, UsageError for pictures of another size and for a
         part of a view: pictures are seen otherwise before they are prepared.
         """
-        side = self.spec.image_size
-        if pictures.ndim != 4 or pictures.shape[1:] != (3, side, side) or not len(pictures):
+        size = self.spec.frame.size
+        if pictures.ndim != 4 or pictures.shape[1:] != (3, *size) or not len(pictures):
             raise UsageError(
-                f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes (B, 3, {side}, {side})"
+                f"pictures of shape {tuple(pictures.shape)} came, {self.spec.name} takes "
+                f"(B, 3, {size.height}, {size.width})"
             )
         route = Route(self.spec, parts)
         features = [self._run(route, some) for some in self._together(pictures)]
@@ -166,14 +167,14 @@ class Tower:
             return route.run(self._visual(), seen)
 
     def _together(self, pictures: Tensor) -> Sequence[Tensor]:
-        """The pictures (B, 3, S, S) as they go through the tower.
+        """The pictures (B, 3, H, W) as they go through the tower.
 
         On a CPU always as many at a time, the last filled up, so that no picture's features depend on the others, not
         even in the last bit. Long sequences leave its cache: one by one.
         """
         if self.device.type != "cpu":
             return (pictures,)
-        count = _PICTURES_AT_ONCE if self.spec.grid**2 <= _SHORT else 1
+        count = _PICTURES_AT_ONCE if self.spec.patches <= _SHORT else 1
         if lacking := -len(pictures) % count:
             pictures = torch.cat([pictures, pictures[:1].expand(lacking, -1, -1, -1)])
         return torch.split(pictures, count)

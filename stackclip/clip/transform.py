@@ -12,6 +12,7 @@ from PIL import Image
 
 from stackclip.errors import UsageError
 from stackclip.ops.levels import RANGES, parse_range
+from stackclip.sizes import Side, said_size, side_of, size_of
 
 __all__ = ["CLIP_MEAN", "CLIP_STD", "ImageTransform"]
 
@@ -23,16 +24,16 @@ _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BI
 
 @dataclass(frozen=True, slots=True)
 class ImageTransform:
-    """Squash a picture to a square, then normalise its channels: the transform of the field's dense methods.
+    """Squash a picture to the tower's size, then normalise its channels: the transform of the field's dense methods.
 
-    `size` is the side in pixels. `resize`, `antialias` and `crop` have one value each today; they stand here because
-    each of them would change the features, and so belongs to the fingerprint. `mean` and `std` are per channel, for
-    values in [0, 1]. `picture_range` names black and white of pictures of more than 8 bits, for whoever reads them; it
-    is a fact only where it is MIN:MAX, as the others leave that to the file. Instances hold no state: any number of
-    threads may share one.
+    `size` is the side of a square in pixels, else height and width. `resize`, `antialias` and `crop` have one value
+    each today; they stand here because each of them would change the features, and so belongs to the fingerprint.
+    `mean` and `std` are per channel, for values in [0, 1]. `picture_range` names black and white of pictures of more
+    than 8 bits, for whoever reads them; it is a fact only where it is MIN:MAX, as the others leave that to the file.
+    Instances hold no state: any number of threads may share one.
     """
 
-    size: int
+    size: Side
     mean: tuple[float, float, float] = CLIP_MEAN
     std: tuple[float, float, float] = CLIP_STD
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
@@ -42,17 +43,18 @@ class ImageTransform:
     picture_range: str = "auto"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "size", side_of(self.size))
         parse_range(self.picture_range)
 
     def __call__(self, picture: Image.Image) -> NDArray[np.float32]:
-        """A picture in mode RGB as (3, S, S), equal to the last bit to open_clip's `image_resize_mode="squash"`.
+        """A picture in mode RGB as (3, H, W), equal to the last bit to open_clip's `image_resize_mode="squash"`.
 
         Raises UsageError for another mode: how a grey, 16-bit or transparent picture becomes RGB is its reader's
         decision.
         """
-        squashed = np.asarray(self.squashed(picture))  # (S, S, 3)
+        squashed = np.asarray(self.squashed(picture))  # (H, W, 3)
         levels = _levels(self.mean, self.std)
-        pixels = np.empty((3, self.size, self.size), np.float32)
+        pixels = np.empty((3, *squashed.shape[:2]), np.float32)
         for channel in range(3):
             np.take(levels[channel], squashed[..., channel], out=pixels[channel])
         return pixels
@@ -61,7 +63,8 @@ class ImageTransform:
         """The picture at the tower's size, in 8 bits still. Raises UsageError for a mode other than RGB."""
         if picture.mode != "RGB":
             raise UsageError(f"a picture of mode {picture.mode} came to the tower, wanted RGB: convert it when reading")
-        return picture.resize((self.size, self.size), _FILTERS[self.interpolation])
+        height, width = size_of(self.size)
+        return picture.resize((width, height), _FILTERS[self.interpolation])
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -70,7 +73,7 @@ class ImageTransform:
         size = fields.pop("size")
         if self.picture_range in RANGES:
             del fields["picture_range"]
-        return {"image_size": size, **fields, "mean": list(self.mean), "std": list(self.std)}
+        return {"image_size": said_size(size), **fields, "mean": list(self.mean), "std": list(self.std)}
 
 
 @cache

@@ -14,6 +14,7 @@ from PIL import Image
 from stackclip.clip.augmentation import Augmentation
 from stackclip.errors import UsageError
 from stackclip.ops.tiling import spans_of
+from stackclip.sizes import Side, side_of
 from stackclip.types import Part
 from stackclip.viewnames import read_view
 
@@ -31,7 +32,7 @@ def by_view(parts: Iterable[Part]) -> dict[str, dict[Part, Part]]:
 def prepared(
     prepare: Callable[[Image.Image], NDArray[np.float32]], picture: Image.Image, view: str, digest: str
 ) -> NDArray[np.float32]:
-    """An RGB picture in a view as a tower's `prepare` reads it, (3, S, S); random changes are drawn by its digest.
+    """An RGB picture in a view as a tower's `prepare` reads it, (3, H, W); random changes are drawn by its digest.
 
     Raises UsageError for what is no view.
     """
@@ -41,18 +42,18 @@ def prepared(
     return moved(prepare(change.coloured(picture)), view, digest)
 
 
-def moved(square: NDArray[Any], view: str, digest: str) -> NDArray[Any]:
-    """A mask (S, S) or prepared picture (3, S, S) of the picture with that digest, moved as a view of it is.
+def moved(pixels: NDArray[Any], view: str, digest: str) -> NDArray[Any]:
+    """A mask (H, W) or prepared picture (3, H, W) of the picture with that digest, moved as a view of it is.
 
-    Raises UsageError for a view that moves no square.
+    Raises UsageError for a view that moves none.
     """
-    change = _augmentation(view, digest, square.shape[-1])
+    change = _augmentation(view, digest, side_of(pixels.shape[-2:]))
     if change is None:
         raise UsageError(f"{view!r} is no view in which a mask is moved, wanted one such as move-1 or jitter-1")
-    return change.moved(square)
+    return change.moved(pixels)
 
 
-def _augmentation(view: str, digest: str, side: int) -> Augmentation | None:
+def _augmentation(view: str, digest: str, side: Side) -> Augmentation | None:
     """The random change of a view that is one."""
     named = read_view(view)
     if named is None or named.kind not in ("move", "jitter"):

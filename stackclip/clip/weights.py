@@ -17,6 +17,7 @@ from stackclip.clip.makes import fill_buffers, make_of, resize_to
 from stackclip.clip.positions import DEFAULT_POSITIONS, Positions, resize_positions
 from stackclip.errors import UsageError, WeightsError
 from stackclip.ops.words import legible
+from stackclip.sizes import Side, size_of
 
 __all__ = ["align_weights", "place_weights", "read_weights", "weights_hash"]
 
@@ -87,9 +88,9 @@ def align_weights(
 
 
 def place_weights(
-    model: nn.Module, weights: Mapping[str, Tensor], *, side: int, positions: Positions = DEFAULT_POSITIONS
+    model: nn.Module, weights: Mapping[str, Tensor], *, size: Side, positions: Positions = DEFAULT_POSITIONS
 ) -> bool:
-    """Make aligned weights the parameters of a model for squares of `side` pixels; whether anything was resized for it.
+    """Make aligned weights the parameters of a model for pictures of a size; whether anything was resized for it.
 
     The class token's embedding stays. The tensors are not copied, so that a large tower is in memory once. A timm model
     resizes its positions as its family does. Raises UsageError where it is to do that otherwise.
@@ -103,8 +104,8 @@ def place_weights(
     model.load_state_dict({**counts, **weights, **grids}, strict=True, assign=True)
     fill_buffers(visual)
     if not grids:
-        return resize_to(visual, side)
-    return any(len(grid) != len(weights[name]) for name, grid in grids.items())
+        return resize_to(visual, size_of(size))
+    return any(each is not weights[name] for name, each in grids.items())
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:

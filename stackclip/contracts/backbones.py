@@ -33,15 +33,14 @@ def _loaded(subject: Subject, **changes: Any) -> Tower:
 
 
 def _tower_parts(tower: Tower, count: int = 2) -> dict[Part, Tensor]:
-    side = tower.spec.image_size
-    noise = np.random.default_rng(6).standard_normal((count, 3, side, side), np.float32)
+    noise = np.random.default_rng(6).standard_normal((count, 3, *tower.spec.frame.size), np.float32)
     return tower.encode(torch.from_numpy(noise), (*tower.spec.taps, CLS))
 
 
 def _gives_parts(subject: Subject) -> None:
     tower = _loaded(subject)
     spec = tower.spec
-    shapes = {CLS: (2, spec.joint), **dict.fromkeys(spec.taps, (2, spec.grid**2, spec.width))}
+    shapes = {CLS: (2, spec.joint), **dict.fromkeys(spec.taps, (2, spec.patches, spec.width))}
     for part, tensor in _tower_parts(tower).items():
         require(tensor.shape == shapes[part], f"{part} has the shape {tuple(tensor.shape)}, wanted {shapes[part]}")
         require(bool(tensor.isfinite().all()), f"{part} holds NaN or infinity")

@@ -108,8 +108,8 @@ def _head_weights(subject: Subject) -> None:
 
 def _head_maps(subject: Subject) -> None:
     trial = _head_trial(subject)
-    maps, side = trial.maps(), trial_tower().spec.image_size
-    shape = (len(trial.features), side, side)
+    maps, size = trial.maps(), trial_tower().spec.frame.size
+    shape = (len(trial.features), *size)
     require(maps.shape == shape, f"maps have the shape {tuple(maps.shape)}, wanted {shape}")
     require(bool(maps.isfinite().all()), "maps hold NaN or infinity")
 

@@ -164,10 +164,10 @@ def predicts(subject: Subject) -> None:
 
 
 def _require_prediction(prediction: Prediction, count: int) -> None:
-    scores, maps, side = prediction.scores, prediction.maps, trial_tower().spec.image_size
+    scores, maps, size = prediction.scores, prediction.maps, trial_tower().spec.frame.size
     require(scores is not None or bool(prediction.why_no_scores), "no scores, and why_no_scores is empty")
     require(maps is not None or bool(prediction.why_no_maps), "no maps, and why_no_maps is empty")
-    for name, tensor, shape in (("scores", scores, (count,)), ("maps", maps, (count, side, side))):
+    for name, tensor, shape in (("scores", scores, (count,)), ("maps", maps, (count, *size))):
         if tensor is not None:
             require(tensor.shape == shape, f"{name} have the shape {tuple(tensor.shape)}, wanted {shape}")
             require(bool(tensor.isfinite().all()), f"{name} hold NaN or infinity")

@@ -141,9 +141,9 @@ def _trial_mean(category: str) -> Tensor:
 
 
 def noisy_features(count: int, seed: Sequence[int]) -> Tensor:
-    """Noise at the tower's size: (count, 3, S, S)."""
-    side = trial_tower().spec.image_size
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal((count, 3, side, side), np.float32))
+    """Noise at the tower's size: (count, 3, H, W)."""
+    shape = (count, 3, *trial_tower().spec.frame.size)
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
 
 def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, Tensor]:
@@ -157,7 +157,7 @@ def encoded(pictures: Tensor, parts: set[Part] | frozenset[Part]) -> dict[Part, 
 
 
 def _in_view(pictures: Tensor, view: str) -> Tensor:
-    """Prepared pictures (B, 3, S, S) in a view, at the same size; masks (B, S, S) where it moves them."""
+    """Prepared pictures (B, 3, H, W) in a view, at the same size; masks (B, H, W) where it moves them."""
     if not view:
         return pictures
     if view.startswith(_CHANGES):  # of pictures that are prepared, so their colours stay
@@ -170,11 +170,11 @@ def features_of(parts: frozenset[Part], categories: Sequence[str], *, seed: int 
     """Two noise pictures a category, one normal and one with a brighter square, whose mask is known."""
     samples, masks = [], []
     pictures = noisy_features(2 * len(categories), [seed])
-    side = pictures.shape[-1]
+    height, width = pictures.shape[-2:]
     for index in range(len(pictures)):
         label = (NORMAL, ANOMALOUS)[index % 2]
-        mask = torch.zeros(side, side)
-        mask[side // 4 : side // 2, side // 4 : side // 2] = label
+        mask = torch.zeros(height, width)
+        mask[height // 4 : height // 2, width // 4 : width // 2] = label
         pictures[index] += 4 * mask
         masks.append(mask)
         name = f"{index:03d}.png"

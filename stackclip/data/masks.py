@@ -1,4 +1,4 @@
-"""Reads the mask of a sample at the side of a tower's picture."""
+"""Reads the mask of a sample at the size of a tower's picture."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from stackclip.data.images import picture_size
 from stackclip.data.listing import pictures_in
 from stackclip.data.paint import anomalous_pixels
 from stackclip.errors import PictureError
+from stackclip.sizes import Side, Size, size_of
 from stackclip.types import NORMAL, Sample
 
 __all__ = ["anomalous_pixels", "is_black", "mask_files", "read_mask", "whole_mask"]
@@ -20,8 +21,8 @@ __all__ = ["anomalous_pixels", "is_black", "mask_files", "read_mask", "whole_mas
 _RULES = {"bilinear": (Image.Resampling.BILINEAR, 127), "nearest": (Image.Resampling.NEAREST, 0)}  # of 255
 
 
-def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"] = "bilinear") -> NDArray[np.bool_]:
-    """The anomalous pixels of a sample, (side, side).
+def read_mask(sample: Sample, side: Side, *, rule: Literal["bilinear", "nearest"] = "bilinear") -> NDArray[np.bool_]:
+    """The anomalous pixels of a sample at a `side`, or size: (H, W).
 
     What a file's pixels mean is said by `anomalous_pixels`. `rule` is how the mask is scaled: `bilinear`, Pillow's
     filter (which widens when it shrinks, as torchvision's Resize on a picture) and then more than one half (APRIL-GAN,
@@ -30,11 +31,11 @@ def read_mask(sample: Sample, side: int, *, rule: Literal["bilinear", "nearest"]
     Raises PictureError where the mask is missing, unreadable or of another size than its picture.
     """
     if sample.label == NORMAL or sample.mask is None:
-        return np.zeros((side, side), dtype=np.bool_)
+        return np.zeros(size_of(side), dtype=np.bool_)
     anomalous = whole_mask(sample)
     if not anomalous.any():
-        return np.zeros((side, side), dtype=np.bool_)
-    return _scaled(anomalous, side, rule)
+        return np.zeros(size_of(side), dtype=np.bool_)
+    return _scaled(anomalous, size_of(side), rule)
 
 
 def whole_mask(sample: Sample) -> NDArray[np.bool_]:
@@ -70,7 +71,7 @@ def mask_files(sample: Sample, mask: Path) -> tuple[Path, ...]:
     return files
 
 
-def _scaled(anomalous: NDArray[np.bool_], side: int, rule: Literal["bilinear", "nearest"]) -> NDArray[np.bool_]:
+def _scaled(anomalous: NDArray[np.bool_], size: Size, rule: Literal["bilinear", "nearest"]) -> NDArray[np.bool_]:
     mask = Image.fromarray(anomalous.astype(np.uint8) * 255)
     resample, threshold = _RULES[rule]
-    return np.asarray(mask.resize((side, side), resample)) > threshold
+    return np.asarray(mask.resize((size.width, size.height), resample)) > threshold

@@ -17,6 +17,7 @@ from stackclip.clip import Tower, assemble_tower, read_weights
 from stackclip.clip.doubles import random_weights
 from stackclip.errors import WeightsError
 from stackclip.registry import backbones
+from stackclip.sizes import SizeLike
 
 CONFIG: dict[str, Any] = {  # as open_clip writes it
     "embed_dim": 64,
@@ -41,7 +42,7 @@ class SmallVit:
     def load(
         self,
         *,
-        image_size: int | None = None,
+        image_size: SizeLike | None = None,
         layers: tuple[int, ...] | None = None,
         device: str = "auto",
         precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",

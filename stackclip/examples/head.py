@@ -49,7 +49,7 @@ class OneLayerModule(nn.Module):
 
     def __init__(self, tower: TowerSpec, *, temperature: float, seed: int) -> None:
         super().__init__()
-        self.taps, self.side, self.temperature = tower.taps, tower.image_size, temperature
+        self.taps, self.frame, self.temperature = tower.taps, tower.frame, temperature
         draws = torch.Generator().manual_seed(seed)  # torch's global state is left alone
         self.weight = nn.Parameter(torch.randn(tower.joint, tower.width, generator=draws) * tower.width**-0.5)  # (D, C)
 
@@ -73,4 +73,4 @@ class OneLayerModule(nn.Module):
         directions = anchors[:, :, ANOMALOUS] - anchors[:, :, NORMAL]  # (B, K, D)
         for part in self.taps:
             tokens = unit(features[part] @ self.weight.mT)  # (B, P, D)
-            yield pixels(directions @ tokens.mT / self.temperature, self.side)
+            yield pixels(directions @ tokens.mT / self.temperature, self.frame)

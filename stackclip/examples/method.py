@@ -65,7 +65,7 @@ class OddPatchDetector(Detector):
 
     def __init__(self, method: OddPatch, task: Task) -> None:
         super().__init__()
-        self.part, self.side = method.part(task.tower), task.tower.image_size
+        self.part, self.frame = method.part(task.tower), task.tower.frame
         self.facts = {"epochs": 0, "compared": str(self.part)}  # what its rows say of it
 
     def on(self, category: str, shots: Iterator[Features], normals: Iterator[Features]) -> Inspector:
@@ -80,7 +80,7 @@ class OddPatchInspector(Inspector):
     """The method on one category: beside the mean patch (C,) of the pictures shown, or else of each picture itself."""
 
     def __init__(self, detector: OddPatchDetector, shots: Iterator[Features]) -> None:
-        self.part, self.side = detector.part, detector.side
+        self.part, self.frame = detector.part, detector.frame
         patches = [unit(features[self.part]).flatten(0, 1) for features in shots]  # a batch holds until the next comes
         self.usual = torch.cat(patches).mean(0) if patches else None
 
@@ -90,5 +90,5 @@ class OddPatchInspector(Inspector):
         tokens = unit(features[self.part])  # (B, P, C)
         usual = tokens.mean(1) if self.usual is None else self.usual.expand(len(tokens), -1)
         odd = 1 - (tokens @ unit(usual)[:, :, None])[:, :, 0]  # (B, P)
-        maps = pixels(odd, self.side)
+        maps = pixels(odd, self.frame)
         return Prediction(maps.amax((1, 2)), maps)

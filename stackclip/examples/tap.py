@@ -29,7 +29,7 @@ class BlockStep(Tap):
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         """The shape for one picture; None for a part that the tower does not have."""
-        return (tower.grid**2, tower.width) if part.index in range(1, tower.depth + 1) else None
+        return (tower.patches, tower.width) if part.index in range(1, tower.depth + 1) else None
 
     def read(self, sight: Sight, part: Part, carried: Tensor | None) -> Tensor:
         """The part (B, P, C) at its block; `carried` is what `carry` gave before, for ways that look at several."""
@@ -54,10 +54,10 @@ class BlockStepLengthDetector(Detector):
 
     def __init__(self, task: Task) -> None:
         super().__init__()
-        self.part, self.side = Part("block-step", task.tower.depth), task.tower.image_size
+        self.part, self.frame = Part("block-step", task.tower.depth), task.tower.frame
 
     @torch.inference_mode()
     def predict(self, features: Features) -> Prediction:
         """Scores (B,) and maps (B, H, W) of a batch."""
-        maps = pixels(features[self.part].norm(dim=2), self.side)
+        maps = pixels(features[self.part].norm(dim=2), self.frame)
         return Prediction(maps.amax((1, 2)), maps)

@@ -8,6 +8,7 @@ import numpy as np
 
 from stackclip.clip.transform import ImageTransform
 from stackclip.export.tracing import OF_ONE, OPSET, PIXELS
+from stackclip.sizes import size_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto, ValueInfoProto
@@ -23,15 +24,16 @@ _CUBIC = -0.5  # Pillow's coefficient
 def over_batch(model: ModelProto, transform: ImageTransform, layout: Layout | None) -> ModelProto:
     """A model that runs that of one picture on each of `pictures` and stacks what it gives.
 
-    `pictures` are prepared ones, (B, 3, S, S) float32; with a `layout` RGB ones of any size as they are read, uint8,
-    (B, H, W, 3) or (B, 3, H, W), which are resized and normalised inside. Weights stand once, outside the loop.
+    `pictures` are prepared ones, (B, 3) and the tower's size, float32; with a `layout` RGB ones of any size as they are
+    read, uint8, (B, H, W, 3) or (B, 3, H, W), which are resized and normalised inside. Weights stand once, outside the
+    loop.
     """
     from onnx import TensorProto, helper
 
     inner, results = model.graph, [_stacked(each) for each in model.graph.output]
-    side, kind = transform.size, TensorProto.FLOAT if layout is None else TensorProto.UINT8
+    size, kind = size_of(transform.size), TensorProto.FLOAT if layout is None else TensorProto.UINT8
     shapes: dict[Layout | None, list[Any]] = {
-        None: [3, side, side],
+        None: [3, *size],
         "nhwc": ["height", "width", 3],
         "nchw": [3, "height", "width"],
     }
@@ -94,7 +96,7 @@ def _constants(transform: ImageTransform) -> list[Any]:
     mean, std = (np.asarray(each, np.float32)[:, None, None] for each in (transform.mean, transform.std))
     arrays = {
         "prepare_first": np.array([0]),
-        "prepare_sizes": np.array([1, 3, transform.size, transform.size]),
+        "prepare_sizes": np.array([1, 3, *size_of(transform.size)]),
         "prepare_white": np.float32(255),
         "prepare_mean": mean,
         "prepare_std": std,

@@ -35,7 +35,7 @@ class Deployed:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def predict(self, pictures: Tensor, *, rounded: bool = False) -> Prediction:
-        """What the live detector says of prepared pictures (B, 3, S, S), float32.
+        """What the live detector says of prepared pictures (B, 3, H, W), float32.
 
         `rounded`: of parts in float16, as a store keeps them.
         """

@@ -40,7 +40,7 @@ def require_onnx() -> None:
 
 
 def named(prediction: Prediction) -> dict[str, Tensor]:
-    """What a graph gives of pictures by name, float32: scores (B,), maps (B, S, S), peaks (B,) and components (B,)."""
+    """What a graph gives of pictures by name, float32: scores (B,), maps (B, H, W), peaks (B,) and components (B,)."""
     found: dict[str, Tensor] = {}
     if prediction.scores is not None:
         found["scores"] = prediction.scores
@@ -52,7 +52,7 @@ def named(prediction: Prediction) -> dict[str, Tensor]:
 
 
 class OnePicture(nn.Module):
-    """Prepared pixels (3, S, S) to what a detector says of that one picture, without the axis of pictures."""
+    """Prepared pixels (3, H, W) to what a detector says of that one picture, without the axis of pictures."""
 
     def __init__(self, deployed: Deployed) -> None:
         super().__init__()
@@ -73,12 +73,11 @@ class OnePicture(nn.Module):
 
 
 def traced(deployed: Deployed) -> ModelProto:
-    """The model of one picture: `pixels` (3, S, S) float32 to the values of `named`, whose names end in `OF_ONE`.
+    """The model of one picture: `pixels` (3, H, W) float32 to the values of `named`, whose names end in `OF_ONE`.
 
     Raises NotApplicable for a method that is no arithmetic with tensors, with the line where it is not.
     """
-    side = deployed.tower.spec.image_size
-    pixels = torch.zeros(3, side, side)
+    pixels = torch.zeros(3, *deployed.tower.spec.frame.size)
     module = OnePicture(deployed).eval()
     with torch.no_grad(), plain_attention():
         names = list(named(deployed.predict(pixels[None])))  # what is made once is made now: constants of the graph

@@ -128,7 +128,7 @@ class Projections(nn.Module):
     ) -> None:
         super().__init__()
         self.taps = tower.taps if taps is None else tuple(taps)
-        self.side = tower.image_size
+        self.frame = tower.frame
         self.temperature = temperature
         layers = [nn.ModuleList(empty_linear(tower.width, tower.joint) for _ in self.taps) for _ in range(sets)]
         self.fc = nn.ModuleList(layers)
@@ -157,11 +157,12 @@ class Projections(nn.Module):
         Heads that learned the same make the maps of a batch once.
         """
         if not self._can_be_told:
-            return probability_maps(self._test_logits(features, anchors), weights, self.side)
+            return probability_maps(self._test_logits(features, anchors), weights, self.frame.size)
         learned = self._known.get(lambda: digest_of(*self.parameters()))
-        key = (self.taps, self.side, learned, digest_of(anchors))
+        key = (self.taps, self.frame, learned, digest_of(anchors))
         logits = once_in(features.made, key, lambda: self._test_logits(features, anchors))
-        return once_in(features.made, (*key, digest_of(weights)), lambda: probability_maps(logits, weights, self.side))
+        weighed = (*key, digest_of(weights))
+        return once_in(features.made, weighed, lambda: probability_maps(logits, weights, self.frame.size))
 
     @property
     def _can_be_told(self) -> bool:
@@ -170,7 +171,7 @@ class Projections(nn.Module):
         return plain and not (torch.compiler.is_exporting() or torch.is_grad_enabled())
 
     def _test_logits(self, features: Features, anchors: Tensor) -> Tensor:
-        """The logits (L, B, K, g, g) under all stacks, each by its set."""
+        """The logits (L, B, K, rows, columns) under all stacks, each by its set."""
         own = len(self.fc) > 1  # a set for each stack, or one for all
         under = [slice(index, index + 1) if own else slice(None) for index in range(len(self.fc))]
         of_sets = [self._logits(index, features, anchors[:, each], slice(None)) for index, each in enumerate(under)]
@@ -178,8 +179,10 @@ class Projections(nn.Module):
 
     def _set_loss(self, index: int, features: Features, anchors: Tensor, masks: Tensor, rows: Tensor | slice) -> Tensor:
         logits, masks = self._logits(index, features, anchors[rows, None], rows, self.products)[:, :, 0], masks[rows]
-        some = pieces(len(logits), len(masks) * self.side**2)
-        return torch.stack([segmentation_loss(large_logits(logits[each], self.side), masks) for each in some]).sum()
+        size, losses = self.frame.size, []
+        for some in pieces(len(logits), len(masks) * size.area):
+            losses.append(segmentation_loss(large_logits(logits[some], size), masks))
+        return torch.stack(losses).sum()
 
     def _logits(
         self,
@@ -189,13 +192,14 @@ class Projections(nn.Module):
         rows: Tensor | slice,
         products: torch.dtype | None = None,
     ) -> Tensor:
-        """The logits (L, B, K, g, g) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
+        """The logits (L, B, K, rows, columns) of some pictures under anchors (B, K, 2, D), of each layer of a set."""
         linears = cast(Sequence[nn.Linear], self.fc[index])
         return layers_logits(
             [features[part][rows] for part in self.taps],
             anchors,
             weights=[linear.weight for linear in linears],
             biases=[linear.bias for linear in linears],
+            grid=self.frame.grid,
             products=products,
         )
 

@@ -31,6 +31,7 @@ from stackclip.inspection.verdicts import (
 )
 from stackclip.methods import Inspector
 from stackclip.ops.words import counted
+from stackclip.sizes import size_of
 from stackclip.training.trainee import Trainee
 from stackclip.types import Sample
 
@@ -229,7 +230,7 @@ class Calibrator:
             raise StackclipError(division.how)
         side = self.run.plan.map_side(self.run.bench.tower.spec)
         held = sum(len(fold.held) for fold in division.folds)
-        sample, scores, peaks = ScaleSample(held * side**2), list[Tensor](), list[Tensor]()
+        sample, scores, peaks = ScaleSample(held * size_of(side).area), list[Tensor](), list[Tensor]()
         for number, fold in enumerate(division.folds):
             said = Evaluation(side=side, pixels=None, watch=_Takes(sample))
             inspector = ready if fold.shown == division.shown else self._shown(trainee, fold, said)

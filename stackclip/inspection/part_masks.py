@@ -89,9 +89,10 @@ def _colour(number: int) -> tuple[int, ...]:
 
 
 def _painted(picture: Image.Image, numbers: np.ndarray, paint: np.ndarray) -> Image.Image:
-    """A picture, greyed, with the colours of numbers (q, q) over it, each place with as much `paint` as (q, q) says."""
+    """A picture, greyed, with the colours of numbers (r, c) over it, each place with as much `paint` as (r, c) says."""
     grey = np.asarray(picture.convert("L").convert("RGB"), np.float64)
-    rows, columns = ((np.arange(side) * len(numbers)) // side for side in grey.shape[:2])
+    ends = zip(grey.shape[:2], numbers.shape, strict=True)
+    rows, columns = ((np.arange(side) * places) // side for side, places in ends)
     share = paint[rows][:, columns, None]
     return Image.fromarray(
         ((1 - share) * grey + share * PART_COLOURS[numbers[rows][:, columns] % len(PART_COLOURS)])

@@ -33,6 +33,7 @@ from stackclip.methods import Inspector
 from stackclip.ops.outputs import folder_name, unique_names
 from stackclip.ops.regions import paint_mask
 from stackclip.ops.small_maps import Looked
+from stackclip.sizes import size_of
 from stackclip.types import Part, Sample
 
 __all__ = ["Wishes", "cell_of_all", "crew_of", "predict"]
@@ -109,7 +110,7 @@ class _Pass:
         Without a picture that vanished meanwhile all is done once more, as a bench without it would.
         """
         while True:
-            samples = {spec: ScaleSample(len(self.cell.samples) * self.side**2) for spec in self.written}
+            samples = {spec: ScaleSample(len(self.cell.samples) * size_of(self.side).area) for spec in self.written}
             evaluations = {
                 spec: self._empty(written.error, self._sampler(samples[spec]), looked=self.wishes.looked)
                 for spec, written in self.written.items()
@@ -236,8 +237,7 @@ class _Pass:
         self.run.testing.scan(samples, inspectors, evaluations, partial(self.run.bench.progress, stage))
 
     def _sampler(self, sample: ScaleSample) -> Watch:
-        side = (self.side,) * 2
-        return lambda _, scores, runs: sample.add(scores, paint_mask(runs, side))
+        return lambda _, scores, runs: sample.add(scores, paint_mask(runs, scores.shape))
 
 
 def _parts_of_all(run: OneSeed) -> frozenset[Part]:

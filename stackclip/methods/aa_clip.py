@@ -170,7 +170,7 @@ class AaClipDetector(Detector):
         self.text = AdaptedText(task.text, task.tower.joint, draws=draws).to(task.device)
         self.image = method.adapted(task.image, task.tower, draws=draws).to(task.device)
         self.seen = method.seen(task.tower)
-        self.method, self.task, self.side, self.taps = method, task, task.tower.image_size, method.taps(task.tower)
+        self.method, self.task, self.frame, self.taps = method, task, task.tower.frame, method.taps(task.tower)
         self.text_optimiser = torch.optim.Adam(self.text.parameters(), lr=method.text_lr, betas=BETAS)
         self.image_optimiser = torch.optim.Adam(self.image.parameters(), lr=method.lr, betas=BETAS)
         self.rates = MultiStepLR(self.image_optimiser, list(_MILESTONES), _DECAY)
@@ -245,7 +245,7 @@ class AaClipDetector(Detector):
         mask = features[MASK].to(anchors)
         focal, dice = anchors.new_zeros(()), anchors.new_zeros(())
         for level in levels:
-            logits = pixels(logit_differences(level, anchors), self.side)  # (B, H, W)
+            logits = pixels(logit_differences(level, anchors), self.frame)  # (B, H, W)
             focal = focal + focal_loss(logits, mask)
             dice = dice + dice_loss(torch.sigmoid(logits), mask) + dice_loss(torch.sigmoid(-logits), 1 - mask)
         return {"focal": focal, "dice": dice}

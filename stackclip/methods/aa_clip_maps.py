@@ -33,8 +33,8 @@ class AaClipInspector(Inspector):
     def predict(self, features: Features) -> Prediction:
         """Maps, summed over the taps; scores: the largest of the map, or (1 + the cosine with ANOMALOUS) / 2."""
         levels, tokens = self.detector.see(features, self.anchors)
-        grid = on_grid(((1 + logit_differences(levels, self.anchors)) / 2).sum(0))  # (B, g, g)
-        maps = upsample(smooth_in_window(grid, *self.blur), self.detector.side)
+        patches, frame = ((1 + logit_differences(levels, self.anchors)) / 2).sum(0), self.detector.frame  # (B, P)
+        maps = upsample(smooth_in_window(on_grid(patches, frame.grid), *self.blur), frame.size)
         if not torch.compiler.is_exporting():  # what is kept for `settle` is no part of a graph
             self.lowest = min(self.lowest, float(maps.min()))
         scores = maps.amax((1, 2)) if self.scored == "map" else (tokens @ self.anchors[ANOMALOUS] + 1) / 2

@@ -173,7 +173,7 @@ class AdaClipDetector(Detector):
         """Maps: softmax of the mean logits of the layers, smoothed. Scores: softmax of the mixed class token."""
         sights = [self.sight(features, row) for row in range(len(features))]
         logits = torch.stack([each.patches.mean(0) for each in sights])  # (B, P)
-        maps = smooth(torch.sigmoid(pixels(logits, self.tower.image_size)), self.method.sigma)
+        maps = smooth(torch.sigmoid(pixels(logits, self.tower.frame)), self.method.sigma)
         return Prediction(torch.sigmoid(torch.stack([each.picture for each in sights])), maps)
 
     def sight(self, features: Features, row: int) -> PromptedSight:
@@ -205,7 +205,7 @@ class AdaClipDetector(Detector):
 
     def _terms(self, sight: PromptedSight, features: Features, row: int) -> dict[str, Tensor]:
         label = sight.picture.new_tensor(features.labels[row])
-        logits, mask = pixels(sight.patches, self.tower.image_size), features[MASK][row]  # (K, H, W), (H, W)
+        logits, mask = pixels(sight.patches, self.tower.frame), features[MASK][row]  # (K, H, W), (H, W)
         focal, dice = [], []
         for layer in logits:
             focal.append(focal_loss(layer, mask))

@@ -28,6 +28,7 @@ from stackclip.ops.modules import numbers_in
 from stackclip.ops.neighbours import Bank
 from stackclip.ops.windows import weighed_windows
 from stackclip.registry import AtTest, Removable, methods
+from stackclip.sizes import Size
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["AfClip", "AfClipDetector", "alignment_loss", "patch_targets"]
@@ -116,7 +117,7 @@ class AfClipDetector(Detector):
         """The loss of a training batch and its terms, with gradients."""
         sets = self.tokens(features)
         logits = self._logits(sets)
-        maps, target = logits[:, 1:], patch_targets(features[MASK], logits.shape[1] - 1)
+        maps, target = logits[:, 1:], patch_targets(features[MASK], self.tower.frame.grid)
         overwritten = self.method.targets == "overwritten"
         terms = {
             "score": _focal(logits[:, 0], logits.new_tensor(features.labels)),
@@ -151,7 +152,7 @@ class AfClipDetector(Detector):
 
     def maps(self, patches: Tensor) -> Tensor:
         """Values of patches (B, P), upsampled and smoothed: (B, H, W)."""
-        return smooth(pixels(patches, self.tower.image_size, align_corners=False), self.method.sigma)
+        return smooth(pixels(patches, self.tower.frame, align_corners=False), self.method.sigma)
 
     def _logits(self, sets: list[Tensor]) -> Tensor:
         anchors = unit(self.anchors())
@@ -194,13 +195,13 @@ def neighbourhoods(features: Features, tower: TowerSpec) -> Iterator[Tensor]:
             away = torch.arange(side) - side // 2
             line = torch.exp(-(away**2) / (2 * _REACH**2))
             kernel = torch.outer(line, line) / line.sum() ** 2
-            yield torch.cat([features[part][:, :1], weighed_windows(features[part][:, 1:], kernel)], dim=1)
+            patches = weighed_windows(features[part][:, 1:], kernel, tower.frame.grid)
+            yield torch.cat([features[part][:, :1], patches], dim=1)
 
 
-def patch_targets(masks: Tensor, patches: int) -> Tensor:
+def patch_targets(masks: Tensor, grid: Size) -> Tensor:
     """Masks (B, H, W) on the patch grid (B, P): 1 above a half of the bilinear mask, 0 below, and a half stays."""
-    grid = round(patches**0.5)
-    low = F.interpolate(masks[:, None].float(), size=(grid, grid), mode="bilinear").flatten(1)
+    low = F.interpolate(masks[:, None].float(), size=grid, mode="bilinear").flatten(1)
     return torch.where(low == 0.5, low, (low > 0.5).to(low))
 
 

@@ -94,7 +94,7 @@ class AnomalyDinoDetector(Detector):
         if task.image is None:
             raise NotApplicable("anomaly-dino reads patches behind the image tower's last norm, and there is no tower")
         self.method, self.image = method, task.image
-        self.part, self.side, self.grid = patch(task.tower.depth), task.tower.image_size, task.tower.grid
+        self.part, self.frame = patch(task.tower.depth), task.tower.frame
         few = method.references == "shots"
         self.least_shots = 1 if few else 0
         self.facts = {
@@ -123,8 +123,7 @@ class AnomalyDinoDetector(Detector):
     def of_object(self, tokens: Tensor) -> Tensor:
         """Which of a picture's patches (P, C) are the object: (P,)."""
         spread = self.method.scale == "spread"
-        grid = (self.grid, self.grid)
-        return foreground(tokens, grid, self.method.threshold, spread=spread, reach=self.method.closing)
+        return foreground(tokens, self.frame.grid, self.method.threshold, spread=spread, reach=self.method.closing)
 
     def masked(self, tokens: Tensor, distances: Tensor) -> Tensor:
         """The distances (P,) of the patches (P, C) of a tested picture, 0 where they are not the object."""
@@ -132,7 +131,7 @@ class AnomalyDinoDetector(Detector):
 
     def said(self, distances: Tensor) -> Prediction:
         """Scores and maps from the distances of patches (B, P)."""
-        maps = pixels(distances, self.side, align_corners=False)
+        maps = pixels(distances, self.frame, align_corners=False)
         return Prediction(tail_mean(distances), smooth(maps, self.method.sigma))
 
 

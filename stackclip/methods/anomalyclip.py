@@ -112,7 +112,7 @@ class AnomalyClipDetector(Detector):
             half=method.deep_precision == "float16",
             seed=task.seed,
         ).to(task.device)
-        self.path, self.side = method.path(task.tower), task.tower.image_size
+        self.path, self.frame = method.path(task.tower), task.tower.frame
         self.temperature, self.weight, self.sigma = method.temperature, method.lambda_, method.sigma
         stage, released = task.stage("prompts", epochs=method.epochs, batch=_BATCH), None
         if method.weights is not None:
@@ -171,7 +171,7 @@ class AnomalyClipDetector(Detector):
 
     def _upsample(self, patches: Tensor) -> Tensor:
         """(B, P) -> (B, H, W)."""
-        return pixels(patches, self.side, align_corners=False)
+        return pixels(patches, self.frame, align_corners=False)
 
     def _trained(self) -> Tensor:
         """The unit text features (2, D) as they are now; the text tower runs again only after training changed them."""

@@ -244,7 +244,7 @@ class SurgeryDetector(Detector):
         super().__init__()
         self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
         self.path, self.cls, self.factor, self.head = path, cls, factor, head
-        self.side, self.image_score, self.sigma = task.tower.image_size, method.image_score, method.sigma_for(task)
+        self.frame, self.image_score, self.sigma = task.tower.frame, method.image_score, method.sigma_for(task)
         released: Mapping[str, Any] | None = None
         schedule: dict[str, Any] = {}
         if isinstance(method, SdpPlus) and head is not None:
@@ -283,7 +283,7 @@ class SurgeryDetector(Detector):
                 for part, cls in zip(self.path, self.cls, strict=True)
             ]
         ).sum(0)  # (B, P)
-        maps = pixels(patches, self.side, align_corners=False)
+        maps = pixels(patches, self.frame, align_corners=False)
         if self.head is not None:
             maps = maps + self.head.maps(features, anchors[:, None], anchors.new_ones(len(features), 1))
         maps = smooth(maps, self.sigma)

@@ -144,14 +144,13 @@ class ClipLadDetector(Detector):
         """Itself for a category: its clusters, histograms and patches, and how its normal pictures are spread."""
         kept = [Features(each.samples, {part: own.clone() for part, own in each.parts.items()}) for each in shots]
         pictures = [each.rows(row, row + 1) for each in kept for row in range(len(each))]
+        method, tower = self.method, self.task.tower
         inspector = ClipLadInspector(
-            self.method,
-            self._logical(category, pictures) if self.method.scores != "structural" else None,
-            StructuralScorer(self.task.tower, pictures, self.method.spread)
-            if self.method.scores != "logical"
-            else None,
+            method,
+            self._logical(category, pictures) if method.scores != "structural" else None,
+            StructuralScorer(tower, pictures, method.spread) if method.scores != "logical" else None,
         )
-        if self.method.scores == "both":
+        if method.scores == "both":
             inspector.calibrate(pictures, normals)
             if inspector.normality is None:
                 few = f"clip-lad, {category}: fewer than {LEAST_NORMAL} normal pictures say how both scores are spread"
@@ -161,14 +160,15 @@ class ClipLadDetector(Detector):
     def _logical(self, category: str, shots: Sequence[Features]) -> LogicalScorer:
         task, (listed, parts) = self.task, parts_for(self.lists, category)
         parts = parts if self.method.clusters is None else replace(parts, clusters=self.method.clusters)
-        shallow, seed = shallow_of(task.tower), int(self.seed)
+        shallow, seed, grid = shallow_of(task.tower), int(self.seed), task.tower.frame.grid
         segmenter: RegionSegmenter
         if self.method.classes == "clusters":
-            segmenter = RegionSegmenter(shallow, centres_of(shots, shallow, parts.clusters, seed=seed))
+            centres = centres_of(shots, shallow, parts.clusters, grid=grid, seed=seed)
+            segmenter = RegionSegmenter(shallow, centres, grid=grid)
         else:
             parts, dense = parts.called(self.names(category)), dense_of(task.tower, self.method.spread)
             anchors = PartAnchors.of(parts, task.encode, task.device)
-            segmenter = Segmenter.fitted(parts, anchors, shots, shallow=shallow, dense=dense, seed=seed)
+            segmenter = Segmenter.fitted(parts, anchors, shots, shallow=shallow, dense=dense, grid=grid, seed=seed)
         return LogicalScorer(segmenter, torch.cat([segmenter.histograms(each) for each in shots]), self.method, listed)
 
 
@@ -259,7 +259,7 @@ class ClipLadInspector(Inspector):
         found, patches = _components(self.logical, self.structural, features)
         if self.structural is None or patches is None:
             return Prediction(found["logical"], None, why_no_maps=_NO_MAPS, components=found)
-        maps = pixels(patches, self.structural.tower.image_size)
+        maps = pixels(patches, self.structural.tower.frame)
         return Prediction(self._as_one(found), maps, components=found)
 
     def _as_one(self, found: Mapping[str, Tensor]) -> Tensor:

@@ -43,7 +43,7 @@ class DirectDetector(Detector):
     def __init__(self, method: ClipDirect, task: Task) -> None:
         super().__init__()
         self.anchors = TextAnchors(task, method.wording, class_names=method.class_names)
-        self.part, self.side = Part("joint", task.tower.depth), task.tower.image_size
+        self.part, self.frame = Part("joint", task.tower.depth), task.tower.frame
         self.image_score, self.sigma = method.image_score, method.sigma_for(task)
         self.facts = {
             "class_names": task.class_names or method.class_names,
@@ -58,7 +58,7 @@ class DirectDetector(Detector):
     def predict(self, features: Features) -> Prediction:
         """Maps and scores: softmax of 100 cos with the anchors, of each patch and of the class token."""
         anchors = self.anchors(features.samples)  # (B, 2, D)
-        maps = smooth(pixels(_chance(features[self.part], anchors), self.side, align_corners=False), self.sigma)
+        maps = smooth(pixels(_chance(features[self.part], anchors), self.frame, align_corners=False), self.sigma)
         scores = _chance(features[CLS][:, None], anchors)[:, 0]
         return Prediction(scores + maps.amax((1, 2)) if self.image_score == "inductive" else scores, maps)
 

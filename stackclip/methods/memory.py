@@ -23,7 +23,7 @@ class PatchMemory:
 
         Raises UsageError where there are none.
         """
-        self.side, parts = tower.image_size, tower.taps if parts is None else parts
+        self.frame, parts = tower.frame, tower.taps if parts is None else parts
         tokens = [[unit(features[part]).flatten(0, 1) for part in parts] for features in shots]
         empty = torch.empty(0, tower.width)
         self._banks = {
@@ -31,7 +31,7 @@ class PatchMemory:
         }
 
     def maps(self, features: Features) -> Tensor:
-        """Sum over parts of the upsampled 1 - cos to the nearest remembered patch: (B, side, side)."""
+        """Sum over parts of the upsampled 1 - cos to the nearest remembered patch: (B, H, W)."""
         return torch.stack([self._map(features, row) for row in range(len(features))])
 
     def distances(self, features: Features, row: int) -> Tensor:
@@ -39,7 +39,7 @@ class PatchMemory:
         return torch.stack([bank.distances(features[part][row]) for part, bank in self._banks.items()])
 
     def _map(self, features: Features, row: int) -> Tensor:
-        return torch.stack([pixels(each, self.side) for each in self.distances(features, row)]).sum(0)
+        return torch.stack([pixels(each, self.frame) for each in self.distances(features, row)]).sum(0)
 
 
 class Surveyed:

@@ -22,6 +22,7 @@ from stackclip.ops.maps import largest_mean, pixels, smooth, unit
 from stackclip.ops.modules import numbers_in
 from stackclip.ops.windows import window_means
 from stackclip.registry import AtTest, Removable, methods
+from stackclip.sizes import Size
 from stackclip.types import ANOMALOUS, MASK, NORMAL, Features, Part, Prediction, TowerSpec
 
 __all__ = ["Mrad", "MradDetector", "region_keys"]
@@ -157,11 +158,11 @@ class MradDetector(Detector):
             return
         cls = some[_CLS_BARE]
         self.pictures.remember(cls, cls.new_tensor(some.labels))
-        self.patches.remember(*region_keys(self.queries(some), some[MASK]))
+        self.patches.remember(*region_keys(self.queries(some), some[MASK], self.tower.frame.grid))
 
     def queries(self, features: Features) -> Tensor:
         """The patches (B, P, C) that ask and are remembered: behind ln_post, means of their neighbourhoods."""
-        return window_means(self.image.norm(features[dense(self.tower)]))
+        return window_means(self.image.norm(features[dense(self.tower)]), grid=self.tower.frame.grid)
 
     def loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of the votes on a training batch and its terms, with gradients."""
@@ -207,13 +208,14 @@ class MradDetector(Detector):
         """Logits of ANOMALOUS against NORMAL of each patch by the prompts of its picture: (B, P)."""
         if self.prompts is None:
             raise NotApplicable(f"mrad[mode={self.method.mode}] has no prompts")
-        patches = unit(window_means(self.image.project(features[dense(self.tower)])))  # (B, P, D)
+        seen = self.image.project(features[dense(self.tower)])
+        patches = unit(window_means(seen, grid=self.tower.frame.grid))  # (B, P, D)
         anchors = unit(self.prompts(region_means(patches, votes > self.method.region)))  # (B, 2, D)
         return torch.einsum("bpd,bd->bp", patches, anchors[:, ANOMALOUS] - anchors[:, NORMAL]) / _TEMPERATURE
 
     def _upsample(self, patches: Tensor) -> Tensor:
         """(B, P) -> (B, H, W)."""
-        return pixels(patches, self.tower.image_size, align_corners=False)
+        return pixels(patches, self.tower.frame, align_corners=False)
 
 
 def dense(tower: TowerSpec) -> Part:
@@ -221,13 +223,12 @@ def dense(tower: TowerSpec) -> Part:
     return Part("vv-from2", tower.depth)
 
 
-def region_keys(patches: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+def region_keys(patches: Tensor, masks: Tensor, grid: Size) -> tuple[Tensor, Tensor]:
     """The mean patches (N, C) of wholly defective and of wholly good patches, and labels (N,), picture by picture.
 
     Of patches (B, P, C) and masks (B, H, W); a picture has at most one of either kind, the defect's first.
     """
-    grid = round(patches.shape[1] ** 0.5)
-    low = F.interpolate(masks[:, None], size=(grid, grid), mode="bilinear").flatten(1)  # (B, P), as released
+    low = F.interpolate(masks[:, None], size=grid, mode="bilinear").flatten(1)  # (B, P), as released
     covered = torch.stack([low == 1, low == 0], dim=1).to(patches)  # (B, 2, P)
     means = covered @ patches / covered.sum(-1, keepdim=True).clamp(min=1)  # (B, 2, C)
     there = covered.any(-1)

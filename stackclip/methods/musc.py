@@ -18,6 +18,7 @@ from stackclip.ops.maps import local_means, min_max, pixels, unit
 from stackclip.ops.mutual import lowest_means, mutual_distances, neighbour_means
 from stackclip.ops.words import size
 from stackclip.registry import Removable, methods
+from stackclip.sizes import Size
 from stackclip.types import CLS, Features, Part, Prediction, TowerSpec
 
 __all__ = ["MuSc", "MuScDetector", "normed_patches", "rescored"]
@@ -82,7 +83,7 @@ class MuScDetector(Detector):
     def __init__(self, method: MuSc, task: Task) -> None:
         super().__init__()
         self.method, self.taps = method, task.tower.taps
-        self.side, self.grid, self.width = task.tower.image_size, task.tower.grid, task.tower.width
+        self.frame, self.width = task.tower.frame, task.tower.width
         self._found = Surveyed(())
         self.facts = {
             "epochs": 0,
@@ -100,7 +101,7 @@ class MuScDetector(Detector):
         samples, cls = survey_of(tested, CLS)
         self._check(len(samples))
         patches = self.levels(tested, len(samples)).mean(0)  # (N, P)
-        peaks = torch.stack([pixels(each, self.side).amax() for each in patches])
+        peaks = torch.stack([pixels(each, self.frame).amax() for each in patches])
         scores = rescored(peaks, unit(cls), self._neighbours(len(samples)))
         self._found = Surveyed(samples, patches, scores)
 
@@ -112,7 +113,7 @@ class MuScDetector(Detector):
             for side in method.sides:
 
                 def pictures(tap: Part = tap, side: int = side) -> Iterator[Tensor]:
-                    return (each for batch in tokens() for each in normed_patches(batch[tap], side))
+                    return (each for batch in tokens() for each in normed_patches(batch[tap], side, self.frame.grid))
 
                 distances = mutual_distances(pictures, count, room=room, same_place=method.match == "same-place")
                 found.append(lowest_means(distances, *method.interval))
@@ -126,7 +127,7 @@ class MuScDetector(Detector):
         They are read once if they fit into half of the room; else each time.
         """
         room = int(self.method.room * 2**30)
-        size = 4 * count * self.grid**2 * self.width * len(self.taps)
+        size = 4 * count * self.frame.grid.area * self.width * len(self.taps)
         if 2 * size > room:
             return lambda: ({tap: features[tap] for tap in self.taps} for features in tested()), room
         held = [{tap: features[tap].clone() for tap in self.taps} for features in tested()]
@@ -137,7 +138,7 @@ class MuScDetector(Detector):
         method = self.method
         if method.k is not None and max(method.k) > count:
             raise NotApplicable(f"k={_typed(method.k)} of {count} pictures; wanted at most as many as are tested")
-        needed = 4 * count**2 * self.grid**2
+        needed = 4 * count**2 * self.frame.grid.area
         if needed > method.room * 2**30:
             raise NotApplicable(
                 f"the distances between {count} pictures take {size(needed)}, more than room={method.room:g} GB: "
@@ -151,15 +152,15 @@ class MuScDetector(Detector):
     def predict(self, features: Features) -> Prediction:
         """Maps and scores of pictures that were surveyed. Raises NotApplicable for others."""
         patches, scores = self._found.of(features.samples)  # (B, P), (B,)
-        return Prediction(scores, pixels(patches, self.side))
+        return Prediction(scores, pixels(patches, self.frame))
 
 
-def normed_patches(tokens: Tensor, side: int) -> Tensor:
+def normed_patches(tokens: Tensor, side: int, grid: Size | None = None) -> Tensor:
     """Unit patches (B, P, C), standardised over each picture, as means of the `side` x `side` around them.
 
     MuSc's LNAMD: its layer norm, without weights, runs over all P C numbers of a picture.
     """
-    return unit(local_means(F.layer_norm(tokens, tokens.shape[1:]), side))
+    return unit(local_means(F.layer_norm(tokens, tokens.shape[1:]), side, grid))
 
 
 def rescored(peaks: Tensor, tokens: Tensor, neighbours: Sequence[int]) -> Tensor:

@@ -19,6 +19,7 @@ from stackclip.ops.coresets import farthest_first, mean_distances, row_norms
 from stackclip.ops.maps import local_means, pixels, smooth
 from stackclip.ops.neighbours import Bank, engine_here
 from stackclip.registry import Removable, methods
+from stackclip.sizes import Size
 from stackclip.types import Features, Part, Prediction, TowerSpec
 
 __all__ = ["PatchCore", "PatchCoreDetector", "PatchCoreInspector", "coreset", "joined_patches"]
@@ -125,7 +126,8 @@ class PatchCoreDetector(Detector):
 
     def described(self, features: Features) -> Tensor:
         """The patches of pictures as they are remembered and compared: (B, P, C)."""
-        return joined_patches([features[part] for part in self.parts], merged=self.method.join == "merged")
+        layers, merged = [features[part] for part in self.parts], self.method.join == "merged"
+        return joined_patches(layers, merged=merged, grid=self.tower.frame.grid)
 
     def _drawn(self, shots: Iterator[Features], draws: torch.Generator) -> tuple[list[Tensor], int]:
         """The patches (P, C) of as many pictures as there is room for, each as likely as any; and how many came.
@@ -153,7 +155,7 @@ class PatchCoreInspector(Inspector):
     def predict(self, features: Features) -> Prediction:
         """Scores: the largest distance of a patch. Maps: the distances, upsampled and smoothed."""
         distances = self.distances(self.detector.described(features))
-        maps = pixels(distances, self.detector.tower.image_size, align_corners=False)
+        maps = pixels(distances, self.detector.tower.frame, align_corners=False)
         return Prediction(distances.amax(1), smooth(maps, self.detector.method.sigma))
 
     def distances(self, patches: Tensor) -> Tensor:
@@ -161,12 +163,12 @@ class PatchCoreInspector(Inspector):
         return torch.stack([self.bank.distances(each, self.detector.method.neighbours) for each in patches])
 
 
-def joined_patches(layers: list[Tensor], *, merged: bool) -> Tensor:
+def joined_patches(layers: list[Tensor], *, merged: bool, grid: Size | None = None) -> Tensor:
     """Patches by the means of the 3 x 3 around them in some layers, each (B, P, C), side by side.
 
     `merged`: averaged over neighbouring channels to C again (the released code's adaptive pooling).
     """
-    joined = torch.cat([local_means(tokens, _AROUND) for tokens in layers], dim=-1)
+    joined = torch.cat([local_means(tokens, _AROUND, grid) for tokens in layers], dim=-1)
     return F.adaptive_avg_pool1d(joined, layers[0].shape[-1]) if merged else joined
 
 

@@ -285,7 +285,7 @@ class PromptAdInspector(Inspector):
 
     def upsampled(self, patches: Tensor) -> Tensor:
         """(B, P) -> (B, H, W)."""
-        return pixels(patches, self.detector.tower.image_size, align_corners=False)
+        return pixels(patches, self.detector.tower.frame, align_corners=False)
 
 
 def _combined(text: Tensor, visual: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from stackclip.prompts import Encode
 from stackclip.prompts.parts import PartsList
 from stackclip.prompts.phrases import PARTS_TEMPLATES
 from stackclip.selectors import MeanOfUnit
+from stackclip.sizes import Size
 from stackclip.types import Features, Part
 
 __all__ = ["PartAnchors", "PartMask", "RegionSegmenter", "Segmenter", "centres_of"]
@@ -27,10 +28,10 @@ _CLUSTERED = 8  # shots whose patches are clustered, at most: 32768 of them at V
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PartMask:
-    """The parts of a picture: the class of each place (q, q), and what the stages before it found.
+    """The parts of a picture: the class of each place (rows, columns), and what the stages before it found.
 
     Classes are numbered as `names` are, coarse ones as `coarse` are; the number behind the last is the background.
-    `regions` (q, q) are clusters, `region_classes` (k,) the coarse class of each, `foreground` (q, q) where parts are
+    `regions` (r, c) are clusters, `region_classes` (k,) the coarse class of each, `foreground` (r, c) where parts are
     looked for. `normal` are the histograms (s, n) of pictures that it may be compared with, if any.
     """
 
@@ -78,14 +79,14 @@ def _encoded(words: Mapping[str, tuple[str, ...]], encode: Encode) -> Tensor:
     return torch.stack(found)
 
 
-def centres_of(shots: Iterable[Features], shallow: Sequence[Part], count: int, *, seed: int) -> Tensor:
+def centres_of(shots: Iterable[Features], shallow: Sequence[Part], count: int, *, grid: Size, seed: int) -> Tensor:
     """The centres (k, F) of the patches of a category's shots; of more than eight, of some evenly spread.
 
     They are `count`, or as many as there are different patches.
     """
     tokens = [[features[part] for part in shallow] for features in shots]
     pictures = [[each[row] for each in batch] for batch in tokens for row in range(len(batch[0]))]
-    points = torch.cat([cluster_tokens(each) for each in evenly(pictures, _CLUSTERED)])
+    points = torch.cat([cluster_tokens(each, grid) for each in evenly(pictures, _CLUSTERED)])
     distinct = len(np.unique(points.cpu().numpy(), axis=0)) if len(points) < _STARTS * count else len(points)
     centres = k_means(points.cpu().numpy(), min(count, distinct), starts=_STARTS, seed=seed).centres
     return torch.from_numpy(centres).to(points)
@@ -93,10 +94,14 @@ def centres_of(shots: Iterable[Features], shallow: Sequence[Part], count: int, *
 
 @dataclass(frozen=True, eq=False)
 class RegionSegmenter:
-    """Cuts pictures into regions: `shallow` taps are clustered around `centres` (k, F), and no word is asked."""
+    """Cuts pictures into regions: `shallow` taps are clustered around `centres` (k, F), and no word is asked.
+
+    `grid` is that of the patches; a place is a quarter of one.
+    """
 
     shallow: Sequence[Part]
     centres: Tensor
+    grid: Size = field(kw_only=True)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,13 +117,18 @@ class RegionSegmenter:
         return torch.stack([mask.histogram for mask in self.masks(features)])
 
     def _mask(self, features: Features, row: int) -> PartMask:
-        regions = on_grid(self._regions(features, row))
+        regions = self._placed(self._regions(features, row))
         counted = regions.new_zeros(len(self.centres))
         return PartMask(self.names, ("counted",), regions, regions, counted, torch.ones_like(regions, dtype=torch.bool))
 
     def _regions(self, features: Features, row: int) -> Tensor:
         """The region of each place of a picture: (Q,)."""
-        return segments.nearest(cluster_tokens([features[part][row] for part in self.shallow]), self.centres)
+        taps = [features[part][row] for part in self.shallow]
+        return segments.nearest(cluster_tokens(taps, self.grid), self.centres)
+
+    def _placed(self, values: Tensor) -> Tensor:
+        """A value for each place (Q,) where it lies: (rows, columns)."""
+        return on_grid(values, segments.twice(self.grid))
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +148,12 @@ class Segmenter(RegionSegmenter):
         *,
         shallow: Sequence[Part],
         dense: Part,
+        grid: Size,
         seed: int,
     ) -> Segmenter:
         """With the centres of a category's shots."""
-        return cls(shallow, centres_of(shots, shallow, parts.clusters, seed=seed), parts, anchors, dense)
+        centres = centres_of(shots, shallow, parts.clusters, grid=grid, seed=seed)
+        return cls(shallow, centres, parts, anchors, dense, grid=grid)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,17 +161,18 @@ class Segmenter(RegionSegmenter):
         return tuple(self.parts.fine)
 
     def _mask(self, features: Features, row: int) -> PartMask:
-        tokens, regions = segments.doubled(features[self.dense][row]), self._regions(features, row)
+        tokens, regions = segments.doubled(features[self.dense][row], self.grid), self._regions(features, row)
         means = segments.mean_of_regions(tokens, regions, len(self.centres))
         coarse = segments.classes_of_regions(means, self.anchors.coarse, self.anchors.thresholds)
         last = len(self.parts.coarse)
-        foreground = segments.foreground_of(on_grid(coarse[regions]), last)
+        foreground = segments.foreground_of(self._placed(coarse[regions]), last)
         if self.parts.fine_by == "region":
             tokens = unit(means)[regions]
         fine = segments.classes_of_places(tokens, self.anchors.fine, foreground.flatten(), len(self.parts.fine))
-        return PartMask(self.names, tuple(self.parts.coarse), on_grid(fine), on_grid(regions), coarse, foreground)
+        placed = self._placed(fine), self._placed(regions)
+        return PartMask(self.names, tuple(self.parts.coarse), *placed, coarse, foreground)
 
 
-def cluster_tokens(taps: Sequence[Tensor]) -> Tensor:
-    """What is clustered: raw taps (P, C) side by side, on a grid of twice the side, of length 1: (4P, F)."""
-    return segments.doubled(torch.cat(list(taps), dim=-1))
+def cluster_tokens(taps: Sequence[Tensor], grid: Size) -> Tensor:
+    """What is clustered: raw taps (P, C) side by side, on a grid of twice the sides, of length 1: (4P, F)."""
+    return segments.doubled(torch.cat(list(taps), dim=-1), grid)

@@ -79,7 +79,7 @@ class VisualLayers(nn.Module):
 
     def __init__(self, method: VisualAd, tower: TowerSpec, image: ImageTower, *, draws: torch.Generator) -> None:
         super().__init__()
-        width, patches, dropout = tower.width, tower.grid**2, method.dropout
+        width, patches, dropout = tower.width, tower.patches, method.dropout
         self.tokens = FrontTokens(2, width=width, draws=draws)  # NORMAL and ANOMALOUS
         self.norm = image.own_norm()
         self.attention = nn.ModuleList(
@@ -167,7 +167,7 @@ class VisualAdDetector(Detector):
 
     def _upsample(self, patches: Tensor) -> Tensor:
         """(..., P) -> (..., H, W)."""
-        return pixels(patches, self.tower.image_size, align_corners=False)
+        return pixels(patches, self.tower.frame, align_corners=False)
 
 
 def top_mean(maps: Tensor) -> Tensor:

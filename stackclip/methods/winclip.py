@@ -78,7 +78,7 @@ class WinClipDetector(Detector):
         wording = ENSEMBLES[method.ensemble], selectors.create(method.select)
         self.anchors = TextAnchors(task, lambda dataset: wording, class_names=method.class_names)
         self.method, self.tower, self.last = method, task.tower, _last(task.tower)
-        self.side, self.grid, self.few_shot = task.tower.image_size, task.tower.grid, bool(task.shots)
+        self.frame, self.few_shot = task.tower.frame, bool(task.shots)
         self.facts = {
             "class_names": task.class_names or method.class_names,
             "epochs": 0,
@@ -99,21 +99,22 @@ class WinClipDetector(Detector):
         return Prediction(scores, self.upsampled(patches))
 
     def from_text(self, features: Features) -> tuple[Tensor, Tensor]:
-        """The text's scores (B,) and the anomaly of each patch (B, g, g)."""
+        """The text's scores (B,) and the anomaly of each patch (B, rows, columns)."""
         anchors = self.anchors(features.samples)  # (B, 2, D)
         scores = self._chance(features[CLS][:, None], anchors)[:, 0]  # (B,)
         scales = [
-            harmonic_map(self._chance(features[part], anchors), grid=self.grid, side=part.index) for part in _WINDOWS
+            harmonic_map(self._chance(features[part], anchors), grid=self.frame.grid, side=part.index)
+            for part in _WINDOWS
         ]
         inverse = 1 / scores[:, None, None] + sum(1 / scale for scale in scales)
-        patches = (1 + len(scales)) / inverse  # (B, g, g)
+        patches = (1 + len(scales)) / inverse  # (B, rows, columns)
         if self.method.crops:
             scores = (scores + self._chance(features[_CROPS], anchors).mean(1)) / 2
         return scores, patches
 
     def upsampled(self, patches: Tensor) -> Tensor:
-        """(B, g, g) -> (B, H, W)."""
-        return upsample(patches, self.side, align_corners=False)
+        """(B, rows, columns) -> (B, H, W)."""
+        return upsample(patches, self.frame.size, align_corners=False)
 
     def _chance(self, tokens: Tensor, anchors: Tensor) -> Tensor:
         """The softmax probability that tokens (B, n, D) are anomalous: (B, n)."""
@@ -133,18 +134,18 @@ class WinClipPlus(Inspector):
     def predict(self, features: Features) -> Prediction:
         """Maps and scores: the text's, and with them the distances', and the highest of them."""
         scores, patches = self.detector.from_text(features)
-        distances = torch.stack([self._distances(features, row) for row in range(len(features))])  # (B, g, g)
+        distances = torch.stack([self._distances(features, row) for row in range(len(features))])  # (B, rows, columns)
         scores = (scores + distances.amax((1, 2))) / 2
         patches = (patches + distances) / (2 if self.detector.method.fusion == "mean" else 1)
         return Prediction(scores, self.detector.upsampled(patches))
 
     def _distances(self, features: Features, row: int) -> Tensor:
         """How far a picture's patches are from the shots', between 0 and 1: the mean of both scales and patches."""
-        found, grid = [], self.detector.grid
+        found, grid = [], self.detector.frame.grid
         for part, bank in self._banks.items():
             far = bank.distances(features[part][row]) / 2
             if part == self.detector.last:
-                found.append(far.reshape(grid, grid))
+                found.append(far.reshape(*grid))
             else:
                 found.append(harmonic_map(far[None], grid=grid, side=part.index)[0])
         return torch.stack(found).mean(0)

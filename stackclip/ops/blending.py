@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from stackclip.ops.tiling import Tiling
+from stackclip.sizes import Side, size_of
 
 __all__ = ["Blend", "tile_weights"]
 
@@ -15,32 +16,32 @@ _LEAST = 1e-6  # what a tile counts at its very edge, where it may be alone
 
 
 class Blend:
-    """Takes the maps of a picture's tiles one by one, and keeps their weighed sum on a square of `side` pixels.
+    """Takes the maps of a picture's tiles one by one, and keeps their weighed sum at a `side` in pixels, or a size.
 
     Where tiles overlap the weights run linearly from one to the other. With the whole picture as one more tile it
     counts as much as all tiles together.
     """
 
-    def __init__(self, tiling: Tiling, side: int) -> None:
-        self.tiling, self.side = tiling, side
+    def __init__(self, tiling: Tiling, side: Side) -> None:
+        self.tiling, self.size = tiling, size_of(side)
         self._sum: Tensor | None = None
 
     def add(self, number: int, tile: Tensor) -> None:
-        """Take the map (S, S) of the view of that number, counted from 0."""
+        """Take the map (h, w) of the view of that number, counted from 0."""
         if self._sum is None:
-            self._sum = torch.zeros(self.side, self.side, dtype=tile.dtype, device=tile.device)
-        tiling, pixels = self.tiling, tile.shape[-1]
+            self._sum = torch.zeros(*self.size, dtype=tile.dtype, device=tile.device)
+        tiling, (height, width) = self.tiling, tile.shape
         share = 0.5 if len(tiling.views) > len(tiling.tiles) else 1.0
         grid = (tiling.rows, tiling.columns) if number < len(tiling.tiles) else (1, 1)
         row, column = divmod(number if grid != (1, 1) else 0, grid[1])
-        top, down = tile_weights(grid[0], tiling.overlap, self.side, pixels)[row]
-        left, across = tile_weights(grid[1], tiling.overlap, self.side, pixels)[column]
+        top, down = tile_weights(grid[0], tiling.overlap, self.size.height, height)[row]
+        left, across = tile_weights(grid[1], tiling.overlap, self.size.width, width)[column]
         place = self._sum[top : top + len(down), left : left + len(across)]
         place += share * (down.to(tile) @ tile @ across.to(tile).mT)
 
     @property
     def map(self) -> Tensor:
-        """The blended map (side, side) of all views. Raises RuntimeError where none came."""
+        """The blended map (H, W) of all views. Raises RuntimeError where none came."""
         if self._sum is None:
             raise RuntimeError("no map came to be blended")
         return self._sum

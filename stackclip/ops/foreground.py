@@ -11,7 +11,7 @@ from torch import Tensor
 __all__ = ["MaskReach", "foreground"]
 
 MaskReach = Literal["grid", "row"]
-"""Where a mask is widened and closed: over the square of patches, or along them as one row."""
+"""Where a mask is widened and closed: over the grid of patches, or along them as one row."""
 
 _CENTRE, _LEAST = (0.2, 0.8), 0.35  # the middle of a picture, and the share of it that the object covers
 

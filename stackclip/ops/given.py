@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stackclip.errors import BrokenPlugin
+from stackclip.sizes import Side, size_of
 from stackclip.types import Part, Prediction
 
 if TYPE_CHECKING:
@@ -133,8 +134,11 @@ def vector_of(vector: object, features: Tensor) -> Tensor:
     return vector
 
 
-def prediction_of(prediction: object, count: int, side: int | None) -> Prediction:
-    """What predict() gave of a batch: real scores (count,) and maps (count, side, side), or in words why not."""
+def prediction_of(prediction: object, count: int, side: Side | None) -> Prediction:
+    """What predict() gave of a batch: real scores (count,) and maps (count, H, W), or in words why not.
+
+    `side` is that of square maps, else their size; None where it is not known.
+    """
     if not isinstance(prediction, Prediction):
         raise BrokenPlugin(f"its predict() gave {_short(prediction)}; wanted a Prediction")
     for reason in (prediction.why_no_scores, prediction.why_no_maps):
@@ -146,8 +150,8 @@ def prediction_of(prediction: object, count: int, side: int | None) -> Predictio
     scores, maps = prediction.scores, prediction.maps
     if scores is not None and tuple(scores.shape) != (count,):
         raise BrokenPlugin(f"scores of shape {tuple(scores.shape)} came for {count} pictures, wanted ({count},)")
-    if maps is not None and (maps.ndim != 3 or len(maps) != count or (side and maps.shape[1:] != (side, side))):
-        wanted = f"{side}, {side}" if side else "H, W"  # the runs of a mask say nothing of its size
+    if maps is not None and (maps.ndim != 3 or len(maps) != count or (side and tuple(maps.shape[1:]) != size_of(side))):
+        wanted = ", ".join(map(str, size_of(side))) if side else "H, W"  # the runs of a mask say nothing of its size
         raise BrokenPlugin(f"maps of shape {tuple(maps.shape)} came for {count} pictures, wanted ({count}, {wanted})")
     return prediction
 

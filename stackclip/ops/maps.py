@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from stackclip.ops.portions import pieces, portions
+from stackclip.sizes import Frame, Side, Size, frame_of, size_of
 from stackclip.types import ANOMALOUS, NORMAL
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "anomaly_logits",
     "gaussian_matrix",
     "interpolation_matrix",
+    "interpolations",
     "large_logits",
     "largest_mean",
     "layers_logits",
@@ -44,26 +46,32 @@ def unit(vectors: Tensor) -> Tensor:
     return F.normalize(vectors, dim=-1)
 
 
-def anomaly_logits(tokens: Tensor, anchors: Tensor, side: int, *, scale: float = LOGIT_SCALE) -> Tensor:
-    """Logits of ANOMALOUS against NORMAL at every pixel: tokens (B, P, D), anchors (B, 2, D) -> (B, side, side).
+def anomaly_logits(tokens: Tensor, anchors: Tensor, frame: Frame | Side, *, scale: float = LOGIT_SCALE) -> Tensor:
+    """Logits of ANOMALOUS against NORMAL at every pixel: tokens (B, P, D), anchors (B, 2, D) -> (B, H, W).
 
     The released code upsamples both logits and takes the softmax of two. Upsampling is linear, so the sigmoid of this
     upsampled *difference* is the same probability for half the work. FuzzyCLIP, equation 6; APRIL-GAN, its test loop.
     """
     difference = anchors[:, ANOMALOUS] - anchors[:, NORMAL]  # (B, D)
     logits = scale * torch.einsum("bpd,bd->bp", unit(tokens), difference)
-    return pixels(logits, side)
+    return pixels(logits, frame)
 
 
 def projected_logits(
-    tokens: Tensor, anchors: Tensor, *, weight: Tensor, bias: Tensor, scale: float = LOGIT_SCALE
+    tokens: Tensor,
+    anchors: Tensor,
+    *,
+    weight: Tensor,
+    bias: Tensor,
+    grid: Size | None = None,
+    scale: float = LOGIT_SCALE,
 ) -> Tensor:
-    """Logits of ANOMALOUS against NORMAL of each patch under K stacks: tokens (B, P, C) -> (B, K, g, g), P = g * g.
+    """Logits of ANOMALOUS against NORMAL of each patch under K stacks: tokens (B, P, C) -> (B, K, rows, columns).
 
     `weight` (D, C) and `bias` (D,) are those of a linear layer into the joint space, `anchors` (B, K, 2, D) its unit
     text features. Upsampled, these are the `anomaly_logits` of the projected tokens; here those are never copied.
     """
-    return layers_logits([tokens], anchors, weights=[weight], biases=[bias], scale=scale)[0]
+    return layers_logits([tokens], anchors, weights=[weight], biases=[bias], grid=grid, scale=scale)[0]
 
 
 def layers_logits(
@@ -72,10 +80,11 @@ def layers_logits(
     *,
     weights: Sequence[Tensor],
     biases: Sequence[Tensor],
+    grid: Size | None = None,
     scale: float = LOGIT_SCALE,
     products: torch.dtype | None = None,
 ) -> Tensor:
-    """The `projected_logits` of L layers, each with tokens, weight and bias of its own: (L, B, K, g, g).
+    """The `projected_logits` of L layers, each with tokens, weight and bias of its own: (L, B, K, rows, columns).
 
     Small layers are worked on together, as one operation costs more than what it does to a few numbers. `products` is
     the type of the numbers in the large matrix products, forward and backward; all else keeps that of the tokens.
@@ -86,7 +95,7 @@ def layers_logits(
         _ProjectedCosines.apply(directions, keep, products, *tokens[some], *weights[some], *biases[some])
         for some in pieces(len(tokens), numbers)
     ]
-    return scale * on_grid(torch.cat(cosines) if len(cosines) > 1 else cosines[0])
+    return scale * on_grid(torch.cat(cosines) if len(cosines) > 1 else cosines[0], grid)
 
 
 class _ProjectedCosines(torch.autograd.Function):
@@ -162,61 +171,70 @@ def _add_grads(grad_z: Tensor, layer: tuple[Tensor, ...], grads: tuple[Tensor | 
         grad_tokens[some] = (grad_z @ weight.to(grad_z)).view_as(tokens[some])
 
 
-def on_grid(patches: Tensor) -> Tensor:
-    """A value for each patch, row by row, as a square: (..., P) -> (..., g, g), P = g * g.
+def on_grid(patches: Tensor, grid: Size | None = None) -> Tensor:
+    """A value for each patch, row by row, on its `grid`: (..., P) -> (..., rows, columns); without one on a square.
 
-    Raises RuntimeError where P is no square.
+    Raises RuntimeError where the grid has not P places.
     """
-    grid = math.isqrt(patches.shape[-1])
-    return patches.reshape(*patches.shape[:-1], grid, grid)
+    places = size_of(math.isqrt(patches.shape[-1])) if grid is None else grid
+    return patches.reshape(*patches.shape[:-1], *places)
 
 
-def pixels(patches: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
-    """A value for each patch, `on_grid` and upsampled: (..., P) -> (..., side, side).
+def pixels(patches: Tensor, frame: Frame | Side, *, align_corners: bool = True) -> Tensor:
+    """A value for each patch, `on_grid` and upsampled: (..., P) -> (..., H, W).
 
-    APRIL-GAN aligns the corners of patches and pixels; AnomalyCLIP and CLIP-AD align their edges.
+    `frame` is the tower's (`TowerSpec.frame`), or its `image_size`, which square patches fill in one way only.
+    APRIL-GAN aligns the corners of patches and pixels; AnomalyCLIP and CLIP-AD align their edges. Raises as `frame_of`.
     """
-    return upsample(on_grid(patches), side, align_corners=align_corners)
+    where = frame_of(frame, patches.shape[-1])
+    return upsample(on_grid(patches, where.grid), where.size, align_corners=align_corners)
 
 
-def upsample(maps: Tensor, side: int, *, align_corners: bool = True) -> Tensor:
-    """Bilinear: (..., g, g) -> (..., side, side), as two small matrix products."""
-    matrix = interpolation_matrix(maps.shape[-1], side, align_corners).to(maps)
-    return matrix @ maps @ matrix.mT
+def upsample(maps: Tensor, size: Side, *, align_corners: bool = True) -> Tensor:
+    """Bilinear: (..., rows, columns) -> (..., H, W), as two small matrix products."""
+    down, across = interpolations(maps, size, align_corners)
+    return down @ maps @ across.mT
 
 
-def large_logits(logits: Tensor, side: int) -> Tensor:
+def large_logits(logits: Tensor, size: Side) -> Tensor:
     """`upsample` for training: across first, so that no product has long narrow rows, and none of its gradient has."""
-    matrix = interpolation_matrix(logits.shape[-1], side).to(logits)
-    return matrix @ (logits @ matrix.mT)
+    down, across = interpolations(logits, size)
+    return down @ (logits @ across.mT)
+
+
+def interpolations(maps: Tensor, size: Side, align_corners: bool = True) -> tuple[Tensor, Tensor]:
+    """The `interpolation_matrix` down (H, rows) and across (W, columns) of maps (..., rows, columns), in their type."""
+    ends = zip(maps.shape[-2:], size_of(size), strict=True)
+    down, across = (interpolation_matrix(grid, side, align_corners).to(maps) for grid, side in ends)
+    return down, across
 
 
 def smooth(maps: Tensor, sigma: float) -> Tensor:
-    """Gaussian of `sigma` pixels over square maps (..., H, H), reflected at the borders, as scipy's `gaussian_filter`.
+    """Gaussian of `sigma` pixels over maps (..., H, W), reflected at the borders, as scipy's `gaussian_filter`.
 
     No smoothing for sigma 0.
     """
     if not sigma:
         return maps
-    matrix = gaussian_matrix(maps.shape[-1], sigma).to(maps)
-    return matrix @ maps @ matrix.mT
+    down, across = (gaussian_matrix(side, sigma).to(maps) for side in maps.shape[-2:])
+    return down @ maps @ across.mT
 
 
 def smooth_in_window(maps: Tensor, sigma: float, window: int) -> Tensor:
-    """Gaussian of `sigma` points in a window of odd side, mirrored at the border points: maps (..., g, g).
+    """Gaussian of `sigma` points in a window of odd side, mirrored at the border points: maps (..., rows, columns).
 
     As kornia's `gaussian_blur2d` with `reflect`, which AA-CLIP calls on the patch grid.
     """
-    matrix = window_matrix(maps.shape[-1], sigma, window).to(maps)
-    return matrix @ maps @ matrix.mT
+    down, across = (window_matrix(side, sigma, window).to(maps) for side in maps.shape[-2:])
+    return down @ maps @ across.mT
 
 
-def local_means(tokens: Tensor, side: int) -> Tensor:
+def local_means(tokens: Tensor, side: int, grid: Size | None = None) -> Tensor:
     """Each patch as the mean of the `side` x `side` patches around it, an odd number: (B, P, C) -> (B, P, C).
 
-    Places outside the grid are zeros that count.
+    Places outside the `grid`, a square unless one is given, are zeros that count.
     """
-    maps = on_grid(tokens.mT)  # (B, C, g, g)
+    maps = on_grid(tokens.mT, grid)  # (B, C, rows, columns)
     return F.avg_pool2d(maps, side, stride=1, padding=side // 2).flatten(2).mT if side > 1 else tokens
 
 

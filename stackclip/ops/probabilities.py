@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from stackclip.ops.maps import interpolation_matrix, upsample
+from stackclip.sizes import Side, size_of
 
 __all__ = ["probability_maps"]
 
 
-def probability_maps(layers: Tensor, weights: Tensor, side: int) -> Tensor:
-    """Sum over layers and stacks of weight times the sigmoid of upsampled logits (L, B, K, g, g): (B, side, side).
+def probability_maps(layers: Tensor, weights: Tensor, size: Side) -> Tensor:
+    """Sum over layers and stacks of weight times the sigmoid of upsampled logits (L, B, K, rows, columns): (B, H, W).
 
     `weights` (B, K) are those of the stacks. On a CPU, where no gradient is asked for, it is made picture by picture in
     memory that stays in the processor's cache, and rows of pixels between two rows of the grid are not multiplied with
@@ -21,13 +22,14 @@ def probability_maps(layers: Tensor, weights: Tensor, side: int) -> Tensor:
     """
     plain = torch.is_grad_enabled() and (layers.requires_grad or weights.requires_grad)
     if plain or weights.device.type != "cpu" or torch.compiler.is_exporting():
-        return _summed_plainly(layers, weights, side)
-    across = interpolation_matrix(layers.shape[-1], side).to(weights).mT.contiguous()  # (g, side)
-    upper, lower, share = _between(len(across), side)
-    total, (above, below) = weights.new_zeros(len(weights), side, side), weights.new_empty(2, side, side)
+        return _summed_plainly(layers, weights, size)
+    height, width = size_of(size)
+    across = interpolation_matrix(layers.shape[-1], width).to(weights).mT.contiguous()  # (columns, W)
+    upper, lower, share = _between(layers.shape[-2], height)
+    total, (above, below) = weights.new_zeros(len(weights), height, width), weights.new_empty(2, height, width)
     for picture, (into, shares) in enumerate(zip(total, weights.tolist(), strict=True)):
         for logits in layers:
-            for rows, weight in zip(logits[picture] @ across, shares, strict=True):  # (g, side)
+            for rows, weight in zip(logits[picture] @ across, shares, strict=True):  # (rows, W)
                 torch.index_select(rows, 0, upper, out=above)
                 torch.index_select(rows, 0, lower, out=below)
                 torch.lerp(above, below, share.to(weights), out=above)
@@ -35,11 +37,11 @@ def probability_maps(layers: Tensor, weights: Tensor, side: int) -> Tensor:
     return total
 
 
-def _summed_plainly(layers: Tensor, weights: Tensor, side: int) -> Tensor:
-    total = weights.new_zeros(len(weights), side, side)
+def _summed_plainly(layers: Tensor, weights: Tensor, size: Side) -> Tensor:
+    total = weights.new_zeros(len(weights), *size_of(size))
     for logits in layers:
         for of_stack, weight in zip(logits.unbind(1), weights.unbind(1), strict=True):
-            total = total + weight[:, None, None] * torch.sigmoid(upsample(of_stack, side))
+            total = total + weight[:, None, None] * torch.sigmoid(upsample(of_stack, size))
     return total
 
 

@@ -1,6 +1,6 @@
 """From clusters of patches and text anchors to the parts of a picture, stage by stage (CLIP-LAD, section 3.1).
 
-All is of one picture. Its tokens lie on a square of Q = q * q places, row by row, four for each patch.
+All is of one picture. Its tokens lie on a grid of Q places, row by row, four for each patch.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from stackclip.ops.maps import on_grid, unit, upsample
+from stackclip.sizes import Size
 
 __all__ = [
     "EMPTY",
@@ -23,6 +24,7 @@ __all__ = [
     "mean_of_regions",
     "nearest",
     "pieces",
+    "twice",
 ]
 
 EMPTY = -1
@@ -32,10 +34,18 @@ _SPECK = 8 / 64**2  # the share of a picture up to which a component is a speck:
 _EIGHT = np.ones((3, 3), dtype=bool)
 
 
-def doubled(tokens: Tensor) -> Tensor:
-    """Tokens (P, D) on a grid of twice the side, bilinear with aligned corners, then of length 1: (4P, D)."""
-    grid = on_grid(tokens.mT)  # (D, g, g)
-    return unit(upsample(grid, 2 * grid.shape[-1]).flatten(1).mT)
+def twice(grid: Size) -> Size:
+    """The grid of places where that of patches is `grid`."""
+    return Size(2 * grid.height, 2 * grid.width)
+
+
+def doubled(tokens: Tensor, grid: Size | None = None) -> Tensor:
+    """Tokens (P, D) on a grid of twice the sides, bilinear with aligned corners, then of length 1: (4P, D).
+
+    Their own `grid` is a square unless one is given.
+    """
+    placed = on_grid(tokens.mT, grid)  # (D, rows, columns)
+    return unit(upsample(placed, twice(Size(*placed.shape[-2:]))).flatten(1).mT)
 
 
 def nearest(points: Tensor, centres: Tensor) -> Tensor:
@@ -66,7 +76,7 @@ def classes_of_regions(means: Tensor, anchors: Tensor, thresholds: Tensor) -> Te
 
 
 def foreground_of(classes: Tensor, background: int) -> Tensor:
-    """Where the classes (q, q) are not the background, without its specks: (q, q) bool.
+    """Where the classes (rows, columns) are not the background, without its specks: (rows, columns) bool.
 
     A speck is an 8-connected component of at most 8 places of 64 x 64, and of other grids of as large a share.
     """
@@ -93,7 +103,7 @@ def histogram(classes: Tensor, count: int) -> Tensor:
 
 
 def pieces(classes: Tensor, count: int) -> Sequence[int]:
-    """How many 8-connected components each of the first `count` classes has on (q, q), specks not counted."""
+    """How many 8-connected components each of the first `count` classes has on (rows, columns), specks not counted."""
     from scipy import ndimage
 
     least = _SPECK * classes.numel()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stackclip.ops.regions import Runs
+from stackclip.sizes import Side, size_of
 
 __all__ = ["SMALL_SIDE", "Looked", "SmallMaps", "small_mask"]
 
@@ -52,12 +53,12 @@ class SmallMaps:
 
 @dataclass
 class Looked:
-    """Where a method looked in pictures of `side` pixels, one after another, and what is anomalous there.
+    """Where a method looked in pictures of a `side` or size, one after another, and what is anomalous there.
 
     `localised` says of which pictures the mask could be used.
     """
 
-    side: int
+    side: Side
     maps: SmallMaps = field(default_factory=SmallMaps)
     masks: list[NDArray[np.uint8]] = field(default_factory=list)  # eight pixels in a byte
     localised: list[bool] = field(default_factory=list)
@@ -68,7 +69,7 @@ class Looked:
             self.maps.add(maps)
         self.localised += [each is not None for each in runs]
         empty = np.empty((0, 3), np.uint32)
-        found = [small_mask(empty if each is None else each, (self.side, self.side)) for each in runs]
+        found = [small_mask(empty if each is None else each, size_of(self.side)) for each in runs]
         self.masks += [np.packbits(mask) for mask in found]
 
     def all_masks(self) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from stackclip.errors import BadOption, UsageError
 from stackclip.registry import Spec, bind, options_of
+from stackclip.sizes import Side, side_of, size_of
 from stackclip.types import Part
 
 __all__ = ["Tiling", "by_tiles", "parts_in_words", "spans_of", "tiling_of"]
@@ -28,8 +29,8 @@ class Tiling:
     """`rows` x `columns` tiles that cover a picture, neighbours sharing at least `overlap` percent of a tile's side.
 
     With `whole` the whole picture is seen as one more tile. The score of a picture is that of its highest tile, the
-    mean of all, or that of the whole. Maps are blended on a square of `side` pixels; by default a tile has as many as
-    the tower's picture there (`map_side`).
+    mean of all, or that of the whole. Maps are blended where the longer side has `side` pixels; by default a tile has
+    as many as the tower's picture there (`map_side`).
     """
 
     rows: int
@@ -78,10 +79,12 @@ class Tiling:
         """Parts of a picture in all its views; what is turned is turned in each (`patch/6@tile2x2o25-1+rot45`)."""
         return frozenset(seen_in(part, view) for part in parts for view in self.views)
 
-    def map_side(self, image_size: int) -> int:
-        """The side of the square on which maps are blended, of tiles that a tower sees at `image_size` pixels."""
+    def map_side(self, image_size: Side) -> Side:
+        """The side, or size, on which maps are blended, of tiles that a tower sees at `image_size`: as oblong as it."""
         longest = max(_tiles_long(count, self.overlap) for count in (self.rows, self.columns))
-        return self.side or round(image_size * longest)
+        seen = size_of(image_size)
+        times = longest if self.side is None else self.side / max(seen)
+        return side_of([max(1, round(each * times)) for each in seen])
 
     @property
     def facts(self) -> dict[str, Any]:

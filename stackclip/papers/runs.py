@@ -10,6 +10,7 @@ from typing import Any, Literal, cast, get_args
 from stackclip.benchmarks.curves import EvalEvery, interval
 from stackclip.errors import UsageError
 from stackclip.registry import did_you_mean, one_of
+from stackclip.sizes import SizeLike, side_of
 from stackclip.studies.ranks import RankQuestion
 from stackclip.studies.schemes import Criterion, Scheme
 from stackclip.studies.significance import Over
@@ -27,11 +28,16 @@ _OF_SECTIONS = ("asks", "says", "shows", "ci", *_OF_TABLES)  # which runs of one
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperTower:
-    """The tower of a paper: open_clip's name, the tag of its weights and the side of the picture in pixels."""
+    """The tower of a paper: open_clip's name, the tag of its weights and the size of the picture."""
 
     backbone: str
     pretrained: str | None = None
-    image_size: int | None = None
+    image_size: SizeLike | None = None
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for what is no size of a picture."""
+        if self.image_size is not None:
+            object.__setattr__(self, "image_size", side_of(self.image_size))
 
     def __str__(self) -> str:
         return " ".join(str(word) for word in (self.backbone, self.pretrained, self.image_size) if word is not None)
@@ -207,7 +213,10 @@ def run_of(facts: Mapping[str, Any], where: str) -> Run:
         for method in facts.get("methods", ())
         for values in itertools.product(*grid.values())
     ]
-    made_tower = None if tower is None else made_of(PaperTower, tower, where)
+    try:
+        made_tower = None if tower is None else made_of(PaperTower, tower, where)
+    except UsageError as error:
+        raise UsageError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
     made: Run = made_of(Run, {**facts, "methods": tuple(dict.fromkeys(methods)), "tower": made_tower}, where)
     made.check(where)
     return replace(made, seeds=tuple(dict.fromkeys(made.seeds)))

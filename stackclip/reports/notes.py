@@ -154,7 +154,7 @@ def _boxes(rows: Iterable[Row]) -> Iterator[str]:
 
 def _empty_masks(rows: Iterable[Row]) -> Iterator[str]:
     """How many defective pictures have no anomalous pixel: their masks are black, or it was lost in scaling."""
-    by_size: dict[int | None, dict[str, EmptyMasks]] = {}
+    by_size: dict[int | str | None, dict[str, EmptyMasks]] = {}
     for row in rows:
         facts = facts_of(row)
         if facts.empty_masks:

@@ -72,14 +72,15 @@ class Making:
     def say_notes(self) -> None:
         """Say what the tower has to have said of it, and where pictures are much larger than it sees them."""
         self.workbench.say_note()
-        side = self.workbench.tower.spec.image_size
+        seen = self.workbench.tower.spec.frame.size
         pictures = [sample.image for sample in self.plan.test_on[0].samples]
         height, width = largest_size(evenly(pictures, _LOOKED_AT))
-        if self.plan.tiles is None and (longest := max(height, width)) > _COARSE * side:
+        shrunk = max(height / seen.height, width / seen.width)
+        if self.plan.tiles is None and shrunk > _COARSE:
             logger.info(
                 "note: pictures of up to %d x %d are seen at %d x %d: what is thinner than %d pixels may be lost; "
                 "--tiles %d looks closer and takes longer (a detector: when it is fitted)",
-                *(width, height, side, side, longest // side, _COARSE * side),
+                *(width, height, seen.width, seen.height, int(shrunk), _COARSE * min(seen)),
             )
 
 

@@ -29,7 +29,7 @@ def words_of(recipe: TowerRecipe) -> Iterator[str]:
     """The words of a command line that make a tower; what is so by default is left out."""
     for name, value in changed_fields(recipe).items():
         yield _FLAGS.get(name, f"--{name.replace('_', '-')}")
-        yield typed_again(map(str, value)) if isinstance(value, tuple) else str(value)
+        yield typed_again(map(str, value)) if type(value) is tuple else str(value)  # a size is one too, and one word
 
 
 class LastTower:
@@ -55,5 +55,5 @@ class LastTower:
             flush_denormals()
             self._recipe, self._tower = recipe, find_tower(recipe, known)
         tower = self._tower.tower
-        settle_threads((tower.spec.grid**2 + 1) * tower.spec.width, tower.device)
+        settle_threads((tower.spec.patches + 1) * tower.spec.width, tower.device)
         return self._tower

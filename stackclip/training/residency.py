@@ -173,7 +173,7 @@ def _again(
 def _row_bytes(store: Store, part: Part, place: str) -> int:
     """The bytes of one kept row."""
     if is_mask(part):
-        return store.spec.image_size**2
+        return store.spec.frame.size.area
     if place == "gpu":
         return math.prod(part_shape(part, store.spec)) * np.dtype(exact_dtype(store)).itemsize
     return part_bytes(part, store.spec, dtype=store.feature_dtype)

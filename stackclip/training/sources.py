@@ -42,7 +42,7 @@ class LiveSource:
     tower: Tower
 
     def prepare(self, samples: Sequence[Sample], views: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-        """Pictures (B, 3, S, S) in some views as the tower reads them; any number of threads may call it at once.
+        """Pictures (B, 3, H, W) in some views as the tower reads them; any number of threads may call it at once.
 
         Raises PictureError for a picture that cannot be read.
         """
@@ -55,7 +55,7 @@ class LiveSource:
         return {view: np.stack(pictures) for view, pictures in found.items()}
 
     def encode(self, prepared: Mapping[str, NDArray[np.float32]], parts: Iterable[Part]) -> dict[Part, Tensor]:
-        """Parts of prepared pictures, float32 on the tower's device; `picture` is (B, 3, S, S), as the tower reads it.
+        """Parts of prepared pictures, float32 on the tower's device; `picture` is (B, 3, H, W), as the tower reads it.
 
         One thread at a time: the tower switches settings of the process.
         """
@@ -139,8 +139,8 @@ class FeatureReader:
         for part, plain in views.items():
             digests = [self.store.source(sample).digest for sample in samples]
             masks = zip(found[plain].cpu().numpy(), digests, strict=True)
-            squares = np.stack([moved(mask, part.view, digest) for mask, digest in masks])
-            found[part] = torch.from_numpy(squares).to(self.device)
+            pixels = np.stack([moved(mask, part.view, digest) for mask, digest in masks])
+            found[part] = torch.from_numpy(pixels).to(self.device)
         return {part: found[part] for part in parts}
 
     def _stored(self, samples: tuple[Sample, ...], parts: Sequence[Part]) -> Mapping[Part, Tensor]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,4 +64,32 @@ def test_a_field_of_a_tower_that_is_not_on_the_page_is_no_store_of_this_format(t
     content = unsealed(path.read_bytes())
     path.write_bytes(sealed(json.loads(json.dumps({**content, "tower": {**content["tower"], "more": 1}}))))
     with pytest.raises(CorruptStore, match="do not fit together"):
+        read_header(tmp_path)
+
+
+OBLONG = dataclasses.replace(PLAIN, image_size=(32, 64), grid=(4, 8))
+
+
+@pytest.mark.parametrize("more", [{}, {"feature_dtype": "int8", "quantization": 1}])
+def test_a_store_of_oblong_pictures_has_a_format_and_sizes_of_its_own(tmp_path: Path, more: dict[str, Any]) -> None:
+    header_made(tmp_path, {"model": "vit", "image_size": "32x64", **more}, OBLONG, {})
+    written = unsealed((tmp_path / "store.json").read_bytes())
+    assert (written["format"], written["tower"]["image_size"], written["tower"]["grid"]) == (3, "32x64", "4x8")
+    assert read_header(tmp_path).spec == OBLONG
+    assert '(`"112x224"`, `"14x28"`)' in PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "grid"), [(1, "32x64", "4x8"), (3, 32, 4), (3, "32x64", "4x"), (3, "32x64", 4.5)]
+)
+def test_a_format_that_does_not_fit_the_size_is_refused(
+    tmp_path: Path, number: int, size: object, grid: object
+) -> None:
+    header_made(tmp_path, {"model": "vit", "image_size": "32x64"}, OBLONG, {})
+    path = tmp_path / "store.json"
+    content = unsealed(path.read_bytes())
+    content["fingerprint"]["image_size"] = content["tower"]["image_size"] = size
+    content |= {"format": number, "tower": {**content["tower"], "grid": grid}}
+    path.write_bytes(sealed(content))
+    with pytest.raises(CorruptStore, match=r"do not fit together|not that of its fingerprint"):
         read_header(tmp_path)

@@ -318,8 +318,8 @@ def test_a_store_of_a_later_format_is_refused_in_one_line(store) -> None:
     from stackclip.ops.seals import sealed
 
     facts = store.folder / "store.json"
-    facts.write_bytes(sealed({**read_sealed(facts), "format": 3}))
-    with pytest.raises(StoreError, match="has the format 3, this stackclip reads 1 and 2"):
+    facts.write_bytes(sealed({**read_sealed(facts), "format": 4}))
+    with pytest.raises(StoreError, match="has the format 4, this stackclip reads 1, 2, 3"):
         Store.open(store.folder)
 
 

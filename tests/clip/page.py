@@ -46,7 +46,7 @@ _BEHIND = """
 **ways**: all, or all without c, those that want a class token that is the image feature, b, open_clip's own attention
 blocks, p, a reading of single patches. **text**: learned, prompts can be learned in it; read, it is read as a whole;
 hub, so too, with a tokenizer that is downloaded (`pip install transformers`); none. `--image-size` may be any multiple
-of the patch, to which a family resizes its positions in its own way.
+of the patch, and so may height and width each (`336x672`): a family resizes its positions to that in its own way.
 
 ## What runs
 
@@ -94,7 +94,7 @@ def _line(name: str) -> tuple[object, ...]:
     config = config_of(name) or {}
     visual: Any = build_model(config, image_size=None, quick_gelu=False).visual
     make, side = make_of(visual), int(config["vision_cfg"].get("image_size", 224))
-    side, patch = timm_sizes(visual) if hasattr(visual, "trunk") else (side, side // make.grid)
+    side, patch = timm_sizes(visual) if hasattr(visual, "trunk") else (side, side // make.grid.height)
     ways = "".join(_LETTERS[need] for need in make.lacks)
     sizes = (make.depth, make.width, make.joint, side, patch)
     return (family_of(name), name, *sizes, f"without {ways}" if ways else "all", _text(config.get("text_cfg")))

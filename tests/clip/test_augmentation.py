@@ -10,6 +10,7 @@ from PIL import Image
 
 from stackclip.clip.augmentation import Augmentation
 from stackclip.clip.transform import ImageTransform
+from stackclip.sizes import Size
 
 COLUMNS = ("brightness", "contrast", "saturation", "angle")
 
@@ -68,3 +69,25 @@ def test_colours_stay_where_they_may_not_change() -> None:
 def test_a_quarter_turn_goes_against_the_clock() -> None:
     square = np.random.default_rng(0).standard_normal((3, 6, 6)).astype(np.float32)
     np.testing.assert_array_equal(Augmentation(angle=90).moved(square), np.rot90(square, axes=(1, 2)))
+
+
+def test_oblong_pictures_are_moved_in_their_own_frame() -> None:
+    pixels = np.random.default_rng(0).random((3, 4, 10)).astype(np.float32)
+    np.testing.assert_array_equal(Augmentation(angle=180).moved(pixels), pixels[:, ::-1, ::-1])
+    shifted = Augmentation(shift=(3, -1)).moved(pixels)
+    np.testing.assert_array_equal(shifted[:, :3, 3:], pixels[:, 1:, :7])
+    assert not shifted[:, 3].any()
+    assert not shifted[:, :, :3].any()
+    quarter = Augmentation(angle=90).moved(pixels)  # what turns out of the frame is lost, what turns in is 0
+    np.testing.assert_array_equal(quarter[:, :, 3:7], np.rot90(pixels[:, :, 3:7], axes=(1, 2)))
+    assert not quarter[:, :, :3].any()
+    assert not quarter[:, :, 7:].any()
+
+
+def test_a_shift_is_a_share_of_the_side_that_it_runs_along() -> None:
+    drawn = [Augmentation.draw(f"view {n}", "digest", Size(40, 400), colours=False) for n in range(400)]
+    shifts = np.array([each.shift for each in drawn if each.shift])
+    assert 55 < np.abs(shifts[:, 0]).max() <= 60
+    assert 4 < np.abs(shifts[:, 1]).max() <= 6
+    squares = [Augmentation.draw(f"view {n}", "digest", 400, colours=False) for n in range(400)]
+    assert [each.shift and each.shift[0] for each in drawn] == [each.shift and each.shift[0] for each in squares]

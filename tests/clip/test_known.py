@@ -110,6 +110,16 @@ def test_a_known_tower_is_the_loaded_one_and_is_built_when_it_is_used(
     assert loaded == [recipe, recipe]
 
 
+def test_a_tower_of_oblong_pictures_is_known_by_any_spelling(tmp_path: Path, loaded: list[TowerRecipe]) -> None:
+    find_tower(replace(OWN, image_size="56x112"), tmp_path).keep()
+    tower = find_tower(replace(OWN, image_size=(56, 112)), tmp_path).tower
+    assert len(loaded) == 1
+    assert (str(tower.spec.image_size), str(tower.spec.grid), tower.is_built) == ("56x112", "7x14", False)
+    assert tower.fingerprint["image_size"] == "56x112"
+    assert tower.prepare(Image.new("RGB", (9, 9))).shape == (3, 56, 112)
+    tower.build()
+
+
 def test_a_tower_that_reads_another_range_is_built_with_it_and_once(tmp_path: Path, loaded: list[TowerRecipe]) -> None:
     kept(OWN, tmp_path)
     tower = find_tower(OWN, tmp_path).tower

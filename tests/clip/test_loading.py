@@ -58,11 +58,18 @@ def test_layers_outside_the_depth_are_refused(tiny: str, file: Path, layers: tup
         load_tower(tiny, weights=file, layers=layers, device="cpu")
 
 
-@pytest.mark.parametrize(("size", "near"), [(50, "48 or 64"), (8, "16 or 32"), (0, "16 or 32"), (-16, "16 or 32")])
+@pytest.mark.parametrize(
+    ("size", "near"),
+    [
+        *((50, "take 48 or 64"), (8, "take 16 or 32"), ("50x64", "take 48x64 or 64"), ((64, 8), "take 64x16 or 64x32")),
+        *((0, "is no size"), (-16, "is no size"), ("0x5", "is no size"), ("5x", "is no size"), ("axb", "is no size")),
+        *((4096 + 16, "more than 4096"), ("16x99999", "more than 4096")),
+    ],
+)
 def test_a_size_that_patches_do_not_fill_is_refused_with_the_nearest(
-    tiny: str, file: Path, size: int, near: str
+    tiny: str, file: Path, size: Any, near: str
 ) -> None:
-    with pytest.raises(UsageError, match=f"take {near}"):
+    with pytest.raises(UsageError, match=near):
         load_tower(tiny, weights=file, image_size=size, device="cpu")
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
 from stackclip.clip import Tower
@@ -15,7 +18,7 @@ from stackclip.clip.makes import make_of
 from stackclip.errors import NotApplicable, UsageError
 from stackclip.types import CLASS_TOKEN, CLS, GRID_POOL, OPEN_BLOCKS, SINGLE_PATCHES, Part, patch
 
-from .small import FAMILIES, family_of, fresh_model, small_tower
+from .small import FAMILIES, JOINT, family_of, fresh_model, small_tower
 
 REFUSED = ("roberta", "mt5", "nllb", "xlm")
 ACCEPTED = [name for name in listed_models() if not any(word in name for word in REFUSED)]
@@ -29,8 +32,7 @@ FULL = os.environ.get("STACKCLIP_TOWERS") == "full"
 
 
 def _pictures(tower: Tower, count: int = 2) -> Tensor:
-    side = tower.spec.image_size
-    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(7))
+    return torch.randn(count, 3, *tower.spec.frame.size, generator=torch.Generator().manual_seed(7))
 
 
 def _close(found: Tensor, wanted: Tensor) -> None:
@@ -60,7 +62,8 @@ def _check(tower: Tower) -> None:
         indices = list(range(stages - spec.depth, stages))
         maps = visual.forward_intermediates(pictures, indices=indices, output_fmt="NCHW")["image_intermediates"]
     for layer, each in zip(blocks, maps, strict=True):
-        assert given[patch(layer)].shape == (2, spec.grid**2, spec.width)
+        assert each.shape[2:] == spec.frame.grid
+        assert given[patch(layer)].shape == (2, spec.patches, spec.width)
         _close(given[patch(layer)], each.flatten(2).transpose(1, 2))
 
 
@@ -83,9 +86,51 @@ def test_features_are_those_of_a_model_that_was_built_with_values(name: str) -> 
 @pytest.mark.parametrize("name", RESIZED)
 def test_another_size_resizes_positions_as_the_family_does(name: str) -> None:
     native = small_tower(name).spec
-    tower = small_tower(name, image_size=native.image_size // native.grid * (native.grid + 2))
-    assert tower.spec.grid == native.grid + 2
-    _check(tower)
+    patch_side, grid = native.frame.size.height // native.frame.grid.height, native.frame.grid.height
+    for places in ((grid + 2, grid + 2), (grid + 1, grid - 2)):
+        tower = small_tower(name, image_size=[patch_side * each for each in places])
+        assert tower.spec.frame.grid == places
+        _check(tower)
+
+
+@torch.no_grad()
+def test_positions_of_timm_on_an_oblong_grid_are_those_that_timm_resamples() -> None:
+    native, tower = (small_tower("ViT-B-16-SigLIP", image_size=size) for size in (224, "160x288"))
+    own, found = (each.model.visual.trunk.pos_embed for each in (native, tower))
+    assert torch.equal(found, resample_abs_pos_embed(own, (10, 18), num_prefix_tokens=0))
+    visual, pictures = deepcopy(native.model.visual), _pictures(tower)
+    visual.trunk.patch_embed.strict_img_size = False  # a forward by hand, at the positions made so
+    tokens = visual.trunk.patch_embed.proj(pictures).flatten(2).transpose(1, 2) + found
+    for block in visual.trunk.blocks:
+        tokens = block(tokens)
+    _close(tower.encode(pictures, [patch(2)])[patch(2)], tokens)
+
+
+@torch.no_grad()
+def test_the_pool_of_a_resnet_has_a_position_for_each_place_of_an_oblong_grid() -> None:
+    native, tower = small_tower("RN50"), small_tower("RN50", image_size="160x288")
+    own, found = (each.model.visual.attnpool.positional_embedding for each in (native, tower))
+    square = own[1:].T.reshape(1, -1, 7, 7)
+    wanted = F.interpolate(square, size=(5, 9), mode="bicubic", antialias=True).flatten(2)[0].T
+    torch.testing.assert_close(found, torch.cat([own[:1], wanted]))
+    part, pictures = Part("vv-pool", tower.spec.depth), _pictures(tower)
+    assert tower.encode(pictures, [part])[part].shape == (2, 45, JOINT)
+
+
+@torch.no_grad()
+def test_a_tower_without_positions_sees_a_transposed_picture_as_the_transposed() -> None:
+    """Of a ConvNeXt whose kernels are their own mirrors at the diagonal nothing tells rows from columns."""
+    wide, high = (deepcopy(small_tower("convnext_tiny", image_size=size)) for size in ("160x288", "288x160"))
+    for tower in (wide, high):
+        for name, weight in tower.model.visual.named_parameters():
+            if weight.ndim == 4:
+                assert name
+                weight.copy_((weight + weight.mT) / 2)
+    pictures, part = _pictures(wide), patch(wide.spec.depth)
+    one, other = wide.encode(pictures, [part, CLS]), high.encode(pictures.mT, [part, CLS])
+    placed = one[part].reshape(2, *wide.spec.frame.grid, -1).transpose(1, 2)
+    _close(other[part], placed.flatten(1, 2))
+    _close(other[CLS], one[CLS])
 
 
 @pytest.mark.parametrize("name", ["EVA02-B-16", "ViT-B-16-SigLIP"])

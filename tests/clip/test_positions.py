@@ -9,6 +9,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stackclip.cache.fingerprint import fingerprint_digest
 from stackclip.clip import load_tower
@@ -16,6 +17,7 @@ from stackclip.clip.doubles import RandomViT
 from stackclip.clip.positions import POSITIONS, resize_positions
 from stackclip.errors import UsageError
 from stackclip.registry import backbones
+from stackclip.sizes import Size
 
 WAYS = {
     "aprilgan_t12m_160_gelu": "bicubic-antialias",
@@ -42,6 +44,33 @@ def test_the_default_is_open_clips_own_to_the_last_bit() -> None:
     state = {"visual.positional_embedding": tower.model.visual.positional_embedding.detach().clone()}
     open_clip.model.resize_pos_embed(state, larger.model)
     assert torch.equal(larger.model.visual.positional_embedding, state["visual.positional_embedding"])
+
+
+@pytest.mark.parametrize("size", ["56x112", "184x96"])
+def test_those_of_an_oblong_are_open_clips_own_to_the_last_bit(size: str) -> None:
+    own, tower = load_tower("random-vit-8"), load_tower("random-vit-8", image_size=size)
+    state = {"visual.positional_embedding": own.model.visual.positional_embedding.detach().clone()}
+    open_clip.model.resize_pos_embed(state, tower.model)
+    assert torch.equal(tower.model.visual.positional_embedding, state["visual.positional_embedding"])
+    assert tower.recorded["positions_resized"]
+    assert tower.fingerprint == {**own.fingerprint, "image_size": size}
+
+
+@pytest.mark.parametrize("way", POSITIONS)
+def test_as_many_patches_on_another_grid_are_other_places(way: Any) -> None:
+    """16 x 16 patches lie as 8 x 32: their number says nothing, by which open_clip would keep the square's."""
+    own = torch.randn(257, 4, generator=torch.Generator().manual_seed(0))
+    found = resize_positions(own, Size(8, 32), way)
+    square = own[1:].T.reshape(1, 4, 16, 16)
+    wanted = (
+        F.interpolate(square, size=(8, 32), mode=way.partition("-")[0], antialias="anti" in way)
+        if (way != "scale-factor")
+        else F.interpolate(square, scale_factor=(8.1 / 16, 32.1 / 16), mode="bicubic")
+    )
+    torch.testing.assert_close(found[1:], wanted.flatten(2)[0].T)
+    assert torch.equal(found[0], own[0])
+    tower = load_tower("random-vit-8", image_size="56x224", position_embedding=way)  # 14 x 14 as 7 x 28
+    assert tower.recorded["positions_resized"]
 
 
 def bicubic(values: np.ndarray, at: float) -> float:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stackclip.clip import random_tower
+from stackclip.clip import Tower, random_tower
 from stackclip.clip.attention import attend, attend_near, nearness, projected
 from stackclip.clip.sight import Route
 from stackclip.errors import NotApplicable, UsageError
@@ -388,3 +388,66 @@ def test_a_way_that_wants_what_a_tower_lacks_is_refused_by_that() -> None:
 def test_an_image_tower_of_no_known_make_is_refused() -> None:
     with pytest.raises(NotApplicable, match="Identity is an image tower of no make that is known here"):
         Route(random_tower(image_size=32).spec, [CLS]).run(torch.nn.Identity(), torch.zeros(1, 3, 32, 32))
+
+
+@pytest.fixture(scope="module")
+def oblong() -> Tower:
+    """24 x 40 pixels: patches of 8 on 3 x 5."""
+    return random_tower(image_size=(24, 40))
+
+
+def pictures_of(tower: Tower) -> Tensor:
+    return torch.randn(2, 3, *tower.spec.frame.size, generator=torch.Generator().manual_seed(5))
+
+
+def test_every_way_gives_of_an_oblong_picture_what_it_says(oblong: Tower) -> None:
+    names = "cls cls/3 cls-bare patch/8 joint/8 hidden/0 hidden/8 surgery/8 vv-from6/8 vv-stage/8 vv-last6/8 near/8"
+    names += " near-joint/8 near-std3/8 near-joint-std3/8 patch-released/3 cls-released/3 window/2 window/3 crop/10"
+    parts = [Part.parse(name) for name in names.split()]
+    found = oblong.encode(pictures_of(oblong), parts)
+    assert {part: tensor.shape[1:] for part, tensor in found.items()} == {p: oblong.spec.shape(p) for p in parts}
+    assert oblong.spec.shape(patch(8)) == (15, 128)
+    assert oblong.spec.shape(Part("window", 3)) == (3, 96)
+    with pytest.raises(NotApplicable, match="no part window/4"):
+        oblong.encode(pictures_of(oblong), [Part("window", 4)])
+
+
+@torch.no_grad()
+def test_a_window_of_an_oblong_grid_is_its_patches_seen_alone(oblong: Tower) -> None:
+    visual, pictures = oblong.model.visual, pictures_of(oblong)
+    patches = visual.conv1(pictures).flatten(2).transpose(1, 2)
+    first = visual.class_embedding.expand(2, 1, -1)
+    embedded = torch.cat([first, patches], 1) + visual.positional_embedding
+    alone = []
+    for row in range(2):
+        for column in range(4):
+            held = [0] + [1 + 5 * (row + y) + column + x for y in range(2) for x in range(2)]
+            tokens = visual.transformer(visual.ln_pre(embedded[:, held]))
+            alone.append(visual.ln_post(tokens[:, 0]) @ visual.proj)
+    found = oblong.encode(pictures, [Part("window", 2)])[Part("window", 2)]
+    torch.testing.assert_close(found, torch.stack(alone, 1), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_patches_that_are_near_on_an_oblong_grid_are_those_that_lie_so(oblong: Tower) -> None:
+    pictures, part = pictures_of(oblong), Part("near-std2", 8)
+    block = oblong.model.visual.transformer.resblocks[7]
+    before = oblong.encode(pictures, [Part("hidden", 7)])[Part("hidden", 7)]
+    _, keys, values = projected(block, block.ln_1(before), "qkv")
+    bias = torch.zeros(16, 16)
+    for one in range(15):
+        for other in range(15):
+            apart = (one // 5 - other // 5) ** 2 + (one % 5 - other % 5) ** 2
+            bias[1 + one, 1 + other] = np.exp(-apart / 8)
+    wanted = attend(block, keys, keys, values, bias)[:, 1:]
+    torch.testing.assert_close(oblong.encode(pictures, [part])[part], wanted, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_crops_of_an_oblong_picture_are_as_oblong(oblong: Tower) -> None:
+    pictures, part = pictures_of(oblong), Part("crop", 10)
+    large = F.interpolate(pictures, size=(27, 45), mode="bicubic", antialias=True)
+    places = ((0, 0), (0, 5), (3, 0), (3, 5), (1, 2))
+    crops = [large[..., y : y + 24, x : x + 40] for y, x in places]
+    wanted = torch.stack([oblong.model.visual(each) for each in (*crops, *(crop.flip(-1) for crop in crops))], 1)
+    torch.testing.assert_close(oblong.encode(pictures, [part])[part], wanted, atol=1e-5, rtol=0)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from stackclip.clip.transform import CLIP_MEAN, CLIP_STD, ImageTransform
 from stackclip.errors import UsageError
+from stackclip.sizes import Size
 
 
 @pytest.mark.parametrize("size", [(112, 112), (300, 75), (31, 400), (1, 1)])
@@ -38,3 +39,13 @@ def test_its_facts_are_json_and_name_every_field() -> None:
     facts = ImageTransform(240).facts
     assert json.loads(json.dumps(facts)) == facts
     assert set(facts) == {"image_size", "mean", "std", "interpolation", "resize", "antialias", "crop"}
+
+
+def test_a_picture_is_squashed_to_a_height_and_a_width() -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8))
+    found = ImageTransform("16x40")(picture)  # type: ignore[arg-type] # as it may be typed
+    levels = np.asarray(picture.resize((40, 16), Image.Resampling.BICUBIC), np.float32) / np.float32(255)
+    wanted = (levels - np.array(CLIP_MEAN, np.float32)) / np.array(CLIP_STD, np.float32)
+    np.testing.assert_array_equal(found, wanted.transpose(2, 0, 1))
+    assert ImageTransform(Size(16, 40)).facts == {**ImageTransform(16).facts, "image_size": "16x40"}
+    assert ImageTransform(Size(16, 16)) == ImageTransform(16)

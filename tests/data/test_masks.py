@@ -14,6 +14,7 @@ from PIL import Image
 
 from stackclip.data.masks import anomalous_pixels, read_mask
 from stackclip.errors import PictureError
+from stackclip.sizes import Size
 from stackclip.types import ANOMALOUS, NORMAL, Sample
 
 RULES: tuple[Literal["bilinear", "nearest"], ...] = ("bilinear", "nearest")
@@ -176,3 +177,15 @@ def test_an_unreadable_mask_or_picture_is_named(tmp_path: Path) -> None:
     sample.image.write_bytes(b"")
     with pytest.raises(PictureError, match=r"picture\.png: empty file"):
         read_mask(sample, 9)
+
+
+@pytest.mark.parametrize("rule", ["bilinear", "nearest"])
+def test_a_mask_is_scaled_to_a_height_and_a_width(tmp_path: Path, rule: Literal["bilinear", "nearest"]) -> None:
+    mask = np.zeros((20, 60), np.uint8)
+    mask[5:10, 30:45] = 255
+    path = tmp_path / "mask.png"
+    Image.fromarray(mask).save(path)
+    found = read_mask(sample_of(tmp_path, path, size=mask.shape), Size(4, 12), rule=rule)
+    wanted = np.zeros((4, 12), bool)
+    wanted[1, 6:9] = True
+    np.testing.assert_array_equal(found, wanted)

@@ -76,9 +76,8 @@ def worked(request: pytest.FixtureRequest, golden: Callable[[str], Any]) -> Work
     listed = parts_list(len(coarse) - 1, len(fine) - 1, case.config["n_clusters"])
     anchors = PartAnchors(coarse, fine, torch.full((len(coarse) - 1,), -torch.inf))
     shots = [Features((sample("s"),), {part: own[row : row + 1] for part, own in parts.items()}) for row in (3, 4)]
-    segmenter = Segmenter.fitted(
-        listed, anchors, shots, shallow=LEVELS[:2], dense=Part("near-joint", 24), seed=case.config["seed"]
-    )
+    taps: dict[str, Any] = {"shallow": LEVELS[:2], "dense": Part("near-joint", 24), "grid": tower.spec.frame.grid}
+    segmenter = Segmenter.fitted(listed, anchors, shots, **taps, seed=case.config["seed"])
     return Worked(case.stored, case.config, tower, parts, segmenter)
 
 
@@ -99,7 +98,8 @@ def test_the_taps_are_those_of_the_case(worked: Worked) -> None:
 def test_tokens_are_doubled_and_unit(worked: Worked) -> None:
     dense = torch.stack([doubled(each) for each in worked.parts[Part("near-joint", 24)]])
     close(dense, worked.stored["dense_unit"])
-    shallow = [cluster_tokens([worked.parts[part][row] for part in LEVELS[:2]]) for row in (3, 4)]
+    grid = worked.tower.spec.frame.grid
+    shallow = [cluster_tokens([worked.parts[part][row] for part in LEVELS[:2]], grid) for row in (3, 4)]
     close(torch.stack(shallow), worked.stored["cluster_features_shots"])
 
 

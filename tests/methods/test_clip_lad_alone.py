@@ -232,7 +232,7 @@ def test_clusters_are_as_many_as_there_are_different_patches(parts_file: Path) -
 
 def drawn_points() -> np.ndarray:
     features = drawn(SCENE)
-    return cluster_tokens([features[patch(1)][0], features[patch(2)][0]]).numpy()
+    return cluster_tokens([features[patch(1)][0], features[patch(2)][0]], TOWER.frame.grid).numpy()
 
 
 def test_a_category_without_words_of_its_own_is_called_by_its_name() -> None:

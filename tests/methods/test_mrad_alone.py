@@ -14,6 +14,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods import Moment, resolve
 from stackclip.methods.mrad import region_keys
 from stackclip.ops.windows import window_means
+from stackclip.sizes import Size
 from stackclip.types import Features
 
 
@@ -69,11 +70,13 @@ def test_regions_are_means_of_patches_that_the_mask_covers_wholly_or_not_at_all(
     patches = torch.arange(8.0).reshape(1, 4, 2)  # a grid of 2 x 2
     mask = torch.zeros(1, 4, 4)
     mask[0, :2, :2], mask[0, 3, 3] = 1, 1  # the first patch wholly, the last in part
-    keys, labels = region_keys(patches, mask)
+    keys, labels = region_keys(patches, mask, Size(2, 2))
     assert labels.tolist() == [1, 0]
     assert keys.tolist() == [[0, 1], [3, 4]]
-    keys, labels = region_keys(patches, torch.zeros(1, 4, 4))
+    keys, labels = region_keys(patches, torch.zeros(1, 4, 4), Size(2, 2))
     assert (keys.tolist(), labels.tolist()) == ([[3, 4]], [0])
+    keys, labels = region_keys(patches, mask[:, :2].repeat(1, 1, 2), Size(1, 4))  # patches 1 and 3 of a row
+    assert (keys.tolist(), labels.tolist()) == ([[2, 3], [4, 5]], [1, 0])
 
 
 def test_neighbourhoods_are_means_of_mean_poolings() -> None:

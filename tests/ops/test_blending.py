@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stackclip.ops.blending import Blend, tile_weights
 from stackclip.ops.tiling import Tiling
+from stackclip.sizes import Size
 
 TILINGS = [
     Tiling(rows=1, columns=1),
@@ -95,3 +96,27 @@ def test_what_is_no_number_stays_seen() -> None:
 def test_a_blend_of_nothing_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="no map came"):
         _ = Blend(Tiling(rows=2, columns=2), 14).map
+
+
+def test_tiles_of_oblong_pictures_are_laid_beside_each_other_as_they_were_cut() -> None:
+    tiling = Tiling(rows=2, columns=3, overlap=0)
+    side = tiling.map_side(Size(4, 8))
+    assert side == Size(12, 24)
+    blend = Blend(tiling, side)
+    for number in range(6):
+        blend.add(number, torch.full((4, 8), float(number)))
+    rows, columns = (torch.arange(12) // 6)[:, None], (torch.arange(24) // 8)[None]
+    torch.testing.assert_close(blend.map, (3.0 * rows + columns))
+    assert Tiling(rows=2, columns=3, side=48).map_side(Size(4, 8)) == Size(24, 48)
+    assert Tiling(rows=1, columns=1, side=1).map_side(Size(4, 8)) == 1
+
+
+def test_overlapping_tiles_of_a_slope_are_the_slope() -> None:
+    tiling = Tiling(rows=1, columns=2, overlap=50)
+    side = tiling.map_side(Size(8, 16))
+    assert side == Size(12, 24)
+    blend, across = Blend(tiling, side), (torch.arange(16) + 0.5) / 16  # of a tile that is 2/3 of the picture
+    for number, start in enumerate((0.0, 1 / 3)):
+        blend.add(number, (start + across * 2 / 3).expand(8, 16).double())
+    wanted = ((torch.arange(24) + 0.5) / 24).double()
+    torch.testing.assert_close(blend.map[:, 1:-1], wanted[1:-1].expand(12, 22), atol=1e-6, rtol=0)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from torch import Tensor
 
 from stackclip.ops import portions
@@ -14,6 +18,7 @@ from stackclip.ops.maps import (
     anomaly_logits,
     interpolation_matrix,
     large_logits,
+    local_means,
     min_max,
     on_grid,
     pixels,
@@ -23,6 +28,8 @@ from stackclip.ops.maps import (
     unit,
     upsample,
 )
+from stackclip.ops.windows import harmonic_map, weighed_windows, window_means, window_patches
+from stackclip.sizes import Frame, Size
 from stackclip.types import ANOMALOUS, NORMAL
 
 
@@ -193,3 +200,51 @@ def test_what_a_method_that_predicts_asks_for_first_serves_one_that_trains():
     found.sum().backward()
     assert torch.equal(found, wanted)
     assert maps.grad.sum() == pytest.approx(found.sum().item())
+
+
+@pytest.mark.parametrize("corners", [True, False])
+def test_the_maps_of_an_oblong_grid_are_those_of_interpolation(corners: bool):
+    frame = Frame(Size(3, 5), Size(24, 40))
+    patches = torch.randn(2, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    wanted = F.interpolate(patches.reshape(2, 1, 3, 5), size=(24, 40), mode="bilinear", align_corners=corners)[:, 0]
+    torch.testing.assert_close(pixels(patches, frame, align_corners=corners), wanted)
+    torch.testing.assert_close(pixels(patches, frame.size, align_corners=corners), wanted)
+    torch.testing.assert_close(large_logits(on_grid(patches, frame.grid), frame.size), pixels(patches, frame))
+
+
+def test_oblong_maps_are_smoothed_as_scipy_does():
+    maps = torch.randn(2, 20, 33, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    wanted = np.stack([ndimage.gaussian_filter(each, 2.5) for each in maps.numpy()])
+    np.testing.assert_allclose(smooth(maps, 2.5), wanted, atol=1e-12)
+    weights = np.exp(-(np.arange(-2, 3) ** 2) / 2)
+    kernel = np.outer(weights, weights) / weights.sum() ** 2
+    windowed = np.stack([ndimage.correlate(each, kernel, mode="mirror") for each in maps.numpy()])
+    np.testing.assert_allclose(smooth_in_window(maps, 1.0, 5), windowed, atol=1e-12)
+
+
+def test_the_neighbours_of_a_patch_on_an_oblong_grid_are_those_beside_it():
+    tokens, wanted = torch.arange(15.0).reshape(1, 15, 1), []
+    for row, column in itertools.product(range(3), range(5)):
+        inside = [
+            tokens[0, 5 * y + x, 0]
+            for y, x in itertools.product(range(row - 1, row + 2), range(column - 1, column + 2))
+            if 0 <= y < 3 and 0 <= x < 5
+        ]
+        wanted.append(float(sum(inside)) / 9)
+    assert local_means(tokens, 3, Size(3, 5)).flatten().tolist() == pytest.approx(wanted)
+    kernel = torch.full((3, 3), 1 / 9)
+    assert weighed_windows(tokens, kernel, Size(3, 5)).flatten().tolist() == pytest.approx(wanted)
+    means = [(a + b) / 2 for a, b in zip(wanted, range(15), strict=True)]
+    assert window_means(tokens, (1, 3), Size(3, 5)).flatten().tolist() == pytest.approx(means)
+
+
+def test_the_windows_of_an_oblong_grid_hold_what_a_loop_puts_there():
+    wanted = [
+        [5 * (row + y) + column + x for y in range(2) for x in range(2)] for row in range(2) for column in range(4)
+    ]
+    assert window_patches(Size(3, 5), 2).tolist() == wanted
+    values = torch.rand(1, len(wanted), dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    own = [[float(values[0, at]) for at, held in enumerate(wanted) if place in held] for place in range(15)]
+    found = harmonic_map(values, grid=Size(3, 5), side=2)
+    assert found.flatten().tolist() == pytest.approx([len(each) / sum(1 / v for v in each) for each in own])
+    assert found.shape == (1, 3, 5)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from stackclip.ops.probabilities import probability_maps
+from stackclip.sizes import Size
 
 
 def logits_of(*, grid: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -47,3 +48,17 @@ def test_a_map_of_probabilities_does_not_depend_on_the_other_pictures():
         together = probability_maps(layers, WEIGHTS, 112)
         alone = probability_maps(layers[:, 1:], WEIGHTS[1:], 112)
     assert torch.equal(together[1:], alone)
+
+
+def test_maps_of_an_oblong_grid_are_summed_alike_with_and_without_gradients():
+    logits = torch.randn(2, 3, 2, 3, 5, generator=torch.Generator().manual_seed(0))
+    weights = torch.rand(3, 2, generator=torch.Generator().manual_seed(1))
+    wanted = sum(
+        weights[:, stack, None, None]
+        * torch.sigmoid(F.interpolate(layer[:, stack, None], size=(24, 40), mode="bilinear", align_corners=True)[:, 0])
+        for layer in logits
+        for stack in range(2)
+    )
+    torch.testing.assert_close(probability_maps(logits, weights, Size(24, 40)), wanted)
+    with_gradients = probability_maps(logits.requires_grad_(), weights, Size(24, 40))
+    torch.testing.assert_close(with_gradients.detach(), wanted)

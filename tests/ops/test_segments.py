@@ -17,6 +17,7 @@ from stackclip.ops.segments import (
     nearest,
     pieces,
 )
+from stackclip.sizes import Size
 
 NONE = torch.full((2,), -torch.inf)
 
@@ -91,3 +92,11 @@ def test_pieces_are_components_and_specks_are_none() -> None:
     classes = torch.full((64, 64), 2)
     classes[:4, :4], classes[10:14, :4], classes[20, :5], classes[30:40, 30:40] = 0, 0, 0, 1
     assert list(pieces(classes, 2)) == [2, 1]
+
+
+def test_a_grid_of_twice_the_sides_is_that_of_interpolation() -> None:
+    tokens = torch.randn(15, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    maps = tokens.T.reshape(1, 4, 3, 5)
+    wanted = torch.nn.functional.interpolate(maps, size=(6, 10), mode="bilinear", align_corners=True)[0]
+    wanted = torch.nn.functional.normalize(wanted.flatten(1).T, dim=1)
+    torch.testing.assert_close(doubled(tokens, Size(3, 5)), wanted)

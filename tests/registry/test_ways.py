@@ -119,3 +119,11 @@ def test_what_is_no_tap_is_named(tmp_path: Path) -> None:
     use_workspace(tmp_path)
     with pytest.raises(BrokenPlugin, match=r"tap 'mine' .* cannot give mine/3: wanted a stackclip\.clip\.Tap"):
         random_tower(image_size=32).encode(torch.zeros(1, 3, 32, 32), [Part("mine", 3)])
+
+
+def test_a_way_that_counts_with_the_side_of_a_square_is_not_there_for_other_pictures(write) -> None:
+    write()
+    part = Part("mine", 3)
+    assert random_tower(image_size=24).spec.shape(part) == (9, 128)
+    with pytest.raises(NotApplicable, match="it counts with the side of a square, and this tower has 3x5"):
+        random_tower(image_size=(24, 40)).spec.shape(part)

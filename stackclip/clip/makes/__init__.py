@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from stackclip.clip.makes.make import Make
-from stackclip.clip.makes.resnet import OpenResNet
+from stackclip.clip.makes.resnet import OpenResNet, make_room
 from stackclip.clip.makes.timm import Timm, fill_buffers, resize_to, timm_sizes
 from stackclip.clip.makes.vit import OpenViT
 from stackclip.errors import NotApplicable
 
-__all__ = ["Make", "fill_buffers", "make_of", "resize_to", "timm_sizes"]
+__all__ = ["Make", "fill_buffers", "make_of", "make_room", "resize_to", "timm_sizes"]
 
 
 def make_of(visual: Any) -> Make:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from stackclip.clip.walk import Step
 from stackclip.errors import NotApplicable
+from stackclip.sizes import Size
 from stackclip.types import GRID_POOL, OPEN_BLOCKS
 
 __all__ = ["Make"]
@@ -18,11 +19,11 @@ __all__ = ["Make"]
 class Make(ABC):
     """An image tower: its sizes, what it `lacks` (`stackclip.types.NEEDS`), its steps and how it reads tokens.
 
-    `grid` is the side of the square of patches, `depth` the number of blocks that can be tapped, `width` C, `joint` D.
+    `grid` are the rows and columns of patches, `depth` the number of blocks that can be tapped, `width` C, `joint` D.
     """
 
     visual: Any
-    grid: int
+    grid: Size
     depth: int
     width: int
     joint: int
@@ -30,7 +31,7 @@ class Make(ABC):
 
     @abstractmethod
     def steps(self, pictures: Tensor, layers: Collection[int]) -> Iterator[Step]:
-        """The steps of prepared pictures (B, 3, S, S), of which those of `layers` are looked at; 0 is the first."""
+        """The steps of prepared pictures (B, 3, H, W), of which those of `layers` are looked at; 0 is the first."""
 
     @abstractmethod
     def patches(self, step: Step) -> Tensor:

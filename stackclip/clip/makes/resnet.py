@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from stackclip.clip.makes.make import Make
 from stackclip.clip.walk import Step
 from stackclip.errors import NotApplicable
+from stackclip.sizes import Size, size_of
 from stackclip.types import CLASS_TOKEN, OPEN_BLOCKS
 
-__all__ = ["OpenResNet"]
+__all__ = ["OpenResNet", "make_room"]
 
 
 class OpenResNet(Make):
@@ -24,11 +25,12 @@ class OpenResNet(Make):
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
-        self.grid, self.depth = visual.image_size // 32, len(visual.layer4)
+        height, width = size_of(visual.image_size)
+        self.grid, self.depth = Size(height // 32, width // 32), len(visual.layer4)
         self.width, self.joint = visual.attnpool.v_proj.in_features, visual.output_dim
 
     def steps(self, pictures: Tensor, layers: Collection[int]) -> Iterator[Step]:
-        """Step 0, which are the stages before the last, then a step for each block of that; tokens are (B, C, G, G)."""
+        """Step 0, which are the stages before the last, then a step for each block of that; tokens are (B, C, h, w)."""
         visual = self.visual
         stages = nn.Sequential(visual.layer1, visual.layer2, visual.layer3)
         step = Step(0, pictures, lambda seen: stages(visual.stem(seen)))
@@ -61,3 +63,10 @@ class OpenResNet(Make):
 
     def norm(self, tokens: Tensor) -> Tensor:
         raise NotApplicable("it reads patches behind a last norm, and a ResNet of CLIP has none")
+
+
+def make_room(visual: Any, size: Size) -> None:
+    """Give an empty ModifiedResNet for pictures of a size, which open_clip makes for squares, its positions."""
+    pool, visual.image_size = visual.attnpool, size
+    places = OpenResNet(visual).grid.area
+    pool.positional_embedding = nn.Parameter(torch.empty(1 + places, pool.positional_embedding.shape[1]))

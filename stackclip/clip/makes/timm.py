@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from stackclip.clip.makes.make import Make
 from stackclip.clip.walk import Step
 from stackclip.errors import NotApplicable, UsageError
+from stackclip.sizes import Size
 from stackclip.types import CLASS_TOKEN, GRID_POOL, OPEN_BLOCKS, SINGLE_PATCHES
 
 __all__ = ["Timm", "fill_buffers", "resize_to", "timm_sizes"]
@@ -40,8 +41,7 @@ class Timm(Make):
         self.is_flat = hasattr(self.trunk, "blocks")
         self.depth = len(stages) if self.is_flat else 1
         self._shift = len(stages) - self.depth - 1  # from a block, 1-based, to timm's index
-        side = visual.image_size[0]
-        self.grid = self.trunk.patch_embed.grid_size[0] if self.is_flat else side // stages[-1]["reduction"]
+        self.grid = Size(*self.trunk.patch_embed.grid_size) if self.is_flat else _of_last_stage(visual)
         self.width, self.joint = stages[-1]["num_chs"], _joint_of(visual)
         self._by_token = self.is_flat and self.trunk.global_pool == "token"
         self.lacks = () if self._by_token else (CLASS_TOKEN, GRID_POOL)
@@ -114,9 +114,16 @@ def _joint_of(visual: Any) -> int:
     return int(visual.trunk.num_classes or visual.trunk.head_hidden_size)
 
 
+def _of_last_stage(visual: Any) -> Size:
+    """The places of the last stage of a tower whose stages have grids of their own."""
+    reduction = visual.trunk.feature_info[-1]["reduction"]
+    height, width = visual.image_size
+    return Size(height // reduction, width // reduction)
+
+
 def timm_sizes(visual: Any) -> tuple[int, int]:
-    """The side of the pictures that a TimmModel was made for, as far as patches fill it, and that of a patch."""
-    grid, embed = Timm(visual).grid, getattr(visual.trunk, "patch_embed", None)
+    """The side of the squares that a TimmModel was made for, as far as patches fill it, and that of a patch."""
+    grid, embed = Timm(visual).grid.height, getattr(visual.trunk, "patch_embed", None)
     side = (getattr(embed, "img_size", None) or visual.image_size)[0]
     return side // grid * grid, side // grid
 
@@ -138,15 +145,15 @@ def fill_buffers(visual: nn.Module) -> None:
         fill()
 
 
-def resize_to(visual: Any, side: int) -> bool:
-    """Make a TimmModel read squares of `side` pixels, its positions resized as its family does; whether it had to."""
+def resize_to(visual: Any, size: Size) -> bool:
+    """Make a TimmModel read pictures of a size, its positions resized as its family does; whether it had to."""
     embed = getattr(visual.trunk, "patch_embed", None)
-    own = (getattr(embed, "img_size", None) or visual.image_size)[0]
-    visual.image_size = (side, side)
-    if side == own:
+    own = getattr(embed, "img_size", None) or visual.image_size
+    visual.image_size = tuple(size)
+    if tuple(own) == size:
         return False
     if not hasattr(visual.trunk, "set_input_size"):  # of convolutions alone, which take any size
         return False
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of tensors that timm does not lay out well
-        visual.trunk.set_input_size(img_size=(side, side))
+        visual.trunk.set_input_size(img_size=tuple(size))
     return True

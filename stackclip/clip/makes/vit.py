@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stackclip.clip.makes.make import Make
 from stackclip.clip.walk import Step, walk
 from stackclip.errors import NotApplicable
+from stackclip.sizes import Size
 from stackclip.types import CLASS_TOKEN, GRID_POOL, OPEN_BLOCKS
 
 __all__ = ["OpenViT"]
@@ -21,7 +22,7 @@ class OpenViT(Make):
 
     def __init__(self, visual: Any) -> None:
         self.visual = visual
-        self.grid, self.depth = visual.grid_size[0], len(visual.transformer.resblocks)
+        self.grid, self.depth = Size(*visual.grid_size), len(visual.transformer.resblocks)
         self.width, self.joint = visual.transformer.width, visual.output_dim
         self._by_token = visual.attn_pool is None and visual.pool_type == "tok"
         self.lacks = () if self._by_token else (CLASS_TOKEN, GRID_POOL)

@@ -31,7 +31,7 @@ class ByValue(Tap):
         return (OPEN_BLOCKS,)
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.joint) if 1 <= self.start(tower, part) <= part.index <= tower.depth else None
+        return (tower.patches, tower.joint) if 1 <= self.start(tower, part) <= part.index <= tower.depth else None
 
     def blocks(self, tower: TowerSpec, part: Part) -> range:
         return range(self.start(tower, part), part.index + 1)

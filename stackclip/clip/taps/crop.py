@@ -41,11 +41,11 @@ class Crops(Tap):
         import torch
         import torch.nn.functional as F
 
-        side = sight.pictures.shape[-1]
-        large = round(side * _ENLARGED)
-        enlarged = F.interpolate(sight.pictures, size=(large, large), mode="bicubic", antialias=True)
-        far, middle = large - side, (large - side) // 2
-        corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
-        crops = torch.stack([enlarged[..., top : top + side, left : left + side] for top, left in corners], dim=1)
+        height, width = sight.pictures.shape[-2:]
+        large = round(height * _ENLARGED), round(width * _ENLARGED)
+        enlarged = F.interpolate(sight.pictures, size=large, mode="bicubic", antialias=True)
+        down, right = large[0] - height, large[1] - width
+        corners = ((0, 0), (0, right), (down, 0), (down, right), (down // 2, right // 2))
+        crops = torch.stack([enlarged[..., top : top + height, left : left + width] for top, left in corners], dim=1)
         crops = torch.cat([crops, crops.flip(-1)], dim=1)
         return torch.stack([sight.make.whole(each) for each in crops])  # one picture's ten at a time

@@ -28,7 +28,7 @@ class Hidden(Tap):
     from_0 = True
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (1 + tower.grid**2, tower.width) if 0 <= part.index <= tower.depth else None
+        return (1 + tower.patches, tower.width) if 0 <= part.index <= tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         return sight.after

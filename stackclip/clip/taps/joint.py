@@ -27,7 +27,7 @@ class JointPatches(Tap):
         return (SINGLE_PATCHES,)
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.joint) if 1 <= part.index <= tower.depth else None
+        return (tower.patches, tower.joint) if 1 <= part.index <= tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         return sight.project(sight.patches)

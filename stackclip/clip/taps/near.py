@@ -38,13 +38,12 @@ class Near(Tap):
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
         there = 1 <= part.index <= tower.depth and self.spread(part)
-        return (tower.grid**2, tower.width) if there else None
+        return (tower.patches, tower.width) if there else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         from stackclip.clip.attention import attend_near
 
-        grid = round((sight.before.shape[1] - 1) ** 0.5)
-        return attend_near(sight.block, sight.before, (grid, grid), self.spread(part))[:, 1:]
+        return attend_near(sight.block, sight.before, sight.make.grid, self.spread(part))[:, 1:]
 
 
 @taps.register("near-joint")
@@ -55,7 +54,7 @@ class JointNear(Near):
         return (OPEN_BLOCKS, SINGLE_PATCHES)
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.joint) if super().shape(tower, part) else None
+        return (tower.patches, tower.joint) if super().shape(tower, part) else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         return sight.project(super().read(sight, part, carried))

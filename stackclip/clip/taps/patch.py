@@ -26,7 +26,7 @@ class Patches(Tap):
         return ()
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.width) if 1 <= part.index <= tower.depth else None
+        return (tower.patches, tower.width) if 1 <= part.index <= tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         return sight.patches

@@ -34,7 +34,7 @@ class ReleasedPatches(_Released):
     """`patch-released/N`: the patches after block N plus the attention that block N + 1 adds to them, (P, C)."""
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.width) if 1 <= part.index < tower.depth else None
+        return (tower.patches, tower.width) if 1 <= part.index < tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         return self.mutated(sight)[:, 1:]

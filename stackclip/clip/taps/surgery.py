@@ -29,7 +29,7 @@ class Surgery(Tap):
     source = "AA-CLIP, stage 1; attention over the tokens of a picture, where the release attends over the batch"
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.joint) if _FIRST <= part.index <= tower.depth else None
+        return (tower.patches, tower.joint) if _FIRST <= part.index <= tower.depth else None
 
     def blocks(self, tower: TowerSpec, part: Part) -> range:
         return range(_FIRST, part.index + 1)

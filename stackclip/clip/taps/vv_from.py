@@ -40,7 +40,7 @@ class FromAny(ByValue):
         return self.number(part) or 0
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.width) if super().shape(tower, part) else None
+        return (tower.patches, tower.width) if super().shape(tower, part) else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         patches: Tensor = carried[:, 1:]

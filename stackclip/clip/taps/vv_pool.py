@@ -27,7 +27,7 @@ class PoolByValue(Tap):
         return (GRID_POOL,)
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        return (tower.grid**2, tower.joint) if part.index == tower.depth else None
+        return (tower.patches, tower.joint) if part.index == tower.depth else None
 
     def read(self, sight: Sight, part: Part, carried: Any) -> Tensor:
         return sight.pool_by_value

@@ -26,8 +26,9 @@ class Windows(Tap):
     source = "WinCLIP"
 
     def shape(self, tower: TowerSpec, part: Part) -> tuple[int, ...] | None:
-        side = part.index
-        return ((tower.grid - side + 1) ** 2, tower.joint) if 2 <= side <= tower.grid else None
+        side, (rows, columns) = part.index, tower.frame.grid
+        count = (rows - side + 1) * (columns - side + 1)
+        return (count, tower.joint) if 2 <= side <= min(rows, columns) else None
 
     def blocks(self, tower: TowerSpec, part: Part) -> range:
         """What lies before the first: windows pass the blocks by themselves."""
@@ -41,8 +42,7 @@ class Windows(Tap):
         from stackclip.ops.windows import window_patches
 
         embedded = sight.before  # (B, 1 + P, C)
-        grid = round((embedded.shape[1] - 1) ** 0.5)
-        patches = 1 + window_patches(grid, part.index).to(embedded.device)  # behind the class token
+        patches = 1 + window_patches(sight.make.grid, part.index).to(embedded.device)  # behind the class token
         first = torch.zeros(len(patches), 1, dtype=patches.dtype, device=patches.device)
         tokens = embedded[:, torch.cat([first, patches], dim=1)]  # (B, windows, 1 + K * K, C)
         transformer = sight.visual.transformer
