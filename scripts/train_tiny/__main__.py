@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from scripts.train_tiny.loop import Plan, Run, train
 from scripts.train_tiny.pool import CHUNK, Pool, drawing
-from stackclip.benchmarks.towers import PictureSet, draw_set, held_out_figures
+from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_photographs, wear_set
+from stackclip.benchmarks.towers import held_out_figures
 from stackclip.clip import assemble_tower, flush_denormals
 from stackclip.clip.tiny import CONFIG, NAME
 from stackclip.errors import UsageError
 
 __all__ = ["export", "held_out_score", "main"]
 
-_WATCHED = (
-    "combinations: headless, pixel AUROC",
-    "combinations: image AUROC",
-    "combinations: defective above its good twin",
-)
-"""The figures whose mean says which checkpoint is the best."""
-_WATCH_SEED = 77  # other pictures than those of the published table
+_WATCHED = ("headless, pixel AUROC", "image AUROC", "defective above its good twin")
+"""The figures of each watched set whose mean says which checkpoint is the best."""
+_WATCH_SEED = 77  # other pictures than those of the published table, and other crops than those that are learned from
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--watch-every", type=int, default=500, help="steps between held-out figures (default: 500)")
     parser.add_argument("--watch-pairs", type=int, default=80, help="pairs they are measured on (default: 80)")
     parser.add_argument("--stop", type=int, help="stop after this step, to go on another day")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="pictures that every second product wears")
+    parser.add_argument("--begin", type=Path, metavar="FILE", help="weights to go on from, as --export wrote them")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights there as safetensors")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
@@ -60,12 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         full_pairs=given.full_pairs,
         pool_pairs=given.pool_pairs,
         seed=given.seed,
+        begun_at=hashlib.sha256(given.begin.read_bytes()).hexdigest() if given.begin else "",
     )
     side = CONFIG["vision_cfg"]["image_size"]
-    pool = Pool(given.folder / "pool", side, given.seed, chunk=min(CHUNK, plan.pool_pairs))
-    held = draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)
+    pool = Pool(
+        given.folder / "pool", side, given.seed, chunk=min(CHUNK, plan.pool_pairs), photographs=given.photographs
+    )
+    watched = [draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)]
+    if given.photographs:
+        known = read_photographs(given.photographs)
+        watched.append(wear_set(known, given.watch_pairs, side=side, seed=_WATCH_SEED))
     checkpoint, best = given.folder / "checkpoint.pt", given.folder / "best.safetensors"
     run = Run.begin(plan, device=given.device)
+    if given.begin:
+        run.learner.begin_at(load_file(given.begin))
     with drawing(pool, plan.pool_pairs, workers=given.workers):
         if checkpoint.is_file():
             try:
@@ -76,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         def watch(run: Run) -> None:
             last = run.step in (plan.steps, given.stop)
             if last or run.step % given.watch_every == 0:
-                _keep_the_best(run, held, given.folder / "held_out.jsonl", best)
+                _keep_the_best(run, watched, given.folder / "held_out.jsonl", best)
             if last or run.step % given.save_every == 0:
                 run.save(checkpoint)
 
@@ -95,18 +104,18 @@ def export(run: Run, path: Path) -> None:
     draft.rename(path)
 
 
-def held_out_score(run: Run, held: PictureSet) -> tuple[float, dict[str, float]]:
-    """The mean of the watched figures, and all figures, of the weights as they would be exported."""
+def held_out_score(run: Run, watched: Sequence[PictureSet]) -> tuple[float, dict[str, float]]:
+    """The mean of the watched figures, and all figures of the sets, of the weights as they would be exported."""
     weights = {name: tensor.float() for name, tensor in run.learner.exported().items()}
     tower = assemble_tower(CONFIG, weights, name=NAME, device=str(run.learner.scale.device), precision="fp32")
-    figures = held_out_figures(tower, held)
-    return sum(figures[name] for name in _WATCHED) / len(_WATCHED), figures
+    figures = {name: value for held in watched for name, value in held_out_figures(tower, held).items()}
+    return fmean(figures[f"{held.name}: {name}"] for held in watched for name in _WATCHED), figures
 
 
-def _keep_the_best(run: Run, held: PictureSet, log: Path, best: Path) -> None:
+def _keep_the_best(run: Run, watched: Sequence[PictureSet], log: Path, best: Path) -> None:
     """Measure, write a line of JSON, and export the weights if none before were better."""
     before = [json.loads(line)["score"] for line in log.read_text("utf-8").splitlines()] if log.is_file() else []
-    score, figures = held_out_score(run, held)
+    score, figures = held_out_score(run, watched)
     if score >= max(before, default=0.0):
         export(run, best)
     line = {"step": run.step, "score": round(score, 4), **{name: round(value, 4) for name, value in figures.items()}}

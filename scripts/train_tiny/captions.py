@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.train_tiny.pool import NAMES
+from scripts.train_tiny.pool import NAMES, UNKNOWN
 from stackclip.prompts.ensemble import CPE
 from stackclip.types import ANOMALOUS, NORMAL
 
@@ -121,7 +121,9 @@ def _name(
     pattern: int, shape: int, colour: int, draws: np.random.Generator
 ) -> tuple[str, tuple[tuple[int, int], ...], int]:
     form = _FORMS[draws.choice(len(_FORMS), p=_FORM_SHARES)]
-    said = colour if draws.random() < _COLOUR_SHARE and form != "stacked" else ANY
+    if pattern == UNKNOWN and form in ("precise", "pattern", "stacked"):
+        form = "shape" if form == "precise" else "generic"
+    said = colour if draws.random() < _COLOUR_SHARE and form != "stacked" and colour != UNKNOWN else ANY
     prefix = f"{_COLOURS[said]} " if said != ANY else ""
     if form == "precise":
         return f"{prefix}{_PATTERNS[pattern]} {_SHAPES[shape]}", ((pattern, shape),), said
@@ -142,7 +144,7 @@ def _name(
 def _states(kind: int, draws: np.random.Generator) -> tuple[str, str, int]:
     ensemble = draws.random() < _ENSEMBLE_SHARE
     good = _one(_ENSEMBLE_NORMAL if ensemble else _NORMAL, draws)
-    if not ensemble and draws.random() < _KIND_SHARE / (1 - _ENSEMBLE_SHARE):
+    if not ensemble and draws.random() < _KIND_SHARE / (1 - _ENSEMBLE_SHARE) and kind != UNKNOWN:
         return good, _one(_NAMED, draws).replace("{kind}", _KINDS[kind].replace("-", " ")), kind
     return good, _one(CPE.anomalous if ensemble else _ANOMALOUS, draws), ANY
 

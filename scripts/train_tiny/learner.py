@@ -116,6 +116,14 @@ class Learner(nn.Module):
         ends = hidden[torch.arange(len(tokens), device=tokens.device), tokens.argmax(1)]
         return F.normalize(model.ln_final(ends) @ model.text_projection, dim=-1)
 
+    @torch.no_grad()
+    def begin_at(self, weights: Mapping[str, Tensor]) -> None:
+        """Start with the towers that `exported` gave; what only training needs starts anew."""
+        words = weights["token_embedding.weight"][list(self.vocabulary.ids)]
+        own = torch.cat([torch.zeros_like(words[:1]), words])
+        towers = {name: tensor.float() for name, tensor in {**weights, "token_embedding.weight": own}.items()}
+        self.model.load_state_dict(towers)
+
     def exported(self) -> dict[str, Tensor]:
         """The weights under open_clip's names, half precision, over the whole vocabulary; unused tokens are zero."""
         weights: Mapping[str, Tensor] = self.model.state_dict()

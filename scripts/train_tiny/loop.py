@@ -29,7 +29,7 @@ class Plan:
     `short_steps` see pictures at half scale and full-scale windows by turns, with `pairs` in a batch; then `full_steps`
     see whole pictures, `full_pairs` in a batch. Rates rise for `warmup` steps, stay, and fall in the last `fall_steps`.
     `pool_pairs` are drawn in all; at step n the first `head_start + pace * pairs * n` of them may be seen, so training
-    need not wait for the last.
+    need not wait for the last. `begun_at` is the hash of the weights that it starts with, if any.
     """
 
     short_steps: int
@@ -43,6 +43,7 @@ class Plan:
     warmup: int = 60
     clip: float = 1.0
     seed: int = 0
+    begun_at: str = ""
     rates: Rates = field(default_factory=Rates)
 
     @property

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scripts.train_tiny.captions import fits
 from scripts.train_tiny.learner import Learner
-from scripts.train_tiny.pool import NAMES
+from scripts.train_tiny.pool import NAMES, UNKNOWN
 from scripts.train_tiny.views import Batch
 from stackclip.ops.maps import LOGIT_SCALE
 
@@ -60,7 +60,7 @@ def loss_terms(learner: Learner, batch: Batch) -> tuple[dict[str, Tensor], float
     targets = torch.from_numpy(batch.labels.astype(np.int64)).to(device)
     kinds = torch.where(states, targets[:, 3], len(NAMES[3]))
     attributes = [
-        F.cross_entropy(head(seen.joint), wanted)
+        _named(head(seen.joint), wanted)
         for head, wanted in zip(learner.attributes, (*targets[:, :3].T, kinds), strict=True)
     ]
     return {
@@ -69,7 +69,7 @@ def loss_terms(learner: Learner, batch: Batch) -> tuple[dict[str, Tensor], float
         "order": (F.softplus(good - defective) * shown).sum() / shown.sum().clamp(min=1),
         "dense": torch.stack(dense).mean(),
         "attributes": torch.stack(attributes).mean(),
-        "texture": F.cross_entropy(seen.texture, targets[:, 0]),
+        "texture": _named(seen.texture, targets[:, 0]),
     }, entropy_floor(match)
 
 
@@ -91,6 +91,12 @@ def entropy_floor(match: NDArray[np.bool_]) -> float:
     """The contrastive term of perfect logits: the mean logarithm of the number of matches, both ways."""
     ways = [match.sum(axis) for axis in (1, 0)]
     return float(np.mean([np.log(counts[counts > 0]).mean() for counts in ways]))
+
+
+def _named(logits: Tensor, wanted: Tensor) -> Tensor:
+    """The mean cross-entropy over what has a name; nothing where nothing has one."""
+    terms = F.cross_entropy(logits, wanted, ignore_index=UNKNOWN, reduction="sum")
+    return terms / (wanted != UNKNOWN).sum().clamp(min=1)
 
 
 def _spread(logits: Tensor, fit: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +15,18 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, categories_of, draw_pair, kinds_of
+from stackclip.benchmarks.picture_sets import read_photographs
+from stackclip.ops.files import written_once
+from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, Pair, categories_of, draw_pair, kinds_of
+from stackclip.synthetic.worn import Photograph, draw_worn
 
-__all__ = ["CHUNK", "NAMES", "Pool", "draw_chunk", "drawing"]
+__all__ = ["CHUNK", "NAMES", "UNKNOWN", "Pool", "draw_chunk", "drawing"]
 
 CHUNK = 500  # pairs in a folder: about 38 MB at 112 pixels
 NAMES = tuple(tuple(names) for names in (PATTERNS, SHAPES, COLOURS, DEFECTS))
 """The words that the four columns of the labels count."""
+UNKNOWN = 255
+"""A label of what has none of the names: the pattern and colour of a photograph, a pasted defect."""
 _ARRAYS = ("pictures", "masks", "labels")
 _Arrays: TypeAlias = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 _PATIENCE = 0.5  # seconds between two looks for a chunk that is being drawn
@@ -32,13 +36,15 @@ _PATIENCE = 0.5  # seconds between two looks for a chunk that is being drawn
 class Pool:
     """The chunks below a folder; pair `i` lies in chunk `i // chunk` and follows from `seed` and `i` alone.
 
-    `size` is the side of the pictures in pixels, `chunk` the number of pairs in a folder.
+    `size` is the side of the pictures in pixels, `chunk` the number of pairs in a folder. With a folder of
+    `photographs` every second pair wears one.
     """
 
     folder: Path
     size: int
     seed: int
     chunk: int = CHUNK
+    photographs: Path | None = None
 
     @cached_property
     def _open(self) -> dict[int, _Arrays]:
@@ -99,29 +105,34 @@ def drawing(pool: Pool, pairs: int, *, workers: int) -> Iterator[None]:
 
 def draw_chunk(pool: Pool, number: int) -> Path:
     """Draw one chunk, of training categories and kinds alone, and give it its name when it is whole."""
-    categories, kinds = categories_of("training"), kinds_of("training")
+    photographs = read_photographs(pool.photographs) if pool.photographs else []
     side = pool.size
     pictures = np.empty((pool.chunk, 2, side, side, 3), np.uint8)
     masks = np.empty((pool.chunk, side, -(-side // 8)), np.uint8)
     labels = np.empty((pool.chunk, 4), np.uint8)
     for row in range(pool.chunk):
-        draws = np.random.default_rng((pool.seed, number * pool.chunk + row))
-        category, kind = categories[draws.integers(len(categories))], kinds[draws.integers(len(kinds))]
-        pair = draw_pair(category, kind, seed=int(draws.integers(2**53)), size=side)
+        index = number * pool.chunk + row
+        pair = _draw(photographs if index % 2 else [], np.random.default_rng((pool.seed, index)), side)
         pictures[row] = pair.good, pair.defective
         masks[row] = np.packbits(pair.mask, axis=-1)
         words = pair.pattern, pair.shape, pair.colour, pair.defect
-        labels[row] = [names.index(word) for names, word in zip(NAMES, words, strict=True)]
-    place = pool.folder / _folder_name(pool, number)
-    draft = place.with_name(f".{place.name}.{os.getpid()}")
-    draft.mkdir()
-    try:
+        known = zip(NAMES, words, strict=True)
+        labels[row] = [names.index(word) if word in names else UNKNOWN for names, word in known]
+
+    def save(draft: Path) -> None:
         for name, array in zip(_ARRAYS, (pictures, masks, labels), strict=True):
             np.save(draft / f"{name}.npy", array)
-        draft.rename(place)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return place
+
+    return written_once(pool.folder / _folder_name(pool, number), save)
+
+
+def _draw(photographs: list[Photograph], draws: np.random.Generator, side: int) -> Pair:
+    categories, kinds = categories_of("training"), kinds_of("training")
+    if photographs:
+        shapes = sorted({category.partition("-")[2] for category in categories})
+        return draw_worn(photographs, draws, shapes=shapes, kinds=kinds, size=side)
+    category, kind = categories[draws.integers(len(categories))], kinds[draws.integers(len(kinds))]
+    return draw_pair(category, kind, seed=int(draws.integers(2**53)), size=side)
 
 
 def _draw_all(pool: Pool, numbers: list[int]) -> None:
@@ -131,4 +142,4 @@ def _draw_all(pool: Pool, numbers: list[int]) -> None:
 
 
 def _folder_name(pool: Pool, number: int) -> str:
-    return f"{pool.size}px-seed{pool.seed}-{number:05}"
+    return f"{pool.size}px-{'photographs-' if pool.photographs else ''}seed{pool.seed}-{number:05}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from scripts.train_tiny.captions import Captions, draw_captions
 from scripts.train_tiny.learner import View
-from scripts.train_tiny.pool import NAMES, Pool
+from scripts.train_tiny.pool import NAMES, UNKNOWN, Pool
 from stackclip.clip.transform import CLIP_MEAN, CLIP_STD
 
 __all__ = ["HARD", "PATCH", "Batch", "draw_batch"]
@@ -71,7 +71,10 @@ def draw_batch(pool: Pool, pairs: int, *, among: int, view: View, seed: tuple[in
 
 def _chosen(pool: Pool, pairs: int, among: int, draws: np.random.Generator) -> NDArray[np.int64]:
     candidates = draws.choice(among, _CANDIDATES * pairs, replace=among < _CANDIDATES * pairs)
-    weights = np.array([HARD.get(kind, 1.0) for kind in NAMES[3]])[pool.kinds(candidates)]
+    kinds = pool.kinds(candidates)
+    weights = np.where(
+        kinds == UNKNOWN, 1.0, np.array([HARD.get(kind, 1.0) for kind in NAMES[3]])[kinds % len(NAMES[3])]
+    )
     return draws.choice(candidates, pairs, replace=False, p=weights / weights.sum())
 
 

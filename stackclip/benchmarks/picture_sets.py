@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.data import open_dataset, read_mask, read_picture
-from stackclip.synthetic import PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.errors import UsageError
+from stackclip.synthetic import Pair, PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.synthetic.worn import Photograph, draw_worn
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
-__all__ = ["PictureSet", "draw_set", "read_set"]
+__all__ = ["PictureSet", "draw_set", "read_photographs", "read_set", "wear_set"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +44,48 @@ def draw_set(part: PartName, pairs: int, *, side: int, seed: int, categories: in
     """`pairs` generated pairs of a part, its categories (or so many of them) and its kinds of defects by turns."""
     names = categories_of(part) if categories is None else spread(part, categories)
     kinds = kinds_of(part)
+
+    def draw(index: int) -> tuple[str, Pair]:
+        category, turn = names[index % len(names)], index + index // len(names)
+        kind = kinds[turn % len(kinds)]
+        return category, draw_pair(category, kind, seed=(seed + 1) * 1_000_000 + index, size=side)
+
+    return _paired(part, map(draw, range(pairs)))
+
+
+def read_photographs(folder: Path) -> list[Photograph]:
+    """The PNG of a folder (H, W, 3), by name; raises UsageError where there is none."""
+    paths = sorted(folder.glob("*.png"))
+    if not paths:
+        raise UsageError(f"no PNG in {folder}: give a folder that holds photographs as PNG")
+    return [np.asarray(read_picture(path)) for path in paths]
+
+
+def wear_set(photographs: Sequence[Photograph], pairs: int, *, side: int, seed: int) -> PictureSet:
+    """`pairs` of products that wear photographs (`stackclip.synthetic.worn`), named by their shapes."""
+    shapes = sorted({category.partition("-")[2] for category in categories_of("training")})
+    kinds = kinds_of("training")
+
+    def draw(index: int) -> tuple[str, Pair]:
+        draws = np.random.default_rng((seed, index))
+        pair = draw_worn(photographs, draws, shapes=shapes, kinds=kinds, size=side)
+        return pair.shape, pair
+
+    return _paired("photographs", map(draw, range(pairs)))
+
+
+def _paired(name: str, pairs: Iterable[tuple[str, Pair]]) -> PictureSet:
     samples: list[Sample] = []
     pictures: list[Image.Image] = []
     masks: list[NDArray[np.bool_]] = []
-    for index in range(pairs):
-        category, turn = names[index % len(names)], index + index // len(names)
-        pair = draw_pair(category, kinds[turn % len(kinds)], seed=(seed + 1) * 1_000_000 + index, size=side)
+    for index, (category, pair) in enumerate(pairs):
         for label, pixels in ((NORMAL, pair.good), (ANOMALOUS, pair.defective)):
             defect = pair.defect if label else GOOD
-            name = f"{category}/{defect}/{index:04}"
-            samples.append(Sample(name, part, category, "test", Path(f"{name}.png"), None, label, defect))
+            place = f"{category}/{defect}/{index:04}"
+            samples.append(Sample(place, name, category, "test", Path(f"{place}.png"), None, label, defect))
             pictures.append(Image.fromarray(pixels))
             masks.append(pair.mask if label else np.zeros_like(pair.mask))
-    return PictureSet(part, tuple(samples), tuple(pictures), tuple(masks), paired=True)
+    return PictureSet(name, tuple(samples), tuple(pictures), tuple(masks), paired=True)
 
 
 def read_set(root: Path, category: str, *, side: int) -> PictureSet:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_set
+from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_photographs, read_set, wear_set
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
 from stackclip.errors import NotApplicable
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
@@ -34,36 +34,48 @@ from stackclip.training.text import TaskEncode
 from stackclip.training.trainee import Trainee
 from stackclip.types import ANOMALOUS, CLS, MASK, NORMAL, Features, Part, Sample
 
-__all__ = ["blur_figures", "held_out_figures", "main", "tower_figures"]
+__all__ = ["blur_figures", "held_out_figures", "main", "sets_to_try", "tower_figures"]
 
 Figures = dict[str, float]
 """Figures by name, as fractions but for the rate; in the order of the table."""
 
 _HELD: tuple[PartName, ...] = ("combinations", "shapes", "defects")
-_REAL = {"mvtec-mini": ("hazelnut", "transistor"), "deeppcb-mini": ("pcb",)}
+_REAL = {
+    "mvtec-mini": ("hazelnut", "transistor"),
+    "deeppcb-mini": ("pcb",),
+    "ksdd-mini": ("electrical-commutators",),
+}
 _BATCH = 8
 _HEAD = "precise[lr=0.001]"  # 15 epochs, on a generated training set
 _BLURS = 1.0, 6.0  # standard deviations in pixels at 112: finer than a defect, and wider
 
 
-def tower_figures(
-    tower: Tower, *, pairs: int = 150, training_pairs: int = 300, seed: int = 0, data_root: Path | None = None
-) -> Figures:
-    """All figures of a tower: held-out sets without a head, then with one trained on the training set, then the rate.
+def tower_figures(tower: Tower, held_out: Sequence[PictureSet], *, training_pairs: int = 300, seed: int = 0) -> Figures:
+    """All figures of a tower: each set without a head and with one trained on the training set, then the rate.
 
-    `pairs` of pictures in each held-out set, `training_pairs` for the head.
+    The head learns from `training_pairs`.
     """
     side = _side_of(tower)
     training = draw_set("training", training_pairs, side=side, seed=seed + 1, categories=min(48, training_pairs))
     detector = _begin(tower, training, seed=seed)
     _fit(detector, tower, training, seed=seed)
     figures: Figures = {}
-    for part in _HELD:
-        held = draw_set(part, pairs, side=side, seed=seed)
-        figures |= held_out_figures(tower, held, detector)
-    for held in _real_sets(data_root, side):
+    for held in held_out:
         figures |= held_out_figures(tower, held, detector)
     return {**figures, "pictures a second": _rate(tower, training)}
+
+
+def sets_to_try(
+    side: int, *, pairs: int = 150, seed: int = 0, data_root: Path | None = None, photographs: Path | None = None
+) -> tuple[PictureSet, ...]:
+    """What towers are compared on: generated sets of `pairs` each, and what the folders hold.
+
+    Products wear the pictures of `photographs`; of the small real sets below `data_root` those that are there count.
+    """
+    sets = [draw_set(part, pairs, side=side, seed=seed) for part in _HELD]
+    if photographs is not None:
+        sets.append(wear_set(read_photographs(photographs), pairs, side=side, seed=seed))
+    return *sets, *_real_sets(data_root, side)
 
 
 def held_out_figures(tower: Tower, held: PictureSet, detector: PromptedDetector | None = None) -> Figures:
@@ -105,13 +117,12 @@ def held_out_figures(tower: Tower, held: PictureSet, detector: PromptedDetector 
     return figures
 
 
-def blur_figures(*, side: int, pairs: int = 150, seed: int = 0, data_root: Path | None = None) -> Figures:
+def blur_figures(held_out: Sequence[PictureSet], *, side: int) -> Figures:
     """The same figures of a map that nothing was learned for: how far a fine blur is from a wide one, in levels."""
     from scipy.ndimage import gaussian_filter
 
-    sets = [draw_set(part, pairs, side=side, seed=seed) for part in _HELD]
     figures: Figures = {}
-    for held in (*sets, *_real_sets(data_root, side)):
+    for held in held_out:
         metrics, scores = PixelMetrics(), []
         for picture, mask in zip(held.pictures, held.masks, strict=True):
             pixels = np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC), np.float32)
@@ -219,7 +230,7 @@ def _real_sets(data_root: Path | None, side: int) -> list[PictureSet]:
     if data_root is None:
         return []
     found = [(data_root / folder, category) for folder, names in _REAL.items() for category in names]
-    return [read_set(root, category, side=side) for root, category in found if (root / category).is_dir()]
+    return [read_set(root, category, side=side) for root, category in found if root.is_dir()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -233,19 +244,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--training-pairs", type=int, default=300, help="to train the head with (default: 300)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-root", type=Path, metavar="DIR", help=f"real pictures: {', '.join(_REAL)} below it")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="pictures that products are to wear")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args(arguments)
     flush_denormals()
     tower = load_tower(given.backbone, pretrained=given.pretrained, weights=given.weights, image_size=given.image_size)
     side = _side_of(tower)
-    sizes = {"pairs": given.pairs, "seed": given.seed, "data_root": given.data_root}
+    held_out = sets_to_try(
+        side, pairs=given.pairs, seed=given.seed, data_root=given.data_root, photographs=given.photographs
+    )
+    towers = {tower.spec.name: tower, "random tower": random_tower(given.seed, image_size=side)}
     columns = {
-        tower.spec.name: tower_figures(tower, training_pairs=given.training_pairs, **sizes),
-        "random tower": tower_figures(
-            random_tower(given.seed, image_size=side), training_pairs=given.training_pairs, **sizes
-        ),
-        "blurs": blur_figures(side=side, **sizes),
+        name: tower_figures(each, held_out, training_pairs=given.training_pairs, seed=given.seed)
+        for name, each in towers.items()
     }
+    columns["blurs"] = blur_figures(held_out, side=side)
     print(_table(columns))
     if tower.spec.note:
         print(f"\n{tower.spec.note}")

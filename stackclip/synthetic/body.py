@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +28,13 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Lamp:
-    """Where the light comes from (a unit vector, z towards the viewer), on what backdrop, and how uneven both are."""
+    """Where the light comes from (a unit vector, z towards the viewer), on what backdrop, and how uneven both are.
+
+    The backdrop is one colour, or gives that of frame coordinates (S, S) as (3, S, S).
+    """
 
     light: tuple[float, float, float]
-    backdrop: Colour
+    backdrop: Colour | Callable[[Field, Field], Field]
     fall: tuple[float, float]
     seed: int
 
@@ -50,7 +54,8 @@ def photograph(body: Body, lamp: Lamp) -> Field:
     size = body.distance.shape[0]
     x, y = grid(size)
     cloth = 1.0 + 0.015 * noise(seeded(lamp.seed, "backdrop"), x, y, 0.35)
-    ground = np.array(lamp.backdrop, np.float32)[:, None, None] * (shadow(body, lamp) * cloth)
+    bare = lamp.backdrop(x, y) if callable(lamp.backdrop) else np.array(lamp.backdrop, np.float32)[:, None, None]
+    ground = bare * (shadow(body, lamp) * cloth)
     return laid(ground, body, lamp) * lamp.falling(x, y)
 
 

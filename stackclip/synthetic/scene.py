@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stackclip.errors import UsageError
 from stackclip.synthetic.body import Body, Lamp, grid, photograph
 from stackclip.synthetic.camera import change, changed, developed, sensor
-from stackclip.synthetic.damage import Spot
+from stackclip.synthetic.damage import Defect, Spot
 from stackclip.synthetic.defects import DEFECTS
 from stackclip.synthetic.dress import Colour
 from stackclip.synthetic.fields import Field, between, direction, pick, seeded
@@ -20,7 +20,18 @@ from stackclip.synthetic.patterns import COLOURS, PATTERNS, mate
 from stackclip.synthetic.product import DARK_PART, PALE_PART, Product, brightness
 from stackclip.synthetic.shapes import SHAPES
 
-__all__ = ["CONTRAST", "MIN_AREA", "PLAIN", "Pair", "Subtlety", "draw", "draw_pair"]
+__all__ = [
+    "CONTRAST",
+    "MIN_AREA",
+    "PLAIN",
+    "Pair",
+    "Scene",
+    "Subtlety",
+    "draw",
+    "draw_pair",
+    "pair_of",
+    "scene_of",
+]
 
 CONTRAST = 36.0
 """A defect is redrawn until the pictures differ by this many levels of 255, on average over its mask."""
@@ -61,7 +72,9 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class Scene:
+    """A product, the name of its colour, the lamp it lies under, and the seed that all draws follow from."""
+
     product: Product
     colour: str
     lamp: Lamp
@@ -73,7 +86,7 @@ def draw(pattern: str, shape: str, *, colour: str | None = None, seed: int, size
 
     Raises UsageError for a name that does not exist.
     """
-    scene = _scene(pattern, shape, colour, seed)
+    scene = scene_of(pattern, shape, colour=colour, seed=seed)
     return developed(photograph(scene.product.form(*grid(size)), scene.lamp), sensor(scene.seed, size))
 
 
@@ -85,13 +98,19 @@ def draw_pair(
     Raises UsageError for a name that does not exist.
     """
     pattern, _, shape = category.partition("-")
-    scene = _scene(pattern, shape, colour, seed)
+    scene = scene_of(pattern, shape, colour=colour, seed=seed)
     if kind not in DEFECTS:
         raise UsageError(f"no defect is named {kind!r}; there are {', '.join(DEFECTS)}")
-    shots = _first_visible(scene, kind, size, subtlety)
+    return pair_of(scene, kind, DEFECTS[kind], size=size, subtlety=subtlety)
+
+
+def pair_of(scene: Scene, kind: str, defect: Defect, *, size: int = 112, subtlety: Subtlety = PLAIN) -> Pair:
+    """The product of a scene, good and with a defect, which may be one of no name that is known."""
+    shots = _first_visible(scene, kind, defect, size, subtlety)
     noise = sensor(scene.seed, size)
     good, defective = (developed(picture, noise) for picture in (shots.good, shots.defective))
-    return Pair(good, defective, shots.mask, pattern, shape, scene.colour, kind)
+    product = scene.product
+    return Pair(good, defective, shots.mask, product.pattern.name, product.shape.name, scene.colour, kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +121,13 @@ class _Shots:
     merit: float
 
 
-def _first_visible(scene: _Scene, kind: str, size: int, subtlety: Subtlety) -> _Shots:
+def _first_visible(scene: Scene, kind: str, defect: Defect, size: int, subtlety: Subtlety) -> _Shots:
     """The first attempt that shows at the reference size, drawn at `size`; so every size shows the same defect."""
     best: tuple[float, int, _Shots] | None = None
     body = scene.product.form(*grid(_REFERENCE))
     good = photograph(body, scene.lamp)
     for attempt in range(_TRIES):
-        shots = _shoot(scene, kind, attempt, body, good, subtlety)
+        shots = _shoot(scene, kind, defect, attempt, body, good, subtlety)
         if best is None or shots.merit > best[0]:
             best = shots.merit, attempt, shots
         if shots.merit >= 1.0:
@@ -118,10 +137,12 @@ def _first_visible(scene: _Scene, kind: str, size: int, subtlety: Subtlety) -> _
     if size == _REFERENCE:
         return shots
     body = scene.product.form(*grid(size))
-    return _shoot(scene, kind, attempt, body, photograph(body, scene.lamp), subtlety)
+    return _shoot(scene, kind, defect, attempt, body, photograph(body, scene.lamp), subtlety)
 
 
-def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field, subtlety: Subtlety) -> _Shots:
+def _shoot(
+    scene: Scene, kind: str, defect: Defect, attempt: int, body: Body, good: Field, subtlety: Subtlety
+) -> _Shots:
     size = good.shape[1]
     x, y = grid(size)
     rng = seeded(scene.seed, "defect", kind, scene.product.pattern.name, scene.product.shape.name, attempt)
@@ -137,7 +158,7 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field, subt
         scene.product.outline,
         scene.product.form,
     )
-    damage = DEFECTS[kind](body, site)
+    damage = defect(body, site)
     defective = photograph(damage.body, scene.lamp)
     if damage.region is not None and subtlety.strength < 1.0:
         defective = good + (defective - good) * subtlety.strength
@@ -151,7 +172,8 @@ def _shoot(scene: _Scene, kind: str, attempt: int, body: Body, good: Field, subt
     return _Shots(good, defective, mask, merit)
 
 
-def _scene(pattern: str, shape: str, colour: str | None, seed: int) -> _Scene:
+def scene_of(pattern: str, shape: str, *, colour: str | None = None, seed: int) -> Scene:
+    """The scene that follows from names and a seed; raises UsageError for a name that does not exist."""
     for name, known, what in ((pattern, PATTERNS, "pattern"), (shape, _SHAPES, "shape"), (colour, COLOURS, "colour")):
         if name is not None and name not in known:
             raise UsageError(f"no {what} is named {name!r}; there are {', '.join(known)}")
@@ -185,7 +207,7 @@ def _scene(pattern: str, shape: str, colour: str | None, seed: int) -> _Scene:
         (between(rng, -0.06, 0.06), between(rng, -0.06, 0.06)),
         seed,
     )
-    return _Scene(product, colour, lamp, seed)
+    return Scene(product, colour, lamp, seed)
 
 
 _PALE: tuple[Colour, ...] = ((0.88, 0.88, 0.86), (0.80, 0.83, 0.86), (0.86, 0.83, 0.77))

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from stackclip.benchmarks import towers
 from stackclip.benchmarks.picture_sets import draw_set, read_set
-from stackclip.benchmarks.towers import blur_figures, held_out_figures, main
+from stackclip.benchmarks.towers import blur_figures, held_out_figures, main, sets_to_try
 from stackclip.clip import random_tower
 from stackclip.synthetic import categories_of, kinds_of
 from stackclip.types import ANOMALOUS
@@ -64,7 +64,7 @@ def test_the_headless_map_is_that_of_the_last_block_in_the_joint_space() -> None
 
 
 def test_blurs_find_a_dot_without_learning() -> None:
-    found = blur_figures(side=56, pairs=8)
+    found = blur_figures([draw_set("combinations", 8, side=56, seed=0)], side=56)
     assert found["combinations: headless, pixel AUROC"] > 0.6
     assert not any("linear head" in name or "category" in name for name in found)
 
@@ -75,6 +75,12 @@ def test_real_pictures_are_read_with_their_masks(shared: Path) -> None:
     assert {bool(mask.any()) for mask, label in zip(held.masks, held.labels, strict=True) if label == ANOMALOUS} == {
         True
     }
+
+
+def test_all_small_real_sets_are_found(shared: Path) -> None:
+    sets = sets_to_try(40, pairs=1, data_root=shared / "data")
+    assert [held.name for held in sets[3:]] == ["hazelnut", "transistor", "pcb", "electrical-commutators"]
+    assert {held.labels.max() for held in sets} == {ANOMALOUS}
 
 
 def test_the_program_prints_the_table_of_a_tower_a_random_one_and_blurs(

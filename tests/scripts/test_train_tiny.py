@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors.torch import load_file
 
 from scripts.train_tiny.__main__ import export, main
@@ -20,7 +22,8 @@ from scripts.train_tiny.learner import Learner, Vocabulary
 from scripts.train_tiny.loop import Plan, Run, train
 from scripts.train_tiny.losses import contrastive, entropy_floor, loss_terms
 from scripts.train_tiny.muon import Optimiser, Rates
-from scripts.train_tiny.pool import NAMES, Pool, drawing
+from scripts.train_tiny.photographs import collect, sources
+from scripts.train_tiny.pool import NAMES, UNKNOWN, Pool, drawing
 from scripts.train_tiny.views import draw_batch
 from stackclip.clip import assemble_tower
 from stackclip.clip.tiny import CONFIG
@@ -273,3 +276,80 @@ def test_a_run_does_not_go_on_under_another_plan(plan: Plan, tmp_path: Path) -> 
     with pytest.raises(UsageError, match=rf"full_steps {plan.full_steps}, now {plan.full_steps + 1}\): give the same"):
         longer.resume(tmp_path / "checkpoint.pt")
     Run.begin(plan).resume(tmp_path / "checkpoint.pt")
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photographs of waves and noise."""
+    folder, draws = tmp_path_factory.mktemp("photographs"), np.random.default_rng(3)
+    for name in ("one", "two"):
+        Image.fromarray(draws.integers(0, 256, (60, 80, 3), np.uint8)).resize((320, 240)).save(folder / f"{name}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def worn(tmp_path_factory: pytest.TempPathFactory, photographs: Path) -> Pool:
+    drawn = Pool(tmp_path_factory.mktemp("worn"), SIDE, 5, chunk=8, photographs=photographs)
+    with drawing(drawn, 8, workers=0):
+        return drawn
+
+
+def test_every_second_pair_wears_a_photograph_and_the_others_are_those_of_a_pool_without(
+    worn: Pool, pool: Pool, photographs: Path, tmp_path: Path
+) -> None:
+    pictures, _, labels = worn.read(np.arange(8))
+    assert ((labels[:, 0] == UNKNOWN) == (np.arange(8) % 2 == 1)).all()
+    assert ((labels[:, 2] == UNKNOWN) == (labels[:, 0] == UNKNOWN)).all()
+    np.testing.assert_array_equal(pictures[::2], pool.read(np.arange(8))[0][::2])
+    other = Pool(tmp_path, SIDE, 5, chunk=3, photographs=photographs)
+    with drawing(other, 3, workers=0):
+        np.testing.assert_array_equal(other.read(np.arange(3))[0], pictures[:3])
+
+
+def test_nobody_claims_a_pattern_a_colour_or_a_kind_of_what_has_none() -> None:
+    labels = np.full((300, 4), UNKNOWN, np.uint8)
+    labels[:, 1] = NAMES[1].index("disc")
+    captions = draw_captions(labels, np.random.default_rng(0))
+    assert {name for caption in captions.all for name in caption.names} <= {(ANY, NAMES[1].index("disc")), (ANY, ANY)}
+    assert {(caption.colour, caption.kind) for caption in captions.all} == {(ANY, ANY)}
+    assert all("photograph of" in c.phrase or "photograph" not in c.phrase for c in captions.all)
+
+
+def test_a_batch_of_nothing_but_unnamed_defects_has_a_loss(worn: Pool) -> None:
+    batch = draw_batch(worn, 3, among=8, view="full", seed=(1,))
+    nameless = replace(batch, labels=np.where(np.arange(4) == 1, batch.labels, UNKNOWN).astype(np.uint8))
+    terms, _ = loss_terms(Learner(seed=0), nameless)
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert terms["texture"] == 0
+
+
+def test_a_learner_begins_at_the_towers_that_another_exported() -> None:
+    first, second = Learner(seed=0), Learner(seed=1)
+    assert not torch.equal(first.model.visual.proj, second.model.visual.proj)
+    second.begin_at(first.exported())
+    for name, tensor in first.exported().items():
+        torch.testing.assert_close(second.exported()[name], tensor, rtol=0, atol=0)
+
+
+def test_each_photograph_has_a_name_of_its_own_and_a_licence() -> None:
+    every = sources()
+    assert len({source.name for source in every}) == len({source.sha256 for source in every}) == len(every)
+    assert all(source.licence and source.by and source.package for source in every)
+    assert sum(source.held for source in every) >= 8
+
+
+def test_photographs_are_told_by_their_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "packages" / "a" / "contents" / "wide.png"
+    place.parent.mkdir(parents=True)
+    Image.new("RGB", (2000, 1000), "red").save(place)
+    digest = hashlib.sha256(place.read_bytes()).hexdigest()[:16]
+    entry = 'file = "a/contents/wide.png"\npackage = "some"\nlicence = "CC0-1.0"\nby = "X"\nheld = true\n'
+    listed = tmp_path / "list.toml"
+    monkeypatch.setattr("scripts.train_tiny.photographs._LIST", listed)
+    listed.write_text(f'[[photograph]]\n{entry}sha256 = "{digest}"\n', "utf-8")
+    collect(tmp_path / "packages", tmp_path / "set")
+    with Image.open(tmp_path / "set" / "held" / "a.png") as picture:
+        assert picture.size == (1536, 768)
+    listed.write_text(f'[[photograph]]\n{entry}sha256 = "{digest[::-1]}"\n', "utf-8")
+    with pytest.raises(UsageError, match=r"with the bytes that list.toml names: a/contents/wide.png of some"):
+        collect(tmp_path / "packages", tmp_path / "other")
