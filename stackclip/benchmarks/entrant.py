@@ -108,9 +108,9 @@ def _needs_in(phase: Phase, method: Method, tower: TowerSpec, name: str) -> froz
         if not _takes(method.needs, tower, phase):
             raise BrokenPlugin(f"{name} cannot say what it needs in a phase; wanted needs(tower, phase)")
         parts = frozenset(method.needs(tower, phase))
-        for part in parts - {CLS, MASK}:
-            if not isinstance(part, Part):
-                raise BrokenPlugin(f"the needs of {name} are parts, but {part!r} is among them")
+        if other := [part for part in parts if not isinstance(part, Part)]:
+            raise BrokenPlugin(f"the needs of {name} are parts, but {other[0]!r} is among them")
+        for part in sorted(parts - {CLS, MASK}):  # of several that a tower lacks always the same is told
             tower.shape(part)
         return exact(parts)
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import Result
 
 from stackclip.benchmarks import entrant, plan
-from stackclip.benchmarks.entrant import entrants_of, needed
+from stackclip.benchmarks.entrant import entrants_of, needed, needs_of
 from stackclip.benchmarks.runner import Bench
 from stackclip.cache import Store
 from stackclip.clip import random_tower
@@ -85,6 +85,15 @@ def test_a_method_that_cannot_work_on_the_tower_says_why_and_reads_the_mask(smal
     samples, parts = needed(wanted, (precise, unfit))
     assert parts == precise.parts
     assert len(samples) == len({*small.training.select(split="test"), *small.tested.select(split="test")})
+
+
+def test_of_several_parts_that_a_tower_lacks_the_first_is_told() -> None:
+    class Wanting:
+        def needs(self, tower: object, phase: object) -> frozenset[Part]:
+            return frozenset(patch(layer) for layer in range(20, 40))
+
+    with pytest.raises(NotApplicable, match="has no part patch/20:"):
+        needs_of(cast(Any, Wanting()), random_tower(image_size=56).spec)
 
 
 class Reading(Detector):
