@@ -15,7 +15,7 @@ __all__ = ["Frame", "Framed", "Side", "Size", "SizeLike", "frame_of", "said_size
 
 _TYPED = re.compile(r"([0-9]{1,20})(?:x([0-9]{1,20}))?", re.ASCII)
 _SHOWN = 40  # characters of what was given
-_COUNTED = "add sub mul pow truediv floordiv mod"  # what is done with a side, some of which a tuple takes
+_COUNTED = "add sub mul pow truediv floordiv mod divmod"  # what is done with a side, some of which a tuple takes
 _SHAPE = "wanted a whole number of pixels, or HEIGHTxWIDTH such as 336x672, height first"
 
 

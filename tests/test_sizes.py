@@ -82,7 +82,7 @@ def test_a_tower_has_both_sides_and_those_of_a_square_in_short() -> None:
 
 
 @pytest.mark.parametrize("count", [lambda side: side**2, lambda side: 2 * side, lambda side: side * side])
-@pytest.mark.parametrize("sort", [operator.floordiv, operator.sub, operator.mod])
+@pytest.mark.parametrize("sort", [operator.floordiv, operator.sub, operator.mod, divmod])
 def test_code_that_counts_with_the_side_of_a_square_says_that_it_wants_one(
     count: Callable[[Any], Any], sort: Callable[[Any, Any], Any]
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from stackclip.data import Dataset
 from stackclip.data.hints import label_words
 from stackclip.errors import DataError, PictureError, StackclipError, UsageError
 from stackclip.ops.drafts import draft_folder
+from stackclip.ops.files import naming
 from stackclip.ops.words import agreed, counted
 from stackclip.types import UNLABELLED
 
@@ -83,13 +86,21 @@ def convert(dataset: Dataset, form: str, folder: Path, *, copy: bool = False) ->
 
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
-    """A new folder that takes the name `folder` if nothing goes wrong, and else is removed."""
+    """A new folder that takes the name `folder` if nothing goes wrong, and else is removed.
+
+    It takes the place of an empty one, or of that to which a link leads, with its permissions.
+    """
+    folder = Path(os.path.realpath(folder))
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise StackclipError(
             f"{folder}: is there and is not empty; nothing is overwritten: name another folder with -o"
         )
+    if folder == Path.cwd() or os.path.ismount(folder):  # which can have no other folder in its place
+        raise StackclipError(f"{folder}: is the current folder, or where a disk begins: name a folder in it with -o")
     with draft_folder(folder.parent) as draft:
         yield draft
-        if folder.exists():
-            folder.rmdir()
-        draft.rename(folder)
+        with naming(folder):
+            if folder.exists():
+                shutil.copymode(folder, draft)
+                folder.rmdir()
+            draft.rename(folder)

@@ -68,7 +68,7 @@ class Placer:
         pixels = self.pixels(sample)
         if pixels is None:
             return False
-        self._path(place).write_bytes(png_of(Image.fromarray(pixels.astype(np.uint8) * 255)))
+        self._write(place, png_of(Image.fromarray(pixels.astype(np.uint8) * 255)))
         self.masks += 1
         return True
 
@@ -87,12 +87,17 @@ class Placer:
 
     def text(self, place: str, text: str) -> None:
         """Write a text. Raises OSError."""
-        self._path(place).write_text(text, "utf-8", "backslashreplace")
+        self._write(place, text.encode("utf-8", "backslashreplace"))
 
     def notes(self) -> list[str]:
         """What became of masks and links, as far as it was not asked for."""
         found = [f"{counted(self.missing, 'mask')} missing, and left out"] if self.missing else []
         return found + ([f"{counted(self._copied, 'file')} copied: no links can be made here"] if self._copied else [])
+
+    def _write(self, place: str, data: bytes) -> None:
+        path = self._path(place)
+        with naming(path):  # a full disk names none
+            path.write_bytes(data)
 
     def _path(self, place: str) -> Path:
         path = self.folder / place

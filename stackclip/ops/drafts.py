@@ -19,7 +19,7 @@ from typing import NamedTuple
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["Draft", "DraftOwner", "draft_folder", "draft_owners", "is_draft", "sweep_drafts"]
+__all__ = ["Draft", "DraftOwner", "draft_folder", "draft_owners", "is_draft", "make_parent", "sweep_drafts"]
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 _DRAFT = re.compile(r"\.stackclip-(?P<host>[A-Za-z0-9-]+)-(?P<pid>\d+)-[0-9a-f]{16}\.(?P<ending>tmp|folder)")
@@ -127,13 +127,18 @@ def draft_folder(parent: Path) -> Iterator[Path]:
     """A new hidden folder in `parent`, which is made too, for what is given a name when it is whole.
 
     It is removed at the end, unless it has another name by then. So are, at the beginning, those in `parent` whose
-    makers are gone, by the rules of `sweep_drafts`; those of other machines after a day. Raises OSError.
+    makers are gone, by the rules of `sweep_drafts`; those of other machines after a day. Raises OSError naming
+    `parent` where no folder can be made in it.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    for left in (path for path in parent.iterdir() if _ending(path) == "folder" and _is_left(path)):
-        shutil.rmtree(left, ignore_errors=True)
+    make_parent(parent)
+    with suppress(OSError):  # what is left there harms nothing
+        for left in (path for path in parent.iterdir() if _ending(path) == "folder" and _is_left(path)):
+            shutil.rmtree(left, ignore_errors=True)
     path = _new_name(parent, "folder")
-    path.mkdir()
+    try:
+        path.mkdir()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(parent)) from error
     descriptor = None if os.name == "nt" else os.open(path, os.O_RDONLY)
     try:
         if descriptor is not None:
@@ -143,6 +148,16 @@ def draft_folder(parent: Path) -> Iterator[Path]:
         if descriptor is not None:
             os.close(descriptor)
         shutil.rmtree(path, ignore_errors=True)
+
+
+def make_parent(folder: Path) -> None:
+    """Make a folder, with those above it, unless it is there. Raises OSError, which says where a file is in its way."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(
+            errno.ENOTDIR, f"{folder.name} is a file, where a folder belongs", str(folder)
+        ) from None
 
 
 def is_draft(path: Path) -> bool:

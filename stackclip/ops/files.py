@@ -13,7 +13,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from stackclip.ops.drafts import Draft, draft_folder, sweep_drafts
+from stackclip.ops.drafts import Draft, draft_folder, make_parent, sweep_drafts
 
 __all__ = [
     "WRITE_PROTECTED",
@@ -79,10 +79,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     in the folder is removed at a process's first write there. Raises OSError naming `path`.
     """
     with naming(path):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, f"{path.parent} is a file, where a folder belongs") from None
+        make_parent(path.parent)
         if path.parent not in _swept:
             _swept.add(path.parent)
             with suppress(OSError):  # what is left there harms nothing
@@ -125,15 +122,18 @@ def written_once(place: Path, write: Callable[[Path], None]) -> Path:
     """Have `write` fill the folder `place`, unless it is there; return it.
 
     A draft is filled and then renamed, so what has the name is whole and on the disk, and of two processes that write
-    at once one finds the other's work done. Raises OSError.
+    at once one finds the other's work done. Raises OSError; before anything is done where `place` is no folder.
     """
     if place.is_dir():
         return place
+    if os.path.lexists(place):
+        raise NotADirectoryError(errno.ENOTDIR, "is there and is no folder: move it away", str(place))
     with draft_folder(place.parent) as draft:
         write(draft)
         sync_tree(draft)  # else a loss of power could leave the name of what is whole around empty files
         try:
-            draft.rename(place)
+            with naming(place):
+                draft.rename(place)
         except OSError:
             if not place.is_dir():  # else another process was first
                 raise

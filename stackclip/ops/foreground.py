@@ -42,8 +42,14 @@ def _first_component(tokens: Tensor) -> Tensor:
 
 def _in_the_middle(mask: Tensor, grid: tuple[int, int]) -> float:
     """The share of the middle of a picture that a mask (P,) covers."""
-    rows, columns = (slice(*(int(end * side) for end in _CENTRE)) for side in grid)
+    rows, columns = (_middle(side) for side in grid)
     return float(mask.reshape(grid)[rows, columns].float().mean())
+
+
+def _middle(side: int) -> slice:
+    """The middle of a side of so many patches; of one patch, which has none, all of it."""
+    first, last = (int(end * side) for end in _CENTRE)
+    return slice(first, max(last, first + 1))
 
 
 def _widened(mask: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ def submit(session: Session, output: Path, categories: Sequence[str] = (), **wor
     _check_free(output, folders)
     for category, folder in folders.items():
         output.mkdir(parents=True, exist_ok=True)
-        with draft_folder(output.parent) as scratch:  # some GB, of heat maps too
+        beside = Path(os.path.realpath(output)).parent  # of what a link leads to, which may be another disk
+        with draft_folder(beside) as scratch:  # some GB, of heat maps too
             maps, threshold = _inspected(session, category, folder, scratch / "maps", words)
             write_maps(scratch, category, maps, threshold)
             for name in (THRESHOLDED, MAPS)[threshold is None :]:

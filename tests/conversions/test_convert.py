@@ -95,6 +95,30 @@ def test_nothing_is_overwritten_and_nothing_is_left_half(tmp_path: Path, monkeyp
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_an_empty_folder_keeps_its_permissions_and_a_link_leads_to_what_is_written(tmp_path: Path) -> None:
+    dataset = tree(tmp_path / "tree")
+    (own := tmp_path / "own").mkdir()
+    own.chmod(0o700)
+    for name, leads_to in (("link", own), ("dangling", tmp_path / "new")):
+        (tmp_path / name).symlink_to(leads_to)
+        done = convert(dataset, "csv", tmp_path / name)
+        assert (done.folder, (tmp_path / name).is_symlink()) == (tmp_path / name, True)
+        assert any(leads_to.iterdir())
+    assert own.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_current_folder_is_not_taken_from_under_who_works_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = tree(tmp_path / "tree")
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("stackclip.conversions.files.Placer.picture", lambda *_: pytest.fail("it was written"))
+    with pytest.raises(StackclipError, match=r"is the current folder.*name a folder in it"):
+        convert(dataset, "csv", Path())
+    assert list(here.iterdir()) == []
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_written(tmp_path: Path) -> None:
     tree(tmp_path / "tree")
     (tmp_path / "tree/nut/train/good/0.png").write_bytes(b"")

@@ -159,6 +159,24 @@ def test_a_folder_that_took_no_name_is_removed_and_one_that_did_stays(tmp_path: 
     assert {path.name for path in tmp_path.iterdir()} == {"new", "whole"}
 
 
+def test_where_no_folder_can_be_made_its_place_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with (
+        pytest.raises(NotADirectoryError, match="file is a file, where a folder belongs"),
+        draft_folder(tmp_path / "file"),
+    ):
+        pass
+
+    def refused(path: Path, *_: object, **__: object) -> None:
+        if path != tmp_path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(PermissionError) as caught, draft_folder(tmp_path):
+        pass
+    assert caught.value.filename == str(tmp_path)
+
+
 def test_folders_of_the_killed_are_removed_and_those_of_the_living_stay(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, time; from stackclip.ops.drafts import draft_folder\n"

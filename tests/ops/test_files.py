@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from stackclip.ops.files import (
     file_hash,
     sync_tree,
     write_atomically,
+    written_once,
 )
 
 
@@ -115,6 +117,28 @@ def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path):
     (tmp_path / "rows").write_bytes(b"")
     with pytest.raises(NotADirectoryError, match=r"rows is a file, where a folder belongs"):
         write_atomically(tmp_path / "rows" / "1.json", b"data")
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_is_no_folder_under_the_name_of_one_is_told_before_it_is_filled(tmp_path: Path, kind: str):
+    place = tmp_path / "cut"
+    place.write_bytes(b"mine") if kind == "file" else place.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(NotADirectoryError, match="is there and is no folder") as caught:
+        written_once(place, lambda _: pytest.fail("it was filled"))
+    assert caught.value.filename == str(place)
+    assert list(tmp_path.iterdir()) == [place]
+
+
+def test_a_full_disk_leaves_no_folder_and_the_next_try_fills_it(tmp_path: Path):
+    def until_full(draft: Path) -> None:
+        (draft / "0.png").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        written_once(tmp_path / "cut", until_full)
+    assert list(tmp_path.iterdir()) == []
+    place = written_once(tmp_path / "cut", lambda draft: (draft / "0.png").touch())
+    assert [path.name for path in place.iterdir()] == ["0.png"]
 
 
 def test_a_process_sweeps_a_folder_at_its_first_write_there(tmp_path: Path):

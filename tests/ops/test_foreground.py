@@ -43,3 +43,13 @@ def test_the_component_is_that_of_scikit_learn() -> None:
 
 def test_patches_that_are_all_alike_are_no_object() -> None:
     assert not foreground(torch.ones(120, 8), GRID, 0.5, spread=True, reach="grid").any()
+
+
+@pytest.mark.parametrize("grid", [(1, 20), (20, 1)])
+@pytest.mark.parametrize("turned", [1.0, -1.0])
+def test_a_single_row_of_patches_has_a_middle_too(grid: tuple[int, int], turned: float) -> None:
+    thing = torch.zeros(20, dtype=torch.bool)
+    thing[6:14] = True  # of the places 4 to 15, which are the middle, 8 of 12
+    tokens = torch.randn(20, 8, generator=torch.Generator().manual_seed(0)) / 100 + turned * thing[:, None] * 9.0
+    found = foreground(tokens, grid, 0.5, spread=True, reach="grid")
+    assert found.tolist() == [4 < place < 15 for place in range(20)], "the object and a rim of one patch"
