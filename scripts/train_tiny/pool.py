@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stackclip.benchmarks.picture_sets import read_photographs
 from stackclip.ops.files import written_once
-from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, Pair, categories_of, draw_pair, kinds_of
+from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, Pair, categories_of, draw_pair, kinds_of, shapes_of
 from stackclip.synthetic.worn import Photograph, draw_worn
 
 __all__ = ["CHUNK", "NAMES", "UNKNOWN", "Pool", "draw_chunk", "drawing"]
@@ -129,8 +129,7 @@ def draw_chunk(pool: Pool, number: int) -> Path:
 def _draw(photographs: list[Photograph], draws: np.random.Generator, side: int) -> Pair:
     categories, kinds = categories_of("training"), kinds_of("training")
     if photographs:
-        shapes = sorted({category.partition("-")[2] for category in categories})
-        return draw_worn(photographs, draws, shapes=shapes, kinds=kinds, size=side)
+        return draw_worn(photographs, draws, shapes=shapes_of("training"), kinds=kinds, size=side)
     category, kind = categories[draws.integers(len(categories))], kinds[draws.integers(len(kinds))]
     return draw_pair(category, kind, seed=int(draws.integers(2**53)), size=side)
 

@@ -71,10 +71,8 @@ def draw_batch(pool: Pool, pairs: int, *, among: int, view: View, seed: tuple[in
 
 def _chosen(pool: Pool, pairs: int, among: int, draws: np.random.Generator) -> NDArray[np.int64]:
     candidates = draws.choice(among, _CANDIDATES * pairs, replace=among < _CANDIDATES * pairs)
-    kinds = pool.kinds(candidates)
-    weights = np.where(
-        kinds == UNKNOWN, 1.0, np.array([HARD.get(kind, 1.0) for kind in NAMES[3]])[kinds % len(NAMES[3])]
-    )
+    kinds = pool.kinds(candidates).tolist()
+    weights = np.array([1.0 if kind == UNKNOWN else HARD.get(NAMES[3][kind], 1.0) for kind in kinds])
     return draws.choice(candidates, pairs, replace=False, p=weights / weights.sum())
 
 

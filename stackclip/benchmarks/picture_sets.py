@@ -12,7 +12,7 @@ from PIL import Image
 
 from stackclip.data import open_dataset, read_mask, read_picture
 from stackclip.errors import UsageError
-from stackclip.synthetic import Pair, PartName, categories_of, draw_pair, kinds_of, spread
+from stackclip.synthetic import Pair, PartName, categories_of, draw_pair, kinds_of, shapes_of, spread
 from stackclip.synthetic.worn import Photograph, draw_worn
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
@@ -63,8 +63,7 @@ def read_photographs(folder: Path) -> list[Photograph]:
 
 def wear_set(photographs: Sequence[Photograph], pairs: int, *, side: int, seed: int) -> PictureSet:
     """`pairs` of products that wear photographs (`stackclip.synthetic.worn`), named by their shapes."""
-    shapes = sorted({category.partition("-")[2] for category in categories_of("training")})
-    kinds = kinds_of("training")
+    shapes, kinds = shapes_of("training"), kinds_of("training")
 
     def draw(index: int) -> tuple[str, Pair]:
         draws = np.random.default_rng((seed, index))

@@ -22,10 +22,10 @@ __all__ = [
     "given_here",
     "keep_features_as",
     "picture_range",
-    "picture_size",
     "places",
     "several",
     "specs",
+    "typed_size",
     "whole_numbers",
 ]
 
@@ -114,7 +114,7 @@ def picture_range(context: click.Context, parameter: click.Parameter, value: str
     return value
 
 
-def picture_size(context: click.Context, parameter: click.Parameter, value: str | int | None) -> Side | None:
+def typed_size(context: click.Context, parameter: click.Parameter, value: str | int | None) -> Side | None:
     """The side of a square, or height and width."""
     from stackclip.errors import UsageError
     from stackclip.sizes import side_of

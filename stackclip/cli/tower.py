@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from stackclip.cli.options import options
-from stackclip.cli.parsing import keep_features_as, picture_range, picture_size, several, whole_numbers
+from stackclip.cli.parsing import keep_features_as, picture_range, several, typed_size, whole_numbers
 from stackclip.defaults import BACKBONE
 
 __all__ = ["tower_options"]
@@ -27,7 +27,7 @@ tower_options = options(
     ),
     click.option(
         "--image-size",
-        callback=picture_size,
+        callback=typed_size,
         metavar="SIDE|HxW",
         help="Side of the picture in pixels, or its height and width: 336x672.",
     ),

@@ -135,8 +135,6 @@ def open_dataset(text: str, *, data_root: Path | None = None, generated: Path) -
     UsageError for a name that cannot be given.
     """
     given, place = given_name(text, data_root)
-    if not place.strip():
-        raise UsageError(f"{text!r} names no data set: give a name that `stackclip list datasets` shows, or a folder")
     spec = registered_spec(place)
     if spec is None:
         if (picked := picked_files(place, data_root)) is not None:

@@ -26,7 +26,7 @@ __all__ = [
     "EXTENSIONS",
     "FORMATS",
     "PIXEL_LIMIT",
-    "Frame",
+    "PictureFrame",
     "largest_size",
     "open_picture",
     "picture_frame",
@@ -94,7 +94,7 @@ def largest_size(paths: Iterable[Path]) -> tuple[int, int]:
     return height, width
 
 
-class Frame(NamedTuple):
+class PictureFrame(NamedTuple):
     """How a picture lies: (height, width) `upright`, as it is read, and `stored` in its file, and the turn between."""
 
     upright: tuple[int, int]
@@ -102,13 +102,13 @@ class Frame(NamedTuple):
     turn: Image.Transpose | None
 
 
-def picture_frame(path: Path) -> Frame:
+def picture_frame(path: Path) -> PictureFrame:
     """How the picture at `path` lies, without decoding; raises PictureError."""
     with open_picture(path) as picture:
         width, height = picture.size
         orientation = _orientation(picture)
         upright = (width, height) if orientation > 4 else (height, width)
-        return Frame(upright, (height, width), _TURN.get(orientation))
+        return PictureFrame(upright, (height, width), _TURN.get(orientation))
 
 
 def png_of(picture: Image.Image, compress_level: int = -1) -> bytes:

@@ -55,6 +55,8 @@ def without_options(text: str, data_root: Path | None) -> tuple[str, tuple[tuple
 
 def given_name(text: str, data_root: Path | None) -> tuple[str, str]:
     """The name that stands before `=`, empty if none does, and the rest. Raises UsageError for what names nothing."""
+    if not text.strip():
+        raise UsageError(f"{text!r} names no data set: give a name that `stackclip list datasets` shows, or a folder")
     name, equals, place = text.partition("=")
     if not equals or "[" in name or _is_place(name) or any(found.exists() for found in places_of(text, data_root)):
         return "", text

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from stackclip.data.images import PIXEL_LIMIT, Frame, png_of
+from stackclip.data.images import PIXEL_LIMIT, PictureFrame, png_of
 from stackclip.data.outlines import Marking
 from stackclip.errors import DataError
 from stackclip.ops.files import content_hash, write_atomically
@@ -27,7 +27,7 @@ _EDITION = 1  # rises with every change of which pixels a shape covers
 
 
 def painted_mask(
-    shapes: Sequence[Marking], size: tuple[int, int], frame: Frame, folder: Path, *, exif: Exif = "auto"
+    shapes: Sequence[Marking], size: tuple[int, int], frame: PictureFrame, folder: Path, *, exif: Exif = "auto"
 ) -> Path:
     """The mask of shapes that were drawn on (height, width) pixels, as the picture is read: upright.
 
@@ -49,12 +49,12 @@ def painted_mask(
     return path
 
 
-def fits(size: tuple[int, int], frame: Frame, exif: Exif) -> bool:
+def fits(size: tuple[int, int], frame: PictureFrame, exif: Exif) -> bool:
     """Whether what was drawn on (height, width) pixels is of the size of the picture."""
     return size == (frame.stored if _is_stored(size, frame, exif) else frame.upright)
 
 
-def _is_stored(size: tuple[int, int], frame: Frame, exif: Exif) -> bool:
+def _is_stored(size: tuple[int, int], frame: PictureFrame, exif: Exif) -> bool:
     """Whether the shapes lie on the picture as its file has it, before it is turned."""
     if exif == "auto":
         return size != frame.upright and size == frame.stored

@@ -1,7 +1,7 @@
 """Pictures of products with painted defects, and of assemblies with parts missing or wrong, drawn from a seed."""
 
 from stackclip.synthetic.defects import DEFECTS
-from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, spread
+from stackclip.synthetic.parts import PARTS, PartName, categories_of, kinds_of, shapes_of, spread
 from stackclip.synthetic.patterns import COLOURS, PATTERNS
 from stackclip.synthetic.scene import CONTRAST, MIN_AREA, Pair, Subtlety, draw, draw_pair
 from stackclip.synthetic.shapes import SHAPES
@@ -23,5 +23,6 @@ __all__ = [
     "draw",
     "draw_pair",
     "kinds_of",
+    "shapes_of",
     "spread",
 ]

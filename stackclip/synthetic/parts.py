@@ -10,7 +10,7 @@ from stackclip.synthetic.patterns import PATTERNS
 from stackclip.synthetic.scene import PLAIN, Subtlety
 from stackclip.synthetic.shapes import SHAPES
 
-__all__ = ["PARTS", "PartName", "categories_of", "kinds_of", "spread", "subtlety_of"]
+__all__ = ["PARTS", "PartName", "categories_of", "kinds_of", "shapes_of", "spread", "subtlety_of"]
 
 PartName: TypeAlias = Literal["training", "combinations", "shapes", "defects", "novel"]
 PARTS: tuple[PartName, ...] = ("training", "combinations", "shapes", "defects", "novel")
@@ -56,6 +56,11 @@ def categories_of(part: PartName) -> tuple[str, ...]:
         return held
     every = (f"{pattern}-{shape}" for shape in _known_shapes() for pattern in PATTERNS)
     return tuple(category for category in every if category not in held)
+
+
+def shapes_of(part: PartName) -> tuple[str, ...]:
+    """The shapes of the categories of a part, sorted."""
+    return tuple(sorted({category.partition("-")[2] for category in categories_of(part)}))
 
 
 def kinds_of(part: PartName) -> tuple[str, ...]:
