@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from stackclip.benchmarks.facts import Reported, facts_of, found_at, reported_as
 from stackclip.benchmarks.rows import Entry, TestedAt
@@ -15,7 +16,7 @@ from stackclip.types import Row
 
 __all__ = [
     *("Standing", "Titles", "asked_alike", "distinct", "identity", "latest_key", "reported", "seen_at", "standing"),
-    "trained_as",
+    *("of_the_same_table", "trained_as"),
 ]
 
 
@@ -46,6 +47,20 @@ def asked_alike(row: Row) -> tuple[object, ...]:
     tower = (facts.tower, facts.image_size, facts.features, facts.feature_dtype, facts.tiles, facts.map_side)
     training = (facts.asked_epochs, facts.batch_size, facts.live_precision, facts.train_list, facts.train_shots)
     return (*tower, *training, facts.stop_after, facts.asked_class_names, facts.note)
+
+
+def of_the_same_table(row: Row) -> dict[str, Any]:
+    """The facts that a row of another method has too where it stands in the table of this one."""
+    return {name: value for name, value in row.facts.items() if name in _OF_TABLES}
+
+
+_OF_TABLES = frozenset(
+    (
+        *("tower", "note", "image_size", "features", "feature_dtype", "tiles", "map_side", "protocol", "batch_size"),
+        *("asked_epochs", "asked_class_names", "live_precision", "train_list", "train_shots", "stop_after"),
+        *("trained", "trained_layouts", "trained_families", "tested", "tested_layout", "tested_family"),
+    )
+)
 
 
 def trained_as(row: Row) -> tuple[object, ...]:

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal
 
 from stackclip.benchmarks.selected import Selected
+from stackclip.benchmarks.sets import of_the_same_table
 from stackclip.defaults import MOST_POINTS
+from stackclip.errors import StackclipError
 from stackclip.ops.files import file_hash
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.words import counted, few_of
@@ -62,6 +65,42 @@ class SelectionForecast:
         return f"to select by {counted(self.folds, 'fold')}: {self.of_folds.computing}; {after}"
 
 
+Asked = tuple[str, int]
+"""The name of a grid, and a seed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Why no point of a grid could be taken with a seed, and how many normal pictures its points are shown."""
+
+    why: str
+    shots: int | Literal["all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Which point of each grid was taken with each seed, and why none could be."""
+
+    taken: Mapping[Asked, Selected]
+    lost: Mapping[Asked, Lost]
+
+    @classmethod
+    def of(cls, question: Question, folds: Mapping[int, Sequence[tuple[Row, ...]]]) -> Choices:
+        """By the rows of the folds of each seed. Raises StackclipError where nothing is left to be compared."""
+        taken, lost = dict[Asked, Selected](), dict[Asked, Lost]()
+        for grid in question.grids:
+            for seed, rows in folds.items():
+                try:
+                    found = choose(grid, rows, seed, question.choice.scheme, question.choice.criterion)
+                    taken[grid.name, seed] = found
+                except StackclipError as error:
+                    shots = next((row.shots for row in chain(*rows) if row.method in grid.specs), 0)
+                    lost[grid.name, seed] = Lost(str(error), shots)
+        if lost and not taken and not question.others:
+            raise StackclipError(next(iter(lost.values())).why)
+        return cls(taken, lost)
+
+
 @dataclass(frozen=True)
 class Selecting:
     """The answer to a question in a session. While points are compared no picture of a test set is looked at."""
@@ -76,10 +115,10 @@ class Selecting:
         plans = fold_plans(outer.plan, question.points, question.choice.scheme, self._contents)
         return tuple(Contest(plan, _texts(plan.train_on + plan.test_on, outer), outer.tower) for plan in plans)
 
-    def choices(self, **how: Any) -> tuple[list[Selected], BenchRows]:
-        """The point of each grid with each seed, grid by grid, and what became of the benches without their rows.
+    def choices(self, **how: Any) -> tuple[Choices, BenchRows]:
+        """The point of each grid with each seed, and what became of the benches without their rows.
 
-        Raises StackclipError where no point of a grid can be taken, and as `Session.bench` does.
+        Raises as `Session.bench` does, and where no method is no grid and no point of any can be taken.
         """
         question, found, counts = self.question, list[tuple[Row, ...]](), BenchRows()
         for number, contest in enumerate(self.folds, 1):
@@ -88,12 +127,7 @@ class Selecting:
             rows = self.session.run(contest, **how)
             found.append(rows.rows)
             counts += replace(rows, rows=(), sidecars=None)
-        chosen = [
-            choose(grid, self._of_seed(found, seed), seed, question.choice.scheme, question.choice.criterion)
-            for grid in question.grids
-            for seed in question.contest.plan.seeds
-        ]
-        return chosen, counts
+        return Choices.of(question, {seed: self._of_seed(found, seed) for seed in question.contest.plan.seeds}), counts
 
     def run(
         self, *, executor: str = "serial", trackers: Names = (), progress: Listener = silent, **how: Any
@@ -111,7 +145,9 @@ class Selecting:
         question = self.question
         if question.others:
             rows += self.session.run(question.part(question.others), trackers=trackers, **how)
-        rows += self._tested(chosen, trackers, how)
+        rows += self._tested(chosen.taken, trackers, how)
+        if chosen.lost:
+            rows += self._lost(chosen, rows.rows, trackers, how)
         if question.choice.hindsight:
             rows += replace(self.session.run(question.part(question.points), **how), rows=())
         place = {name: at for at, name in enumerate(question.names)}
@@ -130,18 +166,17 @@ class Selecting:
         methods = len(question.points if question.choice.hindsight else question.grids) + len(question.others)
         return SelectionForecast(found, len(self.folds), tested * methods * len(question.contest.plan.seeds))
 
-    def _tested(self, chosen: Sequence[Selected], trackers: Names, how: Mapping[str, Any]) -> BenchRows:
+    def _tested(self, taken: Mapping[Asked, Selected], trackers: Names, how: Mapping[str, Any]) -> BenchRows:
         """The rows of the points that were taken, under the names of their grids."""
         plan, rows = self.question.contest.plan, BenchRows()
-        grids = [grid.name for grid in self.question.grids for _ in plan.seeds]
-        for stop, seeds, specs in _trainings(chosen):
+        for stop, seeds, specs in _trainings(taken.values()):
             changed = {"seeds": seeds, "stop_after": stop or plan.stop_after}
             changed |= {"eval_every": None} if self.question.choice.criterion.epochs else {}
             measured = self.session.run(self.question.part(specs, **changed), **how)
-            answers = Answers(self.session, self.question.contest, how.get("overwrite", "only-missing"))
+            answers = self._answers(how)
             kept = [
                 answers.kept(row, name, each)
-                for name, each in zip(grids, chosen, strict=True)
+                for (name, _), each in taken.items()
                 for row in measured
                 if (row.method, row.seed) == (each.spec, each.seed) and each.stop_after == stop
             ]
@@ -149,6 +184,20 @@ class Selecting:
             unkept = measured.unkept + answers.unkept
             rows += replace(measured, rows=tuple(kept), unkept=unkept, untold=untold)
         return rows
+
+    def _lost(self, chosen: Choices, beside: Sequence[Row], trackers: Names, how: Mapping[str, Any]) -> BenchRows:
+        """The rows of grids of which no point could be taken, each with the reason, in the cells `beside` them."""
+        cells = {(row.test_on, row.category): row for row in beside}
+        trained = tuple(dataset.name for dataset in self.question.contest.plan.train_on)
+        rows = [
+            Row(name, trained, *cell, lost.shots, seed, error=lost.why, facts=of_the_same_table(row))
+            for (name, seed), lost in chosen.lost.items()
+            for cell, row in cells.items()
+        ]
+        return BenchRows(tuple(rows), untold=self._answers(how).tell(rows, names_of(trackers)))
+
+    def _answers(self, how: Mapping[str, Any]) -> Answers:
+        return Answers(self.session, self.question.contest, how.get("overwrite", "only-missing"))
 
     def _of_seed(self, found: Iterable[tuple[Row, ...]], seed: int) -> list[tuple[Row, ...]]:
         return [rows for contest, rows in zip(self.folds, found, strict=True) if seed in contest.plan.seeds]

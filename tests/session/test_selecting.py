@@ -12,6 +12,7 @@ import pytest
 from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.rows import RowFolder
 from stackclip.errors import CategoryOverlap, StackclipError, UsageError
+from stackclip.reports.document import Document
 from stackclip.session import BenchRows, Session, TowerRecipe
 from stackclip.session.jobs import BenchWords
 from stackclip.session.selecting import Selecting
@@ -198,6 +199,18 @@ def test_points_that_fail_are_out_and_where_all_do_that_is_said(session: Session
         StackclipError, match=r"no point of echo\[at=1\|2,broken=true\] can be taken with seed 0: .*broken"
     ):
         session.bench("echo[at=1|2,broken=true]", **HERE)
+
+
+def test_a_grid_without_a_point_that_can_be_taken_costs_the_others_nothing(session: Session) -> None:
+    broken = "echo[at=1|2,broken=true]"
+    rows = session.bench([broken, "echo", "echo[at=2|4]"], **HERE, seeds=(0, 1))
+    lost, beside = ([row for row in rows if row.method == method] for method in (broken, "echo"))
+    assert [(row.seed, row.category) for row in lost] == [(row.seed, row.category) for row in beside]
+    assert all(f"no point of {broken} can be taken with seed {row.seed}" in row.error for row in lost)
+    assert not any(row.error for row in rows if row.method != broken)
+    [table] = Document(rows.rows).tables  # not in one of its own
+    assert [line.label for line in table.lines] == [broken, "echo", "echo[at=2|4]"]
+    assert not {row.method for row in session.report().rows} & {broken}  # what failed is tried again
 
 
 def test_the_words_of_a_fold_name_the_same_pictures_in_another_process(session: Session) -> None:
