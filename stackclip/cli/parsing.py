@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -79,7 +80,7 @@ def specs(context: click.Context, parameter: click.Parameter, value: Sequence[st
     """Names separated by commas outside brackets."""
     from stackclip.registry import split_specs
 
-    return tuple(name for text in value for name in split_specs(text))
+    return tuple(name for text in value for name in _named(split_specs(text), text))
 
 
 def places(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
@@ -89,7 +90,15 @@ def places(context: click.Context, parameter: click.Parameter, value: Sequence[s
     from stackclip.data.naming import is_there
 
     root = context.params.get("data_root")
-    return tuple(name for text in value for name in ([text] if is_there(text, root) else split_typed(text)))
+    found = ((text,) if is_there(text, root) else _named(split_typed(text), text) for text in value)
+    return tuple(chain.from_iterable(found))
+
+
+def _named(names: Sequence[str], text: str) -> Sequence[str]:
+    """The names in a text. Raises BadParameter where there are none: it would stand for what nobody asked for."""
+    if not names:
+        raise click.BadParameter(f"{text!r} names nothing: wanted names with commas between, or leave the option out")
+    return names
 
 
 def whole_numbers(context: click.Context, parameter: click.Parameter, value: Sequence[str]) -> tuple[int, ...] | None:

@@ -36,6 +36,8 @@ def name_of(text: str, *, data_root: Path | None = None) -> str:
 
 def is_there(text: str, data_root: Path | None = None) -> bool:
     """Whether the whole text is the path of a folder or file, or one with a name before it, below `data_root` too."""
+    if not text:
+        return False  # no name at all, which as a path is the folder that one stands in
     if any(place.exists() for place in places_of(text, data_root)):
         return True
     name, equals, place = text.partition("=")

@@ -13,6 +13,7 @@ from click.testing import Result
 from PIL import Image
 
 from stackclip.cli import cli
+from stackclip.cli.parsing import places, specs, whole_numbers
 from stackclip.errors import UsageError
 from stackclip.workspace import Workspace
 
@@ -49,6 +50,21 @@ def test_no_option_that_takes_a_list_keeps_the_last_alone(command: click.Command
         several = "1,2"
     if isinstance(several, tuple) or option.multiple:
         assert list(read("1", "2")) == list(read("1,2")) or list(read("1", "2")) == ["1", "2"]
+
+
+NAMING = [(command, option) for command, option in options_of(cli) if option.callback in (specs, places, whole_numbers)]
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , "])
+@pytest.mark.parametrize(
+    ("command", "option"), [pytest.param(*each, id=f"{each[0].name} {each[1].opts[0]}") for each in NAMING]
+)
+def test_what_names_nothing_stands_for_nothing_else(command: click.Command, option: click.Option, text: str) -> None:
+    context = click.Context(command, info_name=command.name, obj=Workspace.find(Path("nowhere")))
+    assert option.callback is not None
+    assert option.callback(context, option, ()) in ((), None)  # it may be left out
+    with pytest.raises(click.BadParameter, match=re.escape(repr(text))):
+        option.callback(context, option, (text,))
 
 
 @pytest.mark.parametrize("methods", [("--methods", "clip,sdp"), ("--methods", "clip", "--methods", "sdp")])
