@@ -26,6 +26,7 @@ from stackclip.metrics.uncertainty import (
     enough,
     interval_of,
 )
+from stackclip.ops.words import chance, chance_digits
 from stackclip.types import Row
 
 __all__ = [
@@ -39,7 +40,6 @@ __all__ = [
     "pooled_interval",
 ]
 
-_SMALL = ".001"
 _LACKING = 65535  # of a draw, where 0 to 65534 stand for 0 to 1: to 1e-5
 Numbers = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ class Comparison:
         partial = "" if self.cells == self.of else f" ({self.cells} of {self.of})"
         between = f"[{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
         name = self.metric.replace("_", " ")
-        holm = "" if corrected is None else f" (Holm {_digits(corrected)})"
+        holm = "" if corrected is None else f" (Holm {chance_digits(corrected)})"
         return f"{100 * found.value:+.1f}{spread} {between} {name}{partial}, {_chance(found)}{holm}"
 
 
@@ -190,11 +190,4 @@ def _chance(found: Difference) -> str:
     """A probability in two digits, or that it is as small as so many draws can tell."""
     if found.p <= found.least:
         return f"p <= {found.least:.3f}".replace("0.", ".")
-    return f"p < {_SMALL}" if found.p < float(_SMALL) else f"p = {_digits(found.p)}"
-
-
-def _digits(p: float) -> str:
-    """A probability in two digits, or that it is a small one."""
-    if p < float(_SMALL):
-        return f"< {_SMALL}"
-    return (f"{p:.2f}" if p >= 0.095 else f"{p:.3f}").replace("0.", ".")
+    return chance(found.p)

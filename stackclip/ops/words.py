@@ -5,7 +5,18 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["agreed", "counted", "drawable", "duration", "few_of", "legible", "one_line", "size"]
+__all__ = [
+    "agreed",
+    "chance",
+    "chance_digits",
+    "counted",
+    "drawable",
+    "duration",
+    "few_of",
+    "legible",
+    "one_line",
+    "size",
+]
 
 _SPELT = str.maketrans({"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L"})
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
@@ -27,6 +38,19 @@ def few_of(names: Iterable[str], most: int = 3) -> str:
     """The first names, and how many more there are: `a, b, c and 2 more`."""
     every = list(names)
     return ", ".join(every[:most]) + (f" and {len(every) - most} more" if len(every) > most else "")
+
+
+def chance(p: float) -> str:
+    """The p of a test: `p = .37`, `p = .032`, `p < .001`."""
+    digits = chance_digits(p)
+    return f"p {digits}" if digits.startswith("<") else f"p = {digits}"
+
+
+def chance_digits(p: float) -> str:
+    """The digits of a p that tell anything: `.37`, `.032`, `< .001`."""
+    if p < 0.001:
+        return "< .001"
+    return (f"{p:.2f}" if p >= 0.095 else f"{p:.3f}").replace("0.", ".")
 
 
 def size(count: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackclip.benchmarks.facts import facts_of
 from stackclip.metrics.uncertainty import Difference
-from stackclip.ops.words import counted
+from stackclip.ops.words import chance_digits, counted
 from stackclip.reports.columns import METRICS, firsts_of
 from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation
 from stackclip.studies.worth import Worth, points, worths_of
@@ -124,15 +124,18 @@ def _line(worth: Worth) -> tuple[str, ...]:
     partial = "" if found.cells == found.of else f" ({found.cells} of {found.of})"
     value = f"{points(found.difference.value)}{spread}{partial}"
     both = (_between(found.difference), _between(worth.categories))
-    return (contrast.name, contrast.way, value, *both, _chance(worth.categories or found.difference), worth.verdict)
+    return (
+        contrast.name,
+        contrast.way,
+        value,
+        *both,
+        chance_digits((worth.categories or found.difference).p),
+        worth.verdict,
+    )
 
 
 def _between(found: Difference | None) -> str:
     return "" if found is None else f"[{points(found.low)}, {points(found.high)}]"
-
-
-def _chance(found: Difference) -> str:
-    return "<.001" if found.p < 0.001 else f"{found.p:.3f}".removeprefix("0")
 
 
 def _at(worth: Worth, category: str) -> str:

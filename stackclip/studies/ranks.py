@@ -20,7 +20,7 @@ from stackclip.metrics.ranks import (
     rank_test,
     wilcoxon_groups,
 )
-from stackclip.ops.words import counted
+from stackclip.ops.words import chance, counted
 from stackclip.registry import one_of
 from stackclip.types import Row
 
@@ -80,12 +80,7 @@ class Ranking:
         size = "inf" if isinf(self.found.statistic) else f"{self.found.statistic:.2f}"
         out = f"; left out, as they lack some: {', '.join(self.left_out)}" if self.left_out else ""
         head = f"mean ranks over {self.blocks}{self.title}, {self.metric.replace('_', ' ')}: {ranks}"
-        return f"{head}; Friedman F({free}) = {size}, {self.chance}: {self._told}{out}"
-
-    @property
-    def chance(self) -> str:
-        """Friedman's p in words."""
-        return "p < .001" if self.found.p < 0.001 else f"p = {self.found.p:.3f}".replace("0.", ".")
+        return f"{head}; Friedman F({free}) = {size}, {chance(self.found.p)}: {self._told}{out}"
 
     @property
     def _told(self) -> str:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from PIL import ImageFont
 
-from stackclip.ops.words import agreed, counted, drawable, duration, few_of, legible, one_line, size
+from stackclip.ops.words import (
+    agreed,
+    chance,
+    chance_digits,
+    counted,
+    drawable,
+    duration,
+    few_of,
+    legible,
+    one_line,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -82,3 +93,20 @@ def test_bytes_in_words(count: int, words: str) -> None:
 )
 def test_seconds_in_words(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("p", "digits"),
+    [
+        (1.0, "1.00"),
+        (0.5, ".50"),
+        (0.0951, ".10"),
+        (0.0949, ".095"),
+        (0.0324, ".032"),
+        (0.001, ".001"),
+        (0.0009, "< .001"),
+    ],
+)
+def test_a_chance_has_the_digits_that_tell_anything(p: float, digits: str) -> None:
+    assert chance_digits(p) == digits
+    assert chance(p) == f"p {digits if digits.startswith('<') else f'= {digits}'}"

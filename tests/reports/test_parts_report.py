@@ -58,7 +58,7 @@ def test_a_table_says_what_each_part_is_worth_and_another_where() -> None:
         ".003",
         "worth +10.0 [7.5, 12.5]",
     )
-    assert lines["b", AWAY] == ("+0.0", "[+0.0, +0.0]", "[+0.0, +0.0]", "1.000", "no digit changes")
+    assert lines["b", AWAY] == ("+0.0", "[+0.0, +0.0]", "[+0.0, +0.0]", "1.00", "no digit changes")
     assert lines[ALL, AWAY][-1] == lines[WORDS, ADDED][-1] == "n/a: nothing is left"
     assert where.heads == ("part, taken away", *CATEGORIES[:3])
     assert where.lines == ((WORDS, "+10.0*", "+9.0*", "+11.0*"), ("b", "+0.0", "+0.0", "+0.0"))

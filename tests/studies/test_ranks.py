@@ -65,7 +65,7 @@ def test_where_friedman_finds_nothing_all_are_one_group() -> None:
     [found] = rankings(rows, [NAME], RankQuestion())
     assert not found.differ
     assert found.groups == (("a", "b", "c"),)
-    assert found.text.endswith("p = 1.000: no method is told from another")
+    assert found.text.endswith("p = 1.00: no method is told from another")
 
 
 def test_a_value_is_the_mean_over_seeds() -> None:
