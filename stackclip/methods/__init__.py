@@ -10,6 +10,7 @@ from stackclip.methods.method import (
     Phase,
     Stage,
     Task,
+    Terms,
     refuse_shots,
     require_shots,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "PromptedMethod",
     "Stage",
     "Task",
+    "Terms",
     "component_of",
     "method_names",
     "refuse_shots",

@@ -19,7 +19,7 @@ from stackclip.heads.released import Release, check_there, load_released
 from stackclip.methods.aa_clip_maps import AaClipInspector, logit_differences
 from stackclip.methods.adapted import AdaptedImage, AdaptedText
 from stackclip.methods.anchors import two_sides
-from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Stage, Task
+from stackclip.methods.method import Detector, Inspector, Method, Moment, Phase, Stage, Task, Terms
 from stackclip.methods.schedule import BETAS, OPEN_CLIP_POSITIONS, check_schedule, descend, descend_by, schedule_of
 from stackclip.ops.losses import dice_loss, focal_loss
 from stackclip.ops.maps import pixels, unit
@@ -198,7 +198,7 @@ class AaClipDetector(Detector):
             "image_score": f"{method.scored} (transductive)" if method.scored == "text+map" else method.scored,
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One Adam step of the stage: `loss` = `focal` + `dice`, and `disentangle` of the text, `ce` of pictures."""
         if at.stage.name == "text":
             return descend(self.text_optimiser, self.text_loss(features))

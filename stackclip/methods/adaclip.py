@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +14,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.projections import draw_linear, empty_linear
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import two_sides
-from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task, Terms
 from stackclip.methods.schedule import BETAS, check_schedule, check_sigma, descend_by, schedules_of
 from stackclip.methods.tokens import PromptTokens
 from stackclip.ops.fusion import semantic_fusion
@@ -158,7 +157,7 @@ class AdaClipDetector(Detector):
             "weights": released,
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One AdamW step: `loss` = `score` + `focal` + `dice`, the last two summed over the layers."""
         return descend_by(self.loss, features, self.optimiser, self.task)
 

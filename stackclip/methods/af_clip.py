@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.adapters import AttentionAdapter
 from stackclip.methods.endings import endings_of
-from stackclip.methods.method import Detector, Draw, Inspector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Draw, Inspector, Method, Moment, Phase, Task, Terms
 from stackclip.methods.schedule import (
     BETAS,
     BILINEAR_POSITIONS,
@@ -109,7 +109,7 @@ class AfClipDetector(Detector):
             "schedule": schedules_of(task, self.stages, lr=method.lr),
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One Adam step on a whole batch: `loss` = `score` + `focal` + `l1` + `alignment`, which pools its pictures."""
         return descend(self.optimiser, self.loss(features))
 

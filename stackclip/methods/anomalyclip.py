@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +16,7 @@ from stackclip.heads.released import check_there, load_released
 from stackclip.learners import TextTower
 from stackclip.learners.prompt import SPREAD
 from stackclip.methods.endings import endings_of
-from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task, Terms
 from stackclip.methods.schedule import (
     BETAS,
     BILINEAR_POSITIONS,
@@ -133,7 +132,7 @@ class AnomalyClipDetector(Detector):
             "weights": released,
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One Adam step: `loss` = `ce` + lambda * (`focal` + `dice`, both summed over the layers)."""
         return descend(self.optimiser, self.loss(features))
 

@@ -18,7 +18,7 @@ from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads import DeepProjections, Projections
 from stackclip.heads.released import check_there, load_released
 from stackclip.methods.anchors import Select, TextAnchors
-from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task, Terms
 from stackclip.methods.schedule import (
     BILINEAR_POSITIONS,
     OPEN_CLIP_POSITIONS,
@@ -266,7 +266,7 @@ class SurgeryDetector(Detector):
             "image_score": f"{self.image_score} (transductive)" if self.image_score == "text+map" else self.image_score,
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One Adam step of the linear layers, on APRIL-GAN's losses."""
         if self.head is None:
             return super().step(features, at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -15,7 +14,7 @@ from stackclip.data.names import CategoryNames
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.methods.conditional import ConditionalPrompts
 from stackclip.methods.endings import Endings
-from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task, Terms
 from stackclip.methods.schedule import check_schedule, descend, schedules_of
 from stackclip.ops.maps import LOGIT_SCALE, unit
 from stackclip.ops.modules import numbers_in
@@ -96,7 +95,7 @@ class CoCoOpDetector(Detector):
             "schedule": schedules_of(task, self.stages, lr=method.lr),
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One step of SGD at the rate of the epoch: `loss` is the cross-entropy."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate_of(at.epoch, at.stage.epochs, lr=self.lr)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from stackclip.errors import NonFiniteScores
 from stackclip.learners import Learner, LearnerRecipe, Lesson
-from stackclip.methods.method import Moment, Task
+from stackclip.methods.method import Moment, Task, Terms
 from stackclip.methods.pieces import Schooling
 from stackclip.methods.schedule import BETAS, descend, schedule_of
 from stackclip.ops.digests import digest_of
@@ -60,7 +60,7 @@ class LearnedScores:
         """What a reader of its rows should know; None where there is no learner at work."""
         return {**self.learner.facts, "epochs": self.epochs} if self.learner else None
 
-    def step(self, features: Features, at: Moment) -> dict[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One Adam step: the loss by term; nothing once the learner is through, or failed."""
         return {} if at.epoch >= self.epochs else self.schooling.step(at, lambda: self._step(features, at.epoch))
 
@@ -76,7 +76,7 @@ class LearnedScores:
             cast(nn.Module, self.learner).load_state_dict(cast(nn.Module, other.learner).state_dict())
         self.load_training_state(copy.deepcopy(other.training_state()))
 
-    def _step(self, features: Features, epoch: int) -> dict[str, float]:
+    def _step(self, features: Features, epoch: int) -> Terms:
         if self.learner is None or self._optimiser is None or self.why_not:
             return {}
         with self._spared(f"learner, epoch {epoch + 1} of training"):

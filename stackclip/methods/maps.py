@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from stackclip.heads import Head, HeadRecipe, SetQueues
-from stackclip.methods.method import Moment, Task
+from stackclip.methods.method import Moment, Task, Terms
 from stackclip.methods.pieces import Schooling, called
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.schedule import adam, descend, lower_products, schedule_of
@@ -48,7 +48,7 @@ class LearnedMaps:
         """How it is trained; the steps of sets that have batches of their own are as many as were taken."""
         return self._schedule if self.queues is None else {**self._schedule, "steps": self.queues.steps.tolist()}
 
-    def step(self, features: Features, at: Moment) -> dict[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """Adam steps on the focal and dice losses of all layers: one, or one for each batch of a set's own.
 
         A head whose sets have batches of their own steps each that has a full one, and at the end of an epoch those
@@ -78,7 +78,7 @@ class LearnedMaps:
                 cast(nn.Module, own).load_state_dict(cast(nn.Module, of_other).state_dict())
         self.load_training_state(copy.deepcopy(other.training_state()))
 
-    def _step(self, features: Features, at: Moment) -> dict[str, float]:
+    def _step(self, features: Features, at: Moment) -> Terms:
         if self.queues is None:
             return self._descend(features)
         stacks = torch.tensor([self.texts.stack_of(category) for category in features.categories])
@@ -87,7 +87,7 @@ class LearnedMaps:
         ]
         return {"loss": sum(losses) / len(features)} if losses else {}
 
-    def _descend(self, features: Features) -> dict[str, float]:
+    def _descend(self, features: Features) -> Terms:
         """One Adam step; sets without a picture in the batch have no gradient and stay as they are."""
         stacks = torch.tensor([self.texts.stack_of(name) for name in features.categories], device=self.device)
         anchors = torch.stack([self.texts.training_anchors(category) for category in features.categories])

@@ -35,6 +35,7 @@ __all__ = [
     "Phase",
     "Stage",
     "Task",
+    "Terms",
     "refuse_shots",
     "require_shots",
 ]
@@ -47,6 +48,9 @@ PHASES: tuple[Phase, ...] = ("train", "shots", "calibrate", "test", "survey")
 
 Draw = Literal["distinct", "with-replacement"]
 """Whether one normal picture may be drawn twice for the shots of a category, as in APRIL-GAN's released code."""
+
+Terms = Mapping[str, float | Tensor]
+"""The loss of a step by term: numbers, or on a device tensors of one number, which are read once an epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +180,7 @@ class Detector(nn.Module, Inspector):
         """Whether it has a use for shots: it says `on` itself."""
         return type(self).on is not Detector.on
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """Learn from a batch and return the loss by term; `loss` is what was made smaller.
 
         The terms are means over the pictures of the batch. A method that waits for a batch of its own gives none.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.retrieval import Retrieval
-from stackclip.methods.method import Detector, Method, Moment, Phase, Stage, Task
+from stackclip.methods.method import Detector, Method, Moment, Phase, Stage, Task, Terms
 from stackclip.methods.regions import RegionPrompts, region_means
 from stackclip.methods.schedule import BETAS, BILINEAR_POSITIONS, check_schedule, check_sigma, descend_by, schedules_of
 from stackclip.ops.losses import dice_loss, focal_of_right
@@ -135,7 +134,7 @@ class MradDetector(Detector):
             "schedule": schedules_of(task, self.stages[1:], lr=method.lr),
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """Remember a batch, which loses nothing, or take one Adam step.
 
         `loss` = `focal` + `dice`, of the defect and of prompts also of the rest, and `ce` of the pictures' votes.

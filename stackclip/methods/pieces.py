@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from stackclip.errors import StackclipError
-from stackclip.methods.method import Moment
+from stackclip.methods.method import Moment, Terms
 from stackclip.registry import Shelf, Spec, as_learned
 
 __all__ = ["LearningPiece", "Schooling", "called"]
-
-Terms = dict[str, float]
 
 
 class LearningPiece(Protocol):

@@ -18,7 +18,7 @@ from stackclip.errors import BadOption, NotApplicable, WeightsError
 from stackclip.heads.released import ANY, check_there, read_released
 from stackclip.methods.category_prompts import CategoryPrompts, Reach, one_class_loss
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task
+from stackclip.methods.method import Detector, Draw, Inspector, Method, Phase, Task, Terms
 from stackclip.methods.schedule import OPEN_CLIP_POSITIONS, check_schedule, check_shots, check_sigma, descend
 from stackclip.ops.maps import LOGIT_SCALE, pixels, smooth, unit
 from stackclip.prompts.phrases import PROMPTAD, PROMPTAD_DEFECTS
@@ -199,7 +199,7 @@ class PromptAdDetector(Detector):
         losses: dict[str, list[float]] = {}
         for kind, each in tokens.items():
             prompts = self.begun(category, kind)
-            taught = [terms["loss"] for terms in self.lessons(prompts, torch.cat(each))]
+            taught = [float(terms["loss"]) for terms in self.lessons(prompts, torch.cat(each))]
             losses[kind] = [*taught[:1], *taught[-1:]]
             with torch.no_grad():
                 anchors[kind] = prompts().anchors()  # (2, D)
@@ -234,7 +234,7 @@ class PromptAdDetector(Detector):
         tokens = features[token_of(kind, self.tower)]
         return unit(tokens if kind == "cls" else self.image.project(tokens))
 
-    def lessons(self, prompts: CategoryPrompts, tokens: Tensor) -> Iterator[dict[str, float]]:
+    def lessons(self, prompts: CategoryPrompts, tokens: Tensor) -> Iterator[Terms]:
         """Teach prompts by the unit tokens of all shots; the loss of each step by term."""
         method, stage = self.method, self.stage
         optimiser = torch.optim.SGD(prompts.parameters(), lr=method.lr, momentum=_MOMENTUM, weight_decay=_DECAY)

@@ -15,7 +15,7 @@ from stackclip.learners import Learner, LearnerRecipe
 from stackclip.methods.learned import LearnedScores
 from stackclip.methods.maps import LearnedMaps
 from stackclip.methods.memory import PatchMemory
-from stackclip.methods.method import Detector, Draw, Inspector, Method, Moment, Phase, Stage, Task, refuse_shots
+from stackclip.methods.method import Detector, Draw, Inspector, Method, Moment, Phase, Stage, Task, Terms, refuse_shots
 from stackclip.methods.pieces import LearningPiece, called
 from stackclip.methods.pipeline import Pipeline
 from stackclip.methods.stacks import StackTexts
@@ -123,7 +123,7 @@ class PromptedDetector(Detector):
     def facts(self, facts: Mapping[str, Any]) -> None:
         self._facts = dict(facts)
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One Adam step of the head and one of the learner, each for its own number of epochs.
 
         `loss` is the sum of what both make smaller: `map`, and the learner's terms with its weights.
@@ -134,7 +134,7 @@ class PromptedDetector(Detector):
         if self._learned is None:
             return stepped
         terms = {"map": stepped["loss"]} if stepped else {}
-        learned = self._learned.step(features, at)
+        learned = dict(self._learned.step(features, at))
         total = sum(terms.values()) + learned.pop("loss", 0.0)
         return {"loss": total, **terms, **learned} if terms or learned else {}
 

@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 
 from stackclip.clip.device import DTYPES
 from stackclip.errors import BadOption, BrokenPlugin
-from stackclip.methods.method import Stage, Task
+from stackclip.methods.method import Stage, Task, Terms
 from stackclip.types import Features
 
 __all__ = [
@@ -32,6 +32,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+
+AT_HAND = frozenset(("cpu",))
+"""Devices whose numbers are read without waiting."""
 
 BETAS = (0.5, 0.999)  # of Adam, in the released code of APRIL-GAN and of AnomalyCLIP
 
@@ -55,7 +58,7 @@ def lower_products(head: Any, task: Task) -> None:
         logger.warning("%s is trained in fp32: it has no products in %s", type(head).__name__, task.precision)
 
 
-def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Iterable[Tensor] = ()) -> dict[str, float]:
+def descend(optimiser: Optimizer, terms: Mapping[str, Tensor], *, clipped: Iterable[Tensor] = ()) -> Terms:
     """One step down the gradient of the term `loss`; returns the values of all terms.
 
     The gradients of `clipped` parameters are made no longer than 1, each by itself.
@@ -74,13 +77,13 @@ def descend_by(
     task: Task,
     *,
     clipped: Iterable[Tensor] = (),
-) -> dict[str, float]:
+) -> Terms:
     """`descend` the `loss` of a batch, whose terms are means over its pictures, `task.micro_batch` of them at once.
 
     The gradient is the sum of those of the micro-batches, by their share of the pictures: the same step up to rounding,
     in the memory of a micro-batch.
     """
-    whole, totals = len(features), dict[str, float]()
+    whole, totals = len(features), dict[str, float | Tensor]()
     at_once = task.micro_batch or whole
     optimiser.zero_grad(set_to_none=True)
     for start in range(0, whole, at_once):
@@ -93,9 +96,10 @@ def descend_by(
     return totals
 
 
-def _values(terms: Mapping[str, Tensor]) -> dict[str, float]:
-    """The values of terms, which a device is waited for once."""
-    return dict(zip(terms, torch.stack([term.detach().reshape(()) for term in terms.values()]).tolist(), strict=True))
+def _values(terms: Mapping[str, Tensor]) -> Terms:
+    """The values of terms; those on a device stay there, as reading them would wait for all that it has to do."""
+    values = torch.stack([term.detach().reshape(()) for term in terms.values()])
+    return dict(zip(terms, values.tolist() if values.device.type in AT_HAND else values, strict=True))
 
 
 def _backward(terms: Mapping[str, Tensor], share: float = 1.0) -> None:

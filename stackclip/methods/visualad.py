@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from stackclip.clip.image import ImageTower
 from stackclip.errors import BadOption, NotApplicable
 from stackclip.heads.spatial import SelfAlignment, SpatialCrossAttention
-from stackclip.methods.method import Detector, Method, Moment, Phase, Task
+from stackclip.methods.method import Detector, Method, Moment, Phase, Task, Terms
 from stackclip.methods.schedule import BILINEAR_POSITIONS, check_schedule, check_sigma, descend_by, schedules_of
 from stackclip.methods.tokens import FrontTokens
 from stackclip.ops.losses import dice_loss, focal_loss
@@ -117,7 +117,7 @@ class VisualAdDetector(Detector):
             "schedule": schedules_of(task, self.stages, lr=method.lr),
         }
 
-    def step(self, features: Features, at: Moment) -> Mapping[str, float]:
+    def step(self, features: Features, at: Moment) -> Terms:
         """One AdamW step: `loss` = `relation` + `image` + `focal` + `dice`, the last two summed over the taps."""
         clipped = self.learned.tokens.parameters()
         terms = descend_by(self.loss, features, self.optimiser, self.task, clipped=clipped)

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from torch import Tensor
+
 from stackclip.errors import BrokenPlugin, NonFiniteScores, StackclipError
-from stackclip.methods import Detector, Moment, Stage
+from stackclip.methods import Detector, Moment, Stage, Terms
 from stackclip.types import MASK, Features, Part, Sample, exact, in_view
 
 __all__ = ["Trainee"]
@@ -40,6 +42,7 @@ class Trainee:
     stop_after: int | None = None
     _totals: dict[str, float] = field(default_factory=dict)
     _in_epoch: int = 0
+    _unread: list[tuple[Terms, int]] = field(default_factory=list)
 
     @property
     def working(self) -> Detector:
@@ -116,21 +119,33 @@ class Trainee:
         raise StackclipError(f"{self.spec} has learned all its {self.epochs} epochs")
 
     def learn(self, features: Features, last: bool) -> None:
-        """Take one optimiser step. Raises NonFiniteScores for a loss that is no number."""
+        """Take one optimiser step. Raises NonFiniteScores for a loss that is no number.
+
+        What a step lost on a device is read at the end of the epoch, and then complained of.
+        """
         stage, epoch = self._place
         at = Moment(stage, epoch, epoch * self.steps_an_epoch + self._in_epoch, last)
         started = time.perf_counter()
         own = features.only(self.reads).in_view(stage.view(epoch))
-        terms = {name: float(value) for name, value in self.working.step(own, at).items()}
+        terms = self.working.step(own, at)
         if terms and "loss" not in terms:
             raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
         self.seconds += time.perf_counter() - started
         self.steps, self._in_epoch = self.steps + 1, self._in_epoch + 1
-        for name, value in terms.items():
-            if not math.isfinite(value):
-                raise NonFiniteScores(f"{name} is {value} in epoch {self.epoch + 1} of training")
-            self._totals[name] = self._totals.get(name, 0.0) + value * len(features) / len(self.samples)
-        self.terms = {"first": terms | self.terms.get("first", {}), "last": self.terms.get("last", {}) | terms}
+        self._unread.append((terms, len(features)))
+        if self.at_end_of_epoch or not any(isinstance(value, Tensor) for value in terms.values()):
+            self._read_terms()
+
+    def _read_terms(self) -> None:
+        """Add up what the steps lost that were not read yet. Raises NonFiniteScores for what is no number."""
+        unread, self._unread = self._unread, []
+        for given, pictures in unread:
+            terms = {name: float(value) for name, value in given.items()}
+            for name, value in terms.items():
+                if not math.isfinite(value):
+                    raise NonFiniteScores(f"{name} is {value} in epoch {self.epoch + 1} of training")
+                self._totals[name] = self._totals.get(name, 0.0) + value * pictures / len(self.samples)
+            self.terms = {"first": terms | self.terms.get("first", {}), "last": self.terms.get("last", {}) | terms}
 
     def draw(self, rows: Iterable[str]) -> None:
         """Draw the curves of these rows; what was drawn of others so far would stay incomplete, and is forgotten."""
@@ -144,7 +159,7 @@ class Trainee:
         self.detector, self.epoch, self.steps, self.seconds = detector, 0, 0, 0.0
         self.curves = {row: curve for row, curve in self.curves.items() if row not in self.drawn}
         self.losses, self.terms, self.drawn = [], {}, []
-        self._totals, self._in_epoch = {}, 0
+        self._totals, self._in_epoch, self._unread = {}, 0, []
 
     def be_as_far_as(self, learner: Trainee) -> None:
         """Stand where one that learns the same stands, with its losses and its curves; what it learned is its own."""
@@ -153,7 +168,7 @@ class Trainee:
 
     def as_it_is(self) -> Trainee:
         """A trainee at the same step that has not begun."""
-        return replace(self, detector=None, curves={}, losses=list(self.losses))
+        return replace(self, detector=None, curves={}, losses=list(self.losses), _unread=[])
 
     def end_epoch(self) -> None:
         """An epoch is over: its mean losses are kept."""

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from stackclip.contracts.trial import task_of
+from stackclip.contracts.methods import begun, needs_in_all
+from stackclip.contracts.trial import CATEGORIES, features_of, task_of
 from stackclip.errors import BrokenPlugin
-from stackclip.methods import resolve
+from stackclip.methods import Moment, Terms, resolve, schedule
 from stackclip.methods.schedule import adam, descend, descend_by, lower_products
 from stackclip.types import CLS, Features, Sample
 
@@ -97,3 +98,30 @@ def test_heads_are_trained_in_the_numbers_of_the_task_or_it_is_said_that_they_ar
         assert not caplog.text
         lower_products(torch.nn.Linear(1, 1), task)
     assert "Linear is trained in fp32: it has no products in bf16" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name", ["precise", "stackclip[clusters=2]", "anomalyclip", "aa-clip", "visualad", "mrad", "cocoop", "af-clip"]
+)
+def test_terms_stay_on_a_device_and_are_those_at_hand(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = resolve(name)
+    features = features_of(needs_in_all(method), CATEGORIES)
+
+    def stepped() -> list[Terms]:
+        detector = begun(method)
+        found = [
+            detector.step(features.in_view(stage.view(0)), Moment(stage, 0, number, last=True))
+            for stage in detector.stages
+            for number in range(2)
+        ]
+        return [terms for terms in found if terms]
+
+    here = stepped()
+    monkeypatch.setattr(schedule, "AT_HAND", frozenset())
+    there = stepped()
+    assert here
+    assert all(isinstance(value, float) for terms in here for value in terms.values())
+    assert any(isinstance(value, Tensor) for terms in there for value in terms.values())
+    assert not any(value.requires_grad for terms in there for value in terms.values() if isinstance(value, Tensor))
+    for one, other in zip(here, there, strict=True):
+        assert {key: float(value) for key, value in other.items()} == pytest.approx(dict(one), rel=1e-6)

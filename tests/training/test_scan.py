@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from stackclip.errors import BrokenPlugin, NonFiniteScores
-from stackclip.methods import Stage
+from stackclip.methods import Moment, Stage, Terms
 from stackclip.training.failures import Failures
 from stackclip.training.scan import Training
 from stackclip.training.trainee import Trainee
-from stackclip.types import CLS, MASK, Sample, patch
+from stackclip.types import CLS, MASK, Features, Sample, patch
 
 Pictures = tuple[Sample, ...]
 
@@ -96,6 +97,47 @@ def test_losses_are_means_over_pictures(pictures: Pictures, trainee: Any, taught
     one = trainee("one", pictures, Stage("all", 1, 4))
     taught(one)
     assert one.losses == [{"loss": pytest.approx(np.mean(range(7)))}]
+
+
+class OnDevice(torch.Tensor):
+    """A number that is waited for where it is read."""
+
+    waited = 0
+
+    def __float__(self) -> float:
+        type(self).waited += 1
+        return float(self.as_subclass(torch.Tensor))
+
+
+def on_device(value: float) -> OnDevice:
+    return torch.tensor(value).as_subclass(OnDevice)  # type: ignore[no-any-return]
+
+
+def test_what_is_on_a_device_is_waited_for_at_the_end_of_an_epoch(
+    pictures: Pictures, trainee: Any, taught: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = trainee("here", pictures, Stage("all", 2, 2)), trainee("there", pictures, Stage("all", 2, 2))
+    monkeypatch.setattr(OnDevice, "waited", 0)
+    waited = []
+
+    def step(features: Features, at: Moment) -> Terms:
+        waited.append(OnDevice.waited)
+        return {"loss": on_device(float(features[CLS].mean()))}
+
+    there.working.step = step
+    taught(here, there)
+    assert waited == [0, 0, 0, 0, 4, 4, 4, 4]  # before each step of two epochs
+    assert (there.losses, there.terms) == (here.losses, here.terms)
+
+
+def test_a_loss_on_a_device_that_is_no_number_is_told_at_the_end_of_its_epoch(
+    pictures: Pictures, trainee: Any, taught: Any
+) -> None:
+    bad = trainee("bad", pictures, Stage("all", 2, 2))
+    bad.working.step = lambda features, at: {"loss": on_device(float("inf" if at.step == 1 else 1))}
+    taught(bad)
+    assert bad.error == "loss is inf in epoch 1 of training"
+    assert bad.steps == 4
 
 
 def test_one_that_fails_stops_and_the_others_go_on(pictures: Pictures, trainee: Any, taught: Any) -> None:
