@@ -17,6 +17,7 @@ from stackclip.contracts.trial import task_of
 from stackclip.errors import StackclipError
 from stackclip.methods import PHASES, Method, component_of, method_names, resolve
 from stackclip.ops.given import least_shots_of
+from stackclip.ops.words import counted
 from stackclip.papers.published import Reference, joined, published
 from stackclip.registry import Component, Spec
 from stackclip.types import Part, TowerSpec, is_live
@@ -168,7 +169,7 @@ def _facts(card: Card) -> Iterator[str]:
         if name in card.facts
     ]
     for stage in card.stages:
-        rows.append((f"learns, stage `{stage.name}`", f"{stage.epochs} epochs, batches of {stage.batch}"))
+        rows.append((f"learns, stage `{stage.name}`", f"{counted(stage.epochs, 'epoch')}, batches of {stage.batch}"))
     if card.live:
         rows.append(
             ("inside the image tower", "yes: it learns from the pictures, and a step costs a pass forth and back")
