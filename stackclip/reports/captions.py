@@ -8,6 +8,7 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.benchmarks.intervals import has_draws
 from stackclip.ops.words import counted
 from stackclip.reports.marks import TRANSDUCTIVE
+from stackclip.reports.protocols import towers_of
 from stackclip.reports.table import Summary
 from stackclip.reports.tested import CHANCE
 from stackclip.studies.significance import Inference
@@ -25,10 +26,7 @@ def caption(title: str, tables: Sequence[Summary], rows: Sequence[Row]) -> tuple
     """The protocol of tables that stand together, sentence by sentence, without full stops."""
     facts = facts_of(rows[0])
     blocks = dict.fromkeys(map(block_title, tables))
-    said = [f"{title}, in %"]
-    if facts.tower:
-        weights = f" ({facts.pretrained})" if facts.pretrained else ""
-        said.append(f"{facts.tower}{weights} at {facts.image_size} pixels")
+    said = [f"{title}, in %", *towers_of(rows[:1])]
     said += [f"{each[0].upper()}{each[1:]}" for each in (blocks if len(blocks) == 1 else ())]
     said += [*_places(tables), *([tables[0].protocol] if tables[0].protocol else [])]
     said += [*_seeds(tables), *_marking(rows, tables[0].inference or Inference())]

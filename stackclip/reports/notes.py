@@ -14,6 +14,7 @@ from stackclip.papers.published import Lookup
 from stackclip.papers.remarks import remarks
 from stackclip.papers.schedules import schedule_notes
 from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
+from stackclip.reports.protocols import towers_of
 from stackclip.types import Row
 
 __all__ = ["notes"]
@@ -25,11 +26,13 @@ NAMED = 12  # pictures left out that a note names; rows name all
 
 
 def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequence[str] = ()) -> list[str]:
-    """What has to be said under a table: towers that say nothing about CLIP, stacks and scores, reasons, failures.
+    """What has to be said under a table: towers, also that some say nothing about CLIP, stacks, reasons, failures.
 
     `metrics` are the only ones in the table, if given. What is the same of several methods is said once.
     """
-    said = dict.fromkeys(note for row in rows if (note := facts_of(row).note))
+    towers = towers_of(rows)
+    said = dict.fromkeys([f"tower{'s' * (len(towers) > 1)}: {'; '.join(towers)}"] if towers else [])
+    said |= dict.fromkeys(note for row in rows if (note := facts_of(row).note))
     said |= dict.fromkeys(remarks(published, rows) if published else ())
     said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
     figures = (

@@ -11,6 +11,7 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.metrics.uncertainty import Difference
 from stackclip.ops.words import chance_digits, counted
 from stackclip.reports.columns import METRICS, firsts_of
+from stackclip.reports.protocols import towers_of
 from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation
 from stackclip.studies.worth import Worth, points, worths_of
 from stackclip.types import Row
@@ -67,9 +68,8 @@ class PartsReport:
         seeds = dict.fromkeys(row.seed for row in self.rows)
         trained = "+".join(dict.fromkeys(name for row in self.rows for name in row.train_on))
         tested = dict.fromkeys(row.test_on for row in self.rows)
-        towers = dict.fromkeys(facts_of(row).tower for row in self.rows if facts_of(row).tower)
         words = [f"trained on {trained}" if trained else "not trained", f"tested on {', '.join(tested)}"]
-        return (*words, counted(len(seeds), "seed"), f"tower {', '.join(towers) or 'unknown'}")
+        return (*words, counted(len(seeds), "seed"), f"tower {'; '.join(towers_of(self.rows)) or 'unknown'}")
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from stackclip.benchmarks.facts import facts_of
+from stackclip.benchmarks.facts import Facts, facts_of
 from stackclip.ops.words import counted
 from stackclip.types import Row
 
-__all__ = ["conditions_of", "protocols"]
+__all__ = ["conditions_of", "protocols", "towers_of"]
 
 
 def protocols(rows: Sequence[Row]) -> list[str]:
@@ -38,6 +38,17 @@ def protocols(rows: Sequence[Row]) -> list[str]:
         f"{said}, protocol {each.protocol or '?'}" if said in alike else said
         for each, said in zip(facts, words, strict=True)
     ]
+
+
+def towers_of(rows: Iterable[Row]) -> list[str]:
+    """The towers of rows in words, with their weights and the size of pictures; none where rows say none."""
+    return [*dict.fromkeys(said for row in rows if (said := _tower(facts_of(row))))]
+
+
+def _tower(facts: Facts) -> str:
+    weights = f" ({facts.pretrained})" if facts.pretrained else ""
+    size = f" at {facts.image_size} pixels" if facts.image_size else ""
+    return f"{facts.tower}{weights}{size}" if facts.tower else ""
 
 
 def conditions_of(row: Row) -> Iterator[str]:
