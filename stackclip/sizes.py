@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from stackclip.errors import NotApplicable, UsageError
 
@@ -15,12 +15,14 @@ __all__ = ["Frame", "Framed", "Side", "Size", "SizeLike", "frame_of", "said_size
 
 _TYPED = re.compile(r"([0-9]{1,20})(?:x([0-9]{1,20}))?", re.ASCII)
 _SHOWN = 40  # characters of what was given
-_COUNTED = "add sub mul pow truediv floordiv mod divmod"  # what is done with a side, some of which a tuple takes
+_WITH_ANOTHER = "add sub mul pow truediv floordiv mod divmod lshift rshift and or xor"  # some of which a tuple takes
+_ALONE = "neg pos abs round trunc floor ceil int float complex index"
+_ORDERED = "lt le gt ge"
 _SHAPE = "wanted a whole number of pixels, or HEIGHTxWIDTH such as 336x672, height first"
 
 
 class Size(NamedTuple):
-    """A height and a width."""
+    """A height and a width: a tuple, but that whoever counts with it as with a side is refused (`NotApplicable`)."""
 
     height: int
     width: int
@@ -35,13 +37,24 @@ class Size(NamedTuple):
         return str(self.height) if self.height == self.width else f"{self.height}x{self.width}"
 
 
-def _no_side(size: Size, _: object) -> NoReturn:
-    raise NotApplicable(f"it counts with the side of a square, and this tower has {size}; `frame` has both sides")
+def _no_side(size: Size, *_: object) -> NoReturn:
+    wanted = "take tower.frame.grid or tower.frame.size"
+    raise NotApplicable(f"{size} is no side of a square, which this code counts with: {wanted}")
 
 
-for _word in _COUNTED.split():
+def _beside_a_tuple(compared: Callable[[Any, Any], bool]) -> Callable[[Size, object], bool]:
+    """The comparison of tuples, and of a size with what is none no answer."""
+    return lambda size, other: compared(size, other) if isinstance(other, tuple) else _no_side(size)
+
+
+for _word in _WITH_ANOTHER.split():
     setattr(Size, f"__{_word}__", _no_side)
     setattr(Size, f"__r{_word}__", _no_side)
+for _word in _ALONE.split():
+    setattr(Size, f"__{_word}__", _no_side)
+for _word in _ORDERED.split():
+    setattr(Size, f"__{_word}__", _beside_a_tuple(getattr(tuple, f"__{_word}__")))
+setattr(Size, "__array_ufunc__", None)  # noqa: B010  # what numpy looks at: its numbers leave counting to the size
 
 Side = int | Size
 """A size in short: the side of a square, else its height and width."""
@@ -52,8 +65,6 @@ SizeLike = int | str | Sequence[int]
 
 def size_of(given: SizeLike) -> Size:
     """The size that is meant. Raises UsageError for what is none, and for one without a pixel."""
-    if isinstance(given, Size):
-        return given
     if isinstance(given, str):
         typed = _TYPED.fullmatch(given.strip())
         found: Sequence[object] = [int(each) for each in typed.groups(typed[1])] if typed else ()
@@ -89,14 +100,14 @@ class Frame:
 def frame_of(where: Frame | Side, patches: int) -> Frame:
     """Where so many patches lie. They are squares, so that the size of the picture alone says it too.
 
-    Raises RuntimeError where so many squares do not fill it.
+    Raises RuntimeError where so many squares do not fill it, UsageError as `size_of`.
     """
     if isinstance(where, Frame):
         return where
     height, width = size = size_of(where)
-    rows = math.isqrt(patches * height // width)
+    rows = math.isqrt(max(patches, 0) * height // width)
     columns = patches // max(rows, 1)
-    if rows * columns != patches or rows * width != columns * height:
+    if patches < 1 or rows * columns != patches or rows * width != columns * height:
         raise RuntimeError(f"{patches} patches do not fill a picture of {size} pixels as squares")
     return Frame(Size(rows, columns), size)
 

@@ -92,7 +92,7 @@ def test_mutual_scores_against_their_matrix_products(race: Any, figure: Any) -> 
     method = resolve("musc")
     batches = list(random_features(SCORED, method.needs(LARGE, "survey")))
     detector: Any = method.begin(task_of(tower=LARGE))
-    pictures: Tensor = torch.cat([normed_patches(features[LARGE.taps[0]], 3) for features in batches])
+    pictures: Tensor = torch.cat([normed_patches(features[LARGE.taps[0]], 3, LARGE.frame.grid) for features in batches])
 
     def products() -> None:
         for _ in range(len(LARGE.taps) * 3):

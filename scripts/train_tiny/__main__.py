@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from scripts.train_tiny.loop import Plan, Run, train
 from scripts.train_tiny.pool import CHUNK, Pool, drawing
@@ -19,7 +19,7 @@ from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_photogr
 from stackclip.benchmarks.towers import held_out_figures
 from stackclip.clip import assemble_tower, flush_denormals
 from stackclip.clip.tiny import CONFIG, NAME
-from stackclip.errors import UsageError
+from stackclip.errors import StackclipError
 
 __all__ = ["export", "held_out_score", "main"]
 
@@ -30,6 +30,18 @@ _WATCH_SEED = 77  # other pictures than those of the published table, and other 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw, train, watch, export."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    torch.backends.mha.set_fastpath_enabled(False)
+    flush_denormals()
+    try:
+        _train(given)
+    except (StackclipError, OSError) as error:
+        parser.error(str(error))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m scripts.train_tiny", description=__doc__)
     parser.add_argument("folder", type=Path, help="for the pool, the log and the checkpoints")
     parser.add_argument("--short-steps", type=int, default=2000, help="at half scale and on windows (default: 2000)")
@@ -49,10 +61,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="pictures that every second product wears")
     parser.add_argument("--begin", type=Path, metavar="FILE", help="weights to go on from, as --export wrote them")
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the best weights there as safetensors")
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
-    torch.backends.mha.set_fastpath_enabled(False)
-    flush_denormals()
+    return parser
+
+
+def _train(given: argparse.Namespace) -> None:
+    pool = Pool(
+        given.folder / "pool",
+        CONFIG["vision_cfg"]["image_size"],
+        given.seed,
+        chunk=min(CHUNK, given.pool_pairs),
+        photographs=given.photographs,
+    )
+    run = _begun(given, pool)
+    watched = _watched(given, pool.size)
+    checkpoint, best = given.folder / "checkpoint.pt", given.folder / "best.safetensors"
+    if checkpoint.is_file():
+        run.resume(checkpoint)
+
+    def watch(run: Run) -> None:
+        last = run.step in (run.plan.steps, given.stop)
+        if last or run.step % given.watch_every == 0:
+            _keep_the_best(run, watched, given.folder / "held_out.jsonl", best)
+        if last or run.step % given.save_every == 0:
+            run.save(checkpoint)
+
+    with drawing(pool, run.plan.pool_pairs, workers=given.workers):
+        train(run, pool, log=given.folder / "log.jsonl", stop=given.stop, watch=watch)
+    if given.export is not None and best.is_file():
+        draft = given.export.with_name(f".{given.export.name}.{os.getpid()}")
+        draft.write_bytes(best.read_bytes())
+        draft.rename(given.export)
+
+
+def _begun(given: argparse.Namespace, pool: Pool) -> Run:
+    """A new run of what is asked for, at the weights that it is to begin with."""
     plan = Plan(
         short_steps=given.short_steps,
         full_steps=given.full_steps,
@@ -62,38 +104,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pool_pairs=given.pool_pairs,
         seed=given.seed,
         begun_at=hashlib.sha256(given.begin.read_bytes()).hexdigest() if given.begin else "",
+        photographs=pool.worn,
     )
-    side = CONFIG["vision_cfg"]["image_size"]
-    pool = Pool(
-        given.folder / "pool", side, given.seed, chunk=min(CHUNK, plan.pool_pairs), photographs=given.photographs
-    )
-    watched = [draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)]
-    if given.photographs:
-        known = read_photographs(given.photographs)
-        watched.append(wear_set(known, given.watch_pairs, side=side, seed=_WATCH_SEED))
-    checkpoint, best = given.folder / "checkpoint.pt", given.folder / "best.safetensors"
     run = Run.begin(plan, device=given.device)
     if given.begin:
-        run.learner.begin_at(load_file(given.begin))
-    with drawing(pool, plan.pool_pairs, workers=given.workers):
-        if checkpoint.is_file():
-            try:
-                run.resume(checkpoint)
-            except UsageError as error:
-                parser.error(str(error))
+        run.learner.begin_at(given.begin)
+    return run
 
-        def watch(run: Run) -> None:
-            last = run.step in (plan.steps, given.stop)
-            if last or run.step % given.watch_every == 0:
-                _keep_the_best(run, watched, given.folder / "held_out.jsonl", best)
-            if last or run.step % given.save_every == 0:
-                run.save(checkpoint)
 
-        train(run, pool, log=given.folder / "log.jsonl", stop=given.stop, watch=watch)
-    if given.export is not None and best.is_file():
-        draft = given.export.with_name(f".{given.export.name}.{os.getpid()}")
-        draft.write_bytes(best.read_bytes())
-        draft.rename(given.export)
+def _watched(given: argparse.Namespace, side: int) -> list[PictureSet]:
+    """What the weights are measured on while they learn."""
+    sets = [draw_set("combinations", given.watch_pairs, side=side, seed=_WATCH_SEED)]
+    if given.photographs:
+        known = read_photographs(given.photographs)
+        sets.append(wear_set(known, given.watch_pairs, side=side, seed=_WATCH_SEED))
+    return sets
 
 
 def export(run: Run, path: Path) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import open_clip
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load
 from torch import Tensor, nn
 
 from scripts.train_tiny.captions import all_phrases
 from scripts.train_tiny.pool import NAMES
 from stackclip.clip.tiny import CONFIG
+from stackclip.errors import UsageError
 
 __all__ = ["TAPS", "Learner", "Seen", "View", "Vocabulary"]
 
@@ -117,8 +121,12 @@ class Learner(nn.Module):
         return F.normalize(model.ln_final(ends) @ model.text_projection, dim=-1)
 
     @torch.no_grad()
-    def begin_at(self, weights: Mapping[str, Tensor]) -> None:
-        """Start with the towers that `exported` gave; what only training needs starts anew."""
+    def begin_at(self, file: Path) -> None:
+        """Start with the towers that `exported` gave, in a file; what only training needs starts anew.
+
+        Raises OSError, and UsageError for a file of other weights.
+        """
+        weights = _weights_of(file, {name: tensor.shape for name, tensor in self.exported().items()})
         words = weights["token_embedding.weight"][list(self.vocabulary.ids)]
         own = torch.cat([torch.zeros_like(words[:1]), words])
         towers = {name: tensor.float() for name, tensor in {**weights, "token_embedding.weight": own}.items()}
@@ -134,6 +142,21 @@ class Learner(nn.Module):
             for name, tensor in weights.items()
             if name != "attn_mask"
         }
+
+
+def _weights_of(file: Path, wanted: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, of which there are those that are wanted, of their shapes, and no others."""
+    again = "give a file that --export of this program wrote"
+    try:
+        weights: dict[str, Tensor] = load(file.read_bytes())
+    except SafetensorError as error:
+        raise UsageError(f"{file} is no safetensors file ({error}): {again}") from None
+    found = {name: tensor.shape for name, tensor in weights.items()}
+    for name in [*wanted, *found]:
+        if found.get(name) != wanted.get(name):
+            there, needed = (str([*shapes[name]]) if name in shapes else "none" for shapes in (found, wanted))
+            raise UsageError(f"{file} holds another tower: {name} is {there}, wanted {needed}; {again}")
+    return weights
 
 
 def _positions(visual: Any, view: View, corner: tuple[int, int], grid: int) -> Tensor:

@@ -6,8 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -29,7 +30,8 @@ class Plan:
     `short_steps` see pictures at half scale and full-scale windows by turns, with `pairs` in a batch; then `full_steps`
     see whole pictures, `full_pairs` in a batch. Rates rise for `warmup` steps, stay, and fall in the last `fall_steps`.
     `pool_pairs` are drawn in all; at step n the first `head_start + pace * pairs * n` of them may be seen, so training
-    need not wait for the last. `begun_at` is the hash of the weights that it starts with, if any.
+    need not wait for the last. `begun_at` is the hash of the weights that it starts with, `photographs` that of those
+    which the products wear (`Pool.worn`), if any.
     """
 
     short_steps: int
@@ -44,6 +46,7 @@ class Plan:
     clip: float = 1.0
     seed: int = 0
     begun_at: str = ""
+    photographs: str = ""
     rates: Rates = field(default_factory=Rates)
 
     @property
@@ -65,6 +68,14 @@ class Plan:
     def among(self, step: int) -> int:
         """How many pairs of the pool a step may draw from."""
         return min(self.pool_pairs, int(self.head_start + self.pace * self.pairs * step))
+
+
+_UNASKED = {each.name: each.default for each in fields(Plan) if each.default is not MISSING}
+
+
+def _told(value: Any) -> str:
+    """A value of a recipe in words: `none` for a hash of nothing."""
+    return "none" if value in ("", None) else str(value)
 
 
 @dataclass
@@ -96,12 +107,18 @@ class Run:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint; random draws follow from seed and step, so there is no other state.
 
-        Raises UsageError for a checkpoint of another plan, of other weights of the terms or of other kinds drawn more.
+        What a checkpoint does not name, since it is older, was as a plan has it unasked. Raises UsageError for one of
+        another plan, of other weights of the terms or of other kinds drawn more, and for what is no checkpoint.
         """
-        found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        before, now = json.loads(found["plan"]), json.loads(self._recipe())
-        if other := [f"{name} {before.get(name)}, now {now[name]}" for name in now if before.get(name) != now[name]]:
-            raise UsageError(f"{path} was begun otherwise ({'; '.join(other)}): give the same options or a new folder")
+        try:
+            found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            before = {**_UNASKED, **json.loads(found["plan"])}
+        except (RuntimeError, EOFError, UnpicklingError, LookupError, TypeError, ValueError):
+            raise UsageError(f"{path} is no checkpoint of a training: give a new folder") from None
+        now = json.loads(self._recipe())
+        other = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if told := [f"{name} {_told(before.get(name))}, now {_told(now.get(name))}" for name in other]:
+            raise UsageError(f"{path} was begun otherwise ({'; '.join(told)}): give the same options or a new folder")
         self.learner.load_state_dict(found["learner"])
         self.optimiser.load_state_dict(found["optimiser"])
         self.step = found["step"]

@@ -15,8 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.benchmarks.picture_sets import read_photographs
-from stackclip.ops.files import written_once
+from stackclip.benchmarks.picture_sets import photograph_paths, read_photographs
+from stackclip.ops.files import content_hash, file_hash, written_once
 from stackclip.synthetic import COLOURS, DEFECTS, PATTERNS, SHAPES, Pair, categories_of, draw_pair, kinds_of, shapes_of
 from stackclip.synthetic.worn import Photograph, draw_worn
 
@@ -34,10 +34,10 @@ _PATIENCE = 0.5  # seconds between two looks for a chunk that is being drawn
 
 @dataclass(frozen=True)
 class Pool:
-    """The chunks below a folder; pair `i` lies in chunk `i // chunk` and follows from `seed` and `i` alone.
+    """The chunks below a folder; pair `i` lies in chunk `i // chunk` and follows from `seed`, `i` and `worn` alone.
 
     `size` is the side of the pictures in pixels, `chunk` the number of pairs in a folder. With a folder of
-    `photographs` every second pair wears one.
+    `photographs` every second pair wears one, and chunks are named by what these hold (`worn`).
     """
 
     folder: Path
@@ -45,6 +45,16 @@ class Pool:
     seed: int
     chunk: int = CHUNK
     photographs: Path | None = None
+
+    @cached_property
+    def worn(self) -> str:
+        """The hash of the photographs' bytes, in the order of their names; empty without any.
+
+        Raises UsageError for a folder without one.
+        """
+        if self.photographs is None:
+            return ""
+        return content_hash(b"".join(file_hash(path).encode() for path in photograph_paths(self.photographs)))
 
     @cached_property
     def _open(self) -> dict[int, _Arrays]:
@@ -141,4 +151,4 @@ def _draw_all(pool: Pool, numbers: list[int]) -> None:
 
 
 def _folder_name(pool: Pool, number: int) -> str:
-    return f"{pool.size}px-{'photographs-' if pool.photographs else ''}seed{pool.seed}-{number:05}"
+    return f"{pool.size}px-{f'photographs-{pool.worn[:16]}-' if pool.worn else ''}seed{pool.seed}-{number:05}"

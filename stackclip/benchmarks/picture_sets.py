@@ -16,7 +16,7 @@ from stackclip.synthetic import Pair, PartName, categories_of, draw_pair, kinds_
 from stackclip.synthetic.worn import Photograph, draw_worn
 from stackclip.types import ANOMALOUS, GOOD, NORMAL, Sample
 
-__all__ = ["PictureSet", "draw_set", "read_photographs", "read_set", "wear_set"]
+__all__ = ["PictureSet", "draw_set", "photograph_paths", "read_photographs", "read_set", "wear_set"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,17 @@ def draw_set(part: PartName, pairs: int, *, side: int, seed: int, categories: in
     return _paired(part, map(draw, range(pairs)))
 
 
-def read_photographs(folder: Path) -> list[Photograph]:
-    """The PNG of a folder (H, W, 3), by name; raises UsageError where there is none."""
+def photograph_paths(folder: Path) -> list[Path]:
+    """The PNG of a folder, by name; raises UsageError where there is none."""
     paths = sorted(folder.glob("*.png"))
     if not paths:
         raise UsageError(f"no PNG in {folder}: give a folder that holds photographs as PNG")
-    return [np.asarray(read_picture(path)) for path in paths]
+    return paths
+
+
+def read_photographs(folder: Path) -> list[Photograph]:
+    """The PNG of a folder (H, W, 3), by name; raises UsageError where there is none, PictureError for a damaged one."""
+    return [np.asarray(read_picture(path)) for path in photograph_paths(folder)]
 
 
 def wear_set(photographs: Sequence[Photograph], pairs: int, *, side: int, seed: int) -> PictureSet:

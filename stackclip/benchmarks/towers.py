@@ -22,7 +22,7 @@ from torch import Tensor
 
 from stackclip.benchmarks.picture_sets import PictureSet, draw_set, read_photographs, read_set, wear_set
 from stackclip.clip import TextEncoder, Tower, flush_denormals, load_tower, random_tower
-from stackclip.errors import NotApplicable
+from stackclip.errors import NotApplicable, StackclipError
 from stackclip.methods import PromptedDetector, PromptedMethod, Task, resolve
 from stackclip.metrics import PixelMetrics, image_metrics
 from stackclip.ops.maps import anomaly_logits, unit
@@ -248,6 +248,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures there")
     given = parser.parse_args(arguments)
     flush_denormals()
+    try:
+        _compare(given)
+    except (StackclipError, OSError) as error:
+        parser.error(str(error))
+
+
+def _compare(given: argparse.Namespace) -> None:
+    """Measure what is asked for, and print the table of it."""
     tower = load_tower(given.backbone, pretrained=given.pretrained, weights=given.weights, image_size=given.image_size)
     side = _side_of(tower)
     held_out = sets_to_try(

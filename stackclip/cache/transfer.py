@@ -35,7 +35,7 @@ def sent(tower: Encoder, pictures: Sequence[NDArray[np.float32]], parts: Sequenc
     """
     import torch
 
-    batch = torch.from_numpy(np.stack(pictures))  # (B, 3, S, S)
+    batch = torch.from_numpy(np.stack(pictures))  # (B, 3, H, W)
     if not is_awaited(tower):
         given = {part: each.to(torch.float16).cpu().numpy() for part, each in tower.encode(batch, parts).items()}
         return lambda: given

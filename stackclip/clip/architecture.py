@@ -27,6 +27,7 @@ __all__ = [
     "check_size",
     "count_parameters",
     "find_architecture",
+    "is_resnet",
     "largest_file",
     "packaged_config",
     "parameters_of",
@@ -91,6 +92,11 @@ def check_architecture(config: Mapping[str, Any], *, name: str) -> None:
         raise UsageError(f"{name} cannot be used: {reason}; take a plain ViT such as ViT-L-14-336 or ViT-B-16-plus-240")
 
 
+def is_resnet(vision: Mapping[str, Any]) -> bool:
+    """Whether the image tower of a `vision_cfg` is a ResNet: it counts the blocks of each of its stages."""
+    return isinstance(vision.get("layers"), list | tuple)
+
+
 def build_model(config: Mapping[str, Any], *, image_size: Side | None, quick_gelu: bool) -> nn.Module:
     """open_clip's model of that configuration at a picture size, its parameters without values (on `meta`).
 
@@ -100,7 +106,7 @@ def build_model(config: Mapping[str, Any], *, image_size: Side | None, quick_gel
     import open_clip  # here, since it takes seconds
 
     arguments = json.loads(json.dumps(config))
-    own = image_size is None or isinstance(arguments["vision_cfg"].get("layers"), list)  # a ResNet has its own for now
+    own = image_size is None or is_resnet(config["vision_cfg"])  # it has its own size for now
     if image_size is not None and not own:
         arguments["vision_cfg"]["image_size"] = tuple(size_of(image_size))
     arguments["quick_gelu"] = quick_gelu

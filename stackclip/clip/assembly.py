@@ -16,6 +16,7 @@ from stackclip.clip.architecture import (
     check_architecture,
     check_layers,
     check_size,
+    is_resnet,
     parameters_of,
 )
 from stackclip.clip.device import choose_device, choose_precision, name_device
@@ -126,7 +127,7 @@ def _sized(config: Mapping[str, Any], asked: SizeLike | None, name: str, *, quic
         model = build_model(config, image_size=None, quick_gelu=quick_gelu)
         own, patch = timm_sizes(model.visual)
         return model, check_size(asked, own=own, patch=patch, name=name)
-    patch = 32 if isinstance(vision.get("layers"), list | tuple) else vision.get("patch_size", 16)
+    patch = 32 if is_resnet(vision) else vision.get("patch_size", 16)
     size = check_size(asked, own=vision.get("image_size", 224), patch=patch, name=name)
     return build_model(config, image_size=size, quick_gelu=quick_gelu), size
 

@@ -134,7 +134,7 @@ class Route:
                 self._at.setdefault(layer, []).append((number, lane))
 
     def run(self, visual: Any, pictures: Tensor) -> dict[Part, Tensor]:
-        """The parts of prepared pictures (B, 3, S, S); blocks behind the last one needed are not run.
+        """The parts of prepared pictures (B, 3, H, W); blocks behind the last one needed are not run.
 
         Raises NotApplicable for an image tower of another make.
         """

@@ -17,7 +17,7 @@ from stackclip.data import Dataset
 from stackclip.data.hints import label_words
 from stackclip.errors import DataError, PictureError, StackclipError, UsageError
 from stackclip.ops.drafts import draft_folder
-from stackclip.ops.files import naming
+from stackclip.ops.named_errors import naming
 from stackclip.ops.words import agreed, counted
 from stackclip.types import UNLABELLED
 

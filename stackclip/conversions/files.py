@@ -17,7 +17,7 @@ from stackclip.data.labels import composed
 from stackclip.data.masks import whole_mask
 from stackclip.data.naming import absolute
 from stackclip.errors import PictureError
-from stackclip.ops.files import naming
+from stackclip.ops.named_errors import naming
 from stackclip.ops.outputs import unique_name
 from stackclip.ops.words import counted
 from stackclip.types import NORMAL, Sample

@@ -17,7 +17,8 @@ from stackclip.export.parity import PARITY_BOUND, Parity, measured
 from stackclip.export.sidecar import PLAIN_GRAPH, GraphOptions, sidecar_facts
 from stackclip.export.tracing import require_onnx, traced
 from stackclip.ops.drafts import draft_folder
-from stackclip.ops.files import naming, write_atomically
+from stackclip.ops.files import write_atomically
+from stackclip.ops.named_errors import naming
 from stackclip.version import VERSION
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def export_onnx(
 ) -> Exported:
     """Write a detector as an ONNX graph, with a JSON of its name and `.json`, checked on RGB `pictures`.
 
-    The input `pictures` is a batch of any size; the outputs `scores` (B,), `maps` (B, S, S) at the size of the tower's
+    The input `pictures` is a batch of any size; the outputs `scores` (B,), `maps` (B, H, W) at the size of the tower's
     pictures, which is where a bench measures them, `peaks` (B,) and components (B,) are there as far as the method
     gives them. Weights of more than 1.9 GB lie in a third file with the ending `.data`.
 

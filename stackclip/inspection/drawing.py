@@ -17,6 +17,7 @@ from stackclip.errors import PictureError
 from stackclip.inspection.overlays import beside, overlay
 from stackclip.inspection.part_masks import PartMasks, draw_parts, part_masks_of
 from stackclip.inspection.regions import regions_of
+from stackclip.inspection.sheet import fitted_size
 from stackclip.inspection.tables import verdict_word
 from stackclip.inspection.worst import MOST, TILE, Tile, worst_first
 from stackclip.inspection.written import CONTACT, Written
@@ -55,9 +56,7 @@ class Drawing:
         if scale.threshold is not None:
             written.regions[sample.id] = found
         if sample.id in self._worst:
-            factor = TILE / max(picture.size)
-            size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-            self.tiles[sample.id] = overlay(picture, scores, scale, found, size)
+            self.tiles[sample.id] = overlay(picture, scores, scale, found, fitted_size(picture.size, TILE))
         return beside(picture, scores, scale, found)
 
     @cached_property

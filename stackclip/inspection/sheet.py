@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from stackclip.ops.colours import HEAT_STOPS
 from stackclip.ops.words import drawable
 
-__all__ = ["Scale", "ScaleSample", "colours_of", "heat_map", "scale_of", "share_of", "sheet", "step_at"]
+__all__ = ["Scale", "ScaleSample", "colours_of", "fitted_size", "heat_map", "scale_of", "share_of", "sheet", "step_at"]
 
 COLD, HOT = 90.0, 99.8  # percentiles of the normal pixels' and of all scores at the ends of the scale
 PIXELS = 1 << 22  # of all maps together, evenly spread, that a scale is taken from
@@ -93,6 +94,13 @@ def colours_of(share: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(share, stops, HEAT_STOPS[:, channel]) for channel in range(3)], -1)
 
 
+def fitted_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """A width and height in the same proportion, the longer of which is `longest`; none is less than a pixel."""
+    width, height = size
+    factor = longest / max(size)
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
 def sheet(
     pictures: Sequence[Image.Image],
     masks: Sequence[np.ndarray],
@@ -104,22 +112,25 @@ def sheet(
 ) -> Image.Image:
     """One row a picture: the picture, its mask, then the map of each method on a scale of its own.
 
-    `masks` are (H, W) bool, `maps` by method (H, W) each; all are shown as squares of `tile` pixels, `note` below.
+    `masks` are (H, W) bool, `maps` by method (H, W) each, of the whole picture; all are shown in the proportion of the
+    picture, its longer side `tile` pixels, `note` below.
     """
     columns = ["picture", "mask", *maps]
     scales = {method: scale_of(of_method, masks) for method, of_method in maps.items()}
     step, head = tile + MARGIN, LINE + MARGIN
-    canvas = Image.new("RGB", (MARGIN + step * len(columns), head + (step + LINE) * len(pictures) + head), "white")
+    sizes = [fitted_size(picture.size, tile) for picture in pictures]
+    tops = [*accumulate((height + MARGIN + LINE for _, height in sizes), initial=head)]
+    canvas = Image.new("RGB", (MARGIN + step * len(columns), tops[-1] + head), "white")
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(FONT)
     for column, title in enumerate(columns):
         draw.text((MARGIN + column * step, MARGIN // 2), drawable(title), fill="black", font=font)
     for row, (picture, mask, name) in enumerate(zip(pictures, masks, names, strict=True)):
-        top = head + row * (step + LINE)
+        top, size = tops[row], sizes[row]
         tiles = [picture.convert("RGB"), Image.fromarray(mask.astype(np.uint8) * 255).convert("RGB")]
         tiles += [heat_map(of_method[row], scales[method]) for method, of_method in maps.items()]
         for column, content in enumerate(tiles):
-            canvas.paste(content.resize((tile, tile), Image.Resampling.BILINEAR), (MARGIN + column * step, top))
-        draw.text((MARGIN, top + tile), drawable(name), fill="dimgray", font=font)
+            canvas.paste(content.resize(size, Image.Resampling.BILINEAR), (MARGIN + column * step, top))
+        draw.text((MARGIN, top + size[1]), drawable(name), fill="dimgray", font=font)
     said = "dark is normal, bright is anomalous, on one scale a method" + (f"; {drawable(note)}" if note else "")
     draw.text((MARGIN, canvas.height - head), said, fill="black", font=font)
     return canvas

@@ -26,7 +26,7 @@ Wanted = Mapping[str, Mapping[str, Collection[str]]]
 
 
 def write_maps(output: Path, category: str, maps: Mapping[Path, Path], threshold: float | None) -> None:
-    """Write the maps of the pictures of a category, `maps` of which are .npy files (S, S) by their pictures.
+    """Write the maps of the pictures of a category, `maps` of which are .npy files (H, W) by their pictures.
 
     Each is stretched to its picture's size and kept as float16, 0 to 1 from the lowest to the highest score of the
     category, which keeps their order: float16 has no scores above 65504 and few below 0.0001. With a `threshold` what
@@ -99,7 +99,7 @@ def _odd_mask(path: Path) -> str:
 
 
 def _read(path: Path) -> NDArray[np.float32]:
-    """A map (S, S); raises PictureError."""
+    """A map (H, W); raises PictureError."""
     try:
         scores: NDArray[np.float32] = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:

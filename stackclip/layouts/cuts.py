@@ -12,7 +12,8 @@ from PIL import Image
 
 from stackclip.data.masks import anomalous_pixels
 from stackclip.errors import PictureError
-from stackclip.ops.files import canonical_json, content_hash, naming, written_once
+from stackclip.ops.files import canonical_json, content_hash, written_once
+from stackclip.ops.named_errors import naming
 
 __all__ = ["cut_once", "mask_of_size", "save_crop"]
 

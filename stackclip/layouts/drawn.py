@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stackclip.errors import BadOption
-from stackclip.ops.files import naming
+from stackclip.ops.named_errors import naming
 
 __all__ = ["check_ranges", "seed_of", "write_picture"]
 

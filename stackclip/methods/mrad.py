@@ -161,7 +161,7 @@ class MradDetector(Detector):
 
     def queries(self, features: Features) -> Tensor:
         """The patches (B, P, C) that ask and are remembered: behind ln_post, means of their neighbourhoods."""
-        return window_means(self.image.norm(features[dense(self.tower)]), grid=self.tower.frame.grid)
+        return window_means(self.image.norm(features[dense(self.tower)]), self.tower.frame.grid)
 
     def loss(self, features: Features) -> dict[str, Tensor]:
         """The loss of the votes on a training batch and its terms, with gradients."""
@@ -208,7 +208,7 @@ class MradDetector(Detector):
         if self.prompts is None:
             raise NotApplicable(f"mrad[mode={self.method.mode}] has no prompts")
         seen = self.image.project(features[dense(self.tower)])
-        patches = unit(window_means(seen, grid=self.tower.frame.grid))  # (B, P, D)
+        patches = unit(window_means(seen, self.tower.frame.grid))  # (B, P, D)
         anchors = unit(self.prompts(region_means(patches, votes > self.method.region)))  # (B, 2, D)
         return torch.einsum("bpd,bd->bp", patches, anchors[:, ANOMALOUS] - anchors[:, NORMAL]) / _TEMPERATURE
 

@@ -155,7 +155,7 @@ class MuScDetector(Detector):
         return Prediction(scores, pixels(patches, self.frame))
 
 
-def normed_patches(tokens: Tensor, side: int, grid: Size | None = None) -> Tensor:
+def normed_patches(tokens: Tensor, side: int, grid: Size) -> Tensor:
     """Unit patches (B, P, C), standardised over each picture, as means of the `side` x `side` around them.
 
     MuSc's LNAMD: its layer norm, without weights, runs over all P C numbers of a picture.

@@ -163,7 +163,7 @@ class PatchCoreInspector(Inspector):
         return torch.stack([self.bank.distances(each, self.detector.method.neighbours) for each in patches])
 
 
-def joined_patches(layers: list[Tensor], *, merged: bool, grid: Size | None = None) -> Tensor:
+def joined_patches(layers: list[Tensor], *, merged: bool, grid: Size) -> Tensor:
     """Patches by the means of the 3 x 3 around them in some layers, each (B, P, C), side by side.
 
     `merged`: averaged over neighbouring channels to C again (the released code's adaptive pooling).

@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from stackclip.ops.named_errors import naming
+
 if sys.platform != "win32":
     import fcntl
 
@@ -127,7 +129,8 @@ def draft_folder(parent: Path) -> Iterator[Path]:
     """A new hidden folder in `parent`, which is made too, for what is given a name when it is whole.
 
     It is removed at the end, unless it has another name by then. So are, at the beginning, those in `parent` whose
-    makers are gone, by the rules of `sweep_drafts`; those of other machines after a day. Raises OSError naming
+    makers are gone, by the rules of `sweep_drafts`; those of other machines after a day. None is where folders cannot
+    be opened (Windows), and so not locked: nothing there tells one that is left from one of days. Raises OSError naming
     `parent` where no folder can be made in it.
     """
     make_parent(parent)
@@ -135,19 +138,29 @@ def draft_folder(parent: Path) -> Iterator[Path]:
         for left in (path for path in parent.iterdir() if _ending(path) == "folder" and _is_left(path)):
             shutil.rmtree(left, ignore_errors=True)
     path = _new_name(parent, "folder")
-    try:
+    with naming(parent):
         path.mkdir()
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror, str(parent)) from error
-    descriptor = None if os.name == "nt" else os.open(path, os.O_RDONLY)
     try:
-        if descriptor is not None:
-            _lock(descriptor)
-        yield path
+        with _locked(path):
+            yield path
     finally:
-        if descriptor is not None:
-            os.close(descriptor)
+        with suppress(OSError):
+            path.rmdir()  # of one that is empty still, which wants no file opened, as there may be too many
         shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, where one can be opened."""
+    if os.name == "nt":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_parent(folder: Path) -> None:

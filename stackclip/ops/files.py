@@ -14,6 +14,7 @@ from typing import Any
 from blake3 import blake3
 
 from stackclip.ops.drafts import Draft, draft_folder, make_parent, sweep_drafts
+from stackclip.ops.named_errors import naming
 
 __all__ = [
     "WRITE_PROTECTED",
@@ -22,7 +23,6 @@ __all__ = [
     "expanded",
     "file_hash",
     "kind_of_file",
-    "naming",
     "sync_folder",
     "sync_tree",
     "write_atomically",
@@ -61,15 +61,6 @@ def expanded(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         return Path(text)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Errors of the system name the file that was to be written, which not every library does."""
-    try:
-        yield
-    except OSError as error:
-        raise type(error)(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -63,7 +62,7 @@ def projected_logits(
     *,
     weight: Tensor,
     bias: Tensor,
-    grid: Size | None = None,
+    grid: Size,
     scale: float = LOGIT_SCALE,
 ) -> Tensor:
     """Logits of ANOMALOUS against NORMAL of each patch under K stacks: tokens (B, P, C) -> (B, K, rows, columns).
@@ -80,7 +79,7 @@ def layers_logits(
     *,
     weights: Sequence[Tensor],
     biases: Sequence[Tensor],
-    grid: Size | None = None,
+    grid: Size,
     scale: float = LOGIT_SCALE,
     products: torch.dtype | None = None,
 ) -> Tensor:
@@ -171,13 +170,12 @@ def _add_grads(grad_z: Tensor, layer: tuple[Tensor, ...], grads: tuple[Tensor | 
         grad_tokens[some] = (grad_z @ weight.to(grad_z)).view_as(tokens[some])
 
 
-def on_grid(patches: Tensor, grid: Size | None = None) -> Tensor:
-    """A value for each patch, row by row, on its `grid`: (..., P) -> (..., rows, columns); without one on a square.
+def on_grid(patches: Tensor, grid: Size) -> Tensor:
+    """A value for each patch, row by row, on its `grid`: (..., P) -> (..., rows, columns).
 
     Raises RuntimeError where the grid has not P places.
     """
-    places = size_of(math.isqrt(patches.shape[-1])) if grid is None else grid
-    return patches.reshape(*patches.shape[:-1], *places)
+    return patches.reshape(*patches.shape[:-1], *grid)
 
 
 def pixels(patches: Tensor, frame: Frame | Side, *, align_corners: bool = True) -> Tensor:
@@ -229,10 +227,10 @@ def smooth_in_window(maps: Tensor, sigma: float, window: int) -> Tensor:
     return down @ maps @ across.mT
 
 
-def local_means(tokens: Tensor, side: int, grid: Size | None = None) -> Tensor:
+def local_means(tokens: Tensor, side: int, grid: Size) -> Tensor:
     """Each patch as the mean of the `side` x `side` patches around it, an odd number: (B, P, C) -> (B, P, C).
 
-    Places outside the `grid`, a square unless one is given, are zeros that count.
+    Places outside the `grid` are zeros that count.
     """
     maps = on_grid(tokens.mT, grid)  # (B, C, rows, columns)
     return F.avg_pool2d(maps, side, stride=1, padding=side // 2).flatten(2).mT if side > 1 else tokens

@@ -39,13 +39,10 @@ def twice(grid: Size) -> Size:
     return Size(2 * grid.height, 2 * grid.width)
 
 
-def doubled(tokens: Tensor, grid: Size | None = None) -> Tensor:
-    """Tokens (P, D) on a grid of twice the sides, bilinear with aligned corners, then of length 1: (4P, D).
-
-    Their own `grid` is a square unless one is given.
-    """
+def doubled(tokens: Tensor, grid: Size) -> Tensor:
+    """Tokens (P, D) of a `grid` on one of twice the sides, bilinear with aligned corners, then of length 1: (4P, D)."""
     placed = on_grid(tokens.mT, grid)  # (D, rows, columns)
-    return unit(upsample(placed, twice(Size(*placed.shape[-2:]))).flatten(1).mT)
+    return unit(upsample(placed, twice(grid)).flatten(1).mT)
 
 
 def nearest(points: Tensor, centres: Tensor) -> Tensor:

@@ -34,16 +34,16 @@ def harmonic_map(values: Tensor, *, grid: Side, side: int) -> Tensor:
     return together
 
 
-def weighed_windows(patches: Tensor, kernel: Tensor, grid: Size | None = None) -> Tensor:
+def weighed_windows(patches: Tensor, kernel: Tensor, grid: Size) -> Tensor:
     """Sums of the patches (B, P, C) of the window around each, weighed by a `kernel` (r, r) of odd side: (B, P, C).
 
-    Beyond the `grid`, a square unless one is given, there is nothing, which counts as 0.
+    Beyond the `grid` there is nothing, which counts as 0.
     """
     channels = on_grid(patches.mT, grid).flatten(0, 1)[:, None]
     summed = F.conv2d(channels, kernel.to(patches)[None, None], padding=kernel.shape[0] // 2)
     return summed.reshape(patches.mT.shape).mT
 
 
-def window_means(patches: Tensor, sides: Sequence[int] = (1, 3, 5), grid: Size | None = None) -> Tensor:
+def window_means(patches: Tensor, grid: Size, sides: Sequence[int] = (1, 3, 5)) -> Tensor:
     """The mean over odd `sides` of the means of patches (B, P, C) in windows of that side, zeros beyond the grid."""
     return torch.stack([local_means(patches, side, grid) for side in sides]).mean(0)

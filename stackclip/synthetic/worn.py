@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from stackclip.errors import UsageError
 from stackclip.synthetic.body import Body
 from stackclip.synthetic.damage import Damage, Defect, Spot, away_from, on_body
 from stackclip.synthetic.defects import DEFECTS
@@ -21,7 +22,7 @@ from stackclip.synthetic.dress import Colour
 from stackclip.synthetic.fields import Field, between, lerp, noise, soft
 from stackclip.synthetic.patterns import Pattern, Texture
 from stackclip.synthetic.product import DARK_PART, PALE_PART, brightness
-from stackclip.synthetic.scene import Pair, Subtlety, pair_of, scene_of
+from stackclip.synthetic.scene import Pair, Scene, Subtlety, pair_of, scene_of
 
 __all__ = ["PASTED", "PHOTOGRAPHED", "Camera", "Photograph", "draw_camera", "draw_worn"]
 
@@ -67,29 +68,40 @@ def draw_worn(
 
     Half of those that fill no frame lie on another photograph. Half of the defects are smaller and fainter than those
     that are hard to miss. Both pictures are taken by one camera (`draw_camera`), each with noise of its own. What is
-    pasted is seen as far as the photographs differ: of one hue alone, it may not be seen at all.
+    pasted is seen as far as the photographs differ: of one hue alone, it may not be seen at all. Raises UsageError
+    without a photograph, and for one that is no (H, W, 3) of uint8.
     """
+    _check(photographs)
     shape = "surface" if draws.random() < 0.5 else shapes[int(draws.integers(len(shapes)))]
     scene = scene_of("plain", shape, seed=int(draws.integers(2**53)))
     worn, other = (_crop(photographs, draws) for _ in range(2))
-    lamp = scene.lamp
     if shape != "surface" and draws.random() < 0.5:
-        lamp = replace(lamp, backdrop=_crop(photographs, draws).at)
-    product = replace(
-        scene.product,
-        pattern=Pattern(PHOTOGRAPHED, (), "", worn.weave),
-        first=worn.mean,
-        second=worn.mean,
-        contrast=PALE_PART if brightness(worn.mean) < 0.5 else DARK_PART,
-    )
+        scene = replace(scene, lamp=replace(scene.lamp, backdrop=_crop(photographs, draws).at))
     kind = PASTED if draws.random() < 0.3 else kinds[int(draws.integers(len(kinds)))]
     faint = draws.random() < 0.5
     subtlety = Subtlety(draws.uniform(0.5, 1.0), draws.uniform(0.5, 1.0)) if faint else Subtlety()
     defect = _pasted(other, draws.uniform(0.5, 1.0)) if kind == PASTED else DEFECTS[kind]
-    pair = pair_of(replace(scene, product=product, lamp=lamp), kind, defect, size=size, subtlety=subtlety)
+    pair = pair_of(_dressed(scene, worn), kind, defect, size=size, subtlety=subtlety)
     camera = draw_camera(draws)
     good, defective = (camera.take(picture, draws) for picture in (pair.good, pair.defective))
     return replace(pair, good=good, defective=defective, colour=PHOTOGRAPHED)
+
+
+def _check(photographs: Sequence[Photograph]) -> None:
+    if not len(photographs):
+        raise UsageError("nothing can be worn: wanted one photograph or more, and none was given")
+    for number, pixels in enumerate(photographs, start=1):
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+            found = f"{pixels.dtype} of shape {pixels.shape}"
+            raise UsageError(f"photograph {number} of {len(photographs)} is {found}: wanted RGB, uint8 of (H, W, 3)")
+
+
+def _dressed(scene: Scene, worn: _Crop) -> Scene:
+    """The scene with a product that wears a crop, and parts that differ from it."""
+    contrast = PALE_PART if brightness(worn.mean) < 0.5 else DARK_PART
+    pattern = Pattern(PHOTOGRAPHED, (), "", worn.weave)
+    product = replace(scene.product, pattern=pattern, first=worn.mean, second=worn.mean, contrast=contrast)
+    return replace(scene, product=product)
 
 
 def _crop(photographs: Sequence[Photograph], draws: Generator) -> _Crop:

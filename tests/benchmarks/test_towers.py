@@ -101,3 +101,28 @@ def test_the_program_prints_the_table_of_a_tower_a_random_one_and_blurs(
     assert list(columns) == ["random-vit-8[seed=3]", "random tower", "blurs"]
     assert "combinations: linear head, pixel AUROC" in columns["random tower"]
     assert columns["random tower"]["pictures a second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--photographs nowhere", "no PNG in nowhere: give a folder that holds photographs"),
+        ("--backbone oblong", "these figures are of squares, and random-vit-8 sees 40x80 pixels: give one side"),
+        ("--image-size 0", "'0' is no size of a picture"),
+        ("--backbone nothing", "no backbone is named 'nothing'"),
+        ("--backbone ViT-B-32 --weights nowhere.pt", "nowhere.pt"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_in_one_line(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "oblong" in words:  # as a backbone from outside may be
+        monkeypatch.setattr(towers, "load_tower", lambda *_, **__: random_tower(0, image_size=(40, 80)))
+    try:
+        with pytest.raises(SystemExit) as caught:
+            main(["--backbone", "random-vit-8[image_size=40]", "--pairs", "1", *words.split()])
+    finally:
+        torch.set_flush_denormal(False)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]

@@ -96,9 +96,9 @@ def test_the_taps_are_those_of_the_case(worked: Worked) -> None:
 
 
 def test_tokens_are_doubled_and_unit(worked: Worked) -> None:
-    dense = torch.stack([doubled(each) for each in worked.parts[Part("near-joint", 24)]])
-    close(dense, worked.stored["dense_unit"])
     grid = worked.tower.spec.frame.grid
+    dense = torch.stack([doubled(each, grid) for each in worked.parts[Part("near-joint", 24)]])
+    close(dense, worked.stored["dense_unit"])
     shallow = [cluster_tokens([worked.parts[part][row] for part in LEVELS[:2]], grid) for row in (3, 4)]
     close(torch.stack(shallow), worked.stored["cluster_features_shots"])
 

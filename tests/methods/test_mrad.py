@@ -164,7 +164,8 @@ def test_as_many_keys_as_released_are_hidden_in_training(released: Released, hid
 def test_region_means_are_the_released_ones(released: Released) -> None:
     detector = released.begin("mode=tf")
     votes = detector.patches(detector.queries(released.tested))
-    patches = unit(window_means(released.tower.image.project(released.tested[DENSE])))
+    projected = released.tower.image.project(released.tested[DENSE])
+    patches = unit(window_means(projected, released.tower.spec.frame.grid))
     threshold = float(released.stored["region_threshold"])
     close(region_means(patches, votes > threshold), released.stored["region_tokens"], atol=1e-5)
     close(region_means(patches, votes > 0.5), released.stored["region_tokens_at_half"], atol=1e-5)

@@ -83,7 +83,7 @@ def test_neighbourhoods_are_means_of_mean_poolings() -> None:
     patches = torch.randn(2, 36, 3, generator=torch.Generator().manual_seed(0))
     grid = patches.mT.reshape(2, 3, 6, 6)
     pooled = [F.avg_pool2d(grid, side, stride=1, padding=side // 2) for side in (1, 3, 5)]
-    torch.testing.assert_close(window_means(patches), torch.stack(pooled).mean(0).flatten(2).mT)
+    torch.testing.assert_close(window_means(patches, Size(6, 6)), torch.stack(pooled).mean(0).flatten(2).mT)
 
 
 def test_micro_batches_take_the_same_step(features: Features) -> None:

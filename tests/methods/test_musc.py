@@ -84,7 +84,9 @@ def test_patches_and_class_tokens_are_described_as_released(released: Released) 
     layers = released.tower.spec.layers
     for side in SIDES:
         for tap in (layers[0], layers[-1]):
-            found = normed_patches(released.features[released.tower.spec.taps[layers.index(tap)]][:2], side)
+            found = normed_patches(
+                released.features[released.tower.spec.taps[layers.index(tap)]][:2], side, released.tower.spec.frame.grid
+            )
             close(found, released.stored[f"features_r{side}_tap{tap}_first2"])
     close(unit(released.features[CLS]), released.stored["cls_unit"])
 
@@ -163,7 +165,7 @@ def test_patches_score_as_in_a_loop_over_pictures(match: str) -> None:
     detector = resolve(f"musc[sides=3,interval=0.0+0.5,match={match}]").begin(task_of())
     found = detector.levels(lambda: iter((features,)), len(features))
     for tap, scores in zip(trial_tower().spec.taps, found, strict=True):
-        tokens = normed_patches(features[tap], 3)
+        tokens = normed_patches(features[tap], 3, trial_tower().spec.frame.grid)
         for index, own in enumerate(tokens):
             apart = []
             for other in [each for place, each in enumerate(tokens) if place != index]:

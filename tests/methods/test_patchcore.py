@@ -16,6 +16,7 @@ from stackclip.methods.patchcore import coreset, joined_patches
 from stackclip.ops.coresets import farthest_first, mean_distances, row_norms
 from stackclip.ops.maps import local_means, pixels, smooth
 from stackclip.ops.neighbours import Bank
+from stackclip.sizes import frame_of
 from stackclip.types import Features
 
 SIDES = {"t12s_112": 112, "t12m_160": 160}
@@ -37,12 +38,14 @@ def given(arrays: Any, name: str) -> torch.Tensor:
 
 
 def test_patches_are_described_as_released(case: tuple[str, Any, Any]) -> None:
-    _, stored, taps = case
+    side, stored, taps = SIDES[case[0]], *case[1:]
+    grid = frame_of(side, given(taps, "tap6").shape[1] - 1).grid
     for prefix, name in (("", "embed"), ("shot_", "shot_embed")):
         layers = [given(taps, f"{prefix}tap{layer}")[:, 1:] for layer in (6, 12)]
         for join in ("concat", "merged"):
-            close(joined_patches(layers, merged=join == "merged").flatten(0, 1), stored[f"{join}_{name}"], atol=1e-5)
-    pooled = [local_means(given(taps, f"{prefix}tap6")[:, 1:], 3).flatten(0, 1) for prefix in ("", "shot_")]
+            found = joined_patches(layers, merged=join == "merged", grid=grid)
+            close(found.flatten(0, 1), stored[f"{join}_{name}"], atol=1e-5)
+    pooled = [local_means(given(taps, f"{prefix}tap6")[:, 1:], 3, grid).flatten(0, 1) for prefix in ("", "shot_")]
     close(torch.cat(pooled), stored["meanpool_reference_tap6"], atol=1e-5)
 
 

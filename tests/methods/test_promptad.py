@@ -160,11 +160,12 @@ def test_the_weights_behind_steps_are_the_released_ones(released: Released, step
 
 def test_three_steps_give_the_released_anchors_and_maps_of_patches(released: Released) -> None:
     inspector, detector = released.inspector(), released.detector
+    grid = released.tower.spec.frame.grid
     normal, anomalous = inspector.anchors[released.kind]
     close(torch.stack([normal, anomalous]), released.stored["text_features"], atol=1e-4)
     text = torch.sigmoid(detector.method.scale * (detector.tokens(released.tested, "seg") @ (anomalous - normal)))
-    close(on_grid(text)[:, None], released.stored["textual_map"], atol=1e-3)
-    close(on_grid(inspector.visual(released.tested))[:, None], released.stored["visual_map"], atol=1e-4)
+    close(on_grid(text, grid)[:, None], released.stored["textual_map"], atol=1e-3)
+    close(on_grid(inspector.visual(released.tested), grid)[:, None], released.stored["visual_map"], atol=1e-4)
 
 
 def test_three_steps_give_the_released_maps_or_scores(released: Released) -> None:

@@ -6,7 +6,7 @@ from math import inf, isnan, nan, sqrt
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from stackclip.metrics.power import Components, components_of, power_of_t
 
@@ -50,6 +50,23 @@ def test_what_one_seed_or_one_category_cannot_tell_is_no_number() -> None:
     assert isnan(one_category.categories_needed(1))
     assert one_category.seeds_needed(1) < inf
     assert isnan(components_of(np.array([[1.0]])).seeds_needed(1))
+
+
+@pytest.mark.parametrize(("level", "apart"), [(0.9, 2e-4), (0.95, 2e-4), (0.99, 2e-4), (0.999, 5e-4), (0.9999, 1e-3)])
+@pytest.mark.parametrize("free", [1, 2, 3, 5, 20])
+def test_far_from_nothing_the_power_is_as_near_as_it_says(level: float, apart: float, free: int) -> None:
+    reach = stats.t.isf((1 - level) / 2, free)
+    for shift in (
+        35.1,
+        50.0,
+        100.0,
+    ):  # the power is the mean, over normal z, of how often chi is below (shift + z) / reach
+
+        def below(z: float, shift: float = shift) -> float:
+            return float(stats.norm.pdf(z) * stats.chi2.cdf(free * ((shift + z) / reach) ** 2, free))
+
+        wanted, _ = integrate.quad(below, -8, 8)
+        assert power_of_t(shift, 1.0, free, level=level) == pytest.approx(wanted, abs=apart)
 
 
 @pytest.mark.parametrize(("difference", "count"), [(0.5, 34), (0.8, 15), (1.0, 10), (1.5, 6)])

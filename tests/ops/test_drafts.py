@@ -177,6 +177,26 @@ def test_where_no_folder_can_be_made_its_place_is_named(tmp_path: Path, monkeypa
     assert caught.value.filename == str(tmp_path)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no folder is opened there")
+def test_a_folder_that_cannot_be_opened_is_removed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "open", failing(errno.EMFILE))
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)), draft_folder(tmp_path):
+        pass
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_of_the_killed_stay_where_none_can_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (left := tmp_path / f".stackclip-elsewhere-1-{'0' * 16}.folder").mkdir()
+    os.utime(left, (0, 0))
+    opens = os.open
+    monkeypatch.setattr(os, "open", lambda path, *how: (failing(errno.EACCES) if path == left else opens)(path, *how))
+    with draft_folder(tmp_path):
+        pass
+    monkeypatch.undo()
+    assert left.is_dir()
+
+
 def test_folders_of_the_killed_are_removed_and_those_of_the_living_stay(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys, time; from stackclip.ops.drafts import draft_folder\n"

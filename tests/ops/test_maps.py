@@ -72,9 +72,10 @@ def test_patches_become_pixels_whatever_stands_before_them(leading: list[int], g
 
 
 def test_patches_stand_on_their_grid_row_by_row():
-    assert on_grid(torch.arange(9.0)).tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert on_grid(torch.arange(9.0), Size(3, 3)).tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert on_grid(torch.arange(4.0), Size(1, 4)).tolist() == [[0, 1, 2, 3]]  # as many as a square has
     with pytest.raises(RuntimeError, match="16"):
-        on_grid(torch.zeros(2, 8))  # 16 values, but no picture's make a square
+        on_grid(torch.zeros(2, 8), Size(4, 4))  # 16 values, but of two pictures
 
 
 def test_min_max_runs_from_zero_to_one_and_makes_equal_values_zero():
@@ -109,6 +110,9 @@ def test_gradients_pass_through_the_upsampling():
     assert torch.autograd.gradcheck(lambda x: upsample(x, 9), maps)
 
 
+NINE = Size(3, 3)
+
+
 def projection(*, dtype: torch.dtype = torch.float64, stacks: int = 2, seed: int = 0) -> dict[str, Tensor]:
     """Tokens (3, 9, 5), a linear layer 5 -> 4 and unit anchors (3, K, 2, 4), all with gradients."""
     draws = torch.Generator().manual_seed(seed)
@@ -134,7 +138,7 @@ def test_projected_logits_and_all_their_gradients_are_those_of_the_plain_formula
 ):
     monkeypatch.setattr(portions, "PORTION", portion)
     ours, plain = projection(), projection()
-    found, wanted = projected_logits(**ours), by_autograd(**plain)
+    found, wanted = projected_logits(**ours, grid=NINE), by_autograd(**plain)
     torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
     pull = torch.randn(found.shape, dtype=found.dtype, generator=torch.Generator().manual_seed(1))
     for logits in (found, wanted):
@@ -142,7 +146,8 @@ def test_projected_logits_and_all_their_gradients_are_those_of_the_plain_formula
     for name, tensor in ours.items():
         torch.testing.assert_close(tensor.grad, plain[name].grad, atol=1e-12, rtol=1e-12)
     assert torch.autograd.gradcheck(
-        lambda t, a, w, b: projected_logits(t, a, weight=w, bias=b, scale=3.0), tuple(projection(stacks=1).values())
+        lambda t, a, w, b: projected_logits(t, a, weight=w, bias=b, grid=NINE, scale=3.0),
+        tuple(projection(stacks=1).values()),
     )
 
 
@@ -153,8 +158,8 @@ def test_projected_logits_in_float32_are_within_a_millionth_of_float64():
             tensor.copy_(exact[name])
             exact[name].copy_(tensor)
     for inputs in (exact, single):
-        projected_logits(**inputs).square().sum().backward()
-    found, wanted = projected_logits(**single), projected_logits(**exact)
+        projected_logits(**inputs, grid=NINE).square().sum().backward()
+    found, wanted = projected_logits(**single, grid=NINE), projected_logits(**exact, grid=NINE)
     assert float((found - wanted).detach().abs().max()) < 1e-6 * 100  # a logit is 100 times a cosine
     for name, tensor in single.items():
         error = (tensor.grad.double() - exact[name].grad).norm() / exact[name].grad.norm()
@@ -163,7 +168,7 @@ def test_projected_logits_in_float32_are_within_a_millionth_of_float64():
 
 def test_a_backward_can_be_taken_twice():
     inputs = projection()
-    logits = projected_logits(**inputs).sum()
+    logits = projected_logits(**inputs, grid=NINE).sum()
     logits.backward(retain_graph=True)
     once = inputs["weight"].grad.clone()
     logits.backward()
@@ -174,7 +179,7 @@ def test_only_what_learns_gets_a_gradient():
     inputs = projection()
     inputs["tokens"].requires_grad_(False)
     inputs["anchors"].requires_grad_(False)
-    projected_logits(**inputs).sum().backward()
+    projected_logits(**inputs, grid=NINE).sum().backward()
     assert {name for name, tensor in inputs.items() if tensor.grad is not None} == {"weight", "bias"}
 
 
@@ -183,7 +188,7 @@ def test_a_token_that_is_projected_to_nothing_has_the_logit_zero_and_finite_grad
     with torch.no_grad():
         inputs["tokens"][0, 4] = 0
         inputs["bias"].zero_()
-    logits = projected_logits(**inputs)
+    logits = projected_logits(**inputs, grid=NINE)
     assert (logits[0, :, 1, 1] == 0).all()
     logits.sum().backward()
     assert all(tensor.grad.isfinite().all() for tensor in inputs.values())
@@ -202,14 +207,23 @@ def test_what_a_method_that_predicts_asks_for_first_serves_one_that_trains():
     assert maps.grad.sum() == pytest.approx(found.sum().item())
 
 
+def test_projected_logits_lie_on_the_grid_that_is_named():
+    inputs = projection()
+    found, row = (projected_logits(**inputs, grid=grid) for grid in (NINE, Size(1, 9)))
+    assert row.shape == (3, 2, 1, 9)
+    assert torch.equal(found.flatten(2), row.flatten(2))
+
+
 @pytest.mark.parametrize("corners", [True, False])
-def test_the_maps_of_an_oblong_grid_are_those_of_interpolation(corners: bool):
-    frame = Frame(Size(3, 5), Size(24, 40))
-    patches = torch.randn(2, 15, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    wanted = F.interpolate(patches.reshape(2, 1, 3, 5), size=(24, 40), mode="bilinear", align_corners=corners)[:, 0]
+@pytest.mark.parametrize("grid", [Size(3, 5), Size(4, 16)])  # 64 patches are also those of a square
+def test_the_maps_of_an_oblong_grid_are_those_of_interpolation(grid: Size, corners: bool):
+    frame = Frame(grid, Size(8 * grid.height, 8 * grid.width))
+    patches = torch.randn(2, grid.area, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    placed = patches.reshape(2, 1, *grid)
+    wanted = F.interpolate(placed, size=frame.size, mode="bilinear", align_corners=corners)[:, 0]
     torch.testing.assert_close(pixels(patches, frame, align_corners=corners), wanted)
     torch.testing.assert_close(pixels(patches, frame.size, align_corners=corners), wanted)
-    torch.testing.assert_close(large_logits(on_grid(patches, frame.grid), frame.size), pixels(patches, frame))
+    torch.testing.assert_close(large_logits(on_grid(patches, grid), frame.size), pixels(patches, frame))
 
 
 def test_oblong_maps_are_smoothed_as_scipy_does():
@@ -222,20 +236,22 @@ def test_oblong_maps_are_smoothed_as_scipy_does():
     np.testing.assert_allclose(smooth_in_window(maps, 1.0, 5), windowed, atol=1e-12)
 
 
-def test_the_neighbours_of_a_patch_on_an_oblong_grid_are_those_beside_it():
-    tokens, wanted = torch.arange(15.0).reshape(1, 15, 1), []
-    for row, column in itertools.product(range(3), range(5)):
+@pytest.mark.parametrize("grid", [Size(3, 5), Size(4, 16)])
+def test_the_neighbours_of_a_patch_on_an_oblong_grid_are_those_beside_it(grid: Size):
+    (rows, columns), wanted = grid, []
+    tokens = torch.arange(float(grid.area)).reshape(1, -1, 1)
+    for row, column in itertools.product(range(rows), range(columns)):
         inside = [
-            tokens[0, 5 * y + x, 0]
+            tokens[0, columns * y + x, 0]
             for y, x in itertools.product(range(row - 1, row + 2), range(column - 1, column + 2))
-            if 0 <= y < 3 and 0 <= x < 5
+            if 0 <= y < rows and 0 <= x < columns
         ]
         wanted.append(float(sum(inside)) / 9)
-    assert local_means(tokens, 3, Size(3, 5)).flatten().tolist() == pytest.approx(wanted)
+    assert local_means(tokens, 3, grid).flatten().tolist() == pytest.approx(wanted)
     kernel = torch.full((3, 3), 1 / 9)
-    assert weighed_windows(tokens, kernel, Size(3, 5)).flatten().tolist() == pytest.approx(wanted)
-    means = [(a + b) / 2 for a, b in zip(wanted, range(15), strict=True)]
-    assert window_means(tokens, (1, 3), Size(3, 5)).flatten().tolist() == pytest.approx(means)
+    assert weighed_windows(tokens, kernel, grid).flatten().tolist() == pytest.approx(wanted)
+    means = [(a + b) / 2 for a, b in zip(wanted, range(grid.area), strict=True)]
+    assert window_means(tokens, grid, (1, 3)).flatten().tolist() == pytest.approx(means)
 
 
 def test_the_windows_of_an_oblong_grid_hold_what_a_loop_puts_there():

@@ -16,6 +16,7 @@ from stackclip.ops.segments import (
     mean_of_regions,
     nearest,
     pieces,
+    twice,
 )
 from stackclip.sizes import Size
 
@@ -24,7 +25,7 @@ NONE = torch.full((2,), -torch.inf)
 
 def test_doubling_keeps_the_corners_and_makes_tokens_unit() -> None:
     tokens = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
-    found = doubled(tokens).view(6, 6, 4)
+    found = doubled(tokens, Size(3, 3)).view(6, 6, 4)
     corner = torch.nn.functional.normalize(tokens[8], dim=0)
     torch.testing.assert_close(found[5, 5], corner)
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(6, 6))
@@ -94,9 +95,10 @@ def test_pieces_are_components_and_specks_are_none() -> None:
     assert list(pieces(classes, 2)) == [2, 1]
 
 
-def test_a_grid_of_twice_the_sides_is_that_of_interpolation() -> None:
-    tokens = torch.randn(15, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    maps = tokens.T.reshape(1, 4, 3, 5)
-    wanted = torch.nn.functional.interpolate(maps, size=(6, 10), mode="bilinear", align_corners=True)[0]
+@pytest.mark.parametrize("grid", [Size(3, 5), Size(4, 16)])
+def test_a_grid_of_twice_the_sides_is_that_of_interpolation(grid: Size) -> None:
+    tokens = torch.randn(grid.area, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    maps = tokens.T.reshape(1, 4, *grid)
+    wanted = torch.nn.functional.interpolate(maps, size=twice(grid), mode="bilinear", align_corners=True)[0]
     wanted = torch.nn.functional.normalize(wanted.flatten(1).T, dim=1)
-    torch.testing.assert_close(doubled(tokens, Size(3, 5)), wanted)
+    torch.testing.assert_close(doubled(tokens, grid), wanted)

@@ -125,5 +125,5 @@ def test_a_way_that_counts_with_the_side_of_a_square_is_not_there_for_other_pict
     write()
     part = Part("mine", 3)
     assert random_tower(image_size=24).spec.shape(part) == (9, 128)
-    with pytest.raises(NotApplicable, match="it counts with the side of a square, and this tower has 3x5"):
+    with pytest.raises(NotApplicable, match="3x5 is no side of a square, which this code counts with"):
         random_tower(image_size=(24, 40)).spec.shape(part)

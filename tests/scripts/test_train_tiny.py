@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from scripts.train_tiny import pool as pool_module
 from scripts.train_tiny.__main__ import export, main
 from scripts.train_tiny.captions import ANY, Caption, draw_captions, fits
 from scripts.train_tiny.learner import Learner, Vocabulary
@@ -245,16 +249,23 @@ def test_the_pool_is_waited_for_no_longer_than_needed() -> None:
     assert [plan.among(step) for step in (0, 1, 45, 500)] == [100, 120, 1000, 1000]
 
 
-def test_the_program_trains_watches_and_exports(tmp_path: Path) -> None:
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """What the program sets in torch is set back."""
     threads = torch.get_num_threads()
-    steps, pairs = "--short-steps 2 --full-steps 1 --fall-steps 1", "--pairs 2 --full-pairs 2 --pool-pairs 8"
-    words = f"{steps} {pairs} --workers 0 --watch-pairs 2"
     try:
-        main([str(tmp_path), *words.split(), "--device", "cpu", "--export", str(tmp_path / "tiny.safetensors")])
+        yield
     finally:
         torch.set_num_threads(threads)
         torch.backends.mha.set_fastpath_enabled(True)
         torch.set_flush_denormal(False)
+
+
+def test_the_program_trains_watches_and_exports(tmp_path: Path) -> None:
+    steps, pairs = "--short-steps 2 --full-steps 1 --fall-steps 1", "--pairs 2 --full-pairs 2 --pool-pairs 8"
+    words = f"{steps} {pairs} --workers 0 --watch-pairs 2"
+    with settings_kept():
+        main([str(tmp_path), *words.split(), "--device", "cpu", "--export", str(tmp_path / "tiny.safetensors")])
     weights = load_file(tmp_path / "tiny.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float16}
     line = json.loads((tmp_path / "held_out.jsonl").read_text("utf-8"))
@@ -276,6 +287,41 @@ def test_a_run_does_not_go_on_under_another_plan(plan: Plan, tmp_path: Path) -> 
     with pytest.raises(UsageError, match=rf"full_steps {plan.full_steps}, now {plan.full_steps + 1}\): give the same"):
         longer.resume(tmp_path / "checkpoint.pt")
     Run.begin(plan).resume(tmp_path / "checkpoint.pt")
+
+
+NEWER = ("begun_at", "photographs")
+"""What checkpoints did not hold at first."""
+
+
+def test_an_older_checkpoint_was_begun_at_nothing_and_without_photographs(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Run._recipe
+    older = {name: value for name, value in json.loads(recipe(Run.begin(plan))).items() if name not in NEWER}
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_recipe", lambda run: json.dumps(older))
+        Run.begin(plan).save(tmp_path / "checkpoint.pt")
+    Run.begin(plan).resume(tmp_path / "checkpoint.pt")
+    for name in NEWER:
+        with pytest.raises(UsageError, match=rf"\({name} none, now abc\): give the same"):
+            Run.begin(replace(plan, **{name: "abc"})).resume(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("name", NEWER)
+def test_what_a_run_was_begun_with_cannot_be_dropped(name: str, plan: Plan, tmp_path: Path) -> None:
+    Run.begin(replace(plan, **{name: "abc"})).save(tmp_path / "checkpoint.pt")
+    with pytest.raises(UsageError, match=rf"\({name} abc, now none\): give the same"):
+        Run.begin(plan).resume(tmp_path / "checkpoint.pt")
+
+
+def test_what_is_no_checkpoint_is_named(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "garbage.pt").write_bytes(b"garbage")
+    (tmp_path / "empty.pt").write_bytes(b"")
+    torch.save({"step": 3}, tmp_path / "other.pt")
+    torch.save([3], tmp_path / "list.pt")
+    for path in tmp_path.iterdir():
+        with pytest.raises(UsageError, match=rf"{path.name} is no checkpoint of a training: give a new folder"):
+            Run.begin(plan).resume(path)
 
 
 @pytest.fixture(scope="module")
@@ -306,6 +352,53 @@ def test_every_second_pair_wears_a_photograph_and_the_others_are_those_of_a_pool
         np.testing.assert_array_equal(other.read(np.arange(3))[0], pictures[:3])
 
 
+def test_chunks_are_named_by_what_the_photographs_hold(photographs: Path, tmp_path: Path) -> None:
+    def named(folder: Path) -> str:
+        return pool_module._folder_name(Pool(tmp_path, SIDE, 5, photographs=folder), 0)
+
+    same, changed, swapped = (tmp_path / name for name in ("same", "changed", "swapped"))
+    for folder in (same, changed, swapped):
+        shutil.copytree(photographs, folder)
+    assert named(same) == named(photographs)
+    Image.new("RGB", (320, 240), "red").save(changed / "two.png")
+    (swapped / "one.png").rename(swapped / "zero.png")
+    names = {named(photographs), named(changed), named(swapped), pool_module._folder_name(Pool(tmp_path, SIDE, 5), 0)}
+    assert len(names) == 4
+    with pytest.raises(UsageError, match="no PNG in"):
+        named(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--photographs nowhere", "no PNG in nowhere: give a folder"),
+        ("--begin nowhere.safetensors", "No such file or directory: 'nowhere.safetensors'"),
+        ("--begin garbage.safetensors", "garbage.safetensors is no safetensors file"),
+        (
+            "--begin lacking.safetensors",
+            "lacking.safetensors holds another tower: logit_scale is none, wanted []; give",
+        ),
+        ("--begin wider.safetensors", "wider.safetensors holds another tower: logit_scale is [2], wanted []; give"),
+        ("--begin more.safetensors", "more.safetensors holds another tower: other is [1], wanted none; give"),
+    ],
+)
+def test_what_a_training_cannot_begin_with_is_told_in_one_line(
+    words: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = Learner(seed=0).exported()
+    scale = weights.pop("logit_scale")
+    save_file(weights, "lacking.safetensors")
+    save_file({**weights, "logit_scale": scale.repeat(2)}, "wider.safetensors")
+    save_file({**weights, "logit_scale": scale, "other": torch.ones(1)}, "more.safetensors")
+    Path("garbage.safetensors").write_bytes(b"garbage")
+    with settings_kept(), pytest.raises(SystemExit) as caught:
+        main(["run", *words.split(), "--device", "cpu", "--workers", "0", "--watch-pairs", "1", "--pool-pairs", "1"])
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err.splitlines()[-1]
+    assert not Path("run").exists()
+
+
 def test_nobody_claims_a_pattern_a_colour_or_a_kind_of_what_has_none() -> None:
     labels = np.full((300, 4), UNKNOWN, np.uint8)
     labels[:, 1] = NAMES[1].index("disc")
@@ -323,10 +416,11 @@ def test_a_batch_of_nothing_but_unnamed_defects_has_a_loss(worn: Pool) -> None:
     assert terms["texture"] == 0
 
 
-def test_a_learner_begins_at_the_towers_that_another_exported() -> None:
+def test_a_learner_begins_at_the_towers_that_another_exported(tmp_path: Path) -> None:
     first, second = Learner(seed=0), Learner(seed=1)
     assert not torch.equal(first.model.visual.proj, second.model.visual.proj)
-    second.begin_at(first.exported())
+    save_file(first.exported(), tmp_path / "tiny.safetensors")
+    second.begin_at(tmp_path / "tiny.safetensors")
     for name, tensor in first.exported().items():
         torch.testing.assert_close(second.exported()[name], tensor, rtol=0, atol=0)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from stackclip.errors import UsageError
 from stackclip.synthetic import worn
 from stackclip.synthetic.body import grid
 from stackclip.synthetic.worn import PASTED, PHOTOGRAPHED, Camera, draw_camera, draw_worn
@@ -28,6 +30,21 @@ def test_a_pair_follows_from_its_draws() -> None:
     np.testing.assert_array_equal(one.defective, same.defective)
     assert not np.array_equal(one.good, other.good)
     assert one.pattern == one.colour == PHOTOGRAPHED
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([], "none was given"),
+        ([RED, np.zeros((6, 8, 4), np.uint8)], r"photograph 2 of 2 is uint8 of shape \(6, 8, 4\): wanted RGB"),
+        ([np.zeros((6, 8), np.uint8)], r"uint8 of shape \(6, 8\)"),
+        ([np.zeros((0, 8, 3), np.uint8)], r"uint8 of shape \(0, 8, 3\)"),
+        ([RED / 255], r"float64 of shape \(60, 80, 3\)"),
+    ],
+)
+def test_what_is_no_photograph_is_refused(given: list[Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        draw_worn(given, np.random.default_rng(0), shapes=SHAPES, kinds=KINDS)
 
 
 def test_twins_differ_on_the_mask_and_hardly_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
