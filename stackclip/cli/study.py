@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["study_verb"]
 
 _OF_RUNS = ("methods", "train_on", "test_on", "seeds", "epochs")
+
+
+def _folder(context: click.Context, parameter: click.Parameter, value: Path | None) -> Path | None:
+    """The folder, unless its name is that of one of the files that will be in it."""
+    if value is not None and value.suffix in (".md", ".html") and not value.is_dir():
+        raise click.BadParameter(f"{value} is named like a file: wanted a folder, for index.md and what it shows")
+    return value
 
 
 @cli.command("study")
@@ -50,6 +58,7 @@ _OF_RUNS = ("methods", "train_on", "test_on", "seeds", "epochs")
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
+    callback=_folder,
     help="A folder for the page (index.md, with pictures index.html), its plots and all rows.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be encoded and computed, and how long that takes.")
@@ -76,18 +85,18 @@ def study_verb(
 
     suites = tuple(dict.fromkeys(each for name in studies for each in find_suites(name)))
     asked = {name: value for name, value in given_here(_OF_RUNS).items() if value is not None}
-    sections = session.sections(
-        suites, paper_tower=paper_tower, categories=category, shard=shard, writes=not dry_run, **asked
-    )
+    lacks: list[str] = []
+    how: dict[str, Any] = {"paper_tower": paper_tower, "categories": category, "shard": shard, "lacks": lacks}
+    sections = session.sections(suites, writes=not dry_run, **how, **asked)
     if dry_run:
         _foretell(sections, overwrite)
-        return
+        sys.exit(FAILED_SOME if lacks else 0)
     answered = [_answered(each, overwrite=overwrite, executor=executor) for each in sections]
     answered = [section for section in answered if section.rows]
     if not answered:
         raise StackclipError(f"nothing of {', '.join(studies)} can run with what is at hand")
-    written = _write(_page(suites, answered), output) if output else True
-    if not (written and all(section.rows.whole for section in answered)):
+    written = _write(replace(_page(suites, answered), lacking=lacks), output) if output else True
+    if lacks or not (written and all(section.rows.whole for section in answered)):
         sys.exit(FAILED_SOME)
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 from math import inf, sqrt
+from operator import add
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +22,23 @@ __all__ = ["ALPHA", "RankTest", "critical_difference", "groups_alike", "nemenyi_
 
 ALPHA = 1 - LEVEL
 _EXACT = 50  # blocks up to which the distribution is counted out
+_COUNTED_METHODS, _COUNTED_SUMS = 5, 500  # up to which all orders are counted out: a fraction of a second
 _DIGITS = 6  # to which values are equal: their ranks are ties
 Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class RankTest:
-    """Mean ranks (k,), 1 for the best, over so many blocks; `p` is Friedman's, in the form of Iman and Davenport."""
+    """Mean ranks (k,), 1 for the best, over so many blocks; Friedman's statistic in the form of Iman and Davenport.
+
+    `p` is that of F, or `exact` of all orders that there could be, where these are few enough to be counted.
+    """
 
     ranks: tuple[float, ...]
     blocks: int
     statistic: float
     p: float
+    exact: bool
 
 
 def rank_test(values: Numbers) -> RankTest:
@@ -52,8 +58,31 @@ def rank_test(values: Numbers) -> RankTest:
     chi = (count - 1) * (float((ranks.sum(0) ** 2).sum()) - blocks * middle) / scatter if scatter > 0 else 0.0
     left = blocks * (count - 1) - chi
     statistic = (blocks - 1) * chi / left if left > 1e-9 else inf
-    p = float(fdtrc(count - 1, (count - 1) * (blocks - 1), statistic))
-    return RankTest(tuple(mean.tolist()), blocks, float(statistic), p)
+    exact = _exact_p(ranks)
+    p = float(fdtrc(count - 1, (count - 1) * (blocks - 1), statistic)) if exact is None else exact
+    return RankTest(tuple(mean.tolist()), blocks, float(statistic), p, exact is not None)
+
+
+def _exact_p(ranks: Numbers) -> float | None:
+    """How often sums of ranks (N, k) lie as far apart if all orders are alike; None where these are too many to count.
+
+    Only how far apart they lie counts, so sums that are the same in another order are one.
+    """
+    if ranks.shape[1] > _COUNTED_METHODS:
+        return None
+    doubled = np.rint(2 * ranks).astype(int)  # ties have halves
+    chances = {(0,) * ranks.shape[1]: 1.0}
+    for block in doubled.tolist():
+        orders, reached = set(permutations(block)), dict[tuple[int, ...], float]()
+        for sums, chance in chances.items():
+            for order in orders:
+                key = tuple(sorted(map(add, sums, order)))
+                reached[key] = reached.get(key, 0.0) + chance / len(orders)
+        if len(reached) > _COUNTED_SUMS:
+            return None
+        chances = reached
+    found = sum(each**2 for each in doubled.sum(0).tolist())
+    return min(1.0, sum(chance for sums, chance in chances.items() if sum(each**2 for each in sums) >= found))
 
 
 def critical_difference(methods: int, blocks: int, *, alpha: float = ALPHA) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -11,15 +11,16 @@ from stackclip.benchmarks.entrant import Entrant
 from stackclip.benchmarks.plan import Plan, check_plan
 from stackclip.data import Dataset
 from stackclip.errors import StackclipError, UnknownComponent, UsageError, WeightsError
+from stackclip.methods import method_names
 from stackclip.ops.typed import chosen
 from stackclip.papers.catalogue import Catalogue
 from stackclip.papers.published import Lookup, published
 from stackclip.papers.runs import Run, merged, redirected
 from stackclip.papers.suites import Suite
-from stackclip.registry import Spec
+from stackclip.registry import Spec, did_you_mean
 from stackclip.studies.wordings import wordings_of
 
-__all__ = ["Contest", "Request", "contests_of", "fitting", "printed_beside", "say_lacking", "worded"]
+__all__ = ["Contest", "Request", "Teller", "contests_of", "fitting", "printed_beside", "say_lacking", "worded"]
 
 logger = logging.getLogger("stackclip")
 
@@ -64,8 +65,10 @@ class Request:
         return cls(runs, {name: value for name, value in words.items() if name not in of_runs}, **facts)
 
 
-def contests_of(suites: Sequence[Suite], catalogue: Catalogue, request: Request) -> list[Contest]:
-    """The benches of suites that can run; what they lack is said in one line for each thing."""
+def contests_of(
+    suites: Sequence[Suite], catalogue: Catalogue, request: Request, tell: Teller | None = None
+) -> list[Contest]:
+    """The benches of suites that can run; what they lack is said in one line for each thing, by `tell` if given."""
     contests: list[Contest] = []
     lacking: dict[str, list[str]] = {}
     for suite in suites:
@@ -73,7 +76,7 @@ def contests_of(suites: Sequence[Suite], catalogue: Catalogue, request: Request)
         contests += one.contests()
         for what in one.lacking:
             lacking.setdefault(what, []).append(suite.name)
-    say_lacking(lacking)
+    (tell or say_lacking)(lacking)
     return contests
 
 
@@ -101,6 +104,10 @@ def printed_beside(contests: Iterable[Contest], suites: Sequence[Suite] = ()) ->
     return Lookup(lines=lines, families=families, any_training=True)
 
 
+Teller = Callable[[Mapping[str, Sequence[str]]], None]
+"""Told what is lacking, with the names of the suites that want it."""
+
+
 def say_lacking(lacking: Mapping[str, Sequence[str]]) -> None:
     """One line for each thing that suites lack: `lacking` has their names by what it is."""
     for what, suites in lacking.items():
@@ -120,8 +127,12 @@ class _OneSuite:
         if not (self.request.paper_tower or self.suite.towers):
             runs = merged(replace(run, tower=None) for run in runs)
         for run in runs:
+            before = dict(self.lacking)
             methods = tuple(self._known(run.methods))
             plan = self._plan(replace(run, methods=methods)) if methods else None
+            if run.title:  # of a question it is said which
+                told = [f"{run.title}: {what}" for what in self.lacking if what not in before]
+                self.lacking = before | dict.fromkeys(told)
             if plan is not None:
                 texts = self.catalogue.texts
                 whole = [self.catalogue.dataset(name).name for name in run.train_on]
@@ -137,7 +148,8 @@ class _OneSuite:
             try:
                 self.catalogue.make((method,))
             except UnknownComponent:
-                self.lacking[f"no method is named {Spec.parse(method).name}"] = None
+                name = Spec.parse(method).name
+                self.lacking[f"no method is named {name}{did_you_mean(name, method_names())}"] = None
             except StackclipError as error:
                 self.lacking[f"{method}: {error}"] = None
             else:

@@ -101,14 +101,17 @@ class Run:
         """Whether its tables have intervals and tests; those over categories want no draws, and so no `ci`."""
         return self.ci or self.ci_over == "categories"
 
+    def _said(self, *names: str) -> str:
+        return ", ".join(name for name in names if getattr(self, name))
+
     def check(self, where: str) -> None:
         """Raise UsageError for what does not go together, and for words that mean nothing."""
-        if self.ablate and (self.methods or self.transfer or self.select or self.prompt_jitter):
-            raise UsageError(f"{where}: ablate takes one method apart: a run of its own, without methods beside it")
+        if self.ablate and (beside := self._said("methods", "transfer", "select", "prompt_jitter")):
+            raise UsageError(f"{where}: ablate takes one method apart, in a run of its own: leave {beside} out")
         if not (self.methods or self.ablate):
             raise UsageError(f"{where}: a run without methods has nothing to do; wanted methods = [...] or ablate")
-        if self.transfer and (self.train_on or self.test_on or self.select or self.prompt_jitter):
-            raise UsageError(f"{where}: transfer trains on and tests its own sets: leave the others out")
+        if self.transfer and (beside := self._said("train_on", "test_on", "select", "prompt_jitter")):
+            raise UsageError(f"{where}: transfer trains on and tests its own sets: leave {beside} out")
         if not (self.transfer or self.test_on):
             raise UsageError(f"{where}: test_on lacks; wanted data sets, [...]")
         if self.select and self.prompt_jitter:
@@ -124,6 +127,7 @@ class Run:
             raise UsageError(f"{where}: {error}") from None
 
 
+_OF_TOWERS = frozenset(each.name for each in fields(PaperTower))
 _DEFAULTS: Mapping[str, Any] = {each.name: each.default for each in fields(Run)}
 
 
@@ -273,13 +277,13 @@ def _is(value: Any, plain: type) -> bool:
     return isinstance(value, plain)
 
 
-def made_of(kind: type[Any], facts: Mapping[str, Any], where: str) -> Any:
-    known = [field.name for field in fields(kind)]
+def made_of(kind: type[Any], facts: Mapping[str, Any], where: str, *, beside: Sequence[str] = ()) -> Any:
+    """What a table says of its kind; `beside` are further names that mean something there. Raises UsageError."""
+    known = [*(field.name for field in fields(kind)), *beside]
     for name in facts:
         if name not in known:
-            raise UsageError(
-                f"{where}: {name!r} means nothing{did_you_mean(name, known)}; known are {', '.join(known)}"
-            )
+            place = "; it is said of tower = { ... }" if name in _OF_TOWERS else did_you_mean(name, known)
+            raise UsageError(f"{where}: {name!r} means nothing{place}; known are {', '.join(known)}")
     types = {field.name: str(field.type) for field in fields(kind) if field.name in facts}
     for name, annotation in types.items():
         if wanted := _wanted(annotation, facts[name]):

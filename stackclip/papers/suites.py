@@ -121,7 +121,8 @@ def _suite(name: str, text: str, *, where: str = "") -> Suite:
         raise UsageError(f"{where}: select_by is about a selection, and no run selects: add select = ... to one")
     runs = tuple(run_of(each, where) for one in given for each in by_shots(with_shared(one, shared)))
     check_titles(runs, where)
-    made: Suite = made_of(Suite, {"source": "", "name": name, "title": name, **facts, "runs": runs}, where)
+    told = {"source": "", "name": name, "title": name, **facts, "runs": runs}
+    made: Suite = made_of(Suite, told, where, beside=_SHARED)
     try:
         return replace(made, runs=tuple(on_towers(made.runs, made.towers))) if made.towers else made
     except UsageError as error:

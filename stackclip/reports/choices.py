@@ -63,13 +63,14 @@ def _choice(selected: Selected, trained: str) -> str:
     able = [each for each in selected.points if each.mean is not None]
     best = max(able, key=lambda each: each.mean or 0.0)
     rule = "the best" if selected.rule == "best" else "the first within one standard error of the best"
+    taken = f"{rule} of {len(able)} by" if len(able) > 1 else "which alone could be compared by"
     at = f" (the best has {_figure(best)})" if best.mean != selected.point.mean else ""
     figure = f"{selected.metric.replace('_', ' ')} {_figure(selected.point)} over {counted(selected.folds, 'fold')}"
     out = {each.spec: each.why_not for each in selected.points if each.mean is None}
     left = f", {counted(selected.left_out, 'cell')} that no point has it in left out" if selected.left_out else ""
     left += f"; not compared: {'; '.join(f'{spec}: {why}' for spec, why in out.items())}" if out else ""
     name = _name(_point(selected.point), selected)
-    return f"{name}, {rule} of {len(able)} by {selected.scheme} on {trained}, {figure}{at}{left}"
+    return f"{name}, {taken} {selected.scheme} on {trained}, {figure}{at}{left}"
 
 
 def _figure(point: ScoredPoint) -> str:

@@ -17,7 +17,7 @@ from stackclip.reports.marks import TRANSDUCTIVE, dependent_on_others
 from stackclip.reports.protocols import towers_of
 from stackclip.types import Row
 
-__all__ = ["notes"]
+__all__ = ["notes", "stack_notes"]
 
 _AUPRO = tuple(map(aupro_name, AUPRO_LIMITS))
 _SPRO = tuple(name for name in ON_REQUEST if name.startswith("pixel") and name not in _AUPRO)
@@ -34,7 +34,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
     said = dict.fromkeys([f"tower{'s' * (len(towers) > 1)}: {'; '.join(towers)}"] if towers else [])
     said |= dict.fromkeys(note for row in rows if (note := facts_of(row).note))
     said |= dict.fromkeys(remarks(published, rows) if published else ())
-    said |= dict.fromkeys((*_stacks(rows), *_reasons(rows, metrics)))
+    said |= dict.fromkeys((*stack_notes(rows), *_reasons(rows, metrics)))
     figures = (
         schedule_notes(rows),
         position_notes(rows),
@@ -47,7 +47,7 @@ def notes(rows: Sequence[Row], published: Lookup | None = None, metrics: Sequenc
     return [*said, *(note for notes in (*about_figures, *about_pictures) for note in notes)]
 
 
-def _stacks(rows: Iterable[Row]) -> Iterator[str]:
+def stack_notes(rows: Iterable[Row]) -> Iterator[str]:
     """Which stacks methods made, and the scores by which they chose the number."""
     curves: dict[tuple[int, str], dict[str, None]] = {}
     for row in rows:

@@ -25,7 +25,8 @@ __all__ = ["draw_ablation", "plot_ablation"]
 _LEFT, _LINE, _CELL = 6.4, 0.42, 0.62  # inches: the left panel with its names, a part's height, a category's width
 _NAME = 34  # letters of a part's name in a line
 _LOOKS = {AWAY: (LINE_COLOURS[0], "o", -0.14), ADDED: (LINE_COLOURS[1], "s", 0.14)}
-_LEAST = 0.01  # of the difference at the ends of the scale, so that noise is not loud
+_LEAST = 0.01  # of the difference at the ends of a scale, so that noise is not loud
+_WIDE = 2.5  # times as far as values and their intervals over pictures an axis goes for those over categories
 
 
 def plot_ablation(report: PartsReport, path: Path) -> None:
@@ -71,6 +72,8 @@ def _draw_group(band: SubFigure, group: Sequence[Worth], widths: tuple[float, fl
 def _draw_worth(panel: Axes, group: Sequence[Worth], names: Sequence[str]) -> None:
     """A point for each part and way: thick its interval over pictures, thin that over categories."""
     panel.axvline(0, color=INK, linewidth=0.8)
+    reach = _reach(group)
+    panel.set_xlim(-reach, reach)
     for each in group:
         if each.pictures is None:
             continue
@@ -78,12 +81,25 @@ def _draw_worth(panel: Axes, group: Sequence[Worth], names: Sequence[str]) -> No
         at, found = names.index(each.contrast.name) + shift, each.pictures.difference
         if wide := each.categories:
             panel.hlines(at, 100 * wide.low, 100 * wide.high, color=colour, linewidth=0.9)
+            if 100 * wide.low < -reach:
+                panel.plot(-reach, at, "<", color=colour, markersize=5, clip_on=False)
+            if 100 * wide.high > reach:
+                panel.plot(reach, at, ">", color=colour, markersize=5, clip_on=False)
         panel.hlines(at, 100 * found.low, 100 * found.high, color=colour, linewidth=3, alpha=0.55)
         panel.plot(100 * found.value, at, mark, color=colour, markersize=5)
     panel.set_yticks(range(len(names)), [textwrap.fill(legible(name), _NAME) for name in names])
     panel.set_ylim(len(names) - 0.5, -0.5)
-    panel.set_xlabel("points; thick: for other pictures, thin: for other categories", color=INK)
+    panel.set_xlabel("points; thick: for other pictures, thin: for other categories (> goes on)", color=INK)
     soften(panel)
+
+
+def _reach(group: Sequence[Worth]) -> float:
+    """How many points either way an axis shows: what two or three categories leave open does not hide the rest."""
+    near = [0.0]
+    for found in (each.pictures.difference for each in group if each.pictures):
+        near += [abs(found.value), abs(found.low), abs(found.high)]
+    far = [abs(end) for each in group if each.categories for end in (each.categories.low, each.categories.high)]
+    return 100 * max(_LEAST, 1.1 * max(near), min(1.1 * max(far, default=0.0), _WIDE * max(near)))
 
 
 def _draw_where(panel: Axes, group: Sequence[Worth], names: Sequence[str], categories: Sequence[str]) -> None:

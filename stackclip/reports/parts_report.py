@@ -11,6 +11,7 @@ from stackclip.benchmarks.facts import facts_of
 from stackclip.metrics.uncertainty import Difference
 from stackclip.ops.words import chance_digits, counted
 from stackclip.reports.columns import METRICS, firsts_of
+from stackclip.reports.notes import stack_notes
 from stackclip.reports.protocols import towers_of
 from stackclip.studies.ablation import ADDED, ALL, AWAY, Ablation
 from stackclip.studies.worth import Worth, points, worths_of
@@ -107,6 +108,7 @@ class PartsReport:
         for spec, reason in self.ablation.refused.items():
             yield f"{spec} cannot be made: {reason}"
         yield from dict.fromkeys(note for row in self.rows if (note := facts_of(row).note))
+        yield from stack_notes(self.rows)
 
 
 def metrics_of(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stackclip.errors import StackclipError
-from stackclip.ops.words import chance, legible
+from stackclip.ops.words import legible
 from stackclip.reports.plot import INK, check_plot, save
 from stackclip.studies.ranks import Ranking
 
@@ -145,7 +145,7 @@ def _words(found: Ranking, letters: int) -> tuple[list[str], list[str]]:
     told = (
         f"bars join methods that {by} not tell apart at p < .05" if found.differ else "no method is told from another"
     )
-    small = [f"Friedman {chance(found.found.p)}; {told}", *([f"tower: {found.tower}"] if found.tower else [])]
+    small = [f"Friedman {found.chance_in_words}; {told}", *([f"tower: {found.tower}"] if found.tower else [])]
     small += [f"left out, as they lack some: {', '.join(found.left_out)}"] if found.left_out else []
     title = f"{found.metric.replace('_', ' ')}: mean ranks over {found.blocks}{found.title}"
     lines = [line for each in small for line in textwrap.wrap(legible(each), letters)]

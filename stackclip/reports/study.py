@@ -74,11 +74,12 @@ class StudyQuestion:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """The sections of a study, below its title and a remark."""
+    """The sections of a study, below its title and a remark; what it was `lacking` is why others are not answered."""
 
     title: str
     remark: str
     questions: Sequence[StudyQuestion]
+    lacking: Sequence[str] = ()
 
     @cached_property
     def plots(self) -> Mapping[str, Callable[[], Figure]]:
@@ -128,6 +129,9 @@ class StudyPage:
             for name in self.plots:
                 if name.startswith(f"{number}-"):
                     yield from (f"![{marked(question.title)}]({name}.png)", "")
+        if self.lacking:
+            yield from ("## Not answered", "", "This was lacking:", "")
+            yield from (*(f"- {marked(each)}" for each in self.lacking), "")
         yield self.cost
 
     @property

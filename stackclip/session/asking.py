@@ -12,7 +12,7 @@ from stackclip.data import Dataset
 from stackclip.defaults import MOST_POINTS, PROMPT_METHODS, TESTED, TRAINING
 from stackclip.ops.shards import Shard
 from stackclip.papers.catalogue import Catalogue
-from stackclip.papers.contests import Contest, Request, contests_of
+from stackclip.papers.contests import Contest, Request, Teller, contests_of
 from stackclip.papers.suites import Suite
 from stackclip.registry import spread_out, stay_with
 from stackclip.session.conditions import Conditions, Names, SuiteWords, checked, names_of, whole
@@ -58,9 +58,12 @@ class Asking(Site):
         own_tower: Collection[str] | None = None,
         categories: Collection[str] = (),
         most_points: int = MOST_POINTS,
+        tell: Teller | None = None,
         **words: Unpack[SuiteWords],
     ) -> list[Contest]:
-        """The benches of tables of papers, as far as the data and methods at hand allow; what they lack is logged.
+        """The benches of tables of papers, as far as the data and methods at hand allow.
+
+        What they lack is logged, or `tell` is told of it.
 
         `words` change what the runs of the suites say. With `paper_tower` each has the tower of its paper, but for the
         fields in `own_tower`: those that the recipe names, if not given.
@@ -73,7 +76,7 @@ class Asking(Site):
         request = Request.of(given, categories=categories, paper_tower=paper_tower, own_tower=own)
         catalogue = Catalogue(lambda text: self.opened(text)[text])
         catalogue.make(given.get("methods", ()))  # a wrong name is said before data sets are opened
-        return contests_of(suites, catalogue, request)
+        return contests_of(suites, catalogue, request, tell)
 
     def wanted(
         self,

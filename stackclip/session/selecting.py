@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
+from stackclip.benchmarks.plan import resolved
 from stackclip.benchmarks.selected import Selected
 from stackclip.benchmarks.sets import of_the_same_table
 from stackclip.defaults import MOST_POINTS
@@ -17,6 +18,7 @@ from stackclip.ops.files import file_hash
 from stackclip.ops.progress import Listener, silent
 from stackclip.ops.words import counted, few_of
 from stackclip.papers.contests import Contest
+from stackclip.registry import spread_out, stay_with
 from stackclip.session.answers import Answers
 from stackclip.session.conditions import Names, names_of
 from stackclip.session.question import Question, choice_in, question_of
@@ -243,6 +245,8 @@ class Choosing(Steps):
         if choice is None:
             return None
         names = names_of(methods)
-        grids_among(names)  # what is no grid is said before data sets are opened
+        stay_with(self.workspace.registry)
+        resolved(spread_out(names, most_points))  # a wrong name, and what is no grid, before data sets are opened
+        grids_among(names)
         contest = self.contest(names, categories=categories, most_points=most_points, **words)
         return Selecting(self, question_of(contest, names, choice))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from itertools import groupby
 from typing import Any, Unpack, cast
 
 from stackclip.benchmarks.sets import distinct
 from stackclip.errors import StackclipError, UsageError
-from stackclip.papers.contests import Contest, printed_beside, say_lacking, worded
+from stackclip.papers.contests import Contest, Teller, printed_beside, say_lacking, worded
 from stackclip.papers.runs import Run, merged, redirected
 from stackclip.papers.suites import Suite
 from stackclip.reports.columns import columns_named
@@ -91,19 +92,22 @@ class Studies(Ablating, Transferring, Choosing):
         categories: Collection[str] = (),
         shard: str | None = None,
         writes: bool = True,
+        lacks: list[str] | None = None,
         **words: Unpack[SuiteWords],
     ) -> list[Section]:
-        """What studies consist of, before anything runs; what they lack is logged. Raises as `suite_contests`.
+        """What studies consist of, before anything runs. Raises as `suite_contests`.
+
+        What they lack is logged, and put into `lacks`.
 
         A `shard`, `2/8`, is the second of eight parts of the methods and seeds of each question.
         """
-        found: list[Section] = []
+        found, tell = list[Section](), partial(_tell_lacking, lacks)
         for suite in suites:
             _check_columns(suite)
             for plain, runs in groupby(suite.runs, key=lambda run: run.is_plain):
                 if plain:
                     part = replace(suite, runs=tuple(runs))
-                    how: dict[str, Any] = {"paper_tower": paper_tower, "categories": categories, **words}
+                    how: dict[str, Any] = {"paper_tower": paper_tower, "categories": categories, "tell": tell, **words}
                     found += _sections(self, suite, self.suite_contests([part], **how))
                 else:
                     asked: dict[str, Any] = {name: value for name, value in words.items() if name in _OF_RUNS}
@@ -111,22 +115,24 @@ class Studies(Ablating, Transferring, Choosing):
                     found += (
                         each
                         for run in merged(moved)
-                        for each in self._special(suite, run, tuple(categories), writes, paper_tower=paper_tower)
+                        for each in self._special(
+                            suite, run, tuple(categories), writes, paper_tower=paper_tower, tell=tell
+                        )
                     )
         parts = (replace(each, benches=each.benches.part(shard)) for each in found)
         return [each for each in parts if each.benches.contests]
 
     def _special(
-        self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool, *, paper_tower: bool
+        self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool, *, paper_tower: bool, tell: Teller
     ) -> Iterator[Section]:
-        """The section of a run that is no bench as those of papers are; what it lacks is logged."""
+        """The section of a run that is no bench as those of papers are; `tell` is told what it lacks."""
         own = changed_fields(self.backbone)
         tower = run.tower.facts if run.tower and (suite.towers or paper_tower) else {}
         place = self.on({name: value for name, value in tower.items() if name not in own})
         try:
             yield place._section(suite, run, categories, writes)
         except StackclipError as error:
-            say_lacking({str(error): [suite.name]})
+            tell({f"{run.title}: {error}" if run.title else str(error): [suite.name]})
 
     def _section(self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool) -> Section:
         conditions = _conditions(run)
@@ -142,6 +148,12 @@ class Studies(Ablating, Transferring, Choosing):
         if (selecting := self.selecting(run.methods, **places, **conditions, **asked)) is None:
             raise UsageError(f"{suite.name}: nothing is selected")
         return Section(suite, run, Together(self, [selecting.question.contest], selecting))
+
+
+def _tell_lacking(lacks: list[str] | None, found: Mapping[str, Sequence[str]]) -> None:
+    say_lacking(found)
+    if lacks is not None:
+        lacks += (what.partition("\n")[0] for what in found)
 
 
 _OF_RUNS = {each.name for each in fields(Run)}

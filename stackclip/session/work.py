@@ -101,6 +101,6 @@ class Forecast:
         if not (found := self.expected).rows:
             return "no earlier row of this tower says how long that takes"
         but = f"; of {', '.join(found.unknown)} no row says it" if found.unknown else ""
-        encoding = " after encoding" if self.planned.pictures else ""
-        took = f"about {duration(found.seconds)}{encoding} in one process"
-        return f"would take {took}, as {counted(found.rows, 'earlier row')} took{but}"
+        took = f"about {duration(found.seconds)} of learning and predicting in one process"
+        besides = f"{'encoding, ' * bool(self.planned.pictures)}reading, texts and metrics come on top"
+        return f"would take {took}, as {counted(found.rows, 'earlier row')} took; {besides}{but}"

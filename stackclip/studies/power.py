@@ -60,6 +60,8 @@ def power_lines(rows: Sequence[Row], metrics: Iterable[str], effect: Effect) -> 
     if effect is None:
         return
     first, *others = dict.fromkeys(row.method for row in rows)
+    if not others:
+        yield f"{first} alone: --power tells methods apart, and there is no other in this table"
     pictures = sum({row.category: facts_of(row).tested_pictures for row in rows}.values())
     head = f"to find it with {100 * POWER:.0f} % power at p < {1 - LEVEL:.2f}".replace("0.", ".")
     for method in others:
@@ -99,10 +101,11 @@ def _categories(found: Components, difference: float) -> str:
         return "categories: unknown from one"
     if not needed:
         return "no further category: they do not vary"
-    here = f"now {found.of_categories}, which vary by {100 * found.categories**0.5:.1f}"
+    here = f"now {found.of_categories}, whose differences vary by {100 * found.categories**0.5:.1f}"
     seeds = found.seeds_for_categories(difference)
     if needed > found.of_categories and not isnan(seeds):
-        here += ", where no number of seeds does" if isinf(seeds) else f", where {_number(seeds)} seeds do"
+        enough = "no number of seeds is enough" if isinf(seeds) else f"{_number(seeds)} seeds are enough"
+        here += f"; with these alone {enough}"
     return f"{_number(needed)} categories ({here})"
 
 

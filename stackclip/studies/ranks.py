@@ -80,7 +80,12 @@ class Ranking:
         size = "inf" if isinf(self.found.statistic) else f"{self.found.statistic:.2f}"
         out = f"; left out, as they lack some: {', '.join(self.left_out)}" if self.left_out else ""
         head = f"mean ranks over {self.blocks}{self.title}, {self.metric.replace('_', ' ')}: {ranks}"
-        return f"{head}; Friedman F({free}) = {size}, {chance(self.found.p)}: {self._told}{out}"
+        return f"{head}; Friedman F({free}) = {size}, {self.chance_in_words}: {self._told}{out}"
+
+    @property
+    def chance_in_words(self) -> str:
+        """Friedman's p, and whether it is exact."""
+        return f"{'exact ' if self.found.exact else ''}{chance(self.found.p)}"
 
     @property
     def _told(self) -> str:

@@ -49,12 +49,14 @@ def ran(stackclip: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def test_each_question_is_answered_in_turn_and_what_lacks_is_said(ran: tuple[Path, Result]) -> None:
     root, result = ran
-    assert result.exit_code == 0, result.output
-    assert "lacking for mine: " in result.stderr
+    assert result.exit_code == 3, result.output  # not all was answered
+    assert "lacking for mine: Lost: " in result.stderr
     assert "nowhere" in result.stderr
     assert result.stdout.index("Which words?") < result.stdout.index("A grid")
     page = (root / "out" / "index.md").read_text()
-    assert [line for line in page.splitlines() if line.startswith("#")] == ["# Two questions", "## Words", "## A grid"]
+    heads = ["# Two questions", "## Words", "## A grid", "## Not answered"]
+    assert [line for line in page.splitlines() if line.startswith("#")] == heads
+    assert "- Lost: " in page.partition(heads[-1])[2]
     assert "| fuzzy |" in page
     assert "| stacked[clusters=2] |" in page
     rows = [json.loads(line) for line in (root / "out" / "rows.jsonl").read_text().splitlines()]
@@ -74,9 +76,28 @@ def test_again_it_computes_nothing_and_writes_the_same_page(stackclip: Run, ran:
 def test_a_dry_run_says_what_is_left_and_how_long_it_takes(stackclip: Run, ran: tuple[Path, Result]) -> None:
     root, _ = ran
     said = stackclip(root, "study", str(root / "mine.toml"), *TOWER, "--seeds", "0,1", "--dry-run")
-    assert said.exit_code == 0, said.output
+    assert said.exit_code == 3, said.output
     assert said.stdout.count("would take about") == 2
     assert "would compute 4 of 8 cells" in said.stdout
+
+
+@pytest.mark.parametrize("more", ["", 'select = "k-fold"\n', 'ablate = "precis"\n'])
+def test_a_wrong_name_is_told_with_its_question_and_the_nearest_one(stackclip: Run, tmp_path: Path, more: str) -> None:
+    asked = "" if "ablate" in more else 'methods = ["precis", "clip[class_names=raw|spaced]"]\n'
+    places = f'train_on = ["{TRAINING}"]\ntest_on = ["{TESTED}"]\n'
+    (tmp_path / "mine.toml").write_text(f'epochs = 1\n[[runs]]\ntitle = "Words"\n{asked}{places}{more}')
+    said = stackclip(tmp_path / "work", "study", str(tmp_path / "mine.toml"), *TOWER, "--dry-run")
+    assert said.exit_code == 3
+    assert "lacking for mine: Words: no method is named" in said.stderr
+    assert "(did you mean 'precise'?)" in said.stderr
+
+
+def test_a_page_in_a_folder_that_is_named_like_a_file_is_refused(stackclip: Run, ran: tuple[Path, Result]) -> None:
+    root, _ = ran
+    said = stackclip(root, "study", str(root / "mine.toml"), *TOWER, "-o", str(root / "page.md"))
+    assert said.exit_code == 2
+    assert "page.md is named like a file: wanted a folder" in said.stderr
+    assert not (root / "page.md").exists()
 
 
 def test_a_suite_of_a_paper_is_a_study(stackclip: Run, ran: tuple[Path, Result]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations, product
 
 import numpy as np
 import pytest
@@ -74,14 +74,41 @@ def test_friedmans_statistic_is_scipys(seed: int, methods: int, blocks: int, tie
     wanted = (blocks - 1) * chi / left if left > 1e-9 else np.inf
     found = rank_test(values)
     assert found.statistic == pytest.approx(wanted, rel=1e-6)
-    assert found.p == pytest.approx(stats.f.sf(wanted, methods - 1, (methods - 1) * (blocks - 1)), abs=1e-9)
+    if not found.exact:
+        assert found.p == pytest.approx(stats.f.sf(wanted, methods - 1, (methods - 1) * (blocks - 1)), abs=1e-9)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(2, 2), (2, 7), (3, 2), (3, 4), (4, 3)]), st.booleans())
+def test_of_few_orders_all_are_counted(seed: int, shape: tuple[int, int], tied: bool) -> None:
+    methods, blocks = shape
+    values = np.random.default_rng(seed).random((blocks, methods))
+    values = np.round(values, 1) if tied else values
+    ranks = stats.rankdata(-np.round(values, 6), axis=1)
+    sums = [np.sum(each, axis=0) for each in product(*(list(permutations(block)) for block in ranks))]
+    apart = [float((each**2).sum()) for each in sums]
+    found = rank_test(values)
+    assert found.exact
+    assert found.p == pytest.approx(np.mean([each >= (ranks.sum(0) ** 2).sum() - 1e-9 for each in apart]))
+
+
+def test_one_order_in_few_blocks_proves_nothing() -> None:
+    for blocks in range(2, 8):
+        assert rank_test(np.tile([0.9, 0.8], (blocks, 1))).p == pytest.approx(
+            2 ** (1 - blocks)
+        )  # all heads or all tails
+
+
+def test_where_orders_are_too_many_f_is_asked() -> None:
+    found = rank_test(np.random.default_rng(0).random((40, 6)))
+    assert not found.exact
 
 
 def test_all_ties_and_one_order_everywhere() -> None:
     even = rank_test(np.ones((4, 3)))
     assert (even.ranks, even.p) == ((2.0, 2.0, 2.0), 1.0)
     same = rank_test(np.tile([0.3, 0.2, 0.1], (4, 1)))
-    assert (same.ranks, same.p) == ((1.0, 2.0, 3.0), 0.0)
+    assert (same.ranks, same.p) == ((1.0, 2.0, 3.0), pytest.approx(6**-3))
 
 
 def test_rounding_makes_no_order() -> None:

@@ -88,10 +88,15 @@ def test_what_is_no_such_thing_is_refused_with_what_was_wanted(line: str, said: 
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('methods = ["clip"]\ntest_on = ["a"]\nablate = "clip"', "ablate takes one method apart"),
-        ('test_on = ["a"]\nablate = "clip"\nselect = "k-fold"', "ablate takes one method apart"),
+        (
+            'methods = ["clip"]\ntest_on = ["a"]\nablate = "clip"',
+            "ablate takes one method apart, in a run of its own: leave methods out",
+        ),
+        ('test_on = ["a"]\nablate = "clip"\nselect = "k-fold"', "a run of its own: leave select out"),
+        ('test_on = ["a"]\nablate = "clip"\nprompt_jitter = 2', "a run of its own: leave prompt_jitter out"),
+        ('methods = ["clip"]\ntest_on = ["a"]\nimage_size = 56', "'image_size' means nothing; it is said of tower"),
         ('test_on = ["a"]', "a run without methods has nothing to do"),
-        ('methods = ["clip"]\ntransfer = ["a", "b"]\ntest_on = ["c"]', "transfer trains on and tests its own sets"),
+        ('methods = ["clip"]\ntransfer = ["a", "b"]\ntest_on = ["c"]', "tests its own sets: leave test_on out"),
         ('methods = ["clip"]', "test_on lacks"),
         ('methods = ["clip"]\ntest_on = ["a"]\nselect = "k-fold"\nprompt_jitter = 2', "would choose in each wording"),
         ('methods = ["clip"]\ntest_on = ["a"]\nhindsight = true', "are about a selection: add select"),

@@ -42,7 +42,7 @@ def test_a_choice_is_told_with_its_figure_and_spread_and_alike_seeds_together() 
 def test_points_that_were_not_compared_are_named_with_the_reason() -> None:
     points = (ScoredPoint("m[a=1]", why_not="out of memory"), ScoredPoint("m[a=2]", None, 0.5, None))
     [said] = choice_notes([row(GRID, 0.6, selected=chosen(points=points))])
-    assert "a=2, the best of 1 by leave-category-out on visa, pixel AP 50.0 over 12 folds" in said
+    assert "a=2, which alone could be compared by leave-category-out on visa, pixel AP 50.0 over 12 folds" in said
     assert "; not compared: m[a=1]: out of memory" in said
 
 

@@ -131,6 +131,22 @@ def test_a_picture_has_points_with_two_intervals_and_a_map(tmp_path: Path) -> No
 
 
 @needs_matplotlib
+def test_what_two_categories_leave_open_does_not_hide_the_rest() -> None:
+    two = PartsReport(
+        ABLATION, [*rows_of("m", [0.9, 0.8]), *rows_of("m[a=0]", [0.8, 0.6]), *rows_of("m[b=0]", [0.9, 0.8])]
+    )
+    worth = draw_ablation(two).subfigs[0].axes[0]
+    low, high = worth.get_xlim()
+    near = max(abs(100 * each.pictures.difference.high) for each in two.worths if each.pictures)
+    assert -low == high <= 2.5 * near + 1e-6  # t of two has intervals of 12.7 standard errors
+    [wide] = [each.categories for each in two.worths if each.categories and each.contrast.name == WORDS]
+    arrows = {line.get_marker() for line in worth.get_lines()} & {"<", ">"}
+    assert arrows == {mark for mark, end in (("<", -wide.low), (">", wide.high)) if 100 * end > high} == {"<", ">"}
+    nothing = PartsReport(ABLATION, [row for row in ROWS if row.method != "m[a=0]"])
+    assert draw_ablation(nothing).subfigs[0].axes[0].get_xlim() == pytest.approx((-1, 1))
+
+
+@needs_matplotlib
 def test_of_one_category_there_is_no_map_and_of_nothing_no_picture(tmp_path: Path) -> None:
     one = PartsReport(ABLATION, [row for row in ROWS if row.category == "cap"])
     assert len(draw_ablation(one).subfigs[0].axes) == 1

@@ -60,6 +60,11 @@ def test_differences_are_taken_draw_by_draw_and_told_against_what_words_move() -
     assert "still - first -20.0 as the words are, which is no less than words alone move first" in of_still
 
 
+def test_methods_that_are_equal_in_all_wordings_are_said_to_be() -> None:
+    [table] = Document([*both("first", FIRST), *both("twin", FIRST)], metrics=("image_AUROC",)).tables
+    assert table.compared[-1] == "image AUROC: twin and first are equal in all 3 wordings"
+
+
 def test_a_draw_that_lacks_cells_counts_for_nothing_and_is_said() -> None:
     some = [each for each in ROWS if not (each.facts.get("words") == 2 and each.category == "d")]
     [table] = Document(some).tables

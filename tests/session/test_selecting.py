@@ -236,6 +236,8 @@ def test_what_would_be_computed_is_said_and_nothing_is_written(fresh: Session) -
     [
         ({"methods": "clip"}, UsageError, "there is nothing to select among clip"),
         ({"methods": "echo[at=1|1]"}, UsageError, "a grid of one point"),
+        ({"methods": "ekko"}, UsageError, "no method is named 'ekko' (did you mean 'echo'?)"),
+        ({"methods": ["ekko", GRID]}, UsageError, "no method is named 'ekko' (did you mean 'echo'?)"),
         ({"select": "bootstrap"}, UsageError, "nothing is selected by 'bootstrap'"),
         ({"select": None, "select_by": "image_AP"}, UsageError, "--select-by image_AP is about a selection, and none"),
         (

@@ -80,8 +80,8 @@ def test_a_line_says_what_seeds_can_do_and_what_they_cannot() -> None:
     found = components_of(DIFFERENCES)
     assert line.startswith("b - a +2.8 image AUROC, to find it with 80 % power at p < .05: ")
     assert f"{found.seeds_needed(found.mean)} seeds on these categories (now 3)" in line
-    here = f"now 4, which vary by {100 * found.categories**0.5:.1f}, where no number of seeds does"
-    assert f"{found.categories_needed(found.mean)} categories ({here})" in line
+    here = f"now 4, whose differences vary by {100 * found.categories**0.5:.1f}; with these alone no number of seeds is"
+    assert f"{found.categories_needed(found.mean)} categories ({here} enough)" in line
     [line] = power_lines(rows(), [NAME], 0.5)
     assert line.startswith("b - a +0.5 image AUROC")
 
@@ -102,3 +102,8 @@ def test_what_is_no_difference_is_refused(given: object) -> None:
 
 def test_what_is_one_is_taken() -> None:
     assert [effect_of(each) for each in (None, OBSERVED, "0.5", 2, 100)] == [None, OBSERVED, 0.5, 2.0, 100.0]
+
+
+def test_one_method_alone_is_said_to_be_alone() -> None:
+    [line] = power_lines([row for row in rows() if row.method == "a"], [NAME], 0.5)
+    assert line == "a alone: --power tells methods apart, and there is no other in this table"

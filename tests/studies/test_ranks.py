@@ -45,7 +45,7 @@ def test_the_best_comes_first_and_what_nemenyi_leaves_together_is_said() -> None
     assert found.distance == critical_difference(3, 12) == pytest.approx(0.957, abs=1e-3)  # 2.3437 * sqrt(12 / 72)
     assert found.groups == ()
     assert (
-        "c 1.00, b 2.00, a 3.00; Friedman F(2, 22) = inf, p < .001: all are told apart (Nemenyi, 0.96 ranks)"
+        "c 1.00, b 2.00, a 3.00; Friedman F(2, 22) = inf, exact p < .001: all are told apart (Nemenyi, 0.96 ranks)"
         in found.text
     )
     [few] = rankings(ordered("abc", 6), [NAME], RankQuestion())
@@ -57,7 +57,7 @@ def test_wilcoxon_is_an_alternative() -> None:
     assert found.distance is None
     assert found.groups == ()
     [few] = rankings(ordered("ab", 4), [NAME], RankQuestion(test="wilcoxon"))
-    assert few.groups == (("b", "a"),)  # four signs alike have p = .125, whatever Friedman's test says
+    assert few.groups == (("b", "a"),)  # four signs alike have p = .125
 
 
 def test_where_friedman_finds_nothing_all_are_one_group() -> None:
@@ -65,7 +65,7 @@ def test_where_friedman_finds_nothing_all_are_one_group() -> None:
     [found] = rankings(rows, [NAME], RankQuestion())
     assert not found.differ
     assert found.groups == (("a", "b", "c"),)
-    assert found.text.endswith("p = 1.00: no method is told from another")
+    assert found.text.endswith("exact p = 1.00: no method is told from another")
 
 
 def test_a_value_is_the_mean_over_seeds() -> None:
