@@ -15,8 +15,11 @@ __all__ = ["compiled"]
 
 
 @cache
-def compiled() -> tuple[Callable[..., None], Callable[..., None]] | None:
-    """The two loops over scores as machine code, several times faster, where numba is installed."""
+def compiled() -> tuple[Callable[..., None], Callable[..., None], Callable[..., None]] | None:
+    """The loops over scores as machine code, several times faster, where numba is installed.
+
+    They count scores in bins, anomalous ones in runs with what they weigh, and scores in cells.
+    """
     try:
         numba: Any = import_module("numba")
     except ImportError:
@@ -49,4 +52,11 @@ def compiled() -> tuple[Callable[..., None], Callable[..., None]] | None:
                 counts[at] += 1
                 sums[at] += weights[run]
 
-    return count, weigh
+    @machine_code
+    def populate(bits: Any, cells: Any) -> None:
+        for pixel in range(bits.size):
+            signs = u4(u4(0) - (bits[pixel] >> u4(31)))
+            key = u4(u4(bits[pixel] ^ (signs | u4(1 << 31))) - signs)  # as `keys_of`
+            cells[key >> u4(WITHIN)] += 1
+
+    return count, weigh, populate
