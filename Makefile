@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 demo: $(READY)  ## a first run: generated pictures, cached features, a table of eight methods
 	@$(BIN)/python cli.py demo
 
-test: $(READY)  ## all tests, one more at once than there are cores
+test: $(READY)  ## all tests, as many at once as there are cores
 	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 faults: $(READY)  ## every fault at every point, an hour; writes docs/reliability.md and the table of docs/weights.md

@@ -55,11 +55,6 @@ settings.load_profile("the same each time")  # a commit passes or fails; `--hypo
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: some tests wait for processes, signals and the clock."""
-    return (os.cpu_count() or 1) + 1
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference material beside the repository (`STACKCLIP_SHARED` names another place)."""

@@ -74,7 +74,7 @@ def test_every_diagram_says_its_tower_and_its_tests() -> None:
     text = " ".join(" ".join(each.get_text() for each in axes.texts).split())
     assert "image AUROC: mean ranks over 12 categories" in text
     assert "stackclip-tiny; a small tower: its numbers say nothing about CLIP" in text
-    assert "Friedman p" in text
+    assert "Friedman exact p" in text
 
 
 def test_a_file_is_drawn_in_the_same_bytes(tmp_path: Path) -> None:

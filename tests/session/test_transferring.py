@@ -148,6 +148,6 @@ def test_the_verb_shows_what_words_alone_cause(verb: Callable[..., Result]) -> N
     done = verb(*words, "--prompt-jitter", "1")
     assert done.exit_code == 0, done.output
     assert "in 2 wordings" in done.output
-    assert "words alone move" in " ".join(done.output.split())
+    assert "precise and clip are equal in all 2 wordings" in " ".join(done.output.split())
     assert "would compute 0 of" in verb(*words, "--prompt-jitter", "1", "--dry-run").output
     assert verb(*words, "--prompt-jitter", "0").exit_code == 2
