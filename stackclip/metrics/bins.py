@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackclip.metrics.cells import CELLS, Cells, bins_of, population_of
+from stackclip.metrics.cells import Cells, bins_of, population_of
 from stackclip.metrics.loops import compiled
 from stackclip.metrics.pictures import pixels_of
 
@@ -64,7 +64,7 @@ class ScoreBins:
             self._ones |= int(np.bitwise_or.reduce(bits))
         keys, entries = self._cells.keyed(bits, negative=bool(ends[0] <= 0 and bits.view(np.int32).min() < 0))
         if kernels := compiled():
-            count, weigh, _ = kernels
+            count, weigh = kernels
             count(keys, entries, self.every)
             weigh(keys, starts, lengths, shares, entries, self.hits, self.shares)
             return
@@ -79,7 +79,7 @@ class ScoreBins:
         """Make bins for those of the scores (N,) that are lower or higher than all before; `ends` (2,) are theirs."""
         if self._cells.have(ends):
             return
-        seen = _population_of(scores)
+        seen = population_of(scores)
         if not self._cells.add(seen, budget=self.budget):
             self._lay_out(self._cells.divided(self._population() + seen, budget=self.budget))
 
@@ -161,15 +161,6 @@ class ScoreBins:
     def _widen(self) -> None:
         """Make room for more than 2**32 scores, all of which may be in one bin."""
         self.every, self.hits = self.every.astype(np.int64, copy=False), self.hits.astype(np.int64, copy=False)
-
-
-def _population_of(scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """`population_of`, by machine code where there is some."""
-    if (kernels := compiled()) is None:
-        return population_of(scores)
-    seen = np.zeros(CELLS, np.int64)
-    kernels[2](scores.view(np.uint32), seen)
-    return seen
 
 
 def _grouped(counts: Counts, starts: NDArray[np.int32], places: NDArray[np.int32], size: int) -> Counts:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CELLS", "SHIFT_BITS", "WITHIN", "Cells", "bins_of", "keys_of", "population_of"]
+__all__ = ["SHIFT_BITS", "WITHIN", "Cells", "bins_of", "keys_of", "population_of"]
 
 WITHIN = 16  # bits of a key below those that name its cell
 CELLS = 1 << (32 - WITHIN)

@@ -15,11 +15,8 @@ __all__ = ["compiled"]
 
 
 @cache
-def compiled() -> tuple[Callable[..., None], Callable[..., None], Callable[..., None]] | None:
-    """The loops over scores as machine code, several times faster, where numba is installed.
-
-    They count scores in bins, anomalous ones in runs with what they weigh, and scores in cells.
-    """
+def compiled() -> tuple[Callable[..., None], Callable[..., None]] | None:
+    """The two loops over scores as machine code, several times faster, where numba is installed."""
     try:
         numba: Any = import_module("numba")
     except ImportError:
@@ -52,11 +49,4 @@ def compiled() -> tuple[Callable[..., None], Callable[..., None], Callable[..., 
                 counts[at] += 1
                 sums[at] += weights[run]
 
-    @machine_code
-    def populate(bits: Any, cells: Any) -> None:
-        for pixel in range(bits.size):
-            signs = u4(u4(0) - (bits[pixel] >> u4(31)))
-            key = u4(u4(bits[pixel] ^ (signs | u4(1 << 31))) - signs)  # as `keys_of`
-            cells[key >> u4(WITHIN)] += 1
-
-    return count, weigh, populate
+    return count, weigh

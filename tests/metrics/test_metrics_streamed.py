@@ -28,7 +28,6 @@ from stackclip.metrics import (
     cells,
 )
 from stackclip.metrics import streamed as streamed_form
-from stackclip.metrics.cells import population_of
 from stackclip.ops.regions import Runs, label_regions
 
 Array = NDArray[Any]
@@ -349,11 +348,3 @@ def test_merged_counts_pass_four_thousand_million(form: str) -> None:
     assert metrics._bins.every.dtype == np.int64
     once, many = fill(StreamedPixelMetrics(), maps, runs).compute(), metrics.compute()
     assert abs(many.values["pixel_AUROC"] - once.values["pixel_AUROC"]) <= once.bound + many.bound
-
-
-def test_machine_code_finds_the_cells_that_numpy_does() -> None:
-    pytest.importorskip("numba")
-    odd = np.array([0.0, -0.0, 1e-45, -1e-45, 3e38, -3e38, 1.0, -1.0, np.float32(0.1), np.inf, -np.inf], np.float32)
-    drawn = np.random.default_rng(0).integers(0, 2**32, 100_000, dtype=np.uint32).view(np.float32)
-    for scores in (odd, drawn[np.isfinite(drawn)], np.abs(odd)):
-        np.testing.assert_array_equal(bins._population_of(scores), population_of(scores))
