@@ -135,7 +135,7 @@ def _verdict(metric: str, pair: tuple[str, str], values: Sequence[Sequence[float
     apart = [100 * (own - other) for own, other in zip(*values, strict=True)]
     moved, whom = max((100 * stdev(each), who) for each, who in zip(values, pair, strict=True))
     ahead = sum(each > 0 for each in apart)
-    if not any(round(each, 1) for each in apart):
+    if not any(apart):
         return f"{metric.replace('_', ' ')}: {pair[0]} and {pair[1]} are equal in all {len(apart)} wordings"
     small = "less" if abs(apart[0]) < moved else "no less"
     return (

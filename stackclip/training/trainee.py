@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import Tensor
-
-from stackclip.errors import BrokenPlugin, NonFiniteScores, StackclipError
-from stackclip.methods import Detector, Moment, Stage, Terms
+from stackclip.errors import BrokenPlugin, StackclipError
+from stackclip.methods import Detector, Moment, Stage
+from stackclip.training.lost import Lost
 from stackclip.types import MASK, Features, Part, Sample, exact, in_view
 
 __all__ = ["Trainee"]
@@ -40,9 +38,8 @@ class Trainee:
     seconds: float = 0.0
     error: str = ""
     stop_after: int | None = None
-    _totals: dict[str, float] = field(default_factory=dict)
+    _lost: Lost = field(default_factory=Lost)
     _in_epoch: int = 0
-    _unread: list[tuple[Terms, int]] = field(default_factory=list)
 
     @property
     def working(self) -> Detector:
@@ -130,22 +127,16 @@ class Trainee:
         terms = self.working.step(own, at)
         if terms and "loss" not in terms:
             raise BrokenPlugin(f"its step() gave {', '.join(terms)}; wanted the loss by term, loss among them")
-        self.seconds += time.perf_counter() - started
         self.steps, self._in_epoch = self.steps + 1, self._in_epoch + 1
-        self._unread.append((terms, len(features)))
-        if self.at_end_of_epoch or not any(isinstance(value, Tensor) for value in terms.values()):
-            self._read_terms()
-
-    def _read_terms(self) -> None:
-        """Add up what the steps lost that were not read yet. Raises NonFiniteScores for what is no number."""
-        unread, self._unread = self._unread, []
-        for given, pictures in unread:
-            terms = {name: float(value) for name, value in given.items()}
-            for name, value in terms.items():
-                if not math.isfinite(value):
-                    raise NonFiniteScores(f"{name} is {value} in epoch {self.epoch + 1} of training")
-                self._totals[name] = self._totals.get(name, 0.0) + value * pictures / len(self.samples)
-            self.terms = {"first": terms | self.terms.get("first", {}), "last": self.terms.get("last", {}) | terms}
+        try:
+            if self._lost.add(terms, len(features)) or self.at_end_of_epoch:
+                for told in self._lost.read(self.epoch + 1, len(self.samples)):
+                    self.terms = {
+                        "first": told | self.terms.get("first", {}),
+                        "last": self.terms.get("last", {}) | told,
+                    }
+        finally:
+            self.seconds += time.perf_counter() - started  # a device is waited for where losses are read
 
     def draw(self, rows: Iterable[str]) -> None:
         """Draw the curves of these rows; what was drawn of others so far would stay incomplete, and is forgotten."""
@@ -159,18 +150,18 @@ class Trainee:
         self.detector, self.epoch, self.steps, self.seconds = detector, 0, 0, 0.0
         self.curves = {row: curve for row, curve in self.curves.items() if row not in self.drawn}
         self.losses, self.terms, self.drawn = [], {}, []
-        self._totals, self._in_epoch, self._unread = {}, 0, []
+        self._lost, self._in_epoch = Lost(), 0
 
     def be_as_far_as(self, learner: Trainee) -> None:
         """Stand where one that learns the same stands, with its losses and its curves; what it learned is its own."""
-        for name in ("epoch", "steps", "losses", "terms", "curves", "drawn", "seconds", "_totals", "_in_epoch"):
+        for name in ("epoch", "steps", "losses", "terms", "curves", "drawn", "seconds", "_lost", "_in_epoch"):
             setattr(self, name, getattr(learner, name))
 
     def as_it_is(self) -> Trainee:
         """A trainee at the same step that has not begun."""
-        return replace(self, detector=None, curves={}, losses=list(self.losses), _unread=[])
+        return replace(self, detector=None, curves={}, losses=list(self.losses))
 
     def end_epoch(self) -> None:
         """An epoch is over: its mean losses are kept."""
-        self.losses.append(self._totals)
-        self.epoch, self._in_epoch, self._totals = self.epoch + 1, 0, {}
+        self.losses.append(self._lost.totals)
+        self.epoch, self._in_epoch, self._lost = self.epoch + 1, 0, Lost()
