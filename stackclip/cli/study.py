@@ -92,6 +92,7 @@ def study_verb(
         _foretell(sections, overwrite)
         sys.exit(FAILED_SOME if lacks else 0)
     answered = [_answered(each, overwrite=overwrite, executor=executor) for each in sections]
+    lacks += (f"{each.question.title}: nothing could be measured, as was said" for each in answered if not each.rows)
     answered = [section for section in answered if section.rows]
     if not answered:
         raise StackclipError(f"nothing of {', '.join(studies)} can run with what is at hand")

@@ -20,7 +20,17 @@ from stackclip.papers.suites import Suite
 from stackclip.registry import Spec, did_you_mean
 from stackclip.studies.wordings import wordings_of
 
-__all__ = ["Contest", "Request", "Teller", "contests_of", "fitting", "printed_beside", "say_lacking", "worded"]
+__all__ = [
+    "Contest",
+    "Request",
+    "Teller",
+    "contests_of",
+    "fitting",
+    "lacking_of",
+    "printed_beside",
+    "say_lacking",
+    "worded",
+]
 
 logger = logging.getLogger("stackclip")
 
@@ -115,6 +125,11 @@ def say_lacking(lacking: Mapping[str, Sequence[str]]) -> None:
         logger.warning("%s", f"lacking for {', '.join(suites)}: {first}")
 
 
+def lacking_of(run: Run, what: object) -> str:
+    """What a run lacks, in words; behind its title where it has one."""
+    return f"{run.title}: {what}" if run.title else str(what)
+
+
 class _OneSuite:
     """The benches of a suite that can run; `lacking` has a line for each thing that the others want."""
 
@@ -127,12 +142,8 @@ class _OneSuite:
         if not (self.request.paper_tower or self.suite.towers):
             runs = merged(replace(run, tower=None) for run in runs)
         for run in runs:
-            before = dict(self.lacking)
-            methods = tuple(self._known(run.methods))
+            methods = tuple(self._known(run))
             plan = self._plan(replace(run, methods=methods)) if methods else None
-            if run.title:  # of a question it is said which
-                told = [f"{run.title}: {what}" for what in self.lacking if what not in before]
-                self.lacking = before | dict.fromkeys(told)
             if plan is not None:
                 texts = self.catalogue.texts
                 whole = [self.catalogue.dataset(name).name for name in run.train_on]
@@ -143,27 +154,30 @@ class _OneSuite:
         facts = run.tower.facts if run.tower else {}
         return {name: value for name, value in facts.items() if name not in self.request.own_tower}
 
-    def _known(self, methods: Iterable[str]) -> Iterator[str]:
-        for method in methods:
+    def _lack(self, run: Run, what: object) -> None:
+        self.lacking[lacking_of(run, what)] = None
+
+    def _known(self, run: Run) -> Iterator[str]:
+        for method in run.methods:
             try:
                 self.catalogue.make((method,))
             except UnknownComponent:
                 name = Spec.parse(method).name
-                self.lacking[f"no method is named {name}{did_you_mean(name, method_names())}"] = None
+                self._lack(run, f"no method is named {name}{did_you_mean(name, method_names())}")
             except StackclipError as error:
-                self.lacking[f"{method}: {error}"] = None
+                self._lack(run, f"{method}: {error}")
             else:
                 yield method
 
     def _plan(self, run: Run) -> Plan | None:
-        train_on, test_on = self._opened(run.train_on), self._opened(run.test_on)
+        train_on, test_on = self._opened(run, run.train_on), self._opened(run, run.test_on)
         if len(train_on) < len(run.train_on):
             return None
         try:
             train_on, test_on = [_part(dataset, run) for dataset in train_on], self._selected(test_on)
             return self._checked(run, train_on, test_on) if test_on else None
         except StackclipError as error:
-            self.lacking[str(error)] = None
+            self._lack(run, error)
             return None
 
     def _checked(self, run: Run, train_on: Sequence[Dataset], test_on: Sequence[Dataset]) -> Plan:
@@ -183,13 +197,13 @@ class _OneSuite:
         check_plan(plan)
         return plan
 
-    def _opened(self, names: Iterable[str]) -> list[Dataset]:
+    def _opened(self, run: Run, names: Iterable[str]) -> list[Dataset]:
         found = []
         for name in names:
             try:
                 found.append(self.catalogue.dataset(name))
             except StackclipError as error:
-                self.lacking[str(error).partition("\n")[0]] = None
+                self._lack(run, str(error).partition("\n")[0])
         return found
 
     def _selected(self, datasets: Sequence[Dataset]) -> list[Dataset]:

@@ -11,7 +11,7 @@ from typing import Any, Unpack, cast
 
 from stackclip.benchmarks.sets import distinct
 from stackclip.errors import StackclipError, UsageError
-from stackclip.papers.contests import Contest, Teller, printed_beside, say_lacking, worded
+from stackclip.papers.contests import Contest, Teller, lacking_of, printed_beside, say_lacking, worded
 from stackclip.papers.runs import Run, merged, redirected
 from stackclip.papers.suites import Suite
 from stackclip.reports.columns import columns_named
@@ -132,7 +132,7 @@ class Studies(Ablating, Transferring, Choosing):
         try:
             yield place._section(suite, run, categories, writes)
         except StackclipError as error:
-            tell({f"{run.title}: {error}" if run.title else str(error): [suite.name]})
+            tell({lacking_of(run, error): [suite.name]})
 
     def _section(self, suite: Suite, run: Run, categories: tuple[str, ...], writes: bool) -> Section:
         conditions = _conditions(run)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
+
+from stackclip.session.studying import Section
 
 Run = Callable[..., Result]
 TOWER = ("--backbone", "random-vit-8", "--image-size", "56")
@@ -90,6 +93,22 @@ def test_a_wrong_name_is_told_with_its_question_and_the_nearest_one(stackclip: R
     assert said.exit_code == 3
     assert "lacking for mine: Words: no method is named" in said.stderr
     assert "(did you mean 'precise'?)" in said.stderr
+
+
+def test_a_question_without_rows_stands_on_the_page(
+    stackclip: Run, ran: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, _ = ran
+    answered = Section.answered
+
+    def lost(section: Section, **how: Any) -> Section:  # as where weights fit no tower, which the bench says
+        return section if section.question.title == "A grid" else answered(section, **how)
+
+    monkeypatch.setattr(Section, "answered", lost)
+    said = stackclip(root, "study", str(root / "mine.toml"), *TOWER, "-o", str(tmp_path / "out"))
+    assert said.exit_code == 3, said.output
+    page = (tmp_path / "out" / "index.md").read_text()
+    assert "- A grid: nothing could be measured, as was said" in page.partition("## Not answered")[2]
 
 
 def test_a_page_in_a_folder_that_is_named_like_a_file_is_refused(stackclip: Run, ran: tuple[Path, Result]) -> None:
